@@ -1,0 +1,1 @@
+"""Evaluation of cited answers: hand-written questions, metrics, judges and reports."""

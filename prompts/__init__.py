@@ -1,0 +1,1 @@
+"""Prompt files for language models; `rag.prompts` finds and loads them."""

@@ -1,0 +1,1 @@
+"""Papertrail: question answering over paper abstracts in which every sentence can be checked."""
