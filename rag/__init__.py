@@ -1,1 +1,113 @@
-"""Papertrail: question answering over paper abstracts in which every sentence can be checked."""
+"""Papertrail: question answering over paper abstracts in which every sentence can be checked.
+
+    from rag import Assistant
+
+    with Assistant.open() as assistant:
+        answer = assistant.ask("how can a byte-level model skip tokens it does not need?")
+        print(answer.to_markdown())
+
+Public names are loaded when they are first used, so that `import rag` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rag.answer import (
+        Answer,
+        AnswerEvent,
+        Citation,
+        Done,
+        Statement,
+        Status,
+        Text,
+        Usage,
+        Verified,
+    )
+    from rag.assistant import Assistant
+    from rag.errors import RagError
+    from rag.index import Filter, IndexReport
+    from rag.minilm import load_minilm
+    from rag.models import Embedder, as_llama_index, from_llama_index
+    from rag.papers import Paper
+    from rag.passages import Passage, split_paper
+    from rag.readers import Refused, iter_papers, read_papers
+    from rag.retrieval import Hit, Retrieval
+    from rag.settings import Settings, load_settings
+    from rag.verify import Quote, Verification, verify
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "rag.answer": (
+        "Answer",
+        "AnswerEvent",
+        "Citation",
+        "Done",
+        "Statement",
+        "Status",
+        "Text",
+        "Usage",
+        "Verified",
+    ),
+    "rag.assistant": ("Assistant",),
+    "rag.errors": ("RagError",),
+    "rag.index": ("Filter", "IndexReport"),
+    "rag.minilm": ("load_minilm",),
+    "rag.models": ("Embedder", "as_llama_index", "from_llama_index"),
+    "rag.papers": ("Paper",),
+    "rag.passages": ("Passage", "split_paper"),
+    "rag.readers": ("Refused", "iter_papers", "read_papers"),
+    "rag.retrieval": ("Hit", "Retrieval"),
+    "rag.settings": ("Settings", "load_settings"),
+    "rag.verify": ("Quote", "Verification", "verify"),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Answer",
+    "AnswerEvent",
+    "Assistant",
+    "Citation",
+    "Done",
+    "Embedder",
+    "Filter",
+    "Hit",
+    "IndexReport",
+    "Paper",
+    "Passage",
+    "Quote",
+    "RagError",
+    "Refused",
+    "Retrieval",
+    "Settings",
+    "Statement",
+    "Status",
+    "Text",
+    "Usage",
+    "Verification",
+    "Verified",
+    "__version__",
+    "as_llama_index",
+    "from_llama_index",
+    "iter_papers",
+    "load_minilm",
+    "load_settings",
+    "read_papers",
+    "split_paper",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'rag' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *globals()])

@@ -1,0 +1,260 @@
+"""The value types of an answer, and the forms it is handed on in."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+from rag.references import bibtex_entry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rag.papers import Paper
+    from rag.retrieval import Hit
+    from rag.verify import Quote, Verdict
+
+AnswerStatus = Literal["answered", "abstained", "incomplete"]
+Mode = Literal["model", "extractive"]
+StatementVerdict = Literal["supported", "weak", "unsupported", "uncited"]
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """One statement's pointer to one paper.
+
+    Attributes:
+        number: as readers see it, 1, 2, ... in order of first use.
+        paper: the paper cited.
+        quotes: the sentences of its abstract that the citation rests on.
+        verdict: how well they support the statement; None where no check could tell.
+        reason: why, in one clause.
+        by: the check that gave the verdict.
+    """
+
+    number: int
+    paper: Paper
+    quotes: tuple[Quote, ...]
+    verdict: Verdict | None
+    reason: str
+    by: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The citation as plain JSON values."""
+        return {
+            "number": self.number,
+            "paper": self.paper.id,
+            "title": self.paper.title,
+            "quotes": [
+                {"start": quote.start, "end": quote.end, "text": quote.text}
+                for quote in self.quotes
+            ],
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "by": self.by,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One sentence of an answer.
+
+    Attributes:
+        text: without citation markers.
+        start: offset of its first character in the answer's text.
+        end: offset behind its last character there, markers included.
+        citations: in order of use.
+        verdict: "uncited" without a citation; None where no check could tell.
+    """
+
+    text: str
+    start: int
+    end: int
+    citations: tuple[Citation, ...]
+    verdict: StatementVerdict | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The statement as plain JSON values."""
+        return {
+            "text": self.text,
+            "start": self.start,
+            "end": self.end,
+            "verdict": self.verdict,
+            "citations": [citation.to_dict() for citation in self.citations],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a language model was asked for; all 0 in extractive mode."""
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer that can be checked, or an honest abstention.
+
+    Attributes:
+        question: as the user put it.
+        asked: as it was searched for; the same unless a follow-up was rewritten.
+        text: the statements with markers such as [1]; for an abstention one sentence that says so.
+        statements: in order; empty for an abstention.
+        hits: papers that were retrieved, best first.
+        status: "answered", "abstained" or "incomplete" (cut off).
+        reason: why it abstained or is incomplete, else empty.
+        closest: for an abstention, the papers nearest to the question, else empty.
+        mode: "extractive" (verbatim sentences) or "model".
+        model: name of the language model, or None.
+        confidence: in [0, 1], how sure it is that the library holds an answer.
+        usage: calls and tokens.
+        seconds: from question to answer.
+        warnings: sentences a reader should know.
+    """
+
+    question: str
+    asked: str
+    text: str
+    statements: tuple[Statement, ...]
+    hits: tuple[Hit, ...]
+    status: AnswerStatus
+    mode: Mode
+    reason: str = ""
+    closest: tuple[Hit, ...] = ()
+    model: str | None = None
+    confidence: float | None = None
+    usage: Usage = Usage()
+    seconds: float = 0.0
+    warnings: tuple[str, ...] = ()
+
+    @cached_property
+    def citations(self) -> tuple[Citation, ...]:
+        """All citations, in the order of the text."""
+        return tuple(c for statement in self.statements for c in statement.citations)
+
+    @cached_property
+    def sources(self) -> Mapping[int, Paper]:
+        """Shown number -> cited paper, by number."""
+        return dict(sorted((c.number, c.paper) for c in self.citations))
+
+    @property
+    def verification(self) -> str:
+        """One line that says how the statements held."""
+        if not self.statements:
+            return "No statement to verify."
+        counts = [
+            (sum(s.verdict == verdict for s in self.statements), words)
+            for verdict, words in (
+                ("weak", "weak"),
+                ("unsupported", "unsupported"),
+                ("uncited", "uncited"),
+                (None, "not verified"),
+            )
+        ]
+        held = sum(s.verdict == "supported" for s in self.statements)
+        total = len(self.statements)
+        rest = "".join(f"; {count} {words}" for count, words in counts if count)
+        return f"{held} of {total} statement{'s' * (total != 1)} supported{rest}."
+
+    def to_dict(self) -> dict[str, Any]:
+        """The answer as plain JSON values; papers appear with id and title, not whole."""
+        return {
+            "question": self.question,
+            "asked": self.asked,
+            "status": self.status,
+            "reason": self.reason,
+            "text": self.text,
+            "statements": [statement.to_dict() for statement in self.statements],
+            "sources": [
+                {"number": number, **_without_abstract(paper)}
+                for number, paper in self.sources.items()
+            ],
+            "hits": [_hit(hit) for hit in self.hits],
+            "closest": [_hit(hit) for hit in self.closest],
+            "mode": self.mode,
+            "model": self.model,
+            "confidence": self.confidence,
+            "verification": self.verification,
+            "usage": {
+                "calls": self.usage.calls,
+                "prompt_tokens": self.usage.prompt_tokens,
+                "completion_tokens": self.usage.completion_tokens,
+            },
+            "seconds": self.seconds,
+            "warnings": list(self.warnings),
+        }
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """`to_dict` as JSON text."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, indent=indent)
+
+    def to_markdown(self) -> str:
+        """The answer with a reference list that quotes what each citation rests on."""
+        parts = [f"**{self.question}**", self.text]
+        references = []
+        for number, paper in self.sources.items():
+            quotes = dict.fromkeys(
+                quote.text for c in self.citations if c.number == number for quote in c.quotes
+            )
+            references.append("\n".join([f"[{number}] {paper.title}", *(f"> {q}" for q in quotes)]))
+        if self.closest:
+            references = ["Closest papers:", *(f"- {hit.paper.title}" for hit in self.closest)]
+            return "\n\n".join(parts) + "\n\n" + "\n".join(references) + "\n"
+        footer = f"*{self.verification} Mode: {self.model or self.mode}.*"
+        return "\n\n".join([*parts, *references, footer]) + "\n"
+
+    def to_bibtex(self) -> str:
+        """BibTeX entries of the cited papers, with the fields the library has and no others."""
+        return "\n".join(bibtex_entry(paper) for paper in self.sources.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the assistant is doing now."""
+
+    text: str
+    kind: Literal["status"] = "status"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """More of the answer's text; a citation marker is never cut in two."""
+
+    delta: str
+    kind: Literal["text"] = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The statements with their verdicts."""
+
+    statements: tuple[Statement, ...]
+    kind: Literal["verified"] = "verified"
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The whole answer; the last event of a stream."""
+
+    answer: Answer
+    kind: Literal["done"] = "done"
+
+
+AnswerEvent = Status | Text | Verified | Done
+
+
+def _hit(hit: Hit) -> dict[str, Any]:
+    return {
+        "rank": hit.rank,
+        "score": round(hit.score, 4),
+        "paper": hit.paper.id,
+        "title": hit.paper.title,
+    }
+
+
+def _without_abstract(paper: Paper) -> dict[str, Any]:
+    return {name: value for name, value in paper.to_dict().items() if name != "abstract"}

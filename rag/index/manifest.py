@@ -1,0 +1,161 @@
+"""The manifest: the one file that says what an index holds and which generation is valid.
+
+Readers believe only rows that the manifest vouches for, and the manifest is replaced in one atomic
+step after everything it names has been written. So a kill at any moment leaves the old index or the
+new one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from rag.errors import DiskError, IndexDamaged, IndexMissing, IndexStale
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SCHEMA = 1
+FILE_NAME = "manifest.json"
+
+
+class EmbedderMark(BaseModel):
+    """Which embedder made the vectors; `token_dim` is 0 where it gives no token vectors."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    dim: int
+    token_dim: int = 0
+
+
+class PassageMark(BaseModel):
+    """How abstracts were cut into passages."""
+
+    model_config = ConfigDict(frozen=True)
+
+    budget_tokens: int
+    overlap_sentences: int
+
+
+class Manifest(BaseModel):
+    """What one generation of an index holds.
+
+    Attributes:
+        schema_version: layout of the folder; `SCHEMA` is the one this code reads.
+        generation: 0 for an index that was begun and never finished, then 1, 2, ...
+        collection: the Chroma collection that holds the rows.
+        rows_sha256: digest of the list of row ids that this generation vouches for.
+        sources: the files and folders its papers were read from, in order of first use.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    schema_version: int = SCHEMA
+    generation: int = 0
+    collection: str = ""
+    embedder: EmbedderMark
+    passages: PassageMark
+    paper_count: int = 0
+    row_count: int = 0
+    rows_sha256: str = ""
+    sources: tuple[str, ...] = ()
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Reads the manifest of an index.
+
+    Raises:
+        IndexMissing: there is no index in the folder.
+        IndexStale: another version of this program laid it out.
+        IndexDamaged: the file cannot be read as a manifest.
+        DiskError: the disk refuses.
+    """
+    path = folder / FILE_NAME
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise IndexMissing(
+            f"There is no index at {folder}; make one with `rag index SOURCES --index {folder}`."
+        ) from error
+    except OSError as error:
+        raise DiskError(f"{path} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise IndexDamaged(
+            f"{path} is not a readable manifest; "
+            f"rebuild with `rag index SOURCES --index {path.parent} --rebuild`."
+        ) from error
+    return _validated(raw, path)
+
+
+def _validated(raw: Any, path: Path) -> Manifest:
+    found = raw.get("schema_version") if isinstance(raw, dict) else None
+    if isinstance(found, int) and found != SCHEMA:
+        raise IndexStale(
+            f"The index at {path.parent} has layout {found}, this version reads layout {SCHEMA}; "
+            f"rebuild it with `rag index SOURCES --index {path.parent} --rebuild`."
+        )
+    try:
+        return Manifest.model_validate(raw)
+    except ValidationError as error:
+        raise damaged(path.parent, "its manifest lacks fields") from error
+
+
+def damaged(folder: Path, what: str) -> IndexDamaged:
+    """The error for an index folder that contradicts itself, with the command that mends it."""
+    return IndexDamaged(
+        f"The index at {folder} is damaged ({what}); "
+        f"rebuild it with `rag index --rebuild --index {folder}`."
+    )
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Replaces the manifest in one step; before it, the old one is valid, after it, the new one."""
+    replace_file(folder / FILE_NAME, manifest.model_dump_json(indent=1).encode())
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Writes a file so that a reader sees the old content or the new, never a part.
+
+    Raises:
+        DiskError: the disk is full, read-only or refuses.
+    """
+    temporary = path.with_name(path.name + ".new")
+    with disk_errors(path.parent), temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    with disk_errors(path.parent):
+        temporary.replace(path)
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes renames in a folder last through a power cut, where the system can."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextlib.contextmanager
+def disk_errors(folder: Path) -> Iterator[None]:
+    """Turns the system's refusal to write into one sentence.
+
+    Raises:
+        DiskError: for any OSError in the block.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise DiskError(
+            f"{folder} cannot be written: {error.strerror or error}; "
+            "free some space or choose another place with --index."
+        ) from error

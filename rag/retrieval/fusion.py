@@ -1,0 +1,49 @@
+"""How the stages of retrieval become one score; the only place that weighs them.
+
+Each stage gives every candidate paper a score. The scores of a stage are shifted and scaled to mean
+0 and deviation 1 over the candidates, so that stages of different units can be added, and summed
+with fixed
+weights.
+
+The weights were fitted on the development questions (eval/qa) and checked on SciFact's claims:
+`python benchmarks/retrieval.py` prints both.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+WEIGHTS = {"lexical": 0.5, "dense": 0.5, "tokens": 2.0, "window": 1.0}
+
+
+def fuse(
+    stages: Mapping[str, NDArray[np.float64]], weights: Mapping[str, float] = WEIGHTS
+) -> NDArray[np.float64]:
+    """Adds up the stages.
+
+    Args:
+        stages: stage name -> scores of the candidates, shape (candidates,), higher is better; a
+            stage that did not run is left out.
+        weights: stage name -> weight.
+
+    Returns:
+        shape (candidates,), higher is better; 0 is an average candidate.
+
+    >>> fuse({"lexical": np.array([1.0, 3.0])}, {"lexical": 2.0}).tolist()
+    [-2.0, 2.0]
+    """
+    total = sum(weights[name] * standardised(scores) for name, scores in stages.items())
+    return np.asarray(total, dtype=np.float64)
+
+
+def standardised(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scores shifted to mean 0 and scaled to deviation 1; all 0 where they do not differ."""
+    deviation = scores.std()
+    return (scores - scores.mean()) / deviation if deviation > 1e-12 else np.zeros_like(scores)

@@ -1,0 +1,146 @@
+"""The settings of one run and where each came from; the only reader of the environment.
+
+Order, later wins: defaults < the user's config file < `PAPERTRAIL_*` variables < arguments given by
+the caller (the command line). A config file in the working folder is never read: a folder that
+somebody else prepared must not change what a command does.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from platformdirs import PlatformDirs
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rag.errors import SettingsError
+
+PREFIX = "PAPERTRAIL_"
+_FOLDERS = PlatformDirs("papertrail", appauthor=False)
+
+
+class Settings(BaseModel):
+    """What a run may vary. Frozen; build it with `load_settings`.
+
+    `origin` tells where each value that is no default came from: "argument", the name of a variable
+    or the path of the config file.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False)
+
+    index: str | None = Field(
+        None, description="Library to ask: a name, or a path with a slash. Empty: the bundled one."
+    )
+    k: int = Field(8, ge=1, le=100, description="Papers that a search returns.")
+    candidates: int = Field(
+        200, ge=10, le=5000, description="Papers per first stage that late interaction reorders."
+    )
+    sentences: int = Field(4, ge=1, le=10, description="Most sentences in an extractive answer.")
+    confidence: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Least confidence to answer at; empty: the fitted threshold.",
+    )
+    passage_tokens: int = Field(
+        400, ge=32, le=4000, description="Token budget of a passage (o200k_base)."
+    )
+    overlap_sentences: int = Field(
+        1, ge=0, le=5, description="Sentences that neighbouring passages share."
+    )
+    threads: int | None = Field(
+        None, ge=1, le=64, description="Processor threads of the embedder; empty: up to four."
+    )
+    data_dir: Path = Field(
+        default_factory=lambda: _FOLDERS.user_data_path, description="Where named libraries lie."
+    )
+    cache_dir: Path = Field(
+        default_factory=lambda: _FOLDERS.user_cache_path,
+        description="Where the bundled library's index lies.",
+    )
+    origin: dict[str, str] = Field(
+        default_factory=dict, exclude=True, description="Field -> where its value came from."
+    )
+
+
+def default_config_path() -> Path:
+    """Where the user's config file is looked for when `--config` names none."""
+    return _FOLDERS.user_config_path / "config.toml"
+
+
+def load_settings(config: str | Path | None = None, **arguments: Any) -> Settings:
+    """Collects the settings of this run.
+
+    Args:
+        config: a TOML file to read instead of the user's own; it must exist.
+        arguments: field values that win over every other source; None means "not given".
+
+    Raises:
+        SettingsError: the file cannot be read, a name is unknown or a value out of range.
+    """
+    values: dict[str, Any] = {}
+    origin: dict[str, str] = {}
+    given = {name: value for name, value in arguments.items() if value is not None}
+    path, from_file = _read_config(config)
+    for layer in (
+        {name: (value, str(path)) for name, value in from_file.items()},
+        _read_environment(),
+        {name: (value, "argument") for name, value in given.items()},
+    ):
+        for name, (value, source) in layer.items():
+            values[name], origin[name] = value, source
+    return _validated(values, origin)
+
+
+def setting_names() -> list[str]:
+    """The settings a user can give, in the order of `Settings`."""
+    return [name for name in Settings.model_fields if name != "origin"]
+
+
+def unknown_variables() -> list[str]:
+    """`PAPERTRAIL_*` variables that name no setting, sorted; they change nothing."""
+    known = {PREFIX + name.upper() for name in setting_names()}
+    return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+
+
+def _validated(values: dict[str, Any], origin: dict[str, str]) -> Settings:
+    try:
+        return Settings(**values, origin=origin)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        name = str(problem["loc"][0])
+        if problem["type"] == "extra_forbidden":
+            raise SettingsError(_unknown(name, origin[name])) from error
+        raise SettingsError(
+            f"{name} = {values[name]!r} (from {origin[name]}) cannot be used: {problem['msg']}."
+        ) from error
+
+
+def _unknown(name: str, source: str) -> str:
+    near = difflib.get_close_matches(name, setting_names(), n=1)
+    hint = f"did you mean {near[0]}?" if near else "`rag info` lists the settings."
+    return f"{name} (from {source}) is not a setting; {hint}"
+
+
+def _read_environment() -> dict[str, tuple[str, str]]:
+    found = {}
+    for name in setting_names():
+        variable = PREFIX + name.upper()
+        if value := os.environ.get(variable, "").strip():
+            found[name] = (value, variable)
+    return found
+
+
+def _read_config(config: str | Path | None) -> tuple[Path, dict[str, Any]]:
+    path = Path(config) if config is not None else default_config_path()
+    if config is None and not path.is_file():
+        return path, {}
+    try:
+        return path, tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"The config file {path} cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"The config file {path} is not valid TOML: {error}.") from error

@@ -1,0 +1,253 @@
+"""How the command prints things. Text of papers is data: it is never read as markup.
+
+On a terminal lines are wrapped and coloured; elsewhere every line is printed as it is, so that
+output can be piped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from rag.answer import Answer
+    from rag.index import IndexReport, OnProgress
+    from rag.papers import Paper
+    from rag.retrieval import Hit
+
+EXTRACTIVE = "extractive: verbatim sentences, no language model"
+_VERDICT_STYLES = {"supported": "green", "weak": "yellow", "unsupported": "red"}
+_SHOWN_PROBLEMS = 10  # refused records and warnings that are printed; --json has all
+_CONTROL = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
+
+
+def line(text: str) -> None:
+    """Prints one line to standard output as it is."""
+    sys.stdout.write(text + "\n")
+
+
+def json_value(value: object) -> None:
+    """Prints a value as indented JSON."""
+    line(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def answer(found: Answer, *, with_question: bool = False, quiet: bool = False) -> None:
+    """Prints an answer, then what each citation rests on."""
+    console = _console()
+    if with_question:
+        _print(console, found.question, style="bold")
+    _print(console, found.text)
+    if found.closest:
+        _print(console, "\nClosest papers:")
+        for hit in found.closest:
+            _print(console, f"- {hit.paper.title}", indent=2)
+    elif found.statements:
+        _print(console, "\nSources", style="bold")
+        for number, source in found.sources.items():
+            _source(console, found, number, source)
+    if quiet:
+        return
+    mode = EXTRACTIVE if found.mode == "extractive" else str(found.model)
+    parts = [mode, f"{found.seconds:.2f} s"]
+    if found.statements:
+        parts.insert(0, found.verification.rstrip("."))
+    _print(console, "\n" + " · ".join(parts), style="dim")
+    for warning in found.warnings:
+        _print(Console(stderr=True), f"note: {warning}")
+
+
+def _source(console: Console, found: Answer, number: int, paper: Paper) -> None:
+    _print(console, f"[{number}] {paper.title}", style="bold")
+    about = ", ".join([*paper.authors[:3], *(["et al."] if len(paper.authors) > 3 else [])])
+    place = " · ".join(filter(None, [about, paper.venue, str(paper.year or ""), paper.url]))
+    if place:
+        _print(console, place, indent=4, style="dim")
+    for citation in found.citations:
+        if citation.number != number:
+            continue
+        for quote in citation.quotes:
+            text = Text(f"{citation.verdict or 'not verified'}: ")
+            text.stylize(_VERDICT_STYLES.get(citation.verdict or "", "dim"))
+            text.append(f"“{quote.text}”".translate(_CONTROL), style="default")
+            _print(console, text, indent=4)
+
+
+def hits(found: Sequence[Hit]) -> None:
+    """Prints a ranked list of papers with the best sentence of each."""
+    console = _console()
+    if not found:
+        _print(console, "Nothing was found.")
+    for hit in found:
+        _print(console, f"{hit.rank}. {hit.paper.title}", style="bold")
+        _print(console, f"{hit.paper.id}  score {hit.score:.2f}", indent=3, style="dim")
+        if hit.sentences:
+            _print(console, hit.sentences[0].text, indent=3)
+
+
+def hit_values(hit: Hit) -> dict[str, Any]:
+    """A hit as plain JSON values."""
+    return {
+        "rank": hit.rank,
+        "score": hit.score,
+        "named": hit.named,
+        "paper": hit.paper.to_dict(),
+        "stages": {
+            name: {"score": stage.score, "rank": stage.rank} for name, stage in hit.stages.items()
+        },
+        "sentences": [
+            {"start": s.start, "end": s.end, "score": s.score, "text": s.text}
+            for s in hit.sentences
+        ],
+    }
+
+
+def trace(found: Sequence[Hit]) -> None:
+    """Prints every hit's score and rank in each stage."""
+    names = list(found[0].stages) if found else []
+    table = Table("rank", "fused", *names, "paper", box=None, pad_edge=False)
+    for hit in found:
+        cells = [f"{hit.stages[name].score:.3f} #{hit.stages[name].rank}" for name in names]
+        title = Text(hit.paper.title.translate(_CONTROL), overflow="ellipsis", no_wrap=True)
+        mark = " (named)" if hit.named else ""
+        table.add_row(f"{hit.rank}{mark}", f"{hit.score:.2f}", *cells, title)
+    console = _console()
+    console.print()
+    console.print(table, width=None if console.is_terminal else 160)
+
+
+def paper(found: Paper) -> None:
+    """Prints one paper."""
+    console = _console()
+    _print(console, found.title, style="bold")
+    for name, value in found.to_dict().items():
+        if name in ("title", "abstract"):
+            continue
+        shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        _print(console, f"{name}: {shown}", style="dim")
+    for link in found.links:
+        _print(console, f"link in the abstract: {link}", style="dim")
+    _print(console, "\n" + (found.abstract or "(no abstract)"))
+
+
+def report(found: IndexReport) -> None:
+    """Prints what an update did."""
+    intake = found.intake
+    counts = [
+        f"{intake.read} read",
+        f"{len(intake.added)} added",
+        f"{len(set(intake.changed))} changed",
+        f"{len(set(intake.merged))} merged",
+        f"{intake.unchanged} unchanged",
+        f"{len(intake.removed)} removed",
+        f"{len(intake.refused)} refused",
+    ]
+    line(", ".join(counts) + ".")
+    for identity in intake.without_abstract[:_SHOWN_PROBLEMS]:
+        line(f"without abstract, found by title only: {identity}")
+    problems = [
+        *(
+            f"refused: {r.path}{f', line {r.line}' if r.line else ''}: {r.reason}"
+            for r in intake.refused
+        ),
+        *(f"note: {warning}" for warning in intake.warnings),
+    ]
+    for problem in problems[:_SHOWN_PROBLEMS]:
+        line(problem.translate(_CONTROL))
+    if len(problems) > _SHOWN_PROBLEMS:
+        line(f"... and {len(problems) - _SHOWN_PROBLEMS} more; --json shows all.")
+    line(f"The library has {found.papers} papers in {found.passages} passages.")
+
+
+def report_values(found: IndexReport) -> dict[str, Any]:
+    """A report as plain JSON values."""
+    intake = found.intake
+    return {
+        "papers": found.papers,
+        "passages": found.passages,
+        "generation": found.generation,
+        "read": intake.read,
+        "added": list(intake.added),
+        "changed": list(intake.changed),
+        "merged": list(intake.merged),
+        "unchanged": intake.unchanged,
+        "removed": list(intake.removed),
+        "without_abstract": list(intake.without_abstract),
+        "refused": [{"path": r.path, "line": r.line, "reason": r.reason} for r in intake.refused],
+        "warnings": list(intake.warnings),
+    }
+
+
+def information(values: Mapping[str, Any]) -> None:
+    """Prints what `rag info` collected."""
+    for section, entries in values.items():
+        line(f"{section}:")
+        if not isinstance(entries, dict):
+            line(f"  {entries}")
+            continue
+        for name, value in entries.items():
+            shown = f"{value['value']}  ({value['from']})" if isinstance(value, dict) else value
+            line(f"  {name}: {shown}")
+
+
+@contextlib.contextmanager
+def progress(*, quiet: bool, title: str = "Indexing") -> Iterator[OnProgress | None]:
+    """Gives a callback that shows how far an update is, on standard error.
+
+    A bar on a terminal, elsewhere a line now and then; nothing where `quiet`.
+    """
+    if quiet:
+        yield None
+    elif sys.stderr.isatty():
+        with _bar(title) as on_progress:
+            yield on_progress
+    else:
+        yield _lines(title)
+
+
+@contextlib.contextmanager
+def _bar(title: str) -> Iterator[OnProgress]:
+    from rich.progress import Progress, TaskID
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        tasks: list[TaskID] = []
+
+        def on_progress(done: int, total: int) -> None:
+            if not tasks:
+                tasks.append(bar.add_task(title, total=total))
+            bar.update(tasks[0], completed=done)
+
+        yield on_progress
+
+
+def _lines(title: str) -> OnProgress:
+    shown = 0.0
+
+    def on_progress(done: int, total: int) -> None:
+        nonlocal shown
+        if done == total or done / total >= shown + 0.25:
+            shown = done / total
+            sys.stderr.write(f"{title}: {done} of {total} papers\n")
+            sys.stderr.flush()
+
+    return on_progress
+
+
+def _console() -> Console:
+    return Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
+
+
+def _print(console: Console, text: str | Text, *, indent: int = 0, style: str = "") -> None:
+    shown = text if isinstance(text, Text) else Text(text.translate(_CONTROL), style=style)
+    if console.is_terminal:
+        console.print(Padding(shown, (0, 0, 0, indent)))
+    else:
+        console.print(" " * indent + shown.plain, markup=False, soft_wrap=True)

@@ -1,0 +1,1 @@
+"""Writers: from what retrieval found to the sentences of an answer."""

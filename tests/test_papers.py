@@ -1,0 +1,371 @@
+"""Identity of papers, and how records of one paper are joined."""
+
+from __future__ import annotations
+
+import dataclasses
+from hashlib import sha256
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag.papers import (
+    Merge,
+    Paper,
+    PaperMerger,
+    normal_arxiv_id,
+    normal_doi,
+    normal_title,
+    paper_id,
+)
+
+SHORT = "We test it."
+LONG = "We test it on five tasks and win."
+
+
+def record(title: str = "On Rates", abstract: str = SHORT, **more: object) -> Paper:
+    """A paper as a reader makes it: with the id that its fields give."""
+    given_id = more.pop("id", None)
+    made = paper_id(title, doi=more.get("doi"), arxiv_id=more.get("arxiv_id"))  # type: ignore[arg-type]
+    return Paper(str(given_id or made), title, abstract, **more)  # type: ignore[arg-type]
+
+
+def merged(*records: Paper, library: tuple[Paper, ...] = ()) -> tuple[list[Paper], list[Merge]]:
+    merger = PaperMerger(library)
+    merges = [merger.add(each) for each in records]
+    return merger.papers, merges
+
+
+# --- the value ----------------------------------------------------------------------------------
+
+
+def test_a_paper_shows_only_what_it_knows_and_in_one_order() -> None:
+    assert record().to_dict() == {
+        "id": "on-rates-" + sha256(b"on rates").hexdigest()[:6],
+        "title": "On Rates",
+        "abstract": SHORT,
+    }
+    full = record(metadata={"b": 1}, year=2020, authors=["A"], sources=["x"])
+    assert " ".join(full.to_dict()) == "id title abstract authors year sources metadata"
+
+
+def test_a_paper_is_frozen_hashable_and_never_shares_its_parts() -> None:
+    metadata = {"pages": 9}
+    paper = record(metadata=metadata, authors=["A"])
+    metadata["pages"] = 10
+    assert paper.metadata == {"pages": 9}
+    assert paper.authors == ("A",)
+    assert len({paper, record(authors=["A"], metadata={"pages": 9})}) == 1
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        paper.title = "Other"  # type: ignore[misc]
+
+
+def test_the_content_hash_changes_with_any_field() -> None:
+    paper = record()
+    changed = {"title": "b", "abstract": "b", "year": 1, "sources": ("b",), "metadata": {"b": 1}}
+    hashes = {
+        dataclasses.replace(paper, **{name: value}).content_hash for name, value in changed.items()
+    }  # type: ignore[arg-type]
+    assert len(hashes | {paper.content_hash}) == len(changed) + 1
+    assert len(paper.content_hash) == 16
+    assert record().content_hash == paper.content_hash
+
+
+def test_links_of_a_paper_are_those_in_its_abstract() -> None:
+    assert record(abstract="Code: https://a.org/x.").links == ("https://a.org/x",)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
+TEXTS = st.lists(st.text(), max_size=3).map(tuple)
+MAYBE = st.none() | st.text(min_size=1)
+PAPERS = st.builds(
+    Paper,
+    *[st.text()] * 3,
+    authors=TEXTS,
+    year=st.none() | st.integers(1, 9999),
+    venue=MAYBE,
+    url=MAYBE,
+    doi=MAYBE,
+    arxiv_id=MAYBE,
+    sources=TEXTS,
+    aliases=TEXTS,
+    metadata=st.dictionaries(st.text(), JSON, max_size=3),
+)
+
+
+@given(PAPERS)
+def test_a_paper_survives_the_way_through_a_dictionary(paper: Paper) -> None:
+    assert Paper.from_dict(paper.to_dict()) == paper
+
+
+# --- identity -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("doi", "arxiv_id", "expected"),
+    [
+        ("10.18653/V1/N19-1423", None, "doi:10.18653/v1/n19-1423"),
+        ("https://doi.org/10.1000/A(b)", "1706.03762", "doi:10.1000/a(b)"),
+        ("DOI: 10.1000/a", None, "doi:10.1000/a"),
+        (None, "arXiv:1706.03762v7", "arxiv:1706.03762"),
+        (None, "https://arxiv.org/abs/1706.03762v1", "arxiv:1706.03762"),
+        (None, "http://arxiv.org/pdf/2301.00001v2.pdf", "arxiv:2301.00001"),
+        (None, "cs.CL/0101001v2", "arxiv:cs.cl/0101001"),
+        ("no doi", "1706.03762", "arxiv:1706.03762"),
+    ],
+)
+def test_a_doi_or_else_an_arxiv_id_is_the_identity(
+    doi: str | None, arxiv_id: str | None, expected: str
+) -> None:
+    assert paper_id("Any Title", doi=doi, arxiv_id=arxiv_id) == expected
+
+
+def test_what_is_no_doi_or_arxiv_id_is_none() -> None:
+    assert [normal_doi(text) for text in ("", "10.1/x", "x/10.1000/y", "10.1000/a b")] == [None] * 4
+    assert [normal_arxiv_id(text) for text in ("", "17.03762", "https://x.org/1706.03762")] == [
+        None
+    ] * 3
+
+
+def test_a_title_gives_a_readable_id_cut_at_a_word() -> None:
+    title = "E2S2: Encoding-Enhanced Sequence-to-Sequence Pretraining for Language Understanding"
+    digits = sha256(
+        b"e2s2 encoding enhanced sequence to sequence pretraining for language understanding"
+    ).hexdigest()[:6]
+    # "e2s2-encoding-enhanced-sequence-to-sequence" has 43 characters, without the last word 34
+    assert paper_id(title) == f"e2s2-encoding-enhanced-sequence-to-{digits}"
+
+
+def test_titles_in_other_scripts_or_without_letters_have_ids_too() -> None:
+    ids = [paper_id(title) for title in ("深度学习", "Обучение", "???", "!", "x" * 90)]
+    assert [each.rpartition("-")[0] for each in ids] == ["paper"] * 4 + ["x" * 40]
+    assert len(set(ids)) == 5
+
+
+def test_titles_are_compared_without_case_marks_and_spaces() -> None:
+    assert normal_title(" BERT:  Pre-training\u00a0ﬁne… ") == "bert pre training fine"
+    assert normal_title("GROSSE Straße") == normal_title("Grosse STRASSE")
+
+
+@given(st.text(min_size=1))
+def test_any_title_gives_the_same_short_id_for_all_its_spellings(title: str) -> None:
+    assert len(paper_id(title)) <= 47
+    assert normal_title(normal_title(title)) == normal_title(title)
+
+
+# --- merging ------------------------------------------------------------------------------------
+
+
+def test_the_very_same_paper_again_is_unchanged() -> None:
+    papers, merges = merged(record(sources=("a",)), record(sources=("a",)))
+    assert [merge.status for merge in merges] == ["new", "unchanged"]
+    assert papers == [record(sources=("a",))]
+
+
+def test_a_paper_from_several_files_remembers_all_of_them_in_order() -> None:
+    papers, merges = merged(record(sources=("b",)), record(sources=("a",)), record(sources=("b",)))
+    assert [merge.status for merge in merges] == ["new", "merged", "unchanged"]
+    assert [paper.sources for paper in papers] == [("b", "a")]
+
+
+def test_the_first_id_stays_and_the_others_become_aliases() -> None:
+    slug = paper_id("On Rates")
+    first, second = record(), record("ON RATES!", doi="10.1000/r", year=2020, metadata={"b": 1})
+    papers, merges = merged(first, second)
+    assert merges[1].status == "merged"
+    assert merges[1].warning is None
+    assert papers == [
+        Paper(
+            slug,
+            "On Rates",
+            SHORT,
+            year=2020,
+            doi="10.1000/r",
+            aliases=("doi:10.1000/r",),
+            metadata={"b": 1},
+        )
+    ]
+    turned, _ = merged(second, first)
+    assert (turned[0].id, turned[0].aliases) == ("doi:10.1000/r", (slug,))
+
+
+def test_a_paper_is_found_by_its_id_and_every_alias() -> None:
+    merger = PaperMerger([record(aliases=("old",))])
+    merger.add(record(doi="10.1000/r"))
+    found = {merger.get(name) for name in (paper_id("On Rates"), "old", "doi:10.1000/r")}
+    assert found == {merger.papers[0]}
+    assert merger.get("unknown") is None
+
+
+def test_of_two_abstracts_the_longer_is_kept_with_a_warning() -> None:
+    for first, second in ((SHORT, LONG), (LONG, SHORT)):
+        papers, merges = merged(
+            record(abstract=first, sources=("a",)), record(abstract=second, sources=("b",))
+        )
+        assert papers[0].abstract == LONG
+        # SHORT has 11 characters, LONG 33
+        assert merges[1].warning == (
+            f"{papers[0].id} has two abstracts, of 33 and 11 characters; the longer is kept."
+        )
+
+
+def test_an_empty_abstract_is_filled_without_a_warning() -> None:
+    papers, merges = merged(record(abstract=""), record())
+    assert (papers[0].abstract, merges[1].warning) == (SHORT, None)
+
+
+def test_two_titles_under_one_id_are_said() -> None:
+    papers, merges = merged(record("A", id="x"), record("B", id="x"))
+    assert [paper.title for paper in papers] == ["A"]
+    assert merges[1].warning == 'x has two titles; "A" is kept, "B" is not.'
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"year": 2001}, {"year": 2005}),
+        ({"authors": ("Ada Lovelace",)}, {"authors": ("Alan Turing", "Ada Lovelace")}),
+        ({"doi": "10.1000/a"}, {"doi": "10.1000/b"}),
+        ({"arxiv_id": "1706.03762"}, {"arxiv_id": "1810.04805"}),
+    ],
+)
+def test_equal_titles_with_a_trait_that_disagrees_are_two_papers(
+    one: dict[str, object], other: dict[str, object]
+) -> None:
+    records = record("Editorial", **one), record("Editorial", **other)
+    papers, merges = merged(*records, *records)
+    assert [merge.status for merge in merges] == ["new", "new", "unchanged", "unchanged"]
+    assert len({paper.id for paper in papers}) == 2
+    assert merged(*records)[0] == papers
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"year": 2001}, {}),
+        ({"year": 2001}, {"doi": "10.1000/a", "authors": ("A",)}),
+        ({"authors": ("Vaswani, Ashish",)}, {"authors": ("A. Vaswani and N. Shazeer",)}),
+        ({"authors": ("Jan Müller Jr.",)}, {"authors": ("Muller, J.",)}),
+        ({"doi": "10.1000/a"}, {"doi": "https://doi.org/10.1000/A"}),
+        # the DOI that arXiv gives a preprint speaks against no publisher's DOI
+        ({"doi": "10.48550/arXiv.1706.03762"}, {"arxiv_id": "1706.03762v2"}),
+        ({"doi": "10.48550/arXiv.1706.03762"}, {"doi": "10.1000/a"}),
+    ],
+)
+def test_equal_titles_without_a_trait_that_disagrees_are_one_paper(
+    one: dict[str, object], other: dict[str, object]
+) -> None:
+    for pair in ((one, other), (other, one)):
+        papers, merges = merged(*(record("Editorial", **traits) for traits in pair))
+        assert len(papers) == 1
+        assert merges[1].status in {"merged", "unchanged"}
+
+
+def test_namesakes_keep_their_ids_when_everything_is_read_again() -> None:
+    editorials = [record("Editorial", year=year, sources=("a",)) for year in range(2001, 2031)]
+    library, _ = merged(*editorials)
+    assert len({paper.id for paper in library}) == 30
+    again, merges = merged(*reversed(editorials), library=tuple(library))
+    assert again == library
+    assert {merge.status for merge in merges} == {"unchanged"}
+    assert all(not paper.aliases for paper in again)
+
+
+def test_a_record_that_proves_two_papers_to_be_one_joins_them() -> None:
+    preprint = record("On Rates", arxiv_id="1706.03762", year=2017, sources=("a",))
+    article = record("On Rates", doi="10.1000/r", year=2018, sources=("b",))
+    between = record("Between", id="other")
+    proof = record("On Rates", doi="10.1000/r", arxiv_id="1706.03762", sources=("c",))
+    papers, merges = merged(preprint, article, between, proof)
+    assert [paper.id for paper in papers] == ["arxiv:1706.03762", "other"]
+    assert papers[0].aliases == ("doi:10.1000/r",)
+    assert papers[0].sources == ("a", "b", "c")
+    assert merges[-1] == Merge(papers[0], "merged")
+
+
+# --- reading again ------------------------------------------------------------------------------
+
+
+def test_an_edited_file_replaces_what_the_library_knew_from_it() -> None:
+    known = record(abstract=LONG, id="x", year=2019, sources=("a",), aliases=("old",))
+    edited = record("On Rates, revised", SHORT, id="x", venue="ACL", sources=("a",))
+    papers, merges = merged(edited, library=(known,))
+    assert merges == [Merge(papers[0], "changed")]
+    assert papers == [dataclasses.replace(edited, aliases=("old",))]
+
+
+def test_an_edited_file_does_not_replace_what_also_stands_in_another() -> None:
+    known = record(abstract=LONG, sources=("a", "b"))
+    papers, merges = merged(record(sources=("a",)), library=(known,))
+    assert papers == [known]
+    assert merges[0].status == "unchanged"
+    assert merges[0].warning
+
+
+def test_two_records_of_one_file_are_joined_and_not_taken_for_an_edit() -> None:
+    papers, merges = merged(record(abstract=LONG, sources=("a",)), record(sources=("a",)))
+    assert papers[0].abstract == LONG
+    assert merges[1].status == "unchanged"
+    known = record(abstract="Old.", sources=("a",))
+    papers, merges = merged(
+        record(abstract=LONG, sources=("a",)), record(sources=("a",)), library=(known,)
+    )
+    assert papers[0].abstract == LONG
+    assert [merge.status for merge in merges] == ["changed", "unchanged"]
+
+
+def test_a_library_read_again_unchanged_stays_as_it_was() -> None:
+    records = [record(f"Title {number}", sources=(file,)) for file in "ab" for number in range(20)]
+    library, _ = merged(*records)
+    again, merges = merged(*records, library=tuple(library))
+    assert again == library
+    assert {merge.status for merge in merges} == {"unchanged"}
+
+
+RECORDS = st.builds(
+    record,
+    st.sampled_from(["Editorial", "On Rates", "EDITORIAL."]),
+    st.sampled_from(["", SHORT, LONG]),
+    year=st.sampled_from([None, 2001, 2005]),
+    doi=st.sampled_from([None, "10.1000/a", "10.1000/b"]),
+    arxiv_id=st.sampled_from([None, "1706.03762"]),
+    authors=st.sampled_from([(), ("A. Turing",), ("A. Church",)]),
+    sources=st.sampled_from([("a",), ("b",)]),
+)
+
+
+@given(st.lists(RECORDS, max_size=12))
+def test_no_record_is_lost_and_no_id_is_given_twice(records: list[Paper]) -> None:
+    merger = PaperMerger()
+    for each in records:
+        merge = merger.add(each)
+        assert merger.get(merge.paper.id) == merge.paper
+    papers = merger.papers
+    names = [name for paper in papers for name in (paper.id, *paper.aliases)]
+    assert len(names) == len(set(names))
+    assert {normal_title(paper.title) for paper in papers} <= {
+        normal_title(r.title) for r in records
+    }
+    assert {source for paper in papers for source in paper.sources} == {
+        source for each in records for source in each.sources
+    }
+    for each in records:
+        by_doi = merger.get(f"doi:{each.doi}") if each.doi else None
+        assert by_doi or not each.doi
+
+
+@given(st.lists(RECORDS, max_size=12))
+def test_merging_is_deterministic_and_leaves_its_input_alone(records: list[Paper]) -> None:
+    before = [each.to_dict() for each in records]
+    assert merged(*records) == merged(*records)
+    assert [each.to_dict() for each in records] == before
+
+
+def test_twenty_thousand_namesakes_get_twenty_thousand_ids() -> None:
+    many = (record("Editorial", year=1900 + n % 100, authors=(f"A B{n}",)) for n in range(20_000))
+    papers, _ = merged(*many)
+    assert len({paper.id for paper in papers}) == 20_000

@@ -1,0 +1,427 @@
+"""Files become papers, and what cannot be read is refused with its place."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag.errors import CorpusError
+from rag.papers import Paper, paper_id
+from rag.readers import Refused, iter_papers, json_lines, listing, read_papers
+
+ROOT = Path(__file__).parent.parent
+LISTING = ROOT / "tests/fixtures/listing.txt"
+HEADER = (
+    "new\n\nGet trending papers in your email inbox!\n\nSubscribe\n\nbyAK and friends\n\nMar 12\n\n"
+)
+ABSTRACT = "We study how rates change over time. " * 6 + "We find that they do."
+# The page's header has five blocks; then every other block is a title.
+TITLES = LISTING.read_text(encoding="utf-8").rstrip().split("\n\n")[5::2]
+
+
+def written(folder: Path, content: str | bytes, name: str = "papers.xyz") -> Path:
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def json_line(**fields: object) -> str:
+    return json.dumps({"title": "On Rates", "abstract": "We test it.", **fields}) + "\n"
+
+
+def refusals(path: Path) -> list[tuple[int | None, str]]:
+    return [(r.line, r.reason) for r in iter_papers(path) if isinstance(r, Refused)]
+
+
+def titles(source: Path | list[Path]) -> list[str]:
+    return [record.title for record in iter_papers(source) if isinstance(record, Paper)]
+
+
+# --- listing pages ------------------------------------------------------------------------------
+
+
+def test_a_listing_page_gives_its_entries_without_its_header() -> None:
+    papers = list(iter_papers(LISTING))
+    assert [paper.title for paper in papers] == TITLES
+    assert len(TITLES) == 6
+    assert TITLES[0].startswith("E2S2: Encoding-Enhanced")
+    assert papers[0].abstract.startswith("Sequence-to-sequence (seq2seq) learning is a popular")
+    assert papers[0].abstract.endswith("seq2seq language model pretraining.")
+    assert papers[0].sources == (str(LISTING),)
+    assert papers[0].id == paper_id(TITLES[0])
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        HEADER.replace("new\n\n", "hot\n\n"),
+        HEADER.replace("Mar 12", "three days ago"),
+        HEADER.replace("Subscribe\n\n", ""),
+        HEADER + "Upvote\n\n",
+        "\n\n \n" + HEADER,
+    ],
+)
+def test_a_header_may_differ_or_be_missing(tmp_path: Path, header: str) -> None:
+    body = f"One Title\n\n{ABSTRACT}\n\nAnother Title\n\n{ABSTRACT} Really."
+    assert titles(written(tmp_path, header + body)) == ["One Title", "Another Title"]
+
+
+def test_a_text_of_several_lines_is_one_block(tmp_path: Path) -> None:
+    wrapped = ABSTRACT.replace(". ", ".\n  ")
+    path = written(tmp_path, f"A Title on\ntwo lines\n \n\t\n{wrapped}\n\n\nB\n\n{wrapped}\n")
+    papers = read_papers(path)
+    assert [(paper.title, paper.abstract) for paper in papers] == [
+        ("A Title on two lines", ABSTRACT),
+        ("B", ABSTRACT),
+    ]
+
+
+def test_an_entry_cut_off_before_its_abstract_is_refused_with_its_line(tmp_path: Path) -> None:
+    # line 1 title, 3 abstract, 5 title, 7 abstract, 9 title
+    path = written(tmp_path, f"A\n\n{ABSTRACT}\n\nB\n\n{ABSTRACT}\n\nThe Last Title\n")
+    assert titles(path) == ["A", "B"]
+    assert refusals(path) == [
+        (9, 'no abstract follows the title "The Last Title"; the file may be cut off.')
+    ]
+
+
+def test_an_entry_without_abstract_or_title_spoils_only_itself(tmp_path: Path) -> None:
+    # 11 lines of header and blanks, then: 11 A, 13 abstract, 15 B, 17 C, 19 abstract, 21 abstract
+    body = f"A\n\n{ABSTRACT}\n\nB\n\nC\n\n{ABSTRACT}\n\n{ABSTRACT}\n\nD\n\n{ABSTRACT}\n"
+    path = written(tmp_path, HEADER + body)
+    assert titles(path) == ["A", "C", "D"]
+    assert [line for line, _ in refusals(path)] == [15, 21]
+
+
+def test_pages_put_one_behind_the_other_are_read_through(tmp_path: Path) -> None:
+    page = HEADER + f"A\n\n{ABSTRACT}\n\n"
+    path = written(tmp_path, page + "Lonely\n\n" + page.replace("A\n", "B\n"))
+    assert titles(path) == ["A", "B"]
+    assert len(refusals(path)) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# Notes\n\n" + ABSTRACT,
+        "Notes\n\n" + f"{ABSTRACT}\n\n" * 3,
+        "Copyright (c) 2020 A. Author\n\n" + ABSTRACT[:-1] + ":\n\nMore.\n\n" + ABSTRACT,
+        "Some words.\n\nMore words.",
+        "id,title\n1,On Rates\n",
+        '[\n {"title": "On Rates", "abstract": "We test it."}\n]\n',
+    ],
+)
+def test_other_texts_are_not_taken_for_papers(tmp_path: Path, text: str) -> None:
+    with pytest.raises(CorpusError, match="no known format is recognised"):
+        list(iter_papers(written(tmp_path, text, "listing.txt")))
+
+
+# --- JSON Lines ---------------------------------------------------------------------------------
+
+
+def test_a_json_line_gives_all_its_fields(tmp_path: Path) -> None:
+    line = json_line(
+        title=" On\nRates ",
+        abstract=r"It wins by 5\%.",
+        id="mine",
+        authors=["A. Turing", " "],
+        year="1950",
+        venue="Mind",
+        url="https://a.org/x",
+        doi="https://doi.org/10.1000/ABC",
+        arxiv_id="arXiv:1706.03762v7",
+        sources=["a.txt", "b.txt"],
+        aliases="old",
+        pages=[1, 9],
+        metadata={"lang": "en"},
+    )
+    assert read_papers(written(tmp_path, line)) == [
+        Paper(
+            "mine",
+            "On Rates",
+            "It wins by 5%.",
+            ("A. Turing",),
+            1950,
+            "Mind",
+            "https://a.org/x",
+            "10.1000/abc",
+            "1706.03762",
+            ("a.txt", "b.txt"),
+            ("old",),
+            {"pages": [1, 9], "lang": "en"},
+        )
+    ]
+
+
+def test_what_is_missing_null_or_empty_is_left_out_and_not_invented(tmp_path: Path) -> None:
+    line = json_line(authors=None, year="", venue="", doi=None, url=None, id="", metadata=None)
+    path = written(tmp_path, line)
+    assert read_papers(path)[0].to_dict() == {
+        "id": paper_id("On Rates"),
+        "title": "On Rates",
+        "abstract": "We test it.",
+        "sources": [str(path)],
+    }
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "kept"),
+    [
+        ("year", 2017.0, 2017),
+        ("authors", "Ada Lovelace", ("Ada Lovelace",)),
+        ("url", "javascript:alert(1)", None),
+        ("url", "HTTP://a.org", "HTTP://a.org"),
+        ("doi", "see the journal", None),
+        ("id", "x" * 200, "x" * 200),
+        ("id", "x" * 201, paper_id("On Rates")),
+        ("id", "a\nb", paper_id("On Rates")),
+        ("id", 17, paper_id("On Rates")),
+    ],
+)
+def test_a_field_is_kept_only_in_a_usable_form(
+    tmp_path: Path, field: str, value: object, kept: object
+) -> None:
+    paper = read_papers(written(tmp_path, json_line(**{field: value})))[0]
+    assert getattr(paper, field) == kept
+
+
+def test_an_id_or_doi_that_cannot_serve_is_kept_as_metadata(tmp_path: Path) -> None:
+    paper = read_papers(written(tmp_path, json_line(id=17, doi="n/a")))[0]
+    assert paper.metadata == {"id": 17, "doi": "n/a"}
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('{"title": "A", "abstract": "B"', "this is not valid JSON: "),
+        ("[1, 2]", "this is JSON, but no object with title and abstract."),
+        ('{"title": "A"}', 'the field "abstract" is missing or empty.'),
+        ('{"title": " ", "abstract": "B"}', 'the field "title" is missing or empty.'),
+        ('{"title": "\\u0000", "abstract": "B"}', "the title is empty."),
+        ('{"title": 5, "abstract": "B"}', 'the field "title" must be a text, not 5.'),
+        ('{"title": "A", "abstract": ["B"]}', 'the field "abstract" must be a text, not ["B"].'),
+        ('{"title": "A", "abstract": "B", "year": "soon"}', 'the field "year" must be a year, not'),
+        ('{"title": "A", "abstract": "B", "year": true}', 'the field "year" must be a year, not'),
+        ('{"title": "A", "abstract": "B", "authors": [1]}', 'the field "authors" must be a list'),
+        ('{"title": "A", "abstract": "B", "authors": {"a": 1}}', 'the field "authors" must be a'),
+        (
+            '{"title": "A", "abstract": "B", "metadata": 1}',
+            'the field "metadata" must be an object',
+        ),
+        ('{"title": "A", "abstract": "B", "x": NaN}', "this is not valid JSON: NaN is no number."),
+        ('{"title": "A", "abstract": "B", "x": ' + "9" * 5000 + "}", "this is not valid JSON: "),
+        ('{"title": "A", "abstract": "B", "x": ' + "[" * 200_000, "the JSON is nested too deeply."),
+        ('{"title": "A", "abstract": "\\ud800"}', "it holds bytes that are not UTF-8"),
+    ],
+    ids=lambda text: text[:40],
+)
+def test_a_bad_line_is_refused_with_its_number_and_reading_goes_on(
+    tmp_path: Path, line: str, reason: str
+) -> None:
+    path = written(tmp_path, json_line() + "\n" + line + "\n" + json_line(title="Next"))
+    assert titles(path) == ["On Rates", "Next"]
+    [(number, said)] = refusals(path)
+    assert number == 3
+    assert said.startswith(reason)
+
+
+TEXT = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=20)
+
+
+@given(
+    st.lists(
+        st.builds(
+            Paper, TEXT, TEXT, TEXT, sources=st.just(("a",)), metadata=st.dictionaries(TEXT, TEXT)
+        )
+    )
+)
+def test_papers_written_as_json_lines_are_read_back(papers: list[Paper]) -> None:
+    lines = [json.dumps(paper.to_dict(), ensure_ascii=False) for paper in papers]
+    own = {
+        "id",
+        "title",
+        "abstract",
+        "authors",
+        "year",
+        "venue",
+        "url",
+        "doi",
+        "arxiv_id",
+        "sources",
+    }
+    expected = [paper for paper in papers if not own & set(paper.metadata)]
+    found = [paper for _, paper in json_lines.read(lines)]
+    assert [paper for paper in found if paper in expected] == expected
+
+
+def test_the_bundled_library_is_read_as_it_is_written() -> None:
+    library = ROOT / "rag/data/library.jsonl"
+    papers = read_papers(library)
+    lines = library.read_text(encoding="utf-8").splitlines()
+    assert [json.dumps(paper.to_dict(), ensure_ascii=False) for paper in papers] == lines
+    assert len({paper.id for paper in papers}) == 251
+    assert not any(paper.authors or paper.year or paper.url for paper in papers)
+
+
+def test_the_provenance_note_names_the_very_bytes_of_the_library() -> None:
+    note = (ROOT / "rag/data/PROVENANCE.md").read_text(encoding="utf-8")
+    assert sha256((ROOT / "rag/data/library.jsonl").read_bytes()).hexdigest() in note
+
+
+# --- bytes --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "encode",
+    [
+        lambda text: b"\xef\xbb\xbf" + text.encode(),
+        lambda text: text.replace("\n", "\r\n").encode(),
+        lambda text: text.replace("\n", "\r").encode(),
+        lambda text: text.encode("utf-16"),
+        lambda text: text.rstrip("\n").encode(),
+    ],
+    ids=["byte order mark", "CRLF", "CR", "UTF-16", "no last line break"],
+)
+def test_usual_kinds_of_text_file_read_alike(tmp_path: Path, encode: object) -> None:
+    both = (
+        f"Ünïted\n\n{ABSTRACT}\n\nB\n\n{ABSTRACT}\n",
+        json_line(title="Ünïted") + json_line(title="B"),
+    )
+    for text in both:
+        path = written(tmp_path, encode(text))  # type: ignore[operator]
+        assert titles(path) == ["Ünïted", "B"]
+
+
+def test_bytes_that_are_no_utf_8_spoil_their_own_record_only(tmp_path: Path) -> None:
+    good, bad = json_line().encode(), json_line(title="Caf?").encode().replace(b"?", b"\xe9")
+    path = written(tmp_path, good + bad + good)
+    assert len(titles(path)) == 2
+    assert refusals(path) == [(2, "it holds bytes that are not UTF-8; save the file as UTF-8.")]
+
+
+def test_separators_inside_a_json_text_do_not_break_its_line(tmp_path: Path) -> None:
+    line = json.dumps({"title": "A\u2028B", "abstract": "C\u0085D"}, ensure_ascii=False)
+    assert titles(written(tmp_path, line)) == ["A B"]
+
+
+# --- files and folders --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "the file is empty."),
+        (b" \n\n", "the file is empty."),
+        (b"%PDF-1.5\n\x00\x01", "this is a binary file, not text."),
+        (b"hello", "no known format is recognised in it; known are JSON Lines and listing"),
+    ],
+)
+def test_a_file_that_is_of_no_use_is_named_in_one_sentence(
+    tmp_path: Path, content: bytes, sentence: str
+) -> None:
+    path = written(tmp_path, content)
+    with pytest.raises(CorpusError) as raised:
+        list(iter_papers(path))
+    assert str(raised.value).startswith(f"{path}: {sentence}")
+    assert raised.value.path == path
+
+
+def test_a_missing_path_is_said_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=r"gone does not exist; check the path\."):
+        iter_papers([LISTING, tmp_path / "gone"])
+    with pytest.raises(CorpusError, match=r"No file or folder of papers was named"):
+        iter_papers([])
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that fails to read")
+def test_a_file_that_fails_to_read_is_said() -> None:
+    with pytest.raises(CorpusError, match=r"^/proc/self/mem: the file cannot be read: .+\.$"):
+        list(iter_papers("/proc/self/mem"))
+
+
+def test_a_file_or_folder_without_any_paper_is_an_error(tmp_path: Path) -> None:
+    records = iter_papers(written(tmp_path, '{"title": "A"}\n'))
+    assert isinstance(next(records), Refused)
+    with pytest.raises(CorpusError, match=r"papers\.xyz holds no paper that could be read"):
+        next(records)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CorpusError, match=r"empty holds no paper that could be read"):
+        list(iter_papers(tmp_path / "empty"))
+
+
+def test_a_folder_is_its_files_in_order_with_hidden_ones_left_out(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    (tmp_path / ".git").mkdir()
+    for name, title in (("c", "3"), ("b/z", "2"), ("a", "1"), (".hidden", "x"), (".git/y", "x")):
+        written(tmp_path, json_line(title=title), name)
+    (tmp_path / "b" / "up").symlink_to(tmp_path)
+    assert titles(tmp_path) == ["1", "2", "3"]
+    assert next(iter(iter_papers(tmp_path))).sources == (str(tmp_path / "a"),)  # type: ignore[union-attr]
+
+
+def test_files_of_no_use_in_a_folder_are_refused_and_passed(tmp_path: Path) -> None:
+    written(tmp_path, b"\x00\x01", "a.bin")
+    written(tmp_path, b"", "b.txt")
+    written(tmp_path, b"hello", "c.md")
+    written(tmp_path, json_line(), "d.jsonl")
+    assert titles(tmp_path) == ["On Rates"]
+    refused = [record for record in iter_papers(tmp_path) if isinstance(record, Refused)]
+    assert [(Path(each.path).name, each.line) for each in refused] == [
+        ("a.bin", None),
+        ("b.txt", None),
+        ("c.md", None),
+    ]
+
+
+def test_the_name_of_a_file_decides_nothing(tmp_path: Path) -> None:
+    one = written(tmp_path, json_line(), "papers.pdf")
+    other = written(tmp_path, LISTING.read_bytes(), "papers.jsonl")
+    assert titles([one, other]) == ["On Rates", *TITLES]
+
+
+def test_reading_does_not_wait_for_the_end_of_the_file(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    both_ends = os.open(pipe, os.O_RDWR)
+    os.write(both_ends, json_line().encode() * 2)
+    first = list(islice(iter_papers(pipe), 1))  # the pipe is still open and will get more
+    assert [record.title for record in first if isinstance(record, Paper)] == ["On Rates"]
+    os.close(both_ends)
+
+
+def test_read_papers_joins_records_and_stops_at_the_first_refusal(tmp_path: Path) -> None:
+    one = written(tmp_path, json_line(), "one")
+    two = written(tmp_path, json_line(title="ON RATES", year=2020), "two")
+    [paper] = read_papers([one, str(two)])
+    assert (paper.year, paper.sources) == (2020, (str(one), str(two)))
+    bad = written(tmp_path, json_line() + "{}\n" + '{"a": 1}\n', "bad")
+    with pytest.raises(CorpusError) as raised:
+        read_papers(bad)
+    assert str(raised.value) == f'{bad}, line 2: the field "title" is missing or empty.'
+    assert (raised.value.path, raised.value.line) == (str(bad), 2)
+
+
+def test_read_papers_warns_where_records_differ(tmp_path: Path) -> None:
+    path = written(tmp_path, json_line() + json_line(abstract="We test it twice."))
+    with pytest.warns(UserWarning, match=r"two abstracts, of 17 and 11 characters"):
+        [paper] = read_papers(path)
+    assert paper.abstract == "We test it twice."
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read_papers(LISTING)
+
+
+@given(st.text())
+def test_recognising_and_reading_never_fail(text: str) -> None:
+    for form in (json_lines, listing):
+        form.recognises(text)
+        assert all(line >= 1 for line, _ in form.read(text.split("\n")))
