@@ -269,6 +269,7 @@ def _version(value: bool) -> None:  # noqa: FBT001 - typer calls it with the fla
 
 @app.callback()
 def common(
+    *,
     _version_flag: Annotated[
         bool,
         typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),

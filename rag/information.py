@@ -18,7 +18,7 @@ _PACKAGES = ("chromadb", "bm25s", "llama-index-core", "onnxruntime", "tokenizers
 
 
 def collect(settings: Settings) -> dict[str, Any]:
-    """Gathers what `rag info` shows, as plain JSON values; an unusable index is told, not raised."""
+    """What `rag info` shows, as plain JSON values; an unusable index is told, not raised."""
     from rag.minilm import load_minilm
 
     embedder = load_minilm(threads=settings.threads)

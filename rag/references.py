@@ -23,12 +23,12 @@ _SPECIAL = {
 
 
 def bibtex_entry(paper: Paper) -> str:
-    """One BibTeX entry, ended by a line break.
+    r"""One BibTeX entry, ended by a line break.
 
     >>> from rag.papers import Paper
     >>> print(bibtex_entry(Paper("a-1", "Rates & 5%", "We ...")), end="")
     @misc{a-1,
-      title = {{Rates \\& 5\\%}},
+      title = {{Rates \& 5\%}},
     }
     """
     fields = {

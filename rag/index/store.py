@@ -11,7 +11,7 @@ import contextlib
 import json
 import sqlite3
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import chromadb
 import chromadb.config
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy as np
+    from chromadb.api.client import Client
+    from chromadb.api.types import Embeddings
     from numpy.typing import NDArray
 
 _READ_BATCH = 5000  # ids per read, below SQLite's limit on bound variables
@@ -88,7 +90,7 @@ class PassageStore:
 
     def close(self) -> None:
         """Lets go of the files."""
-        self._client.close()
+        cast("Client", self._client).close()  # the declared type leaves it out
 
     def count(self) -> int:
         """Rows in the collection, vouched for or not."""
@@ -110,7 +112,7 @@ class PassageStore:
                     ids=list(ids),
                     documents=list(texts),
                     metadatas=list(fields),
-                    embeddings=list(vectors[first : first + step]),
+                    embeddings=cast("Embeddings", list(vectors[first : first + step])),
                 )
 
     def read(self, rows: Sequence[str]) -> dict[str, StoredPaper]:
@@ -183,7 +185,10 @@ class PassageStore:
         condition = where.to_where() if where else None
         with self._errors():
             page = self._collection.query(
-                query_embeddings=[vector], n_results=count, where=condition, include=["distances"]
+                query_embeddings=cast("Embeddings", [vector]),
+                n_results=count,
+                where=condition,
+                include=["distances"],
             )
         distances = page["distances"] or [[]]
         return [

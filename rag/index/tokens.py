@@ -91,7 +91,8 @@ def passage_tokens(title: str, passage: Passage, encoding: Encoding) -> PassageT
 def quantised(vectors: NDArray[np.float32]) -> NDArray[np.int8]:
     """Directions of some vectors, shape (m, dim), each row scaled to [-127, 127]."""
     largest = np.abs(vectors).max(axis=1, keepdims=True, initial=1e-9)
-    return np.rint(vectors * (127.0 / largest)).astype(np.int8)
+    scaled: NDArray[np.float32] = np.rint(vectors * (127.0 / largest))
+    return scaled.astype(np.int8)
 
 
 class SegmentWriter:
