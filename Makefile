@@ -1,0 +1,78 @@
+# Papertrail. `make ask` works on a fresh machine with Python, make and git; `make help` says more.
+
+SHELL := /bin/sh
+MAKEFLAGS += --no-print-directory
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
+Q ?= how can a byte-level model skip tokens it does not need?
+
+# A key that happens to lie in the environment changes nothing unless a model is asked for.
+ifeq ($(PAPERTRAIL_CHAT_MODEL),)
+unexport OPENAI_API_KEY OPENAI_BASE_URL PAPERTRAIL_CHAT_KEY
+endif
+
+.PHONY: help ask dev test check bench clean
+help:
+	@echo 'make ask Q="..."  answer a question from the bundled library'
+	@echo 'make test         run the tests'
+	@echo 'make check        format, lint and types'
+	@echo 'make bench        measure against fixed points of comparison'
+	@echo 'make clean        take away $(VENV) and what builds and tests leave'
+
+# The question travels by the environment, so that quotes in it reach no shell.
+ask: export PAPERTRAIL_MAKE_QUESTION = $(value Q)
+ask: $(VENV)/.runtime
+	@printf '%s' "$$PAPERTRAIL_MAKE_QUESTION" | $(BIN)/rag ask -
+
+dev: $(VENV)/.dev
+
+test: $(VENV)/.dev
+	@env -u OPENAI_API_KEY -u OPENAI_BASE_URL -u PAPERTRAIL_CHAT_KEY -u PAPERTRAIL_CHAT_MODEL \
+	  $(BIN)/python -m pytest --cov
+
+check: $(VENV)/.dev
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+bench: $(VENV)/.dev
+	@for script in benchmarks/*.py; do \
+	  test -e "$$script" || continue; \
+	  echo "$$script"; \
+	  $(BIN)/python "$$script" || exit 1; \
+	done
+
+clean:
+	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find rag eval prompts tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamps: each step is done once, and again when what it depends on has changed.
+$(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/.made
+	@echo 'Installing into $(VENV), once; this takes a minute or two.' >&2
+	@$(PIP) -e .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/.made
+	@echo 'Installing into $(VENV) with the tools for development, once.' >&2
+	@$(PIP) -e '.[dev]'
+	@touch $@ $(VENV)/.runtime
+
+# The first Python of a fitting version that can make environments; PYTHON=... names another.
+$(VENV)/.made:
+	@lacking=; \
+	for name in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	  $$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' \
+	    2>/dev/null || continue; \
+	  if $$name -c 'import ensurepip, venv' 2>/dev/null; then \
+	    $$name -m venv --clear $(VENV) && touch $@; exit; \
+	  fi; \
+	  lacking="$${lacking:-$$name}"; \
+	done; \
+	if [ -n "$$lacking" ]; then \
+	  echo "$$lacking cannot make environments; on Debian and Ubuntu this mends it:" >&2; \
+	  echo "    sudo apt install $$lacking-venv" >&2; \
+	else \
+	  echo 'Python 3.11 to 3.14 is needed and none was found; PYTHON=/path/to/python names one.' >&2; \
+	fi; \
+	exit 2

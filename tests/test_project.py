@@ -1,0 +1,212 @@
+"""What holds over the whole project: floors, the public API, light imports, the documents."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import itertools
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from typer.main import get_command
+
+import rag
+from rag.cli import app
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# A module imports only from lines above its own.
+FLOORS = (
+    {"errors"},
+    {"settings", "text"},
+    {"papers", "minilm"},
+    {"readers", "passages", "models"},
+    {"index"},
+    {"libraries", "retrieval"},
+    {"verify", "answerable"},
+    {"references"},
+    {"answer"},
+    {"citations"},
+    {"writers"},
+    {"assistant"},
+    {"__init__"},
+    {"show", "information"},
+    {"cli"},
+    {"__main__"},
+)
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+
+PUBLIC_NAMES = {
+    "Answer",
+    "AnswerEvent",
+    "Assistant",
+    "Citation",
+    "Done",
+    "Embedder",
+    "Filter",
+    "Hit",
+    "IndexReport",
+    "Paper",
+    "Passage",
+    "Quote",
+    "RagError",
+    "Refused",
+    "Retrieval",
+    "Settings",
+    "Statement",
+    "Status",
+    "Text",
+    "Usage",
+    "Verification",
+    "Verified",
+    "__version__",
+    "as_llama_index",
+    "from_llama_index",
+    "iter_papers",
+    "load_minilm",
+    "load_settings",
+    "read_papers",
+    "split_paper",
+    "verify",
+}
+
+HEAVY = {"chromadb", "gradio", "llama_index", "nltk", "numpy", "onnxruntime"}
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Full names of all that a file imports, at its top, in functions and for type checking."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: a relative import"
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def room(dotted: str) -> str:
+    """The part of `rag` that a full name belongs to.
+
+    >>> room("rag.index.store.row_id"), room("rag.__version__"), room("rag")
+    ('index', '__init__', '__init__')
+    """
+    part = dotted.split(".")[1] if "." in dotted else "__init__"
+    return "__init__" if part in rag.__all__ and part not in FLOOR else part
+
+
+def test_every_module_imports_only_from_lower_floors() -> None:
+    wrong = []
+    for path in (ROOT / "rag").rglob("*.py"):
+        own = path.relative_to(ROOT / "rag").parts[0].removesuffix(".py")
+        assert own in FLOOR, f"rag/{own} stands on no floor; give it one here"
+        for name in imports(path):
+            if name.split(".")[0] == "rag" and room(name) != own:
+                target = room(name)
+                if FLOOR[target] >= FLOOR[own]:
+                    wrong.append(f"{path.relative_to(ROOT)} imports rag.{target}")
+    assert wrong == []
+
+
+def test_the_product_never_imports_its_evaluation_tests_or_scripts() -> None:
+    above = {"eval", "tests", "scripts", "benchmarks", "app"}
+    wrong = [
+        (path.name, name)
+        for path in (ROOT / "rag").rglob("*.py")
+        for name in imports(path)
+        if name.split(".")[0] in above
+    ]
+    assert wrong == []
+
+
+def test_the_public_names_are_exactly_these() -> None:
+    assert sorted(rag.__all__) == sorted(PUBLIC_NAMES)  # sorted lists: no name twice
+    assert all(hasattr(rag, name) for name in PUBLIC_NAMES)
+
+
+def test_every_public_name_is_documented_by_hand() -> None:
+    silent = []
+    for name in PUBLIC_NAMES:
+        value = getattr(rag, name)
+        if inspect.isclass(value) or inspect.isfunction(value):
+            text = inspect.getdoc(value) or ""
+            # A dataclass without a docstring shows its signature in place of one.
+            if not text or text.startswith(f"{name}("):
+                silent.append(name)
+    assert silent == []
+
+
+def test_help_and_import_load_nothing_heavy() -> None:
+    script = (
+        "import sys, rag.cli\n"
+        "sys.argv = ['rag', '--help']\n"
+        "try: rag.cli.main()\n"
+        "except SystemExit: pass\n"
+        "print(*{name.split('.')[0] for name in sys.modules})\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "rag" in loaded
+    assert loaded & HEAVY == set()
+
+
+def readme_commands() -> list[list[str]]:
+    """The `rag ...` commands in the code blocks of the README, as words."""
+    blocks = re.findall(
+        r"^```(?!py)\w*\n(.*?)^```",
+        (ROOT / "README.md").read_text("utf-8"),
+        re.MULTILINE | re.DOTALL,
+    )
+    text = "\n".join(blocks).replace("\\\n", " ")
+    found = re.findall(r"^(?:\$ |\w+=\S+ |.*\| )*rag (.*)$", text, re.MULTILINE)
+    ends = {"|", ">", ">>", "<", "&&", ";"}
+    words = [shlex.split(rest, comments=True) for rest in found]
+    return [list(itertools.takewhile(lambda word: word not in ends, line)) for line in words]
+
+
+def test_commands_and_options_of_the_readme_exist() -> None:
+    wrong = []
+    commands = readme_commands()
+    for words in commands:
+        command = get_command(app)
+        known = {"--help", "-h"}
+        for word in words:
+            known |= {option for parameter in command.params for option in parameter.opts}
+            subcommands = getattr(command, "commands", {})
+            if word.startswith("-") and word != "-":
+                if word.split("=")[0] not in known:
+                    wrong.append(f"rag {shlex.join(words)}: {word}")
+            elif word in subcommands:
+                command = subcommands[word]
+            elif subcommands:
+                wrong.append(f"rag {shlex.join(words)}: {word}")
+    assert commands
+    assert wrong == []
+
+
+def test_every_dependency_is_bounded_above_and_pinned_within_its_bounds() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = [line for line in lines if not line.startswith("#")]
+    assert [pin for pin in pins if not re.fullmatch(r"[\w.-]+==[\w.]+", pin)] == []
+    tested = {canonicalize_name(name): version for name, version in (p.split("==") for p in pins)}
+    for text in project["dependencies"] + project["optional-dependencies"]["dev"]:
+        wanted = Requirement(text)
+        assert any(bound.operator in {"<", "<=", "=="} for bound in wanted.specifier), text
+        assert tested[canonicalize_name(wanted.name)] in wanted.specifier, text
+
+
+def test_the_version_is_told_once_and_the_same_everywhere() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert rag.__version__ == project["version"]
+    assert "## [Unreleased]" in (ROOT / "CHANGELOG.md").read_text()
