@@ -8,7 +8,7 @@ pads every text to 256, ours reads up to 512 and pads to the batch. Hence three 
 - `cut`: the same texts cut beforehand to what Chroma's function reads, equal work for both;
 - `titles`: short texts, about the length of questions.
 
-Run: python benchmarks/embedding.py PAPERS.jsonl [--texts 64] [--rounds 5] [--chroma-model FILE]
+Run: python benchmarks/embedding.py [PAPERS.jsonl] [--texts 64] [--rounds 5] [--chroma-model FILE]
 
 Prints one JSON line. `--chroma-model` gives Chroma's function another ONNX file of the model than
 the bundled one. The files are copied to a temporary folder; nothing is fetched.
@@ -25,7 +25,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag.minilm import FOLDER, load_minilm, open_tokenizer
+from rag.minilm import load_minilm
+from rag.minilm.files import FOLDER, open_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,7 +49,7 @@ CHROMA_PIECES = 254
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="Compare two embedders of the same model.")
-    parser.add_argument("papers", type=Path)
+    parser.add_argument("papers", type=Path, nargs="?", default=FOLDER.parent / "library.jsonl")
     parser.add_argument("--texts", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--chroma-model", type=Path, default=FOLDER / "model.onnx")

@@ -166,7 +166,7 @@ class Assistant:
         started = time.perf_counter()
         yield Status(f"Searching {self._index.manifest.paper_count} papers")
         retrieval = self.retrieve(question, where=where)
-        judgement = judge(retrieval, self._index, least=self.settings.confidence)
+        judgement = judge(retrieval, least=self.settings.confidence)
         answer = Answer(
             question=question,
             asked=retrieval.question,

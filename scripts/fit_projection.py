@@ -28,7 +28,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from build_minilm import REPOSITORY, TARGET, record, texts_of, write_section
 
-from rag.minilm import DIM, MiniLM, open_session, open_stop_words, open_tokenizer, unit_rows
+from rag.minilm.encoder import DIM, MiniLM, unit_rows
+from rag.minilm.files import open_session, open_stop_words, open_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,11 +75,12 @@ def sample_of(path: Path) -> list[str]:
 def token_vectors(texts: Sequence[str]) -> list[NDArray[np.float32]]:
     """Of each text the unit vectors (m, 384) of its content pieces, which are what is stored."""
     whole = MiniLM(
-        open_session(TARGET, threads=2),
+        open_session(TARGET),
         open_tokenizer(TARGET),
         projection=np.eye(DIM, dtype=np.float32),
         stop_words=open_stop_words(TARGET),
         name="unprojected",
+        threads=2,
     )
     return [encoding.tokens[encoding.content] for encoding in whole.encode(texts)]
 
@@ -128,7 +130,7 @@ def describe(
 ) -> None:
     """Write the projection's section of PROVENANCE.md and print the figures."""
     inputs = [
-        f"- {path.name} ({len(texts)} texts, sha256 {digest(path)})"
+        f"- {path.parent.name}/{path.name} ({len(texts)} texts, sha256 {digest(path)})"
         for path, texts in zip((options.library, options.corpus), collections, strict=True)
     ]
     body = f"""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _LEAD = re.compile(r"^(.{2,40}?)\s*(?::|--| [-–—] )\s*\S")
 _WORD = re.compile(r"[\w+]+")
 _MOST_WORDS = 3
+_SHORT = 3  # letters of a name that could be an ordinary word in lower case
 
 
 def system_name(title: str) -> str | None:
@@ -63,7 +64,12 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _is_meant(name: str, question: str) -> bool:
-    """A name that looks like an ordinary word or phrase must be written as a name."""
-    if any(letter.isdigit() for letter in name) or any(map(str.isupper, name[1:].replace(" ", ""))):
-        return True
-    return name in question
+    """Whether the name stands in the question as a word of its own, and as a name.
+
+    A short name ("FIT"), or one that looks like an ordinary word or phrase, must be written as in
+    the title; "pre-training" does not name PRE.
+    """
+    inner = any(letter.isupper() or letter.isdigit() for letter in name[1:].replace(" ", ""))
+    exact = len(name) <= _SHORT or not inner
+    pattern = rf"(?<![\w-]){re.escape(name)}(?!-?\w)"
+    return re.search(pattern, question, 0 if exact else re.IGNORECASE) is not None

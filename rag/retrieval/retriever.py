@@ -48,12 +48,14 @@ class ScoredSentence:
         end: offset behind its last character.
         text: `abstract[start:end]`.
         score: how well it meets the question, in [-1, 1], higher is better.
+        words: share of the question's idf that its words carry, in [0, 1].
     """
 
     start: int
     end: int
     text: str
     score: float
+    words: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,15 +254,18 @@ class Retriever:
         """Sentences best first; one that two passages share counts with its better score."""
         best: dict[tuple[int, int], float] = {}
         for passage, row in zip(stored.passages, stored.rows, strict=True):
-            scored = candidates.late.get(self._index.row_number[row])
-            for i, span in enumerate(passage.sentences):
-                text = stored.paper.abstract[slice(*span)]
-                score = scored.sentences[i] if scored else self._overlap(question.terms, text)
+            late = candidates.late.get(self._index.row_number[row])
+            scores = late.sentences if late else [_LEAST] * len(passage.sentences)
+            for span, score in zip(passage.sentences, scores, strict=True):
                 best[span] = max(best.get(span, _LEAST), score)
-        return tuple(
-            ScoredSentence(*span, stored.paper.abstract[slice(*span)], score)
-            for span, score in sorted(best.items(), key=lambda item: (-item[1], item[0]))
-        )
+        sentences = []
+        for span, score in best.items():
+            text = stored.paper.abstract[slice(*span)]
+            words = self._overlap(question.terms, text)
+            # without token vectors the words alone decide
+            shown = score if question.tokens else words
+            sentences.append(ScoredSentence(*span, text, shown, words))
+        return tuple(sorted(sentences, key=lambda sentence: (-sentence.score, sentence.start)))
 
     def _overlap(self, terms: Sequence[str], text: str) -> float:
         """Share of the question's idf that a text's words carry: without token vectors."""

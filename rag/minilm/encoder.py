@@ -1,9 +1,8 @@
-"""The bundled embedder: all-MiniLM-L6-v2, run by onnxruntime.
+"""Reads texts with the bundled model: one forward pass gives pooled and token vectors.
 
-One forward pass gives both things that retrieval needs: the pooled vector of a text (the mean of
-its states, as the model was trained) and one vector per word piece (for late interaction). The
-model lies in `rag/data/minilm`, so there is no key, no download and no PyTorch. It stands below
-the index, which stores what `encode` gives, and below retrieval, which encodes questions.
+The pooled vector of a text is the mean of its states, as the model was trained; the vectors of its
+word pieces serve late interaction. The index stores what `encode` gives; retrieval encodes the
+question.
 
 A text longer than the model's 512 positions is read in windows and never cut. Texts are read in
 blocks, so that memory does not grow with their number. Within a block they are sorted by length
@@ -13,40 +12,44 @@ and needs less memory, short ones run together.
 
 from __future__ import annotations
 
-import hashlib
-import importlib
-import json
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from rag.errors import ModelUnavailable
+from rag.minilm.files import (
+    FOLDER,
+    files_digest,
+    open_projection,
+    open_session,
+    open_stop_words,
+    open_tokenizer,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from tokenizers import Tokenizer
 
-FOLDER = Path(__file__).parent / "data" / "minilm"
 DIM = 384
 BLOCK_TEXTS = 32
 # The model has 512 positions; two marks, [CLS] and [SEP], stand around the pieces of a window.
 WINDOW_PIECES = 510
 FIRST_MARK, LAST_MARK = 101, 102
 # A batch holds at most this many positions, padding included, and this many texts: measured, more
-# of either is no faster on two cores.
+# of either is no faster.
 BATCH_POSITIONS = 512
 BATCH_TEXTS = 8
 MOST_THREADS = 4
 SURROGATE = re.compile("[\ud800-\udfff]")
 
-Loaded = TypeVar("Loaded")
+Reading = TypeVar("Reading")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,8 +77,8 @@ class Encoding:
 class MiniLM:
     """all-MiniLM-L6-v2 with pooled and token vectors; made by `load_minilm`.
 
-    The vectors of a text do not depend on the texts beside it (differences stay below 1e-5), and a
-    model may be shared by threads.
+    The vectors of a text do not depend on the number of threads, nor on the texts beside it beyond
+    1e-5. A model may be shared by threads.
 
     Attributes:
         name: identifies the vectors: model, positions, and a digest of the files that make them.
@@ -91,6 +94,7 @@ class MiniLM:
         projection: NDArray[np.float32],
         stop_words: frozenset[str],
         name: str,
+        threads: int = 1,
     ) -> None:
         self.name = name
         self.dim = DIM
@@ -99,6 +103,7 @@ class MiniLM:
         self._tokenizer = tokenizer
         self._projection = projection
         self._stop_words = stop_words
+        self._threads = threads
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Pooled vectors, shape (len(texts), 384), float32, rows of length 1, in the order given.
@@ -108,11 +113,9 @@ class MiniLM:
         """
         vectors = [np.zeros((0, DIM), np.float32)]
         for block in _blocks(texts):
-            windows, owners = _windows([self._tokenize(text).ids for text in block])
-            sums = np.zeros((len(block), DIM), np.float32)
-            for index, states in self._run(windows):
-                sums[owners[index]] += states.sum(axis=0)
-            vectors.append(unit_rows(sums))
+            windows = [_windows(self._tokenize(text).ids) for text in block]
+            sums = self._read(windows, lambda states: states.sum(axis=0))
+            vectors.append(unit_rows(np.stack([np.sum(of_text, axis=0) for of_text in sums])))
         return np.concatenate(vectors)
 
     def encode(
@@ -138,51 +141,72 @@ class MiniLM:
 
     def _encode_block(self, texts: Sequence[str]) -> list[Encoding]:
         pieces = [self._tokenize(text) for text in texts]
-        windows, owners = _windows([piece.ids for piece in pieces])
-        sums = np.zeros((len(texts), DIM), np.float32)
-        tokens = [np.zeros((0, 0), np.float32)] * len(windows)
-        for index, states in self._run(windows):
-            sums[owners[index]] += states.sum(axis=0)
-            tokens[index] = unit_rows(states[1:-1] @ self._projection)
-        return [
-            self._encoding(piece, vector, [tokens[at] for at in np.flatnonzero(owners == owner)])
-            for owner, (piece, vector) in enumerate(zip(pieces, unit_rows(sums), strict=True))
-        ]
+        windows = [_windows(of_text.ids) for of_text in pieces]
+        readings = self._read(
+            windows, lambda states: (states.sum(axis=0), self._shorten(states[1:-1]))
+        )
+        return [self._encoding(*pair) for pair in zip(pieces, readings, strict=True)]
 
     def _encoding(
-        self, pieces: Any, vector: NDArray[np.float32], tokens: Sequence[NDArray[np.float32]]
+        self, pieces: Any, readings: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]]
     ) -> Encoding:
+        stop_words = self._stop_words
         return Encoding(
-            vector=vector,
+            vector=unit_rows(np.sum([total for total, _ in readings], axis=0, keepdims=True))[0],
             token_ids=np.array(pieces.ids, np.int32),
-            tokens=np.concatenate(tokens),
+            tokens=np.concatenate([tokens for _, tokens in readings]),
             offsets=np.array(pieces.offsets, np.int32).reshape(-1, 2),
-            content=np.array([is_content(p, self._stop_words) for p in pieces.tokens], np.bool_),
+            content=np.array([is_content(piece, stop_words) for piece in pieces.tokens], np.bool_),
         )
+
+    def _shorten(self, states: NDArray[np.float32]) -> NDArray[np.float32]:
+        return unit_rows(states @ self._projection)
 
     def _tokenize(self, text: str) -> Any:
         # Half of a surrogate pair is no character; its stand-in keeps the offsets true.
         return self._tokenizer.encode(SURROGATE.sub("\ufffd", text), add_special_tokens=False)
 
-    def _run(self, windows: Sequence[NDArray[np.int64]]) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Each window's index and states (length, 384), shortest window first."""
-        for batch in _batches([len(window) for window in windows]):
-            ids = np.zeros((len(batch), len(windows[batch[-1]])), np.int64)
-            mask = np.zeros_like(ids)
-            for row, index in enumerate(batch):
-                ids[row, : len(windows[index])] = windows[index]
-                mask[row, : len(windows[index])] = 1
-            states = self._session.run(None, {"input_ids": ids, "attention_mask": mask})[0]
-            for row, index in enumerate(batch):
-                yield index, states[row, : len(windows[index])]
+    def _read(
+        self,
+        texts: Sequence[Sequence[NDArray[np.int64]]],
+        reading: Callable[[NDArray[np.float32]], Reading],
+    ) -> list[list[Reading]]:
+        """What `reading` makes of the states (length, 384) of each window of each text.
+
+        The states themselves are dropped at once: they are the bulk of the memory.
+        """
+        windows = [window for of_text in texts for window in of_text]
+        # The longest go first, so that no thread is left alone with one at the end.
+        batches = list(_batches([len(window) for window in windows]))[::-1]
+        readings: dict[int, Reading] = {}
+
+        def run(batch: list[int]) -> None:
+            states = self._states([windows[index] for index in batch])
+            for row, index in zip(states, batch, strict=True):
+                readings[index] = reading(row[: len(windows[index])])
+
+        _run_all(run, batches, self._threads)
+        in_order = iter(range(len(windows)))
+        return [[readings[next(in_order)] for _ in of_text] for of_text in texts]
+
+    def _states(self, windows: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
+        """The states (windows, longest, 384) of windows padded to the last, the longest."""
+        ids = np.zeros((len(windows), len(windows[-1])), np.int64)
+        mask = np.zeros_like(ids)
+        for row, window in enumerate(windows):
+            ids[row, : len(window)] = window
+            mask[row, : len(window)] = 1
+        states: NDArray[np.float32]
+        (states,) = self._session.run(None, {"input_ids": ids, "attention_mask": mask})
+        return states
 
 
 def load_minilm(*, threads: int | None = None, folder: Path = FOLDER) -> MiniLM:
     """The bundled model, ready to run.
 
     Args:
-        threads: how many threads one forward pass may use, at least 1; by default one a core, at
-            most 4.
+        threads: how many forward passes may run side by side, at least 1; by default one a core,
+            at most 4.
         folder: where the model's files lie.
 
     Raises:
@@ -194,49 +218,13 @@ def load_minilm(*, threads: int | None = None, folder: Path = FOLDER) -> MiniLM:
     if threads < 1:
         raise ValueError(f"threads must be at least 1, not {threads}")
     return MiniLM(
-        open_session(folder, threads=threads),
+        open_session(folder),
         open_tokenizer(folder),
-        projection=_load(folder / "projection.npy", lambda path: np.load(path).astype(np.float32)),
+        projection=open_projection(folder),
         stop_words=open_stop_words(folder),
-        name=f"all-MiniLM-L6-v2/512/{_digest(folder)}",
+        name=f"all-MiniLM-L6-v2/512/{files_digest(folder)}",
+        threads=threads,
     )
-
-
-def open_session(folder: Path, *, threads: int) -> Any:
-    """The onnxruntime session: input_ids, attention_mask -> last_hidden_state."""
-    # Its type information does not say what it exports, hence no import statement.
-    onnxruntime: Any = importlib.import_module("onnxruntime")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    # The graph is written with fused operators: beyond folding the casts, optimising costs load
-    # time and gains nothing. The arena would keep the largest batch's memory for good.
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.enable_cpu_mem_arena = False
-    options.enable_mem_pattern = False
-    cpu = ["CPUExecutionProvider"]
-    return _load(
-        folder / "model.onnx",
-        lambda path: onnxruntime.InferenceSession(str(path), options, providers=cpu),
-    )
-
-
-def open_tokenizer(folder: Path) -> Tokenizer:
-    """The tokenizer, neither cutting nor padding; a mark written in a text is read as text."""
-    from tokenizers import Tokenizer
-
-    tokenizer = _load(folder / "tokenizer.json", lambda path: Tokenizer.from_file(str(path)))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    tokenizer.encode_special_tokens = True
-    return tokenizer
-
-
-def open_stop_words(folder: Path) -> frozenset[str]:
-    """The stop words; lines of the file that begin with # are comments."""
-    text = _load(folder / "stop_words.txt", lambda path: path.read_text(encoding="utf-8"))
-    lines = [line for line in text.splitlines() if not line.startswith("#")]
-    return frozenset(" ".join(lines).split())
 
 
 def unit_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -267,18 +255,14 @@ def _blocks(texts: Iterable[str]) -> Iterator[list[str]]:
         yield block
 
 
-def _windows(texts: Sequence[Sequence[int]]) -> tuple[list[NDArray[np.int64]], NDArray[np.int64]]:
-    """The pieces of each text as windows between marks, and the index of each window's text.
+def _windows(ids: Sequence[int]) -> list[NDArray[np.int64]]:
+    """The pieces of a text as windows between marks; no pieces give one window of marks.
 
     The windows of a long text are of even length, so that none is a stub without context.
     """
-    windows, owners = [], []
-    for owner, ids in enumerate(texts):
-        count = max(1, -(-len(ids) // WINDOW_PIECES))
-        for part in np.array_split(np.array(ids, np.int64), count):
-            windows.append(np.concatenate([[FIRST_MARK], part, [LAST_MARK]]))
-            owners.append(owner)
-    return windows, np.array(owners, np.int64)
+    count = max(1, -(-len(ids) // WINDOW_PIECES))
+    parts = np.array_split(np.array(ids, np.int64), count)
+    return [np.concatenate([[FIRST_MARK], part, [LAST_MARK]]) for part in parts]
 
 
 def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
@@ -294,38 +278,14 @@ def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
         yield batch
 
 
-def _load(path: Path, read: Callable[[Path], Loaded]) -> Loaded:
-    """What `read` makes of a file of the model, once its length is known to be right."""
-    size = path.stat().st_size if path.is_file() else 0
-    expected = _listing(path.parent).get(path.name, {}).get("bytes")
-    if size != expected:
-        raise _unavailable(path, f"is missing or cut short ({size} of {expected} bytes)")
-    try:
-        return read(path)
-    except Exception as error:  # onnxruntime and tokenizers raise bare Exceptions
-        raise _unavailable(path, f"is damaged ({error})") from error
-
-
-def _listing(folder: Path) -> dict[str, dict[str, Any]]:
-    """Size and digest of each file, as the scripts that made them wrote down."""
-    path = folder / "files.json"
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise _unavailable(path, "is missing or damaged") from error
-
-
-def _digest(folder: Path) -> str:
-    """Eight hex digits that change when any file that makes the vectors changes."""
-    files = sorted(_listing(folder).items())
-    joined = "".join(f"{name} {entry['sha256']}\n" for name, entry in files)
-    return hashlib.sha256(joined.encode()).hexdigest()[:8]
-
-
-def _unavailable(path: Path, what: str) -> ModelUnavailable:
-    return ModelUnavailable(
-        f"The bundled embedding model cannot be used: {path} {what}; install papertrail-rag again."
-    )
+def _run_all(run: Callable[[list[int]], None], batches: Sequence[list[int]], threads: int) -> None:
+    if threads == 1 or len(batches) == 1:
+        for batch in batches:
+            run(batch)
+        return
+    with ThreadPoolExecutor(threads, thread_name_prefix="minilm") as pool:
+        # Asking for the results raises what went wrong in a thread.
+        list(pool.map(run, batches))
 
 
 def _cores() -> int:

@@ -1,0 +1,122 @@
+"""Fits the decision to answer or abstain, and writes rag/data/answerable.json.
+
+    python scripts/fit_answerable.py eval/qa/dev.jsonl
+
+Needs the `fit` extra (scikit-learn). The error it prints and stores is cross-validated: ten folds,
+five shuffles with fixed seeds, questions about one paper always in one fold. The threshold is where
+the mean of the two error rates is least on the cross-validated confidences.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedGroupKFold
+
+from rag import Assistant
+from rag.answerable import COEFFICIENTS, asks_of_named, signals
+
+SHUFFLES = 5
+FOLDS = 10
+PENALTY = 0.3
+
+
+def main() -> None:
+    """Runs the fit."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("questions", type=Path)
+    parser.add_argument("-o", "--out", type=Path, default=COEFFICIENTS)
+    arguments = parser.parse_args()
+    content = arguments.questions.read_bytes()
+    questions = [json.loads(line) for line in content.splitlines()]
+    rows, named = [], []
+    with Assistant.open() as assistant:
+        for question in questions:
+            retrieval = assistant.retrieve(question["question"])
+            rows.append(signals(retrieval))
+            named.append(asks_of_named(retrieval, rows[-1]))
+    names = list(rows[0])
+    values = np.array([[row[name] for name in names] for row in rows])
+    answerable = np.array([question["kind"] != "unanswerable" for question in questions])
+    near = np.array([question["note"].startswith("near miss") for question in questions])
+    means, deviations = values.mean(axis=0), values.std(axis=0)
+    scaled = (values - means) / deviations
+    predicted = cross_validated(scaled, answerable, groups(questions))
+    threshold = best_threshold(predicted, answerable)
+    answered = (predicted >= threshold) | np.array(named)
+    model = fit(scaled, answerable)
+    found = {
+        "intercept": round(float(model.intercept_[0]), 4),
+        "threshold": round(threshold, 4),
+        "weights": rounded(names, model.coef_[0]),
+        "means": rounded(names, means),
+        "deviations": rounded(names, deviations),
+        "fitted_on": {
+            "file": arguments.questions.name,
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "answerable": int(answerable.sum()),
+            "unanswerable": int((~answerable).sum()),
+            "near_misses": int(near.sum()),
+        },
+        "cross_validated": {
+            "auc": round(float(roc_auc_score(answerable, predicted)), 3),
+            "false_refusal": round(float((~answered)[answerable].mean()), 3),
+            "false_answer": round(float(answered[~answerable].mean()), 3),
+            "false_answer_near_miss": round(float(answered[near].mean()), 3),
+            "false_answer_absent": round(float(answered[~answerable & ~near].mean()), 3),
+        },
+    }
+    arguments.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(found, indent=1))
+
+
+def fit(values: np.ndarray, answerable: np.ndarray) -> LogisticRegression:
+    """A regression that takes both kinds of error equally seriously."""
+    return LogisticRegression(C=PENALTY, class_weight="balanced").fit(values, answerable)
+
+
+def cross_validated(values: np.ndarray, answerable: np.ndarray, group_of: np.ndarray) -> np.ndarray:
+    """The confidence in each question from models that never saw its paper; mean of shuffles."""
+    total = np.zeros(len(values))
+    for seed in range(SHUFFLES):
+        folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
+        for train, test in folds.split(values, answerable, group_of):
+            model = fit(values[train], answerable[train])
+            total[test] += model.predict_proba(values[test])[:, 1]
+    return total / SHUFFLES
+
+
+def groups(questions: list[dict]) -> np.ndarray:
+    """One group a paper: a near miss belongs to the paper it just misses."""
+    names = [
+        (question["papers"] or [question["note"].removeprefix("near miss of ")])[0]
+        if question["papers"] or question["note"].startswith("near miss")
+        else question["id"]
+        for question in questions
+    ]
+    return np.unique(names, return_inverse=True)[1]
+
+
+def best_threshold(predicted: np.ndarray, answerable: np.ndarray) -> float:
+    """Where false answers and false refusals, as rates, have the least sum."""
+    candidates = np.unique(predicted)
+    errors = [
+        (predicted < t)[answerable].mean() + (predicted >= t)[~answerable].mean()
+        for t in candidates
+    ]
+    return float(candidates[int(np.argmin(errors))])
+
+
+def rounded(names: list[str], values: np.ndarray) -> dict[str, float]:
+    """Values by name, short enough to read."""
+    return {name: round(float(value), 4) for name, value in zip(names, values, strict=True)}
+
+
+if __name__ == "__main__":
+    main()
