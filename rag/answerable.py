@@ -9,13 +9,14 @@ for what is missing: names and numbers that the question asks about and the pape
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pydantic import BaseModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +37,16 @@ _NUMBER = re.compile(
     re.IGNORECASE,
 )
 _NAME = re.compile(r"[A-Za-z][\w@+-]*")
+
+
+class _Fitted(BaseModel):
+    """What scripts/fit_answerable.py found; weights are for standardised signals."""
+
+    intercept: float
+    threshold: float
+    weights: dict[str, float]
+    means: dict[str, float]
+    deviations: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +79,8 @@ def judge(retrieval: Retrieval, *, least: float | None = None) -> Judgement:
     if found is None:
         return Judgement(answerable=True, confidence=None, reason="")
     fitted = _fitted()
-    weighed = fitted["intercept"] + sum(
-        fitted["weights"][name] * (value - fitted["means"][name]) / fitted["deviations"][name]
-        for name, value in found.items()
-    )
-    confidence = 1.0 / (1.0 + math.exp(-max(-50.0, min(50.0, weighed))))
-    sure = confidence >= (fitted["threshold"] if least is None else least)
+    confidence = _confidence(found, fitted)
+    sure = confidence >= (fitted.threshold if least is None else least)
     if sure or (least is None and asks_of_named(retrieval, found)):
         return Judgement(answerable=True, confidence=confidence, reason="")
     return Judgement(answerable=False, confidence=confidence, reason=_reason(retrieval, found))
@@ -142,7 +149,14 @@ def _reason(retrieval: Retrieval, found: Mapping[str, float]) -> str:
     return "no paper is close enough to the question."
 
 
+def _confidence(found: Mapping[str, float], fitted: _Fitted) -> float:
+    weighed = fitted.intercept + sum(
+        fitted.weights[name] * (value - fitted.means[name]) / fitted.deviations[name]
+        for name, value in found.items()
+    )
+    return 1.0 / (1.0 + math.exp(-max(-50.0, min(50.0, weighed))))
+
+
 @cache
-def _fitted() -> dict[str, dict[str, float]]:
-    fitted: dict[str, dict[str, float]] = json.loads(COEFFICIENTS.read_text(encoding="utf-8"))
-    return fitted
+def _fitted() -> _Fitted:
+    return _Fitted.model_validate_json(COEFFICIENTS.read_bytes())

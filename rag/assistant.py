@@ -8,9 +8,9 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from rag.answer import Answer, AnswerEvent, Done, Status, Text, Verified
+from rag.answer import Answer, AnswerEvent, Done, Statement, Status, Text, Verified
 from rag.answerable import judge
 from rag.citations import cite, joined, shown
 from rag.errors import IndexDamaged, IndexMissing, IndexStale
@@ -119,7 +119,7 @@ class Assistant:
         """Lets go of the index's files."""
         self._index.close()
 
-    def __enter__(self) -> Assistant:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -180,7 +180,7 @@ class Assistant:
             warnings=retrieval.notes,
         )
         if judgement.answerable:
-            statements = []
+            statements: list[Statement] = []
             for statement in cite(choose_sentences(retrieval, self.settings.sentences)):
                 space = " " if statements else ""
                 statements.append(statement)
