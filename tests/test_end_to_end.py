@@ -1,0 +1,354 @@
+"""From files to cited answers, through the command and the Python API, on the bundled library."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from rag import Assistant, Filter, Paper, load_settings
+from rag.answer import Done, Text
+from rag.cli import app
+from rag.errors import (
+    CorpusError,
+    IndexDamaged,
+    IndexLocked,
+    IndexMissing,
+    IndexStale,
+    RagError,
+    SettingsError,
+)
+from rag.index import Index
+from rag.index.manifest import FILE_NAME
+
+ROOT = Path(__file__).parents[1]
+BYTE_QUESTION = "how can a byte-level model skip tokens it does not need?"
+PAPERS = [
+    Paper(
+        "a-1",
+        "ZORP: Sparse Attention for Long Text",
+        "We propose ZORP. It attends to few tokens.",
+        authors=("Ada Clark", "Bo Li"),
+        year=2021,
+    ),
+    Paper("b-2", "Curriculum Order Matters", "Easy samples come first. Training is faster."),
+    Paper("c-3", "A Title Without Abstract", ""),
+    Paper("d-4", "Long Report", " ".join(f"Finding {n} concerns topic {n}." for n in range(300))),
+]
+
+
+@pytest.fixture(scope="session")
+def places(tmp_path_factory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("user")
+    return {
+        "PAPERTRAIL_CACHE_DIR": str(folder / "cache"),
+        "PAPERTRAIL_DATA_DIR": str(folder / "data"),
+    }
+
+
+@pytest.fixture
+def rag(places, monkeypatch):
+    for name, value in places.items():
+        monkeypatch.setenv(name, value)
+
+    def run(*words: str, status: int = 0, text: str | None = None) -> str:
+        result = CliRunner().invoke(app, list(words), input=text)
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == status, result.output
+        return result.stdout
+
+    return run
+
+
+@pytest.fixture
+def library(tmp_path, places, monkeypatch):
+    for name, value in places.items():
+        monkeypatch.setenv(name, value)
+    with Assistant.build(PAPERS, tmp_path / "library") as assistant:
+        yield assistant
+
+
+def test_answer_has_verbatim_checked_citations(rag):
+    found = json.loads(rag("ask", BYTE_QUESTION, "--json", "-q"))
+    assert found["status"] == "answered"
+    assert found["mode"] == "extractive"
+    assert 2 <= len(found["statements"]) <= 4
+    abstracts = {p["id"]: p["abstract"] for p in json.loads(rag("papers", "list", "--json"))}
+    assert len(abstracts) == 251
+    for statement in found["statements"]:
+        assert found["text"][statement["start"] : statement["end"]].startswith(statement["text"])
+        for citation in statement["citations"]:
+            assert citation["verdict"] == "supported"
+            for quote in citation["quotes"]:
+                span = abstracts[citation["paper"]][quote["start"] : quote["end"]]
+                assert span == quote["text"] == statement["text"]
+
+
+def test_off_topic_question_abstains_and_shows_the_closest(rag):
+    found = json.loads(rag("ask", "how long should sourdough proof in the fridge", "--json"))
+    assert found["status"] == "abstained"
+    assert found["statements"] == []
+    assert len(found["closest"]) == 3
+
+
+def test_named_systems_come_first_and_a_comparison_draws_on_both(rag):
+    text = rag("ask", "Compare ELECTRA and BART pre-training", "--trace")
+    assert "[1] ELECTRA" in text
+    assert "[2] BART" in text
+    assert "(named)" in text
+
+
+def test_questions_come_from_standard_input_and_files(rag, tmp_path):
+    file = tmp_path / "questions.txt"
+    file.write_text(f"{BYTE_QUESTION}\n\nwhat is [MASK] used for\n", encoding="utf-8")
+    assert "MrT5" in rag("ask", "-", text=BYTE_QUESTION)
+    lines = rag("ask", "--file", str(file), "--json").splitlines()
+    assert [json.loads(line)["question"] for line in lines] == [
+        BYTE_QUESTION,
+        "what is [MASK] used for",
+    ]
+    assert "Sources" in rag("ask", "--file", str(file))
+
+
+def test_search_lists_papers_and_titles_print_literally(rag):
+    text = rag("search", "instruction tuning BERT as generative classifier", "-k", "3", "--trace")
+    assert "It's All in The [MASK]" in text
+    assert "\x1b[" not in text
+    hits = json.loads(rag("search", "contrastive image text", "-k", "5", "--json"))
+    assert [hit["rank"] for hit in hits] == [1, 2, 3, 4, 5]
+    assert set(hits[0]["stages"]) == {"lexical", "dense", "tokens", "window"}
+
+
+def test_library_of_ones_own_is_built_changed_and_shrunk(rag, tmp_path):
+    file = tmp_path / "mine.jsonl"
+    records = [{"title": p.title, "abstract": p.abstract} for p in PAPERS[:2]]
+    file.write_text("\n".join(map(json.dumps, [*records, {"title": "x"}])), encoding="utf-8")
+    report = json.loads(rag("index", str(file), "-i", "mine", "--json"))
+    assert (report["papers"], len(report["added"]), len(report["refused"])) == (2, 2, 1)
+    again = json.loads(rag("index", str(file), "-i", "mine", "--json"))
+    assert (again["generation"], again["unchanged"]) == (report["generation"], 2)
+    identity = report["added"][0]
+    assert "ZORP" in rag("papers", "show", identity, "-i", "mine")
+    assert "1 removed" in rag("index", "--remove", identity, "-i", "mine")
+    assert identity not in rag("papers", "list", "-i", "mine")
+    with pytest.raises(CorpusError, match="No paper with the id"):
+        rag("index", "-i", "mine", "--remove", identity)
+
+
+def test_bad_input_is_one_sentence_and_status_2(places, tmp_path):
+    for words in (
+        ["ask", "   "],
+        ["ask", "x", "--index", "nosuch"],
+        ["ask", "x", "--year", "soon"],
+        ["index", str(tmp_path / "missing.jsonl"), "-i", "other"],
+        ["index", "-i", "other"],
+        ["papers", "show", "nosuch"],
+        ["ask", "x", "--config", str(tmp_path / "missing.toml")],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "rag", *words],
+            capture_output=True,
+            text=True,
+            env={**os.environ, **places},
+            cwd=ROOT,
+            check=False,
+        )
+        lines = [line for line in done.stderr.splitlines() if not line.startswith("Indexing")]
+        assert done.returncode == 2, words
+        assert len(lines) == 1, lines
+        assert lines[0].startswith("rag: ")
+
+
+def test_info_shows_settings_with_their_origin(rag, tmp_path):
+    config = tmp_path / "config.toml"
+    config.write_text("k = 5\n", encoding="utf-8")
+    found = json.loads(rag("info", "--json", "--config", str(config)))
+    assert found["settings"]["k"] == {"value": 5, "from": str(config)}
+    assert found["settings"]["cache_dir"]["from"] == "PAPERTRAIL_CACHE_DIR"
+    assert "k: 5" in rag("info", "--config", str(config))
+
+
+def test_settings_refuse_what_they_do_not_know(tmp_path):
+    config = tmp_path / "config.toml"
+    config.write_text("kk = 5\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match="did you mean k"):
+        load_settings(config)
+    with pytest.raises(SettingsError, match="k = 0"):
+        load_settings(k=0)
+
+
+def test_papers_come_back_exactly_as_they_went_in(library):
+    assert library.papers() == PAPERS
+    assert library.search("finding about topic 250")[0].paper.id == "d-4"
+    assert library.search("") == []
+
+
+def test_filters_restrict_every_stage(library):
+    assert [h.paper.id for h in library.search("tokens", where=Filter(authors=("clark",)))] == [
+        "a-1"
+    ]
+    assert [h.paper.id for h in library.search("x", where=Filter(years=(2020, None)))] == ["a-1"]
+    assert library.search("tokens", where=Filter(years=(1990, 1999))) == []
+    assert [h.paper.id for h in library.search("x", where=Filter(ids=("b-2",)))] == ["b-2"]
+
+
+def test_stream_gives_the_text_of_the_answer(library):
+    events = list(library.stream("what does ZORP attend to?"))
+    assert isinstance(events[-1], Done)
+    answer = events[-1].answer
+    assert "".join(e.delta for e in events if isinstance(e, Text)) == answer.text
+    assert answer.sources[1].id == "a-1"
+    count = len(answer.statements)
+    assert answer.verification == f"{count} of {count} statements supported."
+    assert "title = {{ZORP: Sparse Attention for Long Text}}" in answer.to_bibtex()
+    assert "> We propose ZORP." in answer.to_markdown()
+    assert json.loads(answer.to_json())["sources"][0]["authors"] == ["Ada Clark", "Bo Li"]
+
+
+def test_odd_questions_are_only_text(library):
+    for question in ('don\'t "AND" (OR', "*" * 10_000, "émoji 🙂 数字", "\ud800", "[1] $x$ {}"):
+        assert library.ask(question).status in ("answered", "abstained")
+
+
+def test_open_assistant_sees_what_another_wrote(library):
+    extra = Paper("e-5", "Quokka Networks", "Quokka networks smile at gradients.")
+    with Assistant.build([extra], library.folder):
+        assert library.search("quokka networks smile")[0].paper.id == "e-5"
+
+
+def test_llama_index_engines_can_use_our_retrieval(library):
+    nodes = library.as_retriever(k=2).retrieve("sparse attention for long text")
+    assert nodes[0].node.metadata["paper_id"] == "a-1"
+
+
+def test_second_writer_is_refused_at_once(library):
+    script = (
+        "import filelock, sys, time\n"
+        f"lock = filelock.FileLock({str(library.folder / 'lock')!r})\nlock.acquire()\n"
+        "print('held', flush=True)\ntime.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with pytest.raises(IndexLocked):
+            Assistant.build(PAPERS[:1], library.folder)
+        holder.kill()
+
+
+def test_unusable_indexes_are_refused_and_left_alone(library, tmp_path):
+    folder = library.folder
+    manifest = (folder / FILE_NAME).read_text(encoding="utf-8")
+    with pytest.raises(IndexStale, match="budget_tokens"):
+        Assistant.build(PAPERS[:1], folder, settings=load_settings(passage_tokens=100))
+    for text, error in (
+        ("{", IndexDamaged),
+        ("{}", IndexDamaged),
+        (manifest.replace('"schema_version": 1', '"schema_version": 0'), IndexStale),
+        (manifest.replace('"row_count": ', '"row_count": 9'), IndexDamaged),
+    ):
+        (folder / FILE_NAME).write_text(text, encoding="utf-8")
+        with pytest.raises(error):
+            Index.open(folder)
+    (folder / FILE_NAME).write_text(manifest, encoding="utf-8")
+    Index.open(folder).close()
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "thesis.txt").write_text("mine")
+    with pytest.raises(IndexMissing):
+        Assistant.build(PAPERS, foreign)
+    assert [path.name for path in foreign.iterdir()] == ["thesis.txt"]
+    with pytest.raises(CorpusError):
+        Assistant.build([], tmp_path / "empty")
+
+
+def test_missing_token_vectors_are_told(library):
+    (vectors,) = (library.folder / "tokens").glob("vectors-*")
+    vectors.unlink()
+    with pytest.raises(IndexDamaged, match="vectors"):
+        Index.open(library.folder)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from rag import Assistant, Paper
+folder, at = sys.argv[1], int(sys.argv[2])
+seen = 0
+def hook(event, arguments):
+    global seen
+    if event in ("open", "os.rename", "os.remove") and str(arguments[0]).startswith(folder):
+        seen += 1
+        if seen == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+papers = [Paper(f"n-{i}", f"New paper {i}", f"It is about subject {i}.") for i in range(70)]
+sys.addaudithook(hook)
+Assistant.build(papers, Path(folder)).close()
+print("finished", seen)
+"""
+
+
+def killed_update(folder: Path, at: int) -> bool:
+    """Runs an update that is killed at its n-th file event; whether it was."""
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(folder), str(at)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert done.returncode in (0, -signal.SIGKILL), done.stderr
+    return done.returncode != 0
+
+
+def test_kill_at_any_moment_leaves_the_old_index_or_the_new(tmp_path):
+    old, new = {p.id for p in PAPERS}, {p.id for p in PAPERS} | {f"n-{i}" for i in range(70)}
+    kills = 0
+    for at in (1, 2, 4, 6, 8, 10, 12, 14, 17, 20, 23, 26, 29, 32, 36):
+        folder = tmp_path / str(at)
+        Assistant.build(PAPERS, folder).close()
+        kills += killed_update(folder, at)
+        with Assistant.open(folder) as assistant:
+            found = [paper.id for paper in assistant.papers()]
+            assert len(found) == len(set(found))
+            assert set(found) in (old, new)
+            assert assistant.search("sparse attention for long text")[0].paper.id == "a-1"
+        papers = [Paper(f"n-{i}", f"New paper {i}", f"It is about subject {i}.") for i in range(70)]
+        with Assistant.build(papers, folder) as assistant:
+            found = [paper.id for paper in assistant.papers()]
+            assert sorted(found) == sorted(new)
+            index = Index.open(folder)
+            assert index.manifest.row_count == len(index.rows) == len(set(index.rows))
+            assert len(list((folder / "lexical").iterdir())) == 1
+            index.close()
+    assert kills >= 12
+
+
+def test_interruption_during_indexing_exits_130(places, tmp_path):
+    file = tmp_path / "many.jsonl"
+    rows = [{"title": f"Paper {i}", "abstract": f"Words on {i}. " * 60} for i in range(400)]
+    file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    command = [sys.executable, "-m", "rag", "index", str(file), "-i", f"{tmp_path}/index"]
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env={**os.environ, **places}, cwd=ROOT
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob("index/tokens/vectors-*")) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    with pytest.raises(IndexMissing):
+        Index.open(tmp_path / "index")
+
+
+def test_error_tree_has_exit_codes():
+    assert (RagError.exit_code, CorpusError.exit_code, IndexDamaged.exit_code) == (3, 2, 3)
