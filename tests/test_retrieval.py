@@ -1,0 +1,75 @@
+"""Retrieval's parts on small hand-made cases."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from rag import Assistant, Paper
+from rag.retrieval.fusion import fuse, standardised
+from rag.retrieval.names import NameIndex, system_name
+
+
+class HashingEmbedder:
+    """Words hashed to directions: real similarity of wording, no token vectors."""
+
+    name = "hashing"
+    dim = 64
+
+    def embed(self, texts):
+        rows = np.zeros((len(texts), self.dim), np.float32)
+        for row, text in enumerate(texts):
+            for word in [*text.lower().split(), "#"]:
+                rows[row, hashlib.sha256(word.encode()).digest()[0] % self.dim] += 1
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def test_fusion_adds_standardised_scores():
+    # (1, 3): mean 2, deviation 1 -> (-1, 1); (5, 5) does not differ -> (0, 0)
+    stages = {"a": np.array([1.0, 3.0]), "b": np.array([5.0, 5.0])}
+    assert fuse(stages, {"a": 0.5, "b": 2.0}).tolist() == [-0.5, 0.5]
+    assert standardised(np.array([2.0, 4.0, 6.0])).round(4).tolist() == [-1.2247, 0.0, 1.2247]
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [
+        ("ELECTRA: Pre-training Text Encoders", "ELECTRA"),
+        ("MDETR -- Modulated Detection", "MDETR"),
+        ("VIOLET : End-to-End Video", "VIOLET"),
+        ("ERNIE 3.0: Large-scale Knowledge", "ERNIE 3.0"),
+        ("Few-shot learning for automated content analysis: Coding", None),
+        ("Attention Is All You Need", None),
+    ],
+)
+def test_system_name_is_the_short_lead_of_a_title(title, name):
+    assert system_name(title) == name
+
+
+def test_names_are_found_as_names_only():
+    names = NameIndex(["CodeT5+: Open Code", "CodeT5: Aware", "PRE: Prompts", "Primer: Search"])
+    assert names.named_in("how does codet5+ differ from CodeT5?") == [0, 1]
+    assert names.named_in("Compare pre-training and fine-tuning, a primer") == []
+    assert names.named_in("What does PRE gain over Primer?") == [2, 3]
+
+
+def test_embedder_without_token_vectors_leaves_those_stages_out(tmp_path):
+    papers = [
+        Paper("b", "Same words here", "Green tea is warm.", year=2019),
+        Paper("a", "Same words here", "Green tea is warm.", year=2020),
+        Paper("c", "Other matters", "Blue stones are cold. They do not move."),
+    ]
+    index = tmp_path / "library"
+    with Assistant.build(papers, index, embedder=HashingEmbedder()) as assistant:
+        found = assistant.retrieve("green tea")
+        assert any("token vectors" in note for note in found.notes)
+        assert set(found.hits[0].stages) == {"lexical", "dense"}
+        assert [hit.paper.id for hit in found.hits] == ["a", "b", "c"]  # a tie goes by id
+        answer = assistant.ask("do blue stones move?")
+        assert answer.confidence is None
+        assert answer.statements[0].citations[0].quotes[0].text in papers[2].abstract
+        extra = Paper("d", "More", "Red sand is hot.")
+        with Assistant.build([extra], index, embedder=HashingEmbedder()) as grown:
+            assert grown.search("red sand")[0].paper.id == "d"
