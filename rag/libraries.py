@@ -48,7 +48,7 @@ def index_folder(settings: Settings, embedder_name: str) -> Path:
     if named is None:
         return bundled_folder(settings, embedder_name)
     if "/" in named or "\\" in named or named in (".", ".."):
-        return Path(named).expanduser()
+        return Path(named).expanduser().absolute()  # a bare name would be a library
     if not named.strip() or named.startswith(".") or _FORBIDDEN & set(named):
         raise SettingsError(
             f"{named!r} cannot be a library's name; use letters, digits, '-' and '_', "

@@ -265,6 +265,8 @@ def test_unusable_indexes_are_refused_and_left_alone(library, tmp_path):
     with pytest.raises(IndexMissing):
         Assistant.build(PAPERS, foreign)
     assert [path.name for path in foreign.iterdir()] == ["thesis.txt"]
+    with pytest.raises(IndexMissing, match="is a file"):
+        Assistant.build(PAPERS, foreign / "thesis.txt")
     with pytest.raises(CorpusError):
         Assistant.build([], tmp_path / "empty")
 

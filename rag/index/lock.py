@@ -42,6 +42,8 @@ def writer_lock(folder: Path, timeout_s: float) -> Iterator[None]:
 
 def _refuse_foreign(folder: Path) -> None:
     """Never writes into a folder that holds something else."""
+    if folder.exists() and not folder.is_dir():
+        raise IndexMissing(f"{folder} is a file; name an empty or new folder with --index.")
     if (folder / FILE_NAME).exists() or not folder.is_dir():
         return
     if any(path.name not in (LOCK_NAME, FILE_NAME + ".new") for path in folder.iterdir()):

@@ -157,5 +157,5 @@ def disk_errors(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise DiskError(
             f"{folder} cannot be written: {error.strerror or error}; "
-            "free some space or choose another place with --index."
+            "make room there or choose another place with --index."
         ) from error
