@@ -40,7 +40,7 @@ FLOORS = (
     {"writers"},
     {"assistant"},
     {"__init__"},
-    {"show", "information"},
+    {"information"},
     {"cli"},
     {"__main__"},
 )

@@ -14,22 +14,20 @@ from typing import TYPE_CHECKING, Protocol
 
 from rag.errors import CorpusError, IndexDamaged, IndexMissing, IndexStale
 from rag.index import lexical as lexical_files
-from rag.index import tokens as token_files
+from rag.index.embedding import embedded
 from rag.index.lexical import LexicalIndex
 from rag.index.lock import writer_lock
 from rag.index.manifest import Manifest, PassageMark, read_manifest, write_manifest
 from rag.index.merging import Intake, take_in
 from rag.index.reader import Index, check_fits, embedder_mark
+from rag.index.segments import RowTokens, SegmentWriter
 from rag.index.store import PassageStore, StoredPaper, row_id
-from rag.index.tokens import PassageTokens, RowTokens, SegmentWriter, TokenTable, passage_tokens
+from rag.index.tokens import TokenTable, remove_stale_tokens
 from rag.passages import embedded_text, split_paper
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
-
-    import numpy as np
-    from numpy.typing import NDArray
 
     from rag.models import Embedder
     from rag.papers import Paper
@@ -221,29 +219,13 @@ class _Update:
         done = len(papers) - len(missing)
         for first in range(0, len(missing), _BLOCK_PAPERS):
             block = missing[first : first + _BLOCK_PAPERS]
-            vectors, tokens = self._embed(block)
+            vectors, tokens = embedded(block, self._embedder)
             segment.append(tokens)
             store.upsert(block, vectors)
             segment.confirm(tokens)
             done += len(block)
             if self._on_progress:
                 self._on_progress(done, len(papers))
-
-    def _embed(
-        self, papers: Sequence[StoredPaper]
-    ) -> tuple[list[NDArray[np.float32]], dict[str, PassageTokens]]:
-        pairs = [(stored.paper, passage) for stored in papers for passage in stored.passages]
-        texts = [embedded_text(paper.title, passage.text) for paper, passage in pairs]
-        rows = [row for stored in papers for row in stored.rows]
-        encode = getattr(self._embedder, "encode", None)
-        if encode is None:
-            return list(self._embedder.embed(texts)), dict.fromkeys(rows, token_files.NO_TOKENS)
-        encodings = list(encode(texts))
-        tokens = [
-            passage_tokens(paper.title, passage, encoding)
-            for (paper, passage), encoding in zip(pairs, encodings, strict=True)
-        ]
-        return [encoding.vector for encoding in encodings], dict(zip(rows, tokens, strict=True))
 
     def _carry_over(
         self, papers: Sequence[StoredPaper], segment: SegmentWriter
@@ -268,7 +250,7 @@ class _Update:
         table = TokenTable.load(
             self._folder / "tokens", manifest.generation, manifest.embedder.token_dim
         )
-        token_files.remove_stale(self._folder / "tokens", manifest.generation, table.segments)
+        remove_stale_tokens(self._folder / "tokens", manifest.generation, table.segments)
         store = PassageStore(self._folder, manifest.collection)
         try:
             store.drop_other_collections()

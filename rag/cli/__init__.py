@@ -1,0 +1,69 @@
+"""The `rag` command: ask, search, index, papers, info.
+
+Data goes to standard output, everything else to standard error. Only typer is imported at the top:
+`rag --help` answers before any heavy library is loaded.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from rag.cli.ask import ask, search
+from rag.cli.information import info
+from rag.cli.library import index_command, papers_app
+
+app = typer.Typer(
+    name="rag",
+    help="Ask a library of paper abstracts; every sentence of an answer can be checked.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(ask)
+app.command()(search)
+app.command("index")(index_command)
+app.add_typer(papers_app, name="papers")
+app.command()(info)
+
+
+def _version(value: bool) -> None:  # noqa: FBT001 - typer calls it with the flag
+    if value:
+        from rag import __version__
+
+        typer.echo(f"papertrail {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    *,
+    _version_flag: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Ask a library of paper abstracts; every sentence of an answer can be checked."""
+
+
+def main() -> NoReturn:
+    """Runs the command; errors are one line on standard error and an exit status.
+
+    0 success (an abstention too), 2 bad input, 3 failure, 130 interrupted.
+    """
+    from rag.errors import RagError
+
+    try:
+        app()
+    except RagError as error:
+        typer.echo(f"rag: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("rag: interrupted; nothing that was finished is lost.", err=True)
+        sys.exit(130)
+    except BrokenPipeError:  # whoever read our output has read enough
+        sys.stderr.close()
+        sys.exit(0)
+    raise AssertionError("typer exits by itself")

@@ -1,0 +1,95 @@
+"""`rag ask` and `rag search`: questions to a library."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rag.cli.options import (
+    AuthorOption,
+    ConfigOption,
+    IndexOption,
+    JsonOption,
+    PaperOption,
+    PapersOption,
+    QuietOption,
+    YearOption,
+    filter_of,
+    opened,
+    questions_of,
+    settings_of,
+)
+
+
+def ask(
+    question: Annotated[
+        str | None, typer.Argument(help="The question; - reads it from standard input.")
+    ] = None,
+    *,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", help="File with one question a line.")
+    ] = None,
+    index: IndexOption = None,
+    k: PapersOption = None,
+    year: YearOption = None,
+    author: AuthorOption = None,
+    paper: PaperOption = None,
+    sentences: Annotated[
+        int | None, typer.Option(min=1, max=10, help="Most sentences.", show_default="4")
+    ] = None,
+    trace: Annotated[
+        bool, typer.Option("--trace", help="Show each candidate's score and rank in every stage.")
+    ] = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Answer a question from the library, with checked citations, or say that it cannot."""
+    from rag.cli import show
+
+    settings = settings_of(config, index=index, k=k, sentences=sentences)
+    questions = list(questions_of(question, file))
+    where = filter_of(year, author, paper)
+    with opened(settings, quiet=quiet) as assistant:
+        for number, text in enumerate(questions):
+            answer = assistant.ask(text, where=where)
+            if as_json:
+                show.line(answer.to_json(indent=None if len(questions) > 1 else 2))
+                continue
+            if number:
+                show.line("")
+            show.answer(answer, with_question=len(questions) > 1, quiet=quiet)
+            if trace:
+                show.trace(answer.hits)
+
+
+def search(
+    question: Annotated[str, typer.Argument(help="What to look for; - reads standard input.")],
+    *,
+    index: IndexOption = None,
+    k: PapersOption = None,
+    year: YearOption = None,
+    author: AuthorOption = None,
+    paper: PaperOption = None,
+    trace: Annotated[
+        bool, typer.Option("--trace", help="Show each paper's score and rank in every stage.")
+    ] = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """List the papers that fit a question best, with their best sentence."""
+    from rag.cli import show
+
+    settings = settings_of(config, index=index, k=k)
+    (text,) = questions_of(question, None)
+    with opened(settings, quiet=quiet) as assistant:
+        hits = assistant.search(text, where=filter_of(year, author, paper))
+    if as_json:
+        show.json_value([show.hit_values(hit) for hit in hits])
+    else:
+        show.hits(hits)
+        if trace:
+            show.trace(hits)

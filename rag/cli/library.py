@@ -1,0 +1,136 @@
+"""`rag index` and `rag papers`: making, keeping and listing a library."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rag.cli.options import (
+    ConfigOption,
+    IndexOption,
+    JsonOption,
+    QuietOption,
+    opened,
+    settings_of,
+)
+
+papers_app = typer.Typer(help="List the papers of a library, or show one.")
+
+
+def index_command(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(help="Files and folders to read papers from.", show_default=False),
+    ] = None,
+    *,
+    index: IndexOption = None,
+    remove: Annotated[
+        list[str] | None, typer.Option("--remove", help="Id of a paper to take out; repeatable.")
+    ] = None,
+    rebuild: Annotated[
+        bool,
+        typer.Option("--rebuild", help="Start from nothing; without SOURCES, from those recorded."),
+    ] = False,
+    passage_tokens: Annotated[
+        int | None, typer.Option(help="Token budget of a passage.", show_default="400")
+    ] = None,
+    overlap_sentences: Annotated[
+        int | None, typer.Option(help="Sentences neighbours share.", show_default="1")
+    ] = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Add papers to a library, make it, rebuild it, or take papers out."""
+    from rag.cli import show
+    from rag.errors import SettingsError
+    from rag.libraries import recorded_sources, update_library
+    from rag.minilm import load_minilm
+    from rag.readers import iter_papers
+
+    settings = settings_of(
+        config, index=index, passage_tokens=passage_tokens, overlap_sentences=overlap_sentences
+    )
+    embedder = load_minilm(threads=settings.threads)
+    if settings.index is None and (sources or remove):
+        raise SettingsError("Name the library to write with --index NAME or --index PATH/.")
+    if not (sources or remove or rebuild):
+        raise SettingsError("Nothing to do: name SOURCES, --remove ID or --rebuild.")
+    named = tuple(sources or ())
+    if rebuild and not named:
+        named = recorded_sources(settings, embedder.name)
+    with show.progress(quiet=quiet) as on_progress:
+        report = update_library(
+            iter_papers(named) if named else (),
+            settings=settings,
+            embedder=embedder,
+            sources=[str(Path(source).absolute()) for source in named],
+            remove=tuple(remove or ()),
+            rebuild=rebuild,
+            on_progress=on_progress,
+        )
+    if as_json:
+        show.json_value(show.report_values(report))
+    elif not quiet:
+        show.report(report)
+
+
+@papers_app.callback(invoke_without_command=True)
+def papers_default(
+    context: typer.Context,
+    *,
+    index: IndexOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """List the papers of a library, or show one."""
+    if context.invoked_subcommand is None:
+        papers_list(index=index, as_json=as_json, quiet=quiet, config=config)
+    elif index or as_json or quiet or config:
+        raise typer.BadParameter(f"write the options behind {context.invoked_subcommand}.")
+
+
+@papers_app.command("list")
+def papers_list(
+    *,
+    index: IndexOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """List the papers: id and title."""
+    from rag.cli import show
+
+    with opened(settings_of(config, index=index), quiet=quiet) as assistant:
+        papers = assistant.papers()
+    if as_json:
+        show.json_value([paper.to_dict() for paper in papers])
+    else:
+        for paper in papers:
+            show.line(f"{paper.id}\t{paper.title}")
+
+
+@papers_app.command("show")
+def papers_show(
+    identity: Annotated[str, typer.Argument(metavar="ID", help="Id or alias of a paper.")],
+    *,
+    index: IndexOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Show one paper."""
+    from rag.cli import show
+    from rag.errors import CorpusError
+
+    with opened(settings_of(config, index=index), quiet=quiet) as assistant:
+        found = [p for p in assistant.papers() if identity in (p.id, *p.aliases)]
+    if not found:
+        raise CorpusError(f"No paper has the id {identity}; `rag papers list` shows the ids.")
+    if as_json:
+        show.json_value(found[0].to_dict())
+    else:
+        show.paper(found[0])

@@ -1,0 +1,102 @@
+"""Options that several commands share, and what they turn into.
+
+Only typer is imported at the top of this package's modules: `rag --help` loads nothing heavy.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rag.settings import Settings
+
+IndexOption = Annotated[
+    str | None,
+    typer.Option(
+        "--index",
+        "-i",
+        help="Library: a name, or a path with a slash. Default: the bundled library.",
+        show_default=False,
+    ),
+]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", help="TOML file to read settings from.", show_default=False),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no notes.")]
+PapersOption = Annotated[
+    int | None,
+    typer.Option("--k", "-k", min=1, max=100, help="Papers to retrieve.", show_default="8"),
+]
+YearOption = Annotated[
+    str | None,
+    typer.Option("--year", help="Only papers of these years: 2021, 2019..2021, ..2020 or 2022.."),
+]
+AuthorOption = Annotated[
+    list[str] | None, typer.Option("--author", help="Only papers by this author; repeatable.")
+]
+PaperOption = Annotated[
+    list[str] | None, typer.Option("--paper", help="Only the paper with this id; repeatable.")
+]
+
+
+def settings_of(config: Path | None, **arguments: Any) -> Settings:
+    """The settings of this command; an argument that is None was not given."""
+    from rag.settings import load_settings
+
+    return load_settings(config, **arguments)
+
+
+def opened(settings: Settings, *, quiet: bool) -> Any:
+    """The assistant over the library that the settings name, with progress on standard error."""
+    from rag.assistant import Assistant
+    from rag.cli import show
+
+    with show.progress(quiet=quiet, title="Indexing the bundled library, once") as on_progress:
+        return Assistant.open(settings=settings, on_progress=on_progress)
+
+
+def questions_of(question: str | None, file: Path | None) -> Iterator[str]:
+    """The questions asked for, none empty."""
+    from rag.errors import CorpusError
+
+    if (question is None) == (file is None):
+        raise CorpusError("Give one question, or --file with one question a line.")
+    if file is not None:
+        try:
+            lines = file.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise CorpusError(f"The questions in {file} cannot be read: {error}.") from error
+        asked = [line.strip() for line in lines if line.strip()]
+    else:
+        text = sys.stdin.read() if question == "-" else question or ""
+        asked = [text.strip()] if text.strip() else []
+    if not asked:
+        raise CorpusError("There is no question; write it after the command.")
+    yield from asked
+
+
+def filter_of(year: str | None, author: list[str] | None, paper: list[str] | None) -> Any:
+    """The filter that the options ask for, or None."""
+    from rag.errors import SettingsError
+    from rag.index.filters import Filter
+
+    if not (year or author or paper):
+        return None
+    years = None
+    if year:
+        first, dots, last = year.partition("..")
+        try:
+            years = (int(first) if first else None, int(last) if last else None)
+        except ValueError:
+            raise SettingsError(f"--year {year} is no year or range such as 2019..2021.") from None
+        if not dots:
+            years = (years[0], years[0])
+    return Filter(years=years, authors=tuple(author or ()), ids=tuple(paper or ()))
