@@ -21,6 +21,7 @@ from rag import Assistant, Paper
 from rag.retrieval.fusion import WEIGHTS, standardised
 
 QUESTIONS = Path(__file__).parents[1] / "eval" / "qa" / "dev.jsonl"
+PLAIN = "d5"  # ids of the questions in the field's own words begin so
 
 
 def main() -> None:
@@ -31,6 +32,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if not arguments.beir:
         with Assistant.open() as assistant:
+            show("single, plain words", assistant, asked("single", PLAIN))
             for kind in ("single", "named", "multi"):
                 show(f"{kind} questions", assistant, asked(kind))
         return
@@ -101,10 +103,12 @@ def scaled(scores: np.ndarray) -> np.ndarray:
     return (scores - scores.min()) / spread if spread else np.zeros_like(scores)
 
 
-def asked(kind: str) -> list[tuple[str, set[str]]]:
-    """Development questions of one kind with their gold papers."""
+def asked(kind: str, start: str = "") -> list[tuple[str, set[str]]]:
+    """Development questions of one kind, whose id begins so, with their gold papers."""
     return [
-        (row["question"], set(row["papers"])) for row in lines(QUESTIONS) if row["kind"] == kind
+        (row["question"], set(row["papers"]))
+        for row in lines(QUESTIONS)
+        if row["kind"] == kind and row["id"].startswith(start)
     ]
 
 

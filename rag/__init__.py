@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from rag.readers import Refused, iter_papers, read_papers
     from rag.retrieval import Hit, Retrieval
     from rag.settings import Settings, load_settings
-    from rag.verify import Quote, Verification, verify
+    from rag.verification import Quote, Verification, verify
 
 __version__ = "0.1.0"
 
@@ -62,7 +62,7 @@ _HOMES = {
     "rag.readers": ("Refused", "iter_papers", "read_papers"),
     "rag.retrieval": ("Hit", "Retrieval"),
     "rag.settings": ("Settings", "load_settings"),
-    "rag.verify": ("Quote", "Verification", "verify"),
+    "rag.verification": ("Quote", "Verification", "verify"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rag.papers import Paper
     from rag.retrieval import Hit
-    from rag.verify import Quote, Verdict
+    from rag.verification import Quote, Verdict
 
 AnswerStatus = Literal["answered", "abstained", "incomplete"]
 Mode = Literal["model", "extractive"]

@@ -74,7 +74,7 @@ def judge(retrieval: Retrieval, *, least: float | None = None) -> Judgement:
     if not retrieval.question:
         return Judgement(answerable=False, confidence=0.0, reason="the question is empty.")
     if not retrieval.hits:
-        return Judgement(answerable=False, confidence=0.0, reason="no paper was found.")
+        return Judgement(answerable=False, confidence=0.0, reason=_nothing(retrieval))
     found = signals(retrieval)
     if found is None:
         return Judgement(answerable=True, confidence=None, reason="")
@@ -84,6 +84,11 @@ def judge(retrieval: Retrieval, *, least: float | None = None) -> Judgement:
     if sure or (least is None and asks_of_named(retrieval, found)):
         return Judgement(answerable=True, confidence=confidence, reason="")
     return Judgement(answerable=False, confidence=confidence, reason=_reason(retrieval, found))
+
+
+def _nothing(retrieval: Retrieval) -> str:
+    said = retrieval.notes[-1] if retrieval.notes else "The library has no papers."
+    return said[0].lower() + said[1:]
 
 
 def signals(retrieval: Retrieval) -> Mapping[str, float] | None:

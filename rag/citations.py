@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rag.answer import Citation, Statement
-from rag.verify import verify
+from rag.verification import verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

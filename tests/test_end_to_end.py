@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -197,6 +198,8 @@ def test_filters_restrict_every_stage(library):
     ]
     assert [h.paper.id for h in library.search("x", where=Filter(years=(2020, None)))] == ["a-1"]
     assert library.search("tokens", where=Filter(years=(1990, 1999))) == []
+    nothing = library.ask("tokens", where=Filter(ids=("no-such-id",)))
+    assert nothing.reason == "the filter lets no paper of this library through."
     assert [h.paper.id for h in library.search("x", where=Filter(ids=("b-2",)))] == ["b-2"]
 
 
@@ -272,10 +275,19 @@ def test_unusable_indexes_are_refused_and_left_alone(library, tmp_path):
 
 
 def test_missing_token_vectors_are_told(library):
-    (vectors,) = (library.folder / "tokens").glob("vectors-*")
-    vectors.unlink()
-    with pytest.raises(IndexDamaged, match="vectors"):
-        Index.open(library.folder)
+    for pattern in ("tokens/vectors-*", "tokens/table-*", "lexical/1"):
+        (path,) = library.folder.glob(pattern)
+        aside = path.rename(path.with_name("aside"))
+        with pytest.raises(IndexDamaged, match=r"rag index --rebuild"):
+            Index.open(library.folder)
+        aside.rename(path)
+    Index.open(library.folder).close()
+
+
+def test_many_threads_may_ask_at_once(library):
+    with ThreadPoolExecutor(4) as pool:
+        texts = {a.text for a in pool.map(library.ask, ["what does ZORP attend to?"] * 12)}
+    assert len(texts) == 1
 
 
 KILLED = """

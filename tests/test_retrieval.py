@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 
 import numpy as np
 import pytest
 
 from rag import Assistant, Paper
+from rag.errors import IndexDamaged
 from rag.retrieval.fusion import fuse, standardised
 from rag.retrieval.names import NameIndex, system_name
 
@@ -73,3 +75,15 @@ def test_embedder_without_token_vectors_leaves_those_stages_out(tmp_path):
         extra = Paper("d", "More", "Red sand is hot.")
         with Assistant.build([extra], index, embedder=HashingEmbedder()) as grown:
             assert grown.search("red sand")[0].paper.id == "d"
+
+
+def test_missing_vectors_of_chroma_are_told(tmp_path):
+    # Chroma moves vectors from its database to its own files after a thousand rows
+    papers = [Paper(f"n-{n}", f"Paper {n}", f"About subject {n}.") for n in range(1100)]
+    Assistant.build(papers, tmp_path / "library", embedder=HashingEmbedder()).close()
+    for folder in (tmp_path / "library" / "chroma").iterdir():
+        if folder.is_dir():
+            shutil.rmtree(folder)
+    damaged = Assistant.open(tmp_path / "library", embedder=HashingEmbedder())
+    with damaged, pytest.raises(IndexDamaged, match="rag index --rebuild"):
+        damaged.search("subject 7")

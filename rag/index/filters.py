@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rag.errors import SettingsError
+
 if TYPE_CHECKING:
     from rag.papers import Paper
 
@@ -19,6 +21,9 @@ class Filter:
         venues: any of these, upper and lower case alike.
         sources: any of these source files.
         ids: any of these paper ids (an alias counts).
+
+    Raises:
+        SettingsError: the first year lies after the last.
     """
 
     years: tuple[int | None, int | None] | None = None
@@ -26,6 +31,11 @@ class Filter:
     venues: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     ids: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        first, last = self.years or (None, None)
+        if first is not None and last is not None and first > last:
+            raise SettingsError(f"The years {first}..{last} hold none; put the earlier first.")
 
     def to_where(self) -> dict[str, Any] | None:
         """The same restriction as a condition on a row's fields; None restricts nothing."""

@@ -118,17 +118,23 @@ def read_papers(source: Source | Iterable[Source]) -> list[Paper]:
 
 def _read_path(path: Path) -> Iterator[Paper | Refused]:
     in_folder = path.is_dir()
-    found = False
+    found, refused = False, ""
     for record in _read_folder(path) if in_folder else _read_file(path):
         if isinstance(record, Refused) and record.line is None and not in_folder:
             raise CorpusError(str(record), path=path)
         found = found or isinstance(record, Paper)
+        refused = refused or _first_refusal(record)
         yield record
     if not found:
         raise CorpusError(
-            f"{path} holds no paper that could be read; known formats are {_known_formats()}.",
+            f"{path} holds no paper that could be read{refused}; known formats are "
+            f"{_known_formats()}.",
             path=path,
         )
+
+
+def _first_refusal(record: Paper | Refused) -> str:
+    return f" ({str(record).rstrip('.')})" if isinstance(record, Refused) else ""
 
 
 def _read_folder(folder: Path) -> Iterator[Paper | Refused]:

@@ -160,7 +160,8 @@ class Retriever:
         read = self._read(text)
         candidates = self._candidates_for(read, where)
         if not candidates.papers:
-            return Retrieval(text, (), read.terms)
+            notes.append("The filter lets no paper of this library through.")
+            return Retrieval(text, (), read.terms, tuple(notes))
         if read.tokens is None:
             notes.append("This embedder gives no token vectors: late interaction was left out.")
         return Retrieval(text, self._rank(read, candidates, k), read.terms, tuple(notes))

@@ -1,0 +1,161 @@
+"""Answers in all their forms: values, choice of sentences, numbers, the decision to abstain."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from rag import Filter, Hit, Paper, verify
+from rag.answer import Answer, Citation, Statement
+from rag.answerable import judge
+from rag.citations import Draft, cite, joined
+from rag.errors import SettingsError
+from rag.passages import split_paper
+from rag.retrieval import Retrieval
+from rag.retrieval.retriever import ScoredSentence, StageScore
+from rag.writers.extractive import choose_sentences
+
+CATS = Paper("cats-1", "Cats", "Cats sleep long. They purr when content.", aliases=("c-0",))
+DOGS = Paper("dogs-2", "Dogs {and} more_", "Dogs bark at night. Some never bark.", year=1999)
+
+
+def hit(paper, rank, score, *scores, named=False, late=0.5):
+    (passage,) = split_paper(paper)
+    sentences = [
+        ScoredSentence(start, end, paper.abstract[start:end], value, 0.0)
+        for (start, end), value in zip(passage.sentences, scores, strict=True)
+    ]
+    return Hit(
+        rank,
+        score,
+        paper,
+        (passage,),
+        tuple(sorted(sentences, key=lambda s: -s.score)),
+        {"tokens": StageScore(late, rank), "window": StageScore(late, rank)},
+        named,
+    )
+
+
+def answered(*drafts):
+    statements = tuple(cite(drafts))
+    return Answer(
+        question="q?",
+        asked="q?",
+        text=joined(statements),
+        statements=statements,
+        hits=(),
+        status="answered",
+        mode="extractive",
+    )
+
+
+def test_numbers_follow_first_use_and_offsets_point_into_the_text():
+    answer = answered(
+        Draft("Dogs bark at night.", (DOGS,)),
+        Draft("They purr when content.", (CATS,)),
+        Draft("Some never bark.", (DOGS, CATS)),
+    )
+    assert answer.text == (
+        "Dogs bark at night. [1] They purr when content. [2] Some never bark. [1][2]"
+    )
+    assert [answer.text[s.start : s.end] for s in answer.statements] == [
+        "Dogs bark at night. [1]",
+        "They purr when content. [2]",
+        "Some never bark. [1][2]",
+    ]
+    assert dict(answer.sources) == {1: DOGS, 2: CATS}
+    for citation in answer.citations:
+        for quote in citation.quotes:
+            assert citation.paper.abstract[quote.start : quote.end] == quote.text
+
+
+def test_a_sentence_is_supported_only_by_the_paper_that_has_it():
+    last = answered(Draft("Some never bark.", (DOGS, CATS))).statements[0]
+    assert last.citations[0].verdict == "supported"
+    assert last.citations[1].verdict != "supported"
+    assert last.verdict == "supported"
+
+
+def test_verification_line_counts_every_verdict():
+    statements = tuple(
+        Statement("S.", 0, 2, (), verdict)
+        for verdict in ("supported", "supported", "weak", "unsupported", "uncited", None)
+    )
+    answer = replace(answered(Draft("Some never bark.", (DOGS,))), statements=statements)
+    assert answer.verification == (
+        "2 of 6 statements supported; 1 weak; 1 unsupported; 1 uncited; 1 not verified."
+    )
+
+
+def test_forms_of_an_answer_carry_quotes_and_no_abstract():
+    answer = answered(Draft("Some never bark.", (DOGS,)))
+    values = json.loads(answer.to_json())
+    assert values["sources"] == [
+        {"number": 1, "id": "dogs-2", "title": "Dogs {and} more_", "year": 1999}
+    ]
+    assert values["statements"][0]["citations"][0]["quotes"] == [
+        {"start": 20, "end": 36, "text": "Some never bark."}
+    ]
+    assert "> Some never bark." in answer.to_markdown()
+    assert r"title = {{Dogs \{and\} more\_}}" in answer.to_bibtex()
+    assert "author" not in answer.to_bibtex()
+
+
+def test_nothing_is_verified_without_a_paper():
+    assert verify("Some never bark.", []).verdict is None
+
+
+def test_sentences_of_one_paper_stand_in_the_order_of_its_abstract():
+    retrieval = Retrieval(
+        "do dogs bark", (hit(DOGS, 1, 2.0, 0.6, 0.7), hit(CATS, 2, 0.0, 0.1, 0.1))
+    )
+    assert [draft.text for draft in choose_sentences(retrieval, 2)] == [
+        "Dogs bark at night.",
+        "Some never bark.",
+    ]
+
+
+def test_weak_sentences_are_left_out_beyond_the_fewest():
+    retrieval = Retrieval(
+        "do dogs bark", (hit(DOGS, 1, 2.0, 0.7, 0.6), hit(CATS, 2, 1.9, 0.3, 0.2))
+    )
+    assert len(choose_sentences(retrieval, 4)) == 2
+    assert choose_sentences(Retrieval("x", ()), 4) == []
+
+
+def test_a_comparison_draws_on_both_papers():
+    hits = (hit(DOGS, 1, 2.0, 0.7, 0.69, named=True), hit(CATS, 2, 1.9, 0.4, 0.3, named=True))
+    drafts = choose_sentences(Retrieval("compare Dogs with Cats", hits), 4)
+    assert {draft.papers[0].id for draft in drafts} == {"dogs-2", "cats-1"}
+
+
+def test_closeness_decides_to_answer_and_a_missing_name_speaks_against_it():
+    near = Retrieval("do dogs bark", (hit(DOGS, 1, 2.0, 0.7, 0.6, late=0.9),))
+    far = Retrieval("do dogs bark", (hit(DOGS, 1, 2.0, 0.1, 0.1, late=0.1),))
+    assert judge(near).answerable
+    assert not judge(far).answerable
+    strange = Retrieval("do dogs of GLORB7 bark", near.hits)
+    assert judge(strange).confidence < judge(near).confidence
+    assert "GLORB7" in judge(replace(far, question="do dogs of GLORB7 bark")).reason
+    assert judge(Retrieval("", ())).reason == "the question is empty."
+    assert not judge(near, least=1.0).answerable
+
+
+def test_a_filter_that_can_hold_nothing_is_refused():
+    with pytest.raises(SettingsError, match=r"2022\.\.2020"):
+        Filter(years=(2022, 2020))
+    assert Filter().to_where() is None
+    assert Filter(ids=("a", "b")).to_where() == {
+        "$or": [{"paper_ids": {"$contains": "a"}}, {"paper_ids": {"$contains": "b"}}]
+    }
+    assert Filter(years=(None, 1999), venues=("  ACL  2020",)).to_where() == {
+        "$and": [{"year": {"$lte": 1999}}, {"venue_key": {"$in": ["acl 2020"]}}]
+    }
+
+
+def test_citation_as_values_names_its_check():
+    citation = Citation(3, CATS, (), None, "not a verbatim sentence; not verified", "verbatim")
+    assert citation.to_dict()["verdict"] is None
+    assert citation.to_dict()["paper"] == "cats-1"
