@@ -23,14 +23,13 @@ if TYPE_CHECKING:
         Statement,
         Status,
         Text,
-        Usage,
         Verified,
     )
     from rag.assistant import Assistant
     from rag.errors import RagError
     from rag.index import Filter, IndexReport
     from rag.minilm import load_minilm
-    from rag.models import Embedder, as_llama_index, from_llama_index
+    from rag.models import Embedder, Usage, as_llama_index, from_llama_index
     from rag.papers import Paper
     from rag.passages import Passage, split_paper
     from rag.readers import Refused, iter_papers, read_papers
@@ -49,14 +48,13 @@ _HOMES = {
         "Statement",
         "Status",
         "Text",
-        "Usage",
         "Verified",
     ),
     "rag.assistant": ("Assistant",),
     "rag.errors": ("RagError",),
     "rag.index": ("Filter", "IndexReport"),
     "rag.minilm": ("load_minilm",),
-    "rag.models": ("Embedder", "as_llama_index", "from_llama_index"),
+    "rag.models": ("Embedder", "Usage", "as_llama_index", "from_llama_index"),
     "rag.papers": ("Paper",),
     "rag.passages": ("Passage", "split_paper"),
     "rag.readers": ("Refused", "iter_papers", "read_papers"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
+from rag.models.chat import NO_USAGE, Usage
 from rag.references import bibtex_entry
 
 if TYPE_CHECKING:
@@ -86,15 +87,6 @@ class Statement:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What a language model was asked for; all 0 in extractive mode."""
-
-    calls: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-
-
 @dataclass(frozen=True)
 class Answer:
     """An answer that can be checked, or an honest abstention.
@@ -127,7 +119,7 @@ class Answer:
     closest: tuple[Hit, ...] = ()
     model: str | None = None
     confidence: float | None = None
-    usage: Usage = Usage()
+    usage: Usage = NO_USAGE
     seconds: float = 0.0
     warnings: tuple[str, ...] = ()
 
@@ -183,6 +175,7 @@ class Answer:
                 "calls": self.usage.calls,
                 "prompt_tokens": self.usage.prompt_tokens,
                 "completion_tokens": self.usage.completion_tokens,
+                "estimated": self.usage.estimated,
             },
             "seconds": self.seconds,
             "warnings": list(self.warnings),

@@ -94,11 +94,15 @@ class ModelError(RagError):
 
     Attributes:
         retryable: whether the same call may succeed later.
+        retry_after_s: seconds that the server asks to wait before, or None.
     """
 
-    def __init__(self, message: str, *, retryable: bool = False) -> None:
+    def __init__(
+        self, message: str, *, retryable: bool = False, retry_after_s: float | None = None
+    ) -> None:
         super().__init__(message)
         self.retryable = retryable
+        self.retry_after_s = retry_after_s
 
 
 class ModelUnavailable(ModelError):

@@ -11,14 +11,16 @@ import difflib
 import os
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from platformdirs import PlatformDirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from rag.errors import SettingsError
 
 PREFIX = "PAPERTRAIL_"
+# Variables that other programs read too; they fill settings but choose nothing.
+SHARED_VARIABLES = {"openai_api_key": "OPENAI_API_KEY", "openai_base_url": "OPENAI_BASE_URL"}
 _FOLDERS = PlatformDirs("papertrail", appauthor=False)
 
 
@@ -54,6 +56,49 @@ class Settings(BaseModel):
     threads: int | None = Field(
         None, ge=1, le=64, description="Processor threads of the embedder; empty: up to four."
     )
+    chat_model: str | None = Field(
+        None, description="Language model that writes answers; empty: verbatim sentences."
+    )
+    chat_url: str | None = Field(
+        None, description="OpenAI-compatible server of the language model, such as .../v1."
+    )
+    chat_key: SecretStr | None = Field(None, description="Key for the server at chat_url.")
+    chat_window: int | None = Field(
+        None, ge=1024, description="Tokens the model can read; empty: known ones, else 8192."
+    )
+    chat_reserve: int = Field(
+        1500, ge=100, description="Tokens of the window kept free for the model's reply."
+    )
+    chat_temperature: float | None = Field(
+        0.0, ge=0, le=2, description="Left out for models that refuse it."
+    )
+    chat_timeout_s: float = Field(
+        60.0, gt=0, le=3600, description="Seconds to wait for a model's next bytes."
+    )
+    chat_retries: int = Field(3, ge=0, le=10, description="More tries after a passing failure.")
+    check_with_model: bool = Field(
+        default=True, description="Let the model check the statements of its answers too."
+    )
+    unsupported: Literal["flag", "remove"] = Field(
+        "flag", description="What happens to statements of a model that are not supported."
+    )
+    prices: Path | None = Field(
+        None, description="TOML file with prices per million tokens, to show costs."
+    )
+    prompts: Path | None = Field(
+        None, description="Folder whose prompt files replace those of the same name."
+    )
+    embed_model: str | None = Field(
+        None, description="Embedding model of a server; empty: the bundled one."
+    )
+    embed_url: str | None = Field(
+        None, description="OpenAI-compatible server of the embedding model."
+    )
+    embed_key: SecretStr | None = Field(None, description="Key for the server at embed_url.")
+    openai_api_key: SecretStr | None = Field(
+        None, description="Goes to OpenAI, or to openai_base_url, and nowhere else."
+    )
+    openai_base_url: str | None = Field(None, description="Where openai_api_key belongs.")
     data_dir: Path = Field(
         default_factory=lambda: _FOLDERS.user_data_path, description="Where named libraries lie."
     )
@@ -100,9 +145,14 @@ def setting_names() -> list[str]:
     return [name for name in Settings.model_fields if name != "origin"]
 
 
+def variable_of(name: str) -> str:
+    """The environment variable of a setting."""
+    return SHARED_VARIABLES.get(name, PREFIX + name.upper())
+
+
 def unknown_variables() -> list[str]:
     """`PAPERTRAIL_*` variables that name no setting, sorted; they change nothing."""
-    known = {PREFIX + name.upper() for name in setting_names()}
+    known = {variable_of(name) for name in setting_names()}
     return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
 
 
@@ -114,8 +164,9 @@ def _validated(values: dict[str, Any], origin: dict[str, str]) -> Settings:
         name = str(problem["loc"][0])
         if problem["type"] == "extra_forbidden":
             raise SettingsError(_unknown(name, origin[name])) from error
+        shown = "" if name.endswith("_key") else f" = {values[name]!r}"
         raise SettingsError(
-            f"{name} = {values[name]!r} (from {origin[name]}) cannot be used: {problem['msg']}."
+            f"{name}{shown} (from {origin[name]}) cannot be used: {problem['msg']}."
         ) from error
 
 
@@ -128,7 +179,7 @@ def _unknown(name: str, source: str) -> str:
 def _read_environment() -> dict[str, tuple[str, str]]:
     found = {}
     for name in setting_names():
-        variable = PREFIX + name.upper()
+        variable = variable_of(name)
         if value := os.environ.get(variable, "").strip():
             found[name] = (value, variable)
     return found

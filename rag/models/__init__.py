@@ -1,5 +1,6 @@
 """Models from outside behind small interfaces: embedders, chat models, and their errors."""
 
+from rag.models.chat import ChatModel, Message, Reply, Usage
 from rag.models.embedders import (
     Embedder,
     TokenEmbedder,
@@ -8,12 +9,19 @@ from rag.models.embedders import (
     gives_tokens,
 )
 from rag.models.errors import as_model_error
+from rag.models.servers import make_chat_model, make_embedder
 
 __all__ = [
+    "ChatModel",
     "Embedder",
+    "Message",
+    "Reply",
     "TokenEmbedder",
+    "Usage",
     "as_llama_index",
     "as_model_error",
     "from_llama_index",
     "gives_tokens",
+    "make_chat_model",
+    "make_embedder",
 ]

@@ -71,7 +71,9 @@ def as_llama_index(embedder: Embedder) -> BaseEmbedding:
     return adapter
 
 
-def from_llama_index(model: BaseEmbedding, *, name: str | None = None) -> Embedder:
+def from_llama_index(
+    model: BaseEmbedding, *, name: str | None = None, secrets: Sequence[str] = ()
+) -> Embedder:
     """A LlamaIndex embedding model as an embedder.
 
     Its rows are scaled to length 1. `dim` is learnt from the first vectors it gives; asking for it
@@ -80,13 +82,15 @@ def from_llama_index(model: BaseEmbedding, *, name: str | None = None) -> Embedd
     Args:
         model: any LlamaIndex embedding model.
         name: identifies the vectors; by default the kind of model and its own name.
+        secrets: texts that no error may show.
     """
-    return _LlamaIndexEmbedder(model, name or f"{model.class_name()}/{model.model_name}")
+    return _LlamaIndexEmbedder(model, name or f"{model.class_name()}/{model.model_name}", secrets)
 
 
 class _LlamaIndexEmbedder:
-    def __init__(self, model: BaseEmbedding, name: str) -> None:
+    def __init__(self, model: BaseEmbedding, name: str, secrets: Sequence[str] = ()) -> None:
         self.name = name
+        self._secrets = secrets
         self._model = model
         self._dim = 0
 
@@ -102,7 +106,7 @@ class _LlamaIndexEmbedder:
         try:
             rows = self._model.get_text_embedding_batch(list(texts))
         except Exception as error:
-            raise as_model_error(error, self.name) from error
+            raise as_model_error(error, self.name, self._secrets) from error
         vectors = self._checked(rows, len(texts))
         self._dim = vectors.shape[1]
         return unit_rows(vectors)

@@ -1,0 +1,158 @@
+"""A model server on loopback that does what a test scripts: replies, and every way to fail.
+
+It speaks OpenAI's chat completions over HTTP, streaming, one scripted step a request; the last step
+is repeated. What came in is kept for the test to look at.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@dataclass
+class Step:
+    """One reply.
+
+    Attributes:
+        text: of the reply, sent in pieces of `size` characters.
+        status: other than 200 sends `text` as an error's message.
+        headers: more headers, such as Retry-After.
+        cut_after: closes the connection after so many pieces.
+        finish: finish_reason of the last chunk; None ends without one.
+        usage: whether token figures are sent.
+        raw: bytes sent as the body instead of a stream.
+        content_type: of the body.
+        first_byte_s: wait before the first byte.
+        between_s: wait between pieces.
+        empty_choices: sends a chunk without choices in front.
+        split_bytes: sends the stream in pieces of so many bytes, through characters.
+        reply: a function from the request's body to a text, in place of `text`.
+    """
+
+    text: str = ""
+    status: int = 200
+    headers: dict = field(default_factory=dict)
+    size: int = 7
+    cut_after: int | None = None
+    finish: str | None = "stop"
+    usage: bool = True
+    raw: bytes | None = None
+    content_type: str = "text/event-stream"
+    first_byte_s: float = 0.0
+    between_s: float = 0.0
+    empty_choices: bool = False
+    split_bytes: int = 0
+    reply: object = None
+
+
+class ModelServer:
+    """The server; `url` is what a client takes, `requests` what came."""
+
+    def __init__(self, *steps: Step) -> None:
+        self.steps = list(steps)
+        self.requests: list[dict] = []
+        self.headers: list[dict] = []
+        self.disconnected = threading.Event()
+        self._lock = threading.Lock()
+        owner = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *arguments):
+                pass
+
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                with owner._lock:
+                    owner.requests.append(body)
+                    owner.headers.append(dict(self.headers.items()))
+                    step = owner.steps[min(len(owner.requests), len(owner.steps)) - 1]
+                with contextlib.suppress(OSError):
+                    owner._answer(self, step, body)
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception):
+        self._server.shutdown()
+        self._server.server_close()
+
+    @property
+    def prompts(self) -> list[str]:
+        """The messages of each request as one text."""
+        return ["\n".join(m["content"] for m in body["messages"]) for body in self.requests]
+
+    def _answer(self, handler, step: Step, body: dict) -> None:
+        time.sleep(step.first_byte_s)
+        if step.status != 200 or step.raw is not None:
+            error = json.dumps({"error": {"message": step.text, "type": "scripted"}}).encode()
+            data = step.raw if step.raw is not None else error
+            handler.send_response(step.status)
+            kind = step.content_type if step.raw is not None else "application/json"
+            handler.send_header("Content-Type", kind)
+            handler.send_header("Content-Length", str(len(data)))
+            for name, value in step.headers.items():
+                handler.send_header(name, value)
+            handler.end_headers()
+            handler.wfile.write(data)
+            return
+        handler.send_response(200)
+        handler.send_header("Content-Type", step.content_type)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        try:
+            for number, piece in enumerate(self._pieces(step, body)):
+                if number == step.cut_after:
+                    handler.connection.close()
+                    return
+                handler.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+                handler.wfile.flush()
+                time.sleep(step.between_s)
+            handler.wfile.write(b"0\r\n\r\n")
+        except OSError:
+            self.disconnected.set()
+            raise
+
+    def _pieces(self, step: Step, body: dict):
+        events = b"".join(self._events(step, body)) if step.split_bytes else None
+        if events is None:
+            yield from self._events(step, body)
+            return
+        for start in range(0, len(events), step.split_bytes):
+            yield events[start : start + step.split_bytes]
+
+    def _events(self, step: Step, body: dict):
+        text = step.reply(body) if step.reply else step.text
+        if step.empty_choices:
+            yield _event({"choices": []})
+        yield _event({"choices": [_choice({"role": "assistant", "content": ""}, None)]})
+        for start in range(0, len(text), step.size):
+            piece = {"content": text[start : start + step.size]}
+            yield _event({"choices": [_choice(piece, None)]})
+        if step.finish:
+            yield _event({"choices": [_choice({}, step.finish)]})
+        if step.usage and body.get("stream_options", {}).get("include_usage"):
+            counts = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
+            yield _event({"choices": [], "usage": counts})
+        yield b"data: [DONE]\n\n"
+
+
+def _choice(delta: dict, finish: str | None) -> dict:
+    return {"index": 0, "delta": delta, "finish_reason": finish}
+
+
+def _event(fields: dict) -> bytes:
+    whole = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m", **fields}
+    return b"data: " + json.dumps(whole, ensure_ascii=False).encode() + b"\n\n"
