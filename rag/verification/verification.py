@@ -1,14 +1,9 @@
-"""Does this abstract support this statement?
-
-Every citation of an answer passes through here before a reader sees it. So far one check exists:
-is the statement, word for word, in the abstract? It is certain where it says yes, and where it says
-no it gives no verdict at all: "not verified" is not "unsupported".
-"""
+"""The values of a check: verdict, quotes, reason, and who gave it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,9 +36,9 @@ class Verification:
 
     Attributes:
         verdict: None where no check could tell.
-        quotes: the sentences it rests on; empty without support.
+        quotes: the one to three sentences it was checked against, nearest abstracts first.
         reason: one clause for the reader.
-        by: the check that gave the verdict.
+        by: the check that gave the verdict: "verbatim", "offline", or a model's name.
     """
 
     verdict: Verdict | None
@@ -52,19 +47,28 @@ class Verification:
     by: str
 
 
-def verify(statement: str, papers: Sequence[Paper]) -> Verification:
-    """Checks one statement against the abstracts it cites.
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A statement, without citation markers, and the papers it is said to rest on."""
 
-    Args:
-        statement: one sentence, without citation markers.
-        papers: those it cites; without any, nothing can be verified.
-    """
-    wanted = statement.strip()
+    statement: str
+    papers: tuple[Paper, ...]
+
+
+class Verifier(Protocol):
+    """Anything that checks claims."""
+
+    def verify(self, claims: Sequence[Claim]) -> list[Verification]:
+        """One verification a claim, in order."""
+        ...
+
+
+def verbatim(claim: Claim) -> Verification | None:
+    """The certain case: the statement stands word for word in a cited abstract."""
+    wanted = claim.statement.strip()
     quotes = tuple(
         Quote(paper.id, start, start + len(wanted), wanted)
-        for paper in papers
+        for paper in claim.papers
         if wanted and (start := paper.abstract.find(wanted)) >= 0
     )
-    if quotes:
-        return Verification("supported", quotes, "verbatim in the abstract", "verbatim")
-    return Verification(None, (), "not a verbatim sentence; not verified", "verbatim")
+    return Verification("supported", quotes, "word for word", "verbatim") if quotes else None

@@ -1,0 +1,143 @@
+"""The check by a language model: one call for all statements of an answer.
+
+The model sees the sentences of the cited abstracts with ids and the statements, and names for each
+statement first its evidence, then a verdict. A line that cannot be read, an id that does not exist,
+or support without evidence leaves the offline verdict in place, and the reason says so.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
+
+from rag.errors import ModelError
+from rag.models.chat import NO_USAGE, ChatModel, Message, Usage
+from rag.prompts import Prompt, neutral
+from rag.text import sentence_spans
+from rag.verification.verification import Claim, Quote, Verdict, Verification, Verifier
+from rag.verification.words import denies
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rag.papers import Paper
+
+_LINE = re.compile(
+    r"\W*(?P<number>\d{1,3})\s*\|\s*(?P<ids>[^|]*)\|\s*\W*(?P<verdict>supported|weak|unsupported)\W*"
+    r"\s*(?:\|\s*(?P<reason>.*))?",
+    re.IGNORECASE,
+)
+_ID = re.compile(r"\bs?(\d{1,4})\b", re.IGNORECASE)
+_LONGEST_REASON = 160
+
+
+@dataclass(frozen=True, slots=True)
+class _Sentences:
+    """The sentences a model may name: ids from 1, and for each paper its ids."""
+
+    quotes: tuple[Quote, ...]
+    of_paper: dict[str, frozenset[int]]
+
+
+class ModelVerifier:
+    """Asks the chat model, with the offline check to fall back on.
+
+    Attributes:
+        usage: of all calls so far.
+        notes: sentences a reader should know, such as a call that failed.
+    """
+
+    def __init__(self, model: ChatModel, prompt: Prompt, offline: Verifier) -> None:
+        """Wires the model to its prompt (`verify`) and the fallback."""
+        self._model = model
+        self._prompt = prompt
+        self._offline = offline
+        self.usage: Usage = NO_USAGE
+        self.notes: list[str] = []
+
+    def verify(self, claims: Sequence[Claim]) -> list[Verification]:
+        """One verification a claim, in order; a single call, none where all is word for word."""
+        found = self._offline.verify(claims)
+        open_ones = [
+            number
+            for number, (claim, first) in enumerate(zip(claims, found, strict=True))
+            if first.by != "verbatim" and claim.papers and not denies(claim.statement)
+        ]
+        if not open_ones:
+            return found
+        asked = [claims[number] for number in open_ones]
+        sentences = _sentences({p.id: p for claim in asked for p in claim.papers}.values())
+        try:
+            reply = self._model.complete(self._messages(asked, sentences))
+        except ModelError as error:
+            self.notes.append(f"The model did not check the statements: {error}")
+            return found
+        self.usage += reply.usage
+        said = _read(reply.text)
+        for place, (number, claim) in enumerate(zip(open_ones, asked, strict=True), start=1):
+            found[number] = self._merged(claim, found[number], said.get(place), sentences)
+        return found
+
+    def _messages(self, claims: Sequence[Claim], sentences: _Sentences) -> list[Message]:
+        listed = "\n".join(
+            f"s{number} {neutral(quote.text)}" for number, quote in enumerate(sentences.quotes, 1)
+        )
+        statements = []
+        for number, claim in enumerate(claims, start=1):
+            ids = sorted(set().union(*(sentences.of_paper[p.id] for p in claim.papers)))
+            span = f"s{ids[0]} to s{ids[-1]}" if len(claim.papers) == 1 and ids else ""
+            cited = span or ", ".join(f"s{i}" for i in ids)
+            statements.append(f"{number} (cites {cited}): {neutral(claim.statement)}")
+        system, user = self._prompt.fill(sentences=listed, statements="\n".join(statements))
+        return [Message("system", system), Message("user", user)]
+
+    def _merged(
+        self,
+        claim: Claim,
+        offline: Verification,
+        said: tuple[frozenset[int], Verdict, str] | None,
+        sentences: _Sentences,
+    ) -> Verification:
+        if said is None:
+            return _unread(offline, "the model gave no readable verdict")
+        ids, verdict, reason = said
+        allowed = frozenset().union(*(sentences.of_paper[p.id] for p in claim.papers))
+        if not ids <= allowed:
+            return _unread(offline, "the model named sentences that are not cited")
+        if verdict != "unsupported" and not ids:
+            return _unread(offline, "the model named no sentence")
+        quotes = tuple(sentences.quotes[number - 1] for number in sorted(ids)[:3])
+        reason = reason or "the model gave no reason"
+        return Verification(verdict, quotes or offline.quotes, reason, self._model.name)
+
+
+def _sentences(papers: Sequence[Paper] | object) -> _Sentences:
+    quotes: list[Quote] = []
+    of_paper = {}
+    for paper in cast("Sequence[Paper]", papers):
+        first = len(quotes) + 1
+        quotes += [
+            Quote(paper.id, start, end, paper.abstract[start:end])
+            for start, end in sentence_spans(paper.abstract)
+        ]
+        of_paper[paper.id] = frozenset(range(first, len(quotes) + 1))
+    return _Sentences(tuple(quotes), of_paper)
+
+
+def _read(text: str) -> dict[int, tuple[frozenset[int], Verdict, str]]:
+    """Statement number -> evidence ids, verdict, reason; the first line about each counts."""
+    found: dict[int, tuple[frozenset[int], Verdict, str]] = {}
+    for line in text.splitlines():
+        match = _LINE.fullmatch(line.strip())
+        if match is None:
+            continue
+        ids = frozenset(int(number) for number in _ID.findall(match["ids"]))
+        verdict = cast("Verdict", match["verdict"].lower())
+        reason = " ".join((match["reason"] or "").split())[:_LONGEST_REASON]
+        found.setdefault(int(match["number"]), (ids, verdict, reason))
+    return found
+
+
+def _unread(offline: Verification, why: str) -> Verification:
+    return replace(offline, reason=f"{offline.reason} ({why})")
