@@ -23,9 +23,11 @@ if TYPE_CHECKING:
         Statement,
         Status,
         Text,
+        Turn,
         Verified,
     )
     from rag.assistant import Assistant
+    from rag.conversation import Conversation
     from rag.errors import RagError
     from rag.index import Filter, IndexReport
     from rag.minilm import load_minilm
@@ -48,9 +50,11 @@ _HOMES = {
         "Statement",
         "Status",
         "Text",
+        "Turn",
         "Verified",
     ),
     "rag.assistant": ("Assistant",),
+    "rag.conversation": ("Conversation",),
     "rag.errors": ("RagError",),
     "rag.index": ("Filter", "IndexReport"),
     "rag.minilm": ("load_minilm",),
@@ -69,6 +73,7 @@ __all__ = [
     "AnswerEvent",
     "Assistant",
     "Citation",
+    "Conversation",
     "Done",
     "Embedder",
     "Filter",
@@ -84,6 +89,7 @@ __all__ = [
     "Statement",
     "Status",
     "Text",
+    "Turn",
     "Usage",
     "Verification",
     "Verified",

@@ -68,6 +68,8 @@ class Statement:
         end: offset behind its last character there, markers included.
         citations: in order of use.
         verdict: "uncited" without a citation; None where no check could tell.
+        claim: whether it says anything that needs support; a heading or "the abstracts do not
+            state ..." does not.
     """
 
     text: str
@@ -75,6 +77,7 @@ class Statement:
     end: int
     citations: tuple[Citation, ...]
     verdict: StatementVerdict | None
+    claim: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         """The statement as plain JSON values."""
@@ -83,6 +86,7 @@ class Statement:
             "start": self.start,
             "end": self.end,
             "verdict": self.verdict,
+            "claim": self.claim,
             "citations": [citation.to_dict() for citation in self.citations],
         }
 
@@ -104,6 +108,7 @@ class Answer:
         model: name of the language model, or None.
         confidence: in [0, 1], how sure it is that the library holds an answer.
         usage: calls and tokens.
+        cost: of the usage, with its currency, where the user's price file has the model.
         seconds: from question to answer.
         warnings: sentences a reader should know.
     """
@@ -120,6 +125,7 @@ class Answer:
     model: str | None = None
     confidence: float | None = None
     usage: Usage = NO_USAGE
+    cost: str | None = None
     seconds: float = 0.0
     warnings: tuple[str, ...] = ()
 
@@ -136,10 +142,11 @@ class Answer:
     @property
     def verification(self) -> str:
         """One line that says how the statements held."""
-        if not self.statements:
+        claims = [statement for statement in self.statements if statement.claim]
+        if not claims:
             return "No statement to verify."
         counts = [
-            (sum(s.verdict == verdict for s in self.statements), words)
+            (sum(s.verdict == verdict for s in claims), words)
             for verdict, words in (
                 ("weak", "weak"),
                 ("unsupported", "unsupported"),
@@ -147,8 +154,8 @@ class Answer:
                 (None, "not verified"),
             )
         ]
-        held = sum(s.verdict == "supported" for s in self.statements)
-        total = len(self.statements)
+        held = sum(s.verdict == "supported" for s in claims)
+        total = len(claims)
         rest = "".join(f"; {count} {words}" for count, words in counts if count)
         return f"{held} of {total} statement{'s' * (total != 1)} supported{rest}."
 
@@ -177,6 +184,7 @@ class Answer:
                 "completion_tokens": self.usage.completion_tokens,
                 "estimated": self.usage.estimated,
             },
+            "cost": self.cost,
             "seconds": self.seconds,
             "warnings": list(self.warnings),
         }
@@ -203,6 +211,14 @@ class Answer:
     def to_bibtex(self) -> str:
         """BibTeX entries of the cited papers, with the fields the library has and no others."""
         return "\n".join(bibtex_entry(paper) for paper in self.sources.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One question of a conversation and its answer."""
+
+    question: str
+    answer: Answer
 
 
 @dataclass(frozen=True, slots=True)

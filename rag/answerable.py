@@ -44,6 +44,7 @@ class _Fitted(BaseModel):
 
     intercept: float
     threshold: float
+    threshold_with_model: float
     weights: dict[str, float]
     means: dict[str, float]
     deviations: dict[str, float]
@@ -64,12 +65,16 @@ class Judgement:
     reason: str
 
 
-def judge(retrieval: Retrieval, *, least: float | None = None) -> Judgement:
+def judge(
+    retrieval: Retrieval, *, least: float | None = None, with_model: bool = False
+) -> Judgement:
     """Decides whether to answer from what was found.
 
     Args:
         retrieval: of the question.
         least: confidence to answer at; None takes the fitted threshold.
+        with_model: whether a language model will read the papers and may decline; the fitted
+            threshold is lower then.
     """
     if not retrieval.question:
         return Judgement(answerable=False, confidence=0.0, reason="the question is empty.")
@@ -80,7 +85,8 @@ def judge(retrieval: Retrieval, *, least: float | None = None) -> Judgement:
         return Judgement(answerable=True, confidence=None, reason="")
     fitted = _fitted()
     confidence = _confidence(found, fitted)
-    sure = confidence >= (fitted.threshold if least is None else least)
+    fitted_least = fitted.threshold_with_model if with_model else fitted.threshold
+    sure = confidence >= (fitted_least if least is None else least)
     if sure or (least is None and asks_of_named(retrieval, found)):
         return Judgement(answerable=True, confidence=confidence, reason="")
     return Judgement(answerable=False, confidence=confidence, reason=_reason(retrieval, found))

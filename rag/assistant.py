@@ -10,26 +10,32 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from rag.answer import Answer, AnswerEvent, Done, Statement, Status, Text, Verified
-from rag.answerable import judge
-from rag.citations import cite, joined, shown
-from rag.errors import IndexDamaged, IndexMissing, IndexStale
-from rag.index import Index
+from rag.answer import Answer, AnswerEvent, Done, Status
+from rag.answering import Answerer, Asked
+from rag.conversation import Conversation
+from rag.errors import IndexDamaged, IndexMissing, IndexStale, ModelError
+from rag.followups import condensed_question, joined_question, needs_history, suggested
+from rag.index import Filter, Index
 from rag.libraries import index_bundled, index_folder, update_library
+from rag.models import ChatModel, make_chat_model, make_embedder
+from rag.prices import cost_of
+from rag.prompts import load_prompt
 from rag.retrieval import Retriever
 from rag.settings import Settings, load_settings
-from rag.writers.extractive import choose_sentences
+from rag.verification.offline import OfflineVerifier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Sequence
 
-    from rag.index import Filter, OnProgress
+    from llama_index.core.llms import LLM
+
+    from rag.answer import Turn
+    from rag.index import OnProgress
+    from rag.minilm import MiniLM
     from rag.models import Embedder
     from rag.papers import Paper
     from rag.readers import Refused
     from rag.retrieval import Hit, Retrieval
-
-CLOSEST_PAPERS = 3  # that an abstention shows
 
 
 class Assistant:
@@ -39,11 +45,15 @@ class Assistant:
     answered from the new generation.
     """
 
-    def __init__(self, folder: Path, embedder: Embedder, settings: Settings) -> None:
+    def __init__(
+        self, folder: Path, embedder: Embedder, settings: Settings, model: ChatModel | None = None
+    ) -> None:
         """Opens the index in a folder; `Assistant.open` is the usual way in."""
         self.folder = folder
         self.settings = settings
         self.embedder = embedder
+        self.model = model
+        self._answerer = Answerer(settings, model, OfflineVerifier(self._token_embedder))
         self._open()
 
     @classmethod
@@ -52,6 +62,7 @@ class Assistant:
         index: str | Path | None = None,
         *,
         settings: Settings | None = None,
+        llm: LLM | None = None,
         embedder: Embedder | None = None,
         on_progress: OnProgress | None = None,
     ) -> Assistant:
@@ -61,22 +72,26 @@ class Assistant:
             index: a library's name, or a path (with a slash, or a `Path`). None: the one in the
                 settings, else the bundled library, which is indexed at the first use.
             settings: None reads them as `load_settings` does.
-            embedder: None takes the bundled one.
+            llm: any LlamaIndex language model, to write the answers. None takes the one that the
+                settings name; if they name none, answers are verbatim sentences.
+            embedder: None takes the one that the settings name, else the bundled one.
             on_progress: told while the bundled library is indexed.
 
         Raises:
+            SettingsError: a key or address for the model is missing.
             IndexMissing, IndexDamaged, IndexStale, DiskError: the index cannot be used.
         """
         settings = _settings(settings, index)
-        embedder = embedder or _bundled_embedder(settings)
+        model = _chat_model(settings, llm)
+        embedder = embedder or make_embedder(settings)
         folder = index_folder(settings, embedder.name)
         try:
-            return cls(folder, embedder, settings)
+            return cls(folder, embedder, settings, model)
         except (IndexMissing, IndexDamaged, IndexStale):
             if settings.index is not None:
                 raise
         index_bundled(settings, embedder, on_progress)
-        return cls(folder, embedder, settings)
+        return cls(folder, embedder, settings, model)
 
     @classmethod
     def build(
@@ -85,6 +100,7 @@ class Assistant:
         index: str | Path,
         *,
         settings: Settings | None = None,
+        llm: LLM | None = None,
         embedder: Embedder | None = None,
         on_progress: OnProgress | None = None,
     ) -> Assistant:
@@ -94,7 +110,8 @@ class Assistant:
             papers: as `iter_papers` gives them; what was refused is passed over.
             index: a library's name, or a path.
             settings: None reads them as `load_settings` does.
-            embedder: None takes the bundled one.
+            llm: as in `open`.
+            embedder: as in `open`.
             on_progress: told after each block of papers.
 
         Raises:
@@ -102,9 +119,10 @@ class Assistant:
             IndexLocked, IndexStale, IndexDamaged, DiskError: the index cannot be written.
         """
         settings = _settings(settings, index)
-        embedder = embedder or _bundled_embedder(settings)
+        model = _chat_model(settings, llm)
+        embedder = embedder or make_embedder(settings)
         update_library(papers, settings=settings, embedder=embedder, on_progress=on_progress)
-        return cls(index_folder(settings, embedder.name), embedder, settings)
+        return cls(index_folder(settings, embedder.name), embedder, settings, model)
 
     @classmethod
     def build_from(
@@ -149,51 +167,59 @@ class Assistant:
         self._refresh()
         return self._retriever.retrieve(question, k=k or self.settings.k, where=where)
 
-    def ask(self, question: str, *, where: Filter | None = None) -> Answer:
+    def ask(
+        self, question: str, *, history: Sequence[Turn] = (), where: Filter | None = None
+    ) -> Answer:
         """Answers a question from the library, or abstains.
 
         Args:
             question: any text.
+            history: earlier turns, oldest first; a follow-up is understood with them.
             where: restricts the papers.
+
+        Raises:
+            ModelRejected: the language model refused the call (key, name, request).
         """
-        for event in self.stream(question, where=where):
+        for event in self.stream(question, history=history, where=where):
             if isinstance(event, Done):
                 return event.answer
         raise AssertionError("a stream ends with Done")
 
-    def stream(self, question: str, *, where: Filter | None = None) -> Iterator[AnswerEvent]:
-        """Like `ask`, as events; the last is `Done` with the whole answer."""
+    def stream(
+        self, question: str, *, history: Sequence[Turn] = (), where: Filter | None = None
+    ) -> Generator[AnswerEvent, None, None]:
+        """Like `ask`, as events; the last is `Done` with the whole answer.
+
+        Closing the iterator ends a language model's work at once.
+        """
         started = time.perf_counter()
+        asked = self._understood(question, tuple(history))
+        if asked.text != question.strip():
+            yield Status(f"Understood as: {asked.text}")
         yield Status(f"Searching {self._index.manifest.paper_count} papers")
-        retrieval = self.retrieve(question, where=where)
-        judgement = judge(retrieval, least=self.settings.confidence)
-        answer = Answer(
-            question=question,
-            asked=retrieval.question,
-            text="",
-            statements=(),
-            hits=retrieval.hits,
-            status="abstained",
-            mode="extractive",
-            reason=judgement.reason,
-            confidence=judgement.confidence,
-            warnings=retrieval.notes,
-        )
-        if judgement.answerable:
-            statements: list[Statement] = []
-            for statement in cite(choose_sentences(retrieval, self.settings.sentences)):
-                space = " " if statements else ""
-                statements.append(statement)
-                yield Text(space + shown(statement.text, statement.citations))
-            answer = replace(
-                answer, text=joined(statements), statements=tuple(statements), status="answered"
-            )
-        else:
-            text = f"The library does not seem to hold an answer: {judgement.reason}"
-            yield Text(text)
-            answer = replace(answer, text=text, closest=retrieval.hits[:CLOSEST_PAPERS])
-        yield Verified(answer.statements)
-        yield Done(replace(answer, seconds=time.perf_counter() - started))
+        retrieval = self.retrieve(asked.text, where=where)
+        if asked.history:
+            retrieval = self._with_previous(retrieval, asked.history[-1], where)
+        answer = yield from self._answerer.answer(asked, retrieval)
+        cost = None
+        if answer.model and self.settings.prices:
+            cost = cost_of(answer.usage, answer.model, self.settings.prices)
+        yield Done(replace(answer, cost=cost, seconds=time.perf_counter() - started))
+
+    def chat(self, *, where: Filter | None = None) -> Conversation:
+        """A conversation: `ask` and `stream` with memory, to be saved and loaded."""
+        return Conversation(self, where=where)
+
+    def suggestions(self, answer: Answer) -> list[str]:
+        """Next questions that the papers at hand can answer; none without a language model.
+
+        Raises:
+            ModelError: the model gave no reply.
+        """
+        if self.model is None or not answer.sources:
+            return []
+        papers = [hit for hit in answer.hits if hit.paper in answer.sources.values()]
+        return suggested(answer, papers, self.model, load_prompt("suggest_questions"))
 
     def as_retriever(self, *, k: int | None = None, where: Filter | None = None) -> Any:
         """This library as a LlamaIndex `BaseRetriever`, for engines of your own."""
@@ -201,9 +227,49 @@ class Assistant:
 
         return PapertrailRetriever(lambda question: self.search(question, k=k, where=where))
 
+    def _understood(self, question: str, history: tuple[Turn, ...]) -> Asked:
+        """The question as it is searched for: rewritten when, and only when, it needs the past."""
+        text = question.strip()
+        if not history:
+            return Asked(question, text)
+        if not needs_history(text):
+            return Asked(question, text, history)
+        if self.model is None:
+            return Asked(question, joined_question(text, history), history)
+        prompt = load_prompt("condense_question", self.settings.prompts)
+        try:
+            text, usage = condensed_question(text, history, model=self.model, prompt=prompt)
+        except ModelError as error:
+            warning = f"The follow-up was joined to the last question, for want of a model: {error}"
+            return Asked(question, joined_question(text, history), history, warnings=(warning,))
+        return Asked(question, text, history, usage)
+
+    def _with_previous(self, retrieval: Retrieval, turn: Turn, where: Filter | None) -> Retrieval:
+        """What was found, with the papers that the last answer cited behind it."""
+        found = {hit.paper.id for hit in retrieval.hits}
+        cited = tuple(p.id for p in turn.answer.sources.values() if p.id not in found)
+        if not cited or not retrieval.hits:
+            return retrieval
+        allowed = replace(where or Filter(), ids=cited)
+        more = self._retriever.retrieve(retrieval.question, k=len(cited), where=allowed)
+        last = len(retrieval.hits)
+        least = retrieval.hits[-1].score
+        added = tuple(
+            replace(hit, rank=last + hit.rank, score=min(hit.score, least)) for hit in more.hits
+        )
+        return replace(retrieval, hits=(*retrieval.hits, *added))
+
     def _open(self) -> None:
         self._index = Index.open(self.folder)
         self._retriever = Retriever(self._index, self.embedder, candidates=self.settings.candidates)
+
+    def _token_embedder(self) -> MiniLM:
+        """The bundled embedder, which the offline check reads with whatever the index uses."""
+        from rag.minilm import MiniLM, load_minilm
+
+        if isinstance(self.embedder, MiniLM):
+            return self.embedder
+        return load_minilm(threads=self.settings.threads)
 
     def _refresh(self) -> None:
         """Opens the newest generation when another process has written one."""
@@ -220,7 +286,7 @@ def _settings(settings: Settings | None, index: str | Path | None) -> Settings:
     return settings.model_copy(update={"index": named})
 
 
-def _bundled_embedder(settings: Settings) -> Embedder:
-    from rag.minilm import load_minilm
-
-    return load_minilm(threads=settings.threads)
+def _chat_model(settings: Settings, llm: LLM | None) -> ChatModel | None:
+    if llm is None:
+        return make_chat_model(settings)
+    return ChatModel(llm, window=settings.chat_window)

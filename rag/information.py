@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from rag import __version__
 from rag.errors import RagError
 from rag.libraries import index_folder
+from rag.models import Message, make_chat_model, make_embedder
+from rag.models.servers import server_of
 from rag.settings import default_config_path, setting_names, unknown_variables
 
 if TYPE_CHECKING:
@@ -19,9 +21,7 @@ _PACKAGES = ("chromadb", "bm25s", "llama-index-core", "onnxruntime", "tokenizers
 
 def collect(settings: Settings) -> dict[str, Any]:
     """What `rag info` shows, as plain JSON values; an unusable index is told, not raised."""
-    from rag.minilm import load_minilm
-
-    embedder = load_minilm(threads=settings.threads)
+    embedder = make_embedder(settings)
     folder = index_folder(settings, embedder.name)
     found: dict[str, Any] = {
         "settings": {
@@ -33,12 +33,45 @@ def collect(settings: Settings) -> dict[str, Any]:
         },
         "places": {"index": str(folder), "config": str(default_config_path())},
         "library": _library(settings, folder),
-        "embedder": {"name": embedder.name, "dim": embedder.dim},
+        "embedder": {"name": embedder.name},
+        "model": _model(settings),
         "versions": _versions(),
     }
     if unknown := unknown_variables():
         found["ignored variables"] = ", ".join(unknown)
     return found
+
+
+def check_models(settings: Settings) -> dict[str, str]:
+    """Makes one tiny call to each model that the settings name, and says what works."""
+    found = {}
+    model = make_chat_model(settings)
+    if model is None:
+        found["language model"] = "none is set; answers are verbatim sentences"
+    else:
+        try:
+            reply = model.complete([Message("user", "Reply with the word: ready")])
+            counts = "its own token figures" if not reply.usage.estimated else "no token figures"
+            found["language model"] = f"{model.name} answers, with {counts}"
+        except RagError as error:
+            found["language model"] = str(error)
+    embedder = make_embedder(settings)
+    try:
+        vectors = embedder.embed(["ready"])
+        found["embedder"] = f"{embedder.name} gives vectors of {vectors.shape[1]} numbers"
+    except RagError as error:
+        found["embedder"] = str(error)
+    return found
+
+
+def _model(settings: Settings) -> dict[str, str]:
+    if settings.chat_model:
+        server = server_of(settings, "chat")
+        return {"writer": settings.chat_model, "server": server.host}
+    writer = {"writer": "verbatim sentences; no language model is named"}
+    if settings.openai_api_key:
+        writer["hint"] = "OPENAI_API_KEY is set and unused; --model NAME would use it"
+    return writer
 
 
 def _library(settings: Settings, folder: Any) -> dict[str, Any]:

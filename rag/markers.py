@@ -1,6 +1,6 @@
 """Citation markers in a model's reply, found while it streams. Pure.
 
-A marker is a paper's number, or several, in brackets: [1] [1,2] [1-3] [[1]] 【1】 ［1］ [^1] [Source 1].
+A marker is a paper's number, or several, in brackets: [1] [1,2] [1-3] [[1]] 【1】 ［1］ [^1].
 Inside code, formulas and link targets nothing is a marker, nor are [MASK], [2020] (four digits are
 a year) and [0, 1] (with zero it is an interval). Text behind an opening bracket is held back until
 it is decided, at most `LONGEST_HELD` characters; a formula or a piece of code in a line must close
@@ -80,7 +80,9 @@ class MarkerReader:
         self._held = text[at:]
         return pieces
 
-    def _step(self, text: str, at: int, *, final: bool) -> tuple[Marker | None, int] | None:
+    def _step(  # noqa: PLR0911 - one way out for each kind of thing that can lie there
+        self, text: str, at: int, *, final: bool
+    ) -> tuple[Marker | None, int] | None:
         """What lies at a place: a marker or text, and where it ends; None while undecided."""
         if self._closing:
             return self._inside(text, at, final=final)
@@ -90,9 +92,9 @@ class MarkerReader:
             if stop is None and not final and text[-1] in "`$]":
                 end = max(at, len(text) - (2 if text.endswith("``") else 1))
             return (None, end) if end > at else None
-        token, rest = stop[0], text[stop.end() :]
-        if not final and len(rest) < 2 and token in ("[", "`", "``", "$", "\\", "]"):
-            return None  # a longer token may be coming
+        token = stop[0]
+        if not final and len(text) - stop.end() < 2 and token in ("[", "`", "$", "\\"):
+            return None  # a longer sign may be coming
         if token in _BLOCKS:
             self._closing = _BLOCKS[token]
             return None, stop.end()
@@ -115,19 +117,20 @@ class MarkerReader:
         return (None, len(text) - keep) if len(text) - keep > at else None
 
     def _in_line(
-        self, text: str, at: int, token: str, *, final: bool
+        self, text: str, at: int, sign: str, *, final: bool
     ) -> tuple[Marker | None, int] | None:
         """Code or a formula within one line; its opening sign alone where it does not close."""
         window = text[at + 1 : at + LONGEST_HELD]
         line, newline, _ = window.partition("\n")
-        for closed in re.finditer(re.escape(token), line):
+        for closed in re.finditer(re.escape(sign), line):
             place = closed.start()
             behind = line[place + 1 : place + 2]
-            if token == "$" and (place == 0 or line[place - 1].isspace() or line[0].isspace()):
+            if sign == "$" and (place == 0 or line[place - 1].isspace() or line[0].isspace()):
                 continue
-            if token == "$" and not behind and not newline and not final and place + 1 == len(line):
+            ends_here = not behind and not newline and place + 1 == len(line)
+            if sign == "$" and ends_here and not final:
                 return None
-            if token == "$" and behind.isdigit():
+            if sign == "$" and behind.isdigit():
                 continue
             return None, at + 1 + place + 1
         if newline or final or len(window) >= LONGEST_HELD - 1:
@@ -135,21 +138,21 @@ class MarkerReader:
         return None
 
     def _bracket(
-        self, text: str, at: int, token: str, *, final: bool
+        self, text: str, at: int, opening: str, *, final: bool
     ) -> tuple[Marker | None, int] | None:
-        start = at + len(token)
+        start = at + len(opening)
         window = text[start : at + LONGEST_HELD]
-        end = window.find(_CLOSING[token])
+        end = window.find(_CLOSING[opening])
         if end < 0:
-            undecided = not final and len(window) + len(token) < LONGEST_HELD
-            if undecided and _may_be_numbers(window, _CLOSING[token]):
+            undecided = not final and len(window) + len(opening) < LONGEST_HELD
+            if undecided and _may_be_numbers(window, _CLOSING[opening]):
                 return None
             return None, at + 1
-        inner, behind = window[:end], start + end + len(_CLOSING[token])
+        inner, behind = window[:end], start + end + len(_CLOSING[opening])
         found = _numbers(inner)
         if found is None:
             return None, at + 1
-        if token == "[":
+        if opening == "[":
             if behind >= len(text) and not final:
                 return None
             if text.startswith("(", behind) or (

@@ -1,4 +1,4 @@
-"""From the text of a reply to its statements: sentences, list items, and what asserts nothing. Pure.
+"""From the text of a reply to its statements: sentences, list items, lines that lead in. Pure.
 
 A marker behind the full stop belongs to the sentence before it. Sentences never reach over the end
 of a line, so the items of a list stay apart.

@@ -25,6 +25,7 @@ from rag.answerable import COEFFICIENTS, asks_of_named, signals
 SHUFFLES = 5
 FOLDS = 10
 PENALTY = 0.3
+PASSED_OVER = 0.02  # share of answerable questions that a language model does not get to see
 
 
 def main() -> None:
@@ -54,6 +55,7 @@ def main() -> None:
     found = {
         "intercept": round(float(model.intercept_[0]), 4),
         "threshold": round(threshold, 4),
+        "threshold_with_model": round(float(np.quantile(predicted[answerable], PASSED_OVER)), 4),
         "weights": rounded(names, model.coef_[0]),
         "means": rounded(names, means),
         "deviations": rounded(names, deviations),

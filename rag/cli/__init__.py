@@ -1,4 +1,4 @@
-"""The `rag` command: ask, search, index, papers, info.
+"""The `rag` command: ask, chat, search, index, papers, info.
 
 Data goes to standard output, everything else to standard error. Only typer is imported at the top:
 `rag --help` answers before any heavy library is loaded.
@@ -12,6 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from rag.cli.ask import ask, search
+from rag.cli.chat import chat
 from rag.cli.information import info
 from rag.cli.library import index_command, papers_app
 
@@ -23,6 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(ask)
+app.command()(chat)
 app.command()(search)
 app.command("index")(index_command)
 app.add_typer(papers_app, name="papers")

@@ -12,9 +12,11 @@ from rag.cli.options import (
     ConfigOption,
     IndexOption,
     JsonOption,
+    ModelOption,
     PaperOption,
     PapersOption,
     QuietOption,
+    UrlOption,
     YearOption,
     filter_of,
     opened,
@@ -39,6 +41,8 @@ def ask(
     sentences: Annotated[
         int | None, typer.Option(min=1, max=10, help="Most sentences.", show_default="4")
     ] = None,
+    model: ModelOption = None,
+    url: UrlOption = None,
     trace: Annotated[
         bool, typer.Option("--trace", help="Show each candidate's score and rank in every stage.")
     ] = False,
@@ -49,18 +53,21 @@ def ask(
     """Answer a question from the library, with checked citations, or say that it cannot."""
     from rag.cli import show
 
-    settings = settings_of(config, index=index, k=k, sentences=sentences)
+    settings = settings_of(
+        config, index=index, k=k, sentences=sentences, chat_model=model, chat_url=url
+    )
     questions = list(questions_of(question, file))
     where = filter_of(year, author, paper)
     with opened(settings, quiet=quiet) as assistant:
         for number, text in enumerate(questions):
-            answer = assistant.ask(text, where=where)
             if as_json:
+                answer = assistant.ask(text, where=where)
                 show.line(answer.to_json(indent=None if len(questions) > 1 else 2))
                 continue
             if number:
                 show.line("")
-            show.answer(answer, with_question=len(questions) > 1, quiet=quiet)
+            events = assistant.stream(text, where=where)
+            answer = show.streamed(events, with_question=len(questions) > 1, quiet=quiet)
             if trace:
                 show.trace(answer.hits)
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from rag.cli.options import (
     ConfigOption,
     IndexOption,
     JsonOption,
+    ModelOption,
+    UrlOption,
     settings_of,
 )
 
@@ -13,14 +19,22 @@ from rag.cli.options import (
 def info(
     *,
     index: IndexOption = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Make one tiny call to each model that is set.")
+    ] = False,
+    model: ModelOption = None,
+    url: UrlOption = None,
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Show the settings and where they come from, where things lie, and the library's state."""
     from rag.cli import show
-    from rag.information import collect
+    from rag.information import check_models, collect
 
-    values = collect(settings_of(config, index=index))
+    settings = settings_of(config, index=index, chat_model=model, chat_url=url)
+    values = collect(settings)
+    if check:
+        values["check"] = check_models(settings)
     if as_json:
         show.json_value(values)
     else:

@@ -47,13 +47,13 @@ def index_command(
     from rag.cli import show
     from rag.errors import SettingsError
     from rag.libraries import recorded_sources, update_library
-    from rag.minilm import load_minilm
+    from rag.models import make_embedder
     from rag.readers import iter_papers
 
     settings = settings_of(
         config, index=index, passage_tokens=passage_tokens, overlap_sentences=overlap_sentences
     )
-    embedder = load_minilm(threads=settings.threads)
+    embedder = make_embedder(settings)
     if settings.index is None and (sources or remove):
         raise SettingsError("Name the library to write with --index NAME or --index PATH/.")
     if not (sources or remove or rebuild):

@@ -35,6 +35,23 @@ PapersOption = Annotated[
     int | None,
     typer.Option("--k", "-k", min=1, max=100, help="Papers to retrieve.", show_default="8"),
 ]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        help="Language model that writes the answer; none: verbatim sentences.",
+        show_default=False,
+    ),
+]
+UrlOption = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        help="OpenAI-compatible server of the model, such as http://127.0.0.1:11434/v1.",
+        show_default=False,
+    ),
+]
 YearOption = Annotated[
     str | None,
     typer.Option("--year", help="Only papers of these years: 2021, 2019..2021, ..2020 or 2022.."),

@@ -17,9 +17,9 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from rag.answer import Answer
+    from rag.answer import Answer, AnswerEvent
     from rag.index import IndexReport, OnProgress
     from rag.papers import Paper
     from rag.retrieval import Hit
@@ -40,29 +40,93 @@ def json_value(value: object) -> None:
     line(json.dumps(value, ensure_ascii=False, indent=2))
 
 
-def answer(found: Answer, *, with_question: bool = False, quiet: bool = False) -> None:
-    """Prints an answer, then what each citation rests on."""
+def streamed(
+    events: Iterable[AnswerEvent], *, with_question: bool = False, quiet: bool = False
+) -> Answer:
+    """Prints an answer as it comes, then what each citation rests on; returns it."""
     console = _console()
-    if with_question:
+    typed = ""
+    for event in events:
+        if event.kind == "status" and not quiet:
+            _status(event.text)
+        elif event.kind == "text":
+            if with_question and not typed:
+                _status("")
+            typed += _typed(event.delta, console, first=not typed)
+        elif event.kind == "done":
+            _finish(event.answer, typed, console, with_question=with_question, quiet=quiet)
+            return event.answer
+    raise AssertionError("a stream ends with Done")
+
+
+def _typed(delta: str, console: Console, *, first: bool) -> str:
+    """Writes text at once where somebody watches; elsewhere the whole answer is written later."""
+    if not console.is_terminal:
+        return ""
+    if first:
+        _status("")
+    sys.stdout.write(delta.translate(_CONTROL))
+    sys.stdout.flush()
+    return delta
+
+
+def _status(text: str) -> None:
+    """Shows what is going on in one line that the next one replaces; only on a terminal."""
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\x1b[K" + text.translate(_CONTROL)[:100])
+        sys.stderr.flush()
+
+
+def _finish(
+    found: Answer, typed: str, console: Console, *, with_question: bool, quiet: bool
+) -> None:
+    _status("")
+    if typed:
+        line("")
+    if with_question and not typed:
         _print(console, found.question, style="bold")
-    _print(console, found.text)
+    if found.asked != found.question.strip() and not quiet:
+        _print(console, f"(understood as: {found.asked})", style="dim")
+    if typed.strip() != found.text.strip():
+        if typed:
+            _print(console, "\nAs checked:", style="bold")
+        _print(console, found.text)
+    _print_sources(console, found)
+    if quiet:
+        return
+    mode = EXTRACTIVE if found.mode == "extractive" else str(found.model)
+    parts = [mode, *_spent(found), f"{found.seconds:.2f} s"]
+    if found.statements:
+        parts.insert(0, found.verification.rstrip("."))
+    _print(console, "\n" + " · ".join(parts), style="dim")
+    if found.status == "incomplete":
+        _print(Console(stderr=True), f"note: this answer is incomplete: {found.reason}.")
+    for warning in found.warnings:
+        _print(Console(stderr=True), f"note: {warning}")
+
+
+def _print_sources(console: Console, found: Answer) -> None:
     if found.closest:
         _print(console, "\nClosest papers:")
         for hit in found.closest:
             _print(console, f"- {hit.paper.title}", indent=2)
-    elif found.statements:
+    if found.sources:
         _print(console, "\nSources", style="bold")
         for number, source in found.sources.items():
             _source(console, found, number, source)
-    if quiet:
-        return
-    mode = EXTRACTIVE if found.mode == "extractive" else str(found.model)
-    parts = [mode, f"{found.seconds:.2f} s"]
-    if found.statements:
-        parts.insert(0, found.verification.rstrip("."))
-    _print(console, "\n" + " · ".join(parts), style="dim")
-    for warning in found.warnings:
-        _print(Console(stderr=True), f"note: {warning}")
+    for statement in found.statements:
+        if statement.verdict == "uncited":
+            _print(console, f"uncited: {statement.text}", style="yellow")
+
+
+def _spent(found: Answer) -> list[str]:
+    """Tokens and, where prices are known, money."""
+    usage = found.usage
+    if not usage.calls:
+        return []
+    about = "about " if usage.estimated else ""
+    tokens = usage.prompt_tokens + usage.completion_tokens
+    return [f"{about}{tokens} tokens in {usage.calls} calls", *([found.cost] if found.cost else [])]
 
 
 def _source(console: Console, found: Answer, number: int, paper: Paper) -> None:
@@ -74,8 +138,10 @@ def _source(console: Console, found: Answer, number: int, paper: Paper) -> None:
     for citation in found.citations:
         if citation.number != number:
             continue
+        by_words = citation.by == "verbatim"
+        reason = "" if by_words else f" ({citation.reason}; {citation.by})"
         for quote in citation.quotes:
-            text = Text(f"{citation.verdict or 'not verified'}: ")
+            text = Text(f"{citation.verdict or 'not verified'}{reason.translate(_CONTROL)}: ")
             text.stylize(_VERDICT_STYLES.get(citation.verdict or "", "dim"))
             text.append(f"“{quote.text}”".translate(_CONTROL), style="default")
             _print(console, text, indent=4)

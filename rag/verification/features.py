@@ -152,7 +152,7 @@ def _token_scores(tokens: NDArray[np.float32], sources: Sequence[Source]) -> NDA
     return scores if len(scores) else np.zeros((1, scores.shape[1]), np.float32)
 
 
-def _unmet(statement: str, offsets: NDArray[np.int64], near: NDArray[np.float32]) -> float:
+def _unmet(statement: str, offsets: NDArray[np.integer], near: NDArray[np.float32]) -> float:
     """How badly the worst word of falling or negation is met, in [0, 1]; 0 without such a word."""
     spans = [match.span() for match in FALLING.finditer(statement)]
     scores = [

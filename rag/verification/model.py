@@ -2,7 +2,9 @@
 
 The model sees the sentences of the cited abstracts with ids and the statements, and names for each
 statement first its evidence, then a verdict. A line that cannot be read, an id that does not exist,
-or support without evidence leaves the offline verdict in place, and the reason says so.
+or support without evidence leaves the offline verdict in place, and the reason says so. Where the
+model sees support and the offline check finds, say, a number that no abstract has, the verdict is
+weak: models overlook figures.
 """
 
 from __future__ import annotations
@@ -109,6 +111,8 @@ class ModelVerifier:
             return _unread(offline, "the model named no sentence")
         quotes = tuple(sentences.quotes[number - 1] for number in sorted(ids)[:3])
         reason = reason or "the model gave no reason"
+        if verdict == "supported" and offline.verdict == "unsupported":
+            verdict, reason = "weak", f"{reason}, but {offline.reason}"
         return Verification(verdict, quotes or offline.quotes, reason, self._model.name)
 
 

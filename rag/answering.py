@@ -1,0 +1,196 @@
+"""From what was found to an answer: which writer, what is checked, when to abstain.
+
+The assistant hands over a question and its retrieval; what comes back is a stream of events whose
+last one holds the whole answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from rag.answer import Answer, AnswerEvent, Statement, Status, Text, Verified
+from rag.answerable import judge
+from rag.citations import Numbering, checked_statements, cite, joined, shown, without_unsupported
+from rag.errors import ModelError, ModelRejected
+from rag.models.chat import NO_USAGE
+from rag.prompts import load_prompt
+from rag.verification.model import ModelVerifier
+from rag.writers.extractive import choose_sentences
+from rag.writers.model import Writing, write
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping, Sequence
+
+    from rag.answer import Turn
+    from rag.models.chat import ChatModel, Usage
+    from rag.papers import Paper
+    from rag.retrieval import Retrieval
+    from rag.settings import Settings
+    from rag.verification import Verifier
+
+CLOSEST_PAPERS = 3  # that an abstention shows
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question on its way to an answer.
+
+    Attributes:
+        question: as the reader put it.
+        text: as it was searched for.
+        history: earlier turns, oldest first.
+        usage: spent so far.
+        warnings: so far.
+    """
+
+    question: str
+    text: str
+    history: tuple[Turn, ...] = ()
+    usage: Usage = NO_USAGE
+    warnings: tuple[str, ...] = ()
+
+
+class Answerer:
+    """Writes answers, with a language model where there is one."""
+
+    def __init__(self, settings: Settings, model: ChatModel | None, offline: Verifier) -> None:
+        """Wires the writer and the checks."""
+        self._settings = settings
+        self._model = model
+        self._offline = offline
+
+    def answer(self, asked: Asked, retrieval: Retrieval) -> Generator[AnswerEvent, None, Answer]:
+        """Events as the answer is written; returns the answer."""
+        judgement = judge(
+            retrieval, least=self._settings.confidence, with_model=self._model is not None
+        )
+        base = Answer(
+            question=asked.question,
+            asked=asked.text,
+            text="",
+            statements=(),
+            hits=retrieval.hits,
+            status="abstained",
+            mode="model" if self._model else "extractive",
+            model=self._model.name if self._model else None,
+            reason=judgement.reason,
+            confidence=judgement.confidence,
+            usage=asked.usage,
+            warnings=(*asked.warnings, *retrieval.notes),
+        )
+        if not judgement.answerable:
+            text = f"The library does not seem to hold an answer: {judgement.reason}"
+            yield Text(text)
+            return replace(base, text=text, closest=retrieval.hits[:CLOSEST_PAPERS])
+        if self._model is None:
+            return (yield from self._extractive(asked, base, retrieval))
+        try:
+            return (yield from self._with_model(asked, base, self._model))
+        except ModelRejected:
+            raise
+        except ModelError as error:
+            warning = f"{error} These are verbatim sentences instead."
+            fallen = replace(
+                base, mode="extractive", model=None, warnings=(*base.warnings, warning)
+            )
+            yield Status("The model did not answer; choosing verbatim sentences instead")
+            return (yield from self._extractive(asked, fallen, retrieval))
+
+    def _extractive(
+        self, asked: Asked, base: Answer, retrieval: Retrieval
+    ) -> Generator[AnswerEvent, None, Answer]:
+        statements: list[Statement] = []
+        drafts = choose_sentences(retrieval, self._settings.sentences)
+        for statement in cite(drafts, Numbering(shown_numbers(asked.history))):
+            space = " " if statements else ""
+            statements.append(statement)
+            yield Text(space + shown(statement.text, statement.citations))
+        found = tuple(statements)
+        yield Verified(found)
+        return replace(base, text=joined(found), statements=found, status="answered", reason="")
+
+    def _with_model(
+        self, asked: Asked, base: Answer, model: ChatModel
+    ) -> Generator[AnswerEvent, None, Answer]:
+        yield Status(f"Writing with {model.name}")
+        numbering = Numbering(shown_numbers(asked.history))
+        writing, filled = write(
+            asked.text,
+            base.hits,
+            asked.history,
+            model=model,
+            prompt=load_prompt("answer", self._settings.prompts),
+            reserve=self._settings.chat_reserve,
+            numbering=numbering,
+        )
+        for text in writing:
+            yield Text(text)
+        notes = _notes(writing, filled.left_out)
+        by_number = {
+            numbering.of(paper): paper for paper in _cited(writing, filled.papers, numbering)
+        }
+        yield Status("Checking every statement")
+        text, statements = checked_statements(writing.resolver.pieces, by_number, self._offline)
+        usage = base.usage + writing.reply.usage
+        if self._settings.check_with_model and any(s.citations for s in statements):
+            yield Verified(statements)
+            verifier = ModelVerifier(
+                model, load_prompt("verify", self._settings.prompts), self._offline
+            )
+            text, statements = checked_statements(writing.resolver.pieces, by_number, verifier)
+            usage += verifier.usage
+            notes += verifier.notes
+        if self._settings.unsupported == "remove":
+            text, statements, count = without_unsupported(text, statements)
+            notes += [f"{count} unsupported statements were taken out."] if count else []
+        yield Verified(statements)
+        answer = replace(
+            base,
+            text=text.strip(),
+            statements=statements,
+            status="answered",
+            reason="",
+            usage=usage,
+            warnings=(*base.warnings, *notes),
+        )
+        return _finished(answer, writing.reply.broken)
+
+
+def shown_numbers(history: Sequence[Turn]) -> dict[str, int]:
+    """Paper id -> the number that readers of a conversation know it by."""
+    return {p.id: number for turn in history for number, p in turn.answer.sources.items()}
+
+
+def _cited(writing: Writing, papers: Sequence[Paper], numbering: Numbering) -> list[Paper]:
+    used = {n for piece in writing.resolver.pieces if not isinstance(piece, str) for n in piece}
+    known: Mapping[str, int] = numbering.numbers
+    return [paper for paper in papers if known.get(paper.id) in used]
+
+
+def _notes(writing: Writing, left_out: int) -> list[str]:
+    notes = []
+    if writing.resolver.unknown:
+        unknown = ", ".join(dict.fromkeys(writing.resolver.unknown))
+        notes.append(f"The model cited {unknown}, which no paper has; the markers were left out.")
+    if left_out:
+        notes.append(f"{left_out} of the papers found did not fit into the model's window.")
+    return notes
+
+
+def _finished(answer: Answer, broken: str) -> Answer:
+    """The answer with its status: incomplete, an abstention of the model, or answered."""
+    statements = answer.statements
+    if broken:
+        return replace(answer, status="incomplete", reason=broken)
+    if any(statement.citations for statement in statements):
+        return answer
+    if any(statement.claim for statement in statements):
+        note = "The model cited no paper, so nothing in this answer could be checked."
+        return replace(answer, warnings=(*answer.warnings, note))
+    return replace(
+        answer,
+        status="abstained",
+        reason="the model found no answer in the papers it was given.",
+        closest=answer.hits[:CLOSEST_PAPERS],
+    )

@@ -1,0 +1,126 @@
+"""Follow-ups: does a question need the conversation, and what does it ask when it stands alone?
+
+The test is cheap and looks at words only, so that a question that is clear by itself never costs a
+call and a change of subject never drags the last one along.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from rag.index.lexical import lexical_terms
+from rag.models.chat import ChatModel, Message
+from rag.prompts import Prompt, neutral
+from rag.writers.model import conversation_block, without_markers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rag.answer import Answer, Turn
+    from rag.models.chat import Usage
+    from rag.retrieval import Hit
+
+_POINTS_BACK = re.compile(
+    r"\b(?:it|its|it's|they|them|their|theirs|this|these|those|that one|the (?:same|other|others|"
+    r"former|latter|rest|first|second|third|fourth|last|authors?|paper|papers|method|model|approach|"
+    r"result|results|study|work|system)|such|one|ones|both|either|neither|else|instead|too|also|"
+    r"there|he|she|his|her|again|more|previous|above|earlier)\b",
+    re.IGNORECASE,
+)
+_OPENS_BACK = re.compile(
+    r"\s*(?:and|or|but|so|then|also|what about|how about|why|really|ok(?:ay)?|yes|yeah|no|sure|"
+    r"go on|continue|tell me more|more|elaborate|explain|which one|compared to what|how so)\b",
+    re.IGNORECASE,
+)
+_ORDINALS = {"first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5}
+_NUMBERED = re.compile(
+    r"\[(\d{1,3})\]|\b(?:the (first|second|third|fourth|fifth)(?: one| paper)?|paper (\d{1,3}))\b",
+    re.IGNORECASE,
+)
+_SHORT_TERMS = 2  # content words at most for a question that is short enough to lean on the last
+_SUGGESTING_PAPERS = 3
+_LIST_SIGN = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s*")
+_LONGEST = 400  # characters of a rewritten question that are believed
+
+
+def needs_history(question: str) -> bool:
+    """Whether a question can hardly be understood without what came before.
+
+    >>> [needs_history(q) for q in ("why?", "and the second one?", "How is ELECTRA trained?")]
+    [True, True, False]
+    """
+    terms = len(lexical_terms(question))
+    if _OPENS_BACK.match(question) and terms <= 2 * _SHORT_TERMS:
+        return True
+    if _POINTS_BACK.search(question) and not _names_its_subject(question):
+        return True
+    return terms <= 1 and "?" in question and len(question.split()) <= 3
+
+
+def joined_question(question: str, history: Sequence[Turn]) -> str:
+    """A follow-up made searchable without a model: with its papers, or with the last question."""
+    sources = {n: p.title for turn in history for n, p in turn.answer.sources.items()}
+    pointed = []
+    for match in _NUMBERED.finditer(question):
+        number = int(match[1] or match[3] or _ORDINALS[match[2].casefold()])
+        if number in sources:
+            pointed.append(sources[number])
+    if pointed:
+        return f"{question.strip()} ({'; '.join(pointed)})"
+    last = history[-1].answer.asked or history[-1].question
+    return f"{last.strip()} {question.strip()}"
+
+
+def condensed_question(
+    question: str, history: Sequence[Turn], *, model: ChatModel, prompt: Prompt
+) -> tuple[str, Usage]:
+    """A follow-up rewritten by the model; one line, or the joined question where it gives none.
+
+    Raises:
+        ModelError: the model gave no reply.
+    """
+    conversation = _numbered(history) or conversation_block(history[-4:], model.window // 4)
+    system, user = prompt.fill(conversation=conversation, question=neutral(question))
+    reply = model.complete([Message("system", system), Message("user", user)])
+    lines = [line.strip().strip("\"'“”") for line in reply.text.splitlines() if line.strip()]
+    text = without_markers(lines[-1]) if lines else ""
+    if not text or len(text) > max(_LONGEST, 2 * len(question)):
+        text = joined_question(question, history)
+    return text, reply.usage
+
+
+def _numbered(history: Sequence[Turn]) -> str:
+    """The last turns, with the titles behind the numbers that the reader saw."""
+    parts = []
+    for turn in history[-4:]:
+        parts.append(f"Reader: {neutral(turn.question)}")
+        parts.append(f"Answer: {neutral(without_markers(turn.answer.text))}")
+        titles = [f"source {n}: {neutral(p.title)}" for n, p in turn.answer.sources.items()]
+        parts += [f"Sources of this answer: {'; '.join(titles)}"] if titles else []
+    return "<conversation>\n" + "\n".join(parts) + "\n</conversation>" if parts else ""
+
+
+def _names_its_subject(question: str) -> bool:
+    """Whether it carries enough words of its own: a name inside, or many content words."""
+    named = re.search(r"(?<!^)\b(?:[A-Z][\w-]*[A-Z0-9]\w*|[A-Z]{2,})\b", question)
+    return bool(named) or len(lexical_terms(question)) > 3 * _SHORT_TERMS
+
+
+def suggested(answer: Answer, hits: Sequence[Hit], model: ChatModel, prompt: Prompt) -> list[str]:
+    """At most three next questions, as the model proposes them.
+
+    Raises:
+        ModelError: the model gave no reply.
+    """
+    papers = "\n".join(
+        f'<paper number="{n}">\nTitle: {neutral(hit.paper.title)}\n'
+        f"Abstract: {neutral(hit.paper.abstract)}\n</paper>"
+        for n, hit in enumerate(hits[:_SUGGESTING_PAPERS], start=1)
+    )
+    system, user = prompt.fill(
+        question=neutral(answer.asked), answer=neutral(without_markers(answer.text)), papers=papers
+    )
+    reply = model.complete([Message("system", system), Message("user", user)])
+    lines = [_LIST_SIGN.sub("", line).strip() for line in reply.text.splitlines()]
+    return [line for line in lines if line.endswith("?") and len(line) <= _LONGEST][:3]
