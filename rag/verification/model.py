@@ -3,8 +3,8 @@
 The model sees the sentences of the cited abstracts with ids and the statements, and names for each
 statement first its evidence, then a verdict. A line that cannot be read, an id that does not exist,
 or support without evidence leaves the offline verdict in place, and the reason says so. Where the
-model sees support and the offline check finds, say, a number that no abstract has, the verdict is
-weak: models overlook figures.
+model sees support for a number that no cited abstract has, the verdict is weak: models overlook
+figures.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from rag.errors import ModelError
 from rag.models.chat import NO_USAGE, ChatModel, Message, Usage
 from rag.prompts import Prompt, neutral
 from rag.text import sentence_spans
+from rag.verification.numbers import missing_numbers
 from rag.verification.verification import Claim, Quote, Verdict, Verification, Verifier
 from rag.verification.words import denies
 
@@ -111,8 +112,11 @@ class ModelVerifier:
             return _unread(offline, "the model named no sentence")
         quotes = tuple(sentences.quotes[number - 1] for number in sorted(ids)[:3])
         reason = reason or "the model gave no reason"
-        if verdict == "supported" and offline.verdict == "unsupported":
-            verdict, reason = "weak", f"{reason}, but {offline.reason}"
+        whole = "\n".join(paper.abstract for paper in claim.papers)
+        absent = [n for n in missing_numbers(claim.statement, whole) if not n.could_be_derived]
+        if verdict == "supported" and absent:
+            verdict = "weak"
+            reason = f"{reason}; but the abstract does not have the number {absent[0].shown}"
         return Verification(verdict, quotes or offline.quotes, reason, self._model.name)
 
 

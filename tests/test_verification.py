@@ -1,0 +1,169 @@
+"""Checks of statements against abstracts: numbers, names, direction, order, wording."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rag import Paper, verify
+from rag.verification.numbers import missing_numbers
+from rag.verification.order import kept_order, misplaced_number
+from rag.verification.words import denies, missing_names, names, turned
+
+ROOT = Path(__file__).parents[1]
+MRT5 = Paper(
+    "mrt5",
+    "MrT5",
+    "Byte-level models are slow. MrT5 deletes tokens with a learnt gate after a fixed number of "
+    "encoder layers. It reduces sequence lengths by up to 75% with minimal loss. The gate may also "
+    "help on 12 languages.",
+)
+
+
+@pytest.mark.parametrize(
+    ("statement", "source", "met"),
+    [
+        ("about a third", "33.4%", True),
+        ("14x faster", "14 times faster", True),
+        ("1.5 points", "1.5%", True),
+        ("7B", "7 billion", True),
+        ("1M words", "1 million words", True),
+        ("1,000 papers", "1000 papers", True),
+        ("two tasks", "2 tasks", True),
+        ("three tasks", "two tasks", False),
+        ("15.2%", "15.3%", False),
+        ("15%", "15.3%", True),
+        ("15.3%", "15%", False),
+        ("50B tokens", "5B tokens", False),
+        ("2.5 times", "2.5x", True),
+        ("threefold", "3x", True),
+        ("half of it", "50%", True),
+        ("twice as fast", "2x", True),
+        ("20%", "20x", False),
+        ("about 90%", "89.2%", True),
+        ("90%", "89.2%", False),
+        ("893,000", "893K", True),
+        ("nearly 900,000", "893,000", True),
+        ("0.9M", "893,000", True),
+        ("GPT-4 and T5", "nothing", True),
+        ("CIFAR-100", "nothing", True),
+        ("in 2019", "in 2018", False),
+        ("17 billion tokens", "17.46 billion tokens", True),
+        ("18 billion tokens", "17.46 billion tokens", False),
+        ("ten to twenty", "10 to 20", True),
+        ("roughly a tenth", "10x less", False),
+        ("one model", "several models", True),
+        ("the third phase", "no rank", True),
+        ("a quarter", "25%", True),
+        ("10x", "10-fold", True),
+        ("300B tokens", "300 billion tokens", True),
+        ("1.3x", "30%", False),
+        ("over 100 languages", "104 languages", True),
+        ("twenty-five layers", "25 layers", True),
+        ("12 percent", "12 per cent", True),
+        ("0.5", ".5", True),
+        ("64 tokens", "46 tokens", False),
+        ("a factor of 6.3", "6.3x", True),
+        ("88.53%", "88.53% on Split-CIFAR", True),
+    ],
+)
+def test_numbers_are_compared_with_unit_and_rounding(statement, source, met):
+    assert (missing_numbers(statement, source) == []) is met
+
+
+def test_names_are_found_and_missed_in_any_spelling():
+    assert names("The ELECTRA paper uses T5 and Wikipedia.") == ["ELECTRA", "T5", "Wikipedia"]
+    assert missing_names("ELECTRA beats RoBERTa.", "electra is efficient") == ["RoBERTa"]
+    assert missing_names("Code-T5 works.", "CodeT5 is a model") == []
+    assert missing_names("LLMs work.", "an LLM works") == []
+
+
+def test_opposites_denials_and_order():
+    assert turned("It increases cost.", "It reduces cost.") == ("increases", "reduces")
+    assert turned("It reduces cost.", "It reduces cost.") is None
+    assert kept_order("the teacher helps the student", "the student helps the teacher") < 0.8
+    cut = "a 14X cut in learnable parameters, 106X less total parameters"
+    assert misplaced_number("a 106X cut in learnable parameters", cut) == "106X"
+    assert misplaced_number("a 14X cut in learnable parameters", cut) is None
+    assert misplaced_number("Accuracy rose 8%.", "Accuracy rose 8%, recall 15%.") is None
+
+
+@pytest.mark.parametrize(
+    ("statement", "denial"),
+    [
+        ("The abstracts do not state the learning rate.", True),
+        ("No paper reports the number of GPUs.", True),
+        ("None of the abstracts gives a licence.", True),
+        ("I could not find this in the papers.", True),
+        ("The library holds nothing on sourdough.", True),
+        ("It does not use labels.", False),
+        ("Unlike BERT, it does not mask.", False),
+        ("No labels are needed for training.", False),
+    ],
+)
+def test_denials_are_told_from_negated_findings(statement, denial):
+    assert denies(statement) is denial
+
+
+@pytest.mark.parametrize(
+    ("statement", "verdict", "reason"),
+    [
+        ("Byte-level models are slow.", "supported", "word for word"),
+        ("It reduces sequence lengths by up to 75%, with minimal loss.", "supported", ""),
+        ("It reduces sequence lengths by up to 57% with minimal loss.", "not", "57%"),
+        ("It increases sequence lengths by up to 75% with minimal loss.", "not", "increases"),
+        ("MrT5 never deletes tokens with a learnt gate.", "not", "negated"),
+        ("LongT5 deletes tokens with a learnt gate after encoder layers.", "not", "LongT5"),
+        ("Penguins live in the south and eat fish.", "unsupported", "no sentence"),
+        ("The abstract does not state the learning rate.", "weak", "not told"),
+    ],
+)
+def test_verdicts_come_with_their_reason(statement, verdict, reason):
+    found = verify(statement, [MRT5])
+    assert reason in found.reason
+    assert (found.verdict != "supported") if verdict == "not" else (found.verdict == verdict)
+    for quote in found.quotes:
+        assert MRT5.abstract[quote.start : quote.end] == quote.text
+
+
+def test_what_cannot_be_checked_has_no_verdict():
+    assert verify("It works.", []).verdict is None
+    assert verify("", [MRT5]).verdict is None
+    assert verify("It works well.", [Paper("e-1", "Empty", "")]).verdict is None
+    assert verify("?!", [MRT5]).verdict is None
+    assert verify("token " * 5000, [MRT5]).verdict in ("weak", "unsupported")
+
+
+def test_several_papers_support_a_statement_together():
+    other = Paper("two", "Two", "Curriculum order speeds up training by 20% on long texts.")
+    both = "MrT5 deletes tokens with a learnt gate, and curriculum order speeds up training by 20%."
+    found = verify(both, [MRT5, other])
+    assert found.verdict != "unsupported"
+    assert {quote.paper_id for quote in found.quotes} <= {"mrt5", "two"}
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.text(max_size=80))
+def test_any_text_is_only_text(text):
+    found = verify(text, [MRT5])
+    assert found.verdict in (None, "supported", "weak", "unsupported")
+    for quote in found.quotes:
+        assert MRT5.abstract[quote.start : quote.end] == quote.text
+
+
+def test_a_verbatim_statement_loads_nothing_heavy():
+    script = (
+        "import sys\nfrom rag import Paper, verify\n"
+        "p = Paper('a', 'A', 'It works well.')\n"
+        "assert verify('It works well.', [p]).verdict == 'supported'\n"
+        "print({'nltk', 'onnxruntime', 'chromadb', 'openai', 'llama_index'} & set(sys.modules))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert done.stdout.strip() == "set()"
