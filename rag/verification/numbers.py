@@ -65,7 +65,7 @@ _UNITS = {
 }  # fmt: skip
 _NUMBER = re.compile(
     r"(?<![\w.])(?<![A-Za-z]-)(?P<digits>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
-    r"(?P<glued>%|×|[kKMBTx](?![A-Za-z])|bn\b|mn\b)?"
+    r"(?P<glued>%|×|[kKMBTxX](?![A-Za-z])|bn\b|mn\b)?"
     r"(?![\d]|-?[A-Za-z]\w*\d)"
 )
 _WORD = re.compile(r"(?<![\w-])[a-z]+(?:-[a-z]+)*", re.IGNORECASE)
