@@ -12,10 +12,15 @@ ifeq ($(PAPERTRAIL_CHAT_MODEL),)
 unexport OPENAI_API_KEY OPENAI_BASE_URL PAPERTRAIL_CHAT_KEY
 endif
 
-.PHONY: help ask dev test check bench clean
+# A model server that is none of ours, from npm; outside the project's own dependencies.
+AIMOCK := @copilotkit/aimock@1.43.0
+AIMOCK_CLI := $(VENV)/aimock/node_modules/@copilotkit/aimock/dist/cli.js
+
+.PHONY: help ask dev test test-model-server check bench clean
 help:
 	@echo 'make ask Q="..."  answer a question from the bundled library'
 	@echo 'make test         run the tests'
+	@echo 'make test-model-server  the model edge against a foreign server (needs node and npm)'
 	@echo 'make check        format, lint and types'
 	@echo 'make bench        measure against fixed points of comparison'
 	@echo 'make clean        take away $(VENV) and what builds and tests leave'
@@ -30,6 +35,10 @@ dev: $(VENV)/.dev
 test: $(VENV)/.dev
 	@env -u OPENAI_API_KEY -u OPENAI_BASE_URL -u PAPERTRAIL_CHAT_KEY -u PAPERTRAIL_CHAT_MODEL \
 	  $(BIN)/python -m pytest --cov
+
+test-model-server: $(VENV)/.dev $(AIMOCK_CLI)
+	@env -u OPENAI_API_KEY -u OPENAI_BASE_URL PAPERTRAIL_TEST_AIMOCK=$(AIMOCK_CLI) \
+	  $(BIN)/python -m pytest -m model_server tests/test_model_server.py
 
 check: $(VENV)/.dev
 	@$(BIN)/ruff format --check .
@@ -57,6 +66,10 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/.made
 	@echo 'Installing into $(VENV) with the tools for development, once.' >&2
 	@$(PIP) -e '.[dev]'
 	@touch $@ $(VENV)/.runtime
+
+$(AIMOCK_CLI): | $(VENV)/.made
+	@command -v npm >/dev/null || { echo 'npm is needed for this test; install Node.js.' >&2; exit 2; }
+	@npm install --silent --no-audit --no-fund --prefix $(VENV)/aimock $(AIMOCK)
 
 # The first Python of a fitting version that can make environments; PYTHON=... names another.
 $(VENV)/.made:

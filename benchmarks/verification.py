@@ -1,6 +1,6 @@
 """What the offline check says of true and false statements, and how long it takes.
 
-    python benchmarks/verification.py PAIRS.jsonl
+    python benchmarks/verification.py [PAIRS.jsonl]
 
 PAIRS holds one JSON object a line: title (of a paper of the bundled library), statement, supported,
 kind. The figures on SciFact are cross-validated and stand in rag/data/verify.json.
@@ -21,10 +21,18 @@ from rag.verification.offline import COEFFICIENTS, OfflineVerifier
 
 
 def main() -> None:
-    """Prints one row a kind of statement."""
+    """Prints what was fitted and, with pairs, what is said of them."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("pairs", type=Path)
-    lines = parser.parse_args().pairs.read_text(encoding="utf-8").splitlines()
+    parser.add_argument("pairs", type=Path, nargs="?")
+    path = parser.parse_args().pairs
+    if path:
+        examine(path)
+    print(json.dumps(json.loads(COEFFICIENTS.read_text("utf-8"))["cross_validated"], indent=1))
+
+
+def examine(path: Path) -> None:
+    """Prints one row a kind of statement."""
+    lines = path.read_text(encoding="utf-8").splitlines()
     with Assistant.open() as assistant:
         papers = {paper.title: paper for paper in assistant.papers()}
     pairs = [json.loads(line) for line in lines]
@@ -43,7 +51,6 @@ def main() -> None:
         label = f"{'false' if false else 'true'}: {kind}"
         print(f"{label:28}{counts.total():4}{shares[0]:11.2f}{shares[1]:8.2f}{shares[2]:13.2f}")
     print(f"{took * 1000:.0f} ms a statement")
-    print(json.dumps(json.loads(COEFFICIENTS.read_text("utf-8"))["cross_validated"], indent=1))
 
 
 if __name__ == "__main__":
