@@ -17,6 +17,11 @@ _LEAD = re.compile(r"\s*(?:>\s*)*(?:(?:[-*•+]|\d{1,3}[.)])\s+)?")
 _HEADING = re.compile(r"\s*(?:#{1,6}\s|\*\*[^*]{1,80}\*\*:?\s*$|\|?[\s:|-]+\|?\s*$)")
 _FENCE = re.compile(r"\s*(?:```|~~~)")
 _SPACE_BEFORE_STOP = re.compile(r"\s+(?=[.,;:!?)](?:\s|$))")
+_PARTICLE = re.compile(
+    r"(?:yes|no|not (?:necessarily|exactly|quite|really|always|entirely)|partly|in part|maybe|"
+    r"perhaps|it depends|correct|indeed)\W*",
+    re.IGNORECASE,
+)
 _DECORATION = "*_ \t|"
 
 
@@ -29,8 +34,8 @@ class Spoken:
         start: offset of its first character in the shown text.
         end: offset behind its last character there, its markers included.
         numbers: of its markers, in order, each once.
-        claim: whether it says anything that needs support; headings, code, questions and lines
-            that only lead in to a list do not.
+        claim: whether it says anything that needs support; headings, code, questions, "Yes." and
+            lines that only lead in to a list do not.
     """
 
     text: str
@@ -106,7 +111,9 @@ def _spans(plain: str) -> list[tuple[int, int, bool]]:
 
 
 def _is_claim(text: str) -> bool:
-    return not text.endswith((":", "?")) and any(letter.isalpha() for letter in text)
+    """Not what only leads in, asks, or answers "Yes." or "Not necessarily."."""
+    says = any(letter.isalpha() for letter in text) and not _PARTICLE.fullmatch(text)
+    return says and not text.endswith((":", "?"))
 
 
 def _owners(starts: list[int], marks: list[_Mark], plain: str) -> list[int | None]:

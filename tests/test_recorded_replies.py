@@ -1,0 +1,95 @@
+"""Replies written in earnest to the prompts as sent, replayed: 40 questions, bundled library.
+
+Each record holds the question, the papers in the order of the prompt, the reply, the reply to the
+check, and what came of it. A capable reader played the model; nothing was tuned to the parser.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from model_server import ModelServer, Step
+
+from rag import Paper, load_settings
+from rag.answer import Answer
+from rag.answering import _finished
+from rag.citations import MarkerResolver, Numbering, checked_statements
+from rag.minilm import load_minilm
+from rag.models import make_chat_model
+from rag.prompts import load_prompt
+from rag.verification.model import ModelVerifier
+from rag.verification.offline import OfflineVerifier
+
+ROOT = Path(__file__).parents[1]
+RECORDS = [
+    json.loads(line)
+    for line in (Path(__file__).parent / "fixtures" / "recorded_replies.jsonl")
+    .read_text(encoding="utf-8")
+    .splitlines()
+]
+
+
+@pytest.fixture(scope="module")
+def library():
+    lines = (ROOT / "rag" / "data" / "library.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = map(json.loads, lines)
+    return {row["id"]: Paper(row["id"], row["title"], row["abstract"]) for row in rows}
+
+
+@pytest.fixture(scope="module")
+def offline():
+    return OfflineVerifier(load_minilm)
+
+
+def resolved(record, library):
+    papers = [library[identity] for identity in record["papers"]]
+    numbering = Numbering()
+    resolver = MarkerResolver(papers, numbering)
+    text = "".join(resolver.feed(letter) for letter in record["reply"]) + resolver.finish()
+    shown = {numbering.numbers[p.id]: p for p in papers if p.id in numbering.numbers}
+    return text, resolver, shown
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record["question"][:40])
+def test_a_recorded_reply_gives_the_same_answer_again(record, library, offline):
+    text, resolver, shown = resolved(record, library)
+    assert resolver.unknown == []
+    with ModelServer(Step(record["check"] or "none")) as server:
+        model = make_chat_model(load_settings(chat_model="recorded", chat_url=server.url))
+        verifier = ModelVerifier(model, load_prompt("verify"), offline)
+        final, statements = checked_statements(resolver.pieces, shown, verifier)
+    assert final.strip() == text.strip()
+    answer = _finished(
+        Answer(record["question"], record["question"], text, statements, (), "answered", "model"),
+        "",
+    )
+    assert answer.status == record["status"]
+    assert [paper.id for paper in answer.sources.values()] == record["sources"]
+    assert [statement.verdict for statement in statements] == record["verdicts"]
+    for citation in answer.citations:
+        for quote in citation.quotes:
+            assert citation.paper.abstract[quote.start : quote.end] == quote.text
+
+
+def test_recorded_answers_cite_the_right_paper_and_refuse_what_is_not_there():
+    assert len(RECORDS) >= 40
+    unanswerable = [record for record in RECORDS if record["kind"] == "unanswerable"]
+    assert all(record["status"] == "abstained" for record in unanswerable)
+    answered = [r for r in RECORDS if r["gold"] and r["status"] == "answered"]
+    assert all(set(record["gold"]) & set(record["sources"]) for record in answered)
+    assert len(answered) >= 23
+
+
+def test_the_offline_check_rarely_contradicts_the_recorded_one(library, offline):
+    against = total = 0
+    for record in RECORDS:
+        _, resolver, shown = resolved(record, library)
+        _, statements = checked_statements(resolver.pieces, shown, offline)
+        for statement, verdict in zip(statements, record["verdicts"], strict=True):
+            if verdict == "supported" and statement.citations:
+                total += 1
+                against += statement.verdict == "unsupported"
+    assert total > 50
+    assert against / total <= 0.1
