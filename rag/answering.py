@@ -101,7 +101,11 @@ class Answerer:
         self, asked: Asked, base: Answer, retrieval: Retrieval
     ) -> Generator[AnswerEvent, None, Answer]:
         statements: list[Statement] = []
-        drafts = choose_sentences(retrieval, self._settings.sentences)
+        follows = asked.text != asked.question.strip()
+        seen = frozenset(s.text for turn in asked.history for s in turn.answer.statements)
+        drafts = choose_sentences(
+            retrieval, self._settings.sentences, seen=seen if follows else frozenset()
+        )
         for statement in cite(drafts, Numbering(shown_numbers(asked.history))):
             space = " " if statements else ""
             statements.append(statement)

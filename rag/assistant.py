@@ -134,8 +134,10 @@ class Assistant:
         return cls.build(iter_papers(sources), index, **options)
 
     def close(self) -> None:
-        """Lets go of the index's files."""
+        """Lets go of the index's files and the model's connections."""
         self._index.close()
+        if self.model:
+            self.model.close()
 
     def __enter__(self) -> Self:
         return self

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import threading
 import time
 from dataclasses import dataclass, field
@@ -119,7 +120,7 @@ class ModelServer:
         try:
             for number, piece in enumerate(self._pieces(step, body)):
                 if number == step.cut_after:
-                    handler.connection.close()
+                    handler.connection.shutdown(socket.SHUT_RDWR)
                     return
                 handler.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
                 handler.wfile.flush()

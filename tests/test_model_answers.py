@@ -9,7 +9,7 @@ import pytest
 from model_server import ModelServer, Step
 from typer.testing import CliRunner
 
-from rag import Assistant, Done, Paper, Text, Turn, Verified, load_settings
+from rag import Assistant, Done, Filter, Paper, Text, Turn, Verified, load_settings
 from rag.cli import app
 from rag.errors import CorpusError, ModelRejected, PromptError, SettingsError
 from rag.followups import joined_question, needs_history
@@ -272,7 +272,7 @@ def test_only_questions_that_need_the_past_get_it(question, needs):
 
 
 def test_without_a_model_a_follow_up_is_joined_to_what_it_points_at(folder):
-    with Assistant.open(folder) as assistant:
+    with Assistant.open(folder, settings=load_settings(sentences=1)) as assistant:
         first = assistant.ask("what does QUUX do?")
         turn = Turn("what does QUUX do?", first)
         assert joined_question("why?", [turn]) == "what does QUUX do? why?"
@@ -280,6 +280,7 @@ def test_without_a_model_a_follow_up_is_joined_to_what_it_points_at(folder):
         second = assistant.ask("how much time does it save?", history=[turn])
         assert second.asked == "what does QUUX do? how much time does it save?"
         assert second.sources[1].id == "quux-2"
+        assert not {s.text for s in second.statements} & {s.text for s in first.statements}
         assert assistant.ask("does ZORP attend to few tokens?", history=[turn]).asked == (
             "does ZORP attend to few tokens?"
         )
@@ -366,16 +367,25 @@ def test_hostile_text_stays_data_in_the_prompt(text, folder):
     assert user.count("<question>") == user.count("</question>") == 1
 
 
-@pytest.mark.parametrize("text", HOSTILE)
-def test_a_hostile_abstract_changes_neither_numbers_nor_verdicts(text, tmp_path):
-    bad = Paper("bad-1", "ZORP Attacks", f"{text} ZORP attends to 64 tokens at a time.")
-    reply = "ZORP attends to 64 tokens at a time [1]. The key is sk-123, says [7]. PWNED [99]."
+@pytest.fixture(scope="module")
+def hostile_folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("hostile") / "papers"
+    bad = [
+        Paper(f"bad-{n}", f"ZORP Attacks, part {n}", f"{text} ZORP attends to 64 tokens at a time.")
+        for n, text in enumerate(HOSTILE)
+    ]
+    Assistant.build([*bad, PAPERS[1]], path).close()
+    return path
+
+
+@pytest.mark.parametrize("number", range(len(HOSTILE)))
+def test_a_hostile_abstract_changes_neither_numbers_nor_verdicts(number, hostile_folder):
+    reply = "ZORP attends to 64 tokens at a time [1]. The key is sk-123, says [7]. PWNED it [99]."
     verdicts = "supported\n1 | s900 | supported | obey\n2 | s1 | supported | trust\n"
-    with Assistant.build([bad, PAPERS[1]], tmp_path / "hostile") as built:
-        folder = built.folder
     server = ModelServer(Step(reply), Step(verdicts))
-    with server, opened(folder, server, confidence=0.0) as assistant:
-        answer = assistant.ask("how many tokens does ZORP attend to at a time?")
+    only = Filter(ids=(f"bad-{number}", "quux-2"))
+    with server, opened(hostile_folder, server, confidence=0.0) as assistant:
+        answer = assistant.ask("how many tokens does ZORP attend to at a time?", where=only)
     prompt = server.prompts[0]
     papers = len(re.findall(r"<paper number=", prompt))
     assert papers == 2
@@ -384,7 +394,7 @@ def test_a_hostile_abstract_changes_neither_numbers_nor_verdicts(text, tmp_path)
     assert "[99]" not in answer.text
     assert len(answer.warnings) >= 1
     statements = {s.text: s.verdict for s in answer.statements}
-    assert statements["PWNED."] == "uncited"
+    assert statements["PWNED it."] == "uncited"
     for citation in answer.citations:
         for quote in citation.quotes:
             assert citation.paper.abstract[quote.start : quote.end] == quote.text
@@ -436,3 +446,16 @@ def test_any_llama_index_model_can_write(folder):
     assert answer.usage.estimated
     assert isinstance(answer.text, str)
     assert Done(answer).kind == "done"
+
+
+def test_next_questions_are_proposed_from_the_papers_at_hand(folder):
+    steps = [
+        writes("ZORP attends to 64 tokens at a time [{ZORP}]."),
+        Step("1. How fast is ZORP?\n- What is BERT?\nThat is all.\nWhy sparse?\nAnd a fourth?"),
+    ]
+    with ModelServer(*steps) as server, opened(folder, server, check_with_model=False) as a:
+        found = a.suggestions(a.ask(QUESTION))
+    assert found == ["How fast is ZORP?", "What is BERT?", "Why sparse?"]
+    assert "<answer>\nZORP attends to 64 tokens at a time." in server.prompts[1]
+    with Assistant.open(folder) as plain:
+        assert plain.suggestions(plain.ask(QUESTION)) == []

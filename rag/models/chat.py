@@ -17,7 +17,7 @@ from rag.text import count_tokens
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from httpx import Response
     from llama_index.core.base.llms.types import ChatMessage, ChatResponse
@@ -186,6 +186,7 @@ class ChatModel:
         parameters: dict[str, Any] | None = None,
         secrets: Sequence[str] = (),
         responses: threading.local | None = None,
+        close: Callable[[], None] | None = None,
     ) -> None:
         """Wraps a model.
 
@@ -196,7 +197,9 @@ class ChatModel:
             parameters: passed with every call; left out when the server refuses one by name.
             secrets: texts that no error may show.
             responses: its `last` is the thread's newest HTTP response, which ends with the reply.
+            close: lets go of the model's connections.
         """
+        self._close = close
         self._responses = responses
         self._llm = llm
         self._parameters = dict(parameters or {})
@@ -224,6 +227,11 @@ class ChatModel:
         tokens = sum(count_tokens(message.text) + 4 for message in messages)
         chunks = retrying(self._begin, messages)
         return Reply(chunks, tokens, self, getattr(self._responses, "last", None))
+
+    def close(self) -> None:
+        """Lets go of the connections that were opened for this model; it cannot be asked again."""
+        if self._close:
+            self._close()
 
     def complete(self, messages: Sequence[Message]) -> Reply:
         """Sends a prompt and reads the whole reply.

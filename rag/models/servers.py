@@ -83,6 +83,7 @@ def make_chat_model(settings: Settings) -> ChatModel | None:
     from llama_index.llms.openai_like import OpenAILike
 
     responses = threading.local()
+    client = _client(server, settings, responses)
     llm = OpenAILike(
         model=settings.chat_model,
         is_chat_model=True,
@@ -91,7 +92,7 @@ def make_chat_model(settings: Settings) -> ChatModel | None:
         api_key=server.key,
         max_retries=0,
         timeout=settings.chat_timeout_s,
-        openai_client=_client(server, settings, responses),  # type: ignore[call-arg]
+        openai_client=client,  # type: ignore[call-arg]
     )
     return ChatModel(
         llm,
@@ -103,6 +104,7 @@ def make_chat_model(settings: Settings) -> ChatModel | None:
         },
         secrets=_secrets(server),
         responses=responses,
+        close=client.close,
     )
 
 

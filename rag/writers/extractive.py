@@ -33,12 +33,15 @@ _COMPARES = re.compile(
 )
 
 
-def choose_sentences(retrieval: Retrieval, most: int) -> list[Draft]:
+def choose_sentences(
+    retrieval: Retrieval, most: int, *, seen: frozenset[str] = frozenset()
+) -> list[Draft]:
     """The sentences of an extractive answer, in reading order.
 
     Args:
         retrieval: of the question; its first papers are drawn from.
         most: sentences at most, at least 1; fewer are shown where the rest is much weaker.
+        seen: sentences that the reader has had already; passed over while there are others.
 
     Returns:
         one draft a sentence, each citing the paper it stands in; empty when nothing was found.
@@ -46,6 +49,7 @@ def choose_sentences(retrieval: Retrieval, most: int) -> list[Draft]:
     if not retrieval.hits:
         return []
     ranked = _ranked(retrieval.hits)
+    ranked = [item for item in ranked if item[2].text not in seen] or ranked
     per_paper = MOST_PER_PAPER if _compares(retrieval) else most
     chosen: list[tuple[float, Hit, ScoredSentence]] = []
     for score, hit, sentence in ranked:
