@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from rag.models.chat import NO_USAGE, Usage
+from rag.models.reply import NO_USAGE, Usage
 from rag.references import bibtex_entry
 
 if TYPE_CHECKING:

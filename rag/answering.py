@@ -13,7 +13,7 @@ from rag.answer import Answer, AnswerEvent, Statement, Status, Text, Verified
 from rag.answerable import judge
 from rag.citations import Numbering, checked_statements, cite, joined, shown, without_unsupported
 from rag.errors import ModelError, ModelRejected
-from rag.models.chat import NO_USAGE
+from rag.models.reply import NO_USAGE
 from rag.prompts import load_prompt
 from rag.verification.model import ModelVerifier
 from rag.writers.extractive import choose_sentences
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
     from rag.answer import Turn
-    from rag.models.chat import ChatModel, Usage
+    from rag.models.chat import ChatModel
+    from rag.models.reply import Usage
     from rag.papers import Paper
     from rag.retrieval import Retrieval
     from rag.settings import Settings

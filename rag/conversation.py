@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from rag.answer import Answer, Citation, Done, Statement, Turn
 from rag.errors import CorpusError, DiskError
-from rag.models.chat import Usage
+from rag.models.reply import Usage
 from rag.papers import Paper
 from rag.verification import Quote
 

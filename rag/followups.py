@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rag.answer import Answer, Turn
-    from rag.models.chat import Usage
+    from rag.models.reply import Usage
     from rag.retrieval import Hit
 
 _POINTS_BACK = re.compile(

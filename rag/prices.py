@@ -18,7 +18,7 @@ from rag.errors import SettingsError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rag.models.chat import Usage
+    from rag.models.reply import Usage
 
 _MILLION = 1_000_000
 

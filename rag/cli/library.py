@@ -45,6 +45,7 @@ def index_command(
 ) -> None:
     """Add papers to a library, make it, rebuild it, or take papers out."""
     from rag.cli import show
+    from rag.cli.progress import progress
     from rag.errors import SettingsError
     from rag.libraries import recorded_sources, update_library
     from rag.models import make_embedder
@@ -61,7 +62,7 @@ def index_command(
     named = tuple(sources or ())
     if rebuild and not named:
         named = recorded_sources(settings, embedder.name)
-    with show.progress(quiet=quiet) as on_progress:
+    with progress(quiet=quiet) as on_progress:
         report = update_library(
             iter_papers(named) if named else (),
             settings=settings,

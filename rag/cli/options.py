@@ -74,9 +74,9 @@ def settings_of(config: Path | None, **arguments: Any) -> Settings:
 def opened(settings: Settings, *, quiet: bool) -> Any:
     """The assistant over the library that the settings name, with progress on standard error."""
     from rag.assistant import Assistant
-    from rag.cli import show
+    from rag.cli.progress import progress
 
-    with show.progress(quiet=quiet, title="Indexing the bundled library, once") as on_progress:
+    with progress(quiet=quiet, title="Indexing the bundled library, once") as on_progress:
         return Assistant.open(settings=settings, on_progress=on_progress)
 
 

@@ -1,6 +1,6 @@
 """Models from outside behind small interfaces: embedders, chat models, and their errors."""
 
-from rag.models.chat import ChatModel, Message, Reply, Usage
+from rag.models.chat import ChatModel, Message
 from rag.models.embedders import (
     Embedder,
     TokenEmbedder,
@@ -9,6 +9,7 @@ from rag.models.embedders import (
     gives_tokens,
 )
 from rag.models.errors import as_model_error
+from rag.models.reply import Reply, Usage
 from rag.models.servers import make_chat_model, make_embedder
 
 __all__ = [

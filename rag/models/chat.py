@@ -6,20 +6,18 @@ are seen in one way. Retries happen here and nowhere else; a reply that has begu
 
 from __future__ import annotations
 
-import gc
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from rag.errors import ModelError, ModelRejected, ModelReplyInvalid
 from rag.models.errors import as_model_error
-from rag.models.thinking import ThoughtFilter, behind_lone_close
+from rag.models.reply import Reply
 from rag.text import count_tokens
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator, Sequence
 
-    from httpx import Response
     from llama_index.core.base.llms.types import ChatMessage, ChatResponse
     from llama_index.core.llms import LLM
     from tenacity import RetryCallState
@@ -37,141 +35,6 @@ class Message:
 
     role: Role
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What language models were asked for; all 0 in extractive mode.
-
-    Attributes:
-        calls: requests that were answered.
-        prompt_tokens: read by the model.
-        completion_tokens: written by it.
-        estimated: whether some tokens were counted here, for want of the server's figures.
-    """
-
-    calls: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    estimated: bool = False
-
-    def __add__(self, other: Usage) -> Usage:
-        return Usage(
-            self.calls + other.calls,
-            self.prompt_tokens + other.prompt_tokens,
-            self.completion_tokens + other.completion_tokens,
-            self.estimated or other.estimated,
-        )
-
-
-NO_USAGE = Usage()
-
-
-class Reply:
-    """A reply as it comes: iterate it for the text; the rest is known when it has ended.
-
-    Attributes:
-        text: what came so far, without thoughts.
-        usage: of the call.
-        broken: why the reply is not whole (cut, length limit, filter), else empty.
-        restarted: whether text that was handed out turned out to be thought.
-    """
-
-    def __init__(
-        self,
-        chunks: Iterator[ChatResponse],
-        prompt_tokens: int,
-        model: ChatModel,
-        response: Response | None,
-    ) -> None:
-        self.text = ""
-        self.broken = ""
-        self.restarted = False
-        self._chunks = chunks
-        self._model = model
-        self._prompt_tokens = prompt_tokens
-        self._raw_length = 0
-        self._counted: tuple[int, int] | None = None
-        self._finish: str | None = None
-        self._tells_finish = False
-        self._ended = False
-        self._response = response
-
-    def __iter__(self) -> Iterator[str]:
-        thoughts = ThoughtFilter()
-        try:
-            for chunk in self._chunks:
-                delta = chunk.delta or ""
-                self._raw_length += len(delta)
-                self._notice(chunk)
-                if shown := thoughts.feed(delta):
-                    self.text += shown
-                    yield shown
-            self._ended = True
-        except Exception as error:  # noqa: BLE001 - every vendor has errors of its own
-            self._break(as_model_error(error, self._model.name, self._model.secrets), error)
-        finally:
-            self.close()
-        if rest := thoughts.finish():
-            self.text += rest
-            yield rest
-        self._end()
-
-    def close(self) -> None:
-        """Ends the request at once; harmless when the reply has ended."""
-        if self._ended:
-            return
-        self._ended = True
-        close = getattr(self._chunks, "close", None)
-        if close:
-            close()
-        if self._response is not None:
-            self._response.close()
-        else:  # a client may hold its connection in a cycle, which only the collector lets go of
-            gc.collect()
-
-    @property
-    def usage(self) -> Usage:
-        """The server's figures, or ours where it gives none."""
-        if self._counted:
-            return Usage(1, *self._counted)
-        written = self._raw_length - len(self.text)  # thoughts: about four characters a token
-        return Usage(1, self._prompt_tokens, count_tokens(self.text) + written // 4, estimated=True)
-
-    def _notice(self, chunk: ChatResponse) -> None:
-        raw = chunk.raw
-        choices = getattr(raw, "choices", None)
-        if isinstance(choices, list):
-            self._tells_finish = True
-            if choices and choices[0].finish_reason:
-                self._finish = choices[0].finish_reason
-        counted = getattr(raw, "usage", None)
-        if counted is not None and getattr(counted, "prompt_tokens", None) is not None:
-            self._counted = (int(counted.prompt_tokens), int(counted.completion_tokens or 0))
-
-    def _break(self, failure: ModelError, error: Exception) -> None:
-        if not self.text.strip():
-            raise failure from error
-        self.broken = f"the reply was cut off: {failure}"
-
-    def _end(self) -> None:
-        behind = behind_lone_close(self.text)
-        if behind is not None:
-            self.text, self.restarted = behind, True
-        if not self.broken:
-            self.broken = self._why_not_whole()
-        if not self.text.strip():
-            why = self.broken or "check that the server speaks this protocol, or ask again"
-            raise ModelReplyInvalid(f"The model {self._model.name} gave an empty reply; {why}.")
-
-    def _why_not_whole(self) -> str:
-        if self._finish == "length":
-            return "the reply reached the model's length limit"
-        if self._finish == "content_filter":
-            return "the server's content filter cut the reply"
-        if self._tells_finish and self._finish is None:
-            return "the connection ended before the reply did"
-        return ""
 
 
 class ChatModel:
@@ -226,7 +89,13 @@ class ChatModel:
         )
         tokens = sum(count_tokens(message.text) + 4 for message in messages)
         chunks = retrying(self._begin, messages)
-        return Reply(chunks, tokens, self, getattr(self._responses, "last", None))
+        return Reply(
+            chunks,
+            tokens,
+            model=self.name,
+            secrets=self.secrets,
+            response=getattr(self._responses, "last", None),
+        )
 
     def close(self) -> None:
         """Lets go of the connections that were opened for this model; it cannot be asked again."""

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from rag.errors import ModelError
-from rag.models.chat import NO_USAGE, ChatModel, Message, Usage
+from rag.models.chat import ChatModel, Message
+from rag.models.reply import NO_USAGE, Usage
 from rag.prompts import Prompt, neutral
 from rag.text import sentence_spans
 from rag.verification.numbers import missing_numbers

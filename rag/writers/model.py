@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rag.answer import Turn
-    from rag.models.chat import Reply
+    from rag.models.reply import Reply
     from rag.papers import Paper
     from rag.retrieval import Hit
 
