@@ -140,9 +140,8 @@ class Answerer:
         usage = base.usage + writing.reply.usage
         if self._settings.check_with_model and any(s.citations for s in statements):
             yield Verified(statements)
-            verifier = ModelVerifier(
-                model, load_prompt("verify", self._settings.prompts), self._offline
-            )
+            prompt = load_prompt("verify", self._settings.prompts)
+            verifier = ModelVerifier(model, prompt, self._offline, asked.text)
             text, statements = checked_statements(writing.resolver.pieces, by_number, verifier)
             usage += verifier.usage
             notes += verifier.notes

@@ -42,6 +42,7 @@ class Source:
 
     Attributes:
         paper_id: whose.
+        title: of the paper; a name may stand there only.
         text: the abstract.
         spans: of its sentences.
         stems: the stemmed words of each sentence.
@@ -50,6 +51,7 @@ class Source:
     """
 
     paper_id: str
+    title: str
     text: str
     spans: tuple[tuple[int, int], ...]
     stems: tuple[frozenset[str], ...]
@@ -66,8 +68,8 @@ class Measured:
         sentences: (source, sentence) of the best ones, in reading order; at most three.
         best: the very best sentence.
         window: text of `sentences`.
-        words: share of the statement's rare words in `window`, in [0, 1].
-        whole: text of all the abstracts.
+        words: share of the statement's rare words in `window` or the titles, in [0, 1].
+        whole: titles and texts of all the abstracts.
     """
 
     values: Mapping[str, float]
@@ -79,7 +81,7 @@ class Measured:
 
 
 def read_source(
-    paper_id: str, text: str, spans: Sequence[tuple[int, int]], encoding: Encoding
+    paper_id: str, title: str, text: str, spans: Sequence[tuple[int, int]], encoding: Encoding
 ) -> Source:
     """An abstract ready for comparison; `encoding` is of its text."""
     kept = np.flatnonzero(encoding.content)
@@ -87,6 +89,7 @@ def read_source(
     bounds = [int(np.searchsorted(starts, start)) for start, _ in spans]
     return Source(
         paper_id,
+        title,
         text,
         tuple(spans),
         tuple(frozenset(lexical_terms(text[start:end])) for start, end in spans),
@@ -122,7 +125,7 @@ def measure(
     texts = [sources[s].text[slice(*sources[s].spans[i])] for s, i in places]
     best = texts[order[0]]
     window = " ".join(texts[n] for n in chosen)
-    whole = "\n".join(source.text for source in sources)
+    whole = "\n".join(f"{source.title}\n{source.text}" for source in sources)
     near = tokens[:, chosen].max(axis=1)
     pooled = next(iter(embedder.encode([best]))).vector
     values = {
@@ -136,7 +139,9 @@ def measure(
         "falling_unmet": _unmet(statement, encoding.offsets[kept], near),
         **_word_checks(statement, best, window, whole),
     }
-    shared = float(held[chosen].max(axis=0) @ weights / weights.sum())
+    titles = frozenset(lexical_terms(" ".join(source.title for source in sources)))
+    titled = np.array([term in titles for term in terms], dtype=float)
+    shared = float(np.maximum(held[chosen].max(axis=0), titled) @ weights / weights.sum())
     return Measured(values, tuple(places[n] for n in chosen), best, window, shared, whole)
 
 

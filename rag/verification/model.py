@@ -52,11 +52,21 @@ class ModelVerifier:
         notes: sentences a reader should know, such as a call that failed.
     """
 
-    def __init__(self, model: ChatModel, prompt: Prompt, offline: Verifier) -> None:
-        """Wires the model to its prompt (`verify`) and the fallback."""
+    def __init__(
+        self, model: ChatModel, prompt: Prompt, offline: Verifier, question: str = ""
+    ) -> None:
+        """Wires the model to its prompt (`verify`) and the fallback.
+
+        Args:
+            model: asked.
+            prompt: named "verify".
+            offline: gives the verdicts that the model does not.
+            question: that the statements answer; it tells what "it" or "yes" stand for.
+        """
         self._model = model
         self._prompt = prompt
         self._offline = offline
+        self._question = question
         self.usage: Usage = NO_USAGE
         self.notes: list[str] = []
 
@@ -71,7 +81,7 @@ class ModelVerifier:
         if not open_ones:
             return found
         asked = [claims[number] for number in open_ones]
-        sentences = _sentences({p.id: p for claim in asked for p in claim.papers}.values())
+        sentences = _sentences(_papers(asked))
         try:
             reply = self._model.complete(self._messages(asked, sentences))
         except ModelError as error:
@@ -84,16 +94,24 @@ class ModelVerifier:
         return found
 
     def _messages(self, claims: Sequence[Claim], sentences: _Sentences) -> list[Message]:
-        listed = "\n".join(
-            f"s{number} {neutral(quote.text)}" for number, quote in enumerate(sentences.quotes, 1)
-        )
+        listed = []
+        for paper in _papers(claims):
+            listed.append(f"Paper: {neutral(paper.title)}")
+            listed += [
+                f"s{number} {neutral(sentences.quotes[number - 1].text)}"
+                for number in sorted(sentences.of_paper[paper.id])
+            ]
         statements = []
         for number, claim in enumerate(claims, start=1):
             ids = sorted(set().union(*(sentences.of_paper[p.id] for p in claim.papers)))
             span = f"s{ids[0]} to s{ids[-1]}" if len(claim.papers) == 1 and ids else ""
             cited = span or ", ".join(f"s{i}" for i in ids)
             statements.append(f"{number} (cites {cited}): {neutral(claim.statement)}")
-        system, user = self._prompt.fill(sentences=listed, statements="\n".join(statements))
+        system, user = self._prompt.fill(
+            question=neutral(self._question) or "(not told)",
+            sentences="\n".join(listed),
+            statements="\n".join(statements),
+        )
         return [Message("system", system), Message("user", user)]
 
     def _merged(
@@ -113,7 +131,7 @@ class ModelVerifier:
             return _unread(offline, "the model named no sentence")
         quotes = tuple(sentences.quotes[number - 1] for number in sorted(ids)[:3])
         reason = reason or "the model gave no reason"
-        whole = "\n".join(paper.abstract for paper in claim.papers)
+        whole = "\n".join(f"{paper.title}\n{paper.abstract}" for paper in claim.papers)
         absent = [n for n in missing_numbers(claim.statement, whole) if not n.could_be_derived]
         if verdict == "supported" and absent:
             verdict = "weak"
@@ -121,10 +139,15 @@ class ModelVerifier:
         return Verification(verdict, quotes or offline.quotes, reason, self._model.name)
 
 
-def _sentences(papers: Sequence[Paper] | object) -> _Sentences:
+def _papers(claims: Sequence[Claim]) -> list[Paper]:
+    """The papers that some claims cite, each once."""
+    return list({paper.id: paper for claim in claims for paper in claim.papers}.values())
+
+
+def _sentences(papers: Sequence[Paper]) -> _Sentences:
     quotes: list[Quote] = []
     of_paper = {}
-    for paper in cast("Sequence[Paper]", papers):
+    for paper in papers:
         first = len(quotes) + 1
         quotes += [
             Quote(paper.id, start, end, paper.abstract[start:end])

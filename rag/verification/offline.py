@@ -20,7 +20,7 @@ from rag.verification.features import Measured, Source, measure, read_source
 from rag.verification.numbers import missing_numbers
 from rag.verification.order import kept_order, misplaced_number
 from rag.verification.verification import Claim, Quote, Verdict, Verification, verbatim
-from rag.verification.words import denies, missing_names, negations, overclaims, turned
+from rag.verification.words import denies, in_english, missing_names, negations, overclaims, turned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +34,7 @@ COEFFICIENTS = Path(__file__).parents[1] / "data" / "verify.json"
 NEAR_WORDS = 0.88
 NEAR_BEST = 0.5
 NEAR_ORDER = 0.8
-NEAR_LIKELY = 0.6
+NEAR_LIKELY = 0.5
 _CACHED_ABSTRACTS = 256
 BY = "offline"
 
@@ -45,6 +45,7 @@ class _Fitted(BaseModel):
     intercept: float
     supported: float
     weak: float
+    even: float
     weights: dict[str, float]
     means: dict[str, float]
     deviations: dict[str, float]
@@ -87,7 +88,7 @@ class OfflineVerifier:
                 return self._sources[key]
         spans = sentence_spans(paper.abstract)
         encoding = next(iter(self._load().encode([paper.abstract])))
-        source = read_source(paper.id, paper.abstract, spans, encoding)
+        source = read_source(paper.id, paper.title, paper.abstract, spans, encoding)
         with self._lock:
             self._sources[key] = source
             if len(self._sources) > _CACHED_ABSTRACTS:
@@ -119,6 +120,8 @@ def decide(
     near = _is_near(statement, found, likely)
     if (near or likely >= supported) and contrary is None:
         return "supported", "close to the abstract's words" if near else "the abstract says so"
+    if not in_english(statement):
+        return "weak", "this check reads English only"
     if likely < weak or (lacking and likely < 2 * weak):
         return "unsupported", contrary or "no sentence of the abstract says this"
     return "weak", contrary or "the abstract says something close; read it"

@@ -7,7 +7,7 @@ import re
 _TOKEN = re.compile(r"[^\W_][\w+\-.]*[\w+]|[^\W_]")
 _NEGATION = re.compile(
     r"\b(?:not|no|never|neither|nor|none|nothing|without|cannot|unable|fail(?:s|ed|ing)?|"
-    r"lack(?:s|ed|ing)?|hardly|rarely|absence|n't)\b|n't\b|\b(?:rather than|instead of)\b",
+    r"lack(?:s|ed|ing)?|hardly|rarely|absence|n't)\b|n't\b|\b(?:rather than|instead of|different from|unlike)\b",
     re.IGNORECASE,
 )
 _DENIAL = re.compile(
@@ -71,6 +71,12 @@ FALLING = re.compile(
     r"underperform\w*|drop\w*|hurt\w*|harm\w*)\b",
     re.IGNORECASE,
 )
+_FUNCTION_WORDS = re.compile(
+    r"\b(?:the|of|and|to|is|are|was|were|for|on|with|by|that|it|its|as|than|from|at|not|be|has|have|"
+    r"which|this|these|can|into|their|but|when|does|while|without|between|both|more|through)\b",
+    re.IGNORECASE,
+)
+_LONG_ENOUGH = 8  # words; shorter ones may do without any of the above
 _COMMON_CAPITALS = frozenset(
     [
         "I",
@@ -125,6 +131,16 @@ def missing_names(statement: str, source: str) -> list[str]:
         if not known and not all(_squeezed(part) in there for part in parts):
             missing.append(name)
     return list(dict.fromkeys(missing))
+
+
+def in_english(statement: str) -> bool:
+    """Whether a statement reads as English; one of a few words always does.
+
+    >>> in_english("Der Diskriminator sagt voraus, ob jedes Wort aus dem Generator stammt.")
+    False
+    """
+    long = len(statement.split()) >= _LONG_ENOUGH
+    return not long or bool(_FUNCTION_WORDS.search(statement))
 
 
 def negations(text: str) -> int:
