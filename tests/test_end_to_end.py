@@ -347,7 +347,7 @@ def test_kill_at_any_moment_leaves_the_old_index_or_the_new(tmp_path):
 
 def test_interruption_during_indexing_exits_130(places, tmp_path):
     file = tmp_path / "many.jsonl"
-    rows = [{"title": f"Paper {i}", "abstract": f"Words on {i}. " * 60} for i in range(400)]
+    rows = [{"title": f"Paper {i}", "abstract": f"Words on {i}. " * 60} for i in range(2000)]
     file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     command = [sys.executable, "-m", "rag", "index", str(file), "-i", f"{tmp_path}/index"]
     with subprocess.Popen(
