@@ -9,6 +9,9 @@ RagError
 ├── IndexStale                 an index made with another embedder, passage setting or schema
 ├── IndexLocked                another process is writing
 ├── DiskError                  the disk is full, read-only or unreadable
+├── QuestionError              questions or labelled pairs that cannot be used
+├── RunMismatch                an evaluation run that does not fit what it is used with
+├── JudgeFailed                a judge left too much unscored
 └── ModelError(retryable)      a language model or an embedding model failed
     ├── ModelUnavailable       not reached
     ├── ModelRejected          it said no
@@ -87,6 +90,20 @@ class IndexLocked(RagError):
 
 class DiskError(RagError):
     """A file could not be written or read because of the disk or its permissions."""
+
+
+class QuestionError(CorpusError):
+    """Evaluation questions or labelled pairs cannot be used."""
+
+
+class RunMismatch(RagError):
+    """An evaluation run is of other questions, another index or other settings."""
+
+    exit_code = 2
+
+
+class JudgeFailed(RagError):
+    """A judge left more unscored than a report can bear."""
 
 
 class ModelError(RagError):

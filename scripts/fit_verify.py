@@ -27,7 +27,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from rag import Assistant, load_minilm
 from rag.index.lexical import lexical_terms
 from rag.verification.features import OVERLAPS, Measured, measure, read_source
-from rag.verification.offline import COEFFICIENTS, decide
+from rag.verification.offline import COEFFICIENTS, decide, lacks_number
 
 JUDGE = Path(__file__).parents[1] / "eval" / "judge.json"
 PENALTY = 30.0
@@ -231,6 +231,16 @@ def figures(pairs: Pairs, predicted: np.ndarray, limits: dict[str, float]) -> di
     for kind in ("NONE", "CONTRADICT"):
         among = supported | (pairs.labels == kind)
         result[f"auc_against_{kind.lower()}"] = roc_auc_score(supported[among], predicted[among])
+    # as the evaluation's judge decides
+    judged = (predicted >= limits["even"]) & np.array(
+        [
+            lacks_number(row["claim"], found) is None
+            for row, found in zip(pairs.rows, pairs.measured, strict=True)
+        ]
+    )
+    result["pairs"] = len(supported)
+    result["judge_sensitivity"] = judged[supported].mean()
+    result["judge_specificity"] = (~judged)[~supported].mean()
     result["supported_right"] = supported[said == "supported"].mean()
     result["supported_share_of_pairs"] = (said == "supported").mean()
     result["supported_share_of_true"] = (said == "supported")[supported].mean()

@@ -1,4 +1,4 @@
-"""The `rag` command: ask, chat, search, index, papers, info.
+"""The `rag` command: ask, chat, search, index, papers, info, eval.
 
 Data goes to standard output, everything else to standard error. Only typer is imported at the top:
 `rag --help` answers before any heavy library is loaded.
@@ -13,6 +13,7 @@ import typer
 
 from rag.cli.ask import ask, search
 from rag.cli.chat import chat
+from rag.cli.evaluation import evaluate
 from rag.cli.information import info
 from rag.cli.library import index_command, papers_app
 
@@ -29,6 +30,10 @@ app.command()(search)
 app.command("index")(index_command)
 app.add_typer(papers_app, name="papers")
 app.command()(info)
+app.command(
+    "eval",
+    context_settings={"ignore_unknown_options": True, "help_option_names": []},
+)(evaluate)
 
 
 def _version(value: bool) -> None:  # noqa: FBT001 - typer calls it with the flag

@@ -11,7 +11,7 @@ import threading
 from collections import OrderedDict
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from pydantic import BaseModel
 
@@ -39,8 +39,20 @@ _CACHED_ABSTRACTS = 256
 BY = "offline"
 
 
-class _Fitted(BaseModel):
-    """What scripts/fit_verify.py found; weights are for standardised features."""
+class Fitted(BaseModel):
+    """What scripts/fit_verify.py found; weights are for standardised features.
+
+    Attributes:
+        intercept: of the regression.
+        supported: likelihood from which a statement is supported, right nine times in ten.
+        weak: likelihood below which it is unsupported, right nine times in ten.
+        even: likelihood at which both kinds of error weigh the same.
+        weights: feature -> weight.
+        means: feature -> mean.
+        deviations: feature -> standard deviation.
+        idf: stem -> rarity.
+        on_the_other_half: how these coefficients do on abstracts they never saw.
+    """
 
     intercept: float
     supported: float
@@ -50,14 +62,31 @@ class _Fitted(BaseModel):
     means: dict[str, float]
     deviations: dict[str, float]
     idf: dict[str, float]
+    on_the_other_half: dict[str, float] = {}
+
+
+Decide: TypeAlias = "Callable[[str, Measured, float, Fitted], tuple[Verdict, str]]"
 
 
 class OfflineVerifier:
     """Checks claims with the bundled embedder; may be shared by threads."""
 
-    def __init__(self, load: Callable[[], MiniLM]) -> None:
-        """Takes a maker of the embedder, which is called when a claim first needs it."""
+    def __init__(
+        self,
+        load: Callable[[], MiniLM],
+        fitted: Fitted | None = None,
+        decide: Decide | None = None,
+    ) -> None:
+        """Takes a maker of the embedder, which is called when a claim first needs it.
+
+        Args:
+            load: makes the embedder.
+            fitted: coefficients; None takes those that the package ships.
+            decide: from what was measured to a verdict; None is as strict as readers need it.
+        """
         self._load = cache(load)
+        self._fitted = fitted
+        self._decide = decide or _decide
         self._sources: OrderedDict[tuple[str, int], Source] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -67,18 +96,18 @@ class OfflineVerifier:
 
     def _checked(self, claim: Claim) -> Verification:
         sources = [source for p in claim.papers if (source := self._source(p)).spans]
-        fitted = load_fitted()
+        fitted = self._fitted or load_fitted()
         found = measure(claim.statement, sources, self._load(), fitted.idf) if sources else None
         if found is None:
             return Verification(None, (), "there is nothing to check it against", BY)
         likely = probability(found.values, fitted)
-        verdict, reason = decide(claim.statement, found, likely, fitted.supported, fitted.weak)
+        verdict, reason = self._decide(claim.statement, found, likely, fitted)
         quotes = tuple(
             Quote(sources[s].paper_id, start, end, sources[s].text[start:end])
             for s, i in (found.sentences if verdict == "supported" else _nearest(found, sources))
             for start, end in [sources[s].spans[i]]
         )
-        return Verification(verdict, quotes, reason, BY)
+        return Verification(verdict, quotes, reason, BY, round(likely, 4))
 
     def _source(self, paper: Paper) -> Source:
         key = (paper.id, hash(paper.abstract))
@@ -96,7 +125,7 @@ class OfflineVerifier:
         return source
 
 
-def probability(values: Mapping[str, float], fitted: _Fitted) -> float:
+def probability(values: Mapping[str, float], fitted: Fitted) -> float:
     """Fitted probability of support, in [0, 1]."""
     weighed = fitted.intercept + sum(
         weight * (values[name] - fitted.means[name]) / fitted.deviations[name]
@@ -127,6 +156,10 @@ def decide(
     return "weak", contrary or "the abstract says something close; read it"
 
 
+def _decide(statement: str, found: Measured, likely: float, fitted: Fitted) -> tuple[Verdict, str]:
+    return decide(statement, found, likely, fitted.supported, fitted.weak)
+
+
 def _is_near(statement: str, found: Measured, likely: float) -> bool:
     return (
         found.words >= NEAR_WORDS
@@ -136,11 +169,18 @@ def _is_near(statement: str, found: Measured, likely: float) -> bool:
     )
 
 
-def _lacking(statement: str, found: Measured) -> str | None:
-    """A number or a name that stands nowhere in the abstracts."""
+def lacks_number(statement: str, found: Measured) -> str | None:
+    """A number that stands nowhere in the abstracts and cannot have been worked out, or None."""
     for number in missing_numbers(statement, found.whole):
         if not number.could_be_derived:
             return f"the abstract does not have the number {number.shown}"
+    return None
+
+
+def _lacking(statement: str, found: Measured) -> str | None:
+    """A number or a name that stands nowhere in the abstracts."""
+    if number := lacks_number(statement, found):
+        return number
     if absent := missing_names(statement, found.whole):
         return f"the abstract does not have the name {absent[0]}"
     return None
@@ -170,6 +210,6 @@ def _nearest(found: Measured, sources: Sequence[Source]) -> list[tuple[int, int]
 
 
 @cache
-def load_fitted() -> _Fitted:
-    """The fitted coefficients that the package ships."""
-    return _Fitted.model_validate_json(COEFFICIENTS.read_bytes())
+def load_fitted(path: Path = COEFFICIENTS) -> Fitted:
+    """Fitted coefficients; without a path those of the check that answers go through."""
+    return Fitted.model_validate_json(path.read_bytes())

@@ -39,12 +39,16 @@ class Verification:
         quotes: the one to three sentences it was checked against, nearest abstracts first.
         reason: one clause for the reader.
         by: the check that gave the verdict: "verbatim", "offline", or a model's name.
+        likelihood: of support, in [0, 1], where a check has a figure for it.
+        contradicted: whether an unsupported statement is known to say the opposite.
     """
 
     verdict: Verdict | None
     quotes: tuple[Quote, ...]
     reason: str
     by: str
+    likelihood: float | None = None
+    contradicted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,4 +75,6 @@ def verbatim(claim: Claim) -> Verification | None:
         for paper in claim.papers
         if wanted and (start := paper.abstract.find(wanted)) >= 0
     )
-    return Verification("supported", quotes, "word for word", "verbatim") if quotes else None
+    if not quotes:
+        return None
+    return Verification("supported", quotes, "word for word", "verbatim", 1.0)

@@ -1,0 +1,168 @@
+"""One question, asked of the assistant and judged: what becomes a record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from eval.records import Judged, JudgedFact, JudgedStatement, Record, Variant
+from rag.answer import Answer, Turn
+from rag.errors import ModelError, ModelRejected
+from rag.index import Filter
+from rag.papers import Paper
+from rag.verification import Claim, Verification
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from eval.judges import Judge
+    from eval.questions import Question
+    from rag.assistant import Assistant
+
+RANKED = 20  # papers kept of every retrieval
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A question in one variant, and the cluster that its intervals are drawn over."""
+
+    question: Question
+    variant: Variant
+    cluster: str
+
+
+def tasks_of(questions: Sequence[Question], clusters: dict[str, str]) -> list[Task]:
+    """What a run asks: each question, and those with a paraphrase in two more variants."""
+    tasks = []
+    for question in questions:
+        variants: list[Variant] = ["asked"]
+        if question.paraphrase:
+            variants += ["paraphrase", "without gold"]
+        tasks += [Task(question, variant, clusters[question.id]) for variant in variants]
+    return tasks
+
+
+def clusters_of(questions: Sequence[Question]) -> dict[str, str]:
+    """Question id -> the first of all the papers that are tied to it, or its own id."""
+    parent: dict[str, str] = {}
+
+    def root(paper: str) -> str:
+        while parent.setdefault(paper, paper) != paper:
+            paper = parent[paper]
+        return paper
+
+    for question in questions:
+        for paper in question.anchors[1:]:
+            parent[root(paper)] = root(question.anchors[0])
+    return {q.id: root(q.anchors[0]) if q.anchors else q.id for q in questions}
+
+
+def record_of(assistant: Assistant, judge: Judge, task: Task, every: Sequence[str]) -> Record:
+    """Asks, finds, judges; a model that fails leaves a record that says so.
+
+    Raises:
+        ModelRejected: the language model refused the call.
+    """
+    question = task.question
+    gold = () if task.variant == "without gold" else question.papers
+    text = question.paraphrase if task.variant == "paraphrase" else question.question
+    base = Record(
+        id=question.id,
+        variant=task.variant,
+        kind=question.kind,
+        split=question.split,
+        cluster=task.cluster,
+        question=text,
+        near_miss=question.near_miss_of is not None,
+        gold=gold,
+        borderline=question.borderline,
+        evidence=tuple(e.quote for e in question.evidence) if gold else (),
+        reference=question.answer,
+    )
+    where = None
+    if task.variant == "without gold":
+        where = Filter(ids=tuple(p for p in every if p not in set(question.papers)))
+    try:
+        answer = assistant.ask(text, history=_history(question), where=where)
+    except ModelRejected:
+        raise
+    except ModelError as error:
+        return base.model_copy(update={"failed": str(error)})
+    hits = assistant.search(answer.asked, k=RANKED, where=where)
+    statements, facts, tokens = _judged(judge, question if gold else None, answer)
+    return base.model_copy(
+        update={
+            "ranked": tuple(hit.paper.id for hit in hits),
+            "answer": _checked_quotes(answer),
+            "statements": statements,
+            "facts": facts,
+            "judge_tokens": tokens,
+        }
+    )
+
+
+def _history(question: Question) -> tuple[Turn, ...]:
+    """Earlier turns as they were told: their answers cite nothing."""
+    return tuple(
+        Turn(
+            turn.question,
+            Answer(turn.question, turn.question, turn.answer, (), (), "answered", "extractive"),
+        )
+        for turn in question.history
+    )
+
+
+def _checked_quotes(answer: Answer) -> dict[str, Any]:
+    """The answer as values; every quote says whether it stands in its abstract as quoted."""
+    values = answer.to_dict()
+    abstracts = {paper.id: paper.abstract for paper in answer.sources.values()}
+    for statement in values["statements"]:
+        for citation in statement["citations"]:
+            for quote in citation["quotes"]:
+                abstract = abstracts[citation["paper"]]
+                quote["verbatim"] = abstract[quote["start"] : quote["end"]] == quote["text"]
+    return values
+
+
+def _judged(
+    judge: Judge, question: Question | None, answer: Answer
+) -> tuple[tuple[JudgedStatement, ...], tuple[JudgedFact, ...], int]:
+    """Verdicts on the statements and on the facts that the answer should hold."""
+    if answer.status == "abstained":
+        return (), (), 0
+    shown = tuple(hit.paper for hit in answer.hits)
+    spoken = [statement for statement in answer.statements if statement.claim]
+    claims: list[Claim] = []
+    for statement in spoken:
+        cited = tuple(citation.paper for citation in statement.citations)
+        claims.append(Claim(statement.text, shown))
+        claims += [Claim(statement.text, cited)] if cited else []
+        claims += [Claim(statement.text, (paper,)) for paper in cited] if len(cited) > 1 else []
+    facts = [] if question is None or question.kind == "listing" else list(question.facts)
+    said = " ".join(statement.text for statement in answer.statements)
+    titles = "; ".join(paper.title for paper in answer.sources.values())
+    claims += [Claim(fact.text, (Paper("answer", titles, said),)) for fact in facts]
+    before = judge.usage
+    found = iter(judge.verify(claims))
+    statements = []
+    for statement in spoken:
+        ids = [citation.paper.id for citation in statement.citations]
+        against_shown = _verdict(next(found))
+        together = _verdict(next(found)) if ids else None
+        each = {paper: _verdict(next(found)) for paper in ids} if len(ids) > 1 else {}
+        if len(ids) == 1 and together:
+            each = {ids[0]: together}
+        statements.append(
+            JudgedStatement(text=statement.text, shown=against_shown, cited=together, each=each)
+        )
+    held = tuple(JudgedFact(fact=fact, found=_verdict(next(found))) for fact in facts)
+    used = judge.usage
+    tokens = (used.prompt_tokens + used.completion_tokens) - (
+        before.prompt_tokens + before.completion_tokens
+    )
+    return tuple(statements), held, tokens
+
+
+def _verdict(found: Verification) -> Judged:
+    verdict = "contradicted" if found.contradicted else found.verdict
+    return Judged(verdict=verdict, reason=found.reason, likelihood=found.likelihood)

@@ -1,0 +1,145 @@
+"""Retrieval on a dataset in BEIR form, the product beside its own single stages.
+
+corpus.jsonl (_id, title, text), queries.jsonl (_id, text), qrels/*.tsv (query, paper, grade). All
+systems see the same embedder, the same candidates and the same questions.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rag.errors import QuestionError
+from rag.papers import Paper
+from rag.retrieval.fusion import WEIGHTS, standardised
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from rag.assistant import Assistant
+    from rag.retrieval import Hit
+
+MEASURES = ("nDCG@10", "R@5", "R@100", "RR@10")
+_CANDIDATES = 1000
+
+
+def papers_of(folder: Path) -> Iterator[Paper]:
+    """The papers of a dataset.
+
+    Raises:
+        QuestionError: the corpus is missing or has a line of another form.
+    """
+    for row in _rows(folder / "corpus.jsonl", ("_id", "title", "text")):
+        yield Paper(id=row["_id"], title=row["title"], abstract=row["text"])
+
+
+def queries_of(folder: Path, split: str | None = None) -> dict[str, tuple[str, dict[str, int]]]:
+    """Query id -> text and graded papers, of one file of qrels (the only one, or `split`).
+
+    Raises:
+        QuestionError: files are missing, or there are several splits and none is named.
+    """
+    found = {path.stem: path for path in sorted((folder / "qrels").glob("*.tsv"))}
+    if split is None and len(found) != 1:
+        names = ", ".join(found) or "none"
+        raise QuestionError(f"{folder}/qrels has the splits: {names}; name one with --split.")
+    name = split or next(iter(found))
+    if name not in found:
+        raise QuestionError(f"{folder}/qrels has no {name}.tsv.")
+    texts = {row["_id"]: row["text"] for row in _rows(folder / "queries.jsonl", ("_id", "text"))}
+    grades: dict[str, dict[str, int]] = {}
+    for number, line in enumerate(_text(found[name]).splitlines()[1:], start=2):
+        try:
+            query, paper, grade = line.split("\t")
+            grades.setdefault(query, {})[paper] = int(grade)
+        except ValueError as error:
+            raise QuestionError(
+                f"{found[name]}, line {number}: three columns with a whole number last are needed.",
+                path=found[name], line=number,
+            ) from error  # fmt: skip
+    return {query: (texts[query], papers) for query, papers in grades.items() if query in texts}
+
+
+def compared(
+    assistant: Assistant,
+    queries: dict[str, tuple[str, dict[str, int]]],
+    on_progress: Callable[[int, int], None] | None = None,
+) -> dict[str, dict[str, float]]:
+    """System -> measure -> mean over the queries."""
+    import ir_measures
+
+    runs: dict[str, list[object]] = {}
+    for done, (query, (text, _)) in enumerate(queries.items(), start=1):
+        hits = assistant.search(text, k=_CANDIDATES)
+        for system, ranked in rankings(hits).items():
+            runs.setdefault(system, []).extend(
+                ir_measures.ScoredDoc(query, paper, -float(rank))
+                for rank, paper in enumerate(ranked)
+            )
+        if on_progress:
+            on_progress(done, len(queries))
+    qrels = [
+        ir_measures.Qrel(query, paper, grade)
+        for query, (_, papers) in queries.items()
+        for paper, grade in papers.items()
+    ]
+    wanted = {name: ir_measures.parse_measure(name) for name in MEASURES}
+    found = {}
+    for system, run in runs.items():
+        means = ir_measures.calc_aggregate(list(wanted.values()), qrels, run)
+        found[system] = {name: float(means[measure]) for name, measure in wanted.items()}
+    return found
+
+
+def rankings(hits: Sequence[Hit]) -> dict[str, list[str]]:
+    """Ranked paper ids by system; hits are the product's, with every stage's score."""
+    if not hits:
+        return {}
+    stages = {
+        name: np.array([hit.stages[name].score for hit in hits])
+        for name in WEIGHTS
+        if name in hits[0].stages
+    }
+    sums = {"lexical (BM25)": stages["lexical"], "dense (pooled vector)": stages["dense"]}
+    sums["fused (min-max sum)"] = _scaled(stages["lexical"]) + _scaled(stages["dense"])
+    if "tokens" in stages:
+        sums["late interaction (MaxSim)"] = stages["tokens"]
+        sums["the product without windows"] = sum(
+            (WEIGHTS[name] * standardised(stages[name]) for name in ("lexical", "dense", "tokens")),
+            np.zeros(len(hits)),
+        )
+    found = {
+        name: [hits[i].paper.id for i in np.argsort(-total, kind="stable")]
+        for name, total in sums.items()
+    }
+    return {**found, "the product": [hit.paper.id for hit in hits]}
+
+
+def _scaled(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    spread = scores.max() - scores.min()
+    return (scores - scores.min()) / spread if spread else np.zeros_like(scores)
+
+
+def _rows(path: Path, fields: Sequence[str]) -> Iterator[dict[str, str]]:
+    for number, line in enumerate(_text(path).splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            yield {field: str(row[field]) for field in fields}
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise QuestionError(
+                f"{path}, line {number}: {', '.join(fields)} are needed.", path=path, line=number
+            ) from error
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise QuestionError(f"{path} cannot be read: {error}.", path=path) from error

@@ -1,0 +1,191 @@
+"""Two runs of the same questions, compared pair by pair; and the gate a run must pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from eval.intervals import holm, mean_interval, permutation_p
+from eval.measures import measures
+from eval.report import MOST_UNSCORED, report_of
+from rag.errors import JudgeFailed, RunMismatch, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from eval.report import Report
+    from eval.run import Run
+
+# What no run may do, whatever else is asked of it.
+ALWAYS_AT_MOST = {"invalid_marker": 0.0}
+ALWAYS_AT_LEAST = {"verbatim_quote": 1.0}
+CERTAIN = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How one measure changed from the first run to the second.
+
+    Attributes:
+        name: of the measure.
+        n: questions that both runs have a value for.
+        before: mean of the first run over these.
+        after: of the second.
+        low: end of the 95% interval of the mean difference.
+        high: the other end.
+        p: of a difference as large by chance, adjusted for the number of measures (Holm).
+        better: which way is better.
+        judged: whether it rests on a judge.
+    """
+
+    name: str
+    n: int
+    before: float
+    after: float
+    low: float
+    high: float
+    p: float
+    better: str
+    judged: bool
+
+    @property
+    def worse(self) -> bool:
+        """Whether the second run is worse beyond the interval."""
+        if self.better == "higher":
+            return self.high < 0
+        return self.better == "lower" and self.low > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """A question whose yes-or-no figure changed."""
+
+    id: str
+    question: str
+    name: str
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Every measure that both runs have, and the questions that flipped."""
+
+    differences: tuple[Difference, ...]
+    flips: tuple[Flip, ...]
+
+
+def compare(before: Run, after: Run, *, seed: int = 0) -> Comparison:
+    """Compares two runs.
+
+    Raises:
+        RunMismatch: they asked other questions, or were judged otherwise.
+    """
+    if before.info.identity["questions"] != after.info.identity["questions"]:
+        raise RunMismatch(
+            f"{before.folder} and {after.folder} asked different questions; only runs of the same "
+            "ones can be compared."
+        )
+    same_judge = before.info.identity["judge"] == after.info.identity["judge"]
+    left = {measure.name: measure for measure in measures(before.records)}
+    found: list[Difference] = []
+    flips: list[Flip] = []
+    for measure in measures(after.records):
+        first = left[measure.name]
+        if measure.value is None or first.value is None or (measure.judged and not same_judge):
+            continue
+        old = {(r.id, r.variant): v for r in before.records if (v := first.value(r)) is not None}
+        pairs = [
+            (record, old[record.id, record.variant], value)
+            for record in after.records
+            if (record.id, record.variant) in old and (value := measure.value(record)) is not None
+        ]
+        if not pairs:
+            continue
+        changes = [new - was for _, was, new in pairs]
+        clusters = [record.cluster for record, _, _ in pairs]
+        low, high = mean_interval(changes, clusters, seed)
+        found.append(
+            Difference(
+                measure.name, len(pairs), _mean([was for _, was, _ in pairs]),
+                _mean([new for _, _, new in pairs]), low, high,
+                permutation_p(changes, clusters, seed), measure.better, measure.judged,
+            )
+        )  # fmt: skip
+        if measure.rate:
+            flips += [
+                Flip(record.id, record.question, measure.name, was, new)
+                for record, was, new in pairs
+                if was != new
+            ]
+    adjusted = holm({difference.name: difference.p for difference in found})
+    return Comparison(tuple(replace(d, p=adjusted[d.name]) for d in found), tuple(flips))
+
+
+def gate(
+    run: Run,
+    *,
+    at_least: Mapping[str, float],
+    at_most: Mapping[str, float],
+    baseline: Run | None = None,
+) -> list[str]:
+    """What a run fails, one sentence each; empty if it passes.
+
+    Args:
+        run: complete.
+        at_least: measure -> floor.
+        at_most: measure -> ceiling.
+        baseline: an earlier run that none of the measures named may fall behind, beyond the paired
+            interval.
+
+    Raises:
+        RunMismatch: the run is partial, or the baseline is of other questions.
+        JudgeFailed: the judge left more than 2% unscored.
+        SettingsError: there is no such measure, or it has no value in this run.
+    """
+    if run.state != "complete":
+        raise RunMismatch(
+            f"The run in {run.folder} is partial ({len(run.records)} of {run.info.planned} records"
+            f"{', limited' if run.info.limited else ''}); only a complete one is gated."
+        )
+    report = report_of(run)
+    if report.unscored > MOST_UNSCORED:
+        raise JudgeFailed(
+            f"The judge {run.info.identity['judge']} left {report.unscored:.1%} of its verdicts "
+            f"open, more than {MOST_UNSCORED:.0%}; the run in {run.folder} decides nothing."
+        )
+    found = _bounds(report, {**at_least}, {**at_most})
+    if baseline is not None:
+        named = {*at_least, *at_most} or {d.name for d in compare(baseline, run).differences}
+        found += [
+            f"{d.name} went from {d.before:.3f} to {d.after:.3f} "
+            f"(difference {d.low:+.3f} to {d.high:+.3f}, p {d.p:.3f})"
+            for d in compare(baseline, run).differences
+            if d.name in named and d.worse and d.p < CERTAIN
+        ]
+    return found
+
+
+def _bounds(
+    report: Report, at_least: Mapping[str, float], at_most: Mapping[str, float]
+) -> list[str]:
+    found = []
+    for bounds, always, low in (
+        (at_least, ALWAYS_AT_LEAST, True),
+        (at_most, ALWAYS_AT_MOST, False),
+    ):
+        for name, bound in {**always, **bounds}.items():
+            score = report.score(name)
+            if score is None and name in always and name not in bounds:
+                continue  # nothing was cited, so nothing can be wrong with it
+            if score is None:
+                known = ", ".join(dict.fromkeys(s.name for s in report.scores))
+                raise SettingsError(f"This run has no figure {name}; it has {known}.")
+            if score.mean < bound if low else score.mean > bound:
+                said = "under its floor" if low else "over its ceiling"
+                found.append(f"{name} is {score.mean:.3f}, {said} of {bound:g} (n = {score.n})")
+    return found
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

@@ -1,0 +1,259 @@
+"""The report as one page that a person can read: no other file, no network.
+
+Everything that comes from a paper, a question or a model is escaped. Plots are plotly's, drawn by
+the copy of its script that the page carries.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING, Any
+
+from eval.measures import AXES
+from eval.metrics import evidence_shown, risk_coverage, seconds, tokens
+
+if TYPE_CHECKING:
+    from eval.records import Judged, Record
+    from eval.report import Report, Score
+
+PAGE = Path(__file__).parent / "report.html"
+_COLOUR = "#2f6f8f"
+_SIGNS = {"supported": "✓", "weak": "~", "unsupported": "✗", "contradicted": "✗✗", None: "?"}
+
+
+def html_of(report: Report) -> str:
+    """The page."""
+    from plotly.offline import get_plotlyjs
+
+    info = report.run.info
+    return Template(PAGE.read_text(encoding="utf-8")).substitute(
+        plotly=get_plotlyjs(),
+        state=escape(report.run.state),
+        started=escape(info.started),
+        facts=_facts(report),
+        scores=_tables(report),
+        plots="".join(_plots(report)),
+        questions="".join(_question(record) for record in report.run.records),
+        kinds="".join(
+            f"<option>{k}</option>" for k in dict.fromkeys(r.kind for r in report.run.records)
+        ),
+    )
+
+
+def _kinds(report: Report) -> str:
+    kinds = dict.fromkeys(record.kind for record in report.run.records)
+    return "".join(f"<option>{kind}</option>" for kind in kinds)
+
+
+def _facts(report: Report) -> str:
+    info = report.run.info
+    rows = {
+        "library": f"{info.about['index']}, {info.about['papers']} papers",
+        "questions": f"{info.about['questions']} ({', '.join(info.about['splits'])}); "
+        f"{len(report.run.records)} of {info.planned} records"
+        + (f", {report.failed} failed" if report.failed else ""),
+        "writer": info.identity["model"] or "extractive: verbatim sentences, no language model",
+        "judge": f"{info.identity['judge']}: {info.about['judge']}",
+        "unscored": f"{report.unscored:.1%} of the judge's verdicts",
+        "version": f"{info.identity['version']}, commit {info.about['commit'] or 'unknown'}"
+        + (" with changes" if info.about["dirty"] else ""),
+    }
+    cells = (f"<tr><th>{escape(n)}</th><td>{escape(str(v))}</td></tr>" for n, v in rows.items())
+    return f'<table class="facts">{"".join(cells)}</table>'
+
+
+def _tables(report: Report) -> str:
+    parts = []
+    kinds = list(dict.fromkeys(s.kind for s in report.scores if s.kind != "all"))
+    for axis in AXES:
+        rows = [score for score in report.scores if score.axis == axis and score.kind == "all"]
+        if not rows:
+            continue
+        judged = any(score.judged for score in rows)
+        about = escape(report.run.info.about["judge"])
+        note = f"<p class=note>* judged, {about}</p>" if judged else ""
+        head = "".join(f"<th>{escape(kind)}</th>" for kind in kinds)
+        body = "".join(_row(report, score, kinds) for score in rows)
+        parts.append(
+            f"<h3>{axis}</h3>{note}<div class=wide><table><thead><tr><th>measure</th><th>n</th>"
+            f"<th>all</th><th>95% interval</th>{head}</tr></thead><tbody>{body}</tbody></table>"
+            "</div>"
+        )
+    return "".join(parts)
+
+
+def _row(report: Report, score: Score, kinds: list[str]) -> str:
+    interval = "" if score.low is None else f"{score.low:.3f} to {score.high:.3f}"
+    cells = []
+    for kind in kinds:
+        own = report.score(score.name, kind)
+        cells.append(f'<td title="n = {own.n}">{own.mean:.3f}</td>' if own else "<td></td>")
+    star = "*" if score.judged else ""
+    return (
+        f'<tr><th title="{escape(score.says)}">{escape(score.name)}{star}<small>'
+        f"{escape(score.says)}</small></th><td>{score.n}</td><td><b>{score.mean:.3f}</b></td>"
+        f"<td>{interval}</td>{''.join(cells)}</tr>"
+    )
+
+
+def _plots(report: Report) -> list[str]:
+    return [_intervals(report), _by_kind(report), _risk(report), *_histograms(report)]
+
+
+def _intervals(report: Report) -> str:
+    import plotly.graph_objects as go
+
+    rows = [
+        score
+        for score in report.scores
+        if score.kind == "all"
+        and score.low is not None
+        and score.axis not in {"cost", "robustness"}
+    ][::-1]
+    figure = go.Figure(
+        go.Scatter(
+            x=[score.mean for score in rows],
+            y=[score.name for score in rows],
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": [(score.high or 0) - score.mean for score in rows],
+                "arrayminus": [score.mean - (score.low or 0) for score in rows],
+            },
+            mode="markers",
+            marker={"color": _COLOUR, "size": 9},
+        )
+    )
+    figure.update_xaxes(range=[-0.02, 1.02])
+    return _drawn(
+        figure, "Every figure between 0 and 1, with its 95% interval", 40 + 24 * len(rows)
+    )
+
+
+def _by_kind(report: Report) -> str:
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for name in ("recall@5", "vital_facts", "evidence_shown", "false_refusal", "false_answer"):
+        own = [s for s in report.scores if s.name == name and s.kind != "all"]
+        if own:
+            figure.add_bar(name=name, x=[s.kind for s in own], y=[s.mean for s in own])
+    figure.update_yaxes(range=[0, 1])
+    return _drawn(figure, "By kind of question", 360)
+
+
+def _risk(report: Report) -> str:
+    import plotly.graph_objects as go
+
+    curve = risk_coverage(report.run.records)
+    figure = go.Figure(
+        go.Scatter(
+            x=[share for share, _ in curve], y=[risk for _, risk in curve],
+            mode="lines", line={"color": _COLOUR},
+        )
+    )  # fmt: skip
+    figure.update_xaxes(title="share of questions answered, most confident first", range=[0, 1])
+    figure.update_yaxes(title="share of these that is wrong", range=[0, 1])
+    return _drawn(figure, "Risk and coverage", 360)
+
+
+def _histograms(report: Report) -> list[str]:
+    import plotly.graph_objects as go
+
+    found = []
+    for title, value in (("Seconds an answer", seconds), ("Tokens an answer", tokens)):
+        values = [v for v in map(value, report.run.records) if v is not None]
+        if values:
+            figure = go.Figure(go.Histogram(x=values, marker={"color": _COLOUR}, nbinsx=40))
+            found.append(_drawn(figure, title, 300))
+    return found
+
+
+def _drawn(figure: Any, title: str, height: int) -> str:
+    figure.update_layout(
+        template="plotly_white",
+        height=max(height, 240),
+        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        font={"size": 14},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+    )
+    figure.update_yaxes(automargin=True)
+    drawn = figure.to_html(
+        full_html=False,
+        include_plotlyjs=False,
+        config={"displayModeBar": False, "responsive": True},
+    )
+    return f"<figure><figcaption>{escape(title)}</figcaption>{drawn}</figure>"
+
+
+def _question(record: Record) -> str:
+    label = "failed" if record.failed else "answered" if record.answered else "abstained"
+    wrong = _wrong(record)
+    variant = "" if record.variant == "asked" else f" · {record.variant}"
+    return (
+        f'<details class=q data-kind="{record.kind}" data-status="{label}" '
+        f'data-wrong="{"yes" if wrong else "no"}"><summary>'
+        f"<code>{escape(record.id)}</code> {escape(record.question)}"
+        f"<small>{record.kind}{variant} · {label}{' · ' + wrong if wrong else ''}</small></summary>"
+        f"{_body(record)}</details>"
+    )
+
+
+def _wrong(record: Record) -> str:
+    """What is plainly wrong with an answer; "" if nothing is."""
+    if record.failed:
+        return "failed"
+    if record.answerable and not record.answered:
+        return "false refusal"
+    if not record.answerable and record.answered:
+        return "false answer"
+    if record.answerable and not set(record.ranked[:5]) & set(record.gold):
+        return "gold paper not among the first five"
+    return "no gold sentence shown" if evidence_shown(record) == 0.0 else ""
+
+
+def _body(record: Record) -> str:
+    if record.answer is None:
+        return f"<p>{escape(record.failed)}</p>"
+    parts = [f"<p>{escape(record.answer['text'])}</p>"]
+    judged = {statement.text: statement.each for statement in record.statements}
+    for statement in record.answer["statements"]:
+        verdicts = judged.get(statement["text"], {})
+        parts += [_citation(c, verdicts.get(c["paper"])) for c in statement["citations"]]
+    if record.facts:
+        rows = "".join(
+            f"<li>{escape(f.fact.text)}<small>{'vital' if f.fact.vital else 'further'}; "
+            f"{_said(f.found)}</small></li>"
+            for f in record.facts
+        )
+        parts.append(f"<h4>Facts it should hold</h4><ul>{rows}</ul>")
+    if record.reference:
+        parts.append(f"<h4>A right answer</h4><p>{escape(record.reference)}</p>")
+    parts.append(_papers(record))
+    return "".join(parts)
+
+
+def _citation(citation: dict[str, Any], judged: Judged | None) -> str:
+    quotes = "".join(f"<q>{escape(quote['text'])}</q>" for quote in citation["quotes"])
+    verdict = citation["verdict"]
+    said = f"check: {_SIGNS[verdict]} {verdict or 'not verified'}, {escape(citation['reason'])}"
+    if judged:
+        said += f"; judge: {_said(judged)}"
+    title = escape(citation["title"])
+    return f"<p class=cite>[{citation['number']}] {title}<small>{said}</small>{quotes}</p>"
+
+
+def _said(judged: Judged) -> str:
+    return f"{_SIGNS[judged.verdict]} {judged.verdict or 'unscored'}, {escape(judged.reason)}"
+
+
+def _papers(record: Record) -> str:
+    gold = ", ".join(map(escape, record.gold)) or "none"
+    ranked = "".join(
+        f"<li{' class=gold' if paper in record.gold else ''}>{escape(paper)}</li>"
+        for paper in record.ranked[:10]
+    )
+    return f"<h4>Gold papers</h4><p>{gold}</p><h4>Found</h4><ol>{ranked}</ol>"

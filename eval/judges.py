@@ -1,0 +1,222 @@
+"""Judges: does a text support a statement? Offline or by a language model, behind one interface.
+
+A judge is a `Verifier` as the product uses them, so a trained checker plugs in by having `verify`.
+The offline judge shares its features with the product's own check and nothing else: it was fitted
+on the other half of the labelled abstracts (scripts/fit_verify.py). The model judge has a prompt of
+its own, and leaves unscored what it does not answer in the form asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from rag.errors import ModelError, ModelRejected
+from rag.models.chat import ChatModel, Message
+from rag.models.reply import NO_USAGE, Usage
+from rag.prompts import Prompt, neutral
+from rag.text import sentence_spans
+from rag.verification import Claim, Quote, Verdict, Verification, verbatim
+from rag.verification.offline import Fitted, OfflineVerifier, lacks_number, load_fitted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from rag.minilm import MiniLM
+    from rag.verification.features import Measured
+
+COEFFICIENTS = Path(__file__).parent / "judge.json"
+BATCH = 8  # statements a call of the model judge
+_FENCE = re.compile(r"^\s*```(?:json)?\s*|\s*```\s*$")
+
+
+class Judge:
+    """A verifier that scores answers.
+
+    Attributes:
+        name: as reports show it.
+        tells_contradictions: whether it says "contradicted" apart from "unsupported".
+        about: how it was made and what it is known to get wrong, one sentence.
+        usage: of all calls so far.
+    """
+
+    name: str
+    tells_contradictions = False
+    about: str
+    usage: Usage = NO_USAGE
+
+    def verify(self, claims: Sequence[Claim]) -> list[Verification]:
+        """One verification a claim, in order; a verdict of None is "unscored"."""
+        raise NotImplementedError
+
+
+class OfflineJudge(Judge):
+    """No language model: fitted features of words, tokens, numbers, names and direction."""
+
+    name = "offline"
+
+    def __init__(self, load: Callable[[], MiniLM]) -> None:
+        """Takes a maker of the bundled embedder."""
+        fitted = load_fitted(COEFFICIENTS)
+        self._verifier = OfflineVerifier(load, fitted, even_handed)
+        known = fitted.on_the_other_half
+        self.about = (
+            "fitted on one half of SciFact's evidence pairs, the product's own check on the other; "
+            f"on the {known['pairs']:.0f} pairs it never saw: AUC {known['auc']:.2f}, "
+            f"sensitivity {known['judge_sensitivity']:.2f}, "
+            f"specificity {known['judge_specificity']:.2f}. It is weak on contradictions "
+            f"(AUC {known['auc_against_contradict']:.2f}) and does not tell them apart."
+        )
+
+    def verify(self, claims: Sequence[Claim]) -> list[Verification]:
+        """One verification a claim, in order."""
+        return self._verifier.verify(claims)
+
+
+def even_handed(
+    statement: str, found: Measured, likely: float, fitted: Fitted
+) -> tuple[Verdict, str]:
+    """The verdict at which both kinds of error weigh the same; only a wrong number overrules it.
+
+    The product's check is stricter: it may call a true statement weak, never a false one supported.
+    """
+    number = lacks_number(statement, found)
+    if likely >= fitted.even and number is None:
+        return "supported", "more likely supported than not"
+    if likely < fitted.weak:
+        return "unsupported", number or "no sentence says this"
+    return "weak", number or "something close is said"
+
+
+class _Said(BaseModel):
+    """One line of a model's judgement."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    statement: int
+    evidence: list[int]
+    reason: str
+    verdict: Literal["supported", "partial", "unsupported", "contradicted"]
+
+
+_ARRAY = TypeAdapter(Annotated[list[_Said], Field()])
+
+
+@dataclass(frozen=True, slots=True)
+class _Sentences:
+    quotes: tuple[Quote, ...]
+    of_claim: tuple[frozenset[int], ...]
+
+
+class ModelJudge(Judge):
+    """A language model, asked for evidence first and a verdict then, as JSON."""
+
+    tells_contradictions = True
+
+    def __init__(self, model: ChatModel, prompt: Prompt) -> None:
+        """Wires the model to the prompt named "judge"."""
+        self._model = model
+        self._prompt = prompt
+        self.name = model.name
+        self.about = (
+            f"the model {model.name} with prompt {prompt.sha256[:12]}; its error is not known "
+            "here: measure it with `rag eval judges --judge model`."
+        )
+
+    def verify(self, claims: Sequence[Claim]) -> list[Verification]:
+        """One verification a claim, in order; a few claims a call."""
+        found = []
+        for start in range(0, len(claims), BATCH):
+            found += self._batch(claims[start : start + BATCH])
+        return found
+
+    def _batch(self, claims: Sequence[Claim]) -> list[Verification]:
+        certain = [verbatim(claim) for claim in claims]
+        asked = [c for c, known in zip(claims, certain, strict=True) if known is None]
+        judged = iter(self._asked(asked) if asked else [])
+        return [known or next(judged) for known in certain]
+
+    def _asked(self, claims: Sequence[Claim]) -> list[Verification]:
+        sentences = _sentences(claims)
+        listed = "\n".join(
+            f"{number}. {neutral(quote.text)}" for number, quote in enumerate(sentences.quotes, 1)
+        )
+        statements = "\n".join(
+            f"{number} (to be judged by the sentences "
+            f"{', '.join(map(str, sorted(own))) or 'none'}): {neutral(claim.statement)}"
+            for number, (claim, own) in enumerate(
+                zip(claims, sentences.of_claim, strict=True), start=1
+            )
+        )
+        system, user = self._prompt.fill(sentences=listed, statements=statements)
+        try:
+            reply = self._model.complete([Message("system", system), Message("user", user)])
+        except ModelRejected:
+            raise
+        except ModelError as error:
+            return [self._unscored(f"the judge did not answer: {error}")] * len(claims)
+        self.usage += reply.usage
+        said = _read(reply.text)
+        if isinstance(said, str):
+            return [self._unscored(said)] * len(claims)
+        return [
+            self._verification(said.get(number), own, sentences)
+            for number, own in enumerate(sentences.of_claim, start=1)
+        ]
+
+    def _verification(
+        self, said: _Said | None, own: frozenset[int], sentences: _Sentences
+    ) -> Verification:
+        if said is None:
+            return self._unscored("the judge passed over this statement")
+        if not set(said.evidence) <= own:
+            return self._unscored("the judge named sentences that were not given")
+        if said.verdict in {"supported", "partial"} and not said.evidence:
+            return self._unscored("the judge named no evidence")
+        verdicts: dict[str, Verdict] = {"supported": "supported", "partial": "weak"}
+        return Verification(
+            verdicts.get(said.verdict, "unsupported"),
+            tuple(sentences.quotes[number - 1] for number in sorted(set(said.evidence))[:3]),
+            said.reason[:160],
+            self.name,
+            contradicted=said.verdict == "contradicted",
+        )
+
+    def _unscored(self, why: str) -> Verification:
+        return Verification(None, (), why, self.name)
+
+
+def _sentences(claims: Sequence[Claim]) -> _Sentences:
+    quotes: list[Quote] = []
+    of_paper: dict[tuple[str, str], range] = {}
+    for paper in (paper for claim in claims for paper in claim.papers):
+        key = (paper.id, paper.abstract)
+        if key not in of_paper:
+            first = len(quotes) + 1
+            quotes += [
+                Quote(paper.id, start, end, paper.abstract[start:end])
+                for start, end in sentence_spans(paper.abstract)
+            ]
+            of_paper[key] = range(first, len(quotes) + 1)
+    own = tuple(
+        frozenset(n for paper in claim.papers for n in of_paper[paper.id, paper.abstract])
+        for claim in claims
+    )
+    return _Sentences(tuple(quotes), own)
+
+
+def _read(text: str) -> dict[int, _Said] | str:
+    """Statement number -> judgement, or why the reply cannot be read."""
+    try:
+        values = json.loads(_FENCE.sub("", text))
+        said = _ARRAY.validate_python(values)
+    except (json.JSONDecodeError, ValidationError):
+        return "the judge's reply is not the JSON asked for"
+    numbers = [one.statement for one in said]
+    if len(set(numbers)) < len(numbers):
+        return "the judge gave two verdicts on one statement"
+    return {one.statement: one for one in said}

@@ -1,0 +1,167 @@
+"""Every figure of a report: name, axis, meaning, and how it is worked out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from eval import metrics
+from eval.metrics import RETRIEVAL, paraphrase_change, quantile, retrieval_values
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from eval.records import Record
+
+Better = Literal["higher", "lower", ""]
+AXES = ("retrieval", "faithfulness", "citations", "correctness", "abstention", "robustness", "cost")
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One figure of a report.
+
+    Attributes:
+        name: as in tables and gates.
+        axis: it belongs to; axes are never averaged into one.
+        says: what it is, one clause.
+        value: of one record, or None; None for a figure over all.
+        over_all: of a set of records instead, or None; None where `value` is averaged.
+        better: which way is better; "" for neither.
+        judged: whether a judge's verdicts go into it.
+        rate: whether each value is 0 or 1.
+    """
+
+    name: str
+    axis: str
+    says: str
+    value: Callable[[Record], float | None] | None = None
+    over_all: Callable[[Sequence[Record]], float | None] | None = None
+    better: Better = "higher"
+    judged: bool = False
+    rate: bool = False
+
+
+def measures(records: Sequence[Record]) -> list[Measure]:
+    """Every measure, by axis, ready for these records."""
+    return [
+        *_retrieval(records),
+        *map(_as_asked, _answers()),
+        *_abstention(),
+        *_robustness(records),
+        *_cost(),
+    ]
+
+
+def _retrieval(records: Sequence[Record]) -> list[Measure]:
+    found = retrieval_values(records)
+
+    def of(name: str) -> Callable[[Record], float | None]:
+        return lambda r: found.get((r.id, r.variant), {}).get(name)
+
+    ranked = [
+        Measure(name, "retrieval", f"{RETRIEVAL[name]} over papers", of(name)) for name in RETRIEVAL
+    ]
+    first = Measure(
+        "hit@1", "retrieval", "the first paper is a gold one", metrics.hit_at_1, rate=True
+    )
+    shown = Measure(
+        "recall_shown",
+        "retrieval",
+        "gold papers that the answer was made from",
+        metrics.recall_shown,
+    )
+    return list(map(_as_asked, [first, *ranked, shown]))
+
+
+def _answers() -> list[Measure]:
+    m = metrics
+    return [
+        Measure("supported", "faithfulness", "statements that the papers shown support (verbatim "
+                "answers aside)", m.supported_share, judged=True),
+        Measure("contradicted", "faithfulness", "statements that the papers shown contradict",
+                m.contradicted_share, better="lower", judged=True),
+        Measure("citation_recall", "citations", "support of statements by what they cite",
+                m.citation_recall, judged=True),
+        Measure("citation_precision", "citations", "citations that support, or are needed to",
+                m.citation_precision, judged=True),
+        Measure("uncited", "citations", "statements without a citation", m.uncited_share,
+                better="lower"),
+        Measure("cited_in_gold", "citations", "cited papers that are gold ones", m.cited_in_gold),
+        Measure("gold_cited", "citations", "answers that cite a gold paper", m.gold_cited,
+                rate=True),
+        Measure("invalid_marker", "citations", "answers that show a number of no source",
+                m.invalid_marker, better="lower", rate=True),
+        Measure("verbatim_quote", "citations", "quotes that stand in the abstract",
+                m.verbatim_quote),
+        Measure("vital_facts", "correctness", "vital facts that the answer holds", m.vital_facts,
+                judged=True),
+        Measure("facts_partial", "correctness", "all facts, half ones as .5", m.facts_partial,
+                judged=True),
+        Measure("evidence_shown", "correctness", "a gold sentence is shown", m.evidence_shown,
+                rate=True),
+        Measure("list_recall", "correctness", "papers of a listing that are cited", m.list_recall),
+        Measure("list_precision", "correctness", "papers cited for a listing that belong",
+                m.list_precision),
+    ]  # fmt: skip
+
+
+def _abstention() -> list[Measure]:
+    m = metrics
+    return [
+        Measure("false_answer", "abstention", "unanswerable questions that are answered",
+                m.false_answer, better="lower", rate=True),
+        Measure("false_answer_near", "abstention", "of these the near misses", m.false_answer_near,
+                better="lower", rate=True),
+        Measure("false_answer_absent", "abstention", "of these the subjects that are not there",
+                m.false_answer_absent, better="lower", rate=True),
+        Measure("false_refusal", "abstention", "answerable questions that are refused",
+                m.false_refusal, better="lower", rate=True),
+        Measure("abstention_f1", "abstention", "F1 of abstaining", over_all=m.abstention_f1),
+        Measure("selective_accuracy", "abstention", "answers that hold every vital fact",
+                over_all=m.selective_accuracy, judged=True),
+        Measure("risk_coverage_area", "abstention", "mean risk as confidence falls",
+                over_all=m.risk_coverage_area, better="lower", judged=True),
+    ]  # fmt: skip
+
+
+def _robustness(records: Sequence[Record]) -> list[Measure]:
+    found = retrieval_values(records)
+
+    def change(value: Callable[[Record], float | None]) -> Callable[[Record], float | None]:
+        changes = paraphrase_change(records, value)
+        return lambda r: changes.get(r.id) if r.variant == "paraphrase" else None
+
+    def recall(record: Record) -> float | None:
+        return found.get((record.id, record.variant), {}).get("recall@5")
+
+    return [
+        Measure("paraphrase_recall@5", "robustness", "change of recall@5 when paraphrased",
+                change(recall), better=""),
+        Measure("paraphrase_evidence", "robustness", "change of evidence_shown when paraphrased",
+                change(metrics.evidence_shown), better=""),
+        Measure("paraphrase_refusal", "robustness", "change of refusals when paraphrased",
+                change(lambda r: float(not r.answered)), better=""),
+        Measure("answered_without_gold", "robustness", "answered though the gold papers are gone",
+                metrics.answered_without_gold, better="lower", rate=True),
+    ]  # fmt: skip
+
+
+def _cost() -> list[Measure]:
+    m = metrics
+    return [
+        Measure("seconds_p50", "cost", "median seconds an answer",
+                over_all=quantile(0.5, m.seconds), better="lower"),
+        Measure("seconds_p95", "cost", "95th percentile of seconds",
+                over_all=quantile(0.95, m.seconds), better="lower"),
+        Measure("tokens", "cost", "tokens an answer", m.tokens, better="lower"),
+        Measure("judge_tokens", "cost", "tokens a judged question", m.judge_tokens, better=""),
+    ]  # fmt: skip
+
+
+def _as_asked(measure: Measure) -> Measure:
+    """Of questions as they stand only: variants have rows of their own."""
+    value = measure.value
+    if value is None:
+        return measure
+    return replace(measure, value=lambda r: value(r) if r.variant == "asked" else None)

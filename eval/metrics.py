@@ -1,0 +1,341 @@
+"""What records score: pure functions. docs/evaluation.md defines each figure.
+
+A function of one record gives a value, or None where the question says nothing about it; None is
+left out and counted, never taken for 0. Figures over a whole set (areas, F1) take the records
+together.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from eval.records import Judged, Record
+
+_SHARE = {"supported": 1.0, "weak": 0.5, "unsupported": 0.0, "contradicted": 0.0}
+_MARKER = re.compile(r"\[(\d{1,6})\]")
+RETRIEVAL = {"recall@5": "R@5", "recall@10": "R@10", "recall@20": "R@20", "mrr@10": "RR@10",
+             "ndcg@10": "nDCG@10"}  # fmt: skip
+
+
+def retrieval_values(records: Sequence[Record]) -> dict[tuple[str, str], dict[str, float]]:
+    """Measure -> value for each (id, variant) with gold papers, from `ir_measures`."""
+    import ir_measures
+
+    asked = [r for r in records if r.answerable and r.kind != "listing"]
+    names = {f"{r.id}\t{r.variant}": (r.id, r.variant) for r in asked}
+    keys = {place: name for name, place in names.items()}
+    qrels = [ir_measures.Qrel(keys[r.id, r.variant], p, 1) for r in asked for p in r.gold]
+    run = [
+        ir_measures.ScoredDoc(keys[r.id, r.variant], paper, -float(rank))
+        for r in asked
+        for rank, paper in enumerate(r.ranked)
+    ]
+    measures = {ir_measures.parse_measure(text): name for name, text in RETRIEVAL.items()}
+    # a question for which nothing was found has no line in the run, and counts as 0
+    found: dict[tuple[str, str], dict[str, float]] = {
+        place: dict.fromkeys(RETRIEVAL, 0.0) for place in names.values()
+    }
+    if run:
+        for metric in ir_measures.iter_calc(list(measures), qrels, run):
+            found[names[metric.query_id]][measures[metric.measure]] = metric.value
+    return found
+
+
+def hit_at_1(record: Record) -> float | None:
+    """Whether the first paper is a gold one."""
+    if not record.answerable or record.kind == "listing":
+        return None
+    return float(bool(record.ranked) and record.ranked[0] in record.gold)
+
+
+def recall_shown(record: Record) -> float | None:
+    """Share of the gold papers among those that the answer was made from."""
+    if not record.answerable or record.kind == "listing" or record.answer is None:
+        return None
+    shown = {hit["paper"] for hit in record.answer["hits"]}
+    return len(shown & set(record.gold)) / len(record.gold)
+
+
+def supported_share(record: Record) -> float | None:
+    """Share of statements that the papers shown support; extractive answers say nothing here."""
+    if _is_verbatim(record):
+        return None
+    return _mean(_shares([s.shown for s in record.statements], strict=True))
+
+
+def contradicted_share(record: Record) -> float | None:
+    """Share of statements that the papers shown contradict."""
+    if _is_verbatim(record):
+        return None
+    verdicts = [s.shown.verdict for s in record.statements if s.shown.verdict]
+    return _mean([float(verdict == "contradicted") for verdict in verdicts])
+
+
+def citation_recall(record: Record) -> float | None:
+    """Mean support of statements by the papers they cite: 1, .5 or 0; uncited is 0.
+
+    Verbatim answers are left out here and below: a quotation supports itself.
+    """
+    if _is_verbatim(record):
+        return None
+    shares = []
+    for statement in record.statements:
+        if statement.cited is None:
+            shares.append(0.0)
+        elif statement.cited.verdict:
+            shares.append(_SHARE[statement.cited.verdict])
+    return _mean(shares)
+
+
+def citation_precision(record: Record) -> float | None:
+    """Share of citations that support alone, or are needed for joint support."""
+    if _is_verbatim(record):
+        return None
+    useful = []
+    for statement in record.statements:
+        joint = statement.cited and statement.cited.verdict == "supported"
+        alone = [judged.verdict for judged in statement.each.values()]
+        if any(verdict is None for verdict in alone):
+            continue
+        someone = any(verdict == "supported" for verdict in alone)
+        for verdict in alone:
+            needed = bool(joint) and not someone and verdict == "weak"
+            useful.append(float(verdict == "supported" or needed))
+    return _mean(useful)
+
+
+def uncited_share(record: Record) -> float | None:
+    """Share of statements without a citation."""
+    if _is_verbatim(record):
+        return None
+    return _mean([float(statement.cited is None) for statement in record.statements])
+
+
+def invalid_marker(record: Record) -> float | None:
+    """Whether the text shows a number that is no source."""
+    if not record.answered or record.answer is None:
+        return None
+    known = {source["number"] for source in record.answer["sources"]}
+    return float(any(int(n) not in known for n in _MARKER.findall(record.answer["text"])))
+
+
+def cited_in_gold(record: Record) -> float | None:
+    """Share of the cited papers that are gold ones."""
+    if not record.answerable or not record.cited or record.kind == "listing":
+        return None
+    return _mean([float(paper in record.gold) for paper in record.cited])
+
+
+def gold_cited(record: Record) -> float | None:
+    """Whether an answer cites a gold paper."""
+    if not record.answerable or not record.answered or record.kind == "listing":
+        return None
+    return float(bool(set(record.cited) & set(record.gold)))
+
+
+def verbatim_quote(record: Record) -> float | None:
+    """Share of quotes that stand in their abstract as quoted; the run checks each."""
+    if record.answer is None:
+        return None
+    quotes = [
+        float(quote["verbatim"])
+        for statement in record.answer["statements"]
+        for citation in statement["citations"]
+        for quote in citation["quotes"]
+    ]
+    return _mean(quotes)
+
+
+def vital_facts(record: Record) -> float | None:
+    """Share of vital facts that the answer holds; a refused answer holds none."""
+    return _facts(record, strict=True, vital=True)
+
+
+def facts_partial(record: Record) -> float | None:
+    """Mean over all facts: 1 held, .5 partly, 0 not."""
+    return _facts(record, strict=False, vital=False)
+
+
+def evidence_shown(record: Record) -> float | None:
+    """Whether a gold sentence stands in the answer or under it as a quote."""
+    if not record.answerable or not record.evidence or record.kind == "listing":
+        return None
+    if not record.answered or record.answer is None:
+        return 0.0
+    shown = [
+        text
+        for statement in record.answer["statements"]
+        for text in (
+            statement["text"],
+            *(quote["text"] for c in statement["citations"] for quote in c["quotes"]),
+        )
+    ]
+    gold = [_squeezed(text) for text in record.evidence]
+    return float(any(g in s or s in g for g in gold for s in map(_squeezed, shown) if s))
+
+
+def list_recall(record: Record) -> float | None:
+    """Share of the papers of a listing that the answer cites."""
+    if record.kind != "listing" or record.variant != "asked":
+        return None
+    return len(set(record.cited) & set(record.gold)) / len(record.gold)
+
+
+def list_precision(record: Record) -> float | None:
+    """Share of the papers cited for a listing that belong to it; borderline ones aside."""
+    if record.kind != "listing" or record.variant != "asked":
+        return None
+    return _mean([float(p in record.gold) for p in record.cited if p not in record.borderline])
+
+
+def false_answer(record: Record) -> float | None:
+    """Whether an unanswerable question was answered."""
+    if record.answerable or record.variant != "asked" or record.answer is None:
+        return None
+    return float(record.answered)
+
+
+def false_answer_near(record: Record) -> float | None:
+    """The same for near misses: a detail that the right paper does not give."""
+    return false_answer(record) if record.near_miss else None
+
+
+def false_answer_absent(record: Record) -> float | None:
+    """The same for subjects that the library does not hold."""
+    return None if record.near_miss else false_answer(record)
+
+
+def false_refusal(record: Record) -> float | None:
+    """Whether an answerable question was refused."""
+    if not record.answerable or record.variant != "asked" or record.answer is None:
+        return None
+    return float(not record.answered)
+
+
+def answered_without_gold(record: Record) -> float | None:
+    """Whether a question was answered with its gold papers taken from the library."""
+    if record.variant != "without gold" or record.answer is None:
+        return None
+    return float(record.answered)
+
+
+def abstention_f1(records: Sequence[Record]) -> float | None:
+    """F1 of abstaining, over answerable and unanswerable questions."""
+    asked = [r for r in records if r.variant == "asked" and r.answer is not None]
+    right = sum(not r.answered and not r.answerable for r in asked)
+    said = sum(not r.answered for r in asked)
+    due = sum(not r.answerable for r in asked)
+    return 2 * right / (said + due) if said and due else None
+
+
+def selective_accuracy(records: Sequence[Record]) -> float | None:
+    """Share of answered questions that hold every vital fact; answering the unanswerable is 0."""
+    answered = [r for r in records if r.variant == "asked" and r.answered and r.kind != "listing"]
+    return _mean([_right(r) for r in answered])
+
+
+def risk_coverage_area(records: Sequence[Record]) -> float | None:
+    """Area under risk over coverage, most confident first; 0 is perfect."""
+    curve = risk_coverage(records)
+    return float(np.mean([risk for _, risk in curve])) if curve else None
+
+
+def risk_coverage(records: Sequence[Record]) -> list[tuple[float, float]]:
+    """(share answered, share of these that is wrong), as the least confidence falls."""
+    sure = [
+        (float(r.answer["confidence"]), _right(r))
+        for r in records
+        if r.variant == "asked"
+        and r.kind != "listing"
+        and r.answer is not None
+        and r.answer["confidence"] is not None
+    ]
+    sure.sort(key=lambda item: -item[0])
+    wrong = np.cumsum([1.0 - right for _, right in sure])
+    return [((n + 1) / len(sure), float(w / (n + 1))) for n, w in enumerate(wrong)]
+
+
+def _right(record: Record) -> float:
+    """1 for an answer with every vital fact; evidence stands in where no fact could be judged."""
+    if not record.answerable:
+        return 0.0
+    held = _held(record, strict=True, vital=True)
+    return float(held == 1.0) if held is not None else evidence_shown(record) or 0.0
+
+
+def quantile(share: float, value: Callable[[Record], float | None]) -> Callable[..., float | None]:
+    """A quantile of some value over records."""
+
+    def over(records: Sequence[Record]) -> float | None:
+        values = [v for v in map(value, records) if v is not None]
+        return float(np.quantile(values, share)) if values else None
+
+    return over
+
+
+def seconds(record: Record) -> float | None:
+    """From question to answer."""
+    return float(record.answer["seconds"]) if record.answer else None
+
+
+def tokens(record: Record) -> float | None:
+    """Read and written by the language model that answers."""
+    if record.answer is None or record.answer["mode"] == "extractive":
+        return None
+    usage = record.answer["usage"]
+    return float(usage["prompt_tokens"] + usage["completion_tokens"])
+
+
+def judge_tokens(record: Record) -> float | None:
+    """Read and written by the judge."""
+    return float(record.judge_tokens) if record.judge_tokens else None
+
+
+def _is_verbatim(record: Record) -> bool:
+    return record.answer is None or record.answer["mode"] == "extractive"
+
+
+def _facts(record: Record, *, strict: bool, vital: bool) -> float | None:
+    if not record.answerable or record.kind == "listing" or record.failed:
+        return None
+    if not record.answered:
+        return 0.0
+    return _held(record, strict=strict, vital=vital)
+
+
+def _held(record: Record, *, strict: bool, vital: bool) -> float | None:
+    facts = [one.found for one in record.facts if one.fact.vital or not vital]
+    return _mean(_shares(facts, strict=strict))
+
+
+def _shares(verdicts: Sequence[Judged], *, strict: bool) -> list[float]:
+    shares = [_SHARE[judged.verdict] for judged in verdicts if judged.verdict]
+    return [math.floor(share) if strict else share for share in shares]
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def _squeezed(text: str) -> str:
+    return re.sub(r"\W+", " ", text).strip().casefold()
+
+
+def paraphrase_change(
+    records: Sequence[Record], value: Callable[[Record], float | None]
+) -> dict[str, float]:
+    """Question id -> value of the paraphrase less that of the question as it stands."""
+    places = {(r.id, r.variant): value(r) for r in records}
+    changes = {}
+    for (identity, variant), changed in places.items():
+        before = places.get((identity, "asked"))
+        if variant == "paraphrase" and changed is not None and before is not None:
+            changes[identity] = changed - before
+    return changes

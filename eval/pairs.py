@@ -1,0 +1,220 @@
+"""How far a judge can be trusted: its verdicts beside those of people, on labelled pairs.
+
+One JSON object a line: a statement (`statement` or `claim`), what it is to be judged by (`text`,
+`abstract` or `sentences`, or `paper` / `title` of the library), a label (`supported` true or false,
+or `label` SUPPORT, CONTRADICT or NONE), and, if wanted, a `kind` of error and a `group` (pairs of
+one group are drawn together).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rag.errors import QuestionError
+from rag.papers import Paper
+from rag.text import clean_markup
+from rag.verification import Claim
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from eval.judges import Judge
+
+_DRAWS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A statement, the text to judge it by, and what people say."""
+
+    claim: Claim
+    supported: bool
+    kind: str
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure of a judge with its 95% interval; `low` and `high` are None for one of a kind."""
+
+    name: str
+    n: int
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+def read_pairs(path: str | Path, papers: Mapping[str, Paper]) -> list[Pair]:
+    """Reads labelled pairs.
+
+    Args:
+        path: JSON Lines.
+        papers: id -> paper of the library, for pairs that name one.
+
+    Raises:
+        QuestionError: a line lacks something, names an unknown paper, or there is none.
+    """
+    path = Path(path)
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise QuestionError(f"The pairs in {path} cannot be read: {error}.", path=path) from error
+    titles = {paper.title: paper for paper in papers.values()}
+    pairs = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            pairs.append(_pair(row, papers, titles))
+        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+            said = error.args[0] if isinstance(error, KeyError) else "it is no JSON object"
+            raise QuestionError(
+                f"{path}, line {number} is no labelled pair: {said}.", path=path, line=number
+            ) from error
+    if not pairs:
+        raise QuestionError(f"{path} holds no labelled pair.", path=path)
+    return pairs
+
+
+def _pair(row: dict[str, Any], papers: Mapping[str, Paper], titles: Mapping[str, Paper]) -> Pair:
+    statement = row.get("statement") or row.get("claim")
+    if not statement:
+        raise KeyError("it has no statement")
+    paper = _paper(row, papers, titles)
+    if "supported" in row:
+        supported = bool(row["supported"])
+        kind = str(row.get("kind", "")) or ("true" if supported else "false")
+    elif "label" in row:
+        supported = row["label"] == "SUPPORT"
+        kind = str(row["label"]).lower()
+    else:
+        raise KeyError("it has no label: supported or label")
+    group = str(row.get("group") or row.get("doc_id") or paper.id)
+    return Pair(Claim(str(statement), (paper,)), supported, kind, group)
+
+
+def _paper(row: dict[str, Any], papers: Mapping[str, Paper], titles: Mapping[str, Paper]) -> Paper:
+    if text := row.get("text") or row.get("abstract"):
+        return Paper(str(row.get("group") or row.get("id") or text[:40]), "", str(text))
+    if sentences := row.get("sentences"):
+        text = " ".join(str(sentence).strip() for sentence in sentences)
+        return Paper(str(row.get("doc_id") or text[:40]), str(row.get("title", "")), text)
+    if (identity := row.get("paper")) is not None:
+        if identity not in papers:
+            raise KeyError(f"there is no paper {identity} in the library")
+        return papers[identity]
+    title = clean_markup(str(row.get("title", "")))
+    if title not in titles:
+        raise KeyError("it has no text, and no paper of the library has its title")
+    return titles[title]
+
+
+def measured(
+    judge: Judge, pairs: Sequence[Pair], on_progress: Callable[[int, int], None] | None = None
+) -> list[Figure]:
+    """Figures of a judge on labelled pairs.
+
+    Sensitivity is the share of supported statements called supported, specificity that of the
+    others not called so. A verdict left open counts as wrong in neither; its share is told.
+
+    Returns:
+        over all: accuracy balanced over the two labels, AUC where the judge gives likelihoods,
+        Cohen's kappa, sensitivity, specificity, unscored; then, for each kind, the share of right
+        verdicts.
+    """
+    said: list[bool | None] = []
+    likely: list[float | None] = []
+    for start in range(0, len(pairs), 16):
+        found = judge.verify([pair.claim for pair in pairs[start : start + 16]])
+        said += [None if v.verdict is None else v.verdict == "supported" for v in found]
+        likely += [v.likelihood for v in found]
+        if on_progress:
+            on_progress(len(said), len(pairs))
+    kept = [n for n, verdict in enumerate(said) if verdict is not None]
+    unscored = 1 - len(kept) / len(pairs)
+    truth = np.array([pairs[n].supported for n in kept])
+    verdicts = np.array([bool(said[n]) for n in kept])
+    scores = np.array([np.nan if likely[n] is None else likely[n] for n in kept], dtype=float)
+    groups = [pairs[n].group for n in kept]
+    figures = [
+        _figure(name, figure, (truth, verdicts, scores), groups)
+        for name, figure in _FIGURES.items()
+        if name != "AUC" or (len(scores) and not np.isnan(scores).any())
+    ]
+    kinds = dict.fromkeys((pairs[n].supported, pairs[n].kind) for n in kept)
+    for supported, kind in sorted(kinds):
+        own = [
+            bool(said[n]) == supported
+            for n in kept
+            if (pairs[n].supported, pairs[n].kind) == (supported, kind)
+        ]
+        label = f"{'true' if supported else 'false'}: {kind}, right"
+        figures.append(Figure(label, len(own), sum(own) / len(own)))
+    return [*figures, Figure("unscored", len(pairs), unscored)]
+
+
+def _balanced(truth: NDArray[Any], said: NDArray[Any], _: NDArray[Any]) -> float:
+    from sklearn.metrics import balanced_accuracy_score
+
+    return float(balanced_accuracy_score(truth, said))
+
+
+def _auc(truth: NDArray[Any], _: NDArray[Any], scores: NDArray[Any]) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(truth, scores))
+
+
+def _kappa(truth: NDArray[Any], said: NDArray[Any], _: NDArray[Any]) -> float:
+    from sklearn.metrics import cohen_kappa_score
+
+    return float(cohen_kappa_score(truth, said))
+
+
+def _sensitivity(truth: NDArray[Any], said: NDArray[Any], _: NDArray[Any]) -> float:
+    return float(said[truth].mean())
+
+
+def _specificity(truth: NDArray[Any], said: NDArray[Any], _: NDArray[Any]) -> float:
+    return float((~said)[~truth].mean())
+
+
+_FIGURES: dict[str, Callable[[NDArray[Any], NDArray[Any], NDArray[Any]], float]] = {
+    "balanced accuracy": _balanced,
+    "AUC": _auc,
+    "kappa": _kappa,
+    "sensitivity": _sensitivity,
+    "specificity": _specificity,
+}
+
+
+def _figure(
+    name: str,
+    figure: Callable[[NDArray[Any], NDArray[Any], NDArray[Any]], float],
+    columns: tuple[NDArray[Any], NDArray[Any], NDArray[Any]],
+    groups: Sequence[str],
+) -> Figure:
+    """A figure with a bootstrap interval over groups; nan where only one label is there."""
+    truth = columns[0]
+    if truth.all() or not truth.any():
+        return Figure(name, len(truth), float("nan"))
+    _, places = np.unique(np.asarray(groups), return_inverse=True)
+    members = [np.flatnonzero(places == group) for group in range(places.max() + 1)]
+    draw = np.random.default_rng(0)
+    found = []
+    for _ in range(_DRAWS):
+        chosen = np.concatenate(
+            [members[n] for n in draw.integers(len(members), size=len(members))]
+        )
+        if 0 < truth[chosen].sum() < len(chosen):
+            found.append(figure(*(column[chosen] for column in columns)))
+    low, high = np.quantile(found, [0.025, 0.975])
+    return Figure(name, len(truth), figure(*columns), float(low), float(high))

@@ -1,0 +1,240 @@
+"""Evaluation questions: hand-written JSON Lines, read and checked.
+
+One object a line; empty lines and lines that begin with # are passed over. The bundled questions
+lie in `qa/`, one file a split, so that nothing can move from one split to the other unseen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rag.errors import QuestionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from rag.papers import Paper
+
+QA = Path(__file__).parent / "qa"
+SPLITS = ("dev", "test")
+Kind = Literal["single", "named", "multi", "follow-up", "listing", "unanswerable"]
+NEAR_MISS = "near miss of "
+_TITLE_WORDS = 3  # of its gold title, in a row, that a single question may not repeat
+_STOP_WORDS = frozenset(
+    ("a", "an", "the", "of", "for", "to", "in", "on", "with", "and", "or", "from", "by", "at", "as",
+     "is", "are", "via", "using", "into", "its", "their")
+)  # fmt: skip
+
+
+class Fact(BaseModel):
+    """Something that a right answer holds: must, if vital."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    text: str = Field(min_length=1)
+    vital: bool = True
+
+
+class Evidence(BaseModel):
+    """A sentence of an abstract (or a title) that carries the answer, verbatim."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    paper: str
+    quote: str = Field(min_length=1)
+
+
+class Earlier(BaseModel):
+    """An earlier turn of a conversation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    question: str
+    answer: str
+
+
+class Question(BaseModel):
+    """One question and what a right answer to it holds.
+
+    Attributes:
+        id: unique.
+        kind: what sort of question; "unanswerable" has no papers, facts or evidence.
+        question: as asked.
+        paraphrase: the same in other words, for the robustness axis; "" where there is none.
+        history: earlier turns, oldest first.
+        papers: ids of the gold papers, all of them.
+        borderline: ids that count neither way.
+        answer: a right answer, for readers of a report.
+        facts: what it must and may hold.
+        evidence: where the abstracts say it.
+        note: remarks; "near miss of <id>" ties an unanswerable question to its paper.
+        split: taken from the name of the bundled file; "all" for a user's own.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    id: str = Field(min_length=1)
+    kind: Kind
+    question: str = Field(min_length=1)
+    paraphrase: str = ""
+    history: tuple[Earlier, ...] = ()
+    papers: tuple[str, ...] = ()
+    borderline: tuple[str, ...] = ()
+    answer: str = ""
+    facts: tuple[Fact, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    note: str = ""
+    split: str = "all"
+
+    @property
+    def answerable(self) -> bool:
+        """Whether the library holds an answer."""
+        return self.kind != "unanswerable"
+
+    @property
+    def near_miss_of(self) -> str | None:
+        """The paper that an unanswerable question just misses, or None."""
+        rest = self.note.removeprefix(NEAR_MISS)
+        return rest.split()[0] if rest != self.note and rest.strip() else None
+
+    @property
+    def anchors(self) -> tuple[str, ...]:
+        """The papers that tie it to other questions; a listing asks the whole library of none."""
+        if self.kind == "listing":
+            return ()
+        near = self.near_miss_of
+        return self.papers or ((near,) if near else ())
+
+
+def read_questions(path: str | Path | None = None, split: str = "all") -> list[Question]:
+    """Reads questions in order.
+
+    Args:
+        path: a file of one's own; None takes the bundled ones.
+        split: "dev", "test" or "all" of the bundled ones; a file of one's own has only "all".
+
+    Raises:
+        QuestionError: a line is no question, an id comes twice, or there is none.
+    """
+    if path is not None:
+        if split != "all":
+            raise QuestionError(
+                f"Only the bundled questions have the split {split}; leave --split out for {path}.",
+                path=path,
+            )
+        return _read(Path(path), "all")
+    if split not in (*SPLITS, "all"):
+        raise QuestionError(f"There is no split {split}; there are dev, test and all.")
+    names = SPLITS if split == "all" else (split,)
+    return [question for name in names for question in _read(QA / f"{name}.jsonl", name)]
+
+
+def digest(questions: Sequence[Question]) -> str:
+    """sha256 of everything that the questions say."""
+    content = "\n".join(question.model_dump_json() for question in questions)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def problems(questions: Sequence[Question], papers: Mapping[str, Paper]) -> list[str]:
+    """What is wrong with questions over a library, one sentence each; empty if nothing is.
+
+    Args:
+        questions: of one set.
+        papers: id -> paper of the library.
+    """
+    found = [f"{q.id}: {said}" for q in questions for said in _problems(q, papers)]
+    places: dict[str, set[str]] = {}
+    for question in questions:
+        for paper in question.anchors:
+            places.setdefault(paper, set()).add(question.split)
+    found += [
+        f"the paper {paper} has questions in {' and '.join(sorted(splits))}; a paper belongs to one"
+        for paper, splits in sorted(places.items())
+        if len(splits) > 1
+    ]
+    return found
+
+
+def _problems(question: Question, papers: Mapping[str, Paper]) -> Iterator[str]:
+    near = (question.near_miss_of,) if question.near_miss_of else ()
+    quoted = [evidence.paper for evidence in question.evidence]
+    for paper in dict.fromkeys((*question.papers, *question.borderline, *quoted, *near)):
+        if paper not in papers:
+            yield f"there is no paper {paper} in the library"
+    for evidence in question.evidence:
+        text = papers.get(evidence.paper)
+        if text and evidence.quote not in text.abstract and evidence.quote not in text.title:
+            yield f"the abstract of {evidence.paper} does not say “{evidence.quote[:60]}”"
+    if question.kind == "follow-up" and not question.history:
+        yield "a follow-up has a history"
+    if not question.answerable:
+        if question.papers or question.facts or question.evidence:
+            yield "an unanswerable question has no papers, facts or evidence"
+        return
+    yield from _incomplete(question)
+    for named in filter(None, map(papers.get, question.papers)):
+        words = _repeated(question.question, named.title)
+        if question.kind == "single" and words:
+            yield f"it repeats “{words}” of its gold title"
+
+
+def _incomplete(question: Question) -> Iterator[str]:
+    """What an answerable question lacks."""
+    if not question.papers:
+        yield "it names no gold paper"
+    if not any(fact.vital for fact in question.facts):
+        yield "it has no vital fact"
+    if set(question.papers) & set(question.borderline):
+        yield "a paper is both gold and borderline"
+    for paper in sorted(set(question.papers) - {e.paper for e in question.evidence}):
+        yield f"it quotes nothing of its gold paper {paper}"
+
+
+def _repeated(question: str, title: str) -> str:
+    """Three words of the title in a row that the question has too, stop words aside; "" if none."""
+    asked, named = _words(question), _words(title)
+    runs = {tuple(asked[n : n + _TITLE_WORDS]) for n in range(len(asked) - _TITLE_WORDS + 1)}
+    for n in range(len(named) - _TITLE_WORDS + 1):
+        if tuple(named[n : n + _TITLE_WORDS]) in runs:
+            return " ".join(named[n : n + _TITLE_WORDS])
+    return ""
+
+
+def _words(text: str) -> list[str]:
+    return [w for w in re.findall(r"[^\W_]+", text.casefold()) if w not in _STOP_WORDS]
+
+
+def _read(path: Path, split: str) -> list[Question]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise QuestionError(f"{path} is not UTF-8 text: {error.reason}.", path=path) from error
+    except OSError as error:
+        raise QuestionError(
+            f"The questions in {path} cannot be read: {error.strerror}.", path=path
+        ) from error
+    found = []
+    for number, line in enumerate(lines, start=1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            found.append(_question(line, split, path, number))
+    if not found:
+        raise QuestionError(
+            f"{path} holds no question; `rag eval new FILE` writes an example.", path=path
+        )
+    twice = [name for name, count in Counter(q.id for q in found).items() if count > 1]
+    if twice:
+        raise QuestionError(f"{path} has the id {twice[0]} more than once.", path=path)
+    return found
+
+
+def _question(line: str, split: str, path: Path, number: int) -> Question:
+    try:
+        return Question.model_validate_json(line).model_copy(update={"split": split})
+    except ValidationError as error:
+        problem = error.errors()[0]
+        field = ".".join(map(str, problem["loc"])) or "the line"
+        raise QuestionError(
+            f"{path}, line {number}: {field}: {problem['msg']}.", path=path, line=number
+        ) from error

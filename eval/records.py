@@ -1,0 +1,106 @@
+"""One record a question: what was asked, answered and judged, as it lies in `records.jsonl`."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from eval.questions import Fact, Kind
+
+Variant = Literal["asked", "paraphrase", "without gold"]
+JudgedVerdict = Literal["supported", "weak", "unsupported", "contradicted"]
+
+
+class Judged(BaseModel):
+    """A judge's verdict; None is unscored, with the reason."""
+
+    model_config = ConfigDict(frozen=True)
+    verdict: JudgedVerdict | None
+    reason: str = ""
+    likelihood: float | None = None
+
+
+class JudgedStatement(BaseModel):
+    """The verdicts on one statement that claims something.
+
+    Attributes:
+        text: of the statement.
+        shown: against all the papers that the answer was made from.
+        cited: against the papers it cites, together; None where it cites none.
+        each: cited paper id -> the verdict against it alone.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    text: str
+    shown: Judged
+    cited: Judged | None
+    each: dict[str, Judged]
+
+
+class JudgedFact(BaseModel):
+    """Whether the answer holds a fact."""
+
+    model_config = ConfigDict(frozen=True)
+    fact: Fact
+    found: Judged
+
+
+class Record(BaseModel):
+    """One question of a run.
+
+    Attributes:
+        id: of the question.
+        variant: asked as it stands, paraphrased, or with its gold papers taken from the library.
+        kind: of the question.
+        split: of the question.
+        cluster: questions with one cluster share a paper; intervals are drawn over clusters.
+        question: as asked.
+        near_miss: whether an unanswerable one asks about a paper that is there.
+        gold: ids of the gold papers; empty where the library holds no answer.
+        borderline: ids that count neither way.
+        evidence: gold sentences.
+        reference: a right answer, for readers.
+        ranked: the first twenty papers of retrieval.
+        answer: as `Answer.to_dict` gives it; None if there was no answer, and `failed` says why.
+        statements: judged, those that claim something.
+        facts: judged.
+        judge_tokens: that the judge read and wrote.
+        failed: why there is no answer, else empty.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    id: str
+    variant: Variant
+    kind: Kind
+    split: str
+    cluster: str
+    question: str
+    near_miss: bool = False
+    gold: tuple[str, ...]
+    borderline: tuple[str, ...] = ()
+    evidence: tuple[str, ...] = ()
+    reference: str = ""
+    ranked: tuple[str, ...] = ()
+    answer: dict[str, Any] | None = None
+    statements: tuple[JudgedStatement, ...] = ()
+    facts: tuple[JudgedFact, ...] = ()
+    judge_tokens: int = 0
+    failed: str = ""
+
+    @property
+    def answerable(self) -> bool:
+        """Whether the library, as asked, holds an answer."""
+        return bool(self.gold) and self.variant != "without gold"
+
+    @property
+    def answered(self) -> bool:
+        """Whether something was answered (an incomplete answer too)."""
+        return self.answer is not None and self.answer["status"] != "abstained"
+
+    @property
+    def cited(self) -> tuple[str, ...]:
+        """Ids of the cited papers, each once."""
+        statements = self.answer["statements"] if self.answer else []
+        papers = (c["paper"] for statement in statements for c in statement["citations"])
+        return tuple(dict.fromkeys(papers))

@@ -1,0 +1,219 @@
+"""A run's figures, with intervals: as values, as JSON, as a table in the terminal."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from eval.intervals import interval_over_all, mean_interval, wilson_interval
+from eval.measures import AXES, Measure, measures
+from eval.run import read_run
+from rag.errors import DiskError, QuestionError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from eval.records import Judged, Record
+    from eval.run import Run
+
+MOST_UNSCORED = 0.02  # share of verdicts that a judge may leave open
+LEAST_LABELS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One figure.
+
+    Attributes:
+        name: of the measure.
+        axis: it belongs to.
+        kind: of question, or "all".
+        n: values it rests on.
+        mean: or the figure over all of them.
+        low: end of the 95% interval, None where there is none.
+        high: the other end.
+        better: "higher", "lower" or "".
+        judged: whether it rests on a judge.
+        says: what it is.
+    """
+
+    name: str
+    axis: str
+    kind: str
+    n: int
+    mean: float
+    low: float | None
+    high: float | None
+    better: str
+    judged: bool
+    says: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """All figures of a run.
+
+    Attributes:
+        run: with its records.
+        scores: by axis and measure, first over all, then by kind.
+        unscored: share of verdicts that the judge left open, in [0, 1].
+        failed: questions without an answer because the model failed.
+    """
+
+    run: Run
+    scores: tuple[Score, ...]
+    unscored: float
+    failed: int
+
+    def score(self, name: str, kind: str = "all") -> Score | None:
+        """One figure, or None where no question speaks of it."""
+        return next((s for s in self.scores if s.name == name and s.kind == kind), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Provenance and figures as plain JSON values; the records are not in it."""
+        return {
+            "state": self.run.state,
+            **self.run.info.model_dump(mode="json"),
+            "records": len(self.run.records),
+            "failed": self.failed,
+            "unscored": self.unscored,
+            "scores": [asdict(score) for score in self.scores],
+        }
+
+    def write(self, folder: Path) -> None:
+        """Writes report.json and report.html.
+
+        Raises:
+            DiskError: they cannot be written.
+        """
+        from eval.html import html_of
+
+        try:
+            text = json.dumps(self.to_dict(), ensure_ascii=False, indent=1) + "\n"
+            (folder / "report.json").write_text(text, encoding="utf-8")
+            (folder / "report.html").write_text(html_of(self), encoding="utf-8")
+        except OSError as error:
+            raise DiskError(f"The report in {folder} cannot be written: {error}.") from error
+
+
+def report_of(run: Run, *, labels: str | Path | None = None, seed: int = 0) -> Report:
+    """Works out every figure of a run.
+
+    Args:
+        run: complete or partial.
+        labels: a file with hand-labelled statements of its answers; with at least 100 of them the
+            supported share is corrected by the judge's error on these.
+        seed: of the intervals.
+
+    Raises:
+        QuestionError: the labels cannot be read, or too few of them are of this run.
+    """
+    scores: list[Score] = []
+    for measure in measures(run.records):
+        scores += _scores(measure, run.records, seed)
+    if labels is not None:
+        scores.append(_corrected(run.records, _read_labels(Path(labels)), seed))
+    verdicts = [judged for record in run.records for judged in _judgements(record)]
+    unscored = sum(judged.verdict is None for judged in verdicts) / max(1, len(verdicts))
+    failed = sum(bool(record.failed) for record in run.records)
+    scores.sort(key=lambda score: AXES.index(score.axis))
+    return Report(run, tuple(scores), round(unscored, 4), failed)
+
+
+def read_report(folder: str | Path) -> Report:
+    """The report of the run in a folder, worked out anew."""
+    return report_of(read_run(folder))
+
+
+def _scores(measure: Measure, records: Sequence[Record], seed: int) -> list[Score]:
+    kinds = ["all", *dict.fromkeys(record.kind for record in records)]
+    found = []
+    for kind in kinds:
+        chosen = [record for record in records if kind in ("all", record.kind)]
+        if score := _score(measure, chosen, kind, seed):
+            found.append(score)
+    # one kind alone says the same as all of them
+    return found[:1] if len(found) == 2 and found[0].n == found[1].n else found
+
+
+def _score(measure: Measure, records: Sequence[Record], kind: str, seed: int) -> Score | None:
+    given = (measure.better, measure.judged, measure.says)
+    if measure.value is None:
+        figure = measure.over_all(records) if measure.over_all and kind == "all" else None
+        if measure.over_all is None or figure is None:
+            return None
+        low, high = interval_over_all(records, measure.over_all, seed) or (None, None)
+        return Score(measure.name, measure.axis, kind, len(records), figure, low, high, *given)
+    pairs = [(v, r.cluster) for r in records if (v := measure.value(r)) is not None]
+    if not pairs:
+        return None
+    values = [value for value, _ in pairs]
+    if measure.rate:
+        low, high = wilson_interval(round(sum(values)), len(values))
+    else:
+        low, high = mean_interval(values, [cluster for _, cluster in pairs], seed)
+    mean = sum(values) / len(values)
+    return Score(measure.name, measure.axis, kind, len(values), mean, low, high, *given)
+
+
+def _judgements(record: Record) -> list[Judged]:
+    found = [fact.found for fact in record.facts]
+    for statement in record.statements:
+        found += [statement.shown, *([statement.cited] if statement.cited else [])]
+    return found
+
+
+def _read_labels(path: Path) -> dict[tuple[str, str], bool]:
+    """(question id, statement) -> whether a person says that the papers support it."""
+    found = {}
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise QuestionError(f"The labels in {path} cannot be read: {error}.") from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            found[str(row["id"]), str(row["statement"])] = bool(row["supported"])
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise QuestionError(
+                f"{path}, line {number} has no id, statement and supported.", path=path, line=number
+            ) from error
+    return found
+
+
+def _corrected(records: Sequence[Record], labels: dict[tuple[str, str], bool], seed: int) -> Score:
+    """The supported share with the judge's error on hand-labelled statements taken out.
+
+    Prediction-powered: the judge's mean over all statements plus the mean difference between hand
+    and judge where both spoke (Angelopoulos et al. 2023).
+    """
+    rows = [
+        (float(s.shown.verdict == "supported"), labels.get((r.id, s.text)), r.cluster)
+        for r in records
+        if r.variant == "asked"
+        for s in r.statements
+        if s.shown.verdict
+    ]
+    known = sum(label is not None for _, label, _ in rows)
+    if known < LEAST_LABELS:
+        raise QuestionError(
+            f"{known} of the labels are of statements in this run; a corrected score needs "
+            f"{LEAST_LABELS}."
+        )
+    # in the mean, a labelled statement carries its difference for all
+    weight = len(rows) / known
+    values = [
+        judged + (weight * (float(label) - judged) if label is not None else 0.0)
+        for judged, label, _ in rows
+    ]
+    low, high = mean_interval(values, [cluster for _, _, cluster in rows], seed)
+    says = f"supported statements, corrected by {known} hand-labelled ones"
+    mean = sum(values) / len(values)
+    return Score(
+        "supported_corrected", "faithfulness", "all", len(rows), mean, low, high, "higher",
+        judged=True, says=says,
+    )  # fmt: skip

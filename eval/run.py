@@ -1,0 +1,328 @@
+"""Questions x assistant -> one record each, in a folder that can be resumed.
+
+`run.json` says what the run is: settings, versions and digests of questions, papers, index and
+prompts. `records.jsonl` gets one line as each question is done, so a kill loses at most the
+questions under way; a run is taken up again only where all of `run.json` is still true.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import subprocess
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from eval.asking import Task, clusters_of, record_of, tasks_of
+from eval.questions import digest
+from eval.records import Record
+from rag.errors import DiskError, QuestionError, RunMismatch
+from rag.prompts import load_prompt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from eval.judges import Judge
+    from eval.questions import Question
+    from rag.assistant import Assistant
+
+_PACKAGES = ("papertrail-rag", "chromadb", "bm25s", "onnxruntime", "llama-index-core", "openai",
+             "numpy", "ir-measures")  # fmt: skip
+_PROMPTS = ("answer", "condense_question", "verify", "judge")
+_ROOT = Path(__file__).parents[1]
+
+
+class RunInfo(BaseModel):
+    """What a run is; two runs are the same where `identity` is.
+
+    Attributes:
+        started: UTC, ISO 8601.
+        identity: all that decides what the records hold.
+        planned: records of a complete run.
+        limited: whether fewer questions were asked than there are.
+        about: commit, versions, machine; for readers.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    started: str
+    identity: dict[str, Any]
+    planned: int
+    limited: bool
+    about: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as it lies in its folder.
+
+    Attributes:
+        folder: of the run.
+        info: what it is.
+        records: done so far, in the order of the plan.
+    """
+
+    folder: Path
+    info: RunInfo
+    records: tuple[Record, ...]
+
+    @property
+    def state(self) -> Literal["complete", "partial"]:
+        """Complete when every question of the set has its record, and none failed."""
+        whole = len(self.records) >= self.info.planned and not self.info.limited
+        return "complete" if whole and not any(r.failed for r in self.records) else "partial"
+
+
+def run(
+    assistant: Assistant,
+    questions: Sequence[Question],
+    folder: str | Path,
+    *,
+    judge: Judge,
+    limit: int | None = None,
+    seed: int = 0,
+    workers: int = 1,
+    budget: int | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Run:
+    """Asks every question that has no record yet.
+
+    Args:
+        assistant: asked.
+        questions: of one set.
+        folder: of the run; made, or taken up again.
+        judge: scores statements and facts.
+        limit: ask only so many questions, chosen by `seed`; the run is partial then.
+        seed: of the choice.
+        workers: questions under way at once.
+        budget: tokens, of the system and the judge; when they are spent no further question is
+            begun.
+        on_progress: told records done and planned.
+
+    Raises:
+        RunMismatch: the folder holds another run.
+        ModelRejected: a language model refused the call; what was done is kept.
+        DiskError: the folder cannot be written.
+    """
+    chosen = _chosen(questions, limit, seed)
+    tasks = tasks_of(chosen, clusters_of(questions))
+    info = _info(assistant, questions, judge, tasks, limited=len(chosen) < len(questions))
+    folder = Path(folder)
+    info, done = _resumed(folder, info)
+    left = [task for task in tasks if (task.question.id, task.variant) not in done]
+    told = on_progress or (lambda _done, _planned: None)
+    told(len(done), len(tasks))
+    spent = sum(_tokens(record) for record in done.values())
+    try:
+        with (folder / "records.jsonl").open("a", encoding="utf-8") as file:
+            for record in _answered(
+                assistant, judge, left, workers=workers, budget=budget, spent=spent
+            ):
+                file.write(record.model_dump_json() + "\n")
+                file.flush()
+                done[record.id, record.variant] = record
+                told(len(done), len(tasks))
+    except OSError as error:
+        raise DiskError(f"The run in {folder} cannot be written: {error.strerror}.") from error
+    if identity(assistant, questions, judge) != info.identity:
+        raise RunMismatch(
+            f"The library or the prompts changed while the run in {folder} was under way; run it "
+            "again into another folder."
+        )
+    order = [(task.question.id, task.variant) for task in tasks]
+    return Run(folder, info, tuple(done[key] for key in order if key in done))
+
+
+def read_run(folder: str | Path) -> Run:
+    """A run from its folder.
+
+    Raises:
+        RunMismatch: there is no run, or it cannot be read.
+    """
+    folder = Path(folder)
+    try:
+        info = RunInfo.model_validate_json((folder / "run.json").read_bytes())
+        found = _read_records(folder / "records.jsonl")
+    except OSError as error:
+        raise RunMismatch(
+            f"{folder} holds no evaluation run ({error.strerror}); `rag eval run --out {folder}` "
+            "makes one."
+        ) from error
+    except (ValidationError, UnicodeDecodeError) as error:
+        raise RunMismatch(f"The run in {folder} cannot be read; make it again.") from error
+    return Run(folder, info, tuple(found.values()))
+
+
+def identity(assistant: Assistant, questions: Sequence[Question], judge: Judge) -> dict[str, Any]:
+    """All that decides what the records of a run hold."""
+    settings = assistant.settings
+    shown = settings.model_dump(
+        mode="json", exclude={"origin", "data_dir", "cache_dir", "threads", "index"}
+    )
+    papers = sorted((p.id, p.title, p.abstract) for p in assistant.papers())
+    return {
+        "questions": digest(questions),
+        "papers": _sha256(papers),
+        "embedder": assistant.embedder.name,
+        "writer": "model" if assistant.model else "extractive",
+        "model": assistant.model.name if assistant.model else None,
+        "judge": judge.name,
+        "settings": {name: value for name, value in shown.items() if not name.endswith("_key")},
+        "prompts": {name: load_prompt(name, settings.prompts).sha256 for name in _PROMPTS},
+        "version": _version("papertrail-rag"),
+    }
+
+
+def _info(
+    assistant: Assistant,
+    questions: Sequence[Question],
+    judge: Judge,
+    tasks: Sequence[Task],
+    *,
+    limited: bool,
+) -> RunInfo:
+    about = {
+        "index": assistant.settings.index or "bundled library",
+        "papers": len(assistant.papers()),
+        "questions": len(questions),
+        "splits": sorted({question.split for question in questions}),
+        "judge": judge.about,
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": bool(_git("status", "--porcelain")),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "packages": {name: _version(name) for name in _PACKAGES},
+    }
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    return RunInfo(
+        started=started,
+        identity=identity(assistant, questions, judge),
+        planned=len(tasks),
+        limited=limited,
+        about=about,
+    )
+
+
+def _chosen(questions: Sequence[Question], limit: int | None, seed: int) -> list[Question]:
+    """The questions to ask, in order; with a limit those whose seeded hashes are least."""
+    if not questions:
+        raise QuestionError("There is no question to evaluate.")
+    if limit is None or limit >= len(questions):
+        return list(questions)
+    ranked = sorted(questions, key=lambda q: _sha256([seed, q.id]))[:limit]
+    kept = {question.id for question in ranked}
+    return [question for question in questions if question.id in kept]
+
+
+def _resumed(folder: Path, info: RunInfo) -> tuple[RunInfo, dict[tuple[str, str], Record]]:
+    """The run that is in the folder, if it is the same one, else a new one; and what is done."""
+    done: dict[tuple[str, str], Record] = {}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if (folder / "run.json").exists():
+            before = read_run(folder)
+            if differing := _difference(before.info.identity, info.identity):
+                raise RunMismatch(
+                    f"{folder} holds a run with other {', '.join(differing)}; take another folder, "
+                    "or the same questions, library and settings."
+                )
+            # what failed is asked again; a line that a kill tore is gone
+            done = {(r.id, r.variant): r for r in before.records if not r.failed}
+            info = info.model_copy(update={"started": before.info.started})
+        elif any(folder.iterdir()):
+            raise RunMismatch(f"{folder} is not empty and holds no run; take another folder.")
+        lines = "".join(record.model_dump_json() + "\n" for record in done.values())
+        _replace(folder / "records.jsonl", lines)
+        _replace(folder / "run.json", info.model_dump_json(indent=1) + "\n")
+    except (NotADirectoryError, FileExistsError) as error:
+        raise RunMismatch(f"{folder} is a file; --out takes a folder.") from error
+    except OSError as error:
+        raise DiskError(f"The run in {folder} cannot be written: {error.strerror}.") from error
+    return info, done
+
+
+def _difference(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    return sorted(name for name in now if before.get(name) != now[name])
+
+
+def _replace(path: Path, text: str) -> None:
+    draft = path.with_name(path.name + ".new")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
+
+
+def _read_records(path: Path) -> dict[tuple[str, str], Record]:
+    """The records of a run; a last line without its end was torn by a kill and is passed over."""
+    whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
+    found = map(Record.model_validate_json, whole.splitlines())
+    return {(record.id, record.variant): record for record in found}
+
+
+def _answered(
+    assistant: Assistant,
+    judge: Judge,
+    tasks: Sequence[Task],
+    *,
+    workers: int,
+    budget: int | None,
+    spent: int,
+) -> Iterator[Record]:
+    """Records as they are done; no more tasks are under way than there are workers."""
+    every = [paper.id for paper in assistant.papers()]
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        waiting = iter(tasks)
+        under_way: set[Future[Record]] = set()
+        try:
+            while True:
+                while len(under_way) < max(1, workers) and (budget is None or spent < budget):
+                    task = next(waiting, None)
+                    if task is None:
+                        break
+                    under_way.add(pool.submit(record_of, assistant, judge, task, every))
+                if not under_way:
+                    return
+                ready, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+                for future in ready:
+                    record = future.result()
+                    spent += _tokens(record)
+                    yield record
+        finally:
+            for future in under_way:
+                future.cancel()
+
+
+def _tokens(record: Record) -> int:
+    usage = record.answer["usage"] if record.answer else {}
+    spent = usage.get("prompt_tokens", 0) + usage.get("completion_tokens", 0)
+    return int(spent) + record.judge_tokens
+
+
+def _sha256(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, ensure_ascii=False).encode()).hexdigest()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _git(*arguments: str) -> str | None:
+    """What git says of the checkout this runs from; None outside of one."""
+    if not (_ROOT / ".git").exists():
+        return None
+    try:
+        done = subprocess.run(  # noqa: S603 - fixed arguments, no shell
+            ["git", *arguments],  # noqa: S607
+            cwd=_ROOT, capture_output=True, text=True, timeout=20, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,119 @@
+"""What `rag eval` prints: tables of figures. Every judged figure stands with its judge's error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from eval.measures import AXES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rich.table import Table
+
+    from eval.compare import Comparison
+    from eval.judges import Judge
+    from eval.pairs import Figure
+    from eval.report import Report, Score
+
+_BY_KIND = ("recall@5", "vital_facts", "evidence_shown", "false_refusal", "citation_recall")
+
+
+def report_table(report: Report) -> None:
+    """Prints a report: figures by axis, then a few by kind of question."""
+    info = report.run.info
+    _say(
+        f"{report.run.state} run of {info.started}: {len(report.run.records)} records, "
+        f"writer {info.identity['model'] or 'extractive'}, judge {info.identity['judge']}"
+        + (f", {report.failed} failed" if report.failed else "")
+        + (f", {report.unscored:.1%} unscored" if report.unscored else "")
+    )
+    table = _table("", "n", "mean", "95% interval", "", first="measure")
+    for axis in AXES:
+        rows = [s for s in report.scores if s.axis == axis and s.kind == "all"]
+        for score in rows:
+            table.add_row(
+                f"{score.name}{'*' if score.judged else ''}", str(score.n), f"{score.mean:.3f}",
+                _interval(score), score.says, end_section=score is rows[-1],
+            )  # fmt: skip
+    _print(table)
+    _print(_kinds_table(report))
+    _say(f"* judged by {info.identity['judge']}: {info.about['judge']}")
+    if info.identity["writer"] == "extractive":
+        _say(
+            "Answers are verbatim sentences, so they are faithful by nature: look at what they "
+            "answer (vital_facts, evidence_shown)."
+        )
+
+
+def comparison_table(comparison: Comparison, most: int) -> None:
+    """Prints a comparison, and the questions that flipped, at most `most` of them."""
+    table = _table("n", "before", "after", "difference, 95%", "p (Holm)", "", first="measure")
+    for d in comparison.differences:
+        said = "worse" if d.worse else ""
+        table.add_row(
+            f"{d.name}{'*' if d.judged else ''}", str(d.n), f"{d.before:.3f}", f"{d.after:.3f}",
+            f"{d.low:+.3f} to {d.high:+.3f}", f"{d.p:.3f}", said,
+        )  # fmt: skip
+    _print(table)
+    for flip in comparison.flips[:most]:
+        _say(f"{flip.name} {flip.before:.0f} -> {flip.after:.0f}  {flip.id}: {flip.question}")
+    if len(comparison.flips) > most:
+        _say(f"... and {len(comparison.flips) - most} more questions flipped (--flips N).")
+
+
+def judge_table(judge: Judge, figures: Sequence[Figure]) -> None:
+    """Prints what a judge is worth on labelled pairs."""
+    _say(f"{judge.name}: {judge.about}")
+    table = _table("n", "value", "95% interval", first="on these pairs")
+    for figure in figures:
+        ends = "" if figure.low is None else f"{figure.low:.3f} to {figure.high:.3f}"
+        table.add_row(figure.name, str(figure.n), f"{figure.value:.3f}", ends)
+    _print(table)
+
+
+def retrieval_table(found: Mapping[str, Mapping[str, float]], queries: int) -> None:
+    """Prints retrieval figures by system."""
+    names = list(next(iter(found.values()), {}))
+    table = _table(*names, first=f"{queries} queries")
+    for system, means in found.items():
+        table.add_row(system, *(f"{means[name]:.3f}" for name in names))
+    _print(table)
+
+
+def _kinds_table(report: Report) -> Table:
+    kinds = list(dict.fromkeys(s.kind for s in report.scores if s.kind != "all"))
+    table = _table(*kinds, first="by kind")
+    for name in _BY_KIND:
+        own = [report.score(name, kind) for kind in kinds]
+        if any(own):
+            table.add_row(name, *(f"{s.mean:.3f} ({s.n})" if s else "" for s in own))
+    return table
+
+
+def _interval(score: Score) -> str:
+    return "" if score.low is None else f"{score.low:.3f} to {score.high:.3f}"
+
+
+def _table(*columns: str, first: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE, pad_edge=False)
+    table.add_column(first, no_wrap=True)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _print(table: Table) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False)
+    console.print(table, width=max(console.width, 100))
+
+
+def _say(text: str) -> None:
+    import typer
+
+    typer.echo(text)
