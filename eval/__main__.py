@@ -5,12 +5,12 @@ Exit status: 0, 1 a gate failed, 2 bad input, 3 failure (a judge too), 130 inter
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from rag.cli.exits import Commands
 from rag.cli.options import (
     ConfigOption,
     IndexOption,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="rag eval",
+    cls=Commands,
     help="Score answers on hand-written questions: retrieval, faithfulness, citations, abstention.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -340,32 +341,18 @@ def _bounds(given: Sequence[str] | None) -> dict[str, float]:
 
 
 def main(arguments: list[str] | None = None, name: str = "python -m eval") -> NoReturn:
-    """Runs the command; errors are one line on standard error and an exit status."""
-    from rag.errors import RagError, SettingsError
-
-    try:
-        _demand_libraries(arguments if arguments is not None else sys.argv[1:])
-        app(args=arguments, prog_name=name)
-    except (RagError, SettingsError) as error:
-        typer.echo(f"rag: {error}", err=True)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("rag: interrupted; the records that were written are kept.", err=True)
-        sys.exit(130)
-    except BrokenPipeError:  # whoever read our output has read enough
-        sys.stderr.close()
-        sys.exit(0)
+    """Runs the command."""
+    app(args=arguments, prog_name=name)
     raise AssertionError("typer exits by itself")
 
 
-def _demand_libraries(arguments: list[str]) -> None:
-    """Says in one line that the extra is missing; asking for help needs none."""
+@app.callback()
+def demand_libraries() -> None:
+    """Score answers on hand-written questions: retrieval, faithfulness, citations, abstention."""
     from importlib.util import find_spec
 
     from rag.errors import SettingsError
 
-    if not arguments or {"-h", "--help"} & set(arguments):
-        return
     missing = [name for name in ("ir_measures", "plotly", "sklearn") if find_spec(name) is None]
     if missing:
         raise SettingsError(

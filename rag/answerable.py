@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from rag.retrieval import Hit, Retrieval
 
@@ -37,6 +37,22 @@ _NUMBER = re.compile(
     re.IGNORECASE,
 )
 _NAME = re.compile(r"[A-Za-z][\w@+-]*")
+# words that hardly an English question of some length does without
+_ENGLISH = re.compile(
+    r"\b(?:the|of|and|to|is|are|was|were|for|on|with|by|that|it|its|as|than|from|at|not|be|has|have|"
+    r"which|this|these|can|into|their|but|when|does|do|did|what|how|why|who|where|a|an|in|or|any|i|"
+    r"my|we|our|should|would|about|if|between|there|you|your|without)\b",
+    re.IGNORECASE,
+)
+_LONG_ENOUGH = 5
+# "what is X?", "explain X", or X alone: the question is one term
+_TERM = re.compile(
+    r"\s*(?:(?:what|who)(?:'s| is| are| was| were)|explain|define|describe|tell me about|"
+    r"what does|meaning of)?\s*(?:an?|the)?\s*(?P<term>\w[\w\s+@./-]*?)(?:\s+means?)?"
+    r"\s*[?.!]*\s*",
+    re.IGNORECASE,
+)
+_LONGEST_TERM = 5  # words
 
 
 class _Fitted(BaseModel):
@@ -120,22 +136,39 @@ def signals(retrieval: Retrieval) -> Mapping[str, float] | None:
 
 def _names(question: str) -> list[str]:
     """Words that look like names: capitals or digits inside, or a capital after the first word."""
-    words = [match.group() for match in _NAME.finditer(question)]
-    return [
-        word
-        for position, word in enumerate(words)
-        if any(c.isupper() or c.isdigit() for c in word[1:])
-        or (position and word[0].isupper() and len(word) > 1)
-    ]
+    # in other languages a capital says little: German writes every noun with one
+    english = len(question.split()) < _LONG_ENOUGH or bool(_ENGLISH.search(question))
+    found = []
+    for match in _NAME.finditer(question):
+        word, before = match.group(), question[: match.start()].rstrip(" \"'“‘(")
+        inside = before and before[-1] not in ".!?:;\n"
+        if any(c.isupper() or c.isdigit() for c in word[1:]) or (
+            english and inside and word[0].isupper() and len(word) > 1
+        ):
+            found.append(word)
+    return found
 
 
 def asks_of_named(retrieval: Retrieval, found: Mapping[str, float]) -> bool:
-    """Whether the question names a paper and asks for nothing that is visibly missing there.
+    """Whether the question names a paper or a term of it, and nothing it asks is visibly missing.
 
     Such a question may be short, and short questions look unsure to the regression.
     """
     missing = found["missing_names"] or found["missing_number"]
-    return any(hit.named for hit in retrieval.hits[:READ_PAPERS]) and not missing
+    first = retrieval.hits[:READ_PAPERS]
+    return not missing and (
+        any(hit.named for hit in first) or _is_term_of(retrieval.question, first)
+    )
+
+
+def _is_term_of(question: str, hits: Sequence[Hit]) -> bool:
+    """Whether a question is one term of several words that a first paper has, word for word."""
+    match = _TERM.fullmatch(question)
+    words = re.findall(r"\w+", match["term"].casefold()) if match else []
+    if not 2 <= len(words) <= _LONGEST_TERM:
+        return False
+    term = re.compile(r"\b" + r"[\W_]+".join(map(re.escape, words)) + r"(?:s|es)?\b")
+    return any(term.search(f"{hit.paper.title}\n{hit.paper.abstract}".casefold()) for hit in hits)
 
 
 def _missing(names: list[str], text: str) -> float:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from rag.papers import Paper
     from rag.retrieval import Retrieval
     from rag.settings import Settings
-    from rag.verification import Verifier
+    from rag.verification import Claim, Verification, Verifier
 
 CLOSEST_PAPERS = 3  # that an abstention shows
 
@@ -136,12 +136,13 @@ class Answerer:
             numbering.of(paper): paper for paper in _cited(writing, filled.papers, numbering)
         }
         yield Status("Checking every statement")
-        text, statements = checked_statements(writing.resolver.pieces, by_number, self._offline)
+        offline = _Remembering(self._offline)
+        text, statements = checked_statements(writing.resolver.pieces, by_number, offline)
         usage = base.usage + writing.reply.usage
         if self._settings.check_with_model and any(s.citations for s in statements):
             yield Verified(statements)
             prompt = load_prompt("verify", self._settings.prompts)
-            verifier = ModelVerifier(model, prompt, self._offline, asked.text)
+            verifier = ModelVerifier(model, prompt, offline, asked.text)
             text, statements = checked_statements(writing.resolver.pieces, by_number, verifier)
             usage += verifier.usage
             notes += verifier.notes
@@ -159,6 +160,20 @@ class Answerer:
             warnings=(*base.warnings, *notes),
         )
         return _finished(answer, writing.reply.broken)
+
+
+class _Remembering:
+    """A verifier that checks the same claims once."""
+
+    def __init__(self, verifier: Verifier) -> None:
+        self._verifier = verifier
+        self._found: dict[tuple[str, ...], Verification] = {}
+
+    def verify(self, claims: Sequence[Claim]) -> list[Verification]:
+        keys = [(claim.statement, *(paper.id for paper in claim.papers)) for claim in claims]
+        new = {k: c for k, c in zip(keys, claims, strict=True) if k not in self._found}
+        self._found.update(zip(new, self._verifier.verify(list(new.values())), strict=True))
+        return [self._found[key] for key in keys]
 
 
 def shown_numbers(history: Sequence[Turn]) -> dict[str, int]:
@@ -187,6 +202,8 @@ def _finished(answer: Answer, broken: str) -> Answer:
     statements = answer.statements
     if broken:
         return replace(answer, status="incomplete", reason=broken)
+    if not any(letter.isalnum() for letter in answer.text):
+        return _emptied(answer)
     if any(statement.citations for statement in statements):
         return answer
     if any(statement.claim for statement in statements):
@@ -196,5 +213,22 @@ def _finished(answer: Answer, broken: str) -> Answer:
         answer,
         status="abstained",
         reason="the model found no answer in the papers it was given.",
+        closest=answer.hits[:CLOSEST_PAPERS],
+    )
+
+
+def _emptied(answer: Answer) -> Answer:
+    """An answer of which nothing is left to show: every statement was taken out, or none came."""
+    taken_out = any("taken out" in warning for warning in answer.warnings)
+    reason = (
+        "nothing that the model wrote is supported by the papers it cited."
+        if taken_out
+        else "the model's reply holds no statement."
+    )
+    return replace(
+        answer,
+        text=f"There is no answer that can be shown: {reason}",
+        status="abstained",
+        reason=reason,
         closest=answer.hits[:CLOSEST_PAPERS],
     )

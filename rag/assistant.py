@@ -18,6 +18,7 @@ from rag.followups import condensed_question, joined_question, needs_history, su
 from rag.index import Filter, Index
 from rag.libraries import index_bundled, index_folder, update_library
 from rag.models import ChatModel, make_chat_model, make_embedder
+from rag.models.reply import NO_USAGE
 from rag.prices import cost_of
 from rag.prompts import load_prompt
 from rag.retrieval import Retriever
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from rag.papers import Paper
     from rag.readers import Refused
     from rag.retrieval import Hit, Retrieval
+
+
+PROMPTS = ("answer", "condense_question", "verify", "suggest_questions")
 
 
 class Assistant:
@@ -195,6 +199,8 @@ class Assistant:
         Closing the iterator ends a language model's work at once.
         """
         started = time.perf_counter()
+        if history and self.model and needs_history(question):
+            yield Status("Reading the question with the conversation")
         asked = self._understood(question, tuple(history))
         if asked.text != question.strip():
             yield Status(f"Understood as: {asked.text}")
@@ -221,7 +227,9 @@ class Assistant:
         if self.model is None or not answer.sources:
             return []
         papers = [hit for hit in answer.hits if hit.paper in answer.sources.values()]
-        return suggested(answer, papers, self.model, load_prompt("suggest_questions"))
+        return suggested(
+            answer, papers, self.model, load_prompt("suggest_questions", self.settings.prompts)
+        )
 
     def as_retriever(self, *, k: int | None = None, where: Filter | None = None) -> Any:
         """This library as a LlamaIndex `BaseRetriever`, for engines of your own."""
@@ -289,6 +297,13 @@ def _settings(settings: Settings | None, index: str | Path | None) -> Settings:
 
 
 def _chat_model(settings: Settings, llm: LLM | None) -> ChatModel | None:
-    if llm is None:
-        return make_chat_model(settings)
-    return ChatModel(llm, window=settings.chat_window)
+    """The model, after the files that its answers need were read once: a bad one costs no call."""
+    model = (
+        make_chat_model(settings) if llm is None else ChatModel(llm, window=settings.chat_window)
+    )
+    if model:
+        for name in PROMPTS:
+            load_prompt(name, settings.prompts)
+    if settings.prices:
+        cost_of(NO_USAGE, "", settings.prices)
+    return model

@@ -8,13 +8,14 @@ paper has.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
 from rag.answer import Citation, Statement
 from rag.markers import Marker, MarkerReader
 from rag.statements import shown_markers, split_statements
 from rag.verification import Claim, Verification, verbatim
-from rag.verification.words import denies
+from rag.verification.denials import denies
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from rag.verification import Verifier
 
 
+MOST_CHECKED = 200  # claims of one answer; no answer worth reading has more
+_TOO_MANY = Verification(None, (), "the answer is too long to be checked whole", "offline")
 _UNCHECKED = Verification(None, (), "not a verbatim sentence; not verified", "verbatim")
 
 
@@ -158,7 +161,8 @@ def checked_statements(
     """
     text, spoken = split_statements(list(pieces))
     claims = [claim for each in spoken for claim in _claims(each, papers)]
-    found = iter(verifier.verify(claims))
+    checked = verifier.verify(claims[:MOST_CHECKED])
+    found = chain(checked, repeat(_TOO_MANY))
     return text, tuple(_statement(each, papers, found) for each in spoken)
 
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from rag.index.lexical import lexical_terms
 from rag.models.chat import ChatModel, Message
 from rag.prompts import Prompt, neutral
-from rag.writers.model import conversation_block, without_markers
+from rag.text import count_tokens
+from rag.writers.model import without_markers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,7 +81,7 @@ def condensed_question(
     Raises:
         ModelError: the model gave no reply.
     """
-    conversation = _numbered(history) or conversation_block(history[-4:], model.window // 4)
+    conversation = _numbered(history[-4:], model.window // 4)
     system, user = prompt.fill(conversation=conversation, question=neutral(question))
     reply = model.complete([Message("system", system), Message("user", user)])
     lines = [line.strip().strip("\"'“”") for line in reply.text.splitlines() if line.strip()]
@@ -90,14 +91,18 @@ def condensed_question(
     return text, reply.usage
 
 
-def _numbered(history: Sequence[Turn]) -> str:
-    """The last turns, with the titles behind the numbers that the reader saw."""
-    parts = []
-    for turn in history[-4:]:
-        parts.append(f"Reader: {neutral(turn.question)}")
-        parts.append(f"Answer: {neutral(without_markers(turn.answer.text))}")
+def _numbered(history: Sequence[Turn], budget: int) -> str:
+    """The newest turns that fit, with the titles behind the numbers that the reader saw."""
+    parts: list[str] = []
+    for turn in reversed(history):
         titles = [f"source {n}: {neutral(p.title)}" for n, p in turn.answer.sources.items()]
-        parts += [f"Sources of this answer: {'; '.join(titles)}"] if titles else []
+        said = neutral(without_markers(turn.answer.text))
+        lines = [f"Reader: {neutral(turn.question)}", f"Answer: {said}"]
+        lines += [f"Sources of this answer: {'; '.join(titles)}"] if titles else []
+        budget -= sum(count_tokens(line) + 2 for line in lines)
+        if budget < 0:
+            break
+        parts[:0] = lines
     return "<conversation>\n" + "\n".join(parts) + "\n</conversation>" if parts else ""
 
 

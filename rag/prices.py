@@ -11,7 +11,7 @@ from __future__ import annotations
 import tomllib
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from rag.errors import SettingsError
 
@@ -24,8 +24,8 @@ _MILLION = 1_000_000
 
 
 class _Price(BaseModel):
-    prompt: float
-    completion: float
+    prompt: float = Field(ge=0, allow_inf_nan=False)
+    completion: float = Field(ge=0, allow_inf_nan=False)
 
 
 class _Prices(BaseModel):

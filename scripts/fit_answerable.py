@@ -22,6 +22,8 @@ from sklearn.model_selection import StratifiedGroupKFold
 from rag import Assistant
 from rag.answerable import COEFFICIENTS, asks_of_named, signals
 
+# A follow-up is first rewritten, and a listing asks the whole library: neither is decided so.
+KINDS = ("single", "named", "multi", "unanswerable")
 SHUFFLES = 5
 FOLDS = 10
 PENALTY = 0.3
@@ -35,7 +37,7 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, default=COEFFICIENTS)
     arguments = parser.parse_args()
     content = arguments.questions.read_bytes()
-    questions = [json.loads(line) for line in content.splitlines()]
+    questions = [q for q in map(json.loads, content.splitlines()) if q["kind"] in KINDS]
     rows, named = [], []
     with Assistant.open() as assistant:
         for question in questions:

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag import Paper, verify
+from rag.verification.denials import denies
 from rag.verification.numbers import missing_numbers
 from rag.verification.order import kept_order, misplaced_number
-from rag.verification.words import denies, missing_names, names, turned
+from rag.verification.words import missing_names, names, turned
 
 ROOT = Path(__file__).parents[1]
 MRT5 = Paper(

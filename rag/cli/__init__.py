@@ -6,7 +6,6 @@ Data goes to standard output, everything else to standard error. Only typer is i
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated, NoReturn
 
 import typer
@@ -14,11 +13,13 @@ import typer
 from rag.cli.ask import ask, search
 from rag.cli.chat import chat
 from rag.cli.evaluation import evaluate
+from rag.cli.exits import Commands
 from rag.cli.information import info
 from rag.cli.library import index_command, papers_app
 
 app = typer.Typer(
     name="rag",
+    cls=Commands,
     help="Ask a library of paper abstracts; every sentence of an answer can be checked.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -56,21 +57,6 @@ def common(
 
 
 def main() -> NoReturn:
-    """Runs the command; errors are one line on standard error and an exit status.
-
-    0 success (an abstention too), 2 bad input, 3 failure, 130 interrupted.
-    """
-    from rag.errors import RagError
-
-    try:
-        app()
-    except RagError as error:
-        typer.echo(f"rag: {error}", err=True)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("rag: interrupted; nothing that was finished is lost.", err=True)
-        sys.exit(130)
-    except BrokenPipeError:  # whoever read our output has read enough
-        sys.stderr.close()
-        sys.exit(0)
+    """Runs the command."""
+    app()
     raise AssertionError("typer exits by itself")

@@ -18,20 +18,32 @@ from rich.text import Text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from rag.answer import Answer, AnswerEvent
+    from rag.answer import Answer, AnswerEvent, Citation, Statement
     from rag.index import IndexReport
     from rag.papers import Paper
     from rag.retrieval import Hit
 
 EXTRACTIVE = "extractive: verbatim sentences, no language model"
 _VERDICT_STYLES = {"supported": "green", "weak": "yellow", "unsupported": "red"}
+_STATEMENT = 70  # characters of a statement that say which one a verdict is of
 _SHOWN_PROBLEMS = 10  # refused records and warnings that are printed; --json has all
-_CONTROL = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
+# Control characters, and those that turn the direction of writing, could change what a terminal
+# shows of the text around them.
+_CONTROL = dict.fromkeys(
+    code
+    for code in (*range(32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+    if chr(code) not in "\t\n"
+)
 
 
 def line(text: str) -> None:
-    """Prints one line to standard output as it is."""
-    sys.stdout.write(text + "\n")
+    """Prints one line to standard output, without control characters."""
+    sys.stdout.write(text.translate(_CONTROL) + "\n")
+
+
+def note(text: str) -> None:
+    """Prints one line to standard error, without control characters."""
+    sys.stderr.write(text.translate(_CONTROL) + "\n")
 
 
 def json_value(value: object) -> None:
@@ -45,16 +57,20 @@ def streamed(
     """Prints an answer as it comes, then what each citation rests on; returns it."""
     console = _console()
     typed = ""
-    for event in events:
-        if event.kind == "status" and not quiet:
-            _status(event.text)
-        elif event.kind == "text":
-            if with_question and not typed:
-                _status("")
-            typed += _typed(event.delta, console, first=not typed)
-        elif event.kind == "done":
-            _finish(event.answer, typed, console, with_question=with_question, quiet=quiet)
-            return event.answer
+    try:
+        for event in events:
+            if event.kind == "status" and not quiet:
+                _status(event.text)
+            elif event.kind == "text":
+                typed += _typed(event.delta, console, first=not typed)
+            elif event.kind == "done":
+                _finish(event.answer, typed, console, with_question=with_question, quiet=quiet)
+                return event.answer
+    except BaseException:  # what is said next begins on a line of its own
+        _status("")
+        if typed:
+            line("")
+        raise
     raise AssertionError("a stream ends with Done")
 
 
@@ -99,7 +115,9 @@ def _finish(
         parts.insert(0, found.verification.rstrip("."))
     _print(console, "\n" + " · ".join(parts), style="dim")
     if found.status == "incomplete":
-        _print(Console(stderr=True), f"note: this answer is incomplete: {found.reason}.")
+        _print(
+            Console(stderr=True), f"note: this answer is incomplete: {found.reason.rstrip('.')}."
+        )
     for warning in found.warnings:
         _print(Console(stderr=True), f"note: {warning}")
 
@@ -125,7 +143,8 @@ def _spent(found: Answer) -> list[str]:
         return []
     about = "about " if usage.estimated else ""
     tokens = usage.prompt_tokens + usage.completion_tokens
-    return [f"{about}{tokens} tokens in {usage.calls} calls", *([found.cost] if found.cost else [])]
+    calls = f"{usage.calls} call{'s' * (usage.calls != 1)}"
+    return [f"{about}{tokens} tokens in {calls}", *([found.cost] if found.cost else [])]
 
 
 def _source(console: Console, found: Answer, number: int, paper: Paper) -> None:
@@ -134,16 +153,27 @@ def _source(console: Console, found: Answer, number: int, paper: Paper) -> None:
     place = " · ".join(filter(None, [about, paper.venue, str(paper.year or ""), paper.url]))
     if place:
         _print(console, place, indent=4, style="dim")
-    for citation in found.citations:
-        if citation.number != number:
-            continue
-        by_words = citation.by == "verbatim"
-        reason = "" if by_words else f" ({citation.reason}; {citation.by})"
+    for statement in found.statements:
+        for citation in statement.citations:
+            if citation.number == number:
+                _citation(console, statement, citation)
+
+
+def _citation(console: Console, statement: Statement, citation: Citation) -> None:
+    """The verdict on one citation, of which statement, and the sentences it rests on."""
+    text = Text(citation.verdict or "not verified")
+    text.stylize(_VERDICT_STYLES.get(citation.verdict or "", "dim"))
+    if citation.by == "verbatim":
         for quote in citation.quotes:
-            text = Text(f"{citation.verdict or 'not verified'}{reason.translate(_CONTROL)}: ")
-            text.stylize(_VERDICT_STYLES.get(citation.verdict or "", "dim"))
-            text.append(f"“{quote.text}”".translate(_CONTROL), style="default")
-            _print(console, text, indent=4)
+            _print(console, text + Text(f": “{quote.text}”".translate(_CONTROL)), indent=4)
+        return
+    said = (
+        statement.text if len(statement.text) <= _STATEMENT else f"{statement.text[:_STATEMENT]}…"
+    )
+    text.append(f": {said} ({citation.reason}; {citation.by})".translate(_CONTROL), style="default")
+    _print(console, text, indent=4)
+    for quote in citation.quotes:
+        _print(console, f"“{quote.text}”", indent=8, style="dim")
 
 
 def hits(found: Sequence[Hit]) -> None:

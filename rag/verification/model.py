@@ -4,7 +4,7 @@ The model sees the sentences of the cited abstracts with ids and the statements,
 statement first its evidence, then a verdict. A line that cannot be read, an id that does not exist,
 or support without evidence leaves the offline verdict in place, and the reason says so. Where the
 model sees support for a number that no cited abstract has, the verdict is weak: models overlook
-figures.
+figures. The same holds for names.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from rag.errors import ModelError
 from rag.models.chat import ChatModel, Message
 from rag.models.reply import NO_USAGE, Usage
 from rag.prompts import Prompt, neutral
-from rag.text import sentence_spans
+from rag.text import count_tokens, sentence_spans
+from rag.verification.denials import denies
 from rag.verification.numbers import missing_numbers
 from rag.verification.verification import Claim, Quote, Verdict, Verification, Verifier
-from rag.verification.words import denies
+from rag.verification.words import in_english, missing_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from rag.papers import Paper
 
 _LINE = re.compile(
-    r"\W*(?P<number>\d{1,3})\s*\|\s*(?P<ids>[^|]*)\|\s*\W*(?P<verdict>supported|weak|unsupported)\W*"
+    r"\W*(?P<number>\d{1,3})\W*\|\s*(?P<ids>[^|]*)\|\s*\W*(?P<verdict>supported|weak|unsupported)\W*"
     r"\s*(?:\|\s*(?P<reason>.*))?",
     re.IGNORECASE,
 )
@@ -80,6 +81,7 @@ class ModelVerifier:
         ]
         if not open_ones:
             return found
+        open_ones = open_ones[: self._fitting([claims[number] for number in open_ones])]
         asked = [claims[number] for number in open_ones]
         sentences = _sentences(_papers(asked))
         try:
@@ -92,6 +94,21 @@ class ModelVerifier:
         for place, (number, claim) in enumerate(zip(open_ones, asked, strict=True), start=1):
             found[number] = self._merged(claim, found[number], said.get(place), sentences)
         return found
+
+    def _fitting(self, claims: Sequence[Claim]) -> int:
+        """How many of the claims, from the first, go into one call; the others are told of."""
+        count = len(claims)
+        while count > 1:
+            messages = self._messages(claims[:count], _sentences(_papers(claims[:count])))
+            if sum(count_tokens(m.text) for m in messages) + 40 * count <= self._model.window:
+                break
+            count = count * 2 // 3
+        if count < len(claims):
+            self.notes.append(
+                f"The model's window held {count} of {len(claims)} statements to check; the others "
+                "have the offline verdict."
+            )
+        return count
 
     def _messages(self, claims: Sequence[Claim], sentences: _Sentences) -> list[Message]:
         listed = []
@@ -131,12 +148,19 @@ class ModelVerifier:
             return _unread(offline, "the model named no sentence")
         quotes = tuple(sentences.quotes[number - 1] for number in sorted(ids)[:3])
         reason = reason or "the model gave no reason"
-        whole = "\n".join(f"{paper.title}\n{paper.abstract}" for paper in claim.papers)
-        absent = [n for n in missing_numbers(claim.statement, whole) if not n.could_be_derived]
-        if verdict == "supported" and absent:
-            verdict = "weak"
-            reason = f"{reason}; but the abstract does not have the number {absent[0].shown}"
+        if verdict == "supported" and (lacking := _lacking(claim)):
+            verdict, reason = "weak", f"{reason}; but the abstract does not have {lacking}"
         return Verification(verdict, quotes or offline.quotes, reason, self._model.name)
+
+
+def _lacking(claim: Claim) -> str | None:
+    """A number or a name of a claim that stands nowhere in the papers it cites."""
+    whole = "\n".join(f"{paper.title}\n{paper.abstract}" for paper in claim.papers)
+    for number in missing_numbers(claim.statement, whole):
+        if not number.could_be_derived:
+            return f"the number {number.shown}"
+    names = missing_names(claim.statement, whole) if in_english(claim.statement) else []
+    return f"the name {names[0]}" if names else None
 
 
 def _papers(claims: Sequence[Claim]) -> list[Paper]:
@@ -166,7 +190,7 @@ def _read(text: str) -> dict[int, tuple[frozenset[int], Verdict, str]]:
             continue
         ids = frozenset(int(number) for number in _ID.findall(match["ids"]))
         verdict = cast("Verdict", match["verdict"].lower())
-        reason = " ".join((match["reason"] or "").split())[:_LONGEST_REASON]
+        reason = " ".join((match["reason"] or "").strip(" |").split())[:_LONGEST_REASON]
         found.setdefault(int(match["number"]), (ids, verdict, reason))
     return found
 

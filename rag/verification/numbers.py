@@ -73,7 +73,7 @@ _AFTER = re.compile(r"[\s-]*(%|×|[A-Za-z]+)")
 _PER_CENT = re.compile(r"\bper cent\b", re.IGNORECASE)
 _ROUGHLY = re.compile(
     r"(?:about|around|roughly|approximately|approx\.?|nearly|almost|some|close to|or so|~|≈|over|"
-    r"more than|at least|up to|less than|under|below|above|just|circa|as (?:much|many) as)"
+    r"more than|at least|less than|under|below|above|just|circa)"
     r"\W*(?:an?\W+)?$",
     re.IGNORECASE,
 )
@@ -101,8 +101,8 @@ class Quantity:
 
     @property
     def could_be_derived(self) -> bool:
-        """Whether a writer may have worked it out: in words, or "about"."""
-        return self.rough or not any(letter.isdigit() for letter in self.shown)
+        """Whether a writer may have worked it out: in words, such as "a third" or "twice"."""
+        return not any(letter.isdigit() for letter in self.shown)
 
 
 def quantities(text: str) -> list[Quantity]:

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, TypeAlias
 from pydantic import BaseModel
 
 from rag.text import sentence_spans
+from rag.verification.denials import denies
 from rag.verification.features import Measured, Source, measure, read_source
 from rag.verification.numbers import missing_numbers
 from rag.verification.order import kept_order, misplaced_number
 from rag.verification.verification import Claim, Quote, Verdict, Verification, verbatim
-from rag.verification.words import denies, in_english, missing_names, negations, overclaims, turned
+from rag.verification.words import in_english, missing_names, negations, overclaims, turned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

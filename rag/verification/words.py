@@ -1,4 +1,4 @@
-"""What words give away: missing names, negation, direction, overclaiming, and denials. Pure."""
+"""What words give away: missing names, negation, direction, overclaiming. Pure."""
 
 from __future__ import annotations
 
@@ -8,15 +8,6 @@ _TOKEN = re.compile(r"[^\W_][\w+\-.]*[\w+]|[^\W_]")
 _NEGATION = re.compile(
     r"\b(?:not|no|never|neither|nor|none|nothing|without|cannot|unable|fail(?:s|ed|ing)?|"
     r"lack(?:s|ed|ing)?|hardly|rarely|absence|n't)\b|n't\b|\b(?:rather than|instead of|different from|unlike)\b",
-    re.IGNORECASE,
-)
-_DENIAL = re.compile(
-    r"\b(?:not|no|n't|never|none|neither|nor|without|cannot|nothing)\b|n't\b", re.IGNORECASE
-)
-_TELLING = re.compile(
-    r"\b(?:stat|mention|report|specif|say|said|describ|discuss|address|provid|giv|contain|includ|"
-    r"cover|answer|indicat|disclos|tell|told|list|detail|information|abstracts?|papers?|sources?|"
-    r"passages?|library|find|found|hold|present|compar|evaluat|suppl)\w*",
     re.IGNORECASE,
 )
 _TOTAL = re.compile(
@@ -76,6 +67,7 @@ _FUNCTION_WORDS = re.compile(
     r"which|this|these|can|into|their|but|when|does|while|without|between|both|more|through)\b",
     re.IGNORECASE,
 )
+_SENTENCE_END = re.compile(r"[.!?:]\s*[\"“(]?$")
 _LONG_ENOUGH = 8  # words; shorter ones may do without any of the above
 _COMMON_CAPITALS = frozenset(
     [
@@ -112,7 +104,9 @@ def names(text: str) -> list[str]:
         inner = any(c.isupper() for c in word[1:]) or (
             any(c.isdigit() for c in word) and any(c.isalpha() for c in word) and word[0].isupper()
         )
-        within = match.start() > 0 and not re.search(r"[.!?:]\s*[\"“(]?$", text[: match.start()])
+        within = match.start() > 0 and not _SENTENCE_END.search(
+            text[max(0, match.start() - 4) : match.start()]
+        )
         if inner or (
             within and word[:1].isupper() and len(word) > 1 and word not in _COMMON_CAPITALS
         ):
@@ -170,42 +164,6 @@ def overclaims(statement: str, source: str) -> str | None:
 def hedges_lost(statement: str, source: str) -> bool:
     """Whether the source hedges and the statement does not."""
     return bool(_HEDGE.search(source)) and not _HEDGE.search(statement)
-
-
-def denies(statement: str) -> bool:
-    """Whether a statement only says that something is not told: it rests on no sentence.
-
-    >>> denies("The abstracts do not state the learning rate."), denies("It does not use labels.")
-    (True, False)
-    """
-    telling = _TELLING.search(statement)
-    return bool(telling and _DENIAL.search(statement)) and _about_telling(statement)
-
-
-def _about_telling(statement: str) -> bool:
-    """Whether the negated verb is one of telling: "do not state", "no paper reports"."""
-    return bool(
-        re.search(
-            r"(?:\b(?:not|never|cannot)|n't)\s+(?:\w+\s+){0,2}?"
-            r"(?:stat|mention|report|specif|say|describ|discuss|address|provid|giv|contain|includ|"
-            r"cover|answer|indicat|disclos|tell|list|detail|hold|found|find|suppl|present|compar|"
-            r"reveal|explain|defin|quantif|name|show|determin|clear|available|among)\w*",
-            statement,
-            re.IGNORECASE,
-        )
-        or re.search(
-            r"\b(?:no|none|neither|nothing)\b(?:\s+\S+){0,6}?\s+"
-            r"(?:stat|mention|report|specif|say|describ|discuss|address|provid|giv|contain|includ|"
-            r"cover|answer|abstracts?\b|papers?\b|information|sources?\b|these\b|here\b)\w*",
-            statement,
-            re.IGNORECASE,
-        )
-        or re.search(
-            r"\b(?:hold|contain|say|find|found|includ|offer|giv|provid|mention)\w*\s+(?:no|nothing)\b",
-            statement,
-            re.IGNORECASE,
-        )
-    )
 
 
 def _squeezed(text: str) -> str:

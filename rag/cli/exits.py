@@ -1,0 +1,58 @@
+"""How commands end: errors are one line on standard error and an exit status.
+
+0 success (an abstention too), 1 a gate failed, 2 bad input, 3 failure, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+
+class Commands(TyperGroup):
+    """A group of commands whose failures are told in one sentence each."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command that was asked for."""
+        from rag.errors import RagError
+
+        _open_what_is_closed()
+        try:
+            return super().invoke(ctx)
+        except RagError as error:
+            raise _ended(f"rag: {error}", error.exit_code) from error
+        except KeyboardInterrupt as error:
+            raise _ended("rag: interrupted; nothing that was finished is lost.", 130) from error
+        except BrokenPipeError as error:  # whoever read our output has read enough
+            _let_go_of_output()
+            raise typer.Exit(0) from error
+        except OSError as error:
+            said = f"rag: the output cannot be written: {error.strerror or error}."
+            _let_go_of_output()
+            raise _ended(said, 3) from error
+
+
+def _open_what_is_closed() -> None:
+    """A stream that the shell closed (`>&-`) reads as empty, and swallows what is written."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = open(os.devnull, mode, encoding="utf-8")  # noqa: PTH123, SIM115 - stays open
+            setattr(sys, name, stream)
+
+
+def _ended(sentence: str, status: int) -> typer.Exit:
+    from rag.cli.show import note
+
+    note(sentence)
+    return typer.Exit(status)
+
+
+def _let_go_of_output() -> None:
+    """So that the last flush of standard output fails in silence."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
