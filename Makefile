@@ -16,11 +16,16 @@ endif
 AIMOCK := @copilotkit/aimock@1.43.0
 AIMOCK_CLI := $(VENV)/aimock/node_modules/@copilotkit/aimock/dist/cli.js
 
-.PHONY: help ask dev test test-model-server check bench clean
+# The split that `make eval` asks, and the folder of its run.
+SPLIT ?= dev
+RUN ?= runs/$(SPLIT)
+
+.PHONY: help ask dev test test-model-server eval check bench clean
 help:
 	@echo 'make ask Q="..."  answer a question from the bundled library'
 	@echo 'make test         run the tests'
 	@echo 'make test-model-server  the model edge against a foreign server (needs node and npm)'
+	@echo 'make eval         score the bundled questions (SPLIT=dev or test), report in $(RUN)'
 	@echo 'make check        format, lint and types'
 	@echo 'make bench        measure against fixed points of comparison'
 	@echo 'make clean        take away $(VENV) and what builds and tests leave'
@@ -39,6 +44,10 @@ test: $(VENV)/.dev
 test-model-server: $(VENV)/.dev $(AIMOCK_CLI)
 	@env -u OPENAI_API_KEY -u OPENAI_BASE_URL PAPERTRAIL_TEST_AIMOCK=$(AIMOCK_CLI) \
 	  $(BIN)/python -m pytest -m model_server tests/test_model_server.py
+
+# Extractive, so no key is used; what was begun is taken up again.
+eval: $(VENV)/.dev
+	@env -u PAPERTRAIL_CHAT_MODEL $(BIN)/rag eval run --split $(SPLIT) --out $(RUN)
 
 check: $(VENV)/.dev
 	@$(BIN)/ruff format --check .

@@ -317,12 +317,13 @@ def _judge(name: str, model: str | None, settings: Settings, assistant: Assistan
 
 
 def _print_report(folder: Path, labels: Path | None = None) -> None:
+    from eval.html import write_report
     from eval.report import report_of
     from eval.run import read_run
     from eval.tables import report_table
 
     found = report_of(read_run(folder), labels=labels)
-    found.write(folder)
+    write_report(found, folder)
     report_table(found)
     typer.echo(f"Wrote {folder / 'report.json'} and {folder / 'report.html'}.", err=True)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rag.assistant import Assistant
     from rag.retrieval import Hit
 
-MEASURES = ("nDCG@10", "R@5", "R@100", "RR@10")
+MEASURES = ("nDCG@10", "R@5", "R@100", "RR@10", "Success@1")
 _CANDIDATES = 1000
 
 

@@ -6,6 +6,7 @@ the copy of its script that the page carries.
 
 from __future__ import annotations
 
+import json
 from html import escape
 from pathlib import Path
 from string import Template
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from eval.measures import AXES
 from eval.metrics import evidence_shown, risk_coverage, seconds, tokens
+from rag.errors import DiskError
 
 if TYPE_CHECKING:
     from eval.records import Judged, Record
@@ -21,6 +23,20 @@ if TYPE_CHECKING:
 PAGE = Path(__file__).parent / "report.html"
 _COLOUR = "#2f6f8f"
 _SIGNS = {"supported": "✓", "weak": "~", "unsupported": "✗", "contradicted": "✗✗", None: "?"}
+
+
+def write_report(report: Report, folder: Path) -> None:
+    """Writes report.json and report.html.
+
+    Raises:
+        DiskError: they cannot be written.
+    """
+    try:
+        text = json.dumps(report.to_dict(), ensure_ascii=False, indent=1) + "\n"
+        (folder / "report.json").write_text(text, encoding="utf-8")
+        (folder / "report.html").write_text(html_of(report), encoding="utf-8")
+    except OSError as error:
+        raise DiskError(f"The report in {folder} cannot be written: {error}.") from error
 
 
 def html_of(report: Report) -> str:

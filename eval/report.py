@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from eval.intervals import interval_over_all, mean_interval, wilson_interval
 from eval.measures import AXES, Measure, measures
-from eval.run import read_run
-from rag.errors import DiskError, QuestionError
+from rag.errors import QuestionError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,21 +81,6 @@ class Report:
             "scores": [asdict(score) for score in self.scores],
         }
 
-    def write(self, folder: Path) -> None:
-        """Writes report.json and report.html.
-
-        Raises:
-            DiskError: they cannot be written.
-        """
-        from eval.html import html_of
-
-        try:
-            text = json.dumps(self.to_dict(), ensure_ascii=False, indent=1) + "\n"
-            (folder / "report.json").write_text(text, encoding="utf-8")
-            (folder / "report.html").write_text(html_of(self), encoding="utf-8")
-        except OSError as error:
-            raise DiskError(f"The report in {folder} cannot be written: {error}.") from error
-
 
 def report_of(run: Run, *, labels: str | Path | None = None, seed: int = 0) -> Report:
     """Works out every figure of a run.
@@ -120,11 +104,6 @@ def report_of(run: Run, *, labels: str | Path | None = None, seed: int = 0) -> R
     failed = sum(bool(record.failed) for record in run.records)
     scores.sort(key=lambda score: AXES.index(score.axis))
     return Report(run, tuple(scores), round(unscored, 4), failed)
-
-
-def read_report(folder: str | Path) -> Report:
-    """The report of the run in a folder, worked out anew."""
-    return report_of(read_run(folder))
 
 
 def _scores(measure: Measure, records: Sequence[Record], seed: int) -> list[Score]:

@@ -110,7 +110,7 @@ def _print(table: Table) -> None:
     from rich.console import Console
 
     console = Console(highlight=False, markup=False)
-    console.print(table, width=max(console.width, 100))
+    console.print(table, width=max(console.width, 120))
 
 
 def _say(text: str) -> None:

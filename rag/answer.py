@@ -137,7 +137,7 @@ class Answer:
     @cached_property
     def sources(self) -> Mapping[int, Paper]:
         """Shown number -> cited paper, by number."""
-        return dict(sorted((c.number, c.paper) for c in self.citations))
+        return dict(sorted({c.number: c.paper for c in self.citations}.items()))
 
     @property
     def verification(self) -> str:
@@ -194,19 +194,25 @@ class Answer:
         return json.dumps(self.to_dict(), ensure_ascii=False, indent=indent)
 
     def to_markdown(self) -> str:
-        """The answer with a reference list that quotes what each citation rests on."""
-        parts = [f"**{self.question}**", self.text]
-        references = []
+        """The answer with its sources, what they say, and why a statement is not supported."""
+        parts = [f"**{self.question}**"]
+        if self.asked != self.question.strip():
+            parts.append(f"*Understood as: {self.asked}*")
+        parts.append(self.text)
+        if self.status == "incomplete":
+            parts.append(f"*This answer is incomplete: {self.reason.rstrip('.')}.*")
+        if self.closest:
+            titles = (f"- {hit.paper.title}" for hit in self.closest)
+            return "\n\n".join([*parts, "\n".join(["Closest papers:", *titles])]) + "\n"
         for number, paper in self.sources.items():
             quotes = dict.fromkeys(
                 quote.text for c in self.citations if c.number == number for quote in c.quotes
             )
-            references.append("\n".join([f"[{number}] {paper.title}", *(f"> {q}" for q in quotes)]))
-        if self.closest:
-            references = ["Closest papers:", *(f"- {hit.paper.title}" for hit in self.closest)]
-            return "\n\n".join(parts) + "\n\n" + "\n".join(references) + "\n"
-        footer = f"*{self.verification} Mode: {self.model or self.mode}.*"
-        return "\n\n".join([*parts, *references, footer]) + "\n"
+            parts.append("\n".join([f"[{number}] {paper.title}", *(f"> {q}" for q in quotes)]))
+        doubts = [_doubt(s) for s in self.statements if s.claim and s.verdict != "supported"]
+        parts += ["\n".join(["Not supported:", *doubts])] if doubts else []
+        parts.append(f"*{self.verification} Mode: {self.model or self.mode}.*")
+        return "\n\n".join(parts) + "\n"
 
     def to_bibtex(self) -> str:
         """BibTeX entries of the cited papers, with the fields the library has and no others."""
@@ -254,6 +260,13 @@ class Done:
 
 
 AnswerEvent = Status | Text | Verified | Done
+
+
+def _doubt(statement: Statement) -> str:
+    """A list item that says how a statement failed, and why for each paper that it cites."""
+    reasons = "; ".join(f"[{c.number}] {c.reason}" for c in statement.citations)
+    verdict = statement.verdict or "not verified"
+    return f"- {verdict}: “{statement.text}”" + (f" ({reasons})" if reasons else "")
 
 
 def _hit(hit: Hit) -> dict[str, Any]:

@@ -149,10 +149,11 @@ class Answerer:
         if self._settings.unsupported == "remove":
             text, statements, count = without_unsupported(text, statements)
             notes += [f"{count} unsupported statements were taken out."] if count else []
+        text, statements = _trimmed(text, statements)
         yield Verified(statements)
         answer = replace(
             base,
-            text=text.strip(),
+            text=text,
             statements=statements,
             status="answered",
             reason="",
@@ -185,6 +186,13 @@ def _cited(writing: Writing, papers: Sequence[Paper], numbering: Numbering) -> l
     used = {n for piece in writing.resolver.pieces if not isinstance(piece, str) for n in piece}
     known: Mapping[str, int] = numbering.numbers
     return [paper for paper in papers if known.get(paper.id) in used]
+
+
+def _trimmed(text: str, statements: Sequence[Statement]) -> tuple[str, tuple[Statement, ...]]:
+    """A text without blanks around it, and its statements where they stand then."""
+    blanks = len(text) - len(text.lstrip())
+    moved = (replace(s, start=s.start - blanks, end=s.end - blanks) for s in statements)
+    return text.strip(), tuple(moved)
 
 
 def _notes(writing: Writing, left_out: int) -> list[str]:

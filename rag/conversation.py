@@ -1,30 +1,19 @@
-"""`Conversation`: questions and answers with memory, saved as a file and opened again.
-
-A saved conversation holds ids and quotes, not abstracts. When it is opened, every citation is
-looked up again: a paper that has left the library since, or whose abstract no longer has the quoted
-sentence, is told.
-"""
+"""`Conversation`: questions and answers with memory, saved as a file and opened again."""
 
 from __future__ import annotations
 
-import json
-import os
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from rag.answer import Answer, Citation, Done, Statement, Turn
-from rag.errors import CorpusError, DiskError
-from rag.models.reply import Usage
-from rag.papers import Paper
-from rag.verification import Quote
+from rag.answer import Answer, Done, Turn
+from rag.saved import read_turns, write_turns
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Generator, Sequence
+    from pathlib import Path
 
     from rag.answer import AnswerEvent
     from rag.index import Filter
-
-_FORMAT = "papertrail conversation 1"
+    from rag.papers import Paper
 
 
 class Asker(Protocol):
@@ -45,7 +34,7 @@ class Conversation:
     """A sequence of turns over one library; papers keep their numbers over all of them.
 
     Attributes:
-        turns: finished ones, oldest first.
+        turns: oldest first.
         warnings: what was amiss when it was loaded.
     """
 
@@ -90,100 +79,12 @@ class Conversation:
         Raises:
             DiskError: the file cannot be written.
         """
-        path = Path(path)
-        turns = [{"question": t.question, "answer": t.answer.to_dict()} for t in self.turns]
-        text = json.dumps({"format": _FORMAT, "turns": turns}, ensure_ascii=False, indent=1)
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            beside.write_text(text + "\n", encoding="utf-8")
-            beside.replace(path)
-        except (OSError, UnicodeEncodeError) as error:
-            beside.unlink(missing_ok=True)
-            raise DiskError(f"The conversation cannot be saved to {path}: {error}.") from error
+        write_turns(path, self.turns)
 
     def load(self, path: str | Path) -> None:
         """Replaces the turns by those of a saved conversation.
 
         Raises:
-            CorpusError: the file cannot be read or is no conversation.
+            CorpusError: the file cannot be read, is no conversation or contradicts itself.
         """
-        try:
-            saved = json.loads(Path(path).read_text(encoding="utf-8"))
-            _check_format(saved)
-            papers = {i: p for p in self._assistant.papers() for i in (p.id, *p.aliases)}
-            missing: dict[str, None] = {}
-            turns = [
-                Turn(str(turn["question"]), _answer(turn["answer"], papers, missing))
-                for turn in saved["turns"]
-            ]
-        except OSError as error:
-            raise CorpusError(f"{path} cannot be read: {error.strerror}.", path=path) from error
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise CorpusError(
-                f"{path} is no conversation saved by Papertrail ({type(error).__name__}: {error}).",
-                path=path,
-            ) from error
-        self.turns = turns
-        self.warnings = tuple(missing)
-
-
-def _check_format(saved: Any) -> None:
-    if saved["format"] != _FORMAT:
-        raise ValueError("another format")
-
-
-def _answer(
-    saved: Mapping[str, Any], papers: Mapping[str, Paper], missing: dict[str, None]
-) -> Answer:
-    return Answer(
-        question=str(saved["question"]),
-        asked=str(saved["asked"]),
-        text=str(saved["text"]),
-        statements=tuple(_statement(each, papers, missing) for each in saved["statements"]),
-        hits=(),
-        status=saved["status"],
-        mode=saved["mode"],
-        reason=str(saved["reason"]),
-        model=saved["model"],
-        confidence=saved["confidence"],
-        usage=Usage(**saved["usage"]),
-        cost=saved["cost"],
-        seconds=float(saved["seconds"]),
-        warnings=tuple(saved["warnings"]),
-    )
-
-
-def _statement(
-    saved: Mapping[str, Any], papers: Mapping[str, Paper], missing: dict[str, None]
-) -> Statement:
-    return Statement(
-        str(saved["text"]),
-        int(saved["start"]),
-        int(saved["end"]),
-        tuple(_citation(each, papers, missing) for each in saved["citations"]),
-        saved["verdict"],
-        bool(saved["claim"]),
-    )
-
-
-def _citation(
-    saved: Mapping[str, Any], papers: Mapping[str, Paper], missing: dict[str, None]
-) -> Citation:
-    identity, title = str(saved["paper"]), str(saved["title"])
-    paper = papers.get(identity)
-    quotes = tuple(
-        Quote(identity, int(q["start"]), int(q["end"]), str(q["text"])) for q in saved["quotes"]
-    )
-    if paper is None:
-        missing[f"The library no longer has “{title}” ({identity}), which this cites."] = None
-        paper = Paper(identity, title, "")
-    elif any(paper.abstract[q.start : q.end] != q.text for q in quotes):
-        missing[f"The abstract of “{title}” has changed since it was quoted here."] = None
-    return Citation(
-        int(saved["number"]),
-        paper,
-        quotes,
-        saved["verdict"],
-        str(saved["reason"]),
-        str(saved["by"]),
-    )
+        self.turns, self.warnings = read_turns(path, self._assistant.papers())

@@ -10,7 +10,7 @@ from rag import __version__
 from rag.errors import RagError
 from rag.libraries import index_folder
 from rag.models import Message, make_chat_model, make_embedder
-from rag.models.servers import server_of
+from rag.models.servers import masked, server_of
 from rag.settings import default_config_path, setting_names, unknown_variables
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def collect(settings: Settings) -> dict[str, Any]:
     found: dict[str, Any] = {
         "settings": {
             name: {
-                "value": _plain(getattr(settings, name)),
+                "value": _plain(name, getattr(settings, name)),
                 "from": settings.origin.get(name, "default"),
             }
             for name in setting_names()
@@ -42,9 +42,17 @@ def collect(settings: Settings) -> dict[str, Any]:
     return found
 
 
-def check_models(settings: Settings) -> dict[str, str]:
-    """Makes one tiny call to each model that the settings name, and says what works."""
-    found = {}
+def check_models(settings: Settings) -> tuple[dict[str, str], list[str]]:
+    """Makes one tiny call to each model that the settings name.
+
+    Returns:
+        What was found, by kind of model, and the kinds that failed.
+
+    Raises:
+        SettingsError: a model cannot be asked with these settings.
+    """
+    found: dict[str, str] = {}
+    failed: list[str] = []
     model = make_chat_model(settings)
     if model is None:
         found["language model"] = "none is set; answers are verbatim sentences"
@@ -55,13 +63,15 @@ def check_models(settings: Settings) -> dict[str, str]:
             found["language model"] = f"{model.name} answers, with {counts}"
         except RagError as error:
             found["language model"] = str(error)
+            failed.append("language model")
     embedder = make_embedder(settings)
     try:
         vectors = embedder.embed(["ready"])
         found["embedder"] = f"{embedder.name} gives vectors of {vectors.shape[1]} numbers"
     except RagError as error:
         found["embedder"] = str(error)
-    return found
+        failed.append("embedder")
+    return found, failed
 
 
 def _model(settings: Settings) -> dict[str, str]:
@@ -103,5 +113,7 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _plain(value: object) -> object:
+def _plain(name: str, value: object) -> object:
+    if isinstance(value, str) and name.endswith("_url"):
+        return masked(value)
     return value if value is None or isinstance(value, str | int | float) else str(value)

@@ -1,10 +1,14 @@
-"""Citation markers in a model's reply, found while it streams. Pure.
+r"""Citation markers in a model's reply, found while it streams. Pure.
 
-A marker is a paper's number, or several, in brackets: [1] [1,2] [1-3] [[1]] 【1】 ［1］ [^1].
-Inside code, formulas and link targets nothing is a marker, nor are [MASK], [2020] (four digits are
-a year) and [0, 1] (with zero it is an interval). Text behind an opening bracket is held back until
-it is decided, at most `LONGEST_HELD` characters; a formula or a piece of code in a line must close
-within as many, so that a price in dollars hides nothing.
+A marker is a paper's number, or several, in brackets: [1] [1,2] [1-3] [[1]] 【1】 ［1］ 〔1〕 [^1]
+\[1\] [Paper 1, p. 3], or raised behind a word: word¹. A link whose text is numbers is a marker with
+its target. Inside code, formulas and other link targets nothing is a marker, nor are [MASK],
+[2020] (a year), [0, 1] and [-1, 1] (with zero or a sign it is an interval) and [0.5].
+
+Numbers of a prompt must never reach a reader, so what opens and never closes hides nothing: text
+behind an opening sign is held back until its end is seen, at most `LONGEST_HELD` characters for
+brackets and for code and formulas in a line, `LONGEST_BLOCK` for others. How a reply is cut changes
+nothing, because what is asked of a bracket holds for each of its beginnings.
 """
 
 from __future__ import annotations
@@ -14,16 +18,35 @@ import unicodedata
 from dataclasses import dataclass
 
 LONGEST_HELD = 80
+LONGEST_BLOCK = 2000
 LONGEST_RANGE = 50
 LARGEST = 999
-_CLOSING = {"[[": "]]", "[": "]", "【": "】", "［": "］"}
-_STOPS = re.compile(r"\[\[?|【|［|```|`|\$\$|\$|\\[(\[]|\]\(|\\$")
-_BLOCKS = {"```": "```", "$$": "$$", r"\(": r"\)", r"\[": r"\]", "](": ")"}
-_WORDS = ("source", "sources", "paper", "papers", "ref", "refs", "reference", "references", "and")
-_INNER = re.compile(r"[\d\s,;&^#:.†a-z-]*", re.IGNORECASE)
-_LETTERS = re.compile(r"[a-z]+", re.IGNORECASE)
-_ITEM = re.compile(r"(\d+)(?:-(\d+))?")
-_SEPARATORS = re.compile(r"[\s,;&^#]|\band\b|\b(?:sources?|papers?|refs?|references?)\b[:.]?")
+LINE_LEAD = " \t>\r"  # may stand before the fence of a piece of code
+
+_CLOSING = {"[": "]", "【": "】", "［": "］", "〔": "〕", "⟦": "⟧"}
+_RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹"
+_STOPS = re.compile(rf"[\[\]\\`~$【［〔⟦{_RAISED}]")
+_INSIDE = re.compile(rf"[^\[\]【】［］〔〕⟦⟧\\]{{0,{LONGEST_HELD}}}")
+_CLOSED = re.compile(r"\\?[\]】］〕⟧]")
+_TARGET = re.compile(r"\([^()\s]{0,400}(\))?")
+_FENCE = re.compile(r"(`{1,20}|~{1,20})[^`\n]{0,59}(\n)?")
+_DOLLARS = re.compile(rf"\$(?:[^\s$][^$\n]{{0,{LONGEST_HELD - 3}}}(?:(?<=\S)(\$)(?!\d))?)?")
+_RAISED_RUN = re.compile(rf"[{_RAISED}⁻]{{1,{LONGEST_HELD}}}")
+# behind a letter or two, a digit or a bracket a raised number is an exponent: km², 10⁶, (QK)²
+_BEFORE_RAISED = re.compile(r"""[^\W\d_]{3}\Z|[.,;:!?"”’]\Z""")
+
+_LABELS = r"sources?|papers?|refs?|references?|docs?|documents?|ids?|nos?|numbers?|citations?"
+_PLACES = r"pp?|pages?|secs?|sections?|figs?|figures?|tables?"
+_SINGULARS = f"{_LABELS}|{_PLACES}|and|or|to|a|b|c".replace("s?", "").replace("p?", "").split("|")
+_WORDS = frozenset(word + plural for word in _SINGULARS for plural in ("", "s")) | {"pp"}
+_SIGNS = re.compile(r"[\d\s,;&^#/+*:.a-z-]*", re.IGNORECASE)
+_TAIL = re.compile(r"(?<=\d)\s*[†:].*", re.DOTALL)
+_PLACE = re.compile(rf"(?<![a-z])(?:{_PLACES})\.?\s*\d[\d.]*(?:\s*-\s*\d+)?", re.IGNORECASE)
+_RANGE = re.compile(r"\s*(?:-|(?<![a-z])to(?![a-z]))\s*", re.IGNORECASE)
+_SEPARATORS = re.compile(
+    rf"[\s,;&^#/+*]|(?<![a-z])(?:and|or|(?:{_LABELS})(?![a-z])[:.]?)(?![a-z])", re.IGNORECASE
+)
+_ITEM = re.compile(r"(-?\d+)[a-c]?(?:-(\d+)[a-c]?)?\.?")
 _DASHES = str.maketrans(dict.fromkeys("‐‑‒–—−", "-") | {"、": ","})
 
 
@@ -33,8 +56,9 @@ class Marker:
 
     Attributes:
         numbers: in [1, 999], in the order written, each once.
-        raw: the marker's own text.
-        invalid: parts that can be no paper's number, such as 0 or 7-3.
+        raw: the marker's own text, with the target of a link.
+        invalid: parts that can be no paper's number, such as 0 or 7-3, and what stands in a
+            marker that the end of the reply cut off.
     """
 
     numbers: tuple[int, ...]
@@ -42,13 +66,17 @@ class Marker:
     invalid: tuple[str, ...] = ()
 
 
+# A marker or text, and where it ends; None while that is undecided.
+_Step = tuple[Marker | None, int] | None
+
+
 class MarkerReader:
     """Splits a reply into text and markers; any cutting into chunks gives the same pieces."""
 
     def __init__(self) -> None:
         self._held = ""
-        self._closing = ""  # what ends the code, formula or link that the text is in
-        self._line_start = True
+        self._line_start = True  # only blanks since the last line end
+        self._before = ""  # the last three characters decided
 
     def feed(self, chunk: str) -> list[str | Marker]:
         """The pieces that are certain so far."""
@@ -56,7 +84,7 @@ class MarkerReader:
         return self._pieces(final=False)
 
     def finish(self) -> list[str | Marker]:
-        """What was held back."""
+        """What was held back; a marker that is cut off has no numbers."""
         return self._pieces(final=True)
 
     def _pieces(self, *, final: bool) -> list[str | Marker]:
@@ -68,132 +96,203 @@ class MarkerReader:
                 break
             marker, end = step
             if marker:
-                if at > done:
-                    pieces.append(text[done:at])
-                pieces.append(marker)
+                pieces += [text[done:at], marker]
                 done = end
+            self._pass(text[at:end])
             at = end
-        if at > done:
-            pieces.append(text[done:at])
-        if at:
-            self._line_start = text[:at].rstrip(" ").endswith("\n")
         self._held = text[at:]
-        return pieces
+        return [piece for piece in (*pieces, text[done:at]) if piece]
 
-    def _step(  # noqa: PLR0911 - one way out for each kind of thing that can lie there
-        self, text: str, at: int, *, final: bool
-    ) -> tuple[Marker | None, int] | None:
-        """What lies at a place: a marker or text, and where it ends; None while undecided."""
-        if self._closing:
-            return self._inside(text, at, final=final)
+    def _pass(self, text: str) -> None:
+        _, newline, line = text.rpartition("\n")
+        self._line_start = (bool(newline) or self._line_start) and not line.strip(LINE_LEAD)
+        self._before = (self._before + text[-3:])[-3:]
+
+    def _step(self, text: str, at: int, *, final: bool) -> _Step:
+        """What lies at a place."""
         stop = _STOPS.search(text, at)
         if stop is None or stop.start() > at:
-            end = stop.start() if stop else len(text)
-            if stop is None and not final and text[-1] in "`$]":
-                end = max(at, len(text) - (2 if text.endswith("``") else 1))
-            return (None, end) if end > at else None
-        token = stop[0]
-        if not final and len(text) - stop.end() < 2 and token in ("[", "`", "$", "\\"):
-            return None  # a longer sign may be coming
-        if token in _BLOCKS:
-            self._closing = _BLOCKS[token]
-            return None, stop.end()
-        if token in ("`", "$"):
-            return self._in_line(text, at, token, final=final)
-        if token in _CLOSING:
-            return self._bracket(text, at, token, final=final)
-        return None, stop.end()
+            return None, stop.start() if stop else len(text)
+        sign = stop[0]
+        if sign in "`~":
+            return self._code(text, at, final=final)
+        if sign == "$":
+            return _dollars(text, at, final=final)
+        if sign == "\\":
+            return _backslash(text, at, final=final)
+        if sign == "]":
+            end = _target_end(text, at + 1, final=final)
+            return None if end is None else (None, end if text[end - 1] == ")" else at + 1)
+        what = _bracket if sign in _CLOSING else self._raised
+        return what(text, at, final=final)
 
-    def _inside(self, text: str, at: int, *, final: bool) -> tuple[Marker | None, int] | None:
-        closing = self._closing
-        end = text.find(closing, at)
-        if closing == ")":  # a link's target ends at white space too
-            blank = re.compile(r"[)\s]").search(text, at)
-            end = blank.start() if blank else -1
-        if end >= 0:
-            self._closing = ""
-            return None, end + (len(closing) if text.startswith(closing, end) else 0)
-        keep = 0 if final else len(closing) - 1
-        return (None, len(text) - keep) if len(text) - keep > at else None
+    def _code(self, text: str, at: int, *, final: bool) -> _Step:
+        end = fence_end(text, at, final=final) if self._line_start else at
+        if end is None or end > at:
+            return None if end is None else (None, end)
+        return _ticks(text, at, final=final) if text[at] == "`" else (None, at + 1)
 
-    def _in_line(
-        self, text: str, at: int, sign: str, *, final: bool
-    ) -> tuple[Marker | None, int] | None:
-        """Code or a formula within one line; its opening sign alone where it does not close."""
-        window = text[at + 1 : at + LONGEST_HELD]
-        line, newline, _ = window.partition("\n")
-        for closed in re.finditer(re.escape(sign), line):
-            place = closed.start()
-            behind = line[place + 1 : place + 2]
-            if sign == "$" and (place == 0 or line[place - 1].isspace() or line[0].isspace()):
-                continue
-            ends_here = not behind and not newline and place + 1 == len(line)
-            if sign == "$" and ends_here and not final:
-                return None
-            if sign == "$" and behind.isdigit():
-                continue
-            return None, at + 1 + place + 1
-        if newline or final or len(window) >= LONGEST_HELD - 1:
-            return None, at + 1
+    def _raised(self, text: str, at: int, *, final: bool) -> _Step:
+        run = _RAISED_RUN.match(text, at)
+        end = run.end() if run else at + 1
+        if end == len(text) and end < at + LONGEST_HELD and not final:
+            return None
+        found = _numbers(_plain(text[at:end])) if _BEFORE_RAISED.search(self._before) else None
+        return (Marker(found[0], text[at:end], found[1]) if found else None), end
+
+
+def fence_end(text: str, at: int, *, final: bool = True) -> int | None:
+    """Where the fenced code ends that begins at an offset, the first of a line but `LINE_LEAD`.
+
+    Returns:
+        the offset behind the closing fence; `at` where no fence opens or none closes it within
+        `LONGEST_BLOCK` characters; None where a text that is not final does not decide it.
+    """
+    opening = _FENCE.match(text, at)
+    if opening is None or (len(opening[1]) < 3 and opening.end(1) < len(text)):
+        return at
+    if not opening[2]:
+        return None if opening.end() == len(text) and not final else at
+    fence = re.compile(rf"\n[ \t>]*{opening[1]}")
+    closed = fence.search(text, opening.end() - 1, at + LONGEST_BLOCK)
+    if closed:
+        return closed.end()
+    return at if final or len(text) - at >= LONGEST_BLOCK else None
+
+
+def _ticks(text: str, at: int, *, final: bool) -> _Step:
+    """Code in a line; its opening sign alone where it does not close."""
+    window = text[at : at + LONGEST_HELD]
+    body = window.lstrip("`")
+    sign = window[: len(window) - len(body)]
+    line, newline, _ = body.partition("\n")
+    if not newline and len(window) < LONGEST_HELD and not final and (not body or sign not in line):
         return None
-
-    def _bracket(
-        self, text: str, at: int, opening: str, *, final: bool
-    ) -> tuple[Marker | None, int] | None:
-        start = at + len(opening)
-        window = text[start : at + LONGEST_HELD]
-        end = window.find(_CLOSING[opening])
-        if end < 0:
-            undecided = not final and len(window) + len(opening) < LONGEST_HELD
-            if undecided and _may_be_numbers(window, _CLOSING[opening]):
-                return None
-            return None, at + 1
-        inner, behind = window[:end], start + end + len(_CLOSING[opening])
-        found = _numbers(inner)
-        if found is None:
-            return None, at + 1
-        if opening == "[":
-            if behind >= len(text) and not final:
-                return None
-            if text.startswith("(", behind) or (
-                text.startswith(":", behind) and self._begins_line(text, at)
-            ):
-                return None, behind  # a link, or the definition of one
-        return Marker(found[0], text[at:behind], found[1]), behind
-
-    def _begins_line(self, text: str, at: int) -> bool:
-        newline = text.rfind("\n", 0, at)
-        return not text[newline + 1 : at].strip() and (newline >= 0 or self._line_start)
+    return None, at + len(sign) + (line.find(sign) + len(sign) if sign in line else 0)
 
 
-def _may_be_numbers(inner: str, closing: str) -> bool:
+def _dollars(text: str, at: int, *, final: bool) -> _Step:
+    """A formula between dollar signs; the opening ones alone where it does not close."""
+    if text.startswith("$$", at):
+        return _formula(text, at, "$$", "\n\n", final=final)
+    found = _DOLLARS.match(text, at)
+    end = found.end() if found else at + 1
+    if end == len(text) and not final:
+        return None  # it may go on, or a digit behind the closing sign make a price of it
+    return None, end if found and found[1] else at + 1
+
+
+def _backslash(text: str, at: int, *, final: bool) -> _Step:
+    if len(text) == at + 1 and not final:
+        return None
+    if text.startswith(r"\(", at):
+        return _formula(text, at, r"\)", "\n", final=final)
+    if not text.startswith(r"\[", at):
+        return None, at + 1
+    step = _bracket(text, at, final=final)  # Markdown's escaped bracket
+    if step is None or step[0]:
+        return step
+    return _formula(text, at, r"\]", "\n\n", final=final)
+
+
+def _formula(text: str, at: int, closing: str, limit: str, *, final: bool) -> _Step:
+    """A formula; its opening sign alone where it does not close before the limit."""
+    start = at + 2
+    body, closed, _ = text[start : at + LONGEST_BLOCK].partition(closing)
+    if limit in body or (text[at:start] in body and text[at:start] != closing):
+        return None, start
+    if closed:
+        return None, start + len(body) + 2
+    return None if len(text) < at + LONGEST_BLOCK and not final else (None, start)
+
+
+def _target_end(text: str, at: int, *, final: bool) -> int | None:
+    """Where the link target at a place ends; the place itself where there is none."""
+    target = _TARGET.match(text, at)
+    end = target.end() if target else at
+    if target and target[1]:
+        return end
+    return at if end < len(text) else (end if final else None)
+
+
+def _bracket(text: str, at: int, *, final: bool) -> _Step:
+    """A marker in brackets, single or double; else the first character, as text."""
+    start = at + 1 + text.startswith("\\", at)
+    if text[start - 1] != "[" or not text.startswith(("[", r"\["), start):
+        undecided = text[start - 1] == "[" and _ends(text, start) and not final
+        return None if undecided else _single(text, at, final=final)
+    step = _single(text, start, final=final)
+    if step is None:
+        return None
+    marker, end = step
+    closed = _CLOSED.match(text, end)
+    if marker is None or not (closed or _ends(text, end)):
+        return None, at + 1
+    if not closed and not final:
+        return None
+    end = closed.end() if closed else len(text)
+    return Marker(marker.numbers, text[at:end], marker.invalid), end
+
+
+def _single(text: str, at: int, *, final: bool) -> _Step:
+    start = at + 1 + text.startswith("\\", at)
+    inside = _INSIDE.match(text, start)
+    plain, end = (_plain(inside[0]), inside.end()) if inside else ("", start)
+    if end - start == LONGEST_HELD or not _may_be_numbers(plain):
+        return None, at + 1
+    if _ends(text, end):
+        return (Marker((), text[at:], (plain,) if plain else ()), len(text)) if final else None
+    sign = _CLOSING[text[start - 1]]
+    closed = _CLOSED.match(text, end)
+    found = _numbers(plain) if closed and closed[0][-1] == sign else None
+    if not closed or not found:
+        return None, at + 1
+    behind = _target_end(text, closed.end(), final=final) if sign == "]" else closed.end()
+    return None if behind is None else (Marker(found[0], text[at:behind], found[1]), behind)
+
+
+def _ends(text: str, at: int) -> bool:
+    """Whether a text ends at a place, but for the backslash of a sign to come."""
+    return at >= len(text) or (at == len(text) - 1 and text[at] == "\\")
+
+
+def _plain(text: str) -> str:
+    """Character by character, so that a beginning of the text gives a beginning of the result."""
+    if text.isascii():
+        return text
+    seen = (letter for letter in text if unicodedata.category(letter) != "Cf")
+    return "".join(unicodedata.normalize("NFKC", letter) for letter in seen).translate(_DASHES)
+
+
+def _may_be_numbers(plain: str) -> bool:
     """Whether more text could still make a marker of what stands behind a bracket."""
-    plain = unicodedata.normalize("NFKC", inner).translate(_DASHES).removesuffix(closing[0])
-    if not _INNER.fullmatch(plain):
+    head = _TAIL.sub("", plain, count=1)
+    if not _SIGNS.fullmatch(head):
         return False
-    words = [match[0].casefold() for match in _LETTERS.finditer(plain.partition("†")[0])]
-    return all(any(word.startswith(w) for word in _WORDS) for w in words)
+    words = re.findall(r"[a-z]+", head.casefold())
+    last = words.pop() if words and head[-1].isalpha() else ""
+    return all(word in _WORDS for word in words) and any(word.startswith(last) for word in _WORDS)
 
 
-def _numbers(inner: str) -> tuple[tuple[int, ...], tuple[str, ...]] | None:
+def _numbers(plain: str) -> tuple[tuple[int, ...], tuple[str, ...]] | None:
     """The numbers and the impossible parts of a marker; None for what is no marker."""
-    plain = unicodedata.normalize("NFKC", inner).translate(_DASHES).casefold()
-    plain = re.sub(r"(?<=\d)\s*(?:†|:).*", "", plain, count=1)
-    plain = re.sub(r" ?- ?", "-", plain)
-    items = [item for item in _SEPARATORS.split(plain) if item]
-    if not items or len(plain) > LONGEST_HELD:
-        return None
+    plain = _TAIL.sub("", plain, count=1)
+    named = _PLACE.sub(" ", plain)
+    items = [item for item in _SEPARATORS.split(_RANGE.sub("-", named)) if item]
+    if not items:  # a page alone is a citation gone wrong, "Table 2" alone is none
+        return ((), (plain,)) if named != plain and plain.lstrip()[:1] in "pP" else None
     numbers: dict[int, None] = {}
-    invalid = []
+    invalid, years = [], 0
     for item in items:
         match = _ITEM.fullmatch(item)
-        if match is None or len(match[1]) == 4:
+        if match is None:
             return None
         first, last = int(match[1]), int(match[2] or match[1])
-        if first == 0 and len(items) > 1:
+        if first <= 0 and len(items) > 1:
             return None
+        years += 1900 <= first < 2100
         if 0 < first <= last <= LARGEST and last - first < LONGEST_RANGE:
             numbers.update(dict.fromkeys(range(first, last + 1)))
         else:
             invalid.append(item)
-    return tuple(numbers), tuple(invalid)
+    return None if years == len(items) else (tuple(numbers), tuple(invalid))

@@ -80,7 +80,7 @@ class Settings(BaseModel):
         default=True, description="Let the model check the statements of its answers too."
     )
     unsupported: Literal["flag", "remove"] = Field(
-        "flag", description="What happens to statements of a model that are not supported."
+        "flag", description="What happens to statements of a model that were found unsupported."
     )
     prices: Path | None = Field(
         None, description="TOML file with prices per million tokens, to show costs."
@@ -121,10 +121,12 @@ def load_settings(config: str | Path | None = None, **arguments: Any) -> Setting
 
     Args:
         config: a TOML file to read instead of the user's own; it must exist.
-        arguments: field values that win over every other source; None means "not given".
+        arguments: field values that win over every other source; None means "not given". An empty
+            text, here or in the file, means the default.
 
     Raises:
-        SettingsError: the file cannot be read, a name is unknown or a value out of range.
+        SettingsError: the file cannot be read, a name is unknown, a value out of range, or a file
+            or folder that a setting names is not there.
     """
     values: dict[str, Any] = {}
     origin: dict[str, str] = {}
@@ -137,6 +139,8 @@ def load_settings(config: str | Path | None = None, **arguments: Any) -> Setting
     ):
         for name, (value, source) in layer.items():
             values[name], origin[name] = value, source
+            if isinstance(value, str) and not value.strip():
+                del values[name], origin[name]
     return _validated(values, origin)
 
 
@@ -157,17 +161,36 @@ def unknown_variables() -> list[str]:
 
 
 def _validated(values: dict[str, Any], origin: dict[str, str]) -> Settings:
+    if "origin" in values:  # a field, but none that is given
+        raise SettingsError(_unknown("origin", origin["origin"]))
     try:
-        return Settings(**values, origin=origin)
+        settings = Settings(**values, origin=origin)
     except ValidationError as error:
         problem = error.errors()[0]
         name = str(problem["loc"][0])
         if problem["type"] == "extra_forbidden":
             raise SettingsError(_unknown(name, origin[name])) from error
-        shown = "" if name.endswith("_key") else f" = {values[name]!r}"
+        shown = "" if name.endswith(("_key", "_url")) else f" = {values[name]!r}"
         raise SettingsError(
             f"{name}{shown} (from {origin[name]}) cannot be used: {problem['msg']}."
         ) from error
+    _require_files(settings)
+    return settings
+
+
+def _require_files(settings: Settings) -> None:
+    """Refuses a named file or folder that is not there; it would be passed over in silence."""
+    for name, kind, test in (("prompts", "folder", Path.is_dir), ("prices", "file", Path.is_file)):
+        path: Path | None = getattr(settings, name)
+        try:
+            is_there = path is None or test(path)
+        except OSError:  # a folder on the way that may not be read, a name that is too long
+            is_there = False
+        if not is_there:
+            raise SettingsError(
+                f"{name} = {str(path)!r} (from {settings.origin[name]}) cannot be used: "
+                f"there is no such {kind}."
+            )
 
 
 def _unknown(name: str, source: str) -> str:
@@ -193,5 +216,5 @@ def _read_config(config: str | Path | None) -> tuple[Path, dict[str, Any]]:
         return path, tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"The config file {path} cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # of TOML, UTF-8, huge numbers, deep nesting
         raise SettingsError(f"The config file {path} is not valid TOML: {error}.") from error

@@ -26,11 +26,18 @@ REQUIRED = {
     "rag/py.typed",
     "rag/data/library.jsonl",
     "rag/data/PROVENANCE.md",
+    "rag/data/answerable.json",
+    "rag/data/verify.json",
     "rag/data/minilm/model.onnx",
     "rag/data/minilm/tokenizer.json",
     "rag/data/minilm/projection.npy",
     "prompts/__init__.py",
     "eval/__init__.py",
+    "eval/example.jsonl",
+    "eval/judge.json",
+    "eval/report.html",
+    "eval/qa/dev.jsonl",
+    "eval/qa/test.jsonl",
 }
 METADATA = {
     "METADATA",

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, LLMMetadata
 from model_server import ModelServer, Step
 
 from rag import load_settings
 from rag.errors import ModelRejected, ModelReplyInvalid, ModelUnavailable, SettingsError
-from rag.models import Message, make_chat_model, make_embedder
-from rag.models.thinking import ThoughtFilter
+from rag.models import ChatModel, Message, make_chat_model, make_embedder
 
 PROMPT = [Message("system", "Be brief."), Message("user", "What is it?")]
 
@@ -24,6 +27,18 @@ def _no_keys(monkeypatch):
 def model(server, **settings):
     given = {"chat_model": "tester", "chat_url": server.url, "chat_key": "sk-secret-1", **settings}
     return make_chat_model(load_settings(**given))
+
+
+def stream(*chunks):
+    """The bytes of a reply; a text is a piece of it, a dict a whole chunk."""
+    last = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    fields = [
+        chunk
+        if isinstance(chunk, dict)
+        else {"choices": [{"index": 0, "delta": {"content": chunk}}]}
+        for chunk in chunks
+    ]
+    return b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in [*fields, last])
 
 
 def test_reply_streams_and_is_counted():
@@ -110,11 +125,35 @@ def test_a_server_that_is_not_there_is_told():
         chat.complete(PROMPT)
 
 
-def test_a_slow_first_byte_times_out():
+def test_a_slow_first_byte_times_out_and_names_the_setting_and_the_tries():
     with ModelServer(Step("late", first_byte_s=2)) as server:
-        chat = model(server, chat_timeout_s=0.2, chat_retries=0)
-        with pytest.raises(ModelUnavailable, match="was not reached"):
+        chat = model(server, chat_timeout_s=0.2, chat_retries=1)
+        with pytest.raises(ModelUnavailable, match=r"PAPERTRAIL_CHAT_TIMEOUT_S.* tried 2 times"):
             chat.complete(PROMPT)
+
+
+def test_a_server_that_asks_for_a_long_wait_is_not_tried_again():
+    with ModelServer(Step("slow down", status=429, headers={"Retry-After": "3600"})) as server:
+        with pytest.raises(ModelUnavailable, match="try again in 3600 s, as the server asks"):
+            model(server).complete(PROMPT)
+        assert len(server.requests) == 1
+
+
+def test_of_a_refusal_the_servers_message_is_shown_and_no_control_character():
+    said = "no\x1b]0;title\x07 such \x9b31mmodel\u202e \u2066here\ud800\nand more"
+    with ModelServer(Step(said, status=404)) as server, pytest.raises(ModelRejected) as caught:
+        model(server).complete(PROMPT)
+    assert "(HTTP 404; no]0;title such 31mmodel here)" in str(caught.value)
+
+
+@pytest.mark.parametrize("written", [repr, json.dumps, str])
+def test_a_key_is_blotted_out_however_the_server_writes_it(written):
+    key = "sk-'\"\\-end"
+    step = Step(f"not {written(key)}", status=401)
+    with ModelServer(step) as server, pytest.raises(ModelRejected) as caught:
+        model(server, chat_key=key).complete(PROMPT)
+    assert "***" in str(caught.value)
+    assert "-end" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -124,6 +163,7 @@ def test_a_slow_first_byte_times_out():
         Step("A long reply that just ends.", finish=None),
         Step("A long reply that reached the limit.", finish="length"),
         Step("A long reply that somebody filtered.", finish="content_filter"),
+        Step("A long reply that the server gave up.", finish="error"),
     ],
 )
 def test_a_cut_reply_keeps_its_text_and_says_so(step):
@@ -159,6 +199,53 @@ def test_a_refused_temperature_is_left_out_from_then_on():
     assert ["temperature" in body for body in server.requests] == [True, False, False]
 
 
+class RefusesTemperature:
+    """A model whose first two calls meet and are refused together."""
+
+    metadata = LLMMetadata(model_name="picky")
+
+    def __init__(self):
+        self.barrier = threading.Barrier(2)
+
+    def stream_chat(self, messages, *, temperature):
+        if temperature == 0:
+            self.barrier.wait(10)
+            refusal = ValueError("temperature is not supported")
+            refusal.status_code = 400
+            raise refusal
+        yield ChatResponse(message=ChatMessage(content="Hot."), delta="Hot.")
+
+
+def test_calls_that_are_refused_a_parameter_at_once_all_leave_it_out():
+    chat = ChatModel(RefusesTemperature(), parameters={"temperature": 0})
+    with ThreadPoolExecutor(2) as pool:
+        replies = list(pool.map(lambda _: chat.complete(PROMPT).text, range(2)))
+    assert replies == ["Hot.", "Hot."]
+
+
+def test_a_chunk_without_choices_is_passed_over():
+    body = stream("One ", {"choices": None}, {}, {"choices": [None]}, "two.")
+    with ModelServer(Step(raw=body)) as server:
+        assert model(server).complete(PROMPT).text == "One two."
+
+
+def test_halves_of_characters_are_joined_or_replaced():
+    body = stream("a\ud83d", "\ude42b\ud800", "c", "\udc00d\ud800")
+    with ModelServer(Step(raw=body)) as server:
+        reply = model(server).reply(PROMPT)
+        pieces = "".join(reply)
+    assert pieces == reply.text == "a🙂b\ufffdc\ufffdd\ufffd"
+
+
+@pytest.mark.parametrize("figure", ["many", float("nan"), float("inf"), -1, None, {}])
+def test_figures_that_cannot_be_are_no_figures(figure):
+    usage = {"choices": [], "usage": {"prompt_tokens": figure, "completion_tokens": figure}}
+    with ModelServer(Step(raw=stream("One two three.", usage))) as server:
+        reply = model(server).complete(PROMPT)
+    assert reply.usage.estimated
+    assert reply.usage.completion_tokens == 4  # One| two| three|.
+
+
 def test_closing_a_reply_ends_the_request():
     with ModelServer(Step("word " * 4000, size=5, between_s=0.005)) as server:
         reply = model(server).reply(PROMPT)
@@ -166,24 +253,6 @@ def test_closing_a_reply_ends_the_request():
         next(pieces)
         pieces.close()
         assert server.disconnected.wait(5)
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("<think>Which one? [3]</think>\n\nThis one [1].", "This one [1]."),
-        ("\n<thinking>a</b>c</thinking>Yes.", "Yes."),
-        ("<think>", ""),
-        ("<thin> air", "<thin> air"),
-        ("a <think>b</think>", "a <think>b</think>"),
-        ("  \n ", "  \n "),
-    ],
-)
-def test_thoughts_are_taken_out_however_they_are_cut(text, shown):
-    for size in range(1, len(text) + 1):
-        thoughts = ThoughtFilter()
-        parts = [thoughts.feed(text[i : i + size]) for i in range(0, len(text), size)]
-        assert ("".join(parts) + thoughts.finish()).lstrip("\n") == shown.lstrip("\n")
 
 
 def test_thoughts_without_an_opening_tag_restart_the_reply():

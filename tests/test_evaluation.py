@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from eval import evaluate
 from eval.compare import compare, gate
+from eval.html import write_report
 from eval.judges import ModelJudge, OfflineJudge
 from eval.questions import Question, problems, read_questions
 from eval.report import report_of
@@ -426,7 +427,7 @@ def test_text_from_questions_and_papers_is_escaped(offline, tmp_path):
     )  # fmt: skip
     with Assistant.build([paper], tmp_path / "l") as assistant:
         found = evaluate(assistant, [question], out=tmp_path / "r", judge=offline)
-    found.write(tmp_path / "r")
+    write_report(found, tmp_path / "r")
     page = (tmp_path / "r" / "report.html").read_text(encoding="utf-8")
     body = page.split("<h2>Questions</h2>")[1]
     assert "&lt;script&gt;alert(1)" in body

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rag.markers import LONGEST_HELD, Marker, MarkerReader
+from rag import Paper
+from rag.citations import MarkerResolver, Numbering
+from rag.markers import LONGEST_BLOCK, LONGEST_HELD, Marker, MarkerReader
 from rag.statements import split_statements
 
 
@@ -44,32 +48,93 @@ def numbers(text):
         ("A [Source 1] [source 1, 2] [Paper 3].", [(1,), (1, 2), (3,)]),
         ("A [3, 1, 3].", [(3, 1)]),
         ("[MASK] [CLS] [x] [see 3] [a1] [] [ ]", []),
-        ("in [2020] and [0, 1] and [-1]", []),
-        ("[1](https://x.org) and [text](https://x.org/[1]) [2]", [(2,)]),
-        ("[1]: https://x.org\n[2] is cited", [(2,)]),
-        ("`a[1]` ```\nb[2]\n``` [3]", [(3,)]),
+        ("in [2020] and [2019, 2021] and [2024 edition] and [0, 1] and [-1, 1]", []),
+        ("[1.5] [0.5, 0.9] [to] [no] [3D] [Table 2] [Figure 1, Section 3]", []),
+        ("[1](https://x.org) and [text](https://x.org/[1]) [2]", [(1,), (2,)]),
+        ("[1]: https://x.org\n[2] is cited", [(1,), (2,)]),
+        ("`a[1]`\n```\nb[2]\n``` [3]", [(3,)]),
+        ("```a[1]``` [2]\n  ~~~ x\n`[3]\n```\n[4]\n~~~~\n[5] > ~~~\n[6]", [(2,), (5,), (6,)]),
         ("$x[1]$ $$y[2]$$ \\(z[3]\\) \\[w[4]\\] [5]", [(5,)]),
         ("costs $5 and $6 [1], `never closed [2]", [(1,), (2,)]),
-        ("half a marker [1", []),
-        ("[1, 2", []),
+        ("A [1 or 2] [1/2] [1 + 3] [2 to 4].", [(1, 2), (1, 2), (1, 3), (2, 3, 4)]),
+        ("A [3, p. 4] [3; pp. 4-5] [3, Section 4.1] [p. 4].", [(3,), (3,), (3,), ()]),
+        ("A [1a] [No. 2] [doc 3] [ID 4] [+5] [6\u200b].", [(1,), (2,), (3,), (4,), (5,), (6,)]),
+        ("A 〔1〕 ⟦2⟧ \\[3\\] [[4](http://x)] \\[[5]\\] [[6]", [(n,) for n in range(1, 7)]),
+        ("Words¹ here.² And 10⁶ km² (QK)³ sec⁻¹ words²⁻³.", [(1,), (2,), (2, 3)]),
     ],
 )
 def test_markers_are_found_where_they_are_and_nowhere_else(text, found):
     assert numbers(text) == found
 
 
-@pytest.mark.parametrize("text", ["[0]", "[7-3]", "[12345]", "[1-900]"])
+@pytest.mark.parametrize("text", ["[0]", "[7-3]", "[12345]", "[1-900]", "[-1]", "[1000]"])
 def test_numbers_that_no_paper_can_have_are_told(text):
     (marker,) = read(text)
     assert marker.numbers == ()
     assert marker.invalid
 
 
-REPLIES = st.text(
-    alphabet=st.sampled_from(list("[]()【】［］0123,;-–^`$\\\n: ab.†&")), max_size=120
-) | st.text(max_size=60)
+def test_what_no_paper_can_be_is_told_beside_what_one_can():
+    assert read("[2, 1024]") == [Marker((2,), "[2, 1024]", ("1024",))]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "See [99](#ref99). Tokens [1].",
+        "Tokens [1].\n\nReferences:\n[1]: Paper A\n[99]: Paper B",
+        "[99](http://x) [[99](http://x)] [[99](http://x) [99](http://x",
+        "[^99]: Title",
+        r"\[99\] and \[1\] and \[\[99\]\] and \[[99]\] and [\[99\]]",
+        "Price is $$ 5. It predicts [99]. And [1].",
+        "Price is $$ 5.\n\nIt predicts [99]. And $$ 6 [1].",
+        "Foo ``` bar [99] baz [1].",
+        "```\nnever closed [99]\n\nand `more [99] [1].",
+        "~~~\nnever closed [99]\n```\nnor this [99] [1].",
+        r"It \( costs [99]. More [1].",
+        "It \\( costs [99].\nMore \\) [1].",
+        r"It \[ costs [99]. More [1].",
+        "A [link](that[99] does not close. [1]",
+        "It predicts tokens [99",
+        "It predicts tokens [1, 99",
+        "It predicts tokens [99, p. 9",
+        "It predicts tokens 【99†sour",
+        "It predicts tokens [[99]",
+        "It predicts tokens \\[99\\",
+        "It predicts `tokens [99",
+        "It [99, p. 3] [99; p. 3] [1 or 99] [1/99] [99a] [No. 99] [doc 99] [ID 99] [p. 99] [+99].",
+        "It [99\u200b] 〔99〕 ⟦99⟧ predicts⁹⁹.",
+    ],
+)
+def test_a_number_that_no_paper_has_never_shows(text):
+    papers = [Paper("a", "A", "It predicts.")]
+    for size in (1, 2, 7, len(text)):
+        resolver = MarkerResolver(papers, Numbering())
+        chunks = [text[at : at + size] for at in range(0, len(text), size)]
+        shown = "".join(map(resolver.feed, chunks)) + resolver.finish()
+        assert "9" not in shown.replace("⁹", "9")
+        assert ("[1]" in shown) == bool(re.search(r"\[1(?:\\?\]|/| or|:)", text))
+        assert any("99" in each or "⁹⁹" in each for each in resolver.unknown)
+
+
+REPLIES = (
+    st.text(alphabet=st.sampled_from(list("[]()【】［］0123,;-–^`$\\\n: ab.†&~")), max_size=120)
+    | st.text(max_size=60)
+    | st.lists(
+        st.sampled_from(
+            [*"[]()\\:†^~$` \n-,1902aprx>⟦⟧²", "```", "~~~", "$$", "](", "[[", "[1", "\n\n", "or "]
+        ),
+        max_size=40,
+    ).map("".join)
+)
+
+
+@settings(max_examples=1000)
+@example("  [1]: x", 1)
+@example("  ```\n[1]\n```", 1)
+@example("[2†[\\[99][^1]", 1)
+@example("[[[2: \\])-", 1)
+@example("$" + "a" * 78 + "$" + "[1]", 1)
 @given(REPLIES, st.integers(1, 9))
 def test_any_cutting_gives_the_same_pieces(text, size):
     assert read(text, size) == read(text)
@@ -87,11 +152,33 @@ def test_numbers_are_in_range_and_little_is_held_back(text):
         for piece in reader.feed(character):
             if isinstance(piece, Marker):
                 assert all(1 <= number <= 999 for number in piece.numbers)
-        assert len(reader._held) <= LONGEST_HELD + 3
+        if not set("$`~\\](") & set(text):
+            assert len(reader._held) <= LONGEST_HELD + 3
 
 
 @pytest.mark.parametrize(
-    "text", ["1" * 10_000, "[" * 10_000, "$" * 10_000, "`" * 10_000, "[1" * 5000]
+    "opening", ["$", "$$", "`", "```\n", "~~~\n", "\\(", "\\[", "[x](", "[1]("]
+)
+@pytest.mark.parametrize("filling", ["a", "a[1]", "[", "\\", "`", "$"])
+def test_what_opens_and_never_closes_holds_back_little(opening, filling):
+    reader = MarkerReader()
+    for character in opening + filling * 3000:
+        reader.feed(character)
+        assert len(reader._held) <= LONGEST_BLOCK
+    assert all(isinstance(piece, (str, Marker)) for piece in reader.finish())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1" * 10_000,
+        "[" * 10_000,
+        "`" * 10_000,
+        "[1" * 5000,
+        "~" * 10_000,
+        "$ " * 5000,
+        "]" * 10_000,
+    ],
 )
 def test_long_runs_are_text_and_never_pile_up(text):
     reader = MarkerReader()
@@ -130,6 +217,29 @@ def statements(text):
         ("Smith et al. found it [1].", [("Smith et al. found it.", (1,))]),
         ("", []),
         ("[1]", []),
+        (
+            "[1] It predicts tokens. [1] It is small. [2] So is it.",
+            [("It predicts tokens.", (1,)), ("It is small.", (1,)), ("So is it.", (2,))],
+        ),
+        (
+            "- [1] It, as [3] says, works. [2] So it is",
+            [("It, as says, works.", (1, 3)), ("So it is", (2,))],
+        ),
+        (
+            "It is. [1] So.\n[2] One. [3] Two.",
+            [("It is.", (1,)), ("So.", ()), ("One.", (2,)), ("Two.", (3,))],
+        ),
+        ("| It predicts [1] | x [2] |", [("It predicts", (1,)), ("x", (2,))]),
+        ("| [1] It predicts | [2] x y |", [("It predicts", (1,)), ("x y", (2,))]),
+        (
+            "| Model | What it does all day |\n|---|:-:|\n| BERT | It masks some tokens [1] |",
+            [("It masks some tokens", (1,))],
+        ),
+        ("| BERT | [1] |", [("BERT", (1,))]),
+        ("A。[1] B。C。[2]", [("A。", (1,)), ("B。", ()), ("C。", (2,))]),
+        ("「甲！」[1]乙？丙", [("「甲！」", (1,)), ("丙", ())]),
+        ("~~~\ncode\n```\nx\n~~~\nText [2].", [("Text.", (2,))]),
+        ("```\nnot closed [1].", [("not closed.", (1,))]),
     ],
 )
 def test_markers_belong_to_the_statement_they_stand_at(text, found):
@@ -142,3 +252,11 @@ def test_statements_lie_in_order_within_the_text(text):
     shown, found = split_statements(pieces)
     for each in found:
         assert 0 <= each.start <= each.end <= len(shown)
+
+
+def test_the_offsets_of_many_statements_are_those_of_the_shown_text():
+    text = "".join(f"{'[1] ' * (n % 3)}Number {n} says so [2]. " for n in range(3000))
+    pieces = [piece if isinstance(piece, str) else piece.numbers for piece in read(text)]
+    shown, found = split_statements(pieces)
+    assert len(found) == 3000
+    assert all(f"Number {n} " in shown[each.start : each.end] for n, each in enumerate(found))

@@ -36,13 +36,23 @@ FLOORS = (
     {"verification", "answerable"},
     {"references", "prices", "statements"},
     {"answer"},
-    {"citations", "conversation"},
-    {"writers"},
+    {"citations", "saved"},
+    {"writers", "conversation"},
     {"followups", "answering"},
     {"assistant"},
     {"__init__"},
     {"information"},
     {"cli"},
+    {"__main__"},
+)
+EVAL_FLOORS = (
+    {"questions"},
+    {"records", "judges", "beir"},
+    {"metrics", "asking", "intervals", "pairs"},
+    {"measures", "run"},
+    {"report"},
+    {"html", "compare"},
+    {"tables", "__init__"},
     {"__main__"},
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
@@ -116,6 +126,20 @@ def test_every_module_imports_only_from_lower_floors() -> None:
                 target = room(name)
                 if FLOOR[target] >= FLOOR[own]:
                     wrong.append(f"{path.relative_to(ROOT)} imports rag.{target}")
+    assert wrong == []
+
+
+def test_every_module_of_the_evaluation_imports_only_from_lower_floors() -> None:
+    floor = {room: number for number, rooms in enumerate(EVAL_FLOORS) for room in rooms}
+    wrong = []
+    for path in (ROOT / "eval").rglob("*.py"):
+        own = path.stem
+        assert own in floor, f"eval/{own} stands on no floor; give it one here"
+        for name in imports(path):
+            parts = name.split(".")
+            if parts[0] == "eval" and len(parts) > 1 and parts[1] in floor and parts[1] != own:
+                if floor[parts[1]] >= floor[own]:
+                    wrong.append(f"eval/{own} imports eval.{parts[1]}")
     assert wrong == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,8 +25,12 @@ from rag.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
+    from prompt_toolkit.history import History
+
+    from rag.answer import Answer, AnswerEvent
+    from rag.assistant import Assistant
     from rag.conversation import Conversation
 
 HELP = """/sources   the papers cited so far
@@ -61,6 +66,8 @@ def chat(
         if load:
             _load(conversation, str(load))
         read = _reader(settings.data_dir)
+        if not quiet and sys.stdin is not None and sys.stdin.isatty():
+            _greet(assistant)
         while (said := read()) is not None:
             if not said:
                 continue
@@ -72,19 +79,73 @@ def chat(
             show.line("")
 
 
+def _greet(assistant: Assistant) -> None:
+    from rag.index.manifest import read_manifest
+
+    count = read_manifest(assistant.folder).paper_count
+    papers = f"{count} papers" if count != 1 else "one paper"
+    typer.echo(f"Ask about the {papers} of this library; /help lists commands.", err=True)
+
+
 def _ask(conversation: Conversation, question: str, *, quiet: bool) -> None:
-    """One turn; Ctrl-C ends the answer and not the conversation."""
+    """One turn; Ctrl-C ends the answer and not the conversation.
+
+    An answer that is stopped while its statements are checked is kept with the verdicts it has.
+    """
+    from rag.answer import Turn
     from rag.cli import show
     from rag.errors import RagError
 
     events = conversation.stream(question)
+    seen: list[AnswerEvent] = []
     try:
-        show.streamed(events, quiet=quiet)
+        show.streamed(_noted(events, seen), quiet=quiet)
     except KeyboardInterrupt:
         events.close()
-        typer.echo("\nrag: stopped; ask on, or /quit.", err=True)
+        kept = _unfinished(question, seen)
+        if kept:
+            conversation.turns.append(Turn(question, kept))
+        what = "; the answer is kept as far as it was checked" if kept else ""
+        typer.echo(f"\nrag: stopped{what}; ask on, or /quit.", err=True)
     except RagError as error:
         typer.echo(f"rag: {error}", err=True)
+
+
+def _noted(events: Iterator[AnswerEvent], seen: list[AnswerEvent]) -> Iterator[AnswerEvent]:
+    for event in events:
+        seen.append(event)
+        yield event
+
+
+def _unfinished(question: str, seen: Sequence[AnswerEvent]) -> Answer | None:
+    """The answer that some events tell; None where no verdict was given, or all was done."""
+    from rag.answer import Answer, Done, Status, Text, Verified
+    from rag.saved import left_over
+
+    verified = [event.statements for event in seen if isinstance(event, Verified)]
+    if not verified or isinstance(seen[-1], Done):
+        return None
+    text = "".join(event.delta for event in seen if isinstance(event, Text))
+    if any(left_over(text[s.start : s.end], [s.text]) is None for s in verified[-1]):
+        return None  # what was shown is not what was checked, as when thoughts came with it
+    told = [event.text for event in seen if isinstance(event, Status)]
+    model = _behind("Writing with ", told)
+    return Answer(
+        question=question,
+        asked=_behind("Understood as: ", told) or question.strip(),
+        text=text,
+        statements=verified[-1],
+        hits=(),
+        status="incomplete",
+        mode="model" if model else "extractive",
+        reason="it was stopped while its statements were being checked",
+        model=model,
+    )
+
+
+def _behind(sign: str, lines: Sequence[str]) -> str | None:
+    """What stands behind a sign in the first line that begins with it."""
+    return next((each.removeprefix(sign) for each in lines if each.startswith(sign)), None)
 
 
 def _command(conversation: Conversation, said: str) -> bool:
@@ -99,12 +160,15 @@ def _command(conversation: Conversation, said: str) -> bool:
         if name == "/sources":
             for number, source in conversation.sources.items():
                 show.line(f"[{number}] {source.title}  ({source.id})")
+            if not conversation.sources:
+                typer.echo("no paper is cited yet", err=True)
         elif name == "/new":
             conversation.clear()
+            typer.echo("what was said is forgotten", err=True)
         elif name in ("/save", "/load") and not rest.strip():
             typer.echo(f"rag: write {name} FILE.", err=True)
         elif name == "/save":
-            _save(conversation, Path(rest.strip()).expanduser())
+            _save(conversation, rest.strip())
         elif name == "/load":
             _load(conversation, rest.strip())
         else:
@@ -114,24 +178,32 @@ def _command(conversation: Conversation, said: str) -> bool:
     return True
 
 
-def _save(conversation: Conversation, path: Path) -> None:
-    from rag.errors import DiskError
+def _save(conversation: Conversation, named: str) -> None:
+    from rag.saved import write_whole
 
-    if path.suffix == ".md":
-        try:
-            path.write_text(conversation.to_markdown(), encoding="utf-8")
-        except OSError as error:
-            raise DiskError(f"{path} cannot be written: {error.strerror}.") from error
+    path = _place(named)
+    if path.suffix.lower() == ".md":
+        write_whole(path, conversation.to_markdown())
     else:
         conversation.save(path)
     typer.echo(f"saved to {path}", err=True)
 
 
-def _load(conversation: Conversation, path: str) -> None:
-    conversation.load(Path(path).expanduser())
+def _load(conversation: Conversation, named: str) -> None:
+    conversation.load(_place(named))
     for warning in conversation.warnings:
         typer.echo(f"note: {warning}", err=True)
     typer.echo(f"{len(conversation.turns)} turns are open again", err=True)
+
+
+def _place(named: str) -> Path:
+    """The path that a reader means; ~ is the home folder."""
+    from rag.errors import CorpusError
+
+    try:
+        return Path(named).expanduser()
+    except RuntimeError as error:
+        raise CorpusError(f"{named} is in no known home folder; write the whole path.") from error
 
 
 def _reader(folder: Path) -> Callable[[], str | None]:
@@ -139,17 +211,13 @@ def _reader(folder: Path) -> Callable[[], str | None]:
 
     On a terminal a line can be edited and earlier ones come back with the arrow keys.
     """
+    if sys.stdin is None:  # it was closed before we began
+        return lambda: None
     if not sys.stdin.isatty():
         return lambda: next((line.strip() for line in sys.stdin), None)
     from prompt_toolkit import PromptSession
-    from prompt_toolkit.history import FileHistory, InMemoryHistory
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        past: FileHistory | InMemoryHistory = FileHistory(str(folder / "chat_history"))
-    except OSError:
-        past = InMemoryHistory()
-    session: PromptSession[str] = PromptSession(history=past)
+    session: PromptSession[str] = PromptSession(history=_history(folder))
 
     def read() -> str | None:
         while True:
@@ -161,3 +229,21 @@ def _reader(folder: Path) -> Callable[[], str | None]:
                 return None
 
     return read
+
+
+def _history(folder: Path) -> History:
+    """The lines of earlier chats where their file can be used, else of this one only."""
+    from prompt_toolkit.history import FileHistory, InMemoryHistory
+
+    class Kept(FileHistory):
+        def store_string(self, string: str) -> None:
+            with suppress(OSError, UnicodeEncodeError):  # a full disk does not end the chat
+                super().store_string(string)
+
+    file = folder / "chat_history"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file.open("a+b").close()  # to be read and written
+    except OSError:
+        return InMemoryHistory()
+    return Kept(str(file))

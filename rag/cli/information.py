@@ -33,9 +33,16 @@ def info(
 
     settings = settings_of(config, index=index, chat_model=model, chat_url=url)
     values = collect(settings)
+    failed: list[str] = []
     if check:
-        values["check"] = check_models(settings)
+        values["check"], failed = check_models(settings)
     if as_json:
         show.json_value(values)
     else:
         show.information(values)
+    for kind in failed:
+        typer.echo(f"rag: the check failed: {values['check'][kind]}", err=True)
+    if failed:
+        raise typer.Exit(3)
+    if check and not as_json:
+        show.line("The check passed.")

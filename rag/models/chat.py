@@ -6,23 +6,23 @@ are seen in one way. Retries happen here and nowhere else; a reply that has begu
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from rag.errors import ModelError, ModelRejected, ModelReplyInvalid
+from rag.errors import ModelError, ModelRejected, ModelReplyInvalid, SettingsError
 from rag.models.errors import as_model_error
 from rag.models.reply import Reply
 from rag.text import count_tokens
 
 if TYPE_CHECKING:
-    import threading
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from llama_index.core.base.llms.types import ChatMessage, ChatResponse
     from llama_index.core.llms import LLM
     from tenacity import RetryCallState
 
-LONGEST_WAIT_S = 30.0  # that a server's Retry-After is obeyed for
+LONGEST_WAIT_S = 30.0  # a server that asks for more (Retry-After) is not tried again
 DEFAULT_WINDOW = 8192  # tokens, for a model of which nothing is known
 _DROPPABLE = ("temperature", "stream_options")  # what some models and servers refuse
 
@@ -61,11 +61,20 @@ class ChatModel:
             secrets: texts that no error may show.
             responses: its `last` is the thread's newest HTTP response, which ends with the reply.
             close: lets go of the model's connections.
+
+        Raises:
+            SettingsError: `llm` is no language model.
         """
+        if not {"stream_chat", "metadata"} <= set(dir(llm)):
+            raise SettingsError(
+                f"A language model was given as {type(llm).__name__}; give a LlamaIndex LLM, or "
+                "name a model with --model (PAPERTRAIL_CHAT_MODEL)."
+            )
         self._close = close
         self._responses = responses
         self._llm = llm
-        self._parameters = dict(parameters or {})
+        self._parameters: Mapping[str, Any] = dict(parameters or {})  # replaced, never changed
+        self._lock = threading.Lock()
         self._retries = retries
         self.secrets = tuple(secrets)
         self.name = str(getattr(llm, "model", None) or llm.metadata.model_name)
@@ -79,19 +88,9 @@ class ChatModel:
             ModelRejected: refused (key, name, request).
             ModelReplyInvalid: what came cannot be read.
         """
-        from tenacity import Retrying, retry_if_exception, stop_after_attempt
-
-        retrying = Retrying(
-            retry=retry_if_exception(lambda e: isinstance(e, ModelError) and e.retryable),
-            stop=stop_after_attempt(self._retries + 1),
-            wait=_wait,
-            reraise=True,
-        )
-        tokens = sum(count_tokens(message.text) + 4 for message in messages)
-        chunks = retrying(self._begin, messages)
         return Reply(
-            chunks,
-            tokens,
+            self._begin_with_retries(messages),
+            sum(count_tokens(message.text) + 4 for message in messages),
             model=self.name,
             secrets=self.secrets,
             response=getattr(self._responses, "last", None),
@@ -115,13 +114,35 @@ class ChatModel:
             raise ModelReplyInvalid(f"The model {self.name}: {reply.broken}; ask again.")
         return reply
 
+    def _begin_with_retries(self, messages: Sequence[Message]) -> Iterator[ChatResponse]:
+        from tenacity import Retrying, retry_if_exception, stop_after_attempt
+
+        retrying = Retrying(
+            retry=retry_if_exception(_is_worth_another_try),
+            stop=stop_after_attempt(self._retries + 1),
+            wait=_wait,
+            reraise=True,
+        )
+        try:
+            return retrying(self._begin, messages)
+        except ModelError as error:
+            tries = retrying.statistics["attempt_number"]
+            if tries == 1:
+                raise
+            raise type(error)(
+                f"{error} It was tried {tries} times.",
+                retryable=error.retryable,
+                retry_after_s=error.retry_after_s,
+            ) from error.__cause__
+
     def _begin(self, messages: Sequence[Message]) -> Iterator[ChatResponse]:
         """The reply's chunks, the first of which has come."""
+        sent = self._parameters
         try:
-            chunks = iter(self._llm.stream_chat(_native(messages), **self._given()))
+            chunks = iter(self._llm.stream_chat(_native(messages), **_given(sent)))
             first = next(chunks, None)
         except Exception as error:
-            if self._drop_refused(error):
+            if self._drop_refused(error, sent):
                 return self._begin(messages)
             raise as_model_error(error, self.name, self.secrets) from error
         if first is None:
@@ -131,24 +152,26 @@ class ChatModel:
             )
         return _with_first(first, chunks)
 
-    def _given(self) -> dict[str, Any]:
-        """Parameters of a call; what was dropped is sent as "not given"."""
-        if not self._parameters:
-            return {}
-        from openai import omit
-
-        return {n: omit if value is None else value for n, value in self._parameters.items()}
-
-    def _drop_refused(self, error: Exception) -> bool:
-        """Leaves out a parameter that the server's refusal names; whether there was one."""
+    def _drop_refused(self, error: Exception, sent: Mapping[str, Any]) -> bool:
+        """Leaves out a parameter that the server's refusal names; whether the call sent it."""
         if not isinstance(as_model_error(error, self.name), ModelRejected):
             return False
         said = str(error).casefold()
         for name in _DROPPABLE:
-            if self._parameters.get(name) is not None and name in said:
-                self._parameters[name] = None
+            if sent.get(name) is not None and name in said:
+                with self._lock:  # another thread may be dropping another one
+                    self._parameters = {**self._parameters, name: None}
                 return True
         return False
+
+
+def _given(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters as a call takes them; what was dropped is sent as "not given"."""
+    if not parameters:
+        return {}
+    from openai import omit
+
+    return {name: omit if value is None else value for name, value in parameters.items()}
 
 
 def _with_first(first: ChatResponse, rest: Iterator[ChatResponse]) -> Iterator[ChatResponse]:
@@ -175,6 +198,13 @@ def _window_of(llm: LLM) -> int:
         return DEFAULT_WINDOW
 
 
+def _is_worth_another_try(error: BaseException) -> bool:
+    """Whether the failure passes, and so soon that a reader waits for it."""
+    if not isinstance(error, ModelError) or not error.retryable:
+        return False
+    return error.retry_after_s is None or error.retry_after_s <= LONGEST_WAIT_S
+
+
 def _wait(state: RetryCallState) -> float:
     """Seconds until the next try: as the server asks, else doubling with jitter."""
     from tenacity import wait_random_exponential
@@ -182,5 +212,5 @@ def _wait(state: RetryCallState) -> float:
     failure = state.outcome.exception() if state.outcome else None
     asked = getattr(failure, "retry_after_s", None)
     if asked is not None:
-        return min(float(asked), LONGEST_WAIT_S)
+        return float(asked)
     return float(wait_random_exponential(multiplier=0.5, max=8)(state))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import gc
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rag.errors import ModelError, ModelReplyInvalid
 from rag.models.errors import as_model_error
@@ -44,6 +45,8 @@ class Usage:
 
 
 NO_USAGE = Usage()
+_MOST_TOKENS = 10**12  # no call has more; NaN and infinity are no counts either
+_FAILED = ("error", "abort")  # what servers give as finish_reason when they fail in mid-reply
 
 
 class Reply:
@@ -81,9 +84,12 @@ class Reply:
 
     def __iter__(self) -> Iterator[str]:
         thoughts = ThoughtFilter()
+        # JSON can hold halves of characters, which nothing can encode: halves that belong together
+        # are joined, also over two chunks, and others replaced.
+        decoder = codecs.getincrementaldecoder("utf-16-le")("replace")
         try:
             for chunk in self._chunks:
-                delta = chunk.delta or ""
+                delta = decoder.decode((chunk.delta or "").encode("utf-16-le", "surrogatepass"))
                 self._raw_length += len(delta)
                 self._notice(chunk)
                 if shown := thoughts.feed(delta):
@@ -94,7 +100,7 @@ class Reply:
             self._break(as_model_error(error, self._model, self._secrets), error)
         finally:
             self.close()
-        if rest := thoughts.finish():
+        if rest := thoughts.feed(decoder.decode(b"", final=True)) + thoughts.finish():
             self.text += rest
             yield rest
         self._end()
@@ -127,9 +133,12 @@ class Reply:
             self._tells_finish = True
             if choices and choices[0].finish_reason:
                 self._finish = choices[0].finish_reason
-        counted = getattr(raw, "usage", None)
-        if counted is not None and getattr(counted, "prompt_tokens", None) is not None:
-            self._counted = (int(counted.prompt_tokens), int(counted.completion_tokens or 0))
+        usage = getattr(raw, "usage", None)
+        counts: list[Any] = [
+            getattr(usage, f"{kind}_tokens", None) for kind in ("prompt", "completion")
+        ]
+        if all(isinstance(n, int | float) and 0 <= n < _MOST_TOKENS for n in counts):
+            self._counted = (int(counts[0]), int(counts[1]))
 
     def _break(self, failure: ModelError, error: Exception) -> None:
         if not self.text.strip():
@@ -151,6 +160,8 @@ class Reply:
             return "the reply reached the model's length limit"
         if self._finish == "content_filter":
             return "the server's content filter cut the reply"
+        if self._finish in _FAILED:
+            return "the server failed before the reply was whole"
         if self._tells_finish and self._finish is None:
             return "the connection ended before the reply did"
         return ""

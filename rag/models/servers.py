@@ -7,14 +7,17 @@ client would read from the environment (organisation, project, headers) is kept 
 
 from __future__ import annotations
 
+import re
 import threading
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from rag.errors import SettingsError
 from rag.models.chat import DEFAULT_WINDOW, ChatModel
 from rag.models.embedders import from_llama_index
+from rag.settings import variable_of
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 
 OPENAI_URL = "https://api.openai.com/v1"
 _CONNECT_S = 10.0
+# A name that can be looked up: labels of at most 63 characters (RFC 1035, and the underscore).
+_HOST = re.compile(rb"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?", re.IGNORECASE)
 _NO_KEY = "none"  # local servers need no key, but the client insists on one
 
 
@@ -43,40 +48,88 @@ class Server:
     def host(self) -> str:
         """For messages: without user, password and path."""
         parts = urlsplit(self.url)
-        return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+        name = f"[{parts.hostname}]" if ":" in str(parts.hostname) else str(parts.hostname)
+        return f"{name}:{parts.port}" if parts.port else name
 
 
 def server_of(settings: Settings, kind: Literal["chat", "embed"]) -> Server:
     """The server of the chat model or of the embedding model.
 
     Raises:
-        SettingsError: a key is missing or an address is none.
+        SettingsError: a key is missing or cannot be sent, or an address is none.
     """
-    url: str | None = getattr(settings, f"{kind}_url")
-    key: SecretStr | None = getattr(settings, f"{kind}_key")
-    variable = f"PAPERTRAIL_{kind.upper()}"
-    if not url:
-        url, key = settings.openai_base_url or OPENAI_URL, settings.openai_api_key
-        if url == OPENAI_URL and key is None:
-            raise SettingsError(
-                f"The model {getattr(settings, f'{kind}_model')} needs a key: set OPENAI_API_KEY, "
-                f"or name another server with {variable}_URL."
-            )
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    url_name, key_name = f"{kind}_url", f"{kind}_key"
+    own = bool(getattr(settings, url_name))
+    if not own:
+        url_name, key_name = "openai_base_url", "openai_api_key"
+    url = (getattr(settings, url_name) or OPENAI_URL).strip().rstrip("/")
+    key: SecretStr | None = getattr(settings, key_name)
+    if not own and url == OPENAI_URL and key is None:
         raise SettingsError(
-            f"{url} is no server's address; give one such as http://127.0.0.1:11434/v1."
+            f"The model {getattr(settings, f'{kind}_model')} needs a key: set OPENAI_API_KEY, "
+            f"or name another server with {variable_of(f'{kind}_url')}."
         )
-    return Server(url.rstrip("/"), key.get_secret_value() if key else _NO_KEY)
+    source = settings.origin.get(url_name, "default")
+    _check_address(url, f"{url_name} (from {source})", key_name)
+    return Server(url, _checked_key(key, variable_of(key_name)))
+
+
+def masked(url: str) -> str:
+    """An address without the user and password that it may hold.
+
+    >>> masked("http://me:secret@example.org/v1")
+    'http://***@example.org/v1'
+    """
+    return re.sub(r"^([a-z0-9+.-]*://)?.*@", r"\1***@", url, flags=re.IGNORECASE | re.DOTALL)
+
+
+def _check_address(url: str, setting: str, key_name: str) -> None:
+    import httpx
+
+    if "@" in re.split(r"[/?#]", url.partition("//")[2])[0]:
+        raise SettingsError(
+            f"{setting} holds a user name or password, which would be sent in place of the key; "
+            f"take it out and give the key as {variable_of(key_name)}."
+        )
+    try:
+        parts, host = urlsplit(url), httpx.URL(url).raw_host
+        usable = parts.scheme in ("http", "https") and parts.port != 0
+        usable = usable and bool(parts.netloc.startswith("[") or _HOST.fullmatch(host))
+    except (ValueError, httpx.InvalidURL):
+        usable = False
+    if not usable:
+        raise SettingsError(
+            f"{setting} is {masked(url)!r}, which is no server's address; give one such as "
+            "http://127.0.0.1:11434/v1."
+        )
+
+
+def _checked_key(key: SecretStr | None, variable: str) -> str:
+    """The key as it is sent."""
+    sent = key.get_secret_value() if key else ""
+    if not (sent.isascii() and sent.isprintable()):
+        raise SettingsError(
+            f"The key in {variable} holds a line break or a character outside ASCII, which no "
+            "server takes; copy the key again."
+        )
+    return sent or _NO_KEY
 
 
 def make_chat_model(settings: Settings) -> ChatModel | None:
     """The chat model that the settings name; None where they name none.
 
     Raises:
-        SettingsError: a key is missing or an address is none.
+        SettingsError: a key is missing or cannot be sent, an address is none, or a server was given
+            as an argument and no model.
     """
     if not settings.chat_model:
+        # A caller that sets chat_model to None has chosen to have none.
+        unnamed = "chat_model" not in settings.model_fields_set
+        if unnamed and settings.origin.get("chat_url") == "argument":
+            raise SettingsError(
+                "A server was given with --url (chat_url) and no model; name a model with --model "
+                "(chat_model)."
+            )
         return None
     server = server_of(settings, "chat")
     window = settings.chat_window or _known_window(settings.chat_model)
@@ -112,7 +165,7 @@ def make_embedder(settings: Settings) -> Embedder:
     """The embedder that the settings name: a server's, or the bundled one.
 
     Raises:
-        SettingsError: a key is missing or an address is none.
+        SettingsError: a key is missing or cannot be sent, or an address is none.
     """
     if not settings.embed_model:
         from rag.minilm import load_minilm
@@ -137,10 +190,10 @@ def make_embedder(settings: Settings) -> Embedder:
 def _client(server: Server, settings: Settings, responses: threading.local) -> Any:
     """OpenAI's client for a server; the responses it gets are remembered for their thread."""
     import httpx
-    from openai import DefaultHttpxClient, OpenAI
+    from openai import DefaultHttpxClient
 
     timeout = httpx.Timeout(settings.chat_timeout_s, connect=_CONNECT_S)
-    client = OpenAI(
+    client = _client_class()(
         api_key=server.key,
         base_url=server.url,
         max_retries=0,
@@ -155,6 +208,23 @@ def _client(server: Server, settings: Settings, responses: threading.local) -> A
         client.organization = client.project = client.admin_api_key = None
         client._custom_headers = {}  # noqa: SLF001 - it has read OPENAI_CUSTOM_HEADERS
     return client
+
+
+@cache
+def _client_class() -> Any:
+    """OpenAI's client that reads a chunk without choices as an empty one; slow to import."""
+    from openai import OpenAI
+    from openai.types.chat import ChatCompletionChunk
+
+    class Client(OpenAI):
+        def _process_response_data(self, *, data: Any, cast_to: Any, response: Any) -> Any:
+            if cast_to is ChatCompletionChunk and isinstance(data, dict):
+                choices = data.get("choices")
+                found = choices if isinstance(choices, list) else []
+                data = {**data, "choices": [one for one in found if isinstance(one, dict)]}
+            return super()._process_response_data(data=data, cast_to=cast_to, response=response)
+
+    return Client
 
 
 def _secrets(server: Server) -> tuple[str, ...]:

@@ -1,0 +1,416 @@
+"""Conversations: what a file keeps, what is refused, and a chat that no file can end."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from model_server import ModelServer, Step
+from typer.testing import CliRunner
+
+from rag import Assistant, Conversation, Paper, load_settings
+from rag.answer import Answer, Done
+from rag.answering import _finished
+from rag.citations import MarkerResolver, Numbering, checked_statements
+from rag.cli import app
+from rag.errors import CorpusError, DiskError
+from rag.minilm import load_minilm
+from rag.saved import write_whole
+from rag.verification.offline import OfflineVerifier
+
+ROOT = Path(__file__).parents[1]
+PAPERS = [
+    Paper(
+        "zorp-1",
+        "ZORP: Sparse Attention for Long Text",
+        "We propose ZORP. It attends to 64 tokens at a time. ZORP is 3.5 times faster than BERT.",
+    ),
+    Paper(
+        "quux-2",
+        "QUUX: Curriculum Order Matters",
+        "QUUX sorts samples by length. Easy samples come first. Training takes 20% less time.",
+    ),
+    Paper(
+        "quux-3",
+        "QUUX in Practice",
+        "We run QUUX on ten corpora. Sorting by length helps small models most.",
+    ),
+]
+QUESTION = "how fast is ZORP, the sparse attention for long text?"
+OFF_TOPIC = "how long should sourdough proof in the fridge"
+REPLY = "ZORP attends to 64 tokens at a time [1]. It paints 9 houses [1]. Cats purr."
+
+
+class Shelf:
+    """A library whose answers are there already."""
+
+    def __init__(self, papers, answers=()):
+        self.kept, self.answers = list(papers), list(answers)
+
+    def papers(self):
+        return self.kept
+
+    def stream(self, question, *, history=(), where=None):
+        yield Done(self.answers[len(history)])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("library") / "papers"
+    Assistant.build(PAPERS, path).close()
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch, tmp_path):
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "PAPERTRAIL_CHAT_MODEL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PAPERTRAIL_DATA_DIR", str(tmp_path / "data"))
+
+
+@pytest.fixture(scope="module")
+def saved(folder, tmp_path_factory):
+    """What a conversation's file holds: an extractive answer, an abstention, a model's answer."""
+    path = tmp_path_factory.mktemp("saved") / "chat.json"
+    with Assistant.open(folder) as assistant:
+        chat = assistant.chat()
+        chat.ask("what does QUUX do?")
+        chat.ask(OFF_TOPIC)
+    with ModelServer(Step(REPLY)) as server, with_model(folder, server) as assistant:
+        more = assistant.chat()
+        more.turns += chat.turns
+        more.ask(QUESTION)
+        more.save(path)
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def with_model(folder, server, **settings):
+    given = {"check_with_model": False, "chat_retries": 0, **settings}
+    return Assistant.open(
+        folder, settings=load_settings(chat_model="tester", chat_url=server.url, **given)
+    )
+
+
+def chatted(folder, *lines, options=()):
+    """The output of a chat on a pipe, which must come to its end in order."""
+    result = CliRunner().invoke(
+        app, ["chat", "-i", str(folder), *options], input="\n".join([*lines, ""])
+    )
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_a_conversation_is_the_same_after_it_was_opened_and_saved_again(saved, tmp_path):
+    first, second = tmp_path / "first.json", tmp_path / "second.json"
+    first.write_text(json.dumps(saved), encoding="utf-8")
+    chat = Conversation(Shelf(PAPERS))
+    chat.load(first)
+    chat.save(second)
+    assert json.loads(second.read_text(encoding="utf-8")) == saved
+    assert chat.warnings == ()
+    assert [len(turn.answer.closest) for turn in chat.turns] == [0, 3, 0]
+    assert "Closest papers:\n- " in chat.turns[1].answer.to_markdown()
+
+
+def test_a_paper_that_has_left_is_still_among_the_closest_by_its_title(saved, tmp_path):
+    (tmp_path / "chat.json").write_text(json.dumps(saved), encoding="utf-8")
+    chat = Conversation(Shelf([]))
+    chat.load(tmp_path / "chat.json")
+    titles = {hit.paper.title for hit in chat.turns[1].answer.closest}
+    assert titles == {paper.title for paper in PAPERS}
+
+
+def test_every_recorded_answer_can_be_saved_and_opened(tmp_path):
+    rows = (ROOT / "rag" / "data" / "library.jsonl").read_text(encoding="utf-8").splitlines()
+    library = {r["id"]: Paper(r["id"], r["title"], r["abstract"]) for r in map(json.loads, rows)}
+    records = ROOT / "tests" / "fixtures" / "recorded_replies.jsonl"
+    offline = OfflineVerifier(load_minilm)
+    numbering = Numbering()
+    answers = []
+    for line in records.read_text(encoding="utf-8").splitlines():
+        record = json.loads(line)
+        resolver = MarkerResolver([library[each] for each in record["papers"]], numbering)
+        resolver.feed(record["reply"])
+        resolver.finish()
+        papers = {number: library[each] for each, number in numbering.numbers.items()}
+        text, statements = checked_statements(resolver.pieces, papers, offline)
+        question = record["question"]
+        answer = Answer(question, question, text.strip(), statements, (), "answered", "model")
+        answers.append(_finished(answer, ""))
+    chat = Conversation(Shelf(library.values(), answers))
+    for answer in answers:
+        chat.ask(answer.question)
+    chat.save(tmp_path / "chat.json")
+    again = Conversation(Shelf(library.values()))
+    again.load(tmp_path / "chat.json")
+    assert [turn.answer for turn in again.turns] == answers
+
+
+def changed(saved, where, value):
+    """A copy of a saved conversation with one value replaced."""
+    whole = json.loads(json.dumps(saved))
+    place = whole["turns"]
+    for step in where[:-1]:
+        place = place[step]
+    place[where[-1]] = value
+    return whole
+
+
+CITATION = (2, "answer", "statements", 0, "citations", 0)
+TAMPERED = [
+    ((2, "answer", "text"), "All lies [1] and [99]."),
+    ((2, "answer", "text"), REPLY.replace("[1]", "[2]") + " And more [99]."),
+    ((2, "answer", "text"), REPLY.replace("[1]", "[2]").replace("64", "65")),
+    ((2, "answer", "text"), REPLY.replace("[1]", "")),
+    ((2, "answer", "text"), REPLY + " All else is lies."),
+    ((2, "answer", "statements"), []),
+    ((0, "answer", "text"), "All lies [1] and [99]."),
+    ((1, "answer", "text"), "All lies [1] and [99]."),
+    ((0, "answer", "statements", 0, "start"), 1),
+    ((0, "answer", "statements", 0, "text"), "It is not so."),
+    ((*CITATION, "quotes"), []),
+    ((*CITATION, "quotes", 0, "end"), 7),
+    *(((*CITATION, "number"), number) for number in (-7, 0, 3, 10**30, 1.5, "2", True, None)),
+    ((*CITATION, "number"), float("inf")),
+    ((*CITATION, "paper"), "quux-3"),
+    ((*CITATION, "verdict"), "certain"),
+    ((2, "answer", "statements", 0, "verdict"), "splendid"),
+    ((2, "answer", "statements", 0, "verdict"), "uncited"),
+    ((2, "answer", "statements", 2, "verdict"), "supported"),
+    ((2, "answer", "statements", 0, "start"), -1),
+    ((2, "answer", "statements", 0, "claim"), "yes"),
+    ((2, "answer", "status"), "perfect"),
+    ((2, "answer", "mode"), "magic"),
+    ((2, "answer", "usage"), "plenty"),
+    ((2, "answer", "usage", "calls"), -1),
+    ((2, "answer", "usage", "calls"), "many"),
+    ((2, "answer", "confidence"), 1.5),
+    ((2, "answer", "seconds"), float("nan")),
+    ((2, "answer", "warnings"), "none"),
+    ((1, "answer", "closest", 0, "rank"), 0),
+    ((1, "answer", "closest"), None),
+    ((0, "question"), 7),
+]
+
+
+@pytest.mark.parametrize(("where", "value"), TAMPERED)
+def test_a_file_that_was_tampered_with_is_refused_in_one_sentence(saved, where, value, tmp_path):
+    path = tmp_path / "bad.json"
+    path.write_text(json.dumps(changed(saved, where, value)), encoding="utf-8")
+    chat = Conversation(Shelf(PAPERS))
+    with pytest.raises(CorpusError, match="is no conversation saved by Papertrail") as caught:
+        chat.load(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert chat.turns == []
+
+
+def test_a_number_too_large_for_any_float_is_refused(saved, tmp_path):
+    path = tmp_path / "bad.json"
+    whole = json.dumps(changed(saved, (0, "answer", "statements", 0, "start"), "HERE"))
+    path.write_text(whole.replace('"HERE"', "1e999"), encoding="utf-8")
+    with pytest.raises(CorpusError, match="no conversation"):
+        Conversation(Shelf(PAPERS)).load(path)
+
+
+def test_sources_are_sorted_by_number_alone(saved, tmp_path):
+    (tmp_path / "chat.json").write_text(json.dumps(saved), encoding="utf-8")
+    chat = Conversation(Shelf(PAPERS))
+    chat.load(tmp_path / "chat.json")
+    answer = chat.turns[2].answer
+    first = answer.statements[0]
+    other = type(first.citations[0])(2, PAPERS[1], (), None, "", "offline")
+    twice = type(first)("x", 0, 1, (other, *first.citations), None)
+    assert list(Answer("q", "q", "x", (twice,), (), "answered", "model").sources) == [2]
+
+
+@pytest.mark.parametrize("name", ["chat.json", "chat.md", "chat.MD"])
+def test_half_a_character_does_not_keep_a_conversation_from_being_saved(name, folder, tmp_path):
+    path = tmp_path / name
+    path.write_text("older", encoding="utf-8")
+    with Assistant.open(folder) as assistant:
+        chat = assistant.chat()
+        chat.ask("what does QUUX do, \ud800?")
+    if path.suffix == ".json":
+        chat.save(path)
+    else:
+        write_whole(path, chat.to_markdown())
+    assert "what does QUUX do, ??" in path.read_text(encoding="utf-8")
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+
+
+def test_a_disk_that_takes_no_more_leaves_the_older_file(tmp_path):
+    path = tmp_path / "chat.md"
+    path.write_text("older", encoding="utf-8")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with pytest.raises(DiskError, match=r"chat\.md cannot be written"):
+            write_whole(path, "newer " * 1000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert path.read_text(encoding="utf-8") == "older"
+    assert [each.name for each in tmp_path.iterdir()] == ["chat.md"]
+
+
+def test_saving_through_a_link_keeps_the_link(tmp_path):
+    (tmp_path / "there.md").write_text("older", encoding="utf-8")
+    (tmp_path / "link.md").symlink_to(tmp_path / "there.md")
+    write_whole(tmp_path / "link.md", "newer")
+    assert (tmp_path / "link.md").is_symlink()
+    assert (tmp_path / "there.md").read_text(encoding="utf-8") == "newer"
+
+
+@pytest.mark.parametrize("ending", ["", ".md"])
+@pytest.mark.parametrize(
+    "name",
+    ["/", ".", "..", "~nouser/x", "/etc/passwd/x", "x" * 300, "a\0b", "/dev/null", "/nowhere/x"],
+    ids=repr,
+)
+def test_a_name_that_cannot_be_written_is_one_sentence_and_the_chat_goes_on(name, ending, folder):
+    named = name if name in ("/", ".", "..", "/dev/null") else name + ending
+    said = chatted(folder, f"/save {named}", "/sources")
+    first, second = [line for line in said.splitlines() if line]
+    assert first.startswith("rag: ")
+    assert named in first
+    assert "papertrail-" not in first
+    assert second == "no paper is cited yet"
+
+
+@pytest.mark.parametrize(
+    "name", ["/", ".", "~nouser/x", "/etc/passwd/x", "x" * 300, "a\0b", "/nowhere/x"], ids=repr
+)
+def test_a_name_that_cannot_be_read_is_one_sentence_and_the_chat_goes_on(name, folder):
+    first, second = chatted(folder, f"/load {name}", "/sources").splitlines()
+    assert first.startswith("rag: ")
+    assert name in first
+    assert second == "no paper is cited yet"
+
+
+@pytest.mark.parametrize("name", ["/", "~nouser/x", "/etc/passwd/x", "/nowhere/x"])
+def test_a_chat_that_cannot_go_on_with_a_file_says_so_in_one_sentence(name, folder):
+    done = subprocess.run(
+        [sys.executable, "-m", "rag", "chat", "-i", str(folder), "--load", name],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        cwd=ROOT,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"rag: {name} ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_chat_tells_what_its_commands_did(folder, tmp_path):
+    said = chatted(
+        folder, "what does QUUX do?", f"/save {tmp_path}/c.md", "/sources", "/new", "/sources"
+    )
+    assert "[1] QUUX" in said
+    assert "what was said is forgotten\nno paper is cited yet\n" in said
+    assert "Ask about" not in said
+    assert "> QUUX sorts samples by length." in (tmp_path / "c.md").read_text(encoding="utf-8")
+
+
+def test_markdown_says_why_a_statement_is_not_supported_and_how_a_question_was_read(folder):
+    replies = Step("ZORP is fast [1]."), Step("How fast is ZORP?"), Step(REPLY)
+    with ModelServer(*replies) as server, with_model(folder, server) as assistant:
+        chat = assistant.chat()
+        chat.ask(QUESTION)
+        text = chat.ask("how fast is it?").to_markdown()
+    assert text.startswith("**how fast is it?**\n\n*Understood as: How fast is ZORP?*\n\nZORP")
+    assert "\n- unsupported: “It paints 9 houses.” ([1] " in text
+    assert "\n- uncited: “Cats purr.”\n" in text
+    assert "“ZORP attends" not in text
+    assert "Understood" not in chat.turns[0].answer.to_markdown()
+
+
+def ran(folder, *, stdin, **environment):
+    return subprocess.Popen(
+        [sys.executable, "-m", "rag", "chat", "-i", str(folder)],
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+        cwd=ROOT,
+    )
+
+
+def test_a_closed_standard_input_is_the_end_of_input(folder):
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$0" -m rag chat -i "$1" <&-', sys.executable, str(folder)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("place", ["a folder", "a file", "lost while it chats"])
+def test_a_terminal_is_greeted_and_needs_no_file_for_its_history(place, folder, tmp_path):
+    history = tmp_path / "data" / "chat_history"
+    if place == "a folder":
+        history.mkdir(parents=True)
+    ours, theirs = pty.openpty()
+    with ran(folder, stdin=theirs, TERM="dumb") as process:
+        os.close(theirs)
+        greeting = process.stderr.readline()
+        if place == "lost while it chats":
+            shutil.rmtree(tmp_path / "data")
+        os.write(ours, b"/new\r/quit\r")
+        _, errors = process.communicate(timeout=60)
+    os.close(ours)
+    assert greeting == "Ask about the 3 papers of this library; /help lists commands.\n"
+    assert process.returncode == 0, errors
+    assert "what was said is forgotten" in errors
+    assert "Traceback" not in errors
+    assert history.is_dir() == (place == "a folder")
+
+
+def test_an_answer_stopped_while_it_is_checked_is_kept_with_its_verdicts(folder, tmp_path):
+    running = []
+
+    def interrupts(body):
+        running[0].send_signal(signal.SIGINT)
+        return "1 | s1 | supported | too late"
+
+    steps = (
+        Step("ZORP is 3.5 times faster [1]."),
+        Step("1 | s3 | supported | yes"),
+        Step("How fast is ZORP?"),
+        Step(REPLY),
+        Step(reply=interrupts, first_byte_s=0.1, between_s=1.0, size=1),
+    )
+    with (
+        ModelServer(*steps) as server,
+        ran(
+            folder,
+            stdin=subprocess.PIPE,
+            PAPERTRAIL_CHAT_MODEL="tester",
+            PAPERTRAIL_CHAT_URL=server.url,
+        ) as process,
+    ):
+        running.append(process)
+        lines = [QUESTION, "how fast is it?", f"/save {tmp_path}/c.json", "/quit"]
+        _, errors = process.communicate("\n".join([*lines, ""]), timeout=60)
+    assert "the answer is kept as far as it was checked" in errors
+    chat = Conversation(Shelf(PAPERS))
+    chat.load(tmp_path / "c.json")
+    answer = chat.turns[1].answer
+    assert (answer.status, answer.model) == ("incomplete", "tester")
+    assert answer.asked == "How fast is ZORP?"
+    assert answer.text == REPLY
+    assert [s.verdict for s in answer.statements] == ["supported", "unsupported", "uncited"]
+    assert "stopped while its statements were being checked" in answer.to_markdown()
