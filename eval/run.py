@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from eval.asking import Task, clusters_of, record_of, tasks_of
 from eval.questions import digest
 from eval.records import Record
+from rag import __version__
 from rag.errors import DiskError, QuestionError, RunMismatch
 from rag.prompts import load_prompt
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from eval.questions import Question
     from rag.assistant import Assistant
 
-_PACKAGES = ("papertrail-rag", "chromadb", "bm25s", "onnxruntime", "llama-index-core", "openai",
+_PACKAGES = ("chromadb", "bm25s", "onnxruntime", "llama-index-core", "openai",
              "numpy", "ir-measures")  # fmt: skip
 _PROMPTS = ("answer", "condense_question", "verify", "judge")
 _ROOT = Path(__file__).parents[1]
@@ -175,7 +176,7 @@ def identity(assistant: Assistant, questions: Sequence[Question], judge: Judge) 
         "judge": judge.name,
         "settings": {name: value for name, value in shown.items() if not name.endswith("_key")},
         "prompts": {name: load_prompt(name, settings.prompts).sha256 for name in _PROMPTS},
-        "version": _version("papertrail-rag"),
+        "version": __version__,
     }
 
 

@@ -37,11 +37,11 @@ _NUMBER = re.compile(
     re.IGNORECASE,
 )
 _NAME = re.compile(r"[A-Za-z][\w@+-]*")
-# words that hardly an English question of some length does without
+# words that hardly an English question of some length does without, and other languages have not
 _ENGLISH = re.compile(
-    r"\b(?:the|of|and|to|is|are|was|were|for|on|with|by|that|it|its|as|than|from|at|not|be|has|have|"
-    r"which|this|these|can|into|their|but|when|does|do|did|what|how|why|who|where|a|an|in|or|any|i|"
-    r"my|we|our|should|would|about|if|between|there|you|your|without)\b",
+    r"\b(?:the|of|and|to|is|are|were|for|with|by|that|it|its|than|from|has|have|which|this|these|"
+    r"into|their|but|when|does|did|what|how|why|who|where|my|we|our|should|would|about|between|"
+    r"there|you|your|without)\b",
     re.IGNORECASE,
 )
 _LONG_ENOUGH = 5

@@ -159,3 +159,43 @@ def test_citation_as_values_names_its_check():
     citation = Citation(3, CATS, (), None, "not a verbatim sentence; not verified", "verbatim")
     assert citation.to_dict()["verdict"] is None
     assert citation.to_dict()["paper"] == "cats-1"
+
+
+def found(question, paper):
+    return Retrieval(question, (hit(paper, 1, 1.0, *([0.1] * 3), late=0.2),), {})
+
+
+SOUP = Paper(
+    "soup", "Model Soups", "Averaging helps. A model soup averages weights. It costs nothing."
+)
+
+
+@pytest.mark.parametrize(
+    ("question", "answerable"),
+    [
+        ("What is a model soup?", True),
+        ("What are Model Soups?", True),
+        ("model-soup", True),
+        ("Explain model soups", True),
+        ("What is income tax?", False),
+        ("What is photosynthesis?", False),
+        ("Which weights does a model soup need for translation into German?", False),
+    ],
+)
+def test_a_term_that_a_first_paper_has_is_answered_however_unsure(question, answerable):
+    assert judge(found(question, SOUP)).answerable is answerable
+
+
+@pytest.mark.parametrize(
+    ("question", "missing"),
+    [
+        ("Auf welchen Daten wurde das Modell trainiert?", None),
+        ("We tried it twice. You said so?", None),
+        ("Does it work on Wikipedia?", "Wikipedia"),
+        ("Was leistet GottBERT auf diesen Daten?", "GottBERT"),
+    ],
+)
+def test_missing_names_are_names_and_not_any_capital(question, missing):
+    reason = judge(found(question, SOUP)).reason
+    expected = f"do not mention {missing}." if missing else "no paper is close enough"
+    assert expected in reason

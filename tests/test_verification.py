@@ -9,10 +9,16 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from model_server import ModelServer, Step
 
-from rag import Paper, verify
+from rag import Paper, load_minilm, load_settings, verify
+from rag.models import make_chat_model
+from rag.prompts import load_prompt
+from rag.verification import Claim
 from rag.verification.denials import denies
+from rag.verification.model import ModelVerifier
 from rag.verification.numbers import missing_numbers
+from rag.verification.offline import OfflineVerifier
 from rag.verification.order import kept_order, misplaced_number
 from rag.verification.words import missing_names, names, turned
 
@@ -105,6 +111,17 @@ def test_opposites_denials_and_order():
         ("It does not use labels.", False),
         ("Unlike BERT, it does not mask.", False),
         ("No labels are needed for training.", False),
+        ("Its size is not stated, but it was trained on 64 GPUs.", False),
+        ("Although the abstract does not mention it, MrT5 was trained on 64 TPUs.", False),
+        ("MrT5 needs four times the memory, though the abstract does not say so.", False),
+        ("Its size is not reported; from the T5 family it has 300M parameters.", False),
+        ("The abstracts do not state who made MrT5, which Google released in 2021.", False),
+        ("The abstracts do not state the rate; they only describe the architecture.", True),
+        ("The papers discuss MrT5, but none of them mentions its licence.", True),
+        ("The abstracts do not state which part of the run is best.", True),
+        ("Die Abstracts nennen die Zahl der Parameter nicht.", True),
+        ("Wie viele Parameter MrT5 hat, geht aus den Abstracts nicht hervor.", True),
+        ("MrT5 löscht Bytes, die das Modell nicht braucht, in jeder Schicht.", False),
     ],
 )
 def test_denials_are_told_from_negated_findings(statement, denial):
@@ -168,3 +185,50 @@ def test_a_verbatim_statement_loads_nothing_heavy():
         [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True
     )
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ("It reduces sequence lengths by up to 90% with minimal loss.", "number 90%"),
+        ("It reduces sequence lengths by nearly 40% with minimal loss.", "number 40%"),
+        ("GPT-4 deletes tokens with a learnt gate.", "name GPT-4"),
+        ("It reduces sequence lengths by up to 75% with little loss.", None),
+    ],
+)
+def test_support_by_the_model_is_weak_where_a_number_or_name_is_missing(statement, reason):
+    with ModelServer(Step("1. | s3 | supported | ok |")) as server:
+        model = make_chat_model(load_settings(chat_model="checker", chat_url=server.url))
+        verifier = ModelVerifier(model, load_prompt("verify"), OfflineVerifier(load_minilm))
+        (found,) = verifier.verify([Claim(statement, (MRT5,))])
+    if reason is None:
+        assert (found.verdict, found.reason) == ("supported", "ok")
+    else:
+        assert found.verdict == "weak"
+        assert reason in found.reason
+
+
+def test_a_call_holds_no_more_statements_than_the_window():
+    with ModelServer(Step("1 | s1 | supported | ok")) as server:
+        given_settings = load_settings(chat_model="checker", chat_url=server.url, chat_window=1200)
+        prompt = load_prompt("verify")
+        verifier = ModelVerifier(
+            make_chat_model(given_settings), prompt, OfflineVerifier(load_minilm), "a question"
+        )
+        claims = [Claim(f"Gate number {n} is learnt by the model too.", (MRT5,)) for n in range(60)]
+        found = verifier.verify(claims)
+        assert len(found) == 60
+        assert "of 60 statements" in verifier.notes[0]
+        assert "a question" in server.prompts[0]
+        assert "Paper: MrT5" in server.prompts[0]
+
+
+def test_a_name_that_only_the_title_has_is_not_missing():
+    paper = Paper("x", "ZORP: fast gates", "Our gate deletes tokens after three layers.")
+    found = verify("The ZORP gate deletes tokens after three layers.", [paper])
+    assert "ZORP" not in found.reason
+
+
+def test_statements_in_other_languages_are_not_judged_by_their_capitals():
+    found = verify("MrT5 entfernt Tokens mit einem gelernten Tor nach einigen Schichten.", [MRT5])
+    assert (found.verdict, found.reason) == ("weak", "this check reads English only")
