@@ -141,7 +141,7 @@ def run(
         scorer = _judge(
             judge, judge_model, settings_of(config, chat_model=model, chat_url=url), assistant
         )
-        with progress(quiet=quiet, title="Asking") as on_progress:
+        with progress(quiet=quiet, title="Asking", unit="questions") as on_progress:
             done = run_questions(
                 assistant, asked, out, judge=scorer, limit=limit, seed=seed, workers=workers,
                 budget=budget, on_progress=on_progress,
@@ -235,7 +235,7 @@ def judges(
     with _assistant(_writer_settings(settings, "extractive"), quiet=quiet) as assistant:
         labelled = read_pairs(pairs, {paper.id: paper for paper in assistant.papers()})
         scorer = _judge(judge, None, settings, assistant)
-        with progress(quiet=quiet, title="Judging") as on_progress:
+        with progress(quiet=quiet, title="Judging", unit="pairs") as on_progress:
             figures = measured(scorer, labelled, on_progress)
     judge_table(scorer, figures)
 
@@ -266,7 +266,10 @@ def retrieval(
                 papers_of(beir), index or Path(folder), settings=settings_of(config),
                 on_progress=on_progress,
             )  # fmt: skip
-        with built as assistant, progress(quiet=quiet, title="Searching") as on_progress:
+        with (
+            built as assistant,
+            progress(quiet=quiet, title="Searching", unit="queries") as on_progress,
+        ):
             found = compared(assistant, queries, on_progress)
     retrieval_table(found, len(queries))
 

@@ -22,7 +22,12 @@ from rag.models.reply import NO_USAGE, Usage
 from rag.prompts import Prompt, neutral
 from rag.text import sentence_spans
 from rag.verification import Claim, Quote, Verdict, Verification, verbatim
-from rag.verification.offline import Fitted, OfflineVerifier, lacks_number, load_fitted
+from rag.verification.offline import (
+    Fitted,
+    OfflineVerifier,
+    contradicting_words,
+    load_fitted,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -81,16 +86,16 @@ class OfflineJudge(Judge):
 def even_handed(
     statement: str, found: Measured, likely: float, fitted: Fitted
 ) -> tuple[Verdict, str]:
-    """The verdict at which both kinds of error weigh the same; only a wrong number overrules it.
+    """The verdict at which both kinds of error weigh the same, unless the words contradict.
 
     The product's check is stricter: it may call a true statement weak, never a false one supported.
     """
-    number = lacks_number(statement, found)
-    if likely >= fitted.even and number is None:
+    against = contradicting_words(statement, found)
+    if likely >= fitted.even and against is None:
         return "supported", "more likely supported than not"
     if likely < fitted.weak:
-        return "unsupported", number or "no sentence says this"
-    return "weak", number or "something close is said"
+        return "unsupported", against or "no sentence says this"
+    return "weak", against or "something close is said"
 
 
 class _Said(BaseModel):

@@ -124,7 +124,8 @@ def _score(measure: Measure, records: Sequence[Record], kind: str, seed: int) ->
         if measure.over_all is None or figure is None:
             return None
         low, high = interval_over_all(records, measure.over_all, seed) or (None, None)
-        return Score(measure.name, measure.axis, kind, len(records), figure, low, high, *given)
+        asked = sum(record.variant == "asked" for record in records)
+        return Score(measure.name, measure.axis, kind, asked, figure, low, high, *given)
     pairs = [(v, r.cluster) for r in records if (v := measure.value(r)) is not None]
     if not pairs:
         return None

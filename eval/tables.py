@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from eval.pairs import Figure
     from eval.report import Report, Score
 
+_WIDTH = 110  # narrower tables cannot be read
 _BY_KIND = ("recall@5", "vital_facts", "evidence_shown", "false_refusal", "citation_recall")
 
 
@@ -109,8 +110,8 @@ def _table(*columns: str, first: str) -> Table:
 def _print(table: Table) -> None:
     from rich.console import Console
 
-    console = Console(highlight=False, markup=False)
-    console.print(table, width=max(console.width, 120))
+    width = max(Console().width, _WIDTH)
+    Console(highlight=False, markup=False, width=width).print(table)
 
 
 def _say(text: str) -> None:

@@ -27,7 +27,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from rag import Assistant, load_minilm
 from rag.index.lexical import lexical_terms
 from rag.verification.features import OVERLAPS, Measured, measure, read_source
-from rag.verification.offline import COEFFICIENTS, decide, lacks_number
+from rag.verification.offline import COEFFICIENTS, contradicting_words, decide
 
 JUDGE = Path(__file__).parents[1] / "eval" / "judge.json"
 PENALTY = 30.0
@@ -234,7 +234,7 @@ def figures(pairs: Pairs, predicted: np.ndarray, limits: dict[str, float]) -> di
     # as the evaluation's judge decides
     judged = (predicted >= limits["even"]) & np.array(
         [
-            lacks_number(row["claim"], found) is None
+            contradicting_words(row["claim"], found) is None
             for row, found in zip(pairs.rows, pairs.measured, strict=True)
         ]
     )

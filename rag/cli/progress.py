@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def progress(*, quiet: bool, title: str = "Indexing") -> Iterator[OnProgress | None]:
+def progress(
+    *, quiet: bool, title: str = "Indexing", unit: str = "papers"
+) -> Iterator[OnProgress | None]:
     """Gives a callback that shows how far an update is, on standard error.
 
     A bar on a terminal, elsewhere a line now and then; nothing where `quiet`.
@@ -26,13 +28,14 @@ def progress(*, quiet: bool, title: str = "Indexing") -> Iterator[OnProgress | N
         with _bar(title) as on_progress:
             yield on_progress
     else:
-        yield _lines(title)
+        yield _lines(title, unit)
 
 
 @contextlib.contextmanager
 def _bar(title: str) -> Iterator[OnProgress]:
     from rich.progress import Progress, TaskID
 
+    # rich's own columns: title, bar, share, and an estimate of the time left
     with Progress(console=Console(stderr=True), transient=True) as bar:
         tasks: list[TaskID] = []
 
@@ -44,14 +47,14 @@ def _bar(title: str) -> Iterator[OnProgress]:
         yield on_progress
 
 
-def _lines(title: str) -> OnProgress:
+def _lines(title: str, unit: str) -> OnProgress:
     shown = 0.0
 
     def on_progress(done: int, total: int) -> None:
         nonlocal shown
         if done == total or done / total >= shown + 0.25:
             shown = done / total
-            sys.stderr.write(f"{title}: {done} of {total} papers\n")
+            sys.stderr.write(f"{title}: {done} of {total} {unit}\n")
             sys.stderr.flush()
 
     return on_progress

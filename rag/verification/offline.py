@@ -170,18 +170,11 @@ def _is_near(statement: str, found: Measured, likely: float) -> bool:
     )
 
 
-def lacks_number(statement: str, found: Measured) -> str | None:
-    """A number that stands nowhere in the abstracts and cannot have been worked out, or None."""
+def _lacking(statement: str, found: Measured) -> str | None:
+    """A number or a name that stands nowhere in the abstracts."""
     for number in missing_numbers(statement, found.whole):
         if not number.could_be_derived:
             return f"the abstract does not have the number {number.shown}"
-    return None
-
-
-def _lacking(statement: str, found: Measured) -> str | None:
-    """A number or a name that stands nowhere in the abstracts."""
-    if number := lacks_number(statement, found):
-        return number
     if absent := missing_names(statement, found.whole):
         return f"the abstract does not have the name {absent[0]}"
     return None
@@ -189,14 +182,19 @@ def _lacking(statement: str, found: Measured) -> str | None:
 
 def _contrary(statement: str, found: Measured) -> str | None:
     """What speaks against a statement whose words are near."""
+    if (negations(statement) > 0) != (negations(found.best) > 0):
+        return "one of the two is negated"
+    return contradicting_words(statement, found)
+
+
+def contradicting_words(statement: str, found: Measured) -> str | None:
+    """A number of something else, a turned direction or an added "all"; None where none is."""
     if missing := missing_numbers(statement, found.window):
         return f"the sentences nearest to it do not have the number {missing[0].shown}"
     if number := misplaced_number(statement, found.window):
         return f"the abstract has the number {number} for something else"
     if pair := turned(statement, found.best):
         return f"it says “{pair[0]}”, the abstract “{pair[1]}”"
-    if (negations(statement) > 0) != (negations(found.best) > 0):
-        return "one of the two is negated"
     if word := overclaims(statement, found.window):
         return f"the abstract does not say “{word}”"
     return None
