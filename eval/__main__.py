@@ -6,10 +6,21 @@ Exit status: 0, 1 a gate failed, 2 bad input, 3 failure (a judge too), 130 inter
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
+from eval.options import (
+    JudgeModelOption,
+    JudgeOption,
+    QuestionsOption,
+    RunArgument,
+    SplitOption,
+    bounds_of,
+    judge_of,
+    opened_for,
+    with_writer,
+)
 from rag.cli.exits import Commands
 from rag.cli.options import (
     ConfigOption,
@@ -21,14 +32,6 @@ from rag.cli.options import (
     settings_of,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from eval.judges import Judge
-    from eval.questions import Question
-    from rag.assistant import Assistant
-    from rag.settings import Settings
-
 app = typer.Typer(
     name="rag eval",
     cls=Commands,
@@ -38,20 +41,6 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-QuestionsOption = Annotated[
-    Path | None,
-    typer.Option("--questions", help="Questions of your own (JSON Lines); default: the bundled."),
-]
-SplitOption = Annotated[
-    str, typer.Option("--split", help="Of the bundled questions: dev, test or all.")
-]
-JudgeOption = Annotated[str, typer.Option("--judge", help="offline, or model.")]
-JudgeModelOption = Annotated[
-    str | None,
-    typer.Option("--judge-model", help="Model of the judge; default: the one that --model names."),
-]
-RunArgument = Annotated[Path, typer.Argument(help="Folder of a run.")]
 
 
 @app.command()
@@ -86,7 +75,7 @@ def check(
     from rag.errors import QuestionError
 
     asked = read_questions(questions, split)
-    with _assistant(settings_of(config, index=index), quiet=quiet) as assistant:
+    with opened_for(settings_of(config, index=index), quiet=quiet) as assistant:
         found = problems(asked, {paper.id: paper for paper in assistant.papers()})
     for problem in found:
         typer.echo(problem)
@@ -133,12 +122,12 @@ def run(
     from eval.run import run as run_questions
     from rag.cli.progress import progress
 
-    asked = _asked(questions, split, read_questions)
-    settings = _writer_settings(
+    asked = read_questions(questions, "all" if questions else split)
+    settings = with_writer(
         settings_of(config, index=index, k=k, chat_model=model, chat_url=url), writer
     )
-    with _assistant(settings, quiet=quiet) as assistant:
-        scorer = _judge(
+    with opened_for(settings, quiet=quiet) as assistant:
+        scorer = judge_of(
             judge, judge_model, settings_of(config, chat_model=model, chat_url=url), assistant
         )
         with progress(quiet=quiet, title="Asking", unit="questions") as on_progress:
@@ -203,8 +192,8 @@ def gate(
 
     failures = gate_run(
         read_run(folder),
-        at_least=_bounds(least),
-        at_most=_bounds(most),
+        at_least=bounds_of(least),
+        at_most=bounds_of(most),
         baseline=read_run(baseline) if baseline else None,
     )
     for failure in failures:
@@ -232,9 +221,9 @@ def judges(
     from rag.cli.progress import progress
 
     settings = settings_of(config, index=index, chat_model=model, chat_url=url)
-    with _assistant(_writer_settings(settings, "extractive"), quiet=quiet) as assistant:
+    with opened_for(with_writer(settings, "extractive"), quiet=quiet) as assistant:
         labelled = read_pairs(pairs, {paper.id: paper for paper in assistant.papers()})
-        scorer = _judge(judge, None, settings, assistant)
+        scorer = judge_of(judge, None, settings, assistant)
         with progress(quiet=quiet, title="Judging", unit="pairs") as on_progress:
             figures = measured(scorer, labelled, on_progress)
     judge_table(scorer, figures)
@@ -274,51 +263,6 @@ def retrieval(
     retrieval_table(found, len(queries))
 
 
-def _asked(questions: Path | None, split: str, read: Any) -> list[Question]:
-    found: list[Question] = read(questions, "all" if questions else split)
-    return found
-
-
-def _assistant(settings: Settings, *, quiet: bool) -> Assistant:
-    from rag.cli.options import opened
-
-    assistant: Assistant = opened(settings, quiet=quiet)
-    return assistant
-
-
-def _writer_settings(settings: Settings, writer: str) -> Settings:
-    """The settings with the writer asked for; a model in the environment alone chooses nothing."""
-    from rag.errors import SettingsError
-
-    if writer == "extractive":
-        return settings.model_copy(update={"chat_model": None})
-    if writer != "model":
-        raise SettingsError(f"--writer {writer} is not known; there are extractive and model.")
-    if not settings.chat_model:
-        raise SettingsError("--writer model needs a model; name it with --model.")
-    return settings
-
-
-def _judge(name: str, model: str | None, settings: Settings, assistant: Assistant) -> Judge:
-    from eval.judges import ModelJudge, OfflineJudge
-    from rag.errors import SettingsError
-    from rag.minilm import MiniLM, load_minilm
-    from rag.models import make_chat_model
-    from rag.prompts import load_prompt
-
-    if name == "offline":
-        embedder = assistant.embedder
-        return OfflineJudge(lambda: embedder if isinstance(embedder, MiniLM) else load_minilm())
-    if name != "model":
-        raise SettingsError(f"--judge {name} is not known; there are offline and model.")
-    if model:
-        settings = settings.model_copy(update={"chat_model": model})
-    chat = make_chat_model(settings)
-    if chat is None:
-        raise SettingsError("--judge model needs a model; name it with --judge-model or --model.")
-    return ModelJudge(chat, load_prompt("judge", settings.prompts))
-
-
 def _print_report(folder: Path, labels: Path | None = None) -> None:
     from eval.html import write_report
     from eval.report import report_of
@@ -329,19 +273,6 @@ def _print_report(folder: Path, labels: Path | None = None) -> None:
     write_report(found, folder)
     report_table(found)
     typer.echo(f"Wrote {folder / 'report.json'} and {folder / 'report.html'}.", err=True)
-
-
-def _bounds(given: Sequence[str] | None) -> dict[str, float]:
-    from rag.errors import SettingsError
-
-    found = {}
-    for text in given or ():
-        name, _, value = text.partition("=")
-        try:
-            found[name.strip()] = float(value)
-        except ValueError:
-            raise SettingsError(f"{text} is no bound; write it as recall@5=.9.") from None
-    return found
 
 
 def main(arguments: list[str] | None = None, name: str = "python -m eval") -> NoReturn:

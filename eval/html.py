@@ -12,8 +12,9 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
+from eval.abstention import risk_coverage
 from eval.measures import AXES
-from eval.metrics import evidence_shown, risk_coverage, seconds, tokens
+from eval.metrics import evidence_shown, seconds, tokens
 from rag.errors import DiskError
 
 if TYPE_CHECKING:

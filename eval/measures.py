@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from eval import metrics
+from eval import abstention, metrics
 from eval.metrics import RETRIEVAL, paraphrase_change, quantile, retrieval_values
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _answers() -> list[Measure]:
 
 
 def _abstention() -> list[Measure]:
-    m = metrics
+    m = abstention
     return [
         Measure("false_answer", "abstention", "unanswerable questions that are answered",
                 m.false_answer, better="lower", rate=True),
@@ -143,7 +143,7 @@ def _robustness(records: Sequence[Record]) -> list[Measure]:
         Measure("paraphrase_refusal", "robustness", "change of refusals when paraphrased",
                 change(lambda r: float(not r.answered)), better=""),
         Measure("answered_without_gold", "robustness", "answered though the gold papers are gone",
-                metrics.answered_without_gold, better="lower", rate=True),
+                abstention.answered_without_gold, better="lower", rate=True),
     ]  # fmt: skip
 
 

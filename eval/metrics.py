@@ -67,7 +67,7 @@ def supported_share(record: Record) -> float | None:
     """Share of statements that the papers shown support; extractive answers say nothing here."""
     if _is_verbatim(record):
         return None
-    return _mean(_shares([s.shown for s in record.statements], strict=True))
+    return mean(_shares([s.shown for s in record.statements], strict=True))
 
 
 def contradicted_share(record: Record) -> float | None:
@@ -75,7 +75,7 @@ def contradicted_share(record: Record) -> float | None:
     if _is_verbatim(record):
         return None
     verdicts = [s.shown.verdict for s in record.statements if s.shown.verdict]
-    return _mean([float(verdict == "contradicted") for verdict in verdicts])
+    return mean([float(verdict == "contradicted") for verdict in verdicts])
 
 
 def citation_recall(record: Record) -> float | None:
@@ -91,7 +91,7 @@ def citation_recall(record: Record) -> float | None:
             shares.append(0.0)
         elif statement.cited.verdict:
             shares.append(_SHARE[statement.cited.verdict])
-    return _mean(shares)
+    return mean(shares)
 
 
 def citation_precision(record: Record) -> float | None:
@@ -108,14 +108,14 @@ def citation_precision(record: Record) -> float | None:
         for verdict in alone:
             needed = bool(joint) and not someone and verdict == "weak"
             useful.append(float(verdict == "supported" or needed))
-    return _mean(useful)
+    return mean(useful)
 
 
 def uncited_share(record: Record) -> float | None:
     """Share of statements without a citation."""
     if _is_verbatim(record):
         return None
-    return _mean([float(statement.cited is None) for statement in record.statements])
+    return mean([float(statement.cited is None) for statement in record.statements])
 
 
 def invalid_marker(record: Record) -> float | None:
@@ -130,7 +130,7 @@ def cited_in_gold(record: Record) -> float | None:
     """Share of the cited papers that are gold ones."""
     if not record.answerable or not record.cited or record.kind == "listing":
         return None
-    return _mean([float(paper in record.gold) for paper in record.cited])
+    return mean([float(paper in record.gold) for paper in record.cited])
 
 
 def gold_cited(record: Record) -> float | None:
@@ -150,7 +150,7 @@ def verbatim_quote(record: Record) -> float | None:
         for citation in statement["citations"]
         for quote in citation["quotes"]
     ]
-    return _mean(quotes)
+    return mean(quotes)
 
 
 def vital_facts(record: Record) -> float | None:
@@ -192,82 +192,7 @@ def list_precision(record: Record) -> float | None:
     """Share of the papers cited for a listing that belong to it; borderline ones aside."""
     if record.kind != "listing" or record.variant != "asked":
         return None
-    return _mean([float(p in record.gold) for p in record.cited if p not in record.borderline])
-
-
-def false_answer(record: Record) -> float | None:
-    """Whether an unanswerable question was answered."""
-    if record.answerable or record.variant != "asked" or record.answer is None:
-        return None
-    return float(record.answered)
-
-
-def false_answer_near(record: Record) -> float | None:
-    """The same for near misses: a detail that the right paper does not give."""
-    return false_answer(record) if record.near_miss else None
-
-
-def false_answer_absent(record: Record) -> float | None:
-    """The same for subjects that the library does not hold."""
-    return None if record.near_miss else false_answer(record)
-
-
-def false_refusal(record: Record) -> float | None:
-    """Whether an answerable question was refused."""
-    if not record.answerable or record.variant != "asked" or record.answer is None:
-        return None
-    return float(not record.answered)
-
-
-def answered_without_gold(record: Record) -> float | None:
-    """Whether a question was answered with its gold papers taken from the library."""
-    if record.variant != "without gold" or record.answer is None:
-        return None
-    return float(record.answered)
-
-
-def abstention_f1(records: Sequence[Record]) -> float | None:
-    """F1 of abstaining, over answerable and unanswerable questions."""
-    asked = [r for r in records if r.variant == "asked" and r.answer is not None]
-    right = sum(not r.answered and not r.answerable for r in asked)
-    said = sum(not r.answered for r in asked)
-    due = sum(not r.answerable for r in asked)
-    return 2 * right / (said + due) if said and due else None
-
-
-def selective_accuracy(records: Sequence[Record]) -> float | None:
-    """Share of answered questions that hold every vital fact; answering the unanswerable is 0."""
-    answered = [r for r in records if r.variant == "asked" and r.answered and r.kind != "listing"]
-    return _mean([_right(r) for r in answered])
-
-
-def risk_coverage_area(records: Sequence[Record]) -> float | None:
-    """Area under risk over coverage, most confident first; 0 is perfect."""
-    curve = risk_coverage(records)
-    return float(np.mean([risk for _, risk in curve])) if curve else None
-
-
-def risk_coverage(records: Sequence[Record]) -> list[tuple[float, float]]:
-    """(share answered, share of these that is wrong), as the least confidence falls."""
-    sure = [
-        (float(r.answer["confidence"]), _right(r))
-        for r in records
-        if r.variant == "asked"
-        and r.kind != "listing"
-        and r.answer is not None
-        and r.answer["confidence"] is not None
-    ]
-    sure.sort(key=lambda item: -item[0])
-    wrong = np.cumsum([1.0 - right for _, right in sure])
-    return [((n + 1) / len(sure), float(w / (n + 1))) for n, w in enumerate(wrong)]
-
-
-def _right(record: Record) -> float:
-    """1 for an answer with every vital fact; evidence stands in where no fact could be judged."""
-    if not record.answerable:
-        return 0.0
-    held = _held(record, strict=True, vital=True)
-    return float(held == 1.0) if held is not None else evidence_shown(record) or 0.0
+    return mean([float(p in record.gold) for p in record.cited if p not in record.borderline])
 
 
 def quantile(share: float, value: Callable[[Record], float | None]) -> Callable[..., float | None]:
@@ -307,12 +232,13 @@ def _facts(record: Record, *, strict: bool, vital: bool) -> float | None:
         return None
     if not record.answered:
         return 0.0
-    return _held(record, strict=strict, vital=vital)
+    return held_share(record, strict=strict, vital=vital)
 
 
-def _held(record: Record, *, strict: bool, vital: bool) -> float | None:
+def held_share(record: Record, *, strict: bool, vital: bool) -> float | None:
+    """Share of the facts (or of the vital ones) that an answer holds; None if none is judged."""
     facts = [one.found for one in record.facts if one.fact.vital or not vital]
-    return _mean(_shares(facts, strict=strict))
+    return mean(_shares(facts, strict=strict))
 
 
 def _shares(verdicts: Sequence[Judged], *, strict: bool) -> list[float]:
@@ -320,7 +246,8 @@ def _shares(verdicts: Sequence[Judged], *, strict: bool) -> list[float]:
     return [math.floor(share) if strict else share for share in shares]
 
 
-def _mean(values: Sequence[float]) -> float | None:
+def mean(values: Sequence[float]) -> float | None:
+    """The mean, or None of nothing."""
     return sum(values) / len(values) if values else None
 
 

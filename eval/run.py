@@ -7,25 +7,17 @@ questions under way; a run is taken up again only where all of `run.json` is sti
 
 from __future__ import annotations
 
-import hashlib
-import json
-import platform
-import subprocess
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from eval.asking import Task, clusters_of, record_of, tasks_of
-from eval.questions import digest
+from eval.provenance import RunInfo, identity, info_of, sha256_of
 from eval.records import Record
-from rag import __version__
 from rag.errors import DiskError, QuestionError, RunMismatch
-from rag.prompts import load_prompt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -33,30 +25,6 @@ if TYPE_CHECKING:
     from eval.judges import Judge
     from eval.questions import Question
     from rag.assistant import Assistant
-
-_PACKAGES = ("chromadb", "bm25s", "onnxruntime", "llama-index-core", "openai",
-             "numpy", "ir-measures")  # fmt: skip
-_PROMPTS = ("answer", "condense_question", "verify", "judge")
-_ROOT = Path(__file__).parents[1]
-
-
-class RunInfo(BaseModel):
-    """What a run is; two runs are the same where `identity` is.
-
-    Attributes:
-        started: UTC, ISO 8601.
-        identity: all that decides what the records hold.
-        planned: records of a complete run.
-        limited: whether fewer questions were asked than there are.
-        about: commit, versions, machine; for readers.
-    """
-
-    model_config = ConfigDict(frozen=True)
-    started: str
-    identity: dict[str, Any]
-    planned: int
-    limited: bool
-    about: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -113,7 +81,13 @@ def run(
     """
     chosen = _chosen(questions, limit, seed)
     tasks = tasks_of(chosen, clusters_of(questions))
-    info = _info(assistant, questions, judge, tasks, limited=len(chosen) < len(questions))
+    info = info_of(
+        assistant,
+        questions,
+        judge,
+        planned=len(tasks),
+        limited=len(chosen) < len(questions),
+    )
     folder = Path(folder)
     info, done = _resumed(folder, info)
     left = [task for task in tasks if (task.question.id, task.variant) not in done]
@@ -160,63 +134,13 @@ def read_run(folder: str | Path) -> Run:
     return Run(folder, info, tuple(found.values()))
 
 
-def identity(assistant: Assistant, questions: Sequence[Question], judge: Judge) -> dict[str, Any]:
-    """All that decides what the records of a run hold."""
-    settings = assistant.settings
-    shown = settings.model_dump(
-        mode="json", exclude={"origin", "data_dir", "cache_dir", "threads", "index"}
-    )
-    papers = sorted((p.id, p.title, p.abstract) for p in assistant.papers())
-    return {
-        "questions": digest(questions),
-        "papers": _sha256(papers),
-        "embedder": assistant.embedder.name,
-        "writer": "model" if assistant.model else "extractive",
-        "model": assistant.model.name if assistant.model else None,
-        "judge": judge.name,
-        "settings": {name: value for name, value in shown.items() if not name.endswith("_key")},
-        "prompts": {name: load_prompt(name, settings.prompts).sha256 for name in _PROMPTS},
-        "version": __version__,
-    }
-
-
-def _info(
-    assistant: Assistant,
-    questions: Sequence[Question],
-    judge: Judge,
-    tasks: Sequence[Task],
-    *,
-    limited: bool,
-) -> RunInfo:
-    about = {
-        "index": assistant.settings.index or "bundled library",
-        "papers": len(assistant.papers()),
-        "questions": len(questions),
-        "splits": sorted({question.split for question in questions}),
-        "judge": judge.about,
-        "commit": _git("rev-parse", "HEAD"),
-        "dirty": bool(_git("status", "--porcelain")),
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "packages": {name: _version(name) for name in _PACKAGES},
-    }
-    started = datetime.now(UTC).isoformat(timespec="seconds")
-    return RunInfo(
-        started=started,
-        identity=identity(assistant, questions, judge),
-        planned=len(tasks),
-        limited=limited,
-        about=about,
-    )
-
-
 def _chosen(questions: Sequence[Question], limit: int | None, seed: int) -> list[Question]:
     """The questions to ask, in order; with a limit those whose seeded hashes are least."""
     if not questions:
         raise QuestionError("There is no question to evaluate.")
     if limit is None or limit >= len(questions):
         return list(questions)
-    ranked = sorted(questions, key=lambda q: _sha256([seed, q.id]))[:limit]
+    ranked = sorted(questions, key=lambda q: sha256_of([seed, q.id]))[:limit]
     kept = {question.id for question in ranked}
     return [question for question in questions if question.id in kept]
 
@@ -302,28 +226,3 @@ def _tokens(record: Record) -> int:
     usage = record.answer["usage"] if record.answer else {}
     spent = usage.get("prompt_tokens", 0) + usage.get("completion_tokens", 0)
     return int(spent) + record.judge_tokens
-
-
-def _sha256(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, ensure_ascii=False).encode()).hexdigest()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
-def _git(*arguments: str) -> str | None:
-    """What git says of the checkout this runs from; None outside of one."""
-    if not (_ROOT / ".git").exists():
-        return None
-    try:
-        done = subprocess.run(  # noqa: S603 - fixed arguments, no shell
-            ["git", *arguments],  # noqa: S607
-            cwd=_ROOT, capture_output=True, text=True, timeout=20, check=False,
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None

@@ -48,11 +48,12 @@ FLOORS = (
 EVAL_FLOORS = (
     {"questions"},
     {"records", "judges", "beir"},
-    {"metrics", "asking", "intervals", "pairs"},
-    {"measures", "run"},
+    {"metrics", "asking", "intervals", "pairs", "provenance"},
+    {"abstention", "run"},
+    {"measures"},
     {"report"},
     {"html", "compare"},
-    {"tables", "__init__"},
+    {"tables", "options", "__init__"},
     {"__main__"},
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

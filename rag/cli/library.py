@@ -44,7 +44,7 @@ def index_command(
     config: ConfigOption = None,
 ) -> None:
     """Add papers to a library, make it, rebuild it, or take papers out."""
-    from rag.cli import show
+    from rag.cli import intake, show
     from rag.cli.progress import progress
     from rag.errors import SettingsError
     from rag.libraries import recorded_sources, update_library
@@ -73,9 +73,9 @@ def index_command(
             on_progress=on_progress,
         )
     if as_json:
-        show.json_value(show.report_values(report))
+        show.json_value(intake.report_values(report))
     elif not quiet:
-        show.report(report)
+        intake.report(report)
 
 
 @papers_app.callback(invoke_without_command=True)

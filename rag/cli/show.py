@@ -19,14 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from rag.answer import Answer, AnswerEvent, Citation, Statement
-    from rag.index import IndexReport
     from rag.papers import Paper
     from rag.retrieval import Hit
 
 EXTRACTIVE = "extractive: verbatim sentences, no language model"
 _VERDICT_STYLES = {"supported": "green", "weak": "yellow", "unsupported": "red"}
 _STATEMENT = 70  # characters of a statement that say which one a verdict is of
-_SHOWN_PROBLEMS = 10  # refused records and warnings that are printed; --json has all
 # Control characters, and those that turn the direction of writing, could change what a terminal
 # shows of the text around them.
 _CONTROL = dict.fromkeys(
@@ -231,54 +229,6 @@ def paper(found: Paper) -> None:
     for link in found.links:
         _print(console, f"link in the abstract: {link}", style="dim")
     _print(console, "\n" + (found.abstract or "(no abstract)"))
-
-
-def report(found: IndexReport) -> None:
-    """Prints what an update did."""
-    intake = found.intake
-    counts = [
-        f"{intake.read} read",
-        f"{len(intake.added)} added",
-        f"{len(set(intake.changed))} changed",
-        f"{len(set(intake.merged))} merged",
-        f"{intake.unchanged} unchanged",
-        f"{len(intake.removed)} removed",
-        f"{len(intake.refused)} refused",
-    ]
-    line(", ".join(counts) + ".")
-    for identity in intake.without_abstract[:_SHOWN_PROBLEMS]:
-        line(f"without abstract, found by title only: {identity}")
-    problems = [
-        *(
-            f"refused: {r.path}{f', line {r.line}' if r.line else ''}: {r.reason}"
-            for r in intake.refused
-        ),
-        *(f"note: {warning}" for warning in intake.warnings),
-    ]
-    for problem in problems[:_SHOWN_PROBLEMS]:
-        line(problem.translate(_CONTROL))
-    if len(problems) > _SHOWN_PROBLEMS:
-        line(f"... and {len(problems) - _SHOWN_PROBLEMS} more; --json shows all.")
-    line(f"The library has {found.papers} papers in {found.passages} passages.")
-
-
-def report_values(found: IndexReport) -> dict[str, Any]:
-    """A report as plain JSON values."""
-    intake = found.intake
-    return {
-        "papers": found.papers,
-        "passages": found.passages,
-        "generation": found.generation,
-        "read": intake.read,
-        "added": list(intake.added),
-        "changed": list(intake.changed),
-        "merged": list(intake.merged),
-        "unchanged": intake.unchanged,
-        "removed": list(intake.removed),
-        "without_abstract": list(intake.without_abstract),
-        "refused": [{"path": r.path, "line": r.line, "reason": r.reason} for r in intake.refused],
-        "warnings": list(intake.warnings),
-    }
 
 
 def information(values: Mapping[str, Any]) -> None:

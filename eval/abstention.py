@@ -1,0 +1,89 @@
+"""Answering and refusing: who is asked in vain, who is answered wrongly. Pure functions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from eval.metrics import evidence_shown, held_share, mean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from eval.records import Record
+
+
+def false_answer(record: Record) -> float | None:
+    """Whether an unanswerable question was answered."""
+    if record.answerable or record.variant != "asked" or record.answer is None:
+        return None
+    return float(record.answered)
+
+
+def false_answer_near(record: Record) -> float | None:
+    """The same for near misses: a detail that the right paper does not give."""
+    return false_answer(record) if record.near_miss else None
+
+
+def false_answer_absent(record: Record) -> float | None:
+    """The same for subjects that the library does not hold."""
+    return None if record.near_miss else false_answer(record)
+
+
+def false_refusal(record: Record) -> float | None:
+    """Whether an answerable question was refused."""
+    if not record.answerable or record.variant != "asked" or record.answer is None:
+        return None
+    return float(not record.answered)
+
+
+def answered_without_gold(record: Record) -> float | None:
+    """Whether a question was answered with its gold papers taken from the library."""
+    if record.variant != "without gold" or record.answer is None:
+        return None
+    return float(record.answered)
+
+
+def abstention_f1(records: Sequence[Record]) -> float | None:
+    """F1 of abstaining, over answerable and unanswerable questions."""
+    asked = [r for r in records if r.variant == "asked" and r.answer is not None]
+    right = sum(not r.answered and not r.answerable for r in asked)
+    said = sum(not r.answered for r in asked)
+    due = sum(not r.answerable for r in asked)
+    return 2 * right / (said + due) if said and due else None
+
+
+def selective_accuracy(records: Sequence[Record]) -> float | None:
+    """Share of answered questions that hold every vital fact; answering the unanswerable is 0."""
+    answered = [r for r in records if r.variant == "asked" and r.answered and r.kind != "listing"]
+    return mean([_right(r) for r in answered])
+
+
+def risk_coverage_area(records: Sequence[Record]) -> float | None:
+    """Area under risk over coverage, most confident first; 0 is perfect."""
+    curve = risk_coverage(records)
+    return float(np.mean([risk for _, risk in curve])) if curve else None
+
+
+def risk_coverage(records: Sequence[Record]) -> list[tuple[float, float]]:
+    """(share answered, share of these that is wrong), as the least confidence falls."""
+    sure = [
+        (float(r.answer["confidence"]), _right(r))
+        for r in records
+        if r.variant == "asked"
+        and r.kind != "listing"
+        and r.answer is not None
+        and r.answer["confidence"] is not None
+    ]
+    sure.sort(key=lambda item: -item[0])
+    wrong = np.cumsum([1.0 - right for _, right in sure])
+    return [((n + 1) / len(sure), float(w / (n + 1))) for n, w in enumerate(wrong)]
+
+
+def _right(record: Record) -> float:
+    """1 for an answer with every vital fact; evidence stands in where no fact could be judged."""
+    if not record.answerable:
+        return 0.0
+    held = held_share(record, strict=True, vital=True)
+    return float(held == 1.0) if held is not None else evidence_shown(record) or 0.0

@@ -1,0 +1,93 @@
+"""Options of `rag eval`, and what they turn into."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from eval.judges import Judge
+    from rag.assistant import Assistant
+    from rag.settings import Settings
+
+QuestionsOption = Annotated[
+    Path | None,
+    typer.Option("--questions", help="Questions of your own (JSON Lines); default: the bundled."),
+]
+SplitOption = Annotated[
+    str, typer.Option("--split", help="Of the bundled questions: dev, test or all.")
+]
+JudgeOption = Annotated[str, typer.Option("--judge", help="offline, or model.")]
+JudgeModelOption = Annotated[
+    str | None,
+    typer.Option("--judge-model", help="Model of the judge; default: the one that --model names."),
+]
+RunArgument = Annotated[Path, typer.Argument(help="Folder of a run.")]
+
+
+def opened_for(settings: Settings, *, quiet: bool) -> Assistant:
+    """The assistant over the library that the settings name."""
+    from rag.cli.options import opened
+
+    assistant: Assistant = opened(settings, quiet=quiet)
+    return assistant
+
+
+def with_writer(settings: Settings, writer: str) -> Settings:
+    """The settings with the writer asked for; a model in the environment alone chooses nothing."""
+    from rag.errors import SettingsError
+
+    if writer == "extractive":
+        return settings.model_copy(update={"chat_model": None})
+    if writer != "model":
+        raise SettingsError(f"--writer {writer} is not known; there are extractive and model.")
+    if not settings.chat_model:
+        raise SettingsError("--writer model needs a model; name it with --model.")
+    return settings
+
+
+def judge_of(name: str, model: str | None, settings: Settings, assistant: Assistant) -> Judge:
+    """The judge that --judge names.
+
+    Raises:
+        SettingsError: there is no such judge, or it needs a model.
+    """
+    from eval.judges import ModelJudge, OfflineJudge
+    from rag.errors import SettingsError
+    from rag.minilm import MiniLM, load_minilm
+    from rag.models import make_chat_model
+    from rag.prompts import load_prompt
+
+    if name == "offline":
+        embedder = assistant.embedder
+        return OfflineJudge(lambda: embedder if isinstance(embedder, MiniLM) else load_minilm())
+    if name != "model":
+        raise SettingsError(f"--judge {name} is not known; there are offline and model.")
+    if model:
+        settings = settings.model_copy(update={"chat_model": model})
+    chat = make_chat_model(settings)
+    if chat is None:
+        raise SettingsError("--judge model needs a model; name it with --judge-model or --model.")
+    return ModelJudge(chat, load_prompt("judge", settings.prompts))
+
+
+def bounds_of(given: Sequence[str] | None) -> dict[str, float]:
+    """Measure -> bound, from texts such as "recall@5=.9".
+
+    Raises:
+        SettingsError: a text is none.
+    """
+    from rag.errors import SettingsError
+
+    found = {}
+    for text in given or ():
+        name, _, value = text.partition("=")
+        try:
+            found[name.strip()] = float(value)
+        except ValueError:
+            raise SettingsError(f"{text} is no bound; write it as recall@5=.9.") from None
+    return found

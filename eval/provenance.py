@@ -1,0 +1,134 @@
+"""What a run is: settings, versions and digests of all that decides what its records hold."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict
+
+from eval.questions import digest
+from rag import __version__
+from rag.prompts import load_prompt
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from eval.judges import Judge
+    from eval.questions import Question
+    from rag.assistant import Assistant
+
+_PACKAGES = ("chromadb", "bm25s", "onnxruntime", "llama-index-core", "openai",
+             "numpy", "ir-measures")  # fmt: skip
+_PROMPTS = ("answer", "condense_question", "verify", "judge")
+_ROOT = Path(__file__).parents[1]
+
+
+class RunInfo(BaseModel):
+    """What a run is; two runs are the same where `identity` is.
+
+    Attributes:
+        started: UTC, ISO 8601.
+        identity: all that decides what the records hold.
+        planned: records of a complete run.
+        limited: whether fewer questions were asked than there are.
+        about: commit, versions, machine; for readers.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    started: str
+    identity: dict[str, Any]
+    planned: int
+    limited: bool
+    about: dict[str, Any]
+
+
+def identity(assistant: Assistant, questions: Sequence[Question], judge: Judge) -> dict[str, Any]:
+    """All that decides what the records of a run hold."""
+    settings = assistant.settings
+    shown = settings.model_dump(
+        mode="json", exclude={"origin", "data_dir", "cache_dir", "threads", "index"}
+    )
+    papers = sorted((p.id, p.title, p.abstract) for p in assistant.papers())
+    return {
+        "questions": digest(questions),
+        "papers": sha256_of(papers),
+        "embedder": assistant.embedder.name,
+        "writer": "model" if assistant.model else "extractive",
+        "model": assistant.model.name if assistant.model else None,
+        "judge": judge.name,
+        "settings": {name: value for name, value in shown.items() if not name.endswith("_key")},
+        "prompts": {name: load_prompt(name, settings.prompts).sha256 for name in _PROMPTS},
+        "version": __version__,
+    }
+
+
+def info_of(
+    assistant: Assistant,
+    questions: Sequence[Question],
+    judge: Judge,
+    *,
+    planned: int,
+    limited: bool,
+) -> RunInfo:
+    """What a run that begins now is.
+
+    Args:
+        assistant: asked.
+        questions: of the whole set.
+        judge: scores the answers.
+        planned: records of the complete run.
+        limited: whether fewer questions are asked than there are.
+    """
+    about = {
+        "index": assistant.settings.index or "bundled library",
+        "papers": len(assistant.papers()),
+        "questions": len(questions),
+        "splits": sorted({question.split for question in questions}),
+        "judge": judge.about,
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": bool(_git("status", "--porcelain")),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "packages": {name: _version(name) for name in _PACKAGES},
+    }
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    return RunInfo(
+        started=started,
+        identity=identity(assistant, questions, judge),
+        planned=planned,
+        limited=limited,
+        about=about,
+    )
+
+
+def sha256_of(value: object) -> str:
+    """sha256 of a JSON value."""
+    return hashlib.sha256(json.dumps(value, ensure_ascii=False).encode()).hexdigest()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _git(*arguments: str) -> str | None:
+    """What git says of the checkout this runs from; None outside of one."""
+    if not (_ROOT / ".git").exists():
+        return None
+    try:
+        done = subprocess.run(  # noqa: S603 - fixed arguments, no shell
+            ["git", *arguments],  # noqa: S607
+            cwd=_ROOT, capture_output=True, text=True, timeout=20, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
