@@ -121,6 +121,7 @@ def run(
     from eval.questions import read_questions
     from eval.run import run as run_questions
     from rag.cli.progress import progress
+    from rag.errors import ModelUnavailable
 
     asked = read_questions(questions, "all" if questions else split)
     settings = with_writer(
@@ -142,6 +143,12 @@ def run(
             err=True,
         )
     _print_report(out)
+    failed = [record for record in done.records if record.failed]
+    if failed:
+        raise ModelUnavailable(
+            f"{len(failed)} questions have no answer of the model ({failed[0].failed}); run the "
+            "same command again to ask them again."
+        )
 
 
 @app.command()
@@ -243,16 +250,19 @@ def retrieval(
     """Retrieval on a public dataset: the product beside BM25, dense and their fusion."""
     import tempfile
 
-    from eval.beir import compared, papers_of, queries_of
+    from eval.beir import compared, papers_of, queries_of, refuse_other_papers
     from eval.tables import retrieval_table
     from rag.assistant import Assistant
     from rag.cli.progress import progress
 
     queries = queries_of(beir, split)
+    settings = settings_of(config)
+    if index:
+        refuse_other_papers(index.absolute(), beir, settings)
     with tempfile.TemporaryDirectory() as folder:
         with progress(quiet=quiet, title="Indexing") as on_progress:
             built = Assistant.build(
-                papers_of(beir), index or Path(folder), settings=settings_of(config),
+                papers_of(beir), index or Path(folder), settings=settings,
                 on_progress=on_progress,
             )  # fmt: skip
         with (

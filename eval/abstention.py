@@ -45,25 +45,29 @@ def answered_without_gold(record: Record) -> float | None:
     return float(record.answered)
 
 
-def abstention_f1(records: Sequence[Record]) -> float | None:
+def abstention_f1(records: Sequence[Record]) -> tuple[float, int] | None:
     """F1 of abstaining, over answerable and unanswerable questions."""
     asked = [r for r in records if r.variant == "asked" and r.answer is not None]
     right = sum(not r.answered and not r.answerable for r in asked)
     said = sum(not r.answered for r in asked)
     due = sum(not r.answerable for r in asked)
-    return 2 * right / (said + due) if said and due else None
+    return (2 * right / (said + due), len(asked)) if said + due else None
 
 
-def selective_accuracy(records: Sequence[Record]) -> float | None:
+def selective_accuracy(records: Sequence[Record]) -> tuple[float, int] | None:
     """Share of answered questions that hold every vital fact; answering the unanswerable is 0."""
     answered = [r for r in records if r.variant == "asked" and r.answered and r.kind != "listing"]
-    return mean([_right(r) for r in answered])
+    right = mean([_right(r) for r in answered])
+    return None if right is None else (right, len(answered))
 
 
-def risk_coverage_area(records: Sequence[Record]) -> float | None:
-    """Area under risk over coverage, most confident first; 0 is perfect."""
+def risk_coverage_area(records: Sequence[Record]) -> tuple[float, int] | None:
+    """Area under risk over coverage, most confident first.
+
+    An unanswerable question is wrong once it is answered, so with such questions 0 is out of reach.
+    """
     curve = risk_coverage(records)
-    return float(np.mean([risk for _, risk in curve])) if curve else None
+    return (float(np.mean([risk for _, risk in curve])), len(curve)) if curve else None
 
 
 def risk_coverage(records: Sequence[Record]) -> list[tuple[float, float]]:
@@ -76,7 +80,11 @@ def risk_coverage(records: Sequence[Record]) -> list[tuple[float, float]]:
         and r.answer is not None
         and r.answer["confidence"] is not None
     ]
-    sure.sort(key=lambda item: -item[0])
+    # questions of one confidence come in any order: each counts as their mean
+    alike: dict[float, list[float]] = {}
+    for confidence, right in sure:
+        alike.setdefault(confidence, []).append(right)
+    sure = [(c, float(np.mean(alike[c]))) for c in sorted(alike, reverse=True) for _ in alike[c]]
     wrong = np.cumsum([1.0 - right for _, right in sure])
     return [((n + 1) / len(sure), float(w / (n + 1))) for n, w in enumerate(wrong)]
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from eval.questions import Question
     from rag.assistant import Assistant
 
+_NO_PAPER = "(none)"  # an empty filter would let every paper pass
 RANKED = 20  # papers kept of every retrieval
 
 
@@ -81,13 +82,16 @@ def record_of(assistant: Assistant, judge: Judge, task: Task, every: Sequence[st
     )
     where = None
     if task.variant == "without gold":
-        where = Filter(ids=tuple(p for p in every if p not in set(question.papers)))
+        others = tuple(p for p in every if p not in set(question.papers))
+        where = Filter(ids=others or (_NO_PAPER,))
     try:
         answer = assistant.ask(text, history=_history(question), where=where)
     except ModelRejected:
         raise
     except ModelError as error:
         return base.model_copy(update={"failed": str(error)})
+    if assistant.model and answer.mode == "extractive":
+        return base.model_copy(update={"failed": answer.warnings[-1]})
     hits = assistant.search(answer.asked, k=RANKED, where=where)
     statements, facts, tokens = _judged(judge, question if gold else None, answer)
     return base.model_copy(

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rag.errors import QuestionError
+from rag.assistant import Assistant
+from rag.errors import IndexMissing, QuestionError
 from rag.papers import Paper
 from rag.retrieval.fusion import WEIGHTS, standardised
 
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from rag.assistant import Assistant
     from rag.retrieval import Hit
+    from rag.settings import Settings
 
 MEASURES = ("nDCG@10", "R@5", "R@100", "RR@10", "Success@1")
 _CANDIDATES = 1000
@@ -45,6 +46,8 @@ def queries_of(folder: Path, split: str | None = None) -> dict[str, tuple[str, d
         QuestionError: files are missing, or there are several splits and none is named.
     """
     found = {path.stem: path for path in sorted((folder / "qrels").glob("*.tsv"))}
+    if not found:
+        raise QuestionError(f"{folder} has no qrels/*.tsv; a dataset in BEIR form is needed.")
     if split is None and len(found) != 1:
         names = ", ".join(found) or "none"
         raise QuestionError(f"{folder}/qrels has the splits: {names}; name one with --split.")
@@ -53,7 +56,9 @@ def queries_of(folder: Path, split: str | None = None) -> dict[str, tuple[str, d
         raise QuestionError(f"{folder}/qrels has no {name}.tsv.")
     texts = {row["_id"]: row["text"] for row in _rows(folder / "queries.jsonl", ("_id", "text"))}
     grades: dict[str, dict[str, int]] = {}
-    for number, line in enumerate(_text(found[name]).splitlines()[1:], start=2):
+    for number, line in enumerate(_text(found[name]).split("\n")[1:], start=2):
+        if not line.strip():
+            continue
         try:
             query, paper, grade = line.split("\t")
             grades.setdefault(query, {})[paper] = int(grade)
@@ -62,7 +67,25 @@ def queries_of(folder: Path, split: str | None = None) -> dict[str, tuple[str, d
                 f"{found[name]}, line {number}: three columns with a whole number last are needed.",
                 path=found[name], line=number,
             ) from error  # fmt: skip
-    return {query: (texts[query], papers) for query, papers in grades.items() if query in texts}
+    known = {query: (texts[query], papers) for query, papers in grades.items() if query in texts}
+    if not known:
+        raise QuestionError(f"{found[name]} grades no query of {folder}/queries.jsonl.")
+    return known
+
+
+def refuse_other_papers(index: Path, folder: Path, settings: Settings) -> None:
+    """Refuses an index that holds papers of something else: figures would be of the mixture.
+
+    Raises:
+        QuestionError: the index has papers that the dataset has not.
+    """
+    try:
+        with Assistant.open(index, settings=settings) as assistant:
+            held = {paper.id for paper in assistant.papers()}
+    except IndexMissing:
+        return
+    if held - {paper.id for paper in papers_of(folder)}:
+        raise QuestionError(f"The index {index} holds other papers; take another folder.")
 
 
 def compared(
@@ -126,13 +149,13 @@ def _scaled(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _rows(path: Path, fields: Sequence[str]) -> Iterator[dict[str, str]]:
-    for number, line in enumerate(_text(path).splitlines(), start=1):
+    for number, line in enumerate(_text(path).split("\n"), start=1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
             yield {field: str(row[field]) for field in fields}
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise QuestionError(
                 f"{path}, line {number}: {', '.join(fields)} are needed.", path=path, line=number
             ) from error

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 # What no run may do, whatever else is asked of it.
 ALWAYS_AT_MOST = {"invalid_marker": 0.0}
 ALWAYS_AT_LEAST = {"verbatim_quote": 1.0}
-CERTAIN = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,24 +68,26 @@ class Flip:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Every measure that both runs have, and the questions that flipped."""
+    """Every measure that both runs have, the questions that flipped, and what was left out."""
 
     differences: tuple[Difference, ...]
     flips: tuple[Flip, ...]
+    notes: tuple[str, ...] = ()
 
 
 def compare(before: Run, after: Run, *, seed: int = 0) -> Comparison:
     """Compares two runs.
 
     Raises:
-        RunMismatch: they asked other questions, or were judged otherwise.
+        RunMismatch: they asked other questions.
     """
     if before.info.identity["questions"] != after.info.identity["questions"]:
         raise RunMismatch(
             f"{before.folder} and {after.folder} asked different questions; only runs of the same "
             "ones can be compared."
         )
-    same_judge = before.info.identity["judge"] == after.info.identity["judge"]
+    judges = [run.info.identity.get("judge_sha256") for run in (before, after)]
+    same_judge = judges[0] == judges[1]
     left = {measure.name: measure for measure in measures(before.records)}
     found: list[Difference] = []
     flips: list[Flip] = []
@@ -119,7 +120,14 @@ def compare(before: Run, after: Run, *, seed: int = 0) -> Comparison:
                 if was != new
             ]
     adjusted = holm({difference.name: difference.p for difference in found})
-    return Comparison(tuple(replace(d, p=adjusted[d.name]) for d in found), tuple(flips))
+    notes = [f"{run.folder} is partial." for run in (before, after) if run.state == "partial"]
+    if not same_judge:
+        notes.append("The runs have different judges: judged measures are left out.")
+    if before.info.identity.get("papers") != after.info.identity.get("papers"):
+        notes.append("The runs asked different libraries.")
+    return Comparison(
+        tuple(replace(d, p=adjusted[d.name]) for d in found), tuple(flips), tuple(notes)
+    )
 
 
 def gate(
@@ -143,11 +151,12 @@ def gate(
         JudgeFailed: the judge left more than 2% unscored.
         SettingsError: there is no such measure, or it has no value in this run.
     """
-    if run.state != "complete":
-        raise RunMismatch(
-            f"The run in {run.folder} is partial ({len(run.records)} of {run.info.planned} records"
-            f"{', limited' if run.info.limited else ''}); only a complete one is gated."
-        )
+    for each in filter(None, (run, baseline)):
+        if each.state != "complete":
+            raise RunMismatch(
+                f"The run in {each.folder} is partial ({len(each.records)} of {each.info.planned} "
+                f"records{', limited' if each.info.limited else ''}); only complete ones are gated."
+            )
     report = report_of(run)
     if report.unscored > MOST_UNSCORED:
         raise JudgeFailed(
@@ -156,14 +165,24 @@ def gate(
         )
     found = _bounds(report, {**at_least}, {**at_most})
     if baseline is not None:
-        named = {*at_least, *at_most} or {d.name for d in compare(baseline, run).differences}
-        found += [
-            f"{d.name} went from {d.before:.3f} to {d.after:.3f} "
-            f"(difference {d.low:+.3f} to {d.high:+.3f}, p {d.p:.3f})"
-            for d in compare(baseline, run).differences
-            if d.name in named and d.worse and d.p < CERTAIN
-        ]
+        found += _fallen_behind(compare(baseline, run), {*at_least, *at_most})
     return found
+
+
+def _fallen_behind(comparison: Comparison, named: set[str]) -> list[str]:
+    """Of the measures named (without any: of all) those that are worse beyond the interval."""
+    compared = {d.name: d for d in comparison.differences}
+    if missing := sorted(named - set(compared)):
+        raise SettingsError(
+            f"{missing[0]} has no value for each question, so it cannot be paired with a baseline; "
+            "gate it without one."
+        )
+    return [
+        f"{d.name} went from {d.before:.3f} to {d.after:.3f} "
+        f"(difference {d.low:+.3f} to {d.high:+.3f}, p {d.p:.3f})"
+        for d in compared.values()
+        if d.worse and (d.name in named or not named)
+    ]
 
 
 def _bounds(
@@ -174,7 +193,7 @@ def _bounds(
         (at_least, ALWAYS_AT_LEAST, True),
         (at_most, ALWAYS_AT_MOST, False),
     ):
-        for name, bound in {**always, **bounds}.items():
+        for name, bound in {**bounds, **always}.items():
             score = report.score(name)
             if score is None and name in always and name not in bounds:
                 continue  # nothing was cited, so nothing can be wrong with it

@@ -273,4 +273,6 @@ def _papers(record: Record) -> str:
         f"<li{' class=gold' if paper in record.gold else ''}>{escape(paper)}</li>"
         for paper in record.ranked[:10]
     )
+    evidence = "".join(f"<q>{escape(text)}</q>" for text in record.evidence)
+    gold += f"<span class=cite>{evidence}</span>" if evidence else ""
     return f"<h4>Gold papers</h4><p>{gold}</p><h4>Found</h4><ol>{ranked}</ol>"

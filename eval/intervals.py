@@ -1,7 +1,8 @@
 """Intervals and tests, drawn over clusters of questions that share a paper.
 
 Questions about one paper succeed and fail together; drawing them one by one would make intervals
-too narrow. Bootstraps are percentile ones with a fixed seed, rates get Wilson's interval.
+too narrow. Bootstraps are percentile ones with a fixed seed. Rates get Wilson's interval, which
+holds where all values are the same but takes questions one by one.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def mean_interval(
 
 def interval_over_all(
     records: Sequence[Record],
-    figure: Callable[[Sequence[Record]], float | None],
+    figure: Callable[[Sequence[Record]], tuple[float, int] | None],
     seed: int = 0,
 ) -> tuple[float, float] | None:
     """Bootstrap interval of a figure over a set of records; None where it has no value."""
@@ -53,7 +54,7 @@ def interval_over_all(
         chosen = draw.integers(len(members), size=len(members))
         value = figure([record for n in chosen for record in members[n]])
         if value is not None:
-            found.append(value)
+            found.append(value[0])
     return _percentiles(np.array(found)) if found else None
 
 
@@ -70,7 +71,7 @@ def permutation_p(differences: Sequence[float], clusters: Sequence[str], seed: i
     from scipy.stats import permutation_test
 
     sums, _ = _by_cluster(differences, clusters)
-    if not np.any(sums):
+    if len(sums) < 2 or not np.any(sums):
         return 1.0
     found = permutation_test(
         (sums,),

@@ -8,6 +8,7 @@ its own, and leaves unscored what it does not answer in the form asked for.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -48,9 +49,11 @@ class Judge:
         tells_contradictions: whether it says "contradicted" apart from "unsupported".
         about: how it was made and what it is known to get wrong, one sentence.
         usage: of all calls so far.
+        sha256: of what decides its verdicts: coefficients, or prompt and name.
     """
 
     name: str
+    sha256: str
     tells_contradictions = False
     about: str
     usage: Usage = NO_USAGE
@@ -68,6 +71,7 @@ class OfflineJudge(Judge):
     def __init__(self, load: Callable[[], MiniLM]) -> None:
         """Takes a maker of the bundled embedder."""
         fitted = load_fitted(COEFFICIENTS)
+        self.sha256 = hashlib.sha256(COEFFICIENTS.read_bytes()).hexdigest()
         self._verifier = OfflineVerifier(load, fitted, even_handed)
         known = fitted.on_the_other_half
         self.about = (
@@ -126,9 +130,10 @@ class ModelJudge(Judge):
         """Wires the model to the prompt named "judge"."""
         self._model = model
         self._prompt = prompt
-        self.name = model.name
+        self.name = f"model {model.name}"
+        self.sha256 = prompt.sha256
         self.about = (
-            f"the model {model.name} with prompt {prompt.sha256[:12]}; its error is not known "
+            f"{self.name} with prompt {prompt.sha256[:12]}; its error is not known "
             "here: measure it with `rag eval judges --judge model`."
         )
 
@@ -186,7 +191,7 @@ class ModelJudge(Judge):
         return Verification(
             verdicts.get(said.verdict, "unsupported"),
             tuple(sentences.quotes[number - 1] for number in sorted(set(said.evidence))[:3]),
-            said.reason[:160],
+            said.reason[:160].encode("utf-8", "replace").decode(),
             self.name,
             contradicted=said.verdict == "contradicted",
         )
@@ -219,7 +224,7 @@ def _read(text: str) -> dict[int, _Said] | str:
     try:
         values = json.loads(_FENCE.sub("", text))
         said = _ARRAY.validate_python(values)
-    except (json.JSONDecodeError, ValidationError):
+    except (ValueError, RecursionError, ValidationError):
         return "the judge's reply is not the JSON asked for"
     numbers = [one.statement for one in said]
     if len(set(numbers)) < len(numbers):

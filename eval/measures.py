@@ -26,7 +26,8 @@ class Measure:
         axis: it belongs to; axes are never averaged into one.
         says: what it is, one clause.
         value: of one record, or None; None for a figure over all.
-        over_all: of a set of records instead, or None; None where `value` is averaged.
+        over_all: of a set of records instead, with how many it rests on; None where `value` is
+            averaged.
         better: which way is better; "" for neither.
         judged: whether a judge's verdicts go into it.
         rate: whether each value is 0 or 1.
@@ -36,7 +37,7 @@ class Measure:
     axis: str
     says: str
     value: Callable[[Record], float | None] | None = None
-    over_all: Callable[[Sequence[Record]], float | None] | None = None
+    over_all: Callable[[Sequence[Record]], tuple[float, int] | None] | None = None
     better: Better = "higher"
     judged: bool = False
     rate: bool = False

@@ -178,7 +178,12 @@ def evidence_shown(record: Record) -> float | None:
         )
     ]
     gold = [_squeezed(text) for text in record.evidence]
-    return float(any(g in s or s in g for g in gold for s in map(_squeezed, shown) if s))
+    return float(any(_holds(g, s) for g in gold for s in map(_squeezed, shown)))
+
+
+def _holds(gold: str, shown: str) -> bool:
+    """Whether a text has the gold sentence, or is more than half of it."""
+    return gold in shown or (len(shown) > len(gold) / 2 and shown in gold)
 
 
 def list_recall(record: Record) -> float | None:
@@ -195,12 +200,15 @@ def list_precision(record: Record) -> float | None:
     return mean([float(p in record.gold) for p in record.cited if p not in record.borderline])
 
 
-def quantile(share: float, value: Callable[[Record], float | None]) -> Callable[..., float | None]:
-    """A quantile of some value over records."""
+def quantile(
+    share: float, value: Callable[[Record], float | None]
+) -> Callable[[Sequence[Record]], tuple[float, int] | None]:
+    """A quantile of some value over the questions as they stand, and how many these are."""
 
-    def over(records: Sequence[Record]) -> float | None:
-        values = [v for v in map(value, records) if v is not None]
-        return float(np.quantile(values, share)) if values else None
+    def over(records: Sequence[Record]) -> tuple[float, int] | None:
+        asked = [value(r) for r in records if r.variant == "asked"]
+        values = [v for v in asked if v is not None]
+        return (float(np.quantile(values, share)), len(values)) if values else None
 
     return over
 

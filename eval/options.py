@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -71,7 +72,7 @@ def judge_of(name: str, model: str | None, settings: Settings, assistant: Assist
         settings = settings.model_copy(update={"chat_model": model})
     chat = make_chat_model(settings)
     if chat is None:
-        raise SettingsError("--judge model needs a model; name it with --judge-model or --model.")
+        raise SettingsError("--judge model needs a model; name it with --model.")
     return ModelJudge(chat, load_prompt("judge", settings.prompts))
 
 
@@ -87,7 +88,12 @@ def bounds_of(given: Sequence[str] | None) -> dict[str, float]:
     for text in given or ():
         name, _, value = text.partition("=")
         try:
-            found[name.strip()] = float(value)
+            bound = float(value)
         except ValueError:
-            raise SettingsError(f"{text} is no bound; write it as recall@5=.9.") from None
+            bound = math.nan
+        if not math.isfinite(bound):
+            raise SettingsError(f"{text} is no bound; write it as recall@5=.9.")
+        if name.strip() in found:
+            raise SettingsError(f"{name.strip()} is bounded twice.")
+        found[name.strip()] = bound
     return found

@@ -63,7 +63,7 @@ def read_pairs(path: str | Path, papers: Mapping[str, Paper]) -> list[Pair]:
     """
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise QuestionError(f"The pairs in {path} cannot be read: {error}.", path=path) from error
     titles = {paper.title: paper for paper in papers.values()}
@@ -74,7 +74,7 @@ def read_pairs(path: str | Path, papers: Mapping[str, Paper]) -> list[Pair]:
         try:
             row = json.loads(line)
             pairs.append(_pair(row, papers, titles))
-        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             said = error.args[0] if isinstance(error, KeyError) else "it is no JSON object"
             raise QuestionError(
                 f"{path}, line {number} is no labelled pair: {said}.", path=path, line=number
@@ -90,9 +90,13 @@ def _pair(row: dict[str, Any], papers: Mapping[str, Paper], titles: Mapping[str,
         raise KeyError("it has no statement")
     paper = _paper(row, papers, titles)
     if "supported" in row:
-        supported = bool(row["supported"])
+        if not isinstance(row["supported"], bool):
+            raise KeyError("supported must be true or false")
+        supported = row["supported"]
         kind = str(row.get("kind", "")) or ("true" if supported else "false")
     elif "label" in row:
+        if row["label"] not in {"SUPPORT", "CONTRADICT", "NONE"}:
+            raise KeyError("its label is none of SUPPORT, CONTRADICT and NONE")
         supported = row["label"] == "SUPPORT"
         kind = str(row["label"]).lower()
     else:

@@ -9,11 +9,12 @@ import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from eval.questions import digest
+from eval.records import Variant  # noqa: TC001 - pydantic reads it at run time
 from rag import __version__
 from rag.prompts import load_prompt
 
@@ -36,7 +37,7 @@ class RunInfo(BaseModel):
     Attributes:
         started: UTC, ISO 8601.
         identity: all that decides what the records hold.
-        planned: records of a complete run.
+        plan: (question id, variant) of every record of the run.
         limited: whether fewer questions were asked than there are.
         about: commit, versions, machine; for readers.
     """
@@ -44,9 +45,22 @@ class RunInfo(BaseModel):
     model_config = ConfigDict(frozen=True)
     started: str
     identity: dict[str, Any]
-    planned: int
+    plan: list[tuple[str, Variant]]
     limited: bool
     about: dict[str, Any]
+
+    @property
+    def planned(self) -> int:
+        """Records of the whole run."""
+        return len(self.plan)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if not {"questions", "judge", "model", "writer", "version"} <= set(self.identity):
+            raise ValueError("identity lacks a field")
+        if not {"index", "papers", "questions", "splits", "judge", "commit"} <= set(self.about):
+            raise ValueError("about lacks a field")
+        return self
 
 
 def identity(assistant: Assistant, questions: Sequence[Question], judge: Judge) -> dict[str, Any]:
@@ -63,6 +77,7 @@ def identity(assistant: Assistant, questions: Sequence[Question], judge: Judge) 
         "writer": "model" if assistant.model else "extractive",
         "model": assistant.model.name if assistant.model else None,
         "judge": judge.name,
+        "judge_sha256": judge.sha256,
         "settings": {name: value for name, value in shown.items() if not name.endswith("_key")},
         "prompts": {name: load_prompt(name, settings.prompts).sha256 for name in _PROMPTS},
         "version": __version__,
@@ -74,7 +89,7 @@ def info_of(
     questions: Sequence[Question],
     judge: Judge,
     *,
-    planned: int,
+    plan: list[tuple[str, Variant]],
     limited: bool,
 ) -> RunInfo:
     """What a run that begins now is.
@@ -83,7 +98,7 @@ def info_of(
         assistant: asked.
         questions: of the whole set.
         judge: scores the answers.
-        planned: records of the complete run.
+        plan: (question id, variant) of every record.
         limited: whether fewer questions are asked than there are.
     """
     about = {
@@ -92,6 +107,7 @@ def info_of(
         "questions": len(questions),
         "splits": sorted({question.split for question in questions}),
         "judge": judge.about,
+        "tells_contradictions": judge.tells_contradictions,
         "commit": _git("rev-parse", "HEAD"),
         "dirty": bool(_git("status", "--porcelain")),
         "python": platform.python_version(),
@@ -102,7 +118,7 @@ def info_of(
     return RunInfo(
         started=started,
         identity=identity(assistant, questions, judge),
-        planned=planned,
+        plan=plan,
         limited=limited,
         about=about,
     )

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rag.errors import QuestionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from rag.papers import Paper
 
@@ -75,9 +75,9 @@ class Question(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    id: str = Field(min_length=1)
+    id: str = Field(pattern=r"^[^\s\x00-\x1f](?:[^\x00-\x1f]*[^\s\x00-\x1f])?$")
     kind: Kind
-    question: str = Field(min_length=1)
+    question: str = Field(pattern=r"\S")
     paraphrase: str = ""
     history: tuple[Earlier, ...] = ()
     papers: tuple[str, ...] = ()
@@ -157,6 +157,27 @@ def problems(questions: Sequence[Question], papers: Mapping[str, Paper]) -> list
     return found
 
 
+def refuse_unusable(questions: Sequence[Question], papers: Collection[str]) -> None:
+    """Refuses what would make figures wrong; `problems` tells of much more.
+
+    Raises:
+        QuestionError: an id comes twice, a paper is unknown or named twice, or gold papers are
+            lacking or do not fit the kind.
+    """
+    counts = Counter(question.id for question in questions)
+    for question in questions:
+        unknown = [p for p in (*question.papers, *question.borderline) if p not in papers]
+        wrong = (
+            (counts[question.id] > 1, "its id comes more than once"),
+            (bool(unknown), f"there is no paper {unknown[0] if unknown else ''} in the library"),
+            (len(set(question.papers)) < len(question.papers), "it names a paper twice"),
+            (question.answerable != bool(question.papers), "its gold papers do not fit its kind"),
+        )
+        for is_so, said in wrong:
+            if is_so:
+                raise QuestionError(f"Question {question.id}: {said}; `rag eval check` tells all.")
+
+
 def _problems(question: Question, papers: Mapping[str, Paper]) -> Iterator[str]:
     near = (question.near_miss_of,) if question.near_miss_of else ()
     quoted = [evidence.paper for evidence in question.evidence]
@@ -186,6 +207,8 @@ def _incomplete(question: Question) -> Iterator[str]:
         yield "it names no gold paper"
     if not any(fact.vital for fact in question.facts):
         yield "it has no vital fact"
+    if len(set(question.papers)) < len(question.papers):
+        yield "it names a gold paper twice"
     if set(question.papers) & set(question.borderline):
         yield "a paper is both gold and borderline"
     for paper in sorted(set(question.papers) - {e.paper for e in question.evidence}):
@@ -208,7 +231,7 @@ def _words(text: str) -> list[str]:
 
 def _read(path: Path, split: str) -> list[Question]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise QuestionError(f"{path} is not UTF-8 text: {error.reason}.", path=path) from error
     except OSError as error:

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from types import NoneType
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from eval.questions import Fact, Kind
 
 Variant = Literal["asked", "paraphrase", "without gold"]
 JudgedVerdict = Literal["supported", "weak", "unsupported", "contradicted"]
+
+
+# what figures read of an answer
+_ANSWER: dict[str, tuple[type, ...]] = {
+    "status": (str,),
+    "mode": (str,),
+    "text": (str,),
+    "statements": (list,),
+    "sources": (list,),
+    "hits": (list,),
+    "confidence": (float, int, NoneType),
+    "seconds": (float, int),
+    "usage": (dict,),
+}
 
 
 class Judged(BaseModel):
@@ -87,6 +102,18 @@ class Record(BaseModel):
     facts: tuple[JudgedFact, ...] = ()
     judge_tokens: int = 0
     failed: str = ""
+
+    @field_validator("answer")
+    @classmethod
+    def _shaped(cls, answer: dict[str, Any] | None) -> dict[str, Any] | None:
+        if answer is None:
+            return None
+        for name, kinds in _ANSWER.items():
+            if not isinstance(answer.get(name), kinds):
+                raise ValueError(f"the answer has no {name}")  # noqa: TRY004 - pydantic's way
+        if answer["status"] not in {"answered", "abstained", "incomplete"}:
+            raise ValueError("the answer has an unknown status")
+        return answer
 
     @property
     def answerable(self) -> bool:

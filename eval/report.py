@@ -95,7 +95,10 @@ def report_of(run: Run, *, labels: str | Path | None = None, seed: int = 0) -> R
         QuestionError: the labels cannot be read, or too few of them are of this run.
     """
     scores: list[Score] = []
+    tells = run.info.about.get("tells_contradictions", True)
     for measure in measures(run.records):
+        if measure.name == "contradicted" and not tells:
+            continue  # 0 would be the judge's silence, not a finding
         scores += _scores(measure, run.records, seed)
     if labels is not None:
         scores.append(_corrected(run.records, _read_labels(Path(labels)), seed))
@@ -124,8 +127,7 @@ def _score(measure: Measure, records: Sequence[Record], kind: str, seed: int) ->
         if measure.over_all is None or figure is None:
             return None
         low, high = interval_over_all(records, measure.over_all, seed) or (None, None)
-        asked = sum(record.variant == "asked" for record in records)
-        return Score(measure.name, measure.axis, kind, asked, figure, low, high, *given)
+        return Score(measure.name, measure.axis, kind, figure[1], figure[0], low, high, *given)
     pairs = [(v, r.cluster) for r in records if (v := measure.value(r)) is not None]
     if not pairs:
         return None
@@ -152,7 +154,7 @@ def _read_labels(path: Path) -> dict[tuple[str, str], bool]:
     """(question id, statement) -> whether a person says that the papers support it."""
     found = {}
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise QuestionError(f"The labels in {path} cannot be read: {error}.") from error
     for number, line in enumerate(lines, start=1):
@@ -160,24 +162,33 @@ def _read_labels(path: Path) -> dict[tuple[str, str], bool]:
             continue
         try:
             row = json.loads(line)
-            found[str(row["id"]), str(row["statement"])] = bool(row["supported"])
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            found[str(row["id"]), str(row["statement"])] = _truth(row["supported"])
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise QuestionError(
-                f"{path}, line {number} has no id, statement and supported.", path=path, line=number
+                f"{path}, line {number} needs id, statement, and supported as true or false.",
+                path=path,
+                line=number,
             ) from error
     return found
+
+
+def _truth(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("true or false is needed")
+    return value
 
 
 def _corrected(records: Sequence[Record], labels: dict[tuple[str, str], bool], seed: int) -> Score:
     """The supported share with the judge's error on hand-labelled statements taken out.
 
     Prediction-powered: the judge's mean over all statements plus the mean difference between hand
-    and judge where both spoke (Angelopoulos et al. 2023).
+    and judge where both spoke (Angelopoulos et al. 2023). Every statement weighs the same here,
+    every answer in `supported`.
     """
     rows = [
         (float(s.shown.verdict == "supported"), labels.get((r.id, s.text)), r.cluster)
         for r in records
-        if r.variant == "asked"
+        if r.variant == "asked" and r.answer and r.answer["mode"] == "model"
         for s in r.statements
         if s.shown.verdict
     ]

@@ -7,17 +7,20 @@ questions under way; a run is taken up again only where all of `run.json` is sti
 
 from __future__ import annotations
 
+import contextlib
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from eval.asking import Task, clusters_of, record_of, tasks_of
 from eval.provenance import RunInfo, identity, info_of, sha256_of
+from eval.questions import refuse_unusable
 from eval.records import Record
-from rag.errors import DiskError, QuestionError, RunMismatch
+from rag.errors import DiskError, QuestionError, RunMismatch, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
     from eval.judges import Judge
     from eval.questions import Question
     from rag.assistant import Assistant
+
+
+_LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -44,8 +50,9 @@ class Run:
     @property
     def state(self) -> Literal["complete", "partial"]:
         """Complete when every question of the set has its record, and none failed."""
-        whole = len(self.records) >= self.info.planned and not self.info.limited
-        return "complete" if whole and not any(r.failed for r in self.records) else "partial"
+        done = {(r.id, r.variant) for r in self.records if not r.failed}
+        whole = done == set(self.info.plan) and not self.info.limited
+        return "complete" if whole else "partial"
 
 
 def run(
@@ -79,39 +86,63 @@ def run(
         ModelRejected: a language model refused the call; what was done is kept.
         DiskError: the folder cannot be written.
     """
+    _check_arguments(limit, workers, budget)
+    refuse_unusable(questions, [paper.id for paper in assistant.papers()])
     chosen = _chosen(questions, limit, seed)
     tasks = tasks_of(chosen, clusters_of(questions))
     info = info_of(
         assistant,
         questions,
         judge,
-        planned=len(tasks),
+        plan=[(task.question.id, task.variant) for task in tasks],
         limited=len(chosen) < len(questions),
     )
     folder = Path(folder)
-    info, done = _resumed(folder, info)
-    left = [task for task in tasks if (task.question.id, task.variant) not in done]
-    told = on_progress or (lambda _done, _planned: None)
-    told(len(done), len(tasks))
-    spent = sum(_tokens(record) for record in done.values())
-    try:
-        with (folder / "records.jsonl").open("a", encoding="utf-8") as file:
-            for record in _answered(
-                assistant, judge, left, workers=workers, budget=budget, spent=spent
-            ):
-                file.write(record.model_dump_json() + "\n")
-                file.flush()
-                done[record.id, record.variant] = record
-                told(len(done), len(tasks))
-    except OSError as error:
-        raise DiskError(f"The run in {folder} cannot be written: {error.strerror}.") from error
+    with _alone_in(folder):
+        info, done = _resumed(folder, info)
+        left = [task for task in tasks if (task.question.id, task.variant) not in done]
+        told = on_progress or (lambda _done, _planned: None)
+        told(len(done), len(tasks))
+        spent = sum(_tokens(record) for record in done.values())
+        try:
+            with (folder / "records.jsonl").open("a", encoding="utf-8") as file:
+                for record in _answered(
+                    assistant, judge, left, workers=workers, budget=budget, spent=spent
+                ):
+                    file.write(record.model_dump_json() + "\n")
+                    file.flush()
+                    done[record.id, record.variant] = record
+                    told(len(done), len(tasks))
+        except OSError as error:
+            raise DiskError(f"The run in {folder} cannot be written: {error.strerror}.") from error
     if identity(assistant, questions, judge) != info.identity:
         raise RunMismatch(
             f"The library or the prompts changed while the run in {folder} was under way; run it "
             "again into another folder."
         )
-    order = [(task.question.id, task.variant) for task in tasks]
-    return Run(folder, info, tuple(done[key] for key in order if key in done))
+    return Run(folder, info, tuple(done[key] for key in info.plan if key in done))
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Makes the folder and keeps other writers out of it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / _LOCK, timeout=0)
+        with lock:
+            yield
+    except Timeout as error:
+        raise RunMismatch(f"The run in {folder} is being written by another process.") from error
+    except (NotADirectoryError, FileExistsError) as error:
+        raise RunMismatch(f"{folder} is a file; --out takes a folder.") from error
+    except OSError as error:
+        raise DiskError(f"The run in {folder} cannot be written: {error.strerror}.") from error
+
+
+def _check_arguments(limit: int | None, workers: int, budget: int | None) -> None:
+    for name, value in (("limit", limit), ("workers", workers), ("budget", budget)):
+        if value is not None and value < 1:
+            raise SettingsError(f"{name} = {value} cannot be used; it is at least 1.")
 
 
 def read_run(folder: str | Path) -> Run:
@@ -131,7 +162,10 @@ def read_run(folder: str | Path) -> Run:
         ) from error
     except (ValidationError, UnicodeDecodeError) as error:
         raise RunMismatch(f"The run in {folder} cannot be read; make it again.") from error
-    return Run(folder, info, tuple(found.values()))
+    order = [key for key in info.plan if key in found]
+    if len(order) < len(found):
+        raise RunMismatch(f"The run in {folder} has records of other questions; make it again.")
+    return Run(folder, info, tuple(found[key] for key in order))
 
 
 def _chosen(questions: Sequence[Question], limit: int | None, seed: int) -> list[Question]:
@@ -149,7 +183,6 @@ def _resumed(folder: Path, info: RunInfo) -> tuple[RunInfo, dict[tuple[str, str]
     """The run that is in the folder, if it is the same one, else a new one; and what is done."""
     done: dict[tuple[str, str], Record] = {}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         if (folder / "run.json").exists():
             before = read_run(folder)
             if differing := _difference(before.info.identity, info.identity):
@@ -159,14 +192,16 @@ def _resumed(folder: Path, info: RunInfo) -> tuple[RunInfo, dict[tuple[str, str]
                 )
             # what failed is asked again; a line that a kill tore is gone
             done = {(r.id, r.variant): r for r in before.records if not r.failed}
+            if info.limited and not before.info.limited:
+                raise RunMismatch(
+                    f"{folder} holds a run of all the questions; take another folder for --limit."
+                )
             info = info.model_copy(update={"started": before.info.started})
-        elif any(folder.iterdir()):
+        elif any(entry.name != _LOCK for entry in folder.iterdir()):
             raise RunMismatch(f"{folder} is not empty and holds no run; take another folder.")
         lines = "".join(record.model_dump_json() + "\n" for record in done.values())
         _replace(folder / "records.jsonl", lines)
         _replace(folder / "run.json", info.model_dump_json(indent=1) + "\n")
-    except (NotADirectoryError, FileExistsError) as error:
-        raise RunMismatch(f"{folder} is a file; --out takes a folder.") from error
     except OSError as error:
         raise DiskError(f"The run in {folder} cannot be written: {error.strerror}.") from error
     return info, done
@@ -185,7 +220,7 @@ def _replace(path: Path, text: str) -> None:
 def _read_records(path: Path) -> dict[tuple[str, str], Record]:
     """The records of a run; a last line without its end was torn by a kill and is passed over."""
     whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
-    found = map(Record.model_validate_json, whole.splitlines())
+    found = map(Record.model_validate_json, filter(None, whole.split("\n")))
     return {(record.id, record.variant): record for record in found}
 
 

@@ -57,6 +57,8 @@ def comparison_table(comparison: Comparison, most: int) -> None:
             f"{d.low:+.3f} to {d.high:+.3f}", f"{d.p:.3f}", said,
         )  # fmt: skip
     _print(table)
+    for note in comparison.notes:
+        _say(note)
     for flip in comparison.flips[:most]:
         _say(f"{flip.name} {flip.before:.0f} -> {flip.after:.0f}  {flip.id}: {flip.question}")
     if len(comparison.flips) > most:

@@ -16,6 +16,7 @@ from model_server import ModelServer, Step
 from typer.testing import CliRunner
 
 from eval import evaluate
+from eval.abstention import abstention_f1, risk_coverage_area
 from eval.compare import compare, gate
 from eval.html import write_report
 from eval.judges import ModelJudge, OfflineJudge
@@ -24,14 +25,14 @@ from eval.report import report_of
 from eval.run import read_run, run
 from rag import Assistant, Paper, load_settings
 from rag.cli import app
-from rag.errors import JudgeFailed, ModelRejected, QuestionError, RunMismatch
+from rag.errors import JudgeFailed, ModelRejected, QuestionError, RunMismatch, SettingsError
 from rag.minilm import load_minilm
 from rag.models import make_chat_model
 from rag.prompts import load_prompt
 from rag.verification import Claim
 
 ROOT = Path(__file__).parents[1]
-KINDS = {"single": 6, "named": 2, "multi": 2, "follow-up": 2, "listing": 1, "unanswerable": 4}
+KINDS = {"single": 6, "named": 2, "multi": 2, "follow-up": 2, "listing": 1, "unanswerable": 6}
 
 
 def library():
@@ -271,6 +272,7 @@ def test_a_limited_run_is_reported_and_never_gated(folder, offline, tmp_path):
 def test_a_library_that_changed_under_a_run_is_told(folder, offline, tmp_path):
     path = tmp_path / "lib"
     papers = list(library().values())
+    absent = [Question(id=n, kind="unanswerable", question="why do cats purr?") for n in "ab"]
     with Assistant.build(papers[:5], path) as assistant:
 
         def add(done, _planned):
@@ -278,7 +280,7 @@ def test_a_library_that_changed_under_a_run_is_told(folder, offline, tmp_path):
                 Assistant.build(papers[5:6], path).close()
 
         with pytest.raises(RunMismatch, match="changed while the run"):
-            run(assistant, QUESTIONS[:2], tmp_path / "r", judge=offline, on_progress=add)
+            run(assistant, absent, tmp_path / "r", judge=offline, on_progress=add)
 
 
 def test_workers_give_the_same_answers(folder, offline, finished, tmp_path):
@@ -325,7 +327,7 @@ def test_a_model_writes_and_another_judges(folder, tmp_path):
     assert found.score("citation_recall").mean == 0.5
     assert found.score("invalid_marker").mean == 0.0
     assert found.score("judge_tokens").mean > 0
-    assert found.run.info.identity["judge"] == "judge"
+    assert found.run.info.identity["judge"] == "model judge"
 
 
 @pytest.mark.parametrize(
@@ -335,6 +337,8 @@ def test_a_model_writes_and_another_judges(folder, tmp_path):
         '[{"statement": 1, "evidence": [99], "reason": "x", "verdict": "supported"}]',
         '[{"statement": 1, "evidence": [], "reason": "x", "verdict": "supported"}]',
         '[{"statement": 1, "evidence": [1], "reason": "x", "verdict": "supported!"}]',
+        "[" * 100_000,
+        "[" + "9" * 5000 + "]",
     ],
 )  # fmt: skip
 def test_rubbish_from_a_judge_is_unscored(reply):
@@ -565,3 +569,151 @@ def test_choices_that_do_not_exist_are_one_sentence(folder, tmp_path):
     assert "offline and model" in command("run", *out, "--judge", "me", status=2)
     assert "needs a model" in command("run", *out, "--judge", "model", status=2)
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"papers": ["nosuch"]}, "no paper nosuch"),
+        ({"papers": []}, "do not fit its kind"),
+        ({"kind": "unanswerable"}, "do not fit its kind"),
+        ({"papers": ["cats", "cats"]}, "names a paper twice"),
+    ],
+)
+def test_a_run_refuses_questions_that_would_make_figures_wrong(change, said, offline, tmp_path):
+    question = Question(**{**GOOD, **change})
+    with (
+        Assistant.build(CATS.values(), tmp_path / "l") as assistant,
+        pytest.raises(QuestionError, match=said),
+    ):
+        run(assistant, [question], tmp_path / "r", judge=offline)
+
+
+@pytest.mark.parametrize("options", [{"limit": 0}, {"workers": 0}, {"budget": -1}])
+def test_arguments_below_one_are_refused(options, folder, offline, tmp_path):
+    with Assistant.open(folder) as assistant, pytest.raises(SettingsError, match="at least 1"):
+        run(assistant, QUESTIONS, tmp_path / "r", judge=offline, **options)
+
+
+def test_a_writer_that_never_answers_makes_no_complete_run(folder, tmp_path):
+    file = tmp_path / "q.jsonl"
+    rows = [json.loads(q.model_dump_json(exclude={"split"})) for q in QUESTIONS[:2]]
+    file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    with ModelServer(Step("down", status=500)) as server:
+        words = ("--questions", file, "--index", folder, "--out", tmp_path / "m", "--writer",
+                 "model", "--model", "m", "--url", server.url)  # fmt: skip
+        environment = pytest.MonkeyPatch()
+        environment.setenv("PAPERTRAIL_CHAT_RETRIES", "0")
+        with environment.context():
+            text = command("run", *words, status=3)
+        environment.undo()
+    assert "questions have no answer of the model" in text
+    assert "partial" in command("gate", tmp_path / "m", status=2)
+
+
+def test_line_separators_within_texts_do_not_tear_records(offline, tmp_path):
+    question = Question(**{**GOOD, "question": "what sleeps\u2028 long\x85 in a day?"})
+    file = tmp_path / "q.jsonl"
+    file.write_text(question.model_dump_json(exclude={"split"}), encoding="utf-8")
+    assert read_questions(file)[0].question == question.question
+    with Assistant.build(CATS.values(), tmp_path / "l") as assistant:
+        found = run(assistant, read_questions(file), tmp_path / "r", judge=offline)
+        assert found.records[0].question == question.question
+    assert read_run(tmp_path / "r") == found
+
+
+def test_one_run_is_written_by_one_process(folder, offline, tmp_path):
+    out = tmp_path / "r"
+
+    def second(done, _planned):
+        if done == 1:
+            with Assistant.open(folder) as other, pytest.raises(RunMismatch, match="another"):
+                run(other, QUESTIONS[:2], out, judge=offline)
+
+    with Assistant.open(folder) as assistant:
+        found = run(assistant, QUESTIONS[:2], out, judge=offline, on_progress=second)
+    assert found.state == "complete"
+
+
+def test_bounds_that_decide_nothing_are_refused(finished):
+    folder = finished.folder
+    assert "no bound" in command("gate", folder, "--min", "recall@5=nan", status=2)
+    twice = ("--max", "hit@1=1", "--max", "hit@1=2")
+    assert "bounded twice" in command("gate", folder, *twice, status=2)
+    words = ("--max", "abstention_f1=.9", "--baseline", folder)
+    assert "cannot be paired" in command("gate", folder, *words, status=2)
+
+
+def test_what_is_always_gated_cannot_be_switched_off(finished, tmp_path):
+    forged = tmp_path / "forged"
+    forged.mkdir()
+    (forged / "run.json").write_bytes((finished.folder / "run.json").read_bytes())
+    text = (finished.folder / "records.jsonl").read_text(encoding="utf-8")
+    (forged / "records.jsonl").write_text(
+        text.replace('"verbatim":true', '"verbatim":false', 1), encoding="utf-8"
+    )
+    assert "verbatim_quote is" in command("gate", forged, "--min", "verbatim_quote=0", status=1)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("records.jsonl", '"status":"', '"status":"odd'),
+        ("records.jsonl", '"id":"', '"id":"other'),
+        ("records.jsonl", '"confidence":', '"confidence":"high","was":'),
+        ("run.json", '"judge"', '"jury"'),
+        ("run.json", '"plan"', '"plans"'),
+    ],
+)
+def test_a_run_that_was_tampered_with_is_one_sentence(file, old, new, finished, tmp_path):
+    forged = tmp_path / "forged"
+    forged.mkdir()
+    for name in ("run.json", "records.jsonl"):
+        text = (finished.folder / name).read_text(encoding="utf-8")
+        changed = text.replace(old, new) if name == file else text
+        (forged / name).write_text(changed, encoding="utf-8")
+    assert "make it again" in command("report", forged, status=2)
+
+
+def test_a_whole_run_is_not_cut_down_by_a_limit(folder, offline, finished):
+    with Assistant.open(folder) as assistant, pytest.raises(RunMismatch, match="--limit"):
+        run(assistant, QUESTIONS, finished.folder, judge=offline, limit=1)
+
+
+def test_an_index_of_other_papers_is_not_measured(folder, tmp_path):
+    (tmp_path / "qrels").mkdir()
+    (tmp_path / "corpus.jsonl").write_text('{"_id": "d", "title": "Dogs", "text": "Dogs bark."}')
+    (tmp_path / "queries.jsonl").write_text('{"_id": "q", "text": "dogs"}')
+    (tmp_path / "qrels" / "test.tsv").write_text("q\tc\ts\nq\td\t1\n")
+    text = command("retrieval", "--beir", tmp_path, "--index", folder, status=2)
+    assert "other papers" in text
+    (tmp_path / "qrels" / "test.tsv").write_text("q\tc\ts\nz\td\t1\n")
+    assert "grades no query" in command("retrieval", "--beir", tmp_path, status=2)
+    (tmp_path / "qrels" / "test.tsv").unlink()
+    assert "no qrels" in command("retrieval", "--beir", tmp_path, status=2)
+
+
+def test_figures_over_all_say_what_they_rest_on(finished):
+    found = report_of(finished)
+    asked = [r for r in finished.records if r.variant == "asked"]
+    assert found.score("seconds_p50").n == len(asked)
+    answered = [r for r in asked if r.answered and r.kind != "listing"]
+    assert found.score("selective_accuracy").n == len(answered)
+    assert found.score("contradicted") is None
+
+
+def test_refusing_nothing_scores_nothing(finished):
+    answered = [r for r in finished.records if r.answered or r.answerable]
+    unanswerable = [r for r in finished.records if not r.answerable and r.variant == "asked"]
+    forced = [
+        r.model_copy(update={"answer": {**r.answer, "status": "answered"}})
+        for r in [*answered, *unanswerable]
+    ]
+    assert abstention_f1(forced) == (0.0, sum(r.variant == "asked" for r in forced))
+
+
+def test_the_order_of_equally_sure_questions_changes_nothing(finished):
+    records = [
+        r.model_copy(update={"answer": {**r.answer, "confidence": 0.5}}) for r in finished.records
+    ]
+    assert risk_coverage_area(records) == risk_coverage_area(records[::-1])
