@@ -324,7 +324,7 @@ def test_separators_inside_a_json_text_do_not_break_its_line(tmp_path: Path) -> 
         (b"%PDF-1.5\n\x00\x01", "this is a binary file, not text."),
         (
             b"hello",
-            "no known format is recognised in it; known are JSON lists of records, JSON Lines",
+            "no known format is recognised in it; known are JSON lists of records, JSON Lines, ",
         ),
     ],
 )

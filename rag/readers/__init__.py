@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from rag.errors import CorpusError
 from rag.papers import Paper, PaperMerger, paper_id
-from rag.readers import json_array, json_lines, listing
+from rag.readers import arxiv_atom, json_array, json_lines, listing, pubmed_xml
 from rag.text import clean_markup
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Format(Protocol):
 
 
 # A list of records on one line also looks like JSON Lines, so lists come first.
-_FORMATS: tuple[Format, ...] = (json_array, json_lines, listing)
+_FORMATS: tuple[Format, ...] = (json_array, json_lines, arxiv_atom, pubmed_xml, listing)
 _HEAD_BYTES = 1 << 16
 
 
