@@ -210,6 +210,14 @@ def test_an_own_record_with_a_list_inside_stays_a_line(line: str) -> None:
     assert json_lines.recognises(line)
 
 
+@pytest.mark.parametrize("key", ["paperId", "authors_parsed", "container-title", "authorships"])
+def test_a_key_of_a_service_does_not_take_an_own_records_authors(key: str) -> None:
+    line = json.dumps({"title": "A", "abstract": "B", "authors": ["A. Turing"], key: "x"})
+    [(_, paper)] = json_lines.read([line])
+    assert isinstance(paper, Paper)
+    assert (paper.authors, paper.metadata) == (("A. Turing",), {key: "x"})
+
+
 @pytest.mark.parametrize("text", ["[1] A. Turing, Mind, 1950.", '["a"]', "{a}", '{"data": "x"}'])
 def test_other_texts_are_no_lists_of_records(text: str) -> None:
     assert not json_array.recognises(text)

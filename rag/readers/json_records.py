@@ -61,6 +61,8 @@ def _paper(record: Record) -> Paper:
         FieldError: a field is missing or of the wrong type.
     """
     keys = record.keys()
+    if any(isinstance(name, str) for name in _list(record.get("authors"))):
+        return _own(record)  # no service lists its authors as plain texts
     if "authors_parsed" in keys or {"categories", "update_date"} <= keys:
         return _from_arxiv(record)
     if "paperId" in keys or {"corpusid", "externalids"} <= keys:
