@@ -322,7 +322,7 @@ def test_separators_inside_a_json_text_do_not_break_its_line(tmp_path: Path) -> 
         (b"", "the file is empty."),
         (b" \n\n", "the file is empty."),
         (b"%PDF-1.5\n\x00\x01", "this is a binary file, not text."),
-        (b"hello", "no known format is recognised in it; known are JSON Lines and listing"),
+        (b"hello", "no known format is recognised in it; known are JSON Lines, BibTeX, RIS"),
     ],
 )
 def test_a_file_that_is_of_no_use_is_named_in_one_sentence(

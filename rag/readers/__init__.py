@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from rag.errors import CorpusError
 from rag.papers import Paper, PaperMerger, paper_id
-from rag.readers import json_lines, listing
+from rag.readers import bibtex, json_lines, listing, medline, ris, tables
 from rag.text import clean_markup
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Format(Protocol):
         ...
 
 
-_FORMATS: tuple[Format, ...] = (json_lines, listing)
+_FORMATS: tuple[Format, ...] = (json_lines, bibtex, ris, medline, tables, listing)
 _HEAD_BYTES = 1 << 16
 
 
@@ -214,4 +214,5 @@ def _shown(path: Path) -> str:
 
 
 def _known_formats() -> str:
-    return " and ".join(each.NAME for each in _FORMATS)
+    *names, last = (each.NAME for each in _FORMATS)
+    return f"{', '.join(names)} and {last}"
