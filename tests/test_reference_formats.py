@@ -169,7 +169,7 @@ def test_medline_records_give_their_fields() -> None:
     assert seen(full) == {
         "title": "Rates over time in a title that is so long that it goes on in the next line",
         "abstract": "BACKGROUND: We measure rates - and TI - is no tag here.",
-        "authors": ["Åsa M Sjöberg", "Martin Jr King", "Data Group, Inc."],
+        "authors": ["Åsa M Sjöberg", "Martin King Jr", "Data Group, Inc."],
         "year": 2019,
         "venue": "Journal of rates",
         "url": "https://pubmed.ncbi.nlm.nih.gov/12345678/",

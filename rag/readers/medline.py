@@ -21,6 +21,7 @@ NAME = "MEDLINE (PubMed)"
 
 _START = re.compile(r"PMID ?- ?\d+\s*$")
 _FIELD = re.compile(r"([A-Z][A-Z0-9]{1,3}) *- ?(?P<text>.*)", re.DOTALL)
+_SUFFIX = re.compile(r"(?<=\w) ([JS]r|2nd|3rd|4th|I{2,3}|IV)$")  # "King, Martin Jr"
 _TAG_CHARS = 4
 _BEFORE = 20  # lines that may stand before the first record
 
@@ -81,7 +82,9 @@ def _paper_or_reason(record: list[tuple[str, list[str]]]) -> Paper | str:
 
 def _name(tag: str, text: str) -> str:
     """A name with the given name first; CN names a group, whose commas are its own."""
-    return fields.one_line(text) if tag == "CN" else fields.given_first(text)
+    if tag == "CN":
+        return fields.one_line(text)
+    return fields.given_first(_SUFFIX.sub(r", \1", fields.one_line(text)) if "," in text else text)
 
 
 def _subject(heading: str) -> str:
