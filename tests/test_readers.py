@@ -117,7 +117,7 @@ def test_pages_put_one_behind_the_other_are_read_through(tmp_path: Path) -> None
         "Copyright (c) 2020 A. Author\n\n" + ABSTRACT[:-1] + ":\n\nMore.\n\n" + ABSTRACT,
         "Some words.\n\nMore words.",
         "id,title\n1,On Rates\n",
-        '[\n {"title": "On Rates", "abstract": "We test it."}\n]\n',
+        '["On Rates", "We test it."]\n',
     ],
 )
 def test_other_texts_are_not_taken_for_papers(tmp_path: Path, text: str) -> None:
@@ -322,7 +322,10 @@ def test_separators_inside_a_json_text_do_not_break_its_line(tmp_path: Path) -> 
         (b"", "the file is empty."),
         (b" \n\n", "the file is empty."),
         (b"%PDF-1.5\n\x00\x01", "this is a binary file, not text."),
-        (b"hello", "no known format is recognised in it; known are JSON Lines and listing"),
+        (
+            b"hello",
+            "no known format is recognised in it; known are JSON lists of records, JSON Lines, ",
+        ),
     ],
 )
 def test_a_file_that_is_of_no_use_is_named_in_one_sentence(

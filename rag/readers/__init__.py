@@ -25,7 +25,17 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from rag.errors import CorpusError
 from rag.papers import Paper, PaperMerger, paper_id
-from rag.readers import json_lines, listing
+from rag.readers import (
+    arxiv_atom,
+    bibtex,
+    json_array,
+    json_lines,
+    listing,
+    medline,
+    pubmed_xml,
+    ris,
+    tables,
+)
 from rag.text import clean_markup
 
 if TYPE_CHECKING:
@@ -48,7 +58,19 @@ class Format(Protocol):
         ...
 
 
-_FORMATS: tuple[Format, ...] = (json_lines, listing)
+# A list of records on one line also looks like JSON Lines, so lists come first; a listing page is
+# told by little, so it comes last.
+_FORMATS: tuple[Format, ...] = (
+    json_array,
+    json_lines,
+    arxiv_atom,
+    pubmed_xml,
+    bibtex,
+    ris,
+    medline,
+    tables,
+    listing,
+)
 _HEAD_BYTES = 1 << 16
 
 
@@ -214,4 +236,5 @@ def _shown(path: Path) -> str:
 
 
 def _known_formats() -> str:
-    return " and ".join(each.NAME for each in _FORMATS)
+    *names, last = (each.NAME for each in _FORMATS)
+    return f"{', '.join(names)} and {last}"

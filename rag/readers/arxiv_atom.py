@@ -1,0 +1,64 @@
+"""arXiv's Atom feed, as export.arxiv.org/api/query answers.
+
+Its fields: https://info.arxiv.org/help/api/user-manual.html. A few entries are held at a time.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from rag.papers import Paper, normal_arxiv_id, normal_doi
+from rag.readers.xml_records import records, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from xml.etree.ElementTree import Element
+
+NAME = "arXiv's Atom feed"
+
+_NAMES = {"a": "http://www.w3.org/2005/Atom", "x": "http://arxiv.org/schemas/atom"}
+_OPENING = f'<feed xmlns="{_NAMES["a"]}" xmlns:arxiv="{_NAMES["x"]}">'
+_WEB_ADDRESS = re.compile(r"https?://\S+", re.IGNORECASE)
+_ERROR = "arxiv.org/api/errors"
+
+
+def recognises(head: str) -> bool:
+    """Whether it is an Atom feed that speaks of arXiv."""
+    feed = head.lstrip().startswith("<") and re.search(r"<feed[\s>]", head) is not None
+    return feed and _NAMES["a"] in head and "arxiv.org" in head
+
+
+def read(lines: Iterable[str]) -> Iterator[tuple[int, Paper | str]]:
+    """Each entry with its first line, and the paper or the reason why it gives none."""
+    for line, found in records(lines, ("entry",), _OPENING):
+        yield line, found if isinstance(found, str) else _paper_or_reason(found)
+
+
+def _paper_or_reason(entry: Element) -> Paper | str:
+    address, title = _text(entry, "a:id"), _text(entry, "a:title")
+    if _ERROR in address:
+        return f"arXiv answered with an error: {_text(entry, 'a:summary')[:200]}"
+    if not title:
+        return "the entry has no title."
+    published = re.match(r"\d{4}", _text(entry, "a:published"))
+    terms = (each.get("term", "").strip() for each in entry.iterfind("a:category", _NAMES))
+    tags = list(dict.fromkeys(term for term in terms if term))
+    names = (text_of(name) for name in entry.iterfind("a:author/a:name", _NAMES))
+    dois = _text(entry, "x:doi").split()  # a paper may have several
+    return Paper(
+        id="",
+        title=title,
+        abstract=_text(entry, "a:summary"),
+        authors=tuple(name for name in names if name),
+        year=int(published[0]) if published else None,
+        venue=_text(entry, "x:journal_ref") or None,
+        url=address if _WEB_ADDRESS.fullmatch(address) else None,
+        doi=normal_doi(dois[0]) if dois else None,
+        arxiv_id=normal_arxiv_id(address),
+        metadata={"tags": [*tags]} if tags else {},
+    )
+
+
+def _text(entry: Element, path: str) -> str:
+    return text_of(entry.find(path, _NAMES))

@@ -1,0 +1,153 @@
+"""BibTeX and BibLaTeX, the ACL Anthology's files among them.
+
+bibtexparser reads the entries, one at a time; what begins a line with "@name{" begins an entry
+there as here, so an entry that is broken spoils only itself and a file is never held as a whole.
+Kept are the @string texts, what an entry may hand down to others, and the entries whose
+`crossref` points further down: those come last. @proceedings and @periodical are no papers and
+give nothing by themselves.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import TYPE_CHECKING
+
+from bibtexparser.middlewares.names import split_multiple_persons_names
+from bibtexparser.model import DuplicateFieldKeyBlock, Entry, ParsingFailedBlock, String
+from bibtexparser.splitter import Splitter
+
+from rag.papers import Paper, normal_arxiv_id
+from rag.readers import fields
+from rag.readers.latex import bare_value, plain_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from bibtexparser.model import Block
+
+NAME = "BibTeX"
+
+logging.getLogger("bibtexparser").addHandler(logging.NullHandler())  # we say it ourselves
+
+_BLOCK = re.compile(r"[ \t]*@\w*[ \t]*[{(]")
+_FIRST = re.compile(
+    r"^[ \t]*@(?:\w+\s*\{\s*[^\s{}(),=\"]+\s*(?:,|\Z)|(?:string|preamble|comment)\s*[{(]"
+    r"|(?:article|book|inproceedings|misc|techreport)\s*\()",
+    re.IGNORECASE | re.MULTILINE,
+)
+_NOT_BEFORE = re.compile(r"```|^\s*[<#{\[]", re.MULTILINE)  # a page that only quotes an entry
+_WHOLE_NAME = re.compile(r"\{[^{}\\]*\}")  # "{Data Group, Inc.}", commas and all
+_BEFORE_CHARS = 4000
+_VOLUMES = frozenset({"proceedings", "mvproceedings", "periodical"})
+_PARENTS = _VOLUMES | {"book", "mvbook", "collection", "mvcollection", "reference", "mvreference"}
+
+Fields = dict[str, str]
+
+
+def recognises(head: str) -> bool:
+    """Whether the text begins with an entry, or with some lines of comment and then one."""
+    first = _FIRST.search(head)
+    before = head[: first.start()] if first else ""
+    return first is not None and len(before) <= _BEFORE_CHARS and not _NOT_BEFORE.search(before)
+
+
+def read(lines: Iterable[str]) -> Iterator[tuple[int, Paper | str]]:
+    """Each entry with the line where it begins; entries with a later `crossref` come last."""
+    strings: Fields = {}
+    parents: dict[str, Fields] = {}
+    waiting: list[tuple[int, Fields]] = []
+    for line, block in _blocks(lines):
+        entry = block.ignore_error_block if isinstance(block, DuplicateFieldKeyBlock) else block
+        if isinstance(entry, String):
+            strings[entry.key.lower()] = bare_value(entry.value, strings)
+        elif isinstance(entry, Entry):
+            known = _fields(entry, strings)
+            kind = entry.entry_type.lower()
+            if kind in _PARENTS:
+                parents[entry.key.lower()] = _handed_down(known)
+            parent = known.get("crossref", "").lower()
+            if parent and parent not in parents:
+                waiting.append((line, known))
+            elif kind not in _VOLUMES:
+                yield line, _paper_or_reason(parents.get(parent, {}) | known)
+        elif isinstance(entry, ParsingFailedBlock):
+            yield line, _broken(entry)
+    for line, known in waiting:
+        yield line, _paper_or_reason(parents.get(known["crossref"].lower(), {}) | known)
+
+
+def _blocks(lines: Iterable[str]) -> Iterator[tuple[int, Block]]:
+    """What bibtexparser finds between one line that begins an entry and the next."""
+    first = 1
+    part: list[str] = []
+    for number, line in enumerate(lines, 1):
+        if part and _BLOCK.match(line):
+            yield from _split(first, part)
+            first, part = number, []
+        part.append(line if line.endswith("\n") else line + "\n")
+    yield from _split(first, part)
+
+
+def _split(first: int, part: list[str]) -> Iterator[tuple[int, Block]]:
+    if part and "@" in "".join(part):
+        for block in Splitter("".join(part)).split().blocks:
+            yield first + (block.start_line or 0), block
+
+
+def _fields(entry: Entry, strings: Fields) -> Fields:
+    known: Fields = {}
+    for field in entry.fields:  # of a name that comes twice, BibTeX takes the first
+        known.setdefault(field.key.lower(), bare_value(str(field.value), strings))
+    return known
+
+
+def _handed_down(parent: Fields) -> Fields:
+    """What papers take over from the volume that they point to."""
+    named = {name: parent[name] for name in ("year", "date") if parent.get(name)}
+    return {**named, "booktitle": parent.get("booktitle") or parent.get("title", "")}
+
+
+def _broken(block: ParsingFailedBlock) -> str:
+    why = fields.one_line(str(getattr(block.error, "abort_reason", block.error))).rstrip(".")
+    return f"the entry cannot be read ({why[:200]}); check its braces, the file may be cut off."
+
+
+def _paper_or_reason(known: Fields) -> Paper | str:
+    def text(*names: str) -> str:
+        found = (plain_text(known[name]) for name in names if known.get(name))
+        return next(filter(None, found), "")
+
+    def raw(name: str) -> str:
+        return re.sub(r"\\([_%&#~{}])|[{}]", r"\1", known.get(name, "")).strip()
+
+    title, subtitle = text("title"), text("subtitle")
+    if not title:
+        return fields.NO_TITLE
+    url, doi, eprint = raw("url"), raw("doi"), raw("eprint")
+    is_arxiv = (raw("archiveprefix") or raw("eprinttype")).lower() == "arxiv"
+    venue = text("journal", "journaltitle", "booktitle")
+    return Paper(
+        id="",
+        title=f"{title}: {subtitle}" if subtitle else title,
+        abstract=text("abstract"),
+        authors=_authors(known.get("author", "")),
+        year=fields.year(raw("year"), raw("date")),
+        venue=venue or None,
+        url=fields.web_address(url),
+        doi=fields.doi(doi, url),
+        arxiv_id=(normal_arxiv_id(eprint) if is_arxiv else None)
+        or fields.arxiv_id(eprint, url, doi, venue, raw("note")),
+        metadata=fields.tags(fields.keywords(text("keywords", "keyword"))),
+    )
+
+
+def _authors(names: str) -> tuple[str, ...]:
+    several = split_multiple_persons_names(fields.one_line(names)) if names.strip() else []
+    found = (
+        plain_text(name)
+        if _WHOLE_NAME.fullmatch(name)
+        else "".join(fields.authors([plain_text(name)]))
+        for name in several
+    )
+    return tuple(filter(None, found))

@@ -1,0 +1,95 @@
+"""What reference formats have in common: names, years, addresses, identifiers, keywords.
+
+Called by the modules of formats that reference managers write, so that one paper exported in two
+formats comes out the same.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from rag.papers import normal_arxiv_id, normal_doi
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rag.papers import JsonValue
+
+NO_TITLE = "the record has no title; add one."
+
+_YEAR = re.compile(r"(?<!\d)(?:1[5-9]|20)\d\d(?!\d)")
+_WEB_ADDRESS = re.compile(r"https?://[^\s;]+", re.IGNORECASE)
+_ARXIV_NAMED = re.compile(r"(?:arxiv:\s*|10\.48550/arxiv\.)(\S+)", re.IGNORECASE)
+_NOBODY = re.compile(r"(?:and )?(?:others|et\.? al\.?)", re.IGNORECASE)
+_ET_AL = re.compile(r",?\s+et\.? al\.?$", re.IGNORECASE)
+
+
+def one_line(text: str) -> str:
+    """The text with each run of white space as one space, none at the ends."""
+    return " ".join(text.split())
+
+
+def given_first(name: str) -> str:
+    """The name with the given name in front; one without a comma stays as it is.
+
+    >>> given_first("King, Jr., Martin"), given_first("King, Martin, Jr."), given_first("Plato")
+    ('Martin King Jr.', 'Martin King Jr.', 'Plato')
+    """
+    family, *rest = (one_line(part) for part in name.split(","))
+    if len(rest) == 2 and re.fullmatch(r"(?:[JS]r\.?|I{2,3}|IV)", rest[0]):
+        rest.reverse()
+    return one_line(" ".join([*rest[:1], family, *rest[1:]]))
+
+
+def authors(names: Iterable[str]) -> tuple[str, ...]:
+    """The names, given names first, in order; "others" and "et al." name nobody."""
+    plain = (_ET_AL.sub("", one_line(name)) for name in names)
+    return tuple(filter(None, (given_first(name) for name in plain if not _NOBODY.fullmatch(name))))
+
+
+def year(*texts: str) -> int | None:
+    """The first year from 1500 to 2099 that stands in the first text that has one.
+
+    >>> year("", "in press", "12 Mar 2019")
+    2019
+    """
+    return next((int(found[0]) for text in texts if (found := _YEAR.search(text))), None)
+
+
+def web_address(*texts: str) -> str | None:
+    """The first http or https address that a text begins with."""
+    found = (_WEB_ADDRESS.match(text.strip()) for text in texts)
+    return next((match[0] for match in found if match), None)
+
+
+def doi(*texts: str) -> str | None:
+    """The first DOI among texts."""
+    return next((known for text in texts if (known := normal_doi(text))), None)
+
+
+def arxiv_id(*texts: str) -> str | None:
+    """The first arXiv id that is said to be one: by an address, a DOI or "arXiv:" before it.
+
+    >>> arxiv_id("10.1000/x", "arXiv preprint arXiv:1706.03762v7"), arxiv_id("1706.03762")
+    ('1706.03762', None)
+    """
+    for text in texts:
+        named = _ARXIV_NAMED.search(text)
+        address = web_address(text)
+        known = normal_arxiv_id(named[1].rstrip(".,;]")) if named else None
+        known = known or (normal_arxiv_id(address) if address else None)
+        if known:
+            return known
+    return None
+
+
+def tags(texts: Iterable[str]) -> dict[str, JsonValue]:
+    """Metadata with the keywords, each once and in order; {} if there are none."""
+    several: list[JsonValue] = list(dict.fromkeys(filter(None, (one_line(text) for text in texts))))
+    return {"tags": several} if several else {}
+
+
+def keywords(text: str) -> list[str]:
+    """Keywords that stand in one text: set apart by semicolons, else by commas."""
+    return text.split(";" if ";" in text else ",")

@@ -1,0 +1,154 @@
+"""JSON lists of records, bare or wrapped as web services answer, and single records over lines.
+
+Bare is `[{..}, {..}]`; wrapped is an object with the list under "data" (Semantic Scholar),
+"results" (OpenAlex) or "items" (Zotero's web service). Several one behind the other are read.
+
+A JSON parser would stop for good at the first mistake and does not say lines, so the text is only
+cut here, at the braces outside strings, and each object is parsed by itself. A record is held until
+its last brace. If one never closes, the rest of the file is held and cut at the lines that begin
+like it, so that the records behind it are not lost.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import chain, islice
+from typing import TYPE_CHECKING
+
+from rag.readers.json_records import paper_or_reason
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator
+
+    from rag.papers import Paper
+
+NAME = "JSON lists of records"
+
+_NO_END = "the record has no end: a brace or quote is missing, or the file is cut off here."
+_HEAD_LINES = 60
+
+_BARE = re.compile(r"\[\s*(?:\{|\]|null\b|$)")
+_SPREAD = re.compile(r'\{[ \t]*\r?\n\s*"')
+_LIST = re.compile(r'"(?:data|results|items)"\s*:\s*(?:\[\s*(?:\{|\]|null\b|$)|$)', re.MULTILINE)
+_LIST_END = re.compile(r'\]\s*(?:,\s*(?:"|$)|\}\s*$|$)')
+_TITLE = re.compile(r'"(?:title|display_name)"\s*:')
+# A string does not go over lines, so one that is not closed spoils no other line.
+_TOKEN = re.compile(r'"(?:[^"\\\n]++|\\.)*+"?|[{}\]]')
+_BEGINS = re.compile(r"[\s,\[]*\{")
+
+
+def recognises(head: str) -> bool:
+    """Whether the text begins a list of objects, an object around one, or an object over lines."""
+    text = head.lstrip()
+    spread = _SPREAD.match(text) is not None and _TITLE.search(text) is not None
+    return _BARE.match(text) is not None or spread or _is_wrapped(text)
+
+
+def read(lines: Iterable[str]) -> Iterator[tuple[int, Paper | str]]:
+    """Each record with its first line, and the paper or the reason why it gives none."""
+    remaining = iter(lines)
+    head = list(islice(remaining, _HEAD_LINES))
+    numbered = enumerate(chain(head, remaining), 1)
+    scan = _Scan(wrapped=_is_wrapped("\n".join(head).lstrip()))
+    unfinished = yield from _papers(scan, numbered)
+    for chunk in _cut(unfinished, scan.column):
+        if (yield from _papers(_Scan(wrapped=False), chunk)):
+            yield chunk[0][0], _NO_END
+
+
+def _is_wrapped(head: str) -> bool:
+    """Whether it is an object around a list of records, and itself none."""
+    found = _LIST.search(head) if head.startswith("{") else None
+    if found is None or _TITLE.search(head, 0, found.start()):
+        return False
+    try:
+        first = json.loads(head.partition("\n")[0])
+    except (ValueError, RecursionError):
+        return True
+    return not (isinstance(first, dict) and "title" in first)
+
+
+Lines = list[tuple[int, str]]
+
+
+def _papers(
+    scan: _Scan, lines: Iterable[tuple[int, str]]
+) -> Generator[tuple[int, Paper | str], None, Lines]:
+    """The records of the lines; returns the lines of the last one if it has no end."""
+    for number, line in lines:
+        for begun, text in scan.objects(number, line):
+            yield begun, paper_or_reason(text)
+    return scan.held
+
+
+def _cut(lines: Lines, column: int) -> Iterator[Lines]:
+    """The lines in pieces that each begin with a brace no further right than the column."""
+    piece: Lines = []
+    for number, line in lines:
+        begins = _BEGINS.match(line)
+        if piece and begins and begins.end() <= column + 1:
+            yield piece
+            piece = []
+        piece.append((number, line))
+    if piece:
+        yield piece
+
+
+class _Scan:
+    """Cuts lines into the outermost objects.
+
+    Attributes:
+        held: the lines of the object that is still open, from its brace on.
+        column: where that brace stood in its line.
+    """
+
+    def __init__(self, *, wrapped: bool) -> None:
+        self.held: Lines = []
+        self.column = 0
+        self._depth = 0
+        self._wrapped = wrapped
+        self._in_list = not wrapped
+
+    def objects(self, number: int, line: str) -> Iterator[tuple[int, str]]:
+        """What ends in this line: objects, and texts that stand where an object should."""
+        at = start = self._list_start(line, 0)
+        while token := _TOKEN.search(line, at):
+            at = token.end()
+            if token[0] == "{":
+                if not self._depth:
+                    yield from _loose(number, line[start : token.start()])
+                    self.column = start = token.start()
+                self._depth += 1
+            elif token[0] == "}" and self._depth:
+                self._depth -= 1
+                if not self._depth:
+                    begun = self.held[0][0] if self.held else number
+                    yield begun, "".join(text for _, text in self.held) + line[start:at]
+                    self.held, start = [], at
+            elif self._ends_list(line, token):
+                self._in_list = False
+                yield from _loose(number, line[start:at])
+                at = start = self._list_start(line, at)
+        if self._depth:
+            self.held.append((number, line[start:]))
+        else:
+            yield from _loose(number, line[start:])
+
+    def _list_start(self, line: str, at: int) -> int:
+        """Where to go on: here inside the list, else where the list begins or the line ends."""
+        if self._in_list:
+            return at
+        found = _LIST.search(line, at)
+        self._in_list = found is not None
+        return line.index(":", found.start()) + 1 if found else len(line)
+
+    def _ends_list(self, line: str, token: re.Match[str]) -> bool:
+        outside = self._wrapped and not self._depth and token[0] == "]"
+        return outside and _LIST_END.match(line, token.start()) is not None
+
+
+def _loose(number: int, text: str) -> Iterator[tuple[int, str]]:
+    """Something other than an object in the list; only marks between objects are expected."""
+    if rest := text.strip(" \t\r\n,[]}\ufeff"):
+        yield number, rest

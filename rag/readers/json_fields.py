@@ -1,0 +1,96 @@
+"""Taking the fields of Papertrail's own JSON records, with what is wrong said in a sentence.
+
+Each function takes its field out of the record, so that what is left becomes metadata. Called by
+`rag.readers.json_records`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from rag.papers import normal_arxiv_id, normal_doi
+
+_WEB_ADDRESS = re.compile(r"https?://\S+", re.IGNORECASE)
+_ID_CHARS = 200
+
+
+class FieldError(Exception):
+    """A field is missing or of the wrong type; the message is the reason to refuse the record."""
+
+
+def required(rest: dict[str, Any], name: str) -> str:
+    """Takes a text that may not be empty.
+
+    Raises:
+        FieldError: it is missing, empty or no text.
+    """
+    found = text(rest, name)
+    if not found:
+        raise FieldError(f'the field "{name}" is missing or empty.')
+    return found
+
+
+def text(rest: dict[str, Any], name: str) -> str:
+    """Takes a text out of the record; "" where there is none."""
+    found = rest.pop(name, None)
+    if found is None:
+        return ""
+    if not isinstance(found, str):
+        raise FieldError(f'the field "{name}" must be a text, not {json.dumps(found)[:40]}.')
+    return found.strip()
+
+
+def several(rest: dict[str, Any], name: str) -> tuple[str, ...]:
+    """Takes a list of texts out of the record; one text counts as a list of one."""
+    several = rest.pop(name, None) or []
+    if isinstance(several, str):
+        several = [several]
+    if not isinstance(several, list) or not all(isinstance(one, str) for one in several):
+        raise FieldError(f'the field "{name}" must be a list of texts.')
+    return tuple(one.strip() for one in several if one.strip())
+
+
+def year(rest: dict[str, Any]) -> int | None:
+    """Takes the year, of three or four digits; None where there is none."""
+    given = rest.pop("year", None)
+    if given is None or given == "":
+        return None
+    written = str(given).strip().removesuffix(".0")  # tables with gaps make 2017.0 of 2017
+    if isinstance(given, bool) or not re.fullmatch(r"[0-9]{3,4}", written):
+        raise FieldError(f'the field "year" must be a year, not {json.dumps(given)[:40]}.')
+    return int(written)
+
+
+def web_address(rest: dict[str, Any]) -> str | None:
+    """Takes the http or https address; None where there is none."""
+    address = text(rest, "url")
+    return address if _WEB_ADDRESS.fullmatch(address) else None
+
+
+def taken_id(rest: dict[str, Any]) -> str:
+    """The record's own id if it can serve as one; else "", and it stays among the metadata."""
+    given = rest.pop("id", None)
+    if isinstance(given, str) and len(given) <= _ID_CHARS and given.isprintable():
+        return given.strip()
+    if given is not None:
+        rest["id"] = given
+    return ""
+
+
+def normal(rest: dict[str, Any], name: str) -> str | None:
+    """Takes out a DOI or arXiv id in its plain form; what is none stays among the metadata."""
+    found = text(rest, name)
+    known = (normal_doi if name == "doi" else normal_arxiv_id)(found)
+    if found and known is None:
+        rest[name] = found
+    return known
+
+
+def metadata(rest: dict[str, Any]) -> dict[str, Any]:
+    """What is left of the record, joined with its own object of metadata."""
+    inner = rest.pop("metadata", None) or {}
+    if not isinstance(inner, dict):
+        raise FieldError('the field "metadata" must be an object.')
+    return {**rest, **inner}

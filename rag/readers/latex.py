@@ -1,0 +1,142 @@
+r"""The values of BibTeX fields as plain text.
+
+pylatexenc turns accents and commands into characters. Left to itself it takes everything after a
+bare per cent sign for a comment and a bare ampersand for the space between two columns; abstracts
+mean the signs, so both are escaped first. It opens no file, whatever ``\input`` says.
+
+Called by the BibTeX reader.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
+
+from rag.readers.fields import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pylatexenc.latex2text import LatexNodes2Text
+
+_NEEDS_TEX = re.compile(r"[\\{}~]|--|``|''")
+_ESCAPE_OR_SIGN = re.compile(r"\\.|[%&]", re.DOTALL)
+_LINK = re.compile(r"\\(?:url|href\s*\{[^{}]*\})\s*\{([^{}]*)\}")
+_MARK = re.compile(r'(?<!\\)[{}"#]')
+_BOUNDARY = re.compile(r"\\(?:[A-Za-z]+|.)\s*|[{}$]|\s+", re.DOTALL)
+_DEEPEST = 50  # braces within braces
+
+
+def bare_value(value: str, strings: Mapping[str, str]) -> str:
+    """A field's value without what encloses it: parts joined by "#", names of strings resolved.
+
+    >>> bare_value('acl # " 2020"', {"acl": "Proc. of ACL"})
+    'Proc. of ACL 2020'
+    """
+    parts, start, depth, quoted = [], 0, 0, False
+    for mark in _MARK.finditer(value):
+        if mark[0] == '"':
+            quoted = quoted != (depth == 0)
+        elif mark[0] != "#":
+            depth += 1 if mark[0] == "{" else -1
+        elif depth == 0 and not quoted:
+            parts.append(value[start : mark.start()])
+            start = mark.end()
+    parts.append(value[start:])
+    return "".join(_part(part.strip(), strings) for part in parts)
+
+
+def _part(part: str, strings: Mapping[str, str]) -> str:
+    if part[:1] in {"{", '"'}:
+        return part[1:-1]
+    return strings.get(part.lower(), part)
+
+
+def plain_text(value: str) -> str:
+    r"""The value on one line, with characters for commands and without braces; formulas stay.
+
+    >>> plain_text(r"{\'E}tude of {BERT} \& co: 5% in $x_{1}$")
+    'Étude of BERT & co: 5% in $x_{1}$'
+    """
+    value = _LINK.sub(r"\1", value)
+    if not _NEEDS_TEX.search(value):
+        return one_line(value)
+    return one_line("".join(map(_converted, _pieces(_unwrapped(value)))))
+
+
+def _pieces(value: str) -> Iterator[str]:
+    """The words and white space of the value; what braces, dollars or a command hold is one piece.
+
+    pylatexenc takes some 15 microseconds a character, so it gets only the pieces that need it.
+    """
+    has_formulas = len(re.findall(r"(?<!\\)\$", value)) % 2 == 0  # else it is a price
+    start, depth, formula = 0, 0, False
+    for mark in _BOUNDARY.finditer(value):
+        if mark[0] == "$":
+            formula = has_formulas and not formula
+        elif mark[0] in "{}":
+            depth = max(0, depth + (1 if mark[0] == "{" else -1))
+        elif mark[0].isspace() and depth == 0 and not formula:
+            yield value[start : mark.end()]
+            start = mark.end()
+    yield value[start:]
+
+
+@lru_cache(maxsize=4096)
+def _converted(piece: str) -> str:
+    if not _NEEDS_TEX.search(piece):
+        return piece
+    guarded = _ESCAPE_OR_SIGN.sub(_escaped, piece)
+    if len(re.findall(r"(?<!\\)\$", guarded)) % 2:
+        guarded = re.sub(r"(?<!\\)\$", r"\\$", guarded)
+    if _depth(guarded) > _DEEPEST:
+        return _without_braces(piece)
+    try:
+        text: str = _converter().latex_to_text(guarded)
+    except Exception:  # noqa: BLE001 - it raises whatever it stumbles over; the words are kept
+        return _without_braces(piece)
+    return text
+
+
+def _unwrapped(value: str) -> str:
+    """The value without braces that hold all of it."""
+    for _ in range(_DEEPEST):
+        value = value.strip()
+        closes = next(_balanced_ends(value), None) if value.startswith("{") else None
+        if closes != len(value):
+            break
+        value = value[1:-1]
+    return value
+
+
+def _balanced_ends(value: str) -> Iterator[int]:
+    """Where the braces that are open have all been closed."""
+    depth = 0
+    for mark in re.finditer(r"(?<!\\)[{}]", value):
+        depth += 1 if mark[0] == "{" else -1
+        if depth == 0:
+            yield mark.end()
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0] if found[0].startswith("\\") else "\\" + found[0]
+
+
+def _without_braces(value: str) -> str:
+    return re.sub(r"(?<!\\)[{}]", "", value)
+
+
+def _depth(value: str) -> int:
+    depth = deepest = 0
+    for mark in re.finditer(r"[{}]", value):
+        depth += 1 if mark[0] == "{" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
+@cache
+def _converter() -> LatexNodes2Text:
+    from pylatexenc.latex2text import LatexNodes2Text
+
+    return LatexNodes2Text(math_mode="verbatim")

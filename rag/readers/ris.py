@@ -1,0 +1,85 @@
+"""RIS: two-letter tags, from "TY  - " to "ER  - ", as most reference managers export it.
+
+rispy reads the records, one at a time; so a file is never held as a whole and what is wrong with
+one record stays with it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import rispy
+
+from rag.papers import Paper
+from rag.readers import fields
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+NAME = "RIS"
+
+_START = re.compile(r"TY  - ?\s*\w*\s*$")
+_END = re.compile(r"ER  -")
+_BEFORE = 20  # lines that may stand before the first record
+
+
+def recognises(head: str) -> bool:
+    """Whether a record begins among the first lines that are not blank."""
+    lines = [line for line in head.split("\n") if line.strip()][:_BEFORE]
+    return any(_START.match(line) for line in lines)
+
+
+def read(lines: Iterable[str]) -> Iterator[tuple[int, Paper | str]]:
+    """Each record with the line of its TY; a record that the file's end cuts off is refused."""
+    first = 0
+    record: list[str] = []
+    for number, line in enumerate(lines, 1):
+        if _START.match(line):
+            if record:
+                yield first, _paper_or_reason(record)
+            first, record = number, [line]
+        elif record and _END.match(line):
+            yield first, _paper_or_reason(record)
+            record = []
+        elif record:
+            record.append(line)
+    if record:
+        yield first, "the record does not end with ER; the file may be cut off, export it again."
+
+
+def _paper_or_reason(record: list[str]) -> Paper | str:
+    # What rispy keeps of tags that it does not know is of no use here.
+    parser = rispy.RisParser(skip_unknown_tags=True)
+    found = parser.parse_lines(iter([*record, "ER  - "]))  # type: ignore[arg-type]
+    known = found[0] if found else {}
+    title = _text(known, "title", "primary_title")
+    if not title:
+        return fields.NO_TITLE
+    urls, doi = _several(known, "urls"), _text(known, "doi")
+    return Paper(
+        id="",
+        title=title,
+        abstract=_text(known, "abstract", "notes_abstract"),
+        authors=fields.authors(_several(known, "authors") or _several(known, "first_authors")),
+        year=fields.year(_text(known, "year"), _text(known, "publication_year", "date")),
+        venue=_text(
+            known, "alternate_title3", "journal_name", "secondary_title", "alternate_title2"
+        )
+        or None,
+        url=fields.web_address(*urls),
+        doi=fields.doi(doi, *urls),
+        arxiv_id=fields.arxiv_id(doi, *urls),
+        metadata=fields.tags(_several(known, "keywords")),
+    )
+
+
+def _several(known: dict[str, Any], name: str) -> list[str]:
+    values = known.get(name) or []
+    return values if isinstance(values, list) else [str(values)]
+
+
+def _text(known: dict[str, Any], *names: str) -> str:
+    """The first of several fields that is there; "" if none is."""
+    found = (fields.one_line(" ".join(_several(known, name))) for name in names)
+    return next(filter(None, found), "")

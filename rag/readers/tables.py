@@ -1,0 +1,128 @@
+"""Tables of papers: CSV and TSV as Zotero, Scopus, the Web of Science and spreadsheets write them.
+
+The first line names the columns; whichever of comma, semicolon and tab lets most of the names be
+known sets them apart. A row that is broken spoils only itself; see `rag.readers.rows`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from rag.papers import Paper, normal_arxiv_id
+from rag.readers import fields
+from rag.readers.rows import reader, rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+NAME = "CSV or TSV with a title column"
+
+# Names of columns in small letters, the better ones first; two capitals are the Web of Science's.
+_COLUMNS = {
+    "title": ("title", "article title", "document title", "titel", "titre", "título", "ti"),
+    "abstract": ("abstract", "abstract note", "abstractnote", "summary", "zusammenfassung", "ab"),
+    "authors": (
+        "author full names", "authors", "author(s)", "author", "autoren", "af", "au",
+    ),
+    "year": ("publication year", "year", "py", "jahr", "date", "publication date"),
+    "venue": (
+        "journal", "venue", "publication title", "source title", "journal title",
+        "conference name", "booktitle", "so",
+    ),
+    "doi": ("doi", "di"),
+    "url": ("url", "link", "urls"),
+    "arxiv": ("arxiv id", "arxiv", "arxivid"),
+    "tags": ("keywords", "author keywords", "manual tags", "tags", "de"),
+}  # fmt: skip
+_FIELD_OF = {name: field for field, names in _COLUMNS.items() for name in names}
+_DELIMITERS = (",", ";", "\t")
+_SEPARATOR_LINE = re.compile(r'"?sep=.\s*"?\s*', re.IGNORECASE)  # spreadsheets take it as a hint
+_HEADER_CHARS = 10_000
+_NUMBER_IN_BRACKETS = re.compile(r"\s*\(\d+\)")  # Scopus puts its author ids behind the names
+
+
+def recognises(head: str) -> bool:
+    """Whether the first line names a title and another column that is known."""
+    lines = head.split("\n", 50)
+    first = next((line for line in lines if _says_something(line)), "")
+    return _delimiter(first) is not None
+
+
+def read(lines: Iterable[str]) -> Iterator[tuple[int, Paper | str]]:
+    """Each row that is not blank, with the line where it begins."""
+    numbered = enumerate(lines, 1)
+    header = next((line for _, line in numbered if _says_something(line)), "")
+    delimiter = _delimiter(header)
+    if delimiter is None:
+        return
+    names = _names(header, delimiter)
+    # The Web of Science's own table has no quoted cells: its quotation marks are the titles'.
+    quoted = not {"pt", "ti"} <= set(names)
+    for line, cells in rows(numbered, delimiter, len(names), quoted=quoted):
+        if isinstance(cells, str):
+            yield line, cells
+        elif any(cell.strip() for cell in cells):
+            yield line, _paper_or_reason(dict(zip(names, cells, strict=False)))
+
+
+def _says_something(line: str) -> bool:
+    return bool(line.strip()) and not _SEPARATOR_LINE.fullmatch(line)
+
+
+def _names(header: str, delimiter: str) -> list[str]:
+    cells = next(reader([header.replace("\r", " ")], delimiter, strict=False), [])
+    return [cell.strip("\ufeff \n").replace("_", " ").lower() for cell in cells]
+
+
+def _delimiter(header: str) -> str | None:
+    """What sets the columns apart; None if the line is no header of a table of papers."""
+    known = {
+        each: {_FIELD_OF[name] for name in _names(header, each) if name in _FIELD_OF}
+        for each in _DELIMITERS
+        if len(header) <= _HEADER_CHARS
+    }
+    best = max(known, key=lambda each: len(known[each]), default=None)
+    return best if best and "title" in known[best] and len(known[best]) > 1 else None
+
+
+def _paper_or_reason(row: dict[str, str]) -> Paper | str:
+    def text(field: str) -> str:
+        found = (fields.one_line(row.get(name, "")) for name in _COLUMNS[field])
+        return next(filter(None, found), "")
+
+    title = text("title")
+    if not title:
+        return fields.NO_TITLE
+    doi, url, arxiv = text("doi"), text("url"), text("arxiv")
+    return Paper(
+        id="",
+        title=title,
+        abstract=text("abstract"),
+        authors=fields.authors(_people(text("authors"), single="author" in row)),
+        year=fields.year(*(row.get(name, "") for name in _COLUMNS["year"])),
+        venue=text("venue") or None,
+        url=fields.web_address(url),
+        doi=fields.doi(doi, url),
+        arxiv_id=normal_arxiv_id(arxiv) or fields.arxiv_id(doi, url),
+        metadata=fields.tags(fields.keywords(text("tags"))),
+    )
+
+
+def _people(cell: str, *, single: bool) -> list[str]:
+    """The names in a cell; `single` says that a comma never stands between two of them.
+
+    Without a semicolon or "and", commas either set names of several words apart or turn the only
+    name round.
+    """
+    cell = _NUMBER_IN_BRACKETS.sub("", cell)
+    if re.search(r"[;|]", cell):
+        return re.split(r"[;|]", cell)
+    parts = re.split(r",?\s+(?:and|&)\s+", cell)
+    return parts if single else [name for part in parts for name in _by_commas(part)]
+
+
+def _by_commas(cell: str) -> list[str]:
+    parts = cell.split(",")
+    are_names = len(parts) > 2 or all(" " in part.strip() for part in parts)
+    return parts if are_names else [cell]

@@ -1,0 +1,258 @@
+"""JSON of other services and programs becomes papers, from lines and from lists."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag.papers import Paper
+from rag.readers import Refused, iter_papers, json_array, json_lines
+
+FORMATS = Path(__file__).parent / "fixtures/formats"
+SAMPLES = ("semantic_scholar.json", "openalex.json", "zotero_csl.json", "arxiv_snapshot.jsonl")
+
+
+def records(name: str) -> list[Paper | Refused]:
+    return list(iter_papers(FORMATS / name))
+
+
+def listed(text: str) -> list[tuple[int, Paper | str]]:
+    return list(json_array.read(io.StringIO(text)))
+
+
+def outcome(text: str) -> list[tuple[int, str]]:
+    """Each record's line with its title, or the first word of the reason in capitals."""
+    return [
+        (line, found.title if isinstance(found, Paper) else found.split()[0].upper())
+        for line, found in listed(text)
+    ]
+
+
+def own(title: str) -> str:
+    return json.dumps({"title": title, "abstract": "We test it."})
+
+
+def test_arxivs_snapshot_gives_its_papers() -> None:
+    path = str(FORMATS / "arxiv_snapshot.jsonl")
+    assert records("arxiv_snapshot.jsonl") == [
+        Paper(
+            "doi:10.1000/pond.1",
+            "Tides on Small Ponds",
+            "We measure tides on ponds.",
+            ("José Tide", "L. Reed Jr."),
+            2007,
+            "J. Ponds 3:14-15,2008",
+            doi="10.1000/pond.1",
+            arxiv_id="0704.0001",
+            sources=(path,),
+            metadata={"tags": ["physics.flu-dyn", "cs.CL"]},
+        ),
+        Paper(
+            "arxiv:hep-th/9901001",
+            "Strings Without Ends",
+            "We tie them.",
+            ("Ada Loop", "Bo Knot", "李四"),
+            1999,
+            arxiv_id="hep-th/9901001",
+            sources=(path,),
+            metadata={"tags": ["hep-th"]},
+        ),
+    ]
+
+
+def test_semantic_scholars_answer_gives_its_papers() -> None:
+    first, second, nothing, untitled = records("semantic_scholar.json")
+    assert first == Paper(
+        "doi:10.1000/bread",
+        "Bread {and {Braces}}",
+        'We bake "{" and ] often.',
+        ("Mia Crumb",),
+        2021,
+        "Annals of Bread",
+        "https://www.semanticscholar.org/paper/a1b2",
+        "10.1000/bread",
+        "2101.00001",
+        (str(FORMATS / "semantic_scholar.json"),),
+        metadata={"tags": ["Biology"]},
+    )
+    assert isinstance(second, Paper)
+    assert (second.title, second.abstract, second.authors) == ("No Abstract Here", "", ())
+    assert isinstance(nothing, Refused)
+    assert isinstance(untitled, Refused)
+    assert (nothing.line, nothing.reason.split(",")[0]) == (8, "this is JSON")
+    assert (untitled.line, untitled.reason) == (9, 'the field "title" is missing or empty.')
+
+
+def test_openalexs_answer_gives_its_papers() -> None:
+    first, second = records("openalex.json")
+    assert first == Paper(
+        "doi:10.1000/salt",
+        "Salt and Light",
+        "Salt scatters light; Salt stays.",
+        ("Óscar Müller", "Юлия Соль"),
+        2019,
+        "Salt Letters",
+        "https://doi.org/10.1000/salt",
+        "10.1000/salt",
+        sources=(str(FORMATS / "openalex.json"),),
+        metadata={"tags": ["Salt", "Light"]},
+    )
+    assert isinstance(second, Paper)
+    assert (second.title, second.abstract, second.venue) == ("Older Shape", "", "Old Venue")
+    assert second.url == "https://openalex.org/W2"
+
+
+def test_zoteros_export_gives_its_papers() -> None:
+    first, second = records("zotero_csl.json")
+    assert first == Paper(
+        "doi:10.1000/moss",
+        "Moss at Night",
+        "We look at moss.",
+        ("Anna van den Berg", "The Moss Group", "小明 王"),
+        2015,
+        "Moss Quarterly",
+        "https://moss.example/1",
+        "10.1000/moss",
+        sources=(str(FORMATS / "zotero_csl.json"),),
+        metadata={"tags": ["moss", "night", "green"]},
+    )
+    assert isinstance(second, Paper)
+    assert (second.title, second.abstract, second.url) == ("A Page About Moss", "", None)
+
+
+@pytest.mark.parametrize("name", SAMPLES[:3])
+@pytest.mark.parametrize("shape", ["lines", "bare", "data", "CRLF", "BOM", "one line"])
+def test_a_record_is_the_same_in_every_shape(tmp_path: Path, name: str, shape: str) -> None:
+    whole = json.loads((FORMATS / name).read_text(encoding="utf-8"))
+    several = whole if isinstance(whole, list) else whole.get("data") or whole["results"]
+    text = {
+        "lines": "\n".join(map(json.dumps, several)),
+        "bare": json.dumps(several, indent=0),
+        "data": json.dumps({"total": 2, "data": several}, indent=4, ensure_ascii=False),
+        "CRLF": json.dumps(several, indent=2).replace("\n", "\r\n"),
+        "BOM": "\ufeff" + json.dumps(several, indent=2),
+        "one line": json.dumps({"results": several, "meta": {"items": [1]}}),
+    }[shape]
+    path = tmp_path / "records"
+    path.write_bytes(text.encode())
+    expected = [r.title for r in records(name) if isinstance(r, Paper)]
+    assert [r.title for r in iter_papers(path) if isinstance(r, Paper)] == expected
+
+
+def test_own_records_may_stand_in_a_list_or_alone_over_lines() -> None:
+    assert outcome(f"[{own('A')},\n{own('B')}]\n") == [(1, "A"), (2, "B")]
+    alone = json.dumps(json.loads(own("A")), indent=2)
+    assert json_array.recognises(alone)
+    assert outcome(alone + "\n" + alone) == [(1, "A"), (5, "A")]
+
+
+def test_pages_of_answers_one_behind_the_other_are_read_through() -> None:
+    page = '{"total": 9,\n"data": [\n%s\n],\n"group_by": [{"key": 1}]}\n'
+    assert outcome(page % own("A") + page % own("B")) == [(3, "A"), (8, "B")]
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        ('{"title": "B" "abstract": "C"},', "THIS"),
+        ('{"title": "B", "abstract": "C"}},', None),
+        ('{"title": "B", "x": [1}]},', "THIS"),
+        ('{"title": "B, "abstract": "C"},', "THE"),
+        ('{"title": "B", "x": {"abstract": "C"},', "THE"),
+        ('"B",', "THIS"),
+        ("[[[{" + '"a":[' * 100_000 + "},", "THIS"),
+    ],
+)
+def test_a_broken_record_does_not_lose_the_others(broken: str, reason: str | None) -> None:
+    found = outcome(f"[\n{own('A')},\n{broken}\n{own('Z')}\n]\n")
+    assert (2, "A") in found
+    assert (4, "Z") in found
+    if reason:
+        assert (3, reason) in found
+
+
+def test_a_file_cut_off_says_so_at_the_record() -> None:
+    text = (FORMATS / "zotero_csl.json").read_text(encoding="utf-8")
+    [whole, (line, reason)] = listed(text[: text.index('"type": "webpage"')])
+    assert isinstance(whole[1], Paper)
+    assert (line, reason) == (
+        18,
+        "the record has no end: a brace or quote is missing, or the file is cut off here.",
+    )
+
+
+def test_a_very_long_abstract_is_kept_whole() -> None:
+    abstract = 'rates {"[ ' * 100_000  # 1 MB
+    [(line, paper)] = listed(json.dumps([{"title": "A", "abstract": abstract}], indent=1))
+    assert isinstance(paper, Paper)
+    assert (line, len(paper.abstract)) == (2, 999_999)
+
+
+def test_of_doubled_keys_the_last_counts() -> None:
+    assert outcome('[{"title": "A", "title": "B", "abstract": "C"}]') == [(1, "B")]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"title": "A", "abstract": "B", "results": [{"x": 1}]}',
+        '{"results": [{"x": 1}], "title": "A", "abstract": "B"}',
+        '{"id": "1", "title": "A", "abstract": "B", "data": []}',
+    ],
+)
+def test_an_own_record_with_a_list_inside_stays_a_line(line: str) -> None:
+    assert not json_array.recognises(line)
+    assert json_lines.recognises(line)
+
+
+@pytest.mark.parametrize("key", ["paperId", "authors_parsed", "container-title", "authorships"])
+def test_a_key_of_a_service_does_not_take_an_own_records_authors(key: str) -> None:
+    line = json.dumps({"title": "A", "abstract": "B", "authors": ["A. Turing"], key: "x"})
+    [(_, paper)] = json_lines.read([line])
+    assert isinstance(paper, Paper)
+    assert (paper.authors, paper.metadata) == (("A. Turing",), {key: "x"})
+
+
+@pytest.mark.parametrize("text", ["[1] A. Turing, Mind, 1950.", '["a"]', "{a}", '{"data": "x"}'])
+def test_other_texts_are_no_lists_of_records(text: str) -> None:
+    assert not json_array.recognises(text)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=8,
+)
+FIXTURE_KEYS = set().union(
+    *(json.loads(line) for line in (FORMATS / SAMPLES[3]).read_text("utf-8").splitlines()),
+    *json.loads((FORMATS / SAMPLES[0]).read_text("utf-8"))["data"][:2],
+    *json.loads((FORMATS / SAMPLES[1]).read_text("utf-8"))["results"],
+    *json.loads((FORMATS / SAMPLES[2]).read_text("utf-8")),
+)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(FIXTURE_KEYS)), JSON), st.booleans())
+def test_fields_of_any_kind_give_a_paper_or_a_reason(record: dict[str, object], wrap: bool) -> None:
+    text = json.dumps({**record, "title": "A"} if wrap else record)
+    for [found] in ([*json_lines.read([text])], [*json_array.read([f"[{text}]"])]):
+        assert isinstance(found[1], Paper) or found[1].endswith(".")
+
+
+@given(st.sampled_from(SAMPLES), st.data())
+def test_damaged_samples_give_only_papers_and_reasons(name: str, data: st.DataObject) -> None:
+    text = (FORMATS / name).read_text(encoding="utf-8")
+    start, end = sorted(data.draw(st.integers(0, len(text))) for _ in range(2))
+    damaged = text[:start] + data.draw(st.text('{}[]":,\\ \nab', max_size=9)) + text[end:]
+    json_array.recognises(damaged)
+    assert all(line >= 1 for line, _ in listed(damaged))
+
+
+@given(st.text('{}[]":,\\ \n1') | st.text())
+def test_any_text_gives_only_papers_and_reasons(text: str) -> None:
+    json_array.recognises(text)
+    assert all(line >= 1 and isinstance(found, Paper | str) for line, found in listed(text))

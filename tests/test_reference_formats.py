@@ -1,0 +1,365 @@
+"""Papers as reference managers and databases export them: BibTeX, RIS, MEDLINE and tables."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rag.papers import Paper
+from rag.readers import Refused, bibtex, iter_papers, json_lines, listing, medline, ris, tables
+from rag.readers.latex import plain_text
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+FORMATS = Path(__file__).parent / "fixtures/formats"
+SAMPLES = {
+    "papers.bib": bibtex,
+    "papers.ris": ris,
+    "papers.nbib": medline,
+    "zotero.csv": tables,
+    "scopus.csv": tables,
+    "wos.tsv": tables,
+}
+
+
+def written(folder: Path, content: str | bytes) -> Path:
+    path = folder / "papers.xyz"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def papers(path: Path) -> list[Paper]:
+    return [record for record in iter_papers(path) if isinstance(record, Paper)]
+
+
+def refusals(path: Path) -> list[tuple[int | None, str]]:
+    return [(r.line, r.reason) for r in iter_papers(path) if isinstance(r, Refused)]
+
+
+def seen(paper: Paper) -> dict[str, object]:
+    """What the paper says, without its identity and its file."""
+    return {k: v for k, v in paper.to_dict().items() if k not in {"id", "sources"}}
+
+
+# --- BibTeX -------------------------------------------------------------------------------------
+
+
+def test_a_bibtex_entry_gives_its_fields_as_plain_text() -> None:
+    assert seen(papers(FORMATS / "papers.bib")[0]) == {
+        "title": "Deep Nested Braces for Études",
+        "abstract": "We gain 36% over strong baselines & keep $x_{1}$. It is “good”, 5% more.",
+        "authors": ["Åsa Sjöberg", "Jan van der Berg", "Data Group, Inc."],
+        "year": 2020,
+        "venue": "Proceedings of the Annual Meeting 2020",
+        "url": "https://example.org/2020.acl-main.1",
+        "doi": "10.18653/v1/2020.acl-main.1",
+        "metadata": {"tags": ["nets, braces", "more"]},
+    }
+
+
+def test_a_biblatex_entry_gives_its_fields_and_the_first_of_two_titles() -> None:
+    assert seen(papers(FORMATS / "papers.bib")[1]) == {
+        "title": "关于速率",
+        "abstract": "",
+        "authors": ["明 李", "Ada Lovelace", "Martin King Jr."],
+        "year": 2021,
+        "venue": "Журнал",
+        "arxiv_id": "2103.00001",
+    }
+
+
+def test_entries_of_one_key_are_both_kept_and_children_inherit_at_the_end() -> None:
+    other, child = papers(FORMATS / "papers.bib")[2:]
+    assert (other.title, other.arxiv_id) == ("Same Key, Other Paper", "1706.03762")
+    assert (child.title, child.venue, child.year) == ("A Child", "The Volume of 2019", 2019)
+
+
+def test_broken_entries_are_refused_with_their_lines_and_nothing_is_printed(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    found = refusals(FORMATS / "papers.bib")
+    assert [line for line, _ in found] == [39, 43, 49]
+    assert found[0][1] == "the record has no title; add one."
+    assert all("check its braces, the file may be cut off." in reason for _, reason in found[1:])
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("tex", "text"),
+    [
+        ("gains of 36% over BERT", "gains of 36% over BERT"),
+        ("{BERT} gains 36% over R&D", "BERT gains 36% over R&D"),
+        (r"A\\% b", "A % b"),
+        (r"{\o}stergaard \o stergaard", "østergaard østergaard"),
+        (r"Erd{\H o}s, {\v{S}}im{\'\i}k", "Erdős, Šimík"),
+        (r"it costs $5, {says} \'E", "it costs $5, says É"),
+        (r"see \url{https://a.org/b%20c} and \href{https://a.org}{this}",
+         "see https://a.org/b%20c and this"),
+        (r"\textbf{two words} here", "two words here"),
+        ("one--two~three", "one–two three"),
+        (r"\input{/etc/passwd} nothing", "nothing"),
+        ("{{{all} of it}}", "all of it"),
+        ("{open", "open"),
+        ("a}b", "ab"),
+        ("{" * 5000 + "deep", "deep"),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_tex_becomes_text_and_words_stay(tex: str, text: str) -> None:
+    assert plain_text(tex) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# Papertrail\n\n```\n@article{a, title = {B}}\n```\n",
+        "@media (max-width: 600px) {\n  a { color: red }\n}\n",
+        "@dataclass(frozen=True)\nclass A:\n    x: int = 1\n",
+        "Write to me @home.\n",
+    ],
+)
+def test_texts_with_an_at_sign_are_not_taken_for_bibtex(text: str) -> None:
+    assert not bibtex.recognises(text)
+
+
+# --- RIS ----------------------------------------------------------------------------------------
+
+
+def test_ris_records_give_their_fields_under_newer_and_older_tags() -> None:
+    new, old = papers(FORMATS / "papers.ris")
+    assert seen(new) == {
+        "title": "Rates over Time",
+        "abstract": "We measure rates over two lines.",
+        "authors": ["Åsa Sjöberg", "Martin King Jr."],
+        "year": 2020,
+        "venue": "Journal of Rates",
+        "url": "https://example.org/rates",
+        "doi": "10.1000/rates.1",
+        "metadata": {"tags": ["rates", "time"]},
+    }
+    assert seen(old) == {
+        "title": "关于速率",
+        "abstract": "An abstract under its older tag.",
+        "authors": ["明 李"],
+        "year": 2021,
+        "venue": "A Conference",
+        "url": "http://arxiv.org/abs/2103.00001v2",
+        "arxiv_id": "2103.00001",
+    }
+
+
+def test_ris_records_without_title_or_cut_off_are_refused_with_their_lines() -> None:
+    assert refusals(FORMATS / "papers.ris") == [
+        (17, "the record has no title; add one."),
+        (27, "the record does not end with ER; the file may be cut off, export it again."),
+    ]
+
+
+# --- MEDLINE ------------------------------------------------------------------------------------
+
+
+def test_medline_records_give_their_fields() -> None:
+    full, short = papers(FORMATS / "papers.nbib")
+    assert seen(full) == {
+        "title": "Rates over time in a title that is so long that it goes on in the next line",
+        "abstract": "BACKGROUND: We measure rates - and TI - is no tag here.",
+        "authors": ["Åsa M Sjöberg", "Martin King Jr", "Data Group, Inc."],
+        "year": 2019,
+        "venue": "Journal of rates",
+        "url": "https://pubmed.ncbi.nlm.nih.gov/12345678/",
+        "doi": "10.1000/rates.2",
+        "metadata": {"pmid": "12345678", "tags": ["rates", "Time Factors/history"]},
+    }
+    assert seen(short) == {
+        "title": "Without an abstract",
+        "abstract": "",
+        "authors": ["Turing AM"],
+        "year": 1950,
+        "venue": "J Rates",
+        "url": "https://pubmed.ncbi.nlm.nih.gov/3/",
+        "metadata": {"pmid": "3"},
+    }
+    assert refusals(FORMATS / "papers.nbib") == [(23, "the record has no title; add one.")]
+
+
+# --- tables -------------------------------------------------------------------------------------
+
+
+def test_a_table_of_zotero_gives_its_rows() -> None:
+    first, second = papers(FORMATS / "zotero.csv")
+    assert seen(first) == {
+        "title": 'Rates, "quoted"',
+        "abstract": "First line. Second line.",
+        "authors": ["Åsa Sjöberg", "Maria Elena de la Cruz"],
+        "year": 2020,
+        "venue": "Journal of Rates",
+        "url": "https://example.org/3",
+        "doi": "10.1000/rates.3",
+        "metadata": {"tags": ["rates", "time"]},
+    }
+    assert seen(second) == {
+        "title": "关于速率",
+        "abstract": "",
+        "authors": ["Maria Elena de la Cruz"],
+        "year": 2021,
+    }
+    assert refusals(FORMATS / "zotero.csv") == [(5, "the record has no title; add one.")]
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "venue", "doi", "first"),
+    [
+        ("scopus.csv", "Rates", "Journal of Rates", "10.1000/rates.4", "Åsa Sjöberg"),
+        ("wos.tsv", '"Rates" and a lone " mark', "J RATES", "10.1000/rates.5", "Asa Sjoberg"),
+    ],
+)
+def test_tables_of_scopus_and_the_web_of_science_give_their_rows(
+    name: str, title: str, venue: str, doi: str, first: str
+) -> None:
+    [paper] = papers(FORMATS / name)
+    assert seen(paper) | {"url": None} == {
+        "title": title,
+        "abstract": "We measure.",
+        "authors": [first, "Martin King"],
+        "year": 2020,
+        "venue": venue,
+        "doi": doi,
+        "url": None,
+        "metadata": {"tags": ["rates", "time"]},
+    }
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_columns_are_set_apart_by_comma_semicolon_or_tab(tmp_path: Path, mark: str) -> None:
+    rows = [["sep=" + mark], ["TITEL", "Abstract", "PY"], ['"A, B; C"', "We test.", "2017.0"]]
+    [paper] = papers(written(tmp_path, "".join(mark.join(row) + "\n" for row in rows[1:])))
+    assert (paper.title, paper.abstract, paper.year) == ("A, B; C", "We test.", 2017)
+
+
+def test_the_separator_line_of_spreadsheets_is_passed_over(tmp_path: Path) -> None:
+    [paper] = papers(written(tmp_path, "sep=;\nTitle;Year\nA;2017\n"))
+    assert (paper.title, paper.year) == ("A", 2017)
+
+
+@pytest.mark.parametrize(
+    ("cell", "names"),
+    [
+        ("Alan Turing, Ada Lovelace", ("Alan Turing", "Ada Lovelace")),
+        ("Turing, Alan", ("Alan Turing",)),
+        ("Turing A., King M., et al.", ("Turing A.", "King M.")),
+        ("A. Turing, B. Noether and C. Gauss", ("A. Turing", "B. Noether", "C. Gauss")),
+        ("Turing, Alan and Noether, Emmy", ("Alan Turing", "Emmy Noether")),
+        ("Turing, Alan | Noether, Emmy", ("Alan Turing", "Emmy Noether")),
+        ("李明", ("李明",)),
+    ],
+)
+def test_a_cell_of_authors_gives_each_name(
+    tmp_path: Path, cell: str, names: tuple[str, ...]
+) -> None:
+    [paper] = papers(written(tmp_path, f'Title,Authors\nA,"{cell}"\n'))
+    assert paper.authors == names
+
+
+def test_a_mark_that_is_never_closed_spoils_its_own_row_only(tmp_path: Path) -> None:
+    rows = ['"A","fine"', 'B,"never closed', 'C,"closed"', "D,no marks", '"E","cut o']
+    path = written(tmp_path, "title,abstract\n" + "\n".join(rows))
+    assert [paper.title for paper in papers(path)] == ["A", "C", "D"]
+    assert [line for line, _ in refusals(path)] == [3, 6]
+
+
+def test_bare_marks_inside_a_cell_and_missing_cells_at_the_end_are_forgiven(tmp_path: Path) -> None:
+    path = written(tmp_path, 'title,abstract,year\n"He said "hi" there",x,2001\nB\nC,y,z,w\n')
+    assert [paper.title for paper in papers(path)] == ['He said hi" there"', "B"]
+    assert [line for line, _ in refusals(path)] == [4]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["id,title\n1,On Rates\n", "abstract,year\nA,1\n", "Title\nA\n", "On Rates, by me\n\nWe", ","],
+)
+def test_only_a_title_column_and_another_known_one_make_a_table(text: str) -> None:
+    assert not tables.recognises(text)
+
+
+# --- all of them --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_each_sample_is_recognised_by_its_own_format_only(name: str) -> None:
+    head = (FORMATS / name).read_text(encoding="utf-8")
+    known = (json_lines, bibtex, ris, medline, tables, listing)
+    assert [form for form in known if form.recognises(head)] == [SAMPLES[name]]
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+@pytest.mark.parametrize(
+    "encode",
+    [
+        lambda text: b"\xef\xbb\xbf" + text.encode(),
+        lambda text: text.replace("\n", "\r\n").encode(),
+        lambda text: text.encode("utf-16"),
+    ],
+    ids=["byte order mark", "CRLF", "UTF-16"],
+)
+def test_usual_kinds_of_text_file_read_alike(tmp_path: Path, name: str, encode: object) -> None:
+    text = (FORMATS / name).read_text(encoding="utf-8")
+    path = written(tmp_path, encode(text))  # type: ignore[operator]
+    assert list(map(seen, papers(path))) == list(map(seen, papers(FORMATS / name)))
+    assert refusals(path) == refusals(FORMATS / name)
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        "@article{{a,\n title = {{A}},\n abstract = {{{abstract}}}\n}}\n",
+        "TY  - JOUR\nTI  - A\nAB  - {abstract}\nER  - \n",
+        "PMID- 1\nTI  - A\nAB  - {abstract}\nSO  - B\n",
+        'title,abstract\nA,"{abstract}"\n',
+    ],
+)
+def test_an_abstract_of_a_megabyte_is_read_whole_and_soon(tmp_path: Path, sample: str) -> None:
+    abstract = ("We {test} it. " if sample[0] == "@" else "We test it. ") * 90_000
+    started = time.monotonic()
+    [paper] = papers(written(tmp_path, sample.format(abstract=abstract)))
+    assert paper.abstract == " ".join(["We test it."] * 90_000)
+    assert time.monotonic() - started < 20
+
+
+def test_bytes_that_are_no_utf_8_spoil_their_own_record_only(tmp_path: Path) -> None:
+    good = b"@misc{a, title = {A}}\n"
+    path = written(tmp_path, good + b"@misc{b, title = {Caf\xe9 {X}}}\n" + good)
+    assert len(papers(path)) == 2
+    assert refusals(path) == [(2, "it holds bytes that are not UTF-8; save the file as UTF-8.")]
+
+
+def only_papers_and_reasons(form: ModuleType, text: str) -> None:
+    form.recognises(text)
+    for line, found in form.read(text.splitlines(keepends=True)):
+        assert line >= 1
+        assert isinstance(found, Paper | str)
+        assert found.title if isinstance(found, Paper) else found.endswith(".")
+
+
+@pytest.mark.parametrize("form", [bibtex, ris, medline, tables])
+@given(text=st.text())
+def test_any_text_gives_only_papers_and_reasons(form: ModuleType, text: str) -> None:
+    only_papers_and_reasons(form, text)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+@settings(deadline=None)
+@given(data=st.data())
+def test_a_damaged_sample_gives_only_papers_and_reasons(name: str, data: st.DataObject) -> None:
+    text = (FORMATS / name).read_text(encoding="utf-8")
+    for _ in range(data.draw(st.integers(1, 5))):
+        at = data.draw(st.integers(0, len(text)))
+        drop = data.draw(st.integers(0, 30))
+        put = data.draw(st.text(st.sampled_from('{}"@\\$%,;=#\r\n\tTYERPMID- aé'), max_size=8))
+        text = text[:at] + put + text[at + drop :]
+    only_papers_and_reasons(SAMPLES[name], text)

@@ -1,0 +1,192 @@
+"""XML of arXiv and PubMed becomes papers, and hostile XML becomes nothing."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag.papers import Paper
+from rag.readers import Refused, arxiv_atom, iter_papers, pubmed_xml
+
+FORMATS = Path(__file__).parent / "fixtures/formats"
+ATOM = (FORMATS / "arxiv_atom.xml").read_text(encoding="utf-8")
+PUBMED = (FORMATS / "pubmed.xml").read_text(encoding="utf-8")
+FEED = '<feed xmlns="http://www.w3.org/2005/Atom">'
+
+
+def entry(title: str) -> str:
+    return f"<entry><id>http://arxiv.org/abs/2101.00002</id><title>{title}</title></entry>\n"
+
+
+def feed(*entries: str) -> str:
+    return FEED + "\n" + "".join(entries) + "</feed>\n"
+
+
+def outcome(text: str) -> list[tuple[int, str]]:
+    """Each entry's line with its title, or with the reason why there is none."""
+    found = arxiv_atom.read(io.StringIO(text))
+    return [(line, one.title if isinstance(one, Paper) else one) for line, one in found]
+
+
+def test_arxivs_feed_gives_its_papers() -> None:
+    path = FORMATS / "arxiv_atom.xml"
+    first, second, untitled = iter_papers(path)
+    assert first == Paper(
+        "doi:10.1000/frog",
+        "Frogs & Graphs: A Leap",
+        "We count frogs where $a < b$.",
+        ("Zoë Pond", "陈晨"),
+        2021,
+        "Frog J. 2 (2022) 1-9",
+        "http://arxiv.org/abs/2101.00002v3",
+        "10.1000/frog",
+        "2101.00002",
+        (str(path),),
+        metadata={"tags": ["cs.DM", "math.CO"]},
+    )
+    assert isinstance(second, Paper)
+    assert (second.id, second.abstract, second.year) == ("arxiv:math/0601001", "", None)
+    assert untitled == Refused(str(path), 25, "the entry has no title.")
+
+
+def test_an_error_that_arxiv_answers_with_is_said() -> None:
+    wrong = "<entry><id>http://arxiv.org/api/errors#x</id><title>Error</title>"
+    wrong += "<summary>bad id</summary></entry>"
+    assert outcome(feed(wrong)) == [(2, "arXiv answered with an error: bad id")]
+
+
+def test_pubmeds_set_gives_its_papers() -> None:
+    path = FORMATS / "pubmed.xml"
+    first, second, book, untitled = iter_papers(path)
+    assert first == Paper(
+        "doi:10.1000/tea",
+        "Effects of Camellia on CO2.",
+        "BACKGROUND: Tea is old. RESULTS: It helped. More tea.",
+        ("Ana María Leaf", "T Cup Jr", "Tea Study Group"),
+        2018,
+        "Journal of Invented Tea",
+        doi="10.1000/tea",
+        sources=(str(path),),
+        metadata={"pmid": "101", "tags": ["tea", "health"]},
+    )
+    assert isinstance(second, Paper)
+    assert (second.title, second.abstract, second.year) == ("[Coffee.]", "", 1998)
+    assert book == Refused(str(path), 17, "the record is no journal article; books are not read.")
+    assert untitled == Refused(str(path), 18, "the article has no title.")
+
+
+@pytest.mark.parametrize("name", ["arxiv_atom.xml", "pubmed.xml"])
+@pytest.mark.parametrize(
+    "encode",
+    [
+        lambda text: b"\xef\xbb\xbf" + text.encode(),
+        lambda text: text.replace("\n", "\r\n").encode(),
+        lambda text: text.encode("utf-16"),
+        lambda text: text.replace("\n", " ").encode(),
+    ],
+    ids=["BOM", "CRLF", "UTF-16", "one line"],
+)
+def test_usual_kinds_of_text_file_read_alike(tmp_path: Path, name: str, encode: object) -> None:
+    path = tmp_path / "records"
+    path.write_bytes(encode((FORMATS / name).read_text(encoding="utf-8")))  # type: ignore[operator]
+    expected = [r.title for r in iter_papers(FORMATS / name) if isinstance(r, Paper)]
+    assert [r.title for r in iter_papers(path) if isinstance(r, Paper)] == expected
+
+
+@pytest.mark.parametrize(
+    "broken",
+    ["<entry><title>B</entry>\n", entry("B &nbsp; C"), entry("\x0b"), "</x>\n", "<entry>&\n"],
+)
+def test_broken_xml_does_not_lose_the_entries_behind_it(broken: str) -> None:
+    first, (line, reason), last = outcome(feed(entry("A"), broken, entry("Z")))
+    assert (first, last) == ((2, "A"), (4, "Z"))
+    assert line == 3
+    assert reason.startswith("the XML is broken (")
+
+
+def test_two_feeds_one_behind_the_other_are_both_read() -> None:
+    found = outcome(feed(entry("A")) + feed(entry("B")))
+    assert [found[0], found[-1]] == [(2, "A"), (5, "B")]
+
+
+def test_a_file_cut_off_says_so_at_the_entry() -> None:
+    whole, (line, reason) = outcome(feed(entry("A"), entry("B"))[:-30])
+    assert whole == (2, "A")
+    assert (line, reason) == (3, "the XML is broken (unclosed token); the file may be cut off.")
+
+
+def test_bytes_that_are_no_utf_8_spoil_their_own_entry_only(tmp_path: Path) -> None:
+    path = tmp_path / "feed"
+    path.write_bytes(
+        feed(entry("arxiv.org"), entry("Caf?"), entry("Z")).encode().replace(b"?", b"\xe9")
+    )
+    first, bad, last = iter_papers(path)
+    assert isinstance(first, Paper)
+    assert isinstance(last, Paper)
+    assert bad == Refused(
+        str(path), 3, "it holds bytes that are not UTF-8; save the file as UTF-8."
+    )
+
+
+def test_a_very_long_abstract_is_kept_whole() -> None:
+    long = "<entry><title>A</title><summary>" + "rates &lt; " * 100_000 + "</summary></entry>"
+    [(_, paper)] = arxiv_atom.read([feed(long)])
+    assert isinstance(paper, Paper)
+    assert len(paper.abstract) == 8 * 100_000 - 1  # "rates < " each, the last without its space
+
+
+LAUGHS = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        f'<!ENTITY l0 "ha">{LAUGHS}',
+        '<!ENTITY l9 SYSTEM "file:///etc/passwd">',
+        '<!ENTITY % l SYSTEM "http://localhost/x"> %l;',
+    ],
+    ids=["billion laughs", "external entity", "parameter entity"],
+)
+def test_hostile_xml_is_refused_unexpanded(declared: str) -> None:
+    text = f"<!DOCTYPE feed [{declared}]>\n" + feed(entry("&l9;"), entry("B"))
+    [(line, reason)] = outcome(text)
+    assert line == 1
+    assert reason.startswith("the XML declares entities or refers to other files")
+
+
+def test_xml_nested_beyond_reason_is_refused() -> None:
+    [(_, reason)] = outcome(feed("<entry>" + "<a>" * 200_000))
+    assert reason == "the XML is nested too deeply; it is not read further."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<html><body>PubmedArticle and arxiv.org</body></html>",
+        FEED + "<title>News</title></feed>",
+        "We read <PubmedArticle> elements of arxiv.org.",
+    ],
+)
+def test_other_texts_are_neither(text: str) -> None:
+    assert not arxiv_atom.recognises(text)
+    assert not pubmed_xml.recognises(text)
+
+
+@given(st.sampled_from([ATOM, PUBMED]), st.data())
+def test_damaged_samples_give_only_papers_and_reasons(text: str, data: st.DataObject) -> None:
+    start, end = sorted(data.draw(st.integers(0, len(text))) for _ in range(2))
+    damaged = text[:start] + data.draw(st.text('<>&;/!["= \nab', max_size=9)) + text[end:]
+    for form in (arxiv_atom, pubmed_xml):
+        form.recognises(damaged)
+        assert all(line >= 1 for line, _ in form.read(io.StringIO(damaged)))
+
+
+@given(st.text('<>&;/!["= \nentry') | st.text())
+def test_any_text_gives_only_papers_and_reasons(text: str) -> None:
+    for form in (arxiv_atom, pubmed_xml):
+        form.recognises(text)
+        assert all(line >= 1 and found for line, found in form.read(text.split("\n")))
