@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from eval.questions import Question
     from rag.assistant import Assistant
 
-_NO_PAPER = "(none)"  # an empty filter would let every paper pass
 RANKED = 20  # papers kept of every retrieval
 
 
@@ -83,7 +82,7 @@ def record_of(assistant: Assistant, judge: Judge, task: Task, every: Sequence[st
     where = None
     if task.variant == "without gold":
         others = tuple(p for p in every if p not in set(question.papers))
-        where = Filter(ids=others or (_NO_PAPER,))
+        where = Filter(ids=others)
     try:
         answer = assistant.ask(text, history=_history(question), where=where)
     except ModelRejected:
