@@ -16,14 +16,6 @@ from rag.models import make_chat_model, make_embedder
 from rag.models.servers import Server, server_of
 from rag.models.thinking import ThoughtFilter, behind_lone_close
 
-
-@pytest.fixture(autouse=True)
-def _own_environment(monkeypatch, tmp_path):
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "PAPERTRAIL_CHAT_MODEL"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("PAPERTRAIL_DATA_DIR", str(tmp_path / "data"))
-
-
 # Addresses
 
 
