@@ -1,0 +1,163 @@
+"""What is made of a run: reports, comparisons, gates and figures over all questions."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from evaluation import QUESTIONS, command
+
+from eval import evaluate
+from eval.abstention import abstention_f1, risk_coverage_area
+from eval.compare import compare
+from eval.html import write_report
+from eval.questions import Question
+from eval.report import report_of
+from eval.run import read_run, run
+from rag import Assistant, Paper
+from rag.errors import RunMismatch
+
+
+def test_the_report_is_written_in_three_forms(finished):
+    text = command("report", finished.folder)
+    assert "recall@5" in text
+    assert "judged by offline: fitted on one half of SciFact" in text
+    values = json.loads((finished.folder / "report.json").read_text(encoding="utf-8"))
+    scores = {(s["name"], s["kind"]): s for s in values["scores"]}
+    assert values["state"] == "complete"
+    assert scores["recall@5", "all"]["n"] == sum(
+        q.answerable and q.kind != "listing" for q in QUESTIONS
+    )
+    assert 0 <= scores["vital_facts", "all"]["low"] <= scores["vital_facts", "all"]["high"] <= 1
+    assert ("supported", "all") not in scores
+    assert "key" not in " ".join(values["identity"]["settings"])
+    page = (finished.folder / "report.html").read_text(encoding="utf-8")
+    assert "Content-Security-Policy" in page
+    assert page.count("<details") == len(finished.records)
+    own = re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)
+    assert not re.search(r'(?:src|href)="https?:', own)
+
+
+def test_text_from_questions_and_papers_is_escaped(offline, tmp_path):
+    hostile = "<script>alert(1)</script>"
+    paper = Paper("x", f"Zorp {hostile}", f"Zorp runs {hostile} fast on cats and dogs.")
+    question = Question(
+        id="<b>", kind="named", question=f"what does Zorp {hostile} run on?", papers=("x",),
+        facts=({"text": hostile},), evidence=({"paper": "x", "quote": hostile},), answer=hostile,
+    )  # fmt: skip
+    with Assistant.build([paper], tmp_path / "l") as assistant:
+        found = evaluate(assistant, [question], out=tmp_path / "r", judge=offline)
+    write_report(found, tmp_path / "r")
+    page = (tmp_path / "r" / "report.html").read_text(encoding="utf-8")
+    body = page.split("<h2>Questions</h2>")[1]
+    assert "&lt;script&gt;alert(1)" in body
+    assert hostile not in page
+
+
+def test_a_run_compared_with_itself_shows_no_difference(finished):
+    found = compare(finished, finished)
+    assert found.flips == ()
+    assert all(d.before == d.after and d.p == 1.0 and not d.worse for d in found.differences)
+    assert "recall@5" in command("compare", finished.folder, finished.folder)
+
+
+def test_a_worse_run_is_seen_and_fails_the_baseline(finished, tmp_path):
+    worse = tmp_path / "worse"
+    worse.mkdir()
+    (worse / "run.json").write_bytes((finished.folder / "run.json").read_bytes())
+    rows = [json.loads(r.model_dump_json()) for r in finished.records]
+    for row in rows:
+        row["ranked"] = row["ranked"][6:]
+    (worse / "records.jsonl").write_text(
+        "".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8"
+    )
+    found = {d.name: d for d in compare(finished, read_run(worse)).differences}
+    assert found["recall@5"].worse
+    assert found["recall@5"].p < 0.05
+    text = command("gate", worse, "--min", "recall@5=0", "--baseline", finished.folder, status=1)
+    assert "recall@5 went from" in text
+    assert "hit@1 1 -> 0" in command("compare", finished.folder, worse)
+
+
+def test_the_gate_holds_floors_ceilings_and_what_is_never_allowed(finished, tmp_path):
+    assert "passed" in command("gate", finished.folder, "--min", "recall@5=.1")
+    text = command("gate", finished.folder, "--min", "recall@5=1.01", status=1)
+    assert "recall@5 is" in text
+    assert "over its ceiling" in command("gate", finished.folder, "--max", "hit@1=0", status=1)
+    assert "no figure nosuch" in command("gate", finished.folder, "--min", "nosuch=1", status=2)
+    assert "is no bound" in command("gate", finished.folder, "--min", "recall@5", status=2)
+    forged = tmp_path / "forged"
+    forged.mkdir()
+    (forged / "run.json").write_bytes((finished.folder / "run.json").read_bytes())
+    text = (finished.folder / "records.jsonl").read_text(encoding="utf-8")
+    changed = text.replace('"verbatim":true', '"verbatim":false', 1)
+    assert changed != text
+    (forged / "records.jsonl").write_text(changed, encoding="utf-8")
+    assert "verbatim_quote is" in command("gate", forged, status=1)
+
+
+def test_runs_of_other_questions_are_not_compared(asked_library, offline, finished, tmp_path):
+    with Assistant.open(asked_library) as assistant:
+        other = run(assistant, QUESTIONS[:2], tmp_path / "o", judge=offline)
+    with pytest.raises(RunMismatch, match="different questions"):
+        compare(finished, other)
+
+
+def test_a_corrected_score_needs_a_hundred_labels(asked_library, finished, tmp_path):
+    labels = tmp_path / "labels.jsonl"
+    rows = [
+        {"id": r.id, "statement": s.text, "supported": True}
+        for r in finished.records
+        for s in r.statements
+    ]
+    labels.write_text("\n".join(map(json.dumps, rows[:20])), encoding="utf-8")
+    assert "needs 100" in command("report", finished.folder, "--labels", labels, status=2)
+    labels.write_text('{"id": "a"}', encoding="utf-8")
+    assert "line 1" in command("report", finished.folder, "--labels", labels, status=2)
+
+
+def test_bounds_that_decide_nothing_are_refused(finished):
+    folder = finished.folder
+    assert "no bound" in command("gate", folder, "--min", "recall@5=nan", status=2)
+    twice = ("--max", "hit@1=1", "--max", "hit@1=2")
+    assert "bounded twice" in command("gate", folder, *twice, status=2)
+    words = ("--max", "abstention_f1=.9", "--baseline", folder)
+    assert "cannot be paired" in command("gate", folder, *words, status=2)
+
+
+def test_what_is_always_gated_cannot_be_switched_off(finished, tmp_path):
+    forged = tmp_path / "forged"
+    forged.mkdir()
+    (forged / "run.json").write_bytes((finished.folder / "run.json").read_bytes())
+    text = (finished.folder / "records.jsonl").read_text(encoding="utf-8")
+    (forged / "records.jsonl").write_text(
+        text.replace('"verbatim":true', '"verbatim":false', 1), encoding="utf-8"
+    )
+    assert "verbatim_quote is" in command("gate", forged, "--min", "verbatim_quote=0", status=1)
+
+
+def test_figures_over_all_say_what_they_rest_on(finished):
+    found = report_of(finished)
+    asked = [r for r in finished.records if r.variant == "asked"]
+    assert found.score("seconds_p50").n == len(asked)
+    answered = [r for r in asked if r.answered and r.kind != "listing"]
+    assert found.score("selective_accuracy").n == len(answered)
+    assert found.score("contradicted") is None
+
+
+def test_refusing_nothing_scores_nothing(finished):
+    answered = [r for r in finished.records if r.answered or r.answerable]
+    unanswerable = [r for r in finished.records if not r.answerable and r.variant == "asked"]
+    forced = [
+        r.model_copy(update={"answer": {**r.answer, "status": "answered"}})
+        for r in [*answered, *unanswerable]
+    ]
+    assert abstention_f1(forced) == (0.0, sum(r.variant == "asked" for r in forced))
+
+
+def test_the_order_of_equally_sure_questions_changes_nothing(finished):
+    records = [
+        r.model_copy(update={"answer": {**r.answer, "confidence": 0.5}}) for r in finished.records
+    ]
+    assert risk_coverage_area(records) == risk_coverage_area(records[::-1])
