@@ -5,17 +5,23 @@ Exit status: 0, 1 a gate failed, 2 bad input, 3 failure (a judge too), 130 inter
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
 from eval.options import (
+    BudgetOption,
     JudgeModelOption,
     JudgeOption,
+    LimitOption,
     QuestionsOption,
     RunArgument,
+    SeedOption,
     SplitOption,
+    WorkersOption,
+    WriterOption,
     bounds_of,
     judge_of,
     opened_for,
@@ -48,16 +54,9 @@ def new(
     file: Annotated[Path, typer.Argument(help="File to write; it must not exist.")],
 ) -> None:
     """Write a commented example of a question file."""
-    from rag.errors import DiskError, QuestionError
+    from eval.questions import write_example
 
-    example = (Path(__file__).parent / "example.jsonl").read_text(encoding="utf-8")
-    try:
-        with file.open("x", encoding="utf-8") as out:
-            out.write(example)
-    except FileExistsError as error:
-        raise QuestionError(f"{file} is there already; name another file.") from error
-    except OSError as error:
-        raise DiskError(f"{file} cannot be written: {error.strerror}.") from error
+    write_example(file)
     typer.echo(f"Wrote {file}; edit it, then `rag eval check --questions {file}`.", err=True)
 
 
@@ -81,14 +80,9 @@ def check(
         typer.echo(problem)
     if found:
         raise QuestionError(f"{len(found)} problems in {len(asked)} questions; mend them.")
-    kinds = {
-        kind: sum(q.kind == kind for q in asked) for kind in dict.fromkeys(q.kind for q in asked)
-    }
-    typer.echo(
-        f"{len(asked)} questions are in order: "
-        + ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-        + "."
-    )
+    kinds = Counter(question.kind for question in asked)
+    counted = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    typer.echo(f"{len(asked)} questions are in order: {counted}.")
 
 
 @app.command()
@@ -99,21 +93,15 @@ def run(
     split: SplitOption = "dev",
     index: IndexOption = None,
     k: PapersOption = None,
-    writer: Annotated[
-        str, typer.Option(help="extractive, or model (with --model).")
-    ] = "extractive",
+    writer: WriterOption = "extractive",
     model: ModelOption = None,
     url: UrlOption = None,
     judge: JudgeOption = "offline",
     judge_model: JudgeModelOption = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Ask only so many questions; the run is partial.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Chooses the questions of --limit.")] = 0,
-    workers: Annotated[int, typer.Option(min=1, max=32, help="Questions at once.")] = 1,
-    budget: Annotated[
-        int | None, typer.Option(min=1, help="Tokens after which no question is begun.")
-    ] = None,
+    limit: LimitOption = None,
+    seed: SeedOption = 0,
+    workers: WorkersOption = 1,
+    budget: BudgetOption = None,
     quiet: QuietOption = False,
     config: ConfigOption = None,
 ) -> None:

@@ -27,6 +27,16 @@ JudgeModelOption = Annotated[
     str | None,
     typer.Option("--judge-model", help="Model of the judge; default: the one that --model names."),
 ]
+WriterOption = Annotated[str, typer.Option("--writer", help="extractive, or model (with --model).")]
+LimitOption = Annotated[
+    int | None,
+    typer.Option("--limit", min=1, help="Ask only so many questions; the run is partial."),
+]
+SeedOption = Annotated[int, typer.Option("--seed", help="Chooses the questions of --limit.")]
+WorkersOption = Annotated[int, typer.Option("--workers", min=1, max=32, help="Questions at once.")]
+BudgetOption = Annotated[
+    int | None, typer.Option("--budget", min=1, help="Tokens after which no question is begun.")
+]
 RunArgument = Annotated[Path, typer.Argument(help="Folder of a run.")]
 
 
