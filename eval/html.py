@@ -53,9 +53,7 @@ def html_of(report: Report) -> str:
         scores=_tables(report),
         plots="".join(_plots(report)),
         questions="".join(_question(record) for record in report.run.records),
-        kinds="".join(
-            f"<option>{k}</option>" for k in dict.fromkeys(r.kind for r in report.run.records)
-        ),
+        kinds=_kinds(report),
     )
 
 
