@@ -13,9 +13,9 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from rag.errors import ModelError, ModelRejected
 from rag.models.chat import ChatModel, Message
@@ -112,7 +112,7 @@ class _Said(BaseModel):
     verdict: Literal["supported", "partial", "unsupported", "contradicted"]
 
 
-_ARRAY = TypeAdapter(Annotated[list[_Said], Field()])
+_ARRAY = TypeAdapter(list[_Said])
 
 
 @dataclass(frozen=True, slots=True)
