@@ -86,8 +86,7 @@ def compare(before: Run, after: Run, *, seed: int = 0) -> Comparison:
             f"{before.folder} and {after.folder} asked different questions; only runs of the same "
             "ones can be compared."
         )
-    judges = [run.info.identity.get("judge_sha256") for run in (before, after)]
-    same_judge = judges[0] == judges[1]
+    same_judge = _same(before, after, "judge_sha256")
     left = {measure.name: measure for measure in measures(before.records)}
     found: list[Difference] = []
     flips: list[Flip] = []
@@ -122,8 +121,9 @@ def compare(before: Run, after: Run, *, seed: int = 0) -> Comparison:
     adjusted = holm({difference.name: difference.p for difference in found})
     notes = [f"{run.folder} is partial." for run in (before, after) if run.state == "partial"]
     if not same_judge:
-        notes.append("The runs have different judges: judged measures are left out.")
-    if before.info.identity.get("papers") != after.info.identity.get("papers"):
+        judges = " and ".join(run.info.identity["judge"] for run in (before, after))
+        notes.append(f"The runs have different judges ({judges}): judged measures are left out.")
+    if not _same(before, after, "papers"):
         notes.append("The runs asked different libraries.")
     return Comparison(
         tuple(replace(d, p=adjusted[d.name]) for d in found), tuple(flips), tuple(notes)
@@ -147,7 +147,8 @@ def gate(
             interval.
 
     Raises:
-        RunMismatch: the run is partial, or the baseline is of other questions.
+        RunMismatch: the run is partial, or the baseline is of other questions, or of another judge
+            where measures named are judged.
         JudgeFailed: the judge left more than 2% unscored.
         SettingsError: there is no such measure, or it has no value in this run.
     """
@@ -165,8 +166,26 @@ def gate(
         )
     found = _bounds(report, {**at_least}, {**at_most})
     if baseline is not None:
-        found += _fallen_behind(compare(baseline, run), {*at_least, *at_most})
+        named = {*at_least, *at_most}
+        _refuse_other_judge(run, baseline, report, named)
+        found += _fallen_behind(compare(baseline, run), named)
     return found
+
+
+def _same(before: Run, after: Run, name: str) -> bool:
+    return bool(before.info.identity[name] == after.info.identity[name])
+
+
+def _refuse_other_judge(run: Run, baseline: Run, report: Report, named: set[str]) -> None:
+    """Refuses to gate judged measures against a baseline that another judge scored."""
+    if _same(baseline, run, "judge_sha256"):
+        return
+    judged = [s.name for s in report.scores if s.judged and (s.name in named or not named)]
+    if judged:
+        raise RunMismatch(
+            f"{baseline.folder} and {run.folder} have different judges, so {judged[0]} cannot be "
+            "paired; name measures that no judge scores, or judge both by one."
+        )
 
 
 def _fallen_behind(comparison: Comparison, named: set[str]) -> list[str]:

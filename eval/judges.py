@@ -131,7 +131,7 @@ class ModelJudge(Judge):
         self._model = model
         self._prompt = prompt
         self.name = f"model {model.name}"
-        self.sha256 = prompt.sha256
+        self.sha256 = hashlib.sha256(f"{prompt.sha256} {model.name}".encode()).hexdigest()
         self.about = (
             f"{self.name} with prompt {prompt.sha256[:12]}; its error is not known "
             "here: measure it with `rag eval judges --judge model`."

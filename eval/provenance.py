@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _PACKAGES = ("chromadb", "bm25s", "onnxruntime", "llama-index-core", "openai",
              "numpy", "ir-measures")  # fmt: skip
 _PROMPTS = ("answer", "condense_question", "verify", "judge")
+_NEEDED = {"questions", "papers", "judge", "judge_sha256", "model", "writer", "version"}
 _ROOT = Path(__file__).parents[1]
 
 
@@ -56,7 +57,7 @@ class RunInfo(BaseModel):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if not {"questions", "judge", "model", "writer", "version"} <= set(self.identity):
+        if not set(self.identity) >= _NEEDED:
             raise ValueError("identity lacks a field")
         if not {"index", "papers", "questions", "splits", "judge", "commit"} <= set(self.about):
             raise ValueError("about lacks a field")

@@ -86,6 +86,17 @@ def test_a_judge_tells_contradictions_apart():
     assert (found.verdict, found.contradicted) == ("unsupported", True)
 
 
+def test_a_judge_is_its_prompt_and_its_model():
+    with ModelServer(Step("[]")) as server:
+        models = [
+            make_chat_model(load_settings(chat_model=name, chat_url=server.url))
+            for name in ("first", "second", "first")
+        ]
+    first, second, again = (ModelJudge(model, load_prompt("judge")) for model in models)
+    assert first.sha256 != second.sha256
+    assert first.sha256 == again.sha256
+
+
 def test_a_judge_that_fails_breaks_the_gate(asked_library, tmp_path):
     with ModelServer(Step("no json")) as server:
         model = make_chat_model(load_settings(chat_model="judge", chat_url=server.url))

@@ -19,6 +19,16 @@ from rag import Assistant, Paper
 from rag.errors import RunMismatch
 
 
+def written(folder, finished, *, info=None, records=None):
+    """The folder, with a run that differs from the finished one in what is given."""
+    folder.mkdir()
+    info, records = info or finished.info, records or finished.records
+    (folder / "run.json").write_text(info.model_dump_json(), encoding="utf-8")
+    lines = (record.model_dump_json() + "\n" for record in records)
+    (folder / "records.jsonl").write_text("".join(lines), encoding="utf-8")
+    return folder
+
+
 def test_the_report_is_written_in_three_forms(finished):
     text = command("report", finished.folder)
     assert "recall@5" in text
@@ -55,6 +65,22 @@ def test_text_from_questions_and_papers_is_escaped(offline, tmp_path):
     assert hostile not in page
 
 
+def test_runs_of_different_judges_are_not_compared_by_what_judges_say(finished, tmp_path):
+    identity = {**finished.info.identity, "judge": "model other", "judge_sha256": "0"}
+    info = finished.info.model_copy(update={"identity": identity})
+    other = written(tmp_path / "other", finished, info=info)
+    found = compare(finished, read_run(other))
+    assert "recall@5" in {d.name for d in found.differences}
+    assert not any(d.judged for d in found.differences)
+    assert "different judges (offline and model other)" in command(
+        "compare", finished.folder, other
+    )
+    words = ("gate", other, "--baseline", finished.folder)
+    assert "different judges" in command(*words, status=2)
+    assert "vital_facts cannot" in command(*words, "--min", "vital_facts=0", status=2)
+    assert "passed" in command(*words, "--min", "recall@5=0")
+
+
 def test_a_run_compared_with_itself_shows_no_difference(finished):
     found = compare(finished, finished)
     assert found.flips == ()
@@ -63,15 +89,8 @@ def test_a_run_compared_with_itself_shows_no_difference(finished):
 
 
 def test_a_worse_run_is_seen_and_fails_the_baseline(finished, tmp_path):
-    worse = tmp_path / "worse"
-    worse.mkdir()
-    (worse / "run.json").write_bytes((finished.folder / "run.json").read_bytes())
-    rows = [json.loads(r.model_dump_json()) for r in finished.records]
-    for row in rows:
-        row["ranked"] = row["ranked"][6:]
-    (worse / "records.jsonl").write_text(
-        "".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8"
-    )
+    rows = [r.model_copy(update={"ranked": r.ranked[6:]}) for r in finished.records]
+    worse = written(tmp_path / "worse", finished, records=rows)
     found = {d.name: d for d in compare(finished, read_run(worse)).differences}
     assert found["recall@5"].worse
     assert found["recall@5"].p < 0.05
@@ -80,21 +99,13 @@ def test_a_worse_run_is_seen_and_fails_the_baseline(finished, tmp_path):
     assert "hit@1 1 -> 0" in command("compare", finished.folder, worse)
 
 
-def test_the_gate_holds_floors_ceilings_and_what_is_never_allowed(finished, tmp_path):
+def test_the_gate_holds_floors_and_ceilings(finished):
     assert "passed" in command("gate", finished.folder, "--min", "recall@5=.1")
     text = command("gate", finished.folder, "--min", "recall@5=1.01", status=1)
     assert "recall@5 is" in text
     assert "over its ceiling" in command("gate", finished.folder, "--max", "hit@1=0", status=1)
     assert "no figure nosuch" in command("gate", finished.folder, "--min", "nosuch=1", status=2)
     assert "is no bound" in command("gate", finished.folder, "--min", "recall@5", status=2)
-    forged = tmp_path / "forged"
-    forged.mkdir()
-    (forged / "run.json").write_bytes((finished.folder / "run.json").read_bytes())
-    text = (finished.folder / "records.jsonl").read_text(encoding="utf-8")
-    changed = text.replace('"verbatim":true', '"verbatim":false', 1)
-    assert changed != text
-    (forged / "records.jsonl").write_text(changed, encoding="utf-8")
-    assert "verbatim_quote is" in command("gate", forged, status=1)
 
 
 def test_runs_of_other_questions_are_not_compared(asked_library, offline, finished, tmp_path):
@@ -127,13 +138,12 @@ def test_bounds_that_decide_nothing_are_refused(finished):
 
 
 def test_what_is_always_gated_cannot_be_switched_off(finished, tmp_path):
-    forged = tmp_path / "forged"
-    forged.mkdir()
-    (forged / "run.json").write_bytes((finished.folder / "run.json").read_bytes())
-    text = (finished.folder / "records.jsonl").read_text(encoding="utf-8")
-    (forged / "records.jsonl").write_text(
-        text.replace('"verbatim":true', '"verbatim":false', 1), encoding="utf-8"
-    )
+    forged = written(tmp_path / "forged", finished)
+    text = (forged / "records.jsonl").read_text(encoding="utf-8")
+    changed = text.replace('"verbatim":true', '"verbatim":false', 1)
+    assert changed != text
+    (forged / "records.jsonl").write_text(changed, encoding="utf-8")
+    assert "verbatim_quote is" in command("gate", forged, status=1)
     assert "verbatim_quote is" in command("gate", forged, "--min", "verbatim_quote=0", status=1)
 
 
