@@ -107,7 +107,9 @@ def run(
 ) -> None:
     """Ask every question, judge the answers, write the records and the reports."""
     from eval.questions import read_questions
+    from eval.report import refuse_unscored
     from eval.run import run as run_questions
+    from eval.tables import reported
     from rag.cli.progress import progress
     from rag.errors import ModelUnavailable
 
@@ -130,13 +132,14 @@ def run(
             f"{', limited' if done.info.limited else ''}; it can be reported, not gated.",
             err=True,
         )
-    _print_report(out)
+    found = reported(out)
     failed = [record for record in done.records if record.failed]
     if failed:
         raise ModelUnavailable(
             f"{len(failed)} questions have no answer of the model ({failed[0].failed}); run the "
             "same command again to ask them again."
         )
+    refuse_unscored(found)
 
 
 @app.command()
@@ -149,7 +152,9 @@ def report(
     ] = None,
 ) -> None:
     """Print a run's figures; write report.json and report.html beside its records."""
-    _print_report(folder, labels)
+    from eval.tables import reported
+
+    reported(folder, labels)
 
 
 @app.command()
@@ -259,18 +264,6 @@ def retrieval(
         ):
             found = compared(assistant, queries, on_progress)
     retrieval_table(found, len(queries))
-
-
-def _print_report(folder: Path, labels: Path | None = None) -> None:
-    from eval.html import write_report
-    from eval.report import report_of
-    from eval.run import read_run
-    from eval.tables import report_table
-
-    found = report_of(read_run(folder), labels=labels)
-    write_report(found, folder)
-    report_table(found)
-    typer.echo(f"Wrote {folder / 'report.json'} and {folder / 'report.html'}.", err=True)
 
 
 def main(arguments: list[str] | None = None, name: str = "python -m eval") -> NoReturn:

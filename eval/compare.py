@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from eval.intervals import holm, mean_interval, permutation_p
 from eval.measures import measures
-from eval.report import MOST_UNSCORED, report_of
-from rag.errors import JudgeFailed, RunMismatch, SettingsError
+from eval.report import refuse_unscored, report_of
+from rag.errors import RunMismatch, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -159,11 +159,7 @@ def gate(
                 f"records{', limited' if each.info.limited else ''}); only complete ones are gated."
             )
     report = report_of(run)
-    if report.unscored > MOST_UNSCORED:
-        raise JudgeFailed(
-            f"The judge {run.info.identity['judge']} left {report.unscored:.1%} of its verdicts "
-            f"open, more than {MOST_UNSCORED:.0%}; the run in {run.folder} decides nothing."
-        )
+    refuse_unscored(report)
     found = _bounds(report, {**at_least}, {**at_most})
     if baseline is not None:
         named = {*at_least, *at_most}

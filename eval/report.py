@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from eval.intervals import interval_over_all, mean_interval, wilson_interval
 from eval.measures import AXES, Measure, measures
-from rag.errors import QuestionError
+from rag.errors import JudgeFailed, QuestionError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,6 +107,20 @@ def report_of(run: Run, *, labels: str | Path | None = None, seed: int = 0) -> R
     failed = sum(bool(record.failed) for record in run.records)
     scores.sort(key=lambda score: AXES.index(score.axis))
     return Report(run, tuple(scores), round(unscored, 4), failed)
+
+
+def refuse_unscored(report: Report) -> None:
+    """Refuses a run whose judge left too much open for its figures to decide anything.
+
+    Raises:
+        JudgeFailed: more than 2% of the verdicts are open.
+    """
+    if report.unscored > MOST_UNSCORED:
+        raise JudgeFailed(
+            f"The judge {report.run.info.identity['judge']} left {report.unscored:.1%} of its "
+            f"verdicts open, more than {MOST_UNSCORED:.0%}, so the run in {report.run.folder} "
+            "decides nothing; report.html there says why, question by question."
+        )
 
 
 def _scores(measure: Measure, records: Sequence[Record], seed: int) -> list[Score]:

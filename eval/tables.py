@@ -8,6 +8,7 @@ from eval.measures import AXES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from rich.table import Table
 
@@ -18,6 +19,21 @@ if TYPE_CHECKING:
 
 _WIDTH = 110  # narrower tables cannot be read
 _BY_KIND = ("recall@5", "vital_facts", "evidence_shown", "false_refusal", "citation_recall")
+
+
+def reported(folder: Path, labels: Path | None = None) -> Report:
+    """Works out, writes and prints the report of the run in a folder."""
+    import typer
+
+    from eval.html import write_report
+    from eval.report import report_of
+    from eval.run import read_run
+
+    found = report_of(read_run(folder), labels=labels)
+    write_report(found, folder)
+    report_table(found)
+    typer.echo(f"Wrote {folder / 'report.json'} and {folder / 'report.html'}.", err=True)
+    return found
 
 
 def report_table(report: Report) -> None:

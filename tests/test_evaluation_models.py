@@ -40,6 +40,14 @@ def writing(body):
     return "It is so [1]. It is also so [2]. Nobody says why. Bogus [77]."
 
 
+def asked(folder, questions):
+    """A file of one's own with these questions."""
+    file = folder / "q.jsonl"
+    lines = (question.model_dump_json(exclude={"split"}) for question in questions)
+    file.write_text("\n".join(lines), encoding="utf-8")
+    return file
+
+
 def test_a_model_writes_and_another_judges(asked_library, tmp_path):
     questions = [q for q in QUESTIONS if q.kind == "single"][:2]
     with ModelServer(Step(reply=writing)) as writer, ModelServer(Step(reply=judging)) as second:
@@ -128,6 +136,18 @@ def test_a_writer_that_fails_half_way_leaves_a_run_that_goes_on(asked_library, o
             assert run(assistant, question, out, judge=offline).state == "complete"
 
 
+def test_a_run_whose_judge_says_nothing_is_reported_and_fails(asked_library, tmp_path):
+    file = asked(tmp_path, QUESTIONS[:2])
+    with ModelServer(Step("no json")) as server:
+        text = command(
+            "run", "--questions", file, "--index", asked_library, "--out", tmp_path / "r",
+            "--judge", "model", "--model", "m", "--url", server.url, status=3,
+        )  # fmt: skip
+    assert "recall@5" in text
+    assert text.splitlines()[-1].startswith("rag: The judge model m left 100.0% of its verdicts")
+    assert (tmp_path / "r" / "report.html").exists()
+
+
 def test_a_budget_stops_cleanly(asked_library, offline, tmp_path):
     with ModelServer(Step("It is so [1].")) as server:
         settings = load_settings(chat_model="writer", chat_url=server.url, check_with_model=False)
@@ -173,9 +193,7 @@ def test_bad_pairs_are_one_sentence(row, said, asked_library, tmp_path):
 
 
 def test_a_writer_that_never_answers_makes_no_complete_run(asked_library, tmp_path):
-    file = tmp_path / "q.jsonl"
-    rows = [json.loads(q.model_dump_json(exclude={"split"})) for q in QUESTIONS[:2]]
-    file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    file = asked(tmp_path, QUESTIONS[:2])
     with ModelServer(Step("down", status=500)) as server:
         words = ("--questions", file, "--index", asked_library, "--out", tmp_path / "m", "--writer",
                  "model", "--model", "m", "--url", server.url)  # fmt: skip
