@@ -135,11 +135,11 @@ def _robustness(records: Sequence[Record], recall: Value) -> list[Measure]:
 
     return [
         Measure("paraphrase_recall@5", "robustness", "change of recall@5 when paraphrased",
-                change(recall), better=""),
+                change(recall)),
         Measure("paraphrase_evidence", "robustness", "change of evidence_shown when paraphrased",
-                change(metrics.evidence_shown), better=""),
+                change(metrics.evidence_shown)),
         Measure("paraphrase_refusal", "robustness", "change of refusals when paraphrased",
-                change(lambda r: float(not r.answered)), better=""),
+                change(lambda r: float(not r.answered)), better="lower"),
         Measure("answered_without_gold", "robustness", "answered though the gold papers are gone",
                 abstention.answered_without_gold, better="lower", rate=True),
     ]  # fmt: skip

@@ -99,6 +99,20 @@ def test_a_worse_run_is_seen_and_fails_the_baseline(finished, tmp_path):
     assert "hit@1 1 -> 0" in command("compare", finished.folder, worse)
 
 
+def test_a_run_that_bears_paraphrases_worse_fails_the_baseline(finished, tmp_path):
+    refused = {"status": "abstained", "statements": []}
+    rows = [
+        r.model_copy(update={"ranked": (), "answer": {**r.answer, **refused}})
+        if r.variant == "paraphrase"
+        else r
+        for r in finished.records
+    ]
+    worse = written(tmp_path / "worse", finished, records=rows)
+    text = command("gate", worse, "--baseline", finished.folder, status=1)
+    told = {line.split(" went")[0] for line in text.splitlines() if " went" in line}
+    assert told == {"paraphrase_recall@5", "paraphrase_evidence", "paraphrase_refusal"}
+
+
 def test_the_gate_holds_floors_and_ceilings(finished):
     assert "passed" in command("gate", finished.folder, "--min", "recall@5=.1")
     text = command("gate", finished.folder, "--min", "recall@5=1.01", status=1)
