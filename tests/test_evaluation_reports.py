@@ -13,6 +13,7 @@ from eval.abstention import abstention_f1, risk_coverage_area
 from eval.compare import compare
 from eval.html import write_report
 from eval.questions import Question
+from eval.records import Judged, JudgedStatement, Record
 from eval.report import report_of
 from eval.run import read_run, run
 from rag import Assistant, Paper
@@ -27,6 +28,20 @@ def written(folder, finished, *, info=None, records=None):
     lines = (record.model_dump_json() + "\n" for record in records)
     (folder / "records.jsonl").write_text("".join(lines), encoding="utf-8")
     return folder
+
+
+def one_statement(number, verdict, variant="asked"):
+    """The record of a model's answer with one statement, which a judge has judged."""
+    answer = {
+        "status": "answered", "mode": "model", "text": "It is so.", "sources": [], "hits": [],
+        "statements": [{"text": "It is so.", "citations": []}], "confidence": None,
+        "seconds": 1.0, "usage": {"calls": 1, "prompt_tokens": 10, "completion_tokens": 2},
+    }  # fmt: skip
+    judged = JudgedStatement(text="It is so.", shown=Judged(verdict=verdict), cited=None, each={})
+    return Record(
+        id=f"q{number}", variant=variant, kind="single", split="own", cluster=f"q{number}",
+        question="is it so?", gold=("p",), answer=answer, statements=(judged,),
+    )  # fmt: skip
 
 
 def test_the_report_is_written_in_three_forms(finished):
@@ -140,6 +155,39 @@ def test_a_corrected_score_needs_a_hundred_labels(asked_library, finished, tmp_p
     assert "needs 100" in command("report", finished.folder, "--labels", labels, status=2)
     labels.write_text('{"id": "a"}', encoding="utf-8")
     assert "line 1" in command("report", finished.folder, "--labels", labels, status=2)
+
+
+def test_a_corrected_score_takes_the_judges_error_out(finished, tmp_path):
+    # 200 statements, one an answer: the judge calls 120 supported (.6). Of the 100 that are
+    # labelled it calls 60 supported; people overrule 15 of these and 5 of the other 40, so they
+    # find 50. The mean difference is (50 - 60) / 100 = -.1, and the corrected share .6 - .1 = .5.
+    told = [(True, True)] * 45 + [(True, False)] * 15 + [(False, False)] * 35 + [(False, True)] * 5
+    says = [judge for judge, _ in told] + [True] * 60 + [False] * 40
+    records = [one_statement(n, "supported" if said else "weak") for n, said in enumerate(says)]
+    # neither what the judge left open nor the answer to a paraphrase counts
+    records += [one_statement(200, None), one_statement(201, "supported", "paraphrase")]
+    plan = [(r.id, r.variant) for r in records]
+    info = finished.info.model_copy(update={"plan": plan})
+    made = written(tmp_path / "made", finished, info=info, records=records)
+    labels = tmp_path / "labels.jsonl"
+    rows = [
+        json.dumps({"id": f"q{n}", "statement": "It is so.", "supported": person})
+        for n, (_, person) in enumerate(told)
+    ]
+    labels.write_text("\n".join(rows), encoding="utf-8")
+    found = report_of(read_run(made), labels=labels)
+    assert found.score("supported").mean == pytest.approx(0.6)
+    score = found.score("supported_corrected")
+    assert (score.n, score.says.split("by ")[1]) == (200, "100 hand-labelled ones")
+    assert score.mean == pytest.approx(0.5)
+    # A labelled statement stands for two: judged + 2 (label - judged) is 1, -1, 0 or 2. The mean
+    # square is (60 + 45 + 15 + 5 * 4) / 200 = .7, the variance .7 - .25 = .45, the standard error
+    # sqrt(.45 / 200) = .0474, and 1.96 of these are .093.
+    assert score.low == pytest.approx(0.407, abs=0.015)
+    assert score.high == pytest.approx(0.593, abs=0.015)
+    assert "supported_corrected" in command("report", made, "--labels", labels)
+    labels.write_text("\n".join(rows[1:]), encoding="utf-8")
+    assert "99 of the labels" in command("report", made, "--labels", labels, status=2)
 
 
 def test_bounds_that_decide_nothing_are_refused(finished):
