@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 Better = Literal["higher", "lower", ""]
 AXES = ("retrieval", "faithfulness", "citations", "correctness", "abstention", "robustness", "cost")
+# What a comparison is decided by: p values are adjusted over these, for each more dilutes the rest.
+PRIMARY = ("recall@5", "supported", "citation_recall", "vital_facts", "false_answer",
+           "false_refusal")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,14 +65,20 @@ def report_table(report: Report) -> None:
 
 def comparison_table(comparison: Comparison, most: int) -> None:
     """Prints a comparison, and the questions that flipped, at most `most` of them."""
-    table = _table("n", "before", "after", "difference, 95%", "p (Holm)", "", first="measure")
+    table = _table("n", "before", "after", "difference, 95%", "p", "p (Holm)", "", first="measure")
     for d in comparison.differences:
         said = "worse" if d.worse else ""
+        adjusted = "" if d.p_adjusted is None else f"{d.p_adjusted:.3f}"
         table.add_row(
             f"{d.name}{'*' if d.judged else ''}", str(d.n), f"{d.before:.3f}", f"{d.after:.3f}",
-            f"{d.low:+.3f} to {d.high:+.3f}", f"{d.p:.3f}", said,
+            f"{d.low:+.3f} to {d.high:+.3f}", f"{d.p:.3f}", adjusted, said,
         )  # fmt: skip
     _print(table)
+    if family := [d.name for d in comparison.differences if d.p_adjusted is not None]:
+        _say(
+            f"p (Holm) is adjusted for the {len(family)} primary measures ({', '.join(family)}), "
+            "p for none."
+        )
     for note in comparison.notes:
         _say(note)
     for flip in comparison.flips[:most]:

@@ -108,10 +108,17 @@ def test_a_worse_run_is_seen_and_fails_the_baseline(finished, tmp_path):
     worse = written(tmp_path / "worse", finished, records=rows)
     found = {d.name: d for d in compare(finished, read_run(worse)).differences}
     assert found["recall@5"].worse
-    assert found["recall@5"].p < 0.05
+    assert found["recall@5"].p_adjusted < 0.05
+    # verbatim answers have no value of supported and citation_recall: four primary measures are
+    # compared, of which one changed and is multiplied by four
+    family = {name for name, d in found.items() if d.p_adjusted is not None}
+    assert family == {"recall@5", "vital_facts", "false_answer", "false_refusal"}
+    assert found["recall@5"].p_adjusted == pytest.approx(4 * found["recall@5"].p)
     text = command("gate", worse, "--min", "recall@5=0", "--baseline", finished.folder, status=1)
     assert "recall@5 went from" in text
-    assert "hit@1 1 -> 0" in command("compare", finished.folder, worse)
+    text = command("compare", finished.folder, worse)
+    assert "hit@1 1 -> 0" in text
+    assert "adjusted for the 4 primary measures (recall@5, vital_facts, false_answer" in text
 
 
 def test_a_run_that_bears_paraphrases_worse_fails_the_baseline(finished, tmp_path):
