@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from evaluation import CATS, QUESTIONS, command
@@ -11,7 +12,9 @@ from model_server import ModelServer, Step
 
 from eval import evaluate
 from eval.compare import gate
+from eval.html import html_of, write_report
 from eval.judges import ModelJudge
+from eval.records import Judged, JudgedStatement
 from eval.report import report_of
 from eval.run import read_run, run
 from rag import Assistant, load_settings
@@ -63,6 +66,37 @@ def test_a_model_writes_and_another_judges(asked_library, tmp_path):
     assert found.score("invalid_marker").mean == 0.0
     assert found.score("judge_tokens").mean > 0
     assert found.run.info.identity["judge"] == "model judge"
+    write_report(found, tmp_path / "m")
+    page = (tmp_path / "m" / "report.html").read_text(encoding="utf-8")
+    told = page.split("<h2>Questions</h2>")[1]
+    judged = "judge, by the papers shown: ✓ supported, said"
+    assert f"<p>It is so.<small>{judged}</small></p><p class=cite>[1] " in told
+    assert f"<p>Nobody says why.<small>uncited; {judged}</small></p>" in told
+
+
+def test_the_page_shows_what_the_papers_cited_say_together(finished):
+    def said(verdict, reason):
+        return Judged(verdict=verdict, reason=reason)
+
+    statement = JudgedStatement(
+        text="It is so.", shown=said("contradicted", "other numbers"), cited=said("weak", "half"),
+        each={"a": said("unsupported", "no"), "b": said(None, "no reply")},
+    )  # fmt: skip
+    cited = [
+        {"number": n, "paper": p, "title": p, "verdict": None, "reason": "", "quotes": []}
+        for n, p in enumerate("ab", start=1)
+    ]
+    first = finished.records[0]
+    answer = {
+        **first.answer,
+        "statements": [{"text": "It is so.", "claim": True, "citations": cited}],
+    }
+    record = first.model_copy(update={"answer": answer, "statements": (statement,)})
+    page = html_of(report_of(replace(finished, records=(record,))))
+    assert "by the papers shown: ✗✗ contradicted, other numbers; by the papers cited" in page
+    assert "together: ~ weak, half" in page
+    assert "judge: ✗ unsupported, no<" in page
+    assert "judge: ? unscored, no reply" in page
 
 
 @pytest.mark.parametrize(

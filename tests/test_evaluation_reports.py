@@ -34,7 +34,7 @@ def one_statement(number, verdict, variant="asked"):
     """The record of a model's answer with one statement, which a judge has judged."""
     answer = {
         "status": "answered", "mode": "model", "text": "It is so.", "sources": [], "hits": [],
-        "statements": [{"text": "It is so.", "citations": []}], "confidence": None,
+        "statements": [{"text": "It is so.", "claim": True, "citations": []}], "confidence": None,
         "seconds": 1.0, "usage": {"calls": 1, "prompt_tokens": 10, "completion_tokens": 2},
     }  # fmt: skip
     judged = JudgedStatement(text="It is so.", shown=Judged(verdict=verdict), cited=None, each={})

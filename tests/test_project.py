@@ -52,7 +52,8 @@ EVAL_FLOORS = (
     {"abstention", "run"},
     {"measures"},
     {"report"},
-    {"html", "compare"},
+    {"plots", "compare"},
+    {"html"},
     {"tables", "options", "__init__"},
     {"__main__"},
 )
