@@ -15,6 +15,7 @@ from eval.options import (
     BudgetOption,
     JudgeModelOption,
     JudgeOption,
+    JudgeUrlOption,
     LimitOption,
     QuestionsOption,
     RunArgument,
@@ -98,6 +99,7 @@ def run(
     url: UrlOption = None,
     judge: JudgeOption = "offline",
     judge_model: JudgeModelOption = None,
+    judge_url: JudgeUrlOption = None,
     limit: LimitOption = None,
     seed: SeedOption = 0,
     workers: WorkersOption = 1,
@@ -114,13 +116,12 @@ def run(
     from rag.errors import ModelUnavailable
 
     asked = read_questions(questions, "all" if questions else split)
-    settings = with_writer(
-        settings_of(config, index=index, k=k, chat_model=model, chat_url=url), writer
-    )
-    with opened_for(settings, quiet=quiet) as assistant:
-        scorer = judge_of(
-            judge, judge_model, settings_of(config, chat_model=model, chat_url=url), assistant
-        )
+    settings = settings_of(
+        config, index=index, k=k, chat_model=model, chat_url=url, judge_model=judge_model,
+        judge_url=judge_url,
+    )  # fmt: skip
+    with opened_for(with_writer(settings, writer), quiet=quiet) as assistant:
+        scorer = judge_of(judge, settings, assistant)
         with progress(quiet=quiet, title="Asking", unit="questions") as on_progress:
             done = run_questions(
                 assistant, asked, out, judge=scorer, limit=limit, seed=seed, workers=workers,
@@ -209,6 +210,8 @@ def judges(
     *,
     pairs: Annotated[Path, typer.Option("--pairs", help="Labelled pairs, JSON Lines.")],
     judge: JudgeOption = "offline",
+    judge_model: JudgeModelOption = None,
+    judge_url: JudgeUrlOption = None,
     model: ModelOption = None,
     url: UrlOption = None,
     index: IndexOption = None,
@@ -220,10 +223,13 @@ def judges(
     from eval.tables import judge_table
     from rag.cli.progress import progress
 
-    settings = settings_of(config, index=index, chat_model=model, chat_url=url)
+    settings = settings_of(
+        config, index=index, chat_model=model, chat_url=url, judge_model=judge_model,
+        judge_url=judge_url,
+    )  # fmt: skip
     with opened_for(with_writer(settings, "extractive"), quiet=quiet) as assistant:
         labelled = read_pairs(pairs, {paper.id: paper for paper in assistant.papers()})
-        scorer = judge_of(judge, None, settings, assistant)
+        scorer = judge_of(judge, settings, assistant)
         with progress(quiet=quiet, title="Judging", unit="pairs") as on_progress:
             figures = measured(scorer, labelled, on_progress)
     judge_table(scorer, figures)

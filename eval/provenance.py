@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from eval.questions import digest
 from eval.records import Variant  # noqa: TC001 - pydantic reads it at run time
 from rag import __version__
+from rag.models.servers import masked
 from rag.prompts import load_prompt
 
 if TYPE_CHECKING:
@@ -79,7 +80,11 @@ def identity(assistant: Assistant, questions: Sequence[Question], judge: Judge) 
         "model": assistant.model.name if assistant.model else None,
         "judge": judge.name,
         "judge_sha256": judge.sha256,
-        "settings": {name: value for name, value in shown.items() if not name.endswith("_key")},
+        "settings": {
+            name: masked(value) if value and name.endswith("_url") else value
+            for name, value in shown.items()
+            if not name.endswith("_key")
+        },
         "prompts": {name: load_prompt(name, settings.prompts).sha256 for name in _PROMPTS},
         "version": __version__,
     }

@@ -76,6 +76,13 @@ class Settings(BaseModel):
         60.0, gt=0, le=3600, description="Seconds to wait for a model's next bytes."
     )
     chat_retries: int = Field(3, ge=0, le=10, description="More tries after a passing failure.")
+    judge_model: str | None = Field(
+        None, description="Language model that judges for `rag eval`; empty: the one that writes."
+    )
+    judge_url: str | None = Field(
+        None, description="OpenAI-compatible server of the judge; empty: the writer's."
+    )
+    judge_key: SecretStr | None = Field(None, description="Key for the server at judge_url.")
     check_with_model: bool = Field(
         default=True, description="Let the model check the statements of its answers too."
     )

@@ -99,6 +99,26 @@ def test_the_page_shows_what_the_papers_cited_say_together(finished):
     assert "judge: ? unscored, no reply" in page
 
 
+def test_writer_and_judge_have_servers_and_keys_of_their_own(asked_library, tmp_path, monkeypatch):
+    file = asked(tmp_path, [q for q in QUESTIONS if q.kind == "single"][:1])
+    monkeypatch.setenv("PAPERTRAIL_CHAT_KEY", "sk-writer")
+    monkeypatch.setenv("PAPERTRAIL_JUDGE_KEY", "sk-judge")
+    monkeypatch.setenv("PAPERTRAIL_EMBED_URL", "http://me:secret@127.0.0.1/v1")
+    out = tmp_path / "r"
+    with ModelServer(Step(reply=writing)) as writer, ModelServer(Step(reply=judging)) as second:
+        command(
+            "run", "--questions", file, "--index", asked_library, "--out", out,
+            "--writer", "model", "--model", "w", "--url", writer.url,
+            "--judge", "model", "--judge-model", "j", "--judge-url", second.url,
+        )  # fmt: skip
+    assert {h["Authorization"] for h in writer.headers} == {"Bearer sk-writer"}
+    assert {h["Authorization"] for h in second.headers} == {"Bearer sk-judge"}
+    assert {body["model"] for body in second.requests} == {"j"}
+    about = (out / "run.json").read_text(encoding="utf-8")
+    assert second.url in about
+    assert not re.search(r"sk-writer|sk-judge|secret", about)
+
+
 @pytest.mark.parametrize(
     "reply",
     [
