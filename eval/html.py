@@ -71,6 +71,7 @@ def _facts(report: Report) -> str:
         "writer": info.identity["model"] or "extractive: verbatim sentences, no language model",
         "judge": f"{info.identity['judge']}: {info.about['judge']}",
         "unscored": f"{report.unscored:.1%} of the judge's verdicts",
+        **{f"{name}'s use": s for name, s in report.spent.items() if s.usage.calls},
         "version": f"{info.identity['version']}, commit {info.about['commit'] or 'unknown'}"
         + (" with changes" if info.about["dirty"] else ""),
     }

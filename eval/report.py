@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from eval.cost import spent_by
 from eval.intervals import interval_over_all, mean_interval, wilson_interval
 from eval.measures import AXES, Measure, measures
 from rag.errors import JudgeFailed, QuestionError
@@ -14,6 +15,7 @@ from rag.errors import JudgeFailed, QuestionError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from eval.cost import Spent
     from eval.records import Judged, Record
     from eval.run import Run
 
@@ -66,6 +68,11 @@ class Report:
     unscored: float
     failed: int
 
+    @property
+    def spent(self) -> dict[str, Spent]:
+        """What "writer" and "judge" cost, in calls, tokens and, where prices are known, money."""
+        return spent_by(self.run.records)
+
     def score(self, name: str, kind: str = "all") -> Score | None:
         """One figure, or None where no question speaks of it."""
         return next((s for s in self.scores if s.name == name and s.kind == kind), None)
@@ -78,6 +85,7 @@ class Report:
             "records": len(self.run.records),
             "failed": self.failed,
             "unscored": self.unscored,
+            "spent": {name: asdict(spent) for name, spent in self.spent.items()},
             "scores": [asdict(score) for score in self.scores],
         }
 

@@ -56,6 +56,9 @@ def report_table(report: Report) -> None:
     _print(table)
     _print(_kinds_table(report))
     _say(f"* judged by {info.identity['judge']}: {info.about['judge']}")
+    for name, spent in report.spent.items():
+        if spent.usage.calls:
+            _say(f"{name}: {spent}")
     if info.identity["writer"] == "extractive":
         _say(
             "Answers are verbatim sentences, so they are faithful by nature: look at what they "

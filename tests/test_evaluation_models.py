@@ -74,6 +74,28 @@ def test_a_model_writes_and_another_judges(asked_library, tmp_path):
     assert f"<p>Nobody says why.<small>uncited; {judged}</small></p>" in told
 
 
+def test_every_call_is_counted_once_by_several_workers(asked_library, tmp_path):
+    questions = [q for q in QUESTIONS if q.kind == "single"][:4]
+    prices = tmp_path / "prices.toml"
+    prices.write_text('currency = "EUR"\n[models.j]\nprompt = 1000000\ncompletion = 0\n')
+    with ModelServer(Step(reply=writing)) as writer, ModelServer(Step(reply=judging)) as second:
+        settings = load_settings(
+            chat_model="w", chat_url=writer.url, check_with_model=False, prices=str(prices)
+        )
+        judge = make_chat_model(load_settings(chat_model="j", chat_url=second.url))
+        with Assistant.open(asked_library, settings=settings) as assistant:
+            found = evaluate(
+                assistant, questions, out=tmp_path / "r", workers=4,
+                judge=ModelJudge(judge, load_prompt("judge")),
+            )  # fmt: skip
+        asked = len(writer.requests), len(second.requests)
+    spent = found.spent
+    assert (spent["writer"].usage.calls, spent["judge"].usage.calls) == asked
+    # at a million for a million tokens, every token that the judge read costs one
+    assert spent["judge"].money == (f"{spent['judge'].usage.prompt_tokens}.000000 EUR",)
+    assert spent["writer"].money == ()
+
+
 def test_the_page_shows_what_the_papers_cited_say_together(finished):
     def said(verdict, reason):
         return Judged(verdict=verdict, reason=reason)

@@ -11,6 +11,7 @@ from evaluation import QUESTIONS, command
 from eval import evaluate
 from eval.abstention import abstention_f1, risk_coverage_area
 from eval.compare import compare
+from eval.cost import Spent
 from eval.html import write_report
 from eval.questions import Question
 from eval.records import Judged, JudgedStatement, Record
@@ -18,6 +19,7 @@ from eval.report import report_of
 from eval.run import read_run, run
 from rag import Assistant, Paper
 from rag.errors import RunMismatch
+from rag.models.reply import NO_USAGE, Usage
 
 
 def written(folder, finished, *, info=None, records=None):
@@ -42,6 +44,12 @@ def one_statement(number, verdict, variant="asked"):
         id=f"q{number}", variant=variant, kind="single", split="own", cluster=f"q{number}",
         question="is it so?", gold=("p",), answer=answer, statements=(judged,),
     )  # fmt: skip
+
+
+def priced(record, cost, *, judge=NO_USAGE, judge_cost=None):
+    """The record with a cost of its answer, and what the judge used."""
+    update = {"answer": {**record.answer, "cost": cost}, "judge_usage": judge}
+    return record.model_copy(update={**update, "judge_cost": judge_cost})
 
 
 def test_the_report_is_written_in_three_forms(finished):
@@ -195,6 +203,28 @@ def test_a_corrected_score_takes_the_judges_error_out(finished, tmp_path):
     assert "supported_corrected" in command("report", made, "--labels", labels)
     labels.write_text("\n".join(rows[1:]), encoding="utf-8")
     assert "99 of the labels" in command("report", made, "--labels", labels, status=2)
+
+
+def test_what_a_run_cost_is_summed(finished, tmp_path):
+    first, second, third = (one_statement(n, "supported") for n in range(3))
+    records = [
+        priced(first, "0.000100 USD", judge=Usage(1, 100, 20), judge_cost="0.000300 USD"),
+        priced(second, "0.000250 USD", judge=Usage(2, 50, 5, estimated=True), judge_cost=None),
+        priced(third, "a lot"),
+    ]
+    info = finished.info.model_copy(update={"plan": [(r.id, r.variant) for r in records]})
+    made = written(tmp_path / "made", finished, info=info, records=records)
+    spent = report_of(read_run(made)).spent
+    # each answer is one call with 10 tokens read and 2 written; "a lot" is no price
+    assert spent["writer"] == Spent(Usage(3, 30, 6), ("0.000350 USD",), 1)
+    assert spent["judge"] == Spent(Usage(3, 150, 25, estimated=True), ("0.000300 USD",), 1)
+    text = command("report", made)
+    assert ("writer: 3 calls, 30 tokens read, 6 written, 0.000350 USD, 1 not priced") in text
+    assert "judge: 3 calls, 150 tokens read, 25 written, in part estimated, 0.000300 USD" in text
+    values = json.loads((made / "report.json").read_text(encoding="utf-8"))
+    assert values["spent"]["writer"]["money"] == ["0.000350 USD"]
+    assert "0.000350 USD" in (made / "report.html").read_text(encoding="utf-8")
+    assert "writer: " not in command("report", finished.folder)
 
 
 def test_bounds_that_decide_nothing_are_refused(finished):

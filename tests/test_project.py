@@ -48,7 +48,7 @@ FLOORS = (
 EVAL_FLOORS = (
     {"questions"},
     {"records", "judges", "beir"},
-    {"metrics", "asking", "intervals", "pairs", "provenance"},
+    {"metrics", "asking", "intervals", "pairs", "provenance", "cost"},
     {"abstention", "run"},
     {"measures"},
     {"report"},
