@@ -79,6 +79,13 @@ class Settings(BaseModel):
     listing_calls: int = Field(
         4, ge=1, le=100, description="Most calls in which a model reads the papers for one list."
     )
+    judge_model: str | None = Field(
+        None, description="Language model that judges for `rag eval`; empty: the one that writes."
+    )
+    judge_url: str | None = Field(
+        None, description="OpenAI-compatible server of the judge; empty: the writer's."
+    )
+    judge_key: SecretStr | None = Field(None, description="Key for the server at judge_url.")
     check_with_model: bool = Field(
         default=True, description="Let the model check the statements of its answers too."
     )

@@ -49,11 +49,12 @@ FLOORS = (
 EVAL_FLOORS = (
     {"questions"},
     {"records", "judges", "beir"},
-    {"metrics", "asking", "intervals", "pairs", "provenance"},
+    {"metrics", "asking", "intervals", "pairs", "provenance", "cost"},
     {"abstention", "run"},
     {"measures"},
     {"report"},
-    {"html", "compare"},
+    {"plots", "compare"},
+    {"html"},
     {"tables", "options", "__init__"},
     {"__main__"},
 )
