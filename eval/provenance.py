@@ -78,7 +78,9 @@ def identity(assistant: Assistant, questions: Sequence[Question], judge: Judge) 
         "model": assistant.model.name if assistant.model else None,
         "judge": judge.name,
         "judge_sha256": judge.sha256,
-        "settings": {name: value for name, value in shown.items() if not name.endswith("_key")},
+        "settings": {
+            name: value for name, value in shown.items() if not name.endswith(("_key", "_token"))
+        },
         "prompts": {name: load_prompt(name, settings.prompts).sha256 for name in _PROMPTS},
         "version": __version__,
     }

@@ -135,7 +135,7 @@ def _over_http(
     with listen(host, port, token=token, names=names) as bound:
         library.assistant()
         if not quiet:
-            address = address_of(host, bound.getsockname()[1])
+            address = address_of(host, bound.getsockname()[1], names)
             show.note(f"Serving MCP at {address}; Ctrl-C ends it.")
             if not is_loopback(host):
                 show.note("HTTP is clear text, the token too: put a proxy with TLS before it.")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 PATH = "/mcp"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 LEAST_TOKEN_CHARS = 24  # nobody guesses that many random ones over a network
+MOST_CONNECTIONS = 100
 MOST_BYTES = 256 * 1024  # of one request; the longest question with full filters is under half
 PATIENCE_S = 3  # for calls under way when the server is told to end
 
@@ -55,7 +56,8 @@ def token_of(file: Path | None, given: str | None) -> str | None:
         try:
             token = file.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"The token file {file} cannot be read: {error}.") from error
+            reason = getattr(error, "strerror", None) or error
+            raise SettingsError(f"The token file {file} cannot be read: {reason}.") from error
     if token is None:
         return None
     if len(token) < LEAST_TOKEN_CHARS or not all("!" <= letter <= "~" for letter in token):
@@ -124,14 +126,14 @@ def serve_http(
     """
     import uvicorn
 
-    app: ASGIApp = server.streamable_http_app(
+    pages = server.streamable_http_app(
         streamable_http_path=PATH,
         stateless_http=True,
         max_request_body_size=MOST_BYTES,
         transport_security=_security(host, bound.getsockname()[1], names),
     )
-    if token is not None:
-        app = TokenGate(app, token)
+    pages.router.redirect_slashes = False  # it would send people to whatever host they named
+    app = pages if token is None else TokenGate(pages, token)
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -139,6 +141,7 @@ def serve_http(
         server_header=False,
         proxy_headers=False,
         ws="none",
+        limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=PATIENCE_S,
     )
     uvicorn.Server(config).run(sockets=[bound])
@@ -195,13 +198,16 @@ def _is_any(host: str) -> bool:
         return not host
 
 
-def address_of(host: str, port: int) -> str:
-    """The address that clients on this machine use.
+def address_of(host: str, port: int, names: Sequence[str] = ()) -> str:
+    """The address that clients use; by the first name where every address is served.
 
     >>> address_of("127.0.0.1", 8765), address_of("::1", 8765)
     ('http://127.0.0.1:8765/mcp', 'http://[::1]:8765/mcp')
+    >>> address_of("0.0.0.0", 8765, ["papers.example.org"])
+    'http://papers.example.org:8765/mcp'
     """
-    return f"http://{_in_address(host)}:{port}{PATH}"
+    name = names[0] if names and _is_any(host) else host
+    return f"http://{_in_address(name)}:{port}{PATH}"
 
 
 def _in_address(host: str) -> str:
@@ -210,8 +216,8 @@ def _in_address(host: str) -> str:
 
 def _security(host: str, port: int, names: Sequence[str]) -> TransportSecuritySettings:
     """What requests may give as `Host` and `Origin`: this server, by its names."""
-    own = [_in_address(name) for name in dict.fromkeys([*LOOPBACK, host])]
-    hosts = [f"{name}:{port}" for name in own]
+    own = dict.fromkeys([*LOOPBACK, *([] if _is_any(host) else [host.lower()])])
+    hosts = [f"{_in_address(name)}:{port}" for name in own]
     for name in names:  # a proxy may stand before us, with a port of its own
         hosts += [_in_address(name.lower()), f"{_in_address(name.lower())}:*"]
     return TransportSecuritySettings(
