@@ -495,6 +495,7 @@ def test_token_is_demanded_where_there_is_one(folder, environment, tmp_path):
         told = process.stderr.read()
         assert TOKEN not in told
         assert "clear text" in told
+        assert "\nrag: Invalid Host header: evil.example\n" in told
 
 
 def test_token_of_the_environment_is_demanded_on_loopback_too(folder, environment):

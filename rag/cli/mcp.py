@@ -71,6 +71,7 @@ def mcp(
     from rag.errors import SettingsError
 
     settings = settings_of(config, index=index, k=k, chat_model=model, chat_url=url)
+    _note_warnings()
     if http:
         from rag.mcp.serving import token_of
 
@@ -99,6 +100,26 @@ def _demand_package() -> None:
             "`rag mcp` needs the package mcp, version 2.3 or later; install it with "
             "`pip install 'papertrail-rag[mcp]'`."
         ) from error
+
+
+def _note_warnings() -> None:
+    """Warnings of the libraries, such as a refused request, become notes; the rest is not said.
+
+    Without this the package `mcp` would show whatever any library logs.
+    """
+    import logging
+
+    from rag.cli import show
+
+    class Notes(logging.Handler):
+        """Prints without control characters, for a stranger may have sent what is logged."""
+
+        def emit(self, record: logging.LogRecord) -> None:
+            show.note(f"rag: {self.format(record)}")
+
+    logging.basicConfig(
+        format="%(message)s", level=logging.WARNING, handlers=[Notes(logging.WARNING)]
+    )
 
 
 def _over_stdio(settings: Settings, *, quiet: bool) -> None:
