@@ -29,6 +29,28 @@ if TYPE_CHECKING:
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
 
+HostOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Address to listen on; one that others reach needs a token.",
+        show_default=DEFAULT_HOST,
+    ),
+]
+PortOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0, max=65535, help="Port to listen on; 0: a free one.", show_default=str(DEFAULT_PORT)
+    ),
+]
+TokenFileOption = Annotated[
+    Path | None,
+    typer.Option(help="File with the token that clients must send.", show_default=False),
+]
+NameOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Another name that clients call this server by; repeatable."),
+]
+
 
 def mcp(
     *,
@@ -39,30 +61,10 @@ def mcp(
     http: Annotated[
         bool, typer.Option("--http", help="Serve over HTTP instead of standard input and output.")
     ] = False,
-    host: Annotated[
-        str | None,
-        typer.Option(
-            help="Address to listen on; one that others reach needs a token.",
-            show_default=DEFAULT_HOST,
-        ),
-    ] = None,
-    port: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            max=65535,
-            help="Port to listen on; 0: a free one.",
-            show_default=str(DEFAULT_PORT),
-        ),
-    ] = None,
-    token_file: Annotated[
-        Path | None,
-        typer.Option(help="File with the token that clients must send.", show_default=False),
-    ] = None,
-    name: Annotated[
-        list[str] | None,
-        typer.Option(help="Another name that clients call this server by; repeatable."),
-    ] = None,
+    host: HostOption = None,
+    port: PortOption = None,
+    token_file: TokenFileOption = None,
+    name: NameOption = None,
     quiet: QuietOption = False,
     config: ConfigOption = None,
 ) -> None:
