@@ -83,7 +83,7 @@ def identity(assistant: Assistant, questions: Sequence[Question], judge: Judge) 
         "settings": {
             name: masked(value) if value and name.endswith("_url") else value
             for name, value in shown.items()
-            if not name.endswith("_key")
+            if not name.endswith(("_key", "_token"))
         },
         "prompts": {name: load_prompt(name, settings.prompts).sha256 for name in _PROMPTS},
         "version": __version__,

@@ -1,4 +1,4 @@
-"""The `rag` command: ask, chat, search, index, papers, info, eval.
+"""The `rag` command: ask, chat, search, index, papers, mcp, info, eval.
 
 Data goes to standard output, everything else to standard error. Only typer is imported at the top:
 `rag --help` answers before any heavy library is loaded.
@@ -16,6 +16,7 @@ from rag.cli.evaluation import evaluate
 from rag.cli.exits import Commands
 from rag.cli.information import info
 from rag.cli.library import index_command, papers_app
+from rag.cli.mcp import mcp
 
 app = typer.Typer(
     name="rag",
@@ -30,6 +31,7 @@ app.command()(chat)
 app.command()(search)
 app.command("index")(index_command)
 app.add_typer(papers_app, name="papers")
+app.command()(mcp)
 app.command()(info)
 app.command(
     "eval",
