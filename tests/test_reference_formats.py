@@ -331,11 +331,10 @@ def test_an_abstract_of_a_megabyte_is_read_whole_and_soon(tmp_path: Path, sample
     assert time.monotonic() - started < 20
 
 
-def test_bytes_that_are_no_utf_8_spoil_their_own_record_only(tmp_path: Path) -> None:
-    good = b"@misc{a, title = {A}}\n"
-    path = written(tmp_path, good + b"@misc{b, title = {Caf\xe9 {X}}}\n" + good)
-    assert len(papers(path)) == 2
-    assert refusals(path) == [(2, "it holds bytes that are not UTF-8; save the file as UTF-8.")]
+def test_bytes_that_are_no_utf_8_are_read_as_windows_1252(tmp_path: Path) -> None:
+    text = "@misc{a, title = {Café {X}}}\n"
+    path = written(tmp_path, text.encode() + text.encode("cp1252"))
+    assert [paper.title for paper in papers(path)] == ["Café X", "Café X"]
 
 
 def only_papers_and_reasons(form: ModuleType, text: str) -> None:

@@ -14,9 +14,6 @@ Called by `Assistant.build_from`, `rag index` and whoever wants papers from file
 
 from __future__ import annotations
 
-import codecs
-import io
-import json
 import os
 import warnings
 from dataclasses import dataclass, replace
@@ -36,6 +33,7 @@ from rag.readers import (
     ris,
     tables,
 )
+from rag.readers.opening import Opened
 from rag.text import clean_markup
 
 if TYPE_CHECKING:
@@ -71,7 +69,6 @@ _FORMATS: tuple[Format, ...] = (
     tables,
     listing,
 )
-_HEAD_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,19 +175,20 @@ def _read_folder(folder: Path) -> Iterator[Paper | Refused]:
 def _read_file(path: Path) -> Iterator[Paper | Refused]:
     """The records of a file, or a single `Refused` without a line if it cannot be used at all."""
     try:
-        with io.BufferedReader(path.open("rb", buffering=0), _HEAD_BYTES) as stream:
-            yield from _read_stream(stream, _shown(path))
+        with path.open("rb") as file:
+            yield from _read_opened(Opened(file), _shown(path))
     except OSError as error:
         yield Refused(_shown(path), None, f"the file cannot be read: {error.strerror}.")
 
 
-def _read_stream(stream: io.BufferedReader[io.FileIO], name: str) -> Iterator[Paper | Refused]:
-    start = stream.peek(_HEAD_BYTES)
-    wide = start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    encoding = "utf-16" if wide else "utf-8-sig"
-    head = io.StringIO(start.decode(encoding, errors="replace"), newline=None).read()
-    if not head.strip():
+def _read_opened(opened: Opened, name: str) -> Iterator[Paper | Refused]:
+    head = opened.text
+    if opened.problem and not head.strip():
+        yield Refused(name, None, f"the file cannot be read: {opened.problem}.")
+    elif not head.strip():
         yield Refused(name, None, "the file is empty.")
+    elif opened.is_packed_otherwise:
+        yield Refused(name, None, "it is packed; unpack it first, only gzip and zstd are read.")
     elif "\0" in head:
         yield Refused(name, None, "this is a binary file, not text.")
     elif (reader := _format_of(head)) is None:
@@ -198,11 +196,12 @@ def _read_stream(stream: io.BufferedReader[io.FileIO], name: str) -> Iterator[Pa
             name, None, f"no known format is recognised in it; known are {_known_formats()}."
         )
     else:
-        # A byte that is no UTF-8 spoils its own record only; `_finished` finds it.
-        errors = "replace" if wide else "surrogateescape"
-        with io.TextIOWrapper(stream, encoding=encoding, errors=errors) as lines:
-            for line, found in reader.read(lines):
-                yield _finished(found, name, line)
+        line = 1
+        for line, found in reader.read(opened.lines()):
+            opened.begin_record()
+            yield _finished(found, name, line)
+        if opened.problem:
+            yield Refused(name, line, f"reading ends with this record: {opened.problem}.")
 
 
 def _format_of(head: str) -> Format | None:
@@ -221,13 +220,7 @@ def _finished(found: Paper | str, name: str, line: int) -> Paper | Refused:
         abstract=clean_markup(found.abstract),
         sources=found.sources or (name,),
     )
-    if not title:
-        return Refused(name, line, "the title is empty.")
-    try:
-        json.dumps(paper.to_dict(), ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return Refused(name, line, "it holds bytes that are not UTF-8; save the file as UTF-8.")
-    return paper
+    return paper if title else Refused(name, line, "the title is empty.")
 
 
 def _shown(path: Path) -> str:

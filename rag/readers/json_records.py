@@ -26,6 +26,7 @@ Record: TypeAlias = dict[str, Any]
 
 _YEAR = re.compile(r"\b[12]\d{3}\b")
 _ARXIV_YEAR = re.compile(r"(?:.*/)?(\d\d)\d\d")
+_HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
 _AND_OTHERS = {"et al", "and others", "others"}
 _CSL_TYPES = {
     *("article", "article-journal", "article-magazine", "article-newspaper", "book", "chapter"),
@@ -44,10 +45,20 @@ def paper_or_reason(text: str) -> Paper | str:
         return f"this is not valid JSON: {error}."
     if not isinstance(record, dict):
         return "this is JSON, but no object with title and abstract."
+    if _HALF_CHARACTER.search(text) and not _is_storable(record):
+        return "it holds one half of an escaped character (\\ud800 to \\udfff); mend or remove it."
     try:
         return _paper(record)
     except fields.FieldError as error:
         return str(error)
+
+
+def _is_storable(record: Record) -> bool:
+    try:
+        json.dumps(record, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -21,8 +21,6 @@ Found: TypeAlias = "tuple[int, Element | str]"
 _HOSTILE = "the XML declares entities or refers to other files; such files are not read."
 _DEEP = "the XML is nested too deeply; it is not read further."
 _DEPTH = 200
-_LONE = re.compile("[\ud800-\udfff]")
-_STAND_IN = "\ufdd0"  # what XML may hold and no text does
 
 
 def records(lines: Iterable[str], names: tuple[str, ...], opening: str) -> Iterator[Found]:
@@ -42,9 +40,7 @@ def records(lines: Iterable[str], names: tuple[str, ...], opening: str) -> Itera
 
 def text_of(element: Element | None) -> str:
     """All the text inside the element on one line, without its tags; "" for None."""
-    text = "" if element is None else "".join(element.itertext())
-    # Bytes that were no UTF-8 become so again, and the package refuses the record for them.
-    return " ".join(text.replace(_STAND_IN, "\udc80").split())
+    return "" if element is None else " ".join("".join(element.itertext()).split())
 
 
 def _parsed(source: _Source, names: tuple[str, ...]) -> Generator[Found, None, str | None]:
@@ -104,7 +100,7 @@ class _Source:
         for text in self._lines:
             self.line += 1
             if text:
-                return _LONE.sub(_STAND_IN, text)
+                return text
         self.ended = True
         return ""
 
