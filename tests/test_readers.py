@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import json
+import sys
 import warnings
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
@@ -43,7 +46,7 @@ def refusals(path: Path) -> list[tuple[int | None, str]]:
     return [(r.line, r.reason) for r in iter_papers(path) if isinstance(r, Refused)]
 
 
-def titles(source: Path | list[Path]) -> list[str]:
+def titles(source: Any) -> list[str]:
     return [record.title for record in iter_papers(source) if isinstance(record, Paper)]
 
 
@@ -472,6 +475,40 @@ def test_the_name_of_a_file_decides_nothing(tmp_path: Path) -> None:
     one = written(tmp_path, json_line(), "papers.pdf")
     other = written(tmp_path, LISTING.read_bytes(), "papers.jsonl")
     assert titles([one, other]) == ["On Rates", *TITLES]
+
+
+class Endless(io.RawIOBase):
+    """A stream that says the same line for ever."""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        text = json_line().encode()[: len(buffer)]
+        buffer[: len(text)] = text
+        return len(text)
+
+
+def test_a_stream_is_read_without_waiting_for_its_end() -> None:
+    first = [next(records) for records in [iter_papers(io.BufferedReader(Endless()))]]
+    assert [(r.title, r.sources) for r in first if isinstance(r, Paper)] == [
+        ("On Rates", ("the stream",))
+    ]
+
+
+def test_streams_may_be_packed_and_stand_beside_files_and_are_left_open() -> None:
+    stream = io.BytesIO(gzip.compress(json_line().encode()))
+    assert titles([stream, LISTING]) == ["On Rates", *TITLES]
+    assert not stream.closed
+
+
+@pytest.mark.parametrize("stream", [io.StringIO(json_line()), None], ids=["text", "closed"])
+def test_a_stream_without_bytes_is_refused(
+    monkeypatch: pytest.MonkeyPatch, stream: io.StringIO | None
+) -> None:
+    monkeypatch.setattr(sys, "stdin", stream)
+    with pytest.raises(CorpusError, match="must give bytes; open it in binary mode"):
+        iter_papers("-")
 
 
 def test_read_papers_joins_records_and_stops_at_the_first_refusal(tmp_path: Path) -> None:

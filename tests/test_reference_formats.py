@@ -10,8 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rag.errors import CorpusError
 from rag.papers import Paper
-from rag.readers import Refused, bibtex, iter_papers, json_lines, listing, medline, ris, tables
+from rag.readers import (
+    Refused,
+    bibtex,
+    iter_papers,
+    json_lines,
+    listing,
+    medline,
+    read_papers,
+    ris,
+    tables,
+)
 from rag.readers.latex import plain_text
 
 if TYPE_CHECKING:
@@ -285,6 +296,30 @@ def test_bare_marks_inside_a_cell_and_missing_cells_at_the_end_are_forgiven(tmp_
 )
 def test_only_a_title_column_and_another_known_one_make_a_table(text: str) -> None:
     assert not tables.recognises(text)
+
+
+def test_columns_of_any_name_can_be_mapped(tmp_path: Path) -> None:
+    path = written(tmp_path, "Nr;Überschrift;Inhalt;Wer;Title\n7;A;We test.;Alan Turing;B\n")
+    columns = {"title": "überschrift", "abstract": "Inhalt", "authors": "Wer"}
+    [paper] = read_papers(path, columns=columns)
+    assert (paper.title, paper.abstract, paper.authors) == ("A", "We test.", ("Alan Turing",))
+
+
+def test_keys_of_json_records_can_be_mapped_too(tmp_path: Path) -> None:
+    record = '{"Titel": "A", "Inhalt": "We test.", "Jahr": 1999, "title": 5}'
+    columns = {"title": "Titel", "abstract": "Inhalt", "year": "Jahr"}
+    for text in (record, f"[{record}]"):
+        [paper] = read_papers(written(tmp_path, text), columns=columns)
+        assert (paper.title, paper.abstract, paper.year) == ("A", "We test.", 1999)
+        assert paper.metadata == {}
+
+
+def test_a_field_or_column_that_is_not_there_is_named(tmp_path: Path) -> None:
+    path = written(tmp_path, "Titel;Jahr\nA;1999\n")
+    with pytest.raises(CorpusError, match=r'not to "titles"\.$'):
+        iter_papers(path, columns={"titles": "Titel"})
+    with pytest.raises(CorpusError, match=r'no column "Inhalt"; the columns are Titel, Jahr\.$'):
+        read_papers(path, columns={"abstract": "Inhalt"})
 
 
 # --- all of them --------------------------------------------------------------------------------

@@ -7,9 +7,30 @@ from typing import TYPE_CHECKING, Any
 from rag.cli.show import line
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rag.index import IndexReport
 
 _SHOWN_PROBLEMS = 10  # refused records and warnings that are printed; --json has all
+
+
+def mapped(columns: Sequence[str] | None) -> dict[str, str]:
+    """What `--map FIELD=COLUMN` says, by field.
+
+    Raises:
+        SettingsError: one is not written so, or names a field twice.
+    """
+    from rag.errors import SettingsError
+
+    known: dict[str, str] = {}
+    for each in columns or ():
+        field, _, column = (part.strip() for part in each.partition("="))
+        if not field or not column or field in known:
+            raise SettingsError(
+                f"--map {each} cannot be used; write each field once, as FIELD=COLUMN."
+            )
+        known[field] = column
+    return known
 
 
 def report(found: IndexReport) -> None:

@@ -3,8 +3,7 @@
 The schemas are told apart by keys that only they have: arXiv's metadata snapshot, Semantic Scholar,
 OpenAlex, CSL-JSON (Zotero, citeproc) and, where none of these fits, Papertrail's own. Of a foreign
 record the title and abstract must be texts; another field that is not as its service documents it
-counts as missing, and fields without a place in a paper are left out. Only a foreign record may
-lack its abstract. Keywords, subjects and categories become metadata["tags"].
+counts as missing, and fields without a place in a paper are left out. Keywords, subjects and categories become metadata["tags"].
 
 Called by `rag.readers.json_lines` and `rag.readers.json_array`.
 """
@@ -13,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from rag.papers import Paper, normal_arxiv_id, normal_doi
@@ -20,9 +20,10 @@ from rag.readers import json_fields as fields
 from rag.text import clean_markup
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 Record: TypeAlias = dict[str, Any]
+AS_NAMED: Mapping[str, str] = MappingProxyType({})
 
 _YEAR = re.compile(r"\b[12]\d{3}\b")
 _ARXIV_YEAR = re.compile(r"(?:.*/)?(\d\d)\d\d")
@@ -35,8 +36,13 @@ _CSL_TYPES = {
 }
 
 
-def paper_or_reason(text: str) -> Paper | str:
-    """The paper of a JSON object, or why it gives none."""
+def paper_or_reason(text: str, columns: Mapping[str, str] = AS_NAMED) -> Paper | str:
+    """The paper of a JSON object, or why it gives none.
+
+    Args:
+        text: the object.
+        columns: fields of a paper with the keys under which the record has them.
+    """
     try:
         record = json.loads(text, parse_constant=_refuse_constant)
     except RecursionError:
@@ -47,6 +53,9 @@ def paper_or_reason(text: str) -> Paper | str:
         return "this is JSON, but no object with title and abstract."
     if _HALF_CHARACTER.search(text) and not _is_storable(record):
         return "it holds one half of an escaped character (\\ud800 to \\udfff); mend or remove it."
+    if columns:
+        named = {field: record[key] for field, key in columns.items() if key in record}
+        record = {key: record[key] for key in record if key not in columns.values()} | named
     try:
         return _paper(record)
     except fields.FieldError as error:
@@ -90,7 +99,7 @@ def _own(record: Record) -> Paper:
     return Paper(
         id=fields.taken_id(rest),
         title=fields.required(rest, "title"),
-        abstract=fields.required(rest, "abstract"),
+        abstract=fields.text(rest, "abstract"),
         authors=fields.several(rest, "authors"),
         year=fields.year(rest),
         venue=fields.text(rest, "venue") or None,

@@ -1,0 +1,88 @@
+"""`rag index` from files and standard input to its report."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+from typer.testing import CliRunner
+
+from rag.cli import app
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def rag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    for name in ("CACHE", "DATA"):
+        monkeypatch.setenv(f"PAPERTRAIL_{name}_DIR", str(tmp_path / name.lower()))
+
+    def run(*words: str, status: int = 0, stdin: str | bytes | None = None) -> str:
+        result = CliRunner().invoke(app, [*words], input=stdin)
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == status, result.output
+        return result.stderr if status else result.stdout
+
+    return run
+
+
+def lines(*records: dict[str, object]) -> str:
+    return "".join(json.dumps(record) + "\n" for record in records)
+
+
+FIRST = {"title": "On Rates", "abstract": "We test rates."}
+SECOND = {"title": "On Ponds", "abstract": "We test ponds."}
+
+
+def test_standard_input_is_indexed_and_not_recorded_as_a_source(rag: Run, tmp_path: Path) -> None:
+    file = tmp_path / "papers.jsonl"
+    file.write_text(lines(SECOND))
+    packed = gzip.compress(lines(FIRST).encode())
+    report = json.loads(rag("index", "-", str(file), "-i", "mine", "--json", stdin=packed))
+    assert (report["read"], report["papers"]) == (2, 2)
+    shown = json.loads(rag("papers", "list", "-i", "mine", "--json"))
+    assert [paper["sources"] for paper in shown] == [["standard input"], [str(file)]]
+    again = json.loads(rag("index", "--rebuild", "-i", "mine", "--json"))
+    assert (again["read"], again["papers"]) == (1, 1)
+
+
+def test_standard_input_without_papers_is_one_sentence(rag: Run) -> None:
+    said = rag("index", "-", "-i", "mine", status=2, stdin="")
+    assert said == "rag: standard input: the file is empty.\n"
+
+
+def test_columns_are_mapped_and_what_cannot_be_mapped_is_one_sentence(
+    rag: Run, tmp_path: Path
+) -> None:
+    table = tmp_path / "papers.csv"
+    table.write_text("Nummer;Überschrift;Inhalt\n1;Raten;Wir messen.\n")
+    words = ("index", str(table), "-i", "mine", "--map", "title=Überschrift")
+    assert "1 read, 1 added" in rag(*words, "--map", "abstract=Inhalt")
+    for wrong, said in (
+        ("text=Inhalt", 'not to "text".'),
+        ("abstract=Inhatl", 'no column "Inhatl"; the columns are Nummer, Überschrift, Inhalt.'),
+        ("abstract", "--map abstract cannot be used; write each field once, as FIELD=COLUMN."),
+        ("title=Nummer", "--map title=Nummer cannot be used; write each field once,"),
+    ):
+        sentence = rag(*words, "--map", wrong, status=2)
+        assert said in sentence
+        assert sentence.count("\n") == 1
+
+
+def test_a_strict_run_writes_nothing_where_a_record_cannot_be_read(
+    rag: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "papers.jsonl"
+    file.write_text(lines(FIRST, {"title": ""}, SECOND))
+    index = tmp_path / "index"
+    said = rag("index", str(file), "-i", str(index), "--strict", status=2)
+    assert said == f'rag: {file}, line 2: the field "title" is missing or empty.\n'
+    assert not index.exists()
+    assert "2 added" in rag("index", str(file), "-i", str(index))
