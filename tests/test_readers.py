@@ -209,7 +209,7 @@ def test_an_id_or_doi_that_cannot_serve_is_kept_as_metadata(tmp_path: Path) -> N
     [
         ('{"title": "A", "abstract": "B"', "this is not valid JSON: "),
         ("[1, 2]", "this is JSON, but no object with title and abstract."),
-        ('{"title": "A"}', 'the field "abstract" is missing or empty.'),
+        ('{"abstract": "B"}', 'the field "title" is missing or empty.'),
         ('{"title": " ", "abstract": "B"}', 'the field "title" is missing or empty.'),
         ('{"title": "\\u0000", "abstract": "B"}', "the title is empty."),
         ('{"title": 5, "abstract": "B"}', 'the field "title" must be a text, not 5.'),
@@ -437,8 +437,13 @@ def test_a_file_that_fails_to_read_is_said() -> None:
         list(iter_papers("/proc/self/mem"))
 
 
+def test_an_own_record_may_lack_its_abstract(tmp_path: Path) -> None:
+    path = written(tmp_path, '{"title": "A"}\n{"title": "B", "abstract": " "}\n')
+    assert [(paper.title, paper.abstract) for paper in read_papers(path)] == [("A", ""), ("B", "")]
+
+
 def test_a_file_or_folder_without_any_paper_is_an_error(tmp_path: Path) -> None:
-    records = iter_papers(written(tmp_path, '{"title": "A"}\n'))
+    records = iter_papers(written(tmp_path, '{"title": ""}\n'))
     assert isinstance(next(records), Refused)
     with pytest.raises(CorpusError, match=r"papers\.xyz holds no paper that could be read"):
         next(records)

@@ -3,7 +3,8 @@
 The schemas are told apart by keys that only they have: arXiv's metadata snapshot, Semantic Scholar,
 OpenAlex, CSL-JSON (Zotero, citeproc) and, where none of these fits, Papertrail's own. Of a foreign
 record the title and abstract must be texts; another field that is not as its service documents it
-counts as missing, and fields without a place in a paper are left out. Keywords, subjects and categories become metadata["tags"].
+counts as missing, and fields without a place in a paper are left out. Any record may lack its
+abstract. Keywords, subjects and categories become metadata["tags"].
 
 Called by `rag.readers.json_lines` and `rag.readers.json_array`.
 """
