@@ -86,3 +86,47 @@ def test_a_strict_run_writes_nothing_where_a_record_cannot_be_read(
     assert said == f'rag: {file}, line 2: the field "title" is missing or empty.\n'
     assert not index.exists()
     assert "2 added" in rag("index", str(file), "-i", str(index))
+
+
+def test_the_report_tells_what_became_of_every_record(rag: Run, tmp_path: Path) -> None:
+    one, two = tmp_path / "one.jsonl", tmp_path / "two.jsonl"
+    one.write_text(lines(FIRST, SECOND, {"title": "Only a Title"}, FIRST, {"year": 1999}))
+    two.write_text(lines({**FIRST, "year": 2001}, {**FIRST, "venue": "J. Rates"}))
+    # The second record of FIRST says nothing new; two.jsonl adds to it twice.
+    found = json.loads(rag("index", str(one), str(two), "-i", "mine", "--json"))
+    rates, ponds, title = found["added"]
+    assert (found["read"], found["unchanged"], found["changed"]) == (6, 1, [])
+    assert found["merged"] == [
+        {"id": rates, "title": "On Rates", "records": 2, "sources": [str(one), str(two)]}
+    ]
+    assert found["without_abstract"] == [title]
+    reason = 'the field "title" is missing or empty.'
+    assert found["refused"] == [{"path": str(one), "line": 5, "reason": reason}]
+    counts, *rest = rag("index", str(one), str(two), "-i", "other").splitlines()
+    assert counts.startswith("6 read, 3 added, 0 changed, 2 merged, 1 unchanged, 0 removed, ")
+    assert counts.endswith("1 without abstract, 1 refused.")
+    assert rest == [
+        f'merged: 2 records into "On Rates" ({rates}), from {one}, {two}',
+        f'without abstract, found by title only: "Only a Title" ({title})',
+        f"refused: {one}, line 5: {reason}",
+        "The library has 3 papers in 3 passages.",
+    ]
+    one.write_text(lines({**SECOND, "abstract": "We drain ponds."}))
+    assert json.loads(rag("index", str(one), "-i", "mine", "--json"))["changed"] == [ponds]
+
+
+def test_two_papers_that_turn_out_to_be_one_are_reported_as_one(rag: Run, tmp_path: Path) -> None:
+    file = tmp_path / "papers.jsonl"
+    doi, arxiv = {"doi": "10.1000/x"}, {"arxiv_id": "2101.00001"}
+    file.write_text(lines({**FIRST, **doi}, {**SECOND, **arxiv}, {**FIRST, **doi, **arxiv}))
+    found = json.loads(rag("index", str(file), "-i", "mine", "--json"))
+    assert (found["read"], found["papers"], found["added"]) == (3, 1, ["doi:10.1000/x"])
+    assert [(each["id"], each["records"]) for each in found["merged"]] == [("doi:10.1000/x", 1)]
+
+
+def test_long_reports_are_cut_and_say_by_how_much(rag: Run, tmp_path: Path) -> None:
+    file = tmp_path / "papers.jsonl"
+    file.write_text(lines(FIRST, *[{"title": ""}] * 13))
+    report = rag("index", str(file), "-i", "mine").splitlines()
+    assert [text.split(":")[0] for text in report[1:11]] == ["refused"] * 10
+    assert report[11] == "... and 3 more like this; --json shows all."
