@@ -284,6 +284,12 @@ def test_a_mark_that_is_never_closed_spoils_its_own_row_only(tmp_path: Path) -> 
     assert [line for line, _ in refusals(path)] == [3, 6]
 
 
+def test_thousands_of_marks_that_are_never_closed_are_refused_one_by_one(tmp_path: Path) -> None:
+    path = written(tmp_path, "title,abstract\n" + 'a","b\n' * 3000 + "C,fine\n")
+    assert [paper.title for paper in papers(path)] == ["C"]
+    assert [line for line, _ in refusals(path)] == list(range(2, 3002))
+
+
 def test_bare_marks_inside_a_cell_and_missing_cells_at_the_end_are_forgiven(tmp_path: Path) -> None:
     path = written(tmp_path, 'title,abstract,year\n"He said "hi" there",x,2001\nB\nC,y,z,w\n')
     assert [paper.title for paper in papers(path)] == ['He said hi" there"', "B"]

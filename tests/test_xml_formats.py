@@ -108,6 +108,30 @@ def test_broken_xml_does_not_lose_the_entries_behind_it(broken: str) -> None:
     assert reason.startswith("the XML is broken (")
 
 
+@pytest.mark.parametrize(
+    "broken", ["<entry><title>B</entry>", "<entry>&", '<entry x:y="1"></entry>', "</x>"]
+)
+def test_broken_xml_on_one_line_does_not_lose_the_entries_behind_it(broken: str) -> None:
+    text = feed(entry("A"), broken, entry("Y"), broken, entry("Z")).replace("\n", " ")
+    found = outcome(text)
+    assert {line for line, _ in found} == {1}
+    assert [said for _, said in found if len(said) == 1] == ["A", "Y", "Z"]
+    assert sum(said.startswith("the XML is broken (") for _, said in found) >= 2
+
+
+def test_lines_are_told_in_long_files_and_where_a_comment_names_an_element() -> None:
+    several = [entry("A" * 3000) + "<!-- <entry>\n -->\n"] * 40 + [entry("B").replace("B", "\nB\n")]
+    found = outcome(feed(*several, "<entry></x>", entry("Z")))
+    # Each of the 40 has three lines: its own and two of the comment; B has three.
+    assert [line for line, said in found if said[0] == "B"] == [2 + 40 * 3]
+    assert [line for line, _ in found][-2:] == [2 + 40 * 3 + 3] * 2
+
+
+def test_a_comment_that_never_ends_is_read_through_once() -> None:
+    lines = [FEED, entry("A"), "<!-- ", *["words in a line\n"] * 200_000]
+    assert [line for line, _ in outcome("".join(lines))] == [1, 200_002]
+
+
 def test_two_feeds_one_behind_the_other_are_both_read() -> None:
     found = outcome(feed(entry("A")) + feed(entry("B")))
     assert [found[0], found[-1]] == [(2, "A"), (5, "B")]
