@@ -23,6 +23,7 @@ _HOSTILE = "the XML declares entities or refers to other files; such files are n
 _DEEP = "the XML is nested too deeply; it is not read further."
 _DEPTH = 200
 _CHUNK_CHARS = 1 << 14
+_ENDS = {"<!--": "-->", "<![CDATA[": "]]>"}
 
 
 def records(lines: Iterable[str], names: tuple[str, ...], opening: str) -> Iterator[Found]:
@@ -97,9 +98,7 @@ class _Source:
         self._fed_lines = self._column = 0  # what the parser got before the chunk
         self._opening = ""
         self._begins = re.compile(rf"<(?:{'|'.join(names)})[\s>]")
-        self._counts = re.compile(
-            rf"<!--.*?-->|<!\[CDATA\[.*?]]>|({self._begins.pattern})", re.DOTALL
-        )
+        self._marks = re.compile(rf"<!--|-->|<!\[CDATA\[|]]>|{self._begins.pattern}")
         self._begun: deque[int] = deque()  # lines of the records that begin in the chunk
         self._size = _CHUNK_CHARS
         self._restarted_at = -1
@@ -174,8 +173,13 @@ class _Source:
     def _find_records(self) -> None:
         self._begun.clear()
         line, at = self.line, self._start
-        for found in self._counts.finditer(self._text, self._start, self._end):
-            if found[1]:
+        awaited = ""  # inside a comment or CDATA: what ends it
+        for found in self._marks.finditer(self._text, self._start, self._end):
+            if awaited:
+                awaited = "" if found[0] == awaited else awaited
+            elif found[0] in _ENDS:
+                awaited = _ENDS[found[0]]
+            elif found[0] not in _ENDS.values():
                 line += self._text.count("\n", at, found.start())
                 at = found.start()
                 self._begun.append(line)
