@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
 
 from rag.errors import CorpusError
+from rag.markup import clean_markup
 from rag.papers import Paper, PaperMerger, paper_id
 from rag.readers.formats import Formats, format_names, formats
 from rag.readers.opening import Opened
-from rag.text import clean_markup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -226,6 +226,7 @@ def _finished(found: Paper | str, name: str, line: int) -> Paper | Refused:
         id=found.id or paper_id(title, doi=found.doi, arxiv_id=found.arxiv_id),
         title=title,
         abstract=clean_markup(found.abstract),
+        venue=found.venue and clean_markup(found.venue),
         sources=found.sources or (name,),
     )
     return paper if title else Refused(name, line, "the title is empty.")

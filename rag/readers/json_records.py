@@ -16,9 +16,9 @@ import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
+from rag.markup import clean_markup
 from rag.papers import Paper, normal_arxiv_id, normal_doi
 from rag.readers import json_fields as fields
-from rag.text import clean_markup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
