@@ -50,7 +50,7 @@ def test_arxivs_feed_gives_its_papers() -> None:
     )
     assert isinstance(second, Paper)
     assert (second.id, second.abstract, second.year) == ("arxiv:math/0601001", "", None)
-    assert untitled == Refused(str(path), 25, "the entry has no title.")
+    assert untitled == Refused(str(path), 25, "the record has no title; add one.")
 
 
 def test_an_error_that_arxiv_answers_with_is_said() -> None:
@@ -76,7 +76,7 @@ def test_pubmeds_set_gives_its_papers() -> None:
     assert isinstance(second, Paper)
     assert (second.title, second.abstract, second.year) == ("[Coffee.]", "", 1998)
     assert book == Refused(str(path), 17, "the record is no journal article; books are not read.")
-    assert untitled == Refused(str(path), 18, "the article has no title.")
+    assert untitled == Refused(str(path), 18, "the record has no title; add one.")
 
 
 @pytest.mark.parametrize("name", ["arxiv_atom.xml", "pubmed.xml"])

@@ -1,7 +1,8 @@
 """JSON lists of records, bare or wrapped as web services answer, and single records over lines.
 
 Bare is `[{..}, {..}]`; wrapped is an object with the list under "data" (Semantic Scholar),
-"results" (OpenAlex) or "items" (Zotero's web service). Several one behind the other are read.
+"results" (OpenAlex) or "items" (Crossref, Zotero's web service). Several one behind the other are
+read.
 
 A JSON parser would stop for good at the first mistake and does not say lines, so the text is only
 cut here, at the braces outside strings, and each object is parsed by itself. A record is held until
