@@ -17,7 +17,7 @@ import html
 import re
 from functools import cache, lru_cache
 
-_BLANK = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 _ENTITY = re.compile(r"&(?:amp;)?(?:#\d{1,7}|#[xX][\da-fA-F]{1,6}|[A-Za-z][A-Za-z\d]{1,30});")
 _TAG = re.compile(r"<(/?)((?:[A-Za-z]+:)?)([A-Za-z][A-Za-z\d-]*)(?:\s[^<>]*)?/?>")
@@ -93,16 +93,24 @@ def clean_markup(text: str) -> str:
     """
     if "&" in text:
         text = _ENTITY.sub(lambda found: html.unescape(html.unescape(found[0])), text)
-    text = _BLANK.sub(" ", text).strip()
+    text = _one_line(text)
     if "<" in text:
-        text = _BLANK.sub(" ", _without_tags(text)).strip()
+        text = _one_line(_without_tags(text))
     if "\\" in text:
-        text = _BLANK.sub(" ", _without_tex(text)).strip()
+        text = _one_line(_without_tex(text))
     text = _with_plain_quotes(text)
     if "~" in text:
         text = _TILDE.sub(lambda found: " " if found[1] else found[0], text)
-    text = _DASH.sub(lambda found: "–" if found[1] == "3" else "—", text)
-    return _SIM.sub("~", _TIMES.sub("×", text))
+    if "x201" in text:
+        text = _DASH.sub(lambda found: "–" if found[1] == "3" else "—", text)
+    if "times" in text:
+        text = _TIMES.sub("×", text)
+    return _SIM.sub("~", text) if "sim" in text else text
+
+
+def _one_line(text: str) -> str:
+    """The text with white space and control characters as single spaces, none at the ends."""
+    return " ".join((text if text.isprintable() else _CONTROL.sub(" ", text)).split())
 
 
 def _without_tags(text: str) -> str:

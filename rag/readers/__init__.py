@@ -12,7 +12,7 @@ import io
 import os
 import sys
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
 
@@ -221,13 +221,19 @@ def _finished(found: Paper | str, name: str, line: int) -> Paper | Refused:
     if isinstance(found, str):
         return Refused(name, line, found)
     title = clean_markup(found.title)
-    paper = replace(
-        found,
-        id=found.id or paper_id(title, doi=found.doi, arxiv_id=found.arxiv_id),
-        title=title,
-        abstract=clean_markup(found.abstract),
-        venue=found.venue and clean_markup(found.venue),
-        sources=found.sources or (name,),
+    paper = Paper(
+        found.id or paper_id(title, doi=found.doi, arxiv_id=found.arxiv_id),
+        title,
+        clean_markup(found.abstract),
+        found.authors,
+        found.year,
+        found.venue and clean_markup(found.venue),
+        found.url,
+        found.doi,
+        found.arxiv_id,
+        found.sources or (name,),
+        found.aliases,
+        found.metadata,
     )
     return paper if title else Refused(name, line, "the title is empty.")
 
