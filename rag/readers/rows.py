@@ -65,6 +65,8 @@ def _noted(
         each = again.popleft() if again else next(numbered, None)
         if each is None:
             return
+        if not used and each[1].isspace():  # between rows
+            continue
         used.append(each)
         yield each[1]
 
