@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # A module imports only from lines above its own.
 FLOORS = (
     {"errors"},
-    {"settings", "text", "prompts", "markers"},
+    {"settings", "text", "prompts", "markers", "markup"},
     {"papers", "minilm"},
     {"readers", "passages", "models"},
     {"index"},
