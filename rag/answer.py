@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from rag.models.reply import NO_USAGE, Usage
-from rag.references import bibtex_entry
+from rag.references.bibtex import bibtex_entry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

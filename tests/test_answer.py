@@ -89,7 +89,7 @@ def test_verification_line_counts_every_verdict():
     )
 
 
-def test_forms_of_an_answer_carry_quotes_and_no_abstract():
+def test_forms_of_an_answer_carry_quotes():
     answer = answered(Draft("Some never bark.", (DOGS,)))
     values = json.loads(answer.to_json())
     assert values["sources"] == [
@@ -99,7 +99,7 @@ def test_forms_of_an_answer_carry_quotes_and_no_abstract():
         {"start": 20, "end": 36, "text": "Some never bark."}
     ]
     assert "> Some never bark." in answer.to_markdown()
-    assert r"title = {{Dogs \{and\} more\_}}" in answer.to_bibtex()
+    assert r"title = {{Dogs \textbraceleft{}and\textbraceright{} more\_}}" in answer.to_bibtex()
     assert "author" not in answer.to_bibtex()
 
 

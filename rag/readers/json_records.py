@@ -4,7 +4,8 @@ The schemas are told apart by keys that only they have: arXiv's metadata snapsho
 OpenAlex, CSL-JSON (Zotero, citeproc) and, where none of these fits, Papertrail's own. Of a foreign
 record the title and abstract must be texts; another field that is not as its service documents it
 counts as missing, and fields without a place in a paper are left out. Only a foreign record may
-lack its abstract. Keywords, subjects and categories become metadata["tags"].
+lack its abstract, or one that a library wrote. Keywords, subjects and categories become
+metadata["tags"].
 
 Called by `rag.readers.json_lines` and `rag.readers.json_array`.
 """
@@ -26,6 +27,7 @@ Record: TypeAlias = dict[str, Any]
 
 _YEAR = re.compile(r"\b[12]\d{3}\b")
 _ARXIV_YEAR = re.compile(r"(?:.*/)?(\d\d)\d\d")
+_OWN_ID = "papertrail-id"  # in CSL-JSON that Papertrail wrote
 _AND_OTHERS = {"et al", "and others", "others"}
 _CSL_TYPES = {
     *("article", "article-journal", "article-magazine", "article-newspaper", "book", "chapter"),
@@ -76,10 +78,12 @@ def _paper(record: Record) -> Paper:
 
 def _own(record: Record) -> Paper:
     rest = dict(record)
+    is_kept = record.get("abstract") == "" and "id" in record
     return Paper(
         id=fields.taken_id(rest),
         title=fields.required(rest, "title"),
-        abstract=fields.required(rest, "abstract"),
+        # only a record with an id, which a library wrote, may say that there is no abstract
+        abstract=(fields.text if is_kept else fields.required)(rest, "abstract"),
         authors=fields.several(rest, "authors"),
         year=fields.year(rest),
         venue=fields.text(rest, "venue") or None,
@@ -184,6 +188,7 @@ def _is_csl(record: Record) -> bool:
         isinstance(record.get("issued"), dict)
         or "container-title" in record
         or any(_dict(one).keys() & {"family", "given", "literal"} for one in author)
+        or _OWN_ID in _dict(record.get("custom"))
         or ("abstract" not in record and _text(record.get("type")) in _CSL_TYPES)
     )
 
@@ -198,7 +203,7 @@ def _from_csl(record: Record) -> Paper:
     keywords = re.split(r"[,;]", _text(record.get("keyword")))
     address = _text(record.get("URL"))
     return Paper(
-        id="",
+        id=fields.taken_id({"id": _dict(record.get("custom")).get(_OWN_ID)}),
         title=fields.required(record, "title"),
         abstract=fields.text(record, "abstract"),
         authors=_names(_csl_name(_dict(each)) for each in _list(record.get("author"))),
