@@ -17,10 +17,13 @@ from rag.errors import IndexDamaged, IndexMissing, IndexStale, ModelError
 from rag.followups import condensed_question, joined_question, needs_history, suggested
 from rag.index import Filter, Index
 from rag.libraries import index_bundled, index_folder, update_library
+from rag.lister import Lister
+from rag.listings import listing_of
 from rag.models import ChatModel, make_chat_model, make_embedder
 from rag.models.reply import NO_USAGE
 from rag.prices import cost_of
 from rag.prompts import load_prompt
+from rag.relevance import MOST_LOOKED_AT
 from rag.retrieval import Retriever
 from rag.settings import Settings, load_settings
 from rag.verification.offline import OfflineVerifier
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 
     from rag.answer import Turn
     from rag.index import OnProgress
+    from rag.listings import Listing
     from rag.minilm import MiniLM
     from rag.models import Embedder
     from rag.papers import Paper
@@ -39,7 +43,7 @@ if TYPE_CHECKING:
     from rag.retrieval import Hit, Retrieval
 
 
-PROMPTS = ("answer", "condense_question", "verify", "suggest_questions")
+PROMPTS = ("answer", "condense_question", "verify", "select_papers", "suggest_questions")
 
 
 class Assistant:
@@ -58,6 +62,7 @@ class Assistant:
         self.embedder = embedder
         self.model = model
         self._answerer = Answerer(settings, model, OfflineVerifier(self._token_embedder))
+        self._lister = Lister(settings, model)
         self._open()
 
     @classmethod
@@ -149,10 +154,10 @@ class Assistant:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def papers(self) -> list[Paper]:
-        """Every paper of the library."""
+    def papers(self, *, where: Filter | None = None) -> list[Paper]:
+        """Every paper of the library, or those that a filter lets through."""
         self._refresh()
-        return [stored.paper for stored in self._index.all_papers()]
+        return [stored.paper for stored in self._index.all_papers(where)]
 
     def search(
         self, question: str, *, k: int | None = None, where: Filter | None = None
@@ -167,11 +172,18 @@ class Assistant:
         return list(self.retrieve(question, k=k, where=where).hits)
 
     def retrieve(
-        self, question: str, *, k: int | None = None, where: Filter | None = None
+        self,
+        question: str,
+        *,
+        k: int | None = None,
+        where: Filter | None = None,
+        candidates: int | None = None,
     ) -> Retrieval:
         """Like `search`, with what was seen on the way."""
         self._refresh()
-        return self._retriever.retrieve(question, k=k or self.settings.k, where=where)
+        return self._retriever.retrieve(
+            question, k=k or self.settings.k, where=where, candidates=candidates
+        )
 
     def ask(
         self, question: str, *, history: Sequence[Turn] = (), where: Filter | None = None
@@ -205,10 +217,14 @@ class Assistant:
         if asked.text != question.strip():
             yield Status(f"Understood as: {asked.text}")
         yield Status(f"Searching {self._index.manifest.paper_count} papers")
-        retrieval = self.retrieve(asked.text, where=where)
-        if asked.history:
-            retrieval = self._with_previous(retrieval, asked.history[-1], where)
-        answer = yield from self._answerer.answer(asked, retrieval)
+        listing = listing_of(asked.text)
+        if listing:
+            answer = yield from self._listed(asked, listing, where)
+        else:
+            retrieval = self.retrieve(asked.text, where=where)
+            if asked.history:
+                retrieval = self._with_previous(retrieval, asked.history[-1], where)
+            answer = yield from self._answerer.answer(asked, retrieval)
         cost = None
         if answer.model and self.settings.prices:
             cost = cost_of(answer.usage, answer.model, self.settings.prices)
@@ -253,6 +269,19 @@ class Assistant:
             warning = f"The follow-up was joined to the last question, for want of a model: {error}"
             return Asked(question, joined_question(text, history), history, warnings=(warning,))
         return Asked(question, text, history, usage)
+
+    def _listed(
+        self, asked: Asked, listing: Listing, where: Filter | None
+    ) -> Generator[AnswerEvent, None, Answer]:
+        """The answer to a question for all papers of a kind."""
+        self._refresh()
+        among = len(self._index.papers_matching(where))
+        if not listing.subject:
+            return (yield from self._lister.everything(asked, self.papers(where=where)))
+        found = self.retrieve(
+            listing.subject, k=MOST_LOOKED_AT, where=where, candidates=MOST_LOOKED_AT
+        )
+        return (yield from self._lister.answer(asked, listing, found, among))
 
     def _with_previous(self, retrieval: Retrieval, turn: Turn, where: Filter | None) -> Retrieval:
         """What was found, with the papers that the last answer cited behind it."""

@@ -218,7 +218,8 @@ def _contradiction(saved: _SavedAnswer) -> str:
     if saved.status == "abstained":
         agrees = not (saved.citations or (_speaks(saved.text) and _markers(saved.text)))
     else:
-        agrees = _is_joined(saved) if saved.mode == "extractive" else _is_reply(saved)
+        is_joined = saved.mode == "extractive" and _is_joined(saved)
+        agrees = is_joined or _is_reply(saved)  # a list has line breaks too
     return "" if agrees else "its text is not that of its statements and citations"
 
 

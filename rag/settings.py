@@ -76,6 +76,9 @@ class Settings(BaseModel):
         60.0, gt=0, le=3600, description="Seconds to wait for a model's next bytes."
     )
     chat_retries: int = Field(3, ge=0, le=10, description="More tries after a passing failure.")
+    listing_calls: int = Field(
+        4, ge=1, le=100, description="Most calls in which a model reads the papers for one list."
+    )
     check_with_model: bool = Field(
         default=True, description="Let the model check the statements of its answers too."
     )

@@ -165,6 +165,12 @@ def _citation(console: Console, statement: Statement, citation: Citation) -> Non
         for quote in citation.quotes:
             _print(console, text + Text(f": “{quote.text}”".translate(_CONTROL)), indent=4)
         return
+    if statement.text == citation.paper.title:  # a list: the sentence says why it stands in it
+        text.append(f" ({citation.reason}; {citation.by})".translate(_CONTROL), style="default")
+        for quote in citation.quotes:
+            text.append(f": “{quote.text}”".translate(_CONTROL), style="default")
+        _print(console, text, indent=4)
+        return
     said = (
         statement.text if len(statement.text) <= _STATEMENT else f"{statement.text[:_STATEMENT]}…"
     )

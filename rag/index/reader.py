@@ -144,9 +144,18 @@ class Index:
         stored = self._store.read(rows)
         return [stored[self.paper_ids[paper]] for paper in wanted]
 
-    def all_papers(self) -> list[StoredPaper]:
-        """Every paper of the library, in the order of its rows."""
-        return list(self._store.read(self.rows).values())
+    def all_papers(self, where: Filter | None = None) -> list[StoredPaper]:
+        """Every paper that a filter lets through, in the order of the rows."""
+        if where is None:
+            return list(self._store.read(self.rows).values())
+        return self.read(self.papers_matching(where))
+
+    def papers_matching(self, where: Filter | None) -> list[int]:
+        """Numbers of the papers that a filter lets through, ascending."""
+        rows = self.matching(where) if where else None
+        if rows is None:
+            return list(range(len(self.paper_ids)))
+        return sorted(set(self.paper_number[rows].tolist()))
 
     def matching(self, where: Filter) -> NDArray[np.bool_] | None:
         """Which rows a filter lets through, shape (rows,); None where it restricts nothing."""

@@ -142,13 +142,21 @@ class Retriever:
         """The `k` best papers, fewer where the library or the filter has fewer."""
         return list(self.retrieve(question, k=k, where=where).hits)
 
-    def retrieve(self, question: str, *, k: int = 8, where: Filter | None = None) -> Retrieval:
+    def retrieve(
+        self,
+        question: str,
+        *,
+        k: int = 8,
+        where: Filter | None = None,
+        candidates: int | None = None,
+    ) -> Retrieval:
         """The `k` best papers with all that was seen on the way.
 
         Args:
             question: any text; an empty one finds nothing.
             k: papers wanted.
             where: restricts the papers.
+            candidates: in place of the retriever's own.
         """
         notes = []
         text = question.strip()
@@ -158,13 +166,13 @@ class Retriever:
         if not text or not self._index.rows:
             return Retrieval(text, ())
         read = self._read(text)
-        candidates = self._candidates_for(read, where)
-        if not candidates.papers:
+        found = self._candidates_for(read, where, candidates or self._candidates)
+        if not found.papers:
             notes.append("The filter lets no paper of this library through.")
             return Retrieval(text, (), read.terms, tuple(notes))
         if read.tokens is None:
             notes.append("This embedder gives no token vectors: late interaction was left out.")
-        return Retrieval(text, self._rank(read, candidates, k), read.terms, tuple(notes))
+        return Retrieval(text, self._rank(read, found, k), read.terms, tuple(notes))
 
     def _read(self, text: str) -> _Question:
         terms = tuple(lexical_terms(text))
@@ -174,16 +182,16 @@ class Retriever:
         encoding = next(iter(encode([text])))
         return _Question(text, terms, encoding.vector, question_tokens(encoding, self._index))
 
-    def _candidates_for(self, question: _Question, where: Filter | None) -> _Candidates:
+    def _candidates_for(self, question: _Question, where: Filter | None, count: int) -> _Candidates:
         """First stages: the papers worth a closer look, with every stage's score of them."""
         index = self._index
         allowed = index.matching(where) if where else None
-        near = index.nearest(question.vector, self._candidates, where=where)
+        near = index.nearest(question.vector, count, where=where)
         lexical = index.lexical.scores(question.terms)
         if allowed is not None:
             lexical = np.where(allowed, lexical, 0.0)
         named = self._named(question.text, allowed)
-        best = np.argsort(-lexical, kind="stable")[: self._candidates]
+        best = np.argsort(-lexical, kind="stable")[:count]
         found = {*(n.row for n in near), *best[lexical[best] > 0].tolist()}
         papers = sorted({*named, *index.paper_number[sorted(found)].tolist()})
         rows = [row for paper in papers for row in index.rows_of_paper[paper]]

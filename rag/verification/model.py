@@ -9,40 +9,30 @@ figures. The same holds for names.
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from rag.errors import ModelError
 from rag.models.chat import ChatModel, Message
 from rag.models.reply import NO_USAGE, Usage
 from rag.prompts import Prompt, neutral
-from rag.text import count_tokens, sentence_spans
+from rag.text import count_tokens
 from rag.verification.denials import denies
+from rag.verification.lines import (
+    NumberedSentences,
+    VerdictLine,
+    number_sentences,
+    problem,
+    read_verdicts,
+)
 from rag.verification.numbers import missing_numbers
-from rag.verification.verification import Claim, Quote, Verdict, Verification, Verifier
+from rag.verification.verification import Claim, Verification, Verifier
 from rag.verification.words import in_english, missing_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rag.papers import Paper
-
-_LINE = re.compile(
-    r"\W*(?P<number>\d{1,3})\W*\|\s*(?P<ids>[^|]*)\|\s*\W*(?P<verdict>supported|weak|unsupported)\W*"
-    r"\s*(?:\|\s*(?P<reason>.*))?",
-    re.IGNORECASE,
-)
-_ID = re.compile(r"\bs?(\d{1,4})\b", re.IGNORECASE)
-_LONGEST_REASON = 160
-
-
-@dataclass(frozen=True, slots=True)
-class _Sentences:
-    """The sentences a model may name: ids from 1, and for each paper its ids."""
-
-    quotes: tuple[Quote, ...]
-    of_paper: dict[str, frozenset[int]]
 
 
 class ModelVerifier:
@@ -83,14 +73,14 @@ class ModelVerifier:
             return found
         open_ones = open_ones[: self._fitting([claims[number] for number in open_ones])]
         asked = [claims[number] for number in open_ones]
-        sentences = _sentences(_papers(asked))
+        sentences = number_sentences(_papers(asked))
         try:
             reply = self._model.complete(self._messages(asked, sentences))
         except ModelError as error:
             self.notes.append(f"The model did not check the statements: {error}")
             return found
         self.usage += reply.usage
-        said = _read(reply.text)
+        said = read_verdicts(reply.text)
         for place, (number, claim) in enumerate(zip(open_ones, asked, strict=True), start=1):
             found[number] = self._merged(claim, found[number], said.get(place), sentences)
         return found
@@ -99,7 +89,7 @@ class ModelVerifier:
         """How many of the claims, from the first, go into one call; the others are told of."""
         count = len(claims)
         while count > 1:
-            messages = self._messages(claims[:count], _sentences(_papers(claims[:count])))
+            messages = self._messages(claims[:count], number_sentences(_papers(claims[:count])))
             if sum(count_tokens(m.text) for m in messages) + 40 * count <= self._model.window:
                 break
             count = count * 2 // 3
@@ -110,14 +100,11 @@ class ModelVerifier:
             )
         return count
 
-    def _messages(self, claims: Sequence[Claim], sentences: _Sentences) -> list[Message]:
+    def _messages(self, claims: Sequence[Claim], sentences: NumberedSentences) -> list[Message]:
         listed = []
         for paper in _papers(claims):
             listed.append(f"Paper: {neutral(paper.title)}")
-            listed += [
-                f"s{number} {neutral(sentences.quotes[number - 1].text)}"
-                for number in sorted(sentences.of_paper[paper.id])
-            ]
+            listed += sentences.listed(paper)
         statements = []
         for number, claim in enumerate(claims, start=1):
             ids = sorted(set().union(*(sentences.of_paper[p.id] for p in claim.papers)))
@@ -135,22 +122,18 @@ class ModelVerifier:
         self,
         claim: Claim,
         offline: Verification,
-        said: tuple[frozenset[int], Verdict, str] | None,
-        sentences: _Sentences,
+        said: VerdictLine | None,
+        sentences: NumberedSentences,
     ) -> Verification:
-        if said is None:
-            return _unread(offline, "the model gave no readable verdict")
-        ids, verdict, reason = said
         allowed = frozenset().union(*(sentences.of_paper[p.id] for p in claim.papers))
-        if not ids <= allowed:
-            return _unread(offline, "the model named sentences that are not cited")
-        if verdict != "unsupported" and not ids:
-            return _unread(offline, "the model named no sentence")
-        quotes = tuple(sentences.quotes[number - 1] for number in sorted(ids)[:3])
-        reason = reason or "the model gave no reason"
+        wrong = problem(said, allowed)
+        if said is None or wrong:
+            return _unread(offline, wrong)
+        verdict, reason = said.verdict, said.reason or "the model gave no reason"
         if verdict == "supported" and (lacking := _lacking(claim)):
             verdict, reason = "weak", f"{reason}; but the abstract does not have {lacking}"
-        return Verification(verdict, quotes or offline.quotes, reason, self._model.name)
+        quotes = sentences.named(said.ids) or offline.quotes
+        return Verification(verdict, quotes, reason, self._model.name)
 
 
 def _lacking(claim: Claim) -> str | None:
@@ -166,33 +149,6 @@ def _lacking(claim: Claim) -> str | None:
 def _papers(claims: Sequence[Claim]) -> list[Paper]:
     """The papers that some claims cite, each once."""
     return list({paper.id: paper for claim in claims for paper in claim.papers}.values())
-
-
-def _sentences(papers: Sequence[Paper]) -> _Sentences:
-    quotes: list[Quote] = []
-    of_paper = {}
-    for paper in papers:
-        first = len(quotes) + 1
-        quotes += [
-            Quote(paper.id, start, end, paper.abstract[start:end])
-            for start, end in sentence_spans(paper.abstract)
-        ]
-        of_paper[paper.id] = frozenset(range(first, len(quotes) + 1))
-    return _Sentences(tuple(quotes), of_paper)
-
-
-def _read(text: str) -> dict[int, tuple[frozenset[int], Verdict, str]]:
-    """Statement number -> evidence ids, verdict, reason; the first line about each counts."""
-    found: dict[int, tuple[frozenset[int], Verdict, str]] = {}
-    for line in text.splitlines():
-        match = _LINE.fullmatch(line.strip())
-        if match is None:
-            continue
-        ids = frozenset(int(number) for number in _ID.findall(match["ids"]))
-        verdict = cast("Verdict", match["verdict"].lower())
-        reason = " ".join((match["reason"] or "").strip(" |").split())[:_LONGEST_REASON]
-        found.setdefault(int(match["number"]), (ids, verdict, reason))
-    return found
 
 
 def _unread(offline: Verification, why: str) -> Verification:

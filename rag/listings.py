@@ -1,0 +1,132 @@
+"""Does a question ask for all papers of a kind? Listing and counting questions, and their subject.
+
+"Which papers use curriculum learning?" and "how many evaluate on GLUE?" want every paper of the
+library that fits, not the few best; what they ask about is the subject, the question without the
+words that ask. Called by the assistant before it searches.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+# What stands for a part of a form. "Which approaches for X ..." asks of the approaches, "which
+# approaches prune tokens" of papers; "code papers" and "mixture-of-experts papers" name a kind.
+_PARTS = {
+    "PAPERS": r"(?:papers|studies|articles|publications|abstracts|surveys|reviews|preprints|ones|"
+    r"research|work(?= (?:is|are) there| exists| do we| there is)|THINGS)",
+    "THINGS": r"(?:benchmarks|datasets|methods|approaches|models|systems)"
+    r"(?! for| of| to| in| on| do\b| does| did| can\b| are\b| were\b)",
+    "KIND": r"(?P<kind>(?:(?!papers\b|of\b)[\w/-]+ ){0,4}?)",
+    "OF THESE": r"(?:of (?:these|those|them|the (?:papers|abstracts|library)) )",
+    "DO": r"(?:are|were|have|had|do|deal|study|report|evaluate|train|pre-?train|use|work|address|"
+    r"rely|apply|look|focus|consider|propose|introduce|compare|discuss|mention|test|release|show|"
+    r"explore|investigate|make|give|present|build|learn|combine|cover|concern|involve|also|only)\b",
+    "ACTS": r"(?=looks? |works? |stud|uses? |address|investigat|tries |evaluat|trains? )",
+    "GIVE ME": r"(?:can you |could you )?(?:list|name|show|give|find|enumerate|count)(?: me)?",
+    "WHICH": r"(?:which|what)",
+    "THAT": r"(?:that|on|about|with|which|where|using|from|in which|there is on)",
+}
+_FORMS = r"""
+WHICH OF THESE(?:PAPERS )?(?P<rest>DO.*)
+WHICH (?P<noun>works)\b(?P<rest>.*)
+WHICH (?:all )?KIND(?P<noun>PAPERS)\b(?P<rest>.*)
+how many OF THESE?(?P<rest>DO.*)
+how many OF THESE?KIND(?P<noun>PAPERS)\b(?P<rest>.*)
+GIVE ME (?:(?:all|every|the|any)(?: of)?(?: the)? )?KIND(?P<noun>PAPERS|paper)\b(?P<rest>.*)
+GIVE ME (?:all|the)(?: of)?(?: the)? (?P<noun>works) (?P<rest>THAT .+)
+GIVE ME (?:everything|all) (?P<rest>THAT .+)
+do any KIND(?P<noun>PAPERS)\b(?P<rest>.*)
+(?:are|is) there (?:any|some|other) KIND(?P<noun>PAPERS)\b(?P<rest>.*)
+(?:any|all) KIND(?P<noun>papers|works|studies)\b(?P<rest>.*)
+(?:is there )?anything (?P<rest>THAT .+)
+KIND(?P<noun>papers|studies) (?P<rest>THAT .+)
+what is there (?P<rest>THAT .+)
+what (?:does|do) (?:the library|the collection|we|you|i) (?:have|hold)(?: here)? (?P<rest>THAT .+)
+who(?: else)? ACTS(?P<rest>.+)
+"""
+_COUNTS = re.compile(r"\s*(?:how many|count)\b", re.IGNORECASE)
+# "which two papers", "which papers ..., and what does each": a few, or more than a list; and a
+# question of several sentences asks for more too, unless what follows only says "list them"
+_MORE = re.compile(
+    r"\s*(?:which|what) (?:two|three|of the two)\b|.*\band (?:what|how|why)\b(?! are they)|"
+    r".*(?:[?!] |\. (?=(?-i:[A-Z])))(?!(?:please )?(?:list|name|show|give)\b)\w+ \w+ \w+",
+    re.IGNORECASE,
+)
+_WIDER = re.compile(r"(?:papers?|works?|studies|articles|publications|research|ones|)")
+_OPENING = re.compile(
+    r"(?:that|which|who|where|there|in here|here|is|are|was|were|do|does|have|has|we|you|these|"
+    r"those|all|also|explicitly|actually|ever|deals?|works?|reports? (?:results|scores)|results|"
+    r"uses?|using|stud(?:y|ies)|addresse?s?|looks?|relies|rely|focus(?:es)?|concerns?|concerned|"
+    r"considers?|discuss(?:es)?|explores?|exploring|investigates?|covers?|appl(?:y|ies)|employs?|"
+    r"mentions?|tr(?:y|ies) to|about|with|at|on|of|in|for|or|and|it|the)(?=\s|$)",
+    re.IGNORECASE,
+)
+_ENDING = re.compile(
+    r"(?:[,;.?!]?\s*(?:and )?(?:which (?:ones|are they|papers)|what are they|list (?:them|all)"
+    r"(?: of (?:it|them))?|are there|do we have|exist|is there|please)|\s+(?:in|of|from) "
+    r"(?:the|this|our|your) (?:library|collection|corpus)|\s+(?:in )?here|\s+papers?)[\s?.!]*$",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A question for all papers of a kind.
+
+    Attributes:
+        subject: what the papers shall be about or do; empty for all papers there are.
+        counts: whether their number is asked for.
+    """
+
+    subject: str
+    counts: bool
+
+
+def listing_of(question: str) -> Listing | None:
+    """The listing that a question asks for, or None where it asks for something else.
+
+    >>> listing_of("Which papers use curriculum learning?")
+    Listing(subject='curriculum learning', counts=False)
+    >>> listing_of("how many code papers are there?")
+    Listing(subject='code', counts=True)
+    >>> listing_of("Which paper introduced ELECTRA?") is None
+    True
+    """
+    text = " ".join(question.split())
+    if _MORE.match(text):
+        return None
+    for form in _forms():
+        if match := form.fullmatch(text):
+            subject = _subject(match.groupdict())
+            if subject or len(text.split()) > 2:  # "which papers?" says too little
+                return Listing(subject, _COUNTS.match(text) is not None)
+    return None
+
+
+def _subject(parts: dict[str, str | None]) -> str:
+    """The kind of paper and what is said of it, without words that every listing has."""
+    noun = (parts.get("noun") or "").lower()
+    rest = _trimmed(parts["rest"] or "")
+    kind = " ".join([parts.get("kind") or "", "" if _WIDER.fullmatch(noun) else noun])
+    return " ".join(f"{kind} {rest}".split())
+
+
+def _trimmed(text: str) -> str:
+    text = text.strip(" ,.:;?!")
+    while ending := _ENDING.search(text):
+        text = text[: ending.start()].strip(" ,.:;?!")
+    while opening := _OPENING.match(text):
+        text = text[opening.end() :].strip(" ,.:;?!")
+    return text
+
+
+@cache
+def _forms() -> tuple[re.Pattern[str], ...]:
+    """The forms with their parts put in."""
+    forms = _FORMS
+    for name, part in _PARTS.items():
+        forms = forms.replace(name, part)
+    before = r"\s*(?:(?:please|so|and|ok|okay),? )*"
+    return tuple(re.compile(before + form, re.IGNORECASE) for form in forms.split("\n") if form)

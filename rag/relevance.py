@@ -1,0 +1,106 @@
+"""Which of the papers found belong to a subject? The decision behind every list of papers.
+
+A logistic regression weighs how well a paper meets the subject, in itself and beside the best
+paper: a subject of common words is met well by many papers, a rare name by few. It was fitted on
+listing questions with complete gold sets by scripts/fit_relevance.py; its coefficients, lines and
+cross-validated error lie in rag/data/relevance.json. Called by the assistant for listing questions.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import BaseModel
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from rag.retrieval import Hit
+
+COEFFICIENTS = Path(__file__).parent / "data" / "relevance.json"
+MOST_LOOKED_AT = 400  # papers of a library that are looked through for one list, nearest first
+_STAGES = ("tokens", "window", "dense", "lexical")
+
+
+class Lines(BaseModel):
+    """Where lists are cut: relevances in [0, 1].
+
+    Attributes:
+        counted: from here on a paper counts as one that was asked for.
+        possible: from here on it may be one.
+        read: from here on it is worth a language model's look.
+    """
+
+    counted: float
+    possible: float
+    read: float
+
+
+class _Fitted(Lines):
+    """What scripts/fit_relevance.py found for one set of signals; weights are for raw values."""
+
+    intercept: float
+    weights: dict[str, float]
+    gaps: dict[str, float]
+
+
+class _File(BaseModel):
+    token_vectors: _Fitted
+    words_only: _Fitted
+
+
+def relevances(hits: Sequence[Hit]) -> NDArray[np.float64]:
+    """How likely each paper belongs to the subject that was searched for, shape (hits,).
+
+    Args:
+        hits: of the subject, among them the best that the library has. Without hits the result is
+            empty.
+    """
+    if not hits:
+        return np.zeros(0)
+    fitted = _fitted(hits)
+    values = signals(hits)
+    weighed: NDArray[np.float64] = np.full(len(hits), fitted.intercept)
+    for name, weight in fitted.weights.items():
+        column = values[name]
+        weighed += weight * column + fitted.gaps[name] * (column - column.max())
+    chances: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-np.clip(weighed, -50, 50)))
+    return chances
+
+
+def lines(hits: Sequence[Hit]) -> Lines:
+    """Where a list of these hits is cut."""
+    return _fitted(hits)
+
+
+def signals(hits: Sequence[Hit]) -> dict[str, NDArray[np.float64]]:
+    """What the decision looks at, each of shape (hits,).
+
+    Returns:
+        sentence: the best sentence's score, in [-1, 1]; words: the largest share of the subject's
+        idf that one sentence's words carry, in [0, 1]; and every stage's score, by its name.
+    """
+    columns = {
+        "sentence": [max((s.score for s in hit.sentences), default=-1.0) for hit in hits],
+        "words": [max((s.words for s in hit.sentences), default=0.0) for hit in hits],
+    }
+    for name in _STAGES:
+        if name in hits[0].stages:
+            columns[name] = [hit.stages[name].score for hit in hits]
+    return {name: np.array(column) for name, column in columns.items()}
+
+
+def _fitted(hits: Sequence[Hit]) -> _Fitted:
+    """The coefficients; another embedder's cosines mean nothing here, so only words decide then."""
+    has_tokens = bool(hits) and "tokens" in hits[0].stages
+    return _file().token_vectors if has_tokens else _file().words_only
+
+
+@cache
+def _file() -> _File:
+    return _File.model_validate_json(COEFFICIENTS.read_bytes())

@@ -1,0 +1,126 @@
+"""A language model reads the papers that may belong in a list, in batches, within a budget.
+
+The likeliest papers are read first. What the model says of a paper counts only if it names
+sentences of that paper; a paper that it did not read, or of which it said nothing readable, keeps
+what its relevance says of it, but at most as one that may fit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from rag.errors import ModelError
+from rag.models.chat import ChatModel, Message
+from rag.models.reply import NO_USAGE, Usage
+from rag.prompts import Prompt, neutral
+from rag.text import count_tokens
+from rag.verification.lines import number_sentences, problem, read_verdicts
+from rag.writers.listing import Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rag.papers import Paper
+
+MOST_IN_CALL = 25  # papers; with more of them models begin to skip
+_LINE_TOKENS = 40  # of the reply, for each paper
+_MARGIN_TOKENS = 64
+
+
+class Selection:
+    """What a model made of some candidates.
+
+    Attributes:
+        read: papers that the model read.
+        calls: made.
+        usage: of all calls so far.
+        notes: sentences a reader should know, such as a call that failed.
+    """
+
+    def __init__(self, model: ChatModel, prompt: Prompt, *, calls: int) -> None:
+        """Wires the model to its prompt.
+
+        Args:
+            model: asked.
+            prompt: named "select_papers".
+            calls: most calls for one list.
+        """
+        self._model = model
+        self._prompt = prompt
+        self._most_calls = calls
+        self.read = 0
+        self.calls = 0
+        self.usage: Usage = NO_USAGE
+        self.notes: list[str] = []
+
+    def checked(self, question: str, entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+        """The entries as the model sees them, call by call; the last batch was not read.
+
+        Args:
+            question: of the reader.
+            entries: likeliest first.
+        """
+        left = list(entries)
+        while left and self.calls < self._most_calls:
+            batch, rest = self._batch(question, left)
+            if not batch:
+                break
+            try:
+                yield self._asked(question, batch)
+            except ModelError as error:
+                self.notes.append(f"The model did not read all papers that may fit: {error}")
+                break
+            left = rest
+        if left:
+            self.notes.append(
+                f"The model read {self.read} papers; {len(left)} that may fit it did not."
+            )
+        yield [_unread(entry, "not read by the model") for entry in left]
+
+    def _batch(self, question: str, entries: list[Entry]) -> tuple[list[Entry], list[Entry]]:
+        """As many of the first entries as one call holds, and the rest."""
+        count = min(len(entries), MOST_IN_CALL)
+        while count:
+            tokens = sum(count_tokens(m.text) for m in self._messages(question, entries[:count]))
+            if tokens + _LINE_TOKENS * count + _MARGIN_TOKENS <= self._model.window:
+                break
+            count = count * 3 // 4
+        return entries[:count], entries[count:]
+
+    def _asked(self, question: str, batch: list[Entry]) -> list[Entry]:
+        reply = self._model.complete(self._messages(question, batch))
+        self.calls += 1
+        self.read += len(batch)
+        self.usage += reply.usage
+        said = read_verdicts(reply.text)
+        sentences = number_sentences(_papers(batch))
+        kept = []
+        for number, entry in enumerate(batch, start=1):
+            line = said.get(number)
+            wrong = problem(line, sentences.of_paper[entry.paper.id])
+            if line is None or wrong:
+                kept.append(_unread(entry, wrong))
+            elif line.verdict != "unsupported":
+                quotes = sentences.named(line.ids)
+                reason = line.reason or "the model gave no reason"
+                kept.append(Entry(entry.paper, quotes, line.verdict, reason, self._model.name))
+        return kept
+
+    def _messages(self, question: str, entries: Sequence[Entry]) -> list[Message]:
+        sentences = number_sentences(_papers(entries))
+        listed = []
+        for number, paper in enumerate(_papers(entries), start=1):
+            listed.append(f"Paper {number}: {neutral(paper.title)}")
+            listed += sentences.listed(paper)
+        system, user = self._prompt.fill(question=neutral(question), papers="\n".join(listed))
+        return [Message("system", system), Message("user", user)]
+
+
+def _papers(entries: Sequence[Entry]) -> list[Paper]:
+    return [entry.paper for entry in entries]
+
+
+def _unread(entry: Entry, why: str) -> Entry:
+    """An entry of which the model said nothing: it may fit, no more."""
+    return replace(entry, verdict="weak", reason=f"{entry.reason}, {why}")
