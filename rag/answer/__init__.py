@@ -16,10 +16,10 @@ from rag.answer.answer import (
     Turn,
     Verified,
 )
-from rag.answer.markdown import CITE_STYLES, CiteStyle
+from rag.answer.markdown import STANDINGS, CiteStyle
 
 __all__ = [
-    "CITE_STYLES",
+    "STANDINGS",
     "Answer",
     "AnswerEvent",
     "AnswerStatus",

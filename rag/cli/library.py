@@ -7,11 +7,16 @@ from typing import Annotated
 
 import typer
 
+from rag.cli.forms import ReferenceForm
 from rag.cli.options import (
+    AuthorOption,
     ConfigOption,
     IndexOption,
     JsonOption,
+    PaperOption,
     QuietOption,
+    YearOption,
+    filter_of,
     opened,
     settings_of,
 )
@@ -135,3 +140,32 @@ def papers_show(
         show.json_value(found[0].to_dict())
     else:
         show.paper(found[0])
+
+
+@papers_app.command("export")
+def papers_export(
+    *,
+    form: Annotated[
+        ReferenceForm | None,
+        typer.Option("--format", help="Default: as the file's ending tells, else bibtex."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File to write; default: standard output.")
+    ] = None,
+    index: IndexOption = None,
+    year: YearOption = None,
+    author: AuthorOption = None,
+    paper: PaperOption = None,
+    quiet: QuietOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Write the papers as references, abstracts included."""
+    from rag.cli import forms
+
+    where = filter_of(year, author, paper)
+    with opened(settings_of(config, index=index), quiet=quiet) as assistant:
+        papers = assistant.papers(where=where)
+    forms.export(papers, form, out)
+    if not quiet:
+        count = f"{len(papers)} paper{'s' * (len(papers) != 1)}"
+        typer.echo(f"{count} written" + (f" to {out}." if out else "."), err=True)
