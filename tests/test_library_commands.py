@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from rag import Assistant, Paper, read_papers
 from rag.cli import app
+from rag.index.lock import writer_lock
 
 PAPERS = [
     Paper(
@@ -111,3 +117,157 @@ def test_a_chat_saves_what_the_name_of_the_file_says(kept, run, tmp_path):
     assert "[@zorp-1]" in (tmp_path / "a.md").read_text()
     assert (tmp_path / "a.json").read_text() == (tmp_path / "a").read_text()
     assert json.loads((tmp_path / "a").read_text())["format"].startswith("papertrail conversation")
+
+
+def records(*papers: tuple[str, str]) -> str:
+    return "".join(
+        json.dumps({"title": title, "abstract": abstract}) + "\n" for title, abstract in papers
+    )
+
+
+A, B, C = ("Alpha", "We test alpha."), ("Beta", "We test beta."), ("Gamma", "We test gamma.")
+
+
+def test_an_update_reads_the_recorded_sources_again_from_any_folder(run, tmp_path, monkeypatch):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "a.jsonl").write_text(records(A, B))
+    (tmp_path / "folder" / "c.jsonl").write_text(records(C))
+    run("index", "a.jsonl", "folder", "--index", "mine", "-q")
+    monkeypatch.chdir(tmp_path / "folder")
+
+    unchanged = json.loads(run("index", "--update", "--index", "mine", "--json"))
+    assert unchanged["read"] == unchanged["unchanged"] == 3
+    assert unchanged["generation"] == 1
+    assert run("index", "--update", "-i", "mine", "-q") == ""
+
+    # beta's abstract is edited, alpha has left its file, delta is a new file of the folder
+    (tmp_path / "a.jsonl").write_text(records(("Beta", "We test less.")))
+    (tmp_path / "folder" / "d.jsonl").write_text(records(("Delta", "We test delta.")))
+    text = run("index", "--update", "-i", "mine")
+    assert "3 read, 1 added, 1 changed, 0 merged, 1 unchanged, 0 removed, 0 refused." in text
+    assert "note: 1 no longer in their files, and kept: alpha-" in text
+    papers = {p["title"]: p["abstract"] for p in json.loads(run("papers", "-i", "mine", "--json"))}
+    assert papers["Alpha"] == "We test alpha."
+    assert papers["Beta"] == "We test less."
+    assert "Delta" in papers
+
+
+def test_papers_of_a_source_that_has_gone_are_kept_and_told(run, tmp_path):
+    for name, paper in (("a", A), ("b", B), ("c", C)):
+        (tmp_path / f"{name}.jsonl").write_text(records(paper))
+    run("index", "a.jsonl", "b.jsonl", "c.jsonl", "-i", "mine", "-q")
+    (tmp_path / "a.jsonl").unlink()
+    (tmp_path / "b.jsonl").write_text("")
+    text = run("index", "--update", "-i", "mine")
+    assert f"note: {tmp_path / 'a.jsonl'} is not there any more; its papers are kept." in text
+    assert "b.jsonl: the file is empty." in text
+    assert "note: 1 no longer in their files, and kept: beta-" in text
+    assert len(json.loads(run("papers", "-i", "mine", "--json"))) == 3
+    (tmp_path / "b.jsonl").unlink()
+    (tmp_path / "c.jsonl").unlink()
+    assert "All sources of the library have gone" in run(
+        "index", "--update", "-i", "mine", status=2
+    )
+    assert len(json.loads(run("papers", "-i", "mine", "--json"))) == 3
+
+
+def test_an_update_takes_nothing_else(run, tmp_path):
+    (tmp_path / "a.jsonl").write_text(records(A))
+    assert "name nothing else" in run("index", "a.jsonl", "--update", "-i", "mine", status=2)
+    assert "There is no index" in run("index", "--update", "-i", "mine", status=2)
+
+
+def test_papers_are_removed_by_their_ids(run, tmp_path):
+    (tmp_path / "a.jsonl").write_text(records(A, B, C))
+    run("index", "a.jsonl", "-i", "mine", "-q")
+    ids = [p["id"] for p in json.loads(run("papers", "-i", "mine", "--json"))]
+    assert "2 removed" in run("papers", "remove", *ids[:2], "-i", "mine")
+    assert "No paper with the id" in run("papers", "remove", ids[0], "-i", "mine", status=2)
+    assert [p["id"] for p in json.loads(run("papers", "-i", "mine", "--json"))] == ids[2:]
+
+
+def test_libraries_are_listed_and_one_is_deleted(run, tmp_path):
+    assert run("index", "list") == ""
+    (tmp_path / "list").write_text(records(A))  # a file of that name is ./list
+    run("index", "./list", "-i", "mine", "-q")
+    run("index", "./list", "-i", "other", "-q")
+    (tmp_path / "data" / "libraries" / "broken").mkdir()
+    (tmp_path / "data" / "libraries" / "broken" / "manifest.json").write_text("{")
+    found = {each["name"]: each for each in json.loads(run("index", "list", "--json"))}
+    assert sorted(found) == ["broken", "mine", "other"]
+    assert (found["mine"]["papers"], found["mine"]["generation"]) == (1, 1)
+    assert found["mine"]["sources"] == [str(tmp_path / "list")]
+    assert found["mine"]["size_bytes"] > 1000
+    assert "not a readable manifest" in found["broken"]["problem"]
+    assert "mine\t1 paper, generation 1, " in run("index", "list")
+    assert "  mine: 1 paper, generation 1, " in run("info")
+
+    assert "Add --yes to delete" in run("index", "delete", "mine", status=2)
+    run("index", "delete", "mine", "--yes")
+    assert [each["name"] for each in json.loads(run("index", "list", "--json"))] == [
+        "broken",
+        "other",
+    ]
+    assert sorted(p.name for p in (tmp_path / "data" / "libraries").iterdir()) == [
+        "broken",
+        "other",
+    ]
+    assert (tmp_path / "list").exists()
+
+
+def test_what_is_no_library_of_yours_is_not_deleted(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("PAPERTRAIL_CACHE_DIR", str(tmp_path / "cache"))
+    assert "There is no library" in run("index", "delete", "nothing", "--yes", status=2)
+    (tmp_path / "a.jsonl").write_text(records(A))
+    run("index", "a.jsonl", "-i", "./shelf/", "-q")
+    (tmp_path / "shelf" / "thesis.txt").write_text("mine")
+    assert "thesis.txt, which is no part of an index" in run(
+        "index", "delete", "./shelf/", "--yes", status=2
+    )
+    (tmp_path / "shelf" / "thesis.txt").unlink()
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web" / "manifest.json").write_text('{"name": "a web page"}')
+    assert "lacks fields" in run("index", "delete", "./web/", "--yes", status=3)
+    bundled = tmp_path / "cache" / "bundled" / "1234"
+    (tmp_path / "cache" / "bundled").mkdir(parents=True)
+    (tmp_path / "shelf").rename(bundled)
+    assert "bundled library" in run("index", "delete", f"{bundled}/", "--yes", status=2)
+    assert (bundled / "manifest.json").exists()
+
+
+def test_a_library_that_is_being_written_is_not_deleted(run, tmp_path):
+    (tmp_path / "a.jsonl").write_text(records(A))
+    run("index", "a.jsonl", "-i", "mine", "-q")
+    folder = tmp_path / "data" / "libraries" / "mine"
+    with writer_lock(folder, 0.0):
+        assert "Another process is writing" in run("index", "delete", "mine", "--yes", status=3)
+    assert len(json.loads(run("papers", "-i", "mine", "--json"))) == 1
+
+
+def test_what_an_interrupted_deletion_left_is_no_library_and_goes_with_the_next(run, tmp_path):
+    (tmp_path / "a.jsonl").write_text(records(A))
+    run("index", "a.jsonl", "-i", "mine", "-q")
+    folder = tmp_path / "data" / "libraries"
+    (folder / "mine").rename(folder / ".mine.deleted-0011aabb")
+    assert json.loads(run("index", "list", "--json")) == []
+    run("index", "a.jsonl", "-i", "mine", "-q")
+    run("index", "delete", "mine", "--yes", "-q")
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(("said", "left"), [(b"n\n", True), (b"y\n", False)])
+def test_on_a_terminal_a_deletion_is_confirmed(said, left, run, tmp_path):
+    (tmp_path / "a.jsonl").write_text(records(A))
+    run("index", "a.jsonl", "-i", "mine", "-q")
+    ours, theirs = pty.openpty()
+    os.write(ours, said)
+    command = [sys.executable, "-m", "rag", "index", "delete", "mine"]
+    place = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(
+        command, stdin=theirs, capture_output=True, text=True, env=place, check=False
+    )
+    os.close(ours)
+    os.close(theirs)
+    assert done.returncode == 0, done.stderr
+    assert "Delete " in done.stderr
+    assert (tmp_path / "data" / "libraries" / "mine").exists() is left
