@@ -8,6 +8,7 @@ import pty
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -271,3 +272,50 @@ def test_on_a_terminal_a_deletion_is_confirmed(said, left, run, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "Delete " in done.stderr
     assert (tmp_path / "data" / "libraries" / "mine").exists() is left
+
+
+def cited(saved: dict[str, Any]) -> list[dict[str, Any]]:
+    statements = [s for turn in saved["turns"] for s in turn["answer"]["statements"]]
+    return [citation for statement in statements for citation in statement["citations"]]
+
+
+def test_a_citation_of_a_removed_or_changed_paper_says_so_everywhere(run, tmp_path):
+    zorp, other = ({"id": p.id, "title": p.title, "abstract": p.abstract} for p in PAPERS)
+    (tmp_path / "a.jsonl").write_text(f"{json.dumps(zorp)}\n{json.dumps(other)}\n")
+    run("index", "a.jsonl", "-i", "mine", "-q")
+    run(
+        "chat",
+        "-i",
+        "mine",
+        text=f"{QUESTION}\nwhat comes first in curriculum order?\n/save talk.json\n",
+    )
+    standings = {"zorp-1": "gone", "b-2": "changed"}
+    saved = json.loads((tmp_path / "talk.json").read_text())
+    citations = cited(saved)
+    assert {c["paper"] for c in citations} == set(standings)
+    assert {c["standing"] for c in citations} == {"current"}
+
+    (tmp_path / "a.jsonl").write_text(
+        json.dumps({**other, "abstract": "Hard samples come first."}) + "\n"
+    )
+    run("index", "--update", "-i", "mine", "-q")
+    run("papers", "remove", "zorp-1", "-i", "mine", "-q")
+    shown = run("chat", "-i", "mine", "--load", "talk.json", text="/sources\n/save b.md\n/save b\n")
+    gone = "no longer in the library; not verified any more"
+    changed = "its abstract has changed since it was quoted; not verified any more"
+    assert f"(zorp-1)  ({gone})" in shown
+    assert f"  ({changed})" in shown
+    page = (tmp_path / "b.md").read_text()
+    assert f"ZORP: Sparse Attention for Long Text.\n\n*({gone})*\n\n> " in page
+    assert f"*({changed})*" in page
+    assert page.count("Since then one cited paper has changed or left the library.") == 2
+    again = json.loads((tmp_path / "b").read_text())
+    citations = cited(again)
+    assert {c["paper"]: c["standing"] for c in citations} == standings
+    assert all(c["verdict"] == "supported" and c["quotes"] for c in citations)
+
+    # what has come back is current again
+    (tmp_path / "a.jsonl").write_text(f"{json.dumps(zorp)}\n{json.dumps(other)}\n")
+    run("index", "--update", "-i", "mine", "-q")
+    shown = run("chat", "-i", "mine", "--load", "b", text="/sources\n")
+    assert "not verified" not in shown
