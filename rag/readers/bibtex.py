@@ -19,7 +19,6 @@ from bibtexparser.splitter import Splitter
 
 from rag.papers import Paper, normal_arxiv_id
 from rag.readers import fields
-from rag.readers.json_fields import taken_id
 from rag.readers.latex import bare_value, plain_text
 
 if TYPE_CHECKING:
@@ -131,7 +130,7 @@ def _paper_or_reason(known: Fields) -> Paper | str:
     if not venue and "://" not in known.get("howpublished", ""):
         venue = text("howpublished")
     return Paper(
-        id=taken_id({"id": text("papertrail-id")}),
+        id=fields.carried_id(text("papertrail-id")),
         title=f"{title}: {subtitle}" if subtitle else title,
         abstract=text("abstract"),
         authors=_authors(known.get("author", "")),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 NO_TITLE = "the record has no title; add one."
 
+_ID_CHARS = 200
 _YEAR = re.compile(r"(?<!\d)(?:1[5-9]|20)\d\d(?!\d)")
 _WEB_ADDRESS = re.compile(r"https?://(?:[^\s;]|;(?=[^\s;])(?!;*https?:))+", re.IGNORECASE)
 _BETWEEN_ADDRESSES = re.compile(r"\s*;+(?:\s+|\Z|(?=https?:))", re.IGNORECASE)
@@ -82,6 +83,12 @@ def noted(name: str, notes: Iterable[str]) -> str:
     """
     said = (note.partition(": ") for note in notes)
     return next((text.strip() for first, _, text in said if first == name and text.strip()), "")
+
+
+def carried_id(value: object) -> str:
+    """The id that one of our exports carries; "" for what can be none."""
+    is_id = isinstance(value, str) and len(value) <= _ID_CHARS and value.isprintable()
+    return str(value).strip() if is_id else ""
 
 
 def doi(*texts: str) -> str | None:

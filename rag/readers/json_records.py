@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from rag.papers import Paper, normal_arxiv_id, normal_doi
 from rag.readers import json_fields as fields
+from rag.readers.fields import carried_id
 from rag.text import clean_markup
 
 if TYPE_CHECKING:
@@ -203,7 +204,7 @@ def _from_csl(record: Record) -> Paper:
     keywords = re.split(r"[,;]", _text(record.get("keyword")))
     address = _text(record.get("URL"))
     return Paper(
-        id=fields.taken_id({"id": _dict(record.get("custom")).get(_OWN_ID)}),
+        id=carried_id(_dict(record.get("custom")).get(_OWN_ID)),
         title=fields.required(record, "title"),
         abstract=fields.text(record, "abstract"),
         authors=_names(_csl_name(_dict(each)) for each in _list(record.get("author"))),

@@ -13,7 +13,6 @@ import rispy
 
 from rag.papers import Paper, normal_arxiv_id
 from rag.readers import fields
-from rag.readers.json_fields import taken_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -60,7 +59,7 @@ def _paper_or_reason(record: list[str]) -> Paper | str:
     urls, doi = fields.addresses(_several(known, "urls")), _text(known, "doi")
     notes = _several(known, "notes")
     return Paper(
-        id=taken_id({"id": fields.noted("Papertrail", notes)}),
+        id=fields.carried_id(fields.noted("Papertrail", notes)),
         title=title,
         abstract=_text(known, "abstract", "notes_abstract"),
         authors=fields.authors(_several(known, "authors") or _several(known, "first_authors")),
