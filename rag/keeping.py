@@ -13,17 +13,17 @@ from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from rag.errors import CorpusError, IndexMissing, IndexStale, RagError, SettingsError
-from rag.index import Index, read_manifest
+from rag.index import read_manifest
 from rag.index.lock import LOCK_NAME, writer_lock
 from rag.index.manifest import FILE_NAME, disk_errors
 from rag.libraries import index_folder, recorded_sources, update_library
-from rag.papers import Paper
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from rag.index import IndexReport, OnProgress
     from rag.models import Embedder
+    from rag.papers import Paper
     from rag.readers import Refused
     from rag.settings import Settings
 
@@ -127,20 +127,15 @@ def update_from_sources(
             "Name the files to read now.",
             path=missing[0],
         )
-    seen: set[str] = set()
     update = update_library(
-        _noted(_records(present), seen),
+        _records(present),
         settings=settings,
         embedder=embedder,
         sources=present,
         on_progress=on_progress,
     )
-    index = Index.open(index_folder(settings, embedder.name))
-    try:
-        papers = [stored.paper for stored in index.all_papers()]
-    finally:
-        index.close()
-    return SourceReport(update, missing, tuple(_vanished(papers, seen, present)))
+    papers = update.intake.papers
+    return SourceReport(update, missing, tuple(_vanished(papers, update.intake.met, present)))
 
 
 def _records(sources: Sequence[str]) -> Iterator[Paper | Refused]:
@@ -154,19 +149,14 @@ def _records(sources: Sequence[str]) -> Iterator[Paper | Refused]:
             yield Refused(source, None, str(error))
 
 
-def _noted(records: Iterable[Paper | Refused], seen: set[str]) -> Iterator[Paper | Refused]:
-    for record in records:
-        if isinstance(record, Paper):
-            seen.add(record.id)
-        yield record
-
-
-def _vanished(papers: Sequence[Paper], seen: set[str], sources: Sequence[str]) -> Iterator[str]:
+def _vanished(
+    papers: Sequence[Paper], met: frozenset[str], sources: Sequence[str]
+) -> Iterator[str]:
     """Ids of the papers that were not met though all their files were read."""
     places = {Path(source) for source in sources}
     known: dict[str, bool] = {}
     for paper in papers:
-        if not paper.sources or not seen.isdisjoint((paper.id, *paper.aliases)):
+        if not paper.sources or paper.id in met:
             continue
         for file in paper.sources:
             if file not in known:

@@ -153,6 +153,15 @@ def test_an_update_reads_the_recorded_sources_again_from_any_folder(run, tmp_pat
     assert "Delta" in papers
 
 
+def test_namesakes_are_not_taken_for_papers_that_left_their_file(run, tmp_path):
+    several = [{"title": "Editorial", "abstract": f"Of {y}.", "year": y} for y in (2001, 2002)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(each) + "\n" for each in several))
+    run("index", "a.jsonl", "-i", "mine", "-q")
+    found = json.loads(run("index", "--update", "-i", "mine", "--json"))
+    assert found["papers"] == found["unchanged"] == 2
+    assert found["no_longer_in_files"] == []
+
+
 def test_papers_of_a_source_that_has_gone_are_kept_and_told(run, tmp_path):
     for name, paper in (("a", A), ("b", B), ("c", C)):
         (tmp_path / f"{name}.jsonl").write_text(records(paper))

@@ -285,6 +285,18 @@ def test_code_and_formulas_of_a_model_stay_as_they_are() -> None:
     assert harmless("it is $a<b$") == "it is $a< b$"  # the same to TeX, and no tag
 
 
-@given(st.text("`~<imgsrc=x>\n |\\$[]()!{}=-*#", max_size=80))
-def test_no_cut_of_code_lets_html_through(text: str) -> None:
-    assert "<img" not in rendered(harmless(text)).replace("&lt;", "")
+PARTS = ["`", "``", "```", "~~~", "<img src=x>", "<script>", "<!--", "![a](b)", "[a]: ", "{=html}"]
+PARTS += ["\n", "\n\n", " ", "    ", "- ", "> ", "1. ", "\\", "|", "|---|\n", "$", "\\(", '"', "a"]
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=14))
+def test_no_cut_of_code_lets_html_through(parts: list[str]) -> None:
+    page = rendered(harmless("".join(parts)))
+    assert re.findall("<(?:img|script|!--)", page) == []
+
+
+@given(st.text("`~<>imgsrc=x\n |\\$[]()!{}-*#+_&;:.1)%^@'\"/", max_size=60))
+def test_any_text_of_a_paper_is_shown_as_it_is(text: str) -> None:
+    page = rendered(f"> {escaped(text)}\n")
+    plain = html.unescape(re.sub(r"</?(?:p|blockquote)>", "", page))
+    assert " ".join(plain.split()) == " ".join(text.split())

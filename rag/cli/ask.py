@@ -64,8 +64,10 @@ def ask(
     where = filter_of(year, author, paper)
     with opened(settings, quiet=quiet) as assistant:
         if chosen not in ("text", "json"):
-            answers = (assistant.ask(text, where=where) for text in questions)
+            answers = [assistant.ask(text, where=where) for text in questions]
             forms.written(forms.answers_as(answers, chosen, cite_style))
+            for warning in () if quiet else (w for each in answers for w in each.warnings):
+                show.note(f"note: {warning}")
             return
         for number, text in enumerate(questions):
             if chosen == "json":

@@ -21,6 +21,7 @@ class Intake:
     Attributes:
         papers: all papers, those that were there before first.
         fresh: ids whose text or fields are new, so that their rows must be written.
+        met: ids of the papers that some record was of.
         read: records that were readable papers.
         added: ids that were not there before.
         changed: ids that a newer version of the same source replaced.
@@ -34,6 +35,7 @@ class Intake:
 
     papers: tuple[Paper, ...]
     fresh: frozenset[str]
+    met: frozenset[str]
     read: int
     added: tuple[str, ...]
     changed: tuple[str, ...]
@@ -76,6 +78,7 @@ def take_in(
     return Intake(
         papers=final,
         fresh=fresh,
+        met=frozenset().union(*by_status.values()),
         read=sum(map(len, by_status.values())),
         added=tuple(by_status["new"]),
         changed=tuple(by_status["changed"]),
