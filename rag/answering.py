@@ -13,7 +13,9 @@ from rag.answer import Answer, AnswerEvent, Statement, Status, Text, Verified
 from rag.answerable import judge
 from rag.citations import Numbering, checked_statements, cite, joined, shown, without_unsupported
 from rag.errors import ModelError, ModelRejected
+from rag.models import ChatModel, make_chat_model
 from rag.models.reply import NO_USAGE
+from rag.prices import cost_of
 from rag.prompts import load_prompt
 from rag.verification.model import ModelVerifier
 from rag.writers.extractive import choose_sentences
@@ -22,15 +24,30 @@ from rag.writers.model import Writing, write
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
+    from llama_index.core.llms import LLM
+
     from rag.answer import Turn
-    from rag.models.chat import ChatModel
     from rag.models.reply import Usage
     from rag.papers import Paper
     from rag.retrieval import Retrieval
     from rag.settings import Settings
     from rag.verification import Claim, Verification, Verifier
 
+PROMPTS = ("answer", "condense_question", "verify", "select_papers", "suggest_questions")
 CLOSEST_PAPERS = 3  # that an abstention shows
+
+
+def checked_chat_model(settings: Settings, llm: LLM | None) -> ChatModel | None:
+    """The model, after the files that its answers need were read once: a bad one costs no call."""
+    model = (
+        make_chat_model(settings) if llm is None else ChatModel(llm, window=settings.chat_window)
+    )
+    if model:
+        for name in PROMPTS:
+            load_prompt(name, settings.prompts)
+    if settings.prices:
+        cost_of(NO_USAGE, "", settings.prices)
+    return model
 
 
 @dataclass(frozen=True, slots=True)

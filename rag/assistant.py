@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from rag.answer import Answer, AnswerEvent, Done, Status
-from rag.answering import Answerer, Asked
+from rag.answering import Answerer, checked_chat_model
 from rag.conversation import Conversation
-from rag.errors import IndexDamaged, IndexMissing, IndexStale, ModelError
-from rag.followups import condensed_question, joined_question, needs_history, suggested
+from rag.errors import IndexDamaged, IndexMissing, IndexStale
+from rag.followups import needs_history, suggested, understood, with_previous
 from rag.index import Filter, Index
 from rag.libraries import index_bundled, index_folder, update_library
 from rag.lister import Lister
 from rag.listings import listing_of
-from rag.models import ChatModel, make_chat_model, make_embedder
-from rag.models.reply import NO_USAGE
+from rag.models import ChatModel, make_embedder
 from rag.prices import cost_of
 from rag.prompts import load_prompt
 from rag.relevance import MOST_LOOKED_AT
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from llama_index.core.llms import LLM
 
     from rag.answer import Turn
+    from rag.answering import Asked
     from rag.index import OnProgress
     from rag.listings import Listing
     from rag.minilm import MiniLM
@@ -41,9 +41,6 @@ if TYPE_CHECKING:
     from rag.papers import Paper
     from rag.readers import Refused
     from rag.retrieval import Hit, Retrieval
-
-
-PROMPTS = ("answer", "condense_question", "verify", "select_papers", "suggest_questions")
 
 
 class Assistant:
@@ -91,7 +88,7 @@ class Assistant:
             IndexMissing, IndexDamaged, IndexStale, DiskError: the index cannot be used.
         """
         settings = _settings(settings, index)
-        model = _chat_model(settings, llm)
+        model = checked_chat_model(settings, llm)
         embedder = embedder or make_embedder(settings)
         folder = index_folder(settings, embedder.name)
         try:
@@ -128,7 +125,7 @@ class Assistant:
             IndexLocked, IndexStale, IndexDamaged, DiskError: the index cannot be written.
         """
         settings = _settings(settings, index)
-        model = _chat_model(settings, llm)
+        model = checked_chat_model(settings, llm)
         embedder = embedder or make_embedder(settings)
         update_library(papers, settings=settings, embedder=embedder, on_progress=on_progress)
         return cls(index_folder(settings, embedder.name), embedder, settings, model)
@@ -224,7 +221,7 @@ class Assistant:
         started = time.perf_counter()
         if history and self.model and needs_history(question):
             yield Status("Reading the question with the conversation")
-        asked = self._understood(question, tuple(history))
+        asked = understood(question, tuple(history), self.model, self.settings)
         if asked.text != question.strip():
             yield Status(f"Understood as: {asked.text}")
         yield Status(f"Searching {self._index.manifest.paper_count} papers")
@@ -234,7 +231,8 @@ class Assistant:
         else:
             retrieval = self.retrieve(asked.text, k=k, where=where)
             if asked.history:
-                retrieval = self._with_previous(retrieval, asked.history[-1], where)
+                turn = asked.history[-1]
+                retrieval = with_previous(retrieval, turn, where, self._retriever)
             answer = yield from self._answerer.answer(asked, retrieval)
         cost = None
         if answer.model and self.settings.prices:
@@ -264,23 +262,6 @@ class Assistant:
 
         return PapertrailRetriever(lambda question: self.search(question, k=k, where=where))
 
-    def _understood(self, question: str, history: tuple[Turn, ...]) -> Asked:
-        """The question as it is searched for: rewritten when, and only when, it needs the past."""
-        text = question.strip()
-        if not history:
-            return Asked(question, text)
-        if not needs_history(text):
-            return Asked(question, text, history)
-        if self.model is None:
-            return Asked(question, joined_question(text, history), history)
-        prompt = load_prompt("condense_question", self.settings.prompts)
-        try:
-            text, usage = condensed_question(text, history, model=self.model, prompt=prompt)
-        except ModelError as error:
-            warning = f"The follow-up was joined to the last question, for want of a model: {error}"
-            return Asked(question, joined_question(text, history), history, warnings=(warning,))
-        return Asked(question, text, history, usage)
-
     def _listed(
         self, asked: Asked, listing: Listing, where: Filter | None
     ) -> Generator[AnswerEvent, None, Answer]:
@@ -293,21 +274,6 @@ class Assistant:
             listing.subject, k=MOST_LOOKED_AT, where=where, candidates=MOST_LOOKED_AT
         )
         return (yield from self._lister.answer(asked, listing, found, among))
-
-    def _with_previous(self, retrieval: Retrieval, turn: Turn, where: Filter | None) -> Retrieval:
-        """What was found, with the papers that the last answer cited behind it."""
-        found = {hit.paper.id for hit in retrieval.hits}
-        cited = tuple(p.id for p in turn.answer.sources.values() if p.id not in found)
-        if not cited or not retrieval.hits:
-            return retrieval
-        allowed = replace(where or Filter(), ids=cited)
-        more = self._retriever.retrieve(retrieval.question, k=len(cited), where=allowed)
-        last = len(retrieval.hits)
-        least = retrieval.hits[-1].score
-        added = tuple(
-            replace(hit, rank=last + hit.rank, score=min(hit.score, least)) for hit in more.hits
-        )
-        return replace(retrieval, hits=(*retrieval.hits, *added))
 
     def _open(self) -> None:
         self._index = Index.open(self.folder)
@@ -334,16 +300,3 @@ def _settings(settings: Settings | None, index: str | Path | None) -> Settings:
         return settings
     named = str(index.absolute()) if isinstance(index, Path) else index
     return settings.model_copy(update={"index": named})
-
-
-def _chat_model(settings: Settings, llm: LLM | None) -> ChatModel | None:
-    """The model, after the files that its answers need were read once: a bad one costs no call."""
-    model = (
-        make_chat_model(settings) if llm is None else ChatModel(llm, window=settings.chat_window)
-    )
-    if model:
-        for name in PROMPTS:
-            load_prompt(name, settings.prompts)
-    if settings.prices:
-        cost_of(NO_USAGE, "", settings.prices)
-    return model

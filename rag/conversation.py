@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from rag.answer import Answer, Done, Turn
+from rag.answer import Answer, CitesPapers, Done, Turn
 from rag.saved import read_turns, write_turns
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
     from pathlib import Path
 
-    from rag.answer import AnswerEvent
+    from rag.answer import AnswerEvent, CiteStyle
     from rag.index import Filter
     from rag.papers import Paper
 
@@ -30,7 +30,7 @@ class Asker(Protocol):
         ...
 
 
-class Conversation:
+class Conversation(CitesPapers):
     """A sequence of turns over one library; papers keep their numbers over all of them.
 
     Attributes:
@@ -69,9 +69,10 @@ class Conversation:
         """Forgets all turns."""
         self.turns.clear()
 
-    def to_markdown(self) -> str:
-        """All turns, each with its references."""
-        return "\n---\n\n".join(turn.answer.to_markdown() for turn in self.turns)
+    def to_markdown(self, *, cite_style: CiteStyle = "numeric") -> str:
+        """All turns, each with its references; `cite_style` as for `Answer.to_markdown`."""
+        texts = (turn.answer.to_markdown(cite_style=cite_style) for turn in self.turns)
+        return "\n---\n\n".join(texts)
 
     def save(self, path: str | Path) -> None:
         """Writes the conversation to a file, whole or not at all.

@@ -7,11 +7,15 @@ call and a change of subject never drags the last one along.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from rag.answering import Asked
+from rag.errors import ModelError
+from rag.index import Filter
 from rag.index.lexical import lexical_terms
 from rag.models.chat import ChatModel, Message
-from rag.prompts import Prompt, neutral
+from rag.prompts import Prompt, load_prompt, neutral
 from rag.text import count_tokens
 from rag.writers.model import without_markers
 
@@ -20,7 +24,8 @@ if TYPE_CHECKING:
 
     from rag.answer import Answer, Turn
     from rag.models.reply import Usage
-    from rag.retrieval import Hit
+    from rag.retrieval import Hit, Retrieval, Retriever
+    from rag.settings import Settings
 
 _POINTS_BACK = re.compile(
     r"\b(?:it|its|it's|they|them|their|theirs|this|these|those|that one|the (?:same|other|others|"
@@ -57,6 +62,44 @@ def needs_history(question: str) -> bool:
     if _POINTS_BACK.search(question) and not _names_its_subject(question):
         return True
     return terms <= 1 and "?" in question and len(question.split()) <= 3
+
+
+def understood(
+    question: str, history: tuple[Turn, ...], model: ChatModel | None, settings: Settings
+) -> Asked:
+    """The question as it is searched for: rewritten when, and only when, it needs the past."""
+    text = question.strip()
+    if not history:
+        return Asked(question, text)
+    if not needs_history(text):
+        return Asked(question, text, history)
+    if model is None:
+        return Asked(question, joined_question(text, history), history)
+    prompt = load_prompt("condense_question", settings.prompts)
+    try:
+        text, usage = condensed_question(text, history, model=model, prompt=prompt)
+    except ModelError as error:
+        warning = f"The follow-up was joined to the last question, for want of a model: {error}"
+        return Asked(question, joined_question(text, history), history, warnings=(warning,))
+    return Asked(question, text, history, usage)
+
+
+def with_previous(
+    retrieval: Retrieval, turn: Turn, where: Filter | None, retriever: Retriever
+) -> Retrieval:
+    """What was found, with the papers that the last answer cited behind it."""
+    found = {hit.paper.id for hit in retrieval.hits}
+    cited = tuple(p.id for p in turn.answer.sources.values() if p.id not in found)
+    if not cited or not retrieval.hits:
+        return retrieval
+    allowed = replace(where or Filter(), ids=cited)
+    more = retriever.retrieve(retrieval.question, k=len(cited), where=allowed)
+    last = len(retrieval.hits)
+    least = retrieval.hits[-1].score
+    added = tuple(
+        replace(hit, rank=last + hit.rank, score=min(hit.score, least)) for hit in more.hits
+    )
+    return replace(retrieval, hits=(*retrieval.hits, *added))
 
 
 def joined_question(question: str, history: Sequence[Turn]) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rag import __version__
 from rag.errors import RagError
+from rag.keeping import libraries
 from rag.libraries import index_folder
 from rag.models import Message, make_chat_model, make_embedder
 from rag.models.servers import masked, server_of
@@ -33,6 +34,7 @@ def collect(settings: Settings) -> dict[str, Any]:
         },
         "places": {"index": str(folder), "config": str(default_config_path())},
         "library": _library(settings, folder),
+        "libraries": _libraries(settings),
         "embedder": {"name": embedder.name},
         "model": _model(settings),
         "versions": _versions(),
@@ -101,6 +103,12 @@ def _library(settings: Settings, folder: Any) -> dict[str, Any]:
         "generation": manifest.generation,
         "sources": ", ".join(manifest.sources),
     }
+
+
+def _libraries(settings: Settings) -> dict[str, Any] | str:
+    """The libraries in the data folder, in a few words each."""
+    found = {each.name: each.summary for each in libraries(settings)}
+    return found or "none in the data folder yet"
 
 
 def _versions() -> dict[str, str]:

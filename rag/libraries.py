@@ -6,6 +6,7 @@ Called by the assistant and the command to turn what a user names into an index.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,13 +19,13 @@ from rag.errors import (
     SettingsError,
 )
 from rag.index import Index, PassageMark, read_manifest, update_index
+from rag.papers import Paper
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rag.index import IndexReport, OnProgress
     from rag.models import Embedder
-    from rag.papers import Paper
     from rag.readers import Refused
     from rag.settings import Settings
 
@@ -92,7 +93,7 @@ def update_library(
     """
     return update_index(
         index_folder(settings, embedder.name),
-        records,
+        _placed(records, sources),
         embedder,
         passages=PassageMark(
             budget_tokens=settings.passage_tokens, overlap_sentences=settings.overlap_sentences
@@ -103,6 +104,27 @@ def update_library(
         on_progress=on_progress,
         lock_timeout_s=lock_timeout_s,
     )
+
+
+def _placed(
+    records: Iterable[Paper | Refused], sources: Sequence[str]
+) -> Iterator[Paper | Refused]:
+    """The records, whose files are named as `sources` are, however they were named for reading.
+
+    So the same files read again from another folder are known to be the same.
+    """
+    places = {Path(source) for source in sources}
+    names: dict[str, str] = {}
+    for record in records:
+        if not isinstance(record, Paper):
+            yield record
+            continue
+        for name in record.sources:
+            if name not in names:
+                path = Path(name).absolute()
+                within = not places.isdisjoint((path, *path.parents))
+                names[name] = str(path) if within else name
+        yield replace(record, sources=tuple(names[name] for name in record.sources))
 
 
 def index_bundled(

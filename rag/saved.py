@@ -27,6 +27,7 @@ from rag.verification import Quote, Verdict
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from rag.answer import Standing
     from rag.retrieval import Hit
 
 _FORMAT = "papertrail conversation 1"
@@ -218,19 +219,17 @@ def _contradiction(saved: _SavedAnswer) -> str:
     if saved.status == "abstained":
         agrees = not (saved.citations or (_speaks(saved.text) and _markers(saved.text)))
     else:
-        is_joined = saved.mode == "extractive" and _is_joined(saved)
-        agrees = is_joined or _is_reply(saved)  # a list has line breaks too
+        agrees = _is_reply(saved) and (saved.mode == "model" or _is_joined(saved))
     return "" if agrees else "its text is not that of its statements and citations"
 
 
 def _is_joined(saved: _SavedAnswer) -> bool:
-    """Whether the text is the statements with their markers and nothing else."""
+    """Whether each statement stands with its markers where it says, as code puts them together."""
     shown = []
     for statement in saved.statements:
         markers = shown_markers(tuple(citation.number for citation in statement.citations))
         shown.append(f"{statement.text} {markers}" if markers else statement.text)
-    spans = [saved.text[s.start : s.end] for s in saved.statements]
-    return spans == shown and " ".join(shown) == saved.text
+    return shown == [saved.text[s.start : s.end] for s in saved.statements]
 
 
 def _is_reply(saved: _SavedAnswer) -> bool:
@@ -282,10 +281,13 @@ def _citation(
 ) -> Citation:
     name = f"“{saved.title}”"
     paper = papers.get(saved.paper)
+    standing: Standing = "current"
     if paper is None:
+        standing = "gone"
         missing[f"The library no longer has {name} ({saved.paper}), which this cites."] = None
         paper = Paper(saved.paper, saved.title, "")
     elif any(paper.abstract[q.start : q.end] != q.text for q in saved.quotes):
+        standing = "changed"
         missing[f"The abstract of {name} has changed since it was quoted here."] = None
     quotes = tuple(Quote(paper.id, q.start, q.end, q.text) for q in saved.quotes)
-    return Citation(saved.number, paper, quotes, saved.verdict, saved.reason, saved.by)
+    return Citation(saved.number, paper, quotes, saved.verdict, saved.reason, saved.by, standing)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -89,7 +90,7 @@ def test_verification_line_counts_every_verdict():
     )
 
 
-def test_forms_of_an_answer_carry_quotes_and_no_abstract():
+def test_forms_of_an_answer_carry_quotes():
     answer = answered(Draft("Some never bark.", (DOGS,)))
     values = json.loads(answer.to_json())
     assert values["sources"] == [
@@ -99,7 +100,7 @@ def test_forms_of_an_answer_carry_quotes_and_no_abstract():
         {"start": 20, "end": 36, "text": "Some never bark."}
     ]
     assert "> Some never bark." in answer.to_markdown()
-    assert r"title = {{Dogs \{and\} more\_}}" in answer.to_bibtex()
+    assert r"title = {{Dogs \textbraceleft{}and\textbraceright{} more\_}}" in answer.to_bibtex()
     assert "author" not in answer.to_bibtex()
 
 
@@ -207,3 +208,71 @@ def test_missing_names_are_names_and_not_any_capital(question, missing):
     reason = judge(found(question, SOUP)).reason
     expected = f"do not mention {missing}." if missing else "no paper is close enough"
     assert expected in reason
+
+
+BIRDS = Paper(
+    "doi:10.1000/b", "<img src=x> *Birds*", "Birds sing.", authors=("Ada Clark",), doi="10.1000/b"
+)
+RABBITS = Paper("hares (2)", "Hares", "Hares run.")
+
+
+def written(text, *numbered, mode="model"):
+    """A model's answer that cites some papers: statement, then the numbers and papers it cites."""
+    statements = []
+    for words, *cited in numbered:
+        start = text.index(words)
+        citations = tuple(Citation(n, p, (), "supported", "r", "offline") for n, p in cited)
+        statements.append(Statement(words, start, start + len(words), citations, "supported"))
+    answer = answered(Draft("Some never bark.", (DOGS,)))
+    return replace(answer, text=text, statements=tuple(statements), mode=mode, model="m-1")
+
+
+def test_pandoc_markers_have_the_keys_of_the_bibtex_export_and_code_stays():
+    text = (
+        "Birds sing [1][2]. Use `a[1]` and $x[1]$, not [7].\n\n```\nb[2]\n```\n- **Hares** run [2]!"
+    )
+    answer = written(text, ("Birds sing", (1, BIRDS), (2, RABBITS)), ("run", (2, RABBITS)))
+    shown = answer.to_markdown(cite_style="pandoc")
+    assert (
+        "Birds sing [@doi:10.1000/b; @hares-2-31b93ecd]. Use `a[1]` and $x[1]$, not [7].\n\n"
+        "```\nb[2]\n```\n- **Hares** run [@hares-2-31b93ecd]!"
+    ) in shown
+    keys = set(re.findall(r"@([\w:./-]+)", shown))
+    assert keys == set(re.findall(r"@misc\{(.*),", answer.to_bibtex()))
+    assert keys == {item["id"] for item in json.loads(answer.to_csl())}
+    assert text in answer.to_markdown()
+    with pytest.raises(SettingsError, match="'apa'"):
+        answer.to_markdown(cite_style="apa")
+
+
+def test_text_of_papers_and_models_does_nothing_in_markdown():
+    text = "See <script>x</script> ![a](http://b/?leak) [1]."
+    shown = written(text, ("See", (1, BIRDS))).to_markdown()
+    assert "&lt;script>x&lt;/script> ! [a](http://b/?leak) [1]." in shown
+    assert "[1] Ada Clark. \\<img src=x\\> \\*Birds\\*. <https://doi.org/10.1000/b>" in shown
+    verbatim = answered(Draft("Dogs <b> bark_at_night.", (DOGS,))).to_markdown()
+    assert "\n\nDogs \\<b\\> bark\\_at\\_night. [1]\n" in verbatim
+
+
+def test_a_list_keeps_its_form_and_its_titles_are_escaped():
+    text = "2 of the 9 papers fit.\n\n- <img src=x> *Birds* [1]\n- Hares [2]\n\nDecided so."
+    found = [
+        Statement("2 of the 9 papers fit.", 0, 22, (), None, claim=False),
+        *(
+            Statement(
+                p.title, text.index(p.title), text.index(p.title) + len(p.title) + 4, (c,), "weak"
+            )
+            for p, c in (
+                (BIRDS, Citation(1, BIRDS, (), "weak", "r", "relevance")),
+                (RABBITS, Citation(2, RABBITS, (), "weak", "r", "relevance")),
+            )
+        ),
+        Statement("Decided so.", text.index("Decided"), len(text), (), None, claim=False),
+    ]
+    answer = replace(written(text), statements=tuple(found))
+    for mode in ("model", "extractive"):
+        shown = replace(answer, mode=mode).to_markdown(cite_style="pandoc")
+        assert (
+            "2 of the 9 papers fit.\n\n- \\<img src=x\\> \\*Birds\\* [@doi:10.1000/b]\n"
+            "- Hares [@hares-2-31b93ecd]\n\nDecided so.\n"
+        ) in shown

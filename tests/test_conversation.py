@@ -104,7 +104,7 @@ def test_a_conversation_is_the_same_after_it_was_opened_and_saved_again(saved, t
     assert json.loads(second.read_text(encoding="utf-8")) == saved
     assert chat.warnings == ()
     assert [len(turn.answer.closest) for turn in chat.turns] == [0, 3, 0]
-    assert "Closest papers:\n- " in chat.turns[1].answer.to_markdown()
+    assert "Closest papers:\n\n- " in chat.turns[1].answer.to_markdown()
 
 
 def test_a_paper_that_has_left_is_still_among_the_closest_by_its_title(saved, tmp_path):

@@ -15,6 +15,7 @@ from rag.cli.chat import chat
 from rag.cli.evaluation import evaluate
 from rag.cli.exits import Commands
 from rag.cli.information import info
+from rag.cli.libraries import index_delete, index_list
 from rag.cli.library import index_command, papers_app
 from rag.cli.mcp import mcp
 
@@ -30,6 +31,8 @@ app.command()(ask)
 app.command()(chat)
 app.command()(search)
 app.command("index")(index_command)
+app.command("index list")(index_list)  # beside a command that takes any file: see `Commands`
+app.command("index delete")(index_delete)
 app.add_typer(papers_app, name="papers")
 app.command()(mcp)
 app.command()(info)

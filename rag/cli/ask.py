@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from rag.cli.forms import CiteStyleOption, FormOption
 from rag.cli.options import (
     AuthorOption,
     ConfigOption,
@@ -46,21 +47,30 @@ def ask(
     trace: Annotated[
         bool, typer.Option("--trace", help="Show each candidate's score and rank in every stage.")
     ] = False,
+    form: FormOption = None,
+    cite_style: CiteStyleOption = "numeric",
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Answer a question from the library, with checked citations, or say that it cannot."""
-    from rag.cli import show
+    from rag.cli import forms, show
 
+    chosen = forms.form_of(form, as_json=as_json, trace=trace)
     settings = settings_of(
         config, index=index, k=k, sentences=sentences, chat_model=model, chat_url=url
     )
     questions = list(questions_of(question, file))
     where = filter_of(year, author, paper)
     with opened(settings, quiet=quiet) as assistant:
+        if chosen not in ("text", "json"):
+            answers = [assistant.ask(text, where=where) for text in questions]
+            forms.written(forms.answers_as(answers, chosen, cite_style))
+            for warning in () if quiet else (w for each in answers for w in each.warnings):
+                show.note(f"note: {warning}")
+            return
         for number, text in enumerate(questions):
-            if as_json:
+            if chosen == "json":
                 answer = assistant.ask(text, where=where)
                 show.line(answer.to_json(indent=None if len(questions) > 1 else 2))
                 continue
@@ -83,19 +93,23 @@ def search(
     trace: Annotated[
         bool, typer.Option("--trace", help="Show each paper's score and rank in every stage.")
     ] = False,
+    form: FormOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     config: ConfigOption = None,
 ) -> None:
     """List the papers that fit a question best, with their best sentence."""
-    from rag.cli import show
+    from rag.cli import forms, show
 
+    chosen = forms.form_of(form, as_json=as_json)
     settings = settings_of(config, index=index, k=k)
     (text,) = questions_of(question, None)
     with opened(settings, quiet=quiet) as assistant:
         hits = assistant.search(text, where=filter_of(year, author, paper))
-    if as_json:
+    if chosen == "json":
         show.json_value([show.hit_values(hit) for hit in hits])
+    elif chosen != "text":
+        forms.written(forms.papers_as((hit.paper for hit in hits), chosen))
     else:
         show.hits(hits)
         if trace:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rag.cli.forms import CiteStyle, CiteStyleOption
 from rag.cli.options import (
     AuthorOption,
     ConfigOption,
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
     from rag.conversation import Conversation
 
 HELP = """/sources   the papers cited so far
-/save FILE  save the conversation; FILE.md writes it as Markdown
+/save FILE  save the conversation; FILE.md writes it as Markdown, and FILE.bib, FILE.ris and
+            FILE.csl.json the papers it cites
 /load FILE  open a saved conversation
 /new        forget what was said
 /help       this list
@@ -53,6 +55,7 @@ def chat(
     load: Annotated[
         Path | None, typer.Option("--load", help="Go on with a saved conversation.")
     ] = None,
+    cite_style: CiteStyleOption = "numeric",
     quiet: QuietOption = False,
     config: ConfigOption = None,
 ) -> None:
@@ -72,7 +75,7 @@ def chat(
             if not said:
                 continue
             if said.startswith("/"):
-                if not _command(conversation, said):
+                if not _command(conversation, said, cite_style):
                     break
                 continue
             _ask(conversation, said, quiet=quiet)
@@ -148,7 +151,7 @@ def _behind(sign: str, lines: Sequence[str]) -> str | None:
     return next((each.removeprefix(sign) for each in lines if each.startswith(sign)), None)
 
 
-def _command(conversation: Conversation, said: str) -> bool:
+def _command(conversation: Conversation, said: str, cite_style: CiteStyle) -> bool:
     """Does what a /command says; whether to go on."""
     from rag.cli import show
     from rag.errors import RagError
@@ -158,17 +161,14 @@ def _command(conversation: Conversation, said: str) -> bool:
         if name in ("/quit", "/exit", "/q"):
             return False
         if name == "/sources":
-            for number, source in conversation.sources.items():
-                show.line(f"[{number}] {source.title}  ({source.id})")
-            if not conversation.sources:
-                typer.echo("no paper is cited yet", err=True)
+            _sources(conversation)
         elif name == "/new":
             conversation.clear()
             typer.echo("what was said is forgotten", err=True)
         elif name in ("/save", "/load") and not rest.strip():
             typer.echo(f"rag: write {name} FILE.", err=True)
         elif name == "/save":
-            _save(conversation, rest.strip())
+            _save(conversation, rest.strip(), cite_style)
         elif name == "/load":
             _load(conversation, rest.strip())
         else:
@@ -178,14 +178,30 @@ def _command(conversation: Conversation, said: str) -> bool:
     return True
 
 
-def _save(conversation: Conversation, named: str) -> None:
+def _sources(conversation: Conversation) -> None:
+    """The papers cited so far, and which of them the library no longer has as they were."""
+    from rag.answer import STANDINGS
+    from rag.cli import show
+
+    standings = {c.number: c.standing for turn in conversation.turns for c in turn.answer.citations}
+    for number, source in conversation.sources.items():
+        standing = STANDINGS.get(standings[number])
+        note = f"  ({standing})" if standing else ""
+        show.line(f"[{number}] {source.title}  ({source.id}){note}")
+    if not conversation.sources:
+        typer.echo("no paper is cited yet", err=True)
+
+
+def _save(conversation: Conversation, named: str, cite_style: CiteStyle) -> None:
+    from rag.cli.forms import conversation_as
     from rag.saved import write_whole
 
     path = _place(named)
-    if path.suffix.lower() == ".md":
-        write_whole(path, conversation.to_markdown())
-    else:
+    text = conversation_as(conversation, path, cite_style)
+    if text is None:
         conversation.save(path)
+    else:
+        write_whole(path, text)
     typer.echo(f"saved to {path}", err=True)
 
 

@@ -17,6 +17,13 @@ from typer.core import TyperGroup
 class Commands(TyperGroup):
     """A group of commands whose failures are told in one sentence each."""
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that the first word names, or the first two, as in `rag index list`."""
+        two = " ".join(args[:2])
+        if two in self.commands and " " in two:
+            return two, self.commands[two], args[2:]
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
         """Runs the command that was asked for."""
         from rag.errors import RagError

@@ -7,16 +7,21 @@ from typing import Annotated
 
 import typer
 
+from rag.cli.forms import ReferenceForm
 from rag.cli.options import (
+    AuthorOption,
     ConfigOption,
     IndexOption,
     JsonOption,
+    PaperOption,
     QuietOption,
+    YearOption,
+    filter_of,
     opened,
     settings_of,
 )
 
-papers_app = typer.Typer(help="List the papers of a library, or show one.")
+papers_app = typer.Typer(help="List the papers of a library, show, export or remove them.")
 
 
 def index_command(
@@ -47,6 +52,9 @@ def index_command(
     strict: Annotated[
         bool, typer.Option("--strict", help="Write nothing if any record cannot be read.")
     ] = False,
+    update: Annotated[
+        bool, typer.Option("--update", help="Read the recorded sources again; made for cron.")
+    ] = False,
     passage_tokens: Annotated[
         int | None, typer.Option(help="Token budget of a passage.", show_default="400")
     ] = None,
@@ -58,7 +66,7 @@ def index_command(
     config: ConfigOption = None,
 ) -> None:
     """Add papers to a library, make it, rebuild it, or take papers out."""
-    from rag.cli import intake, show
+    from rag.cli import intake, libraries, show
     from rag.cli.progress import progress
     from rag.errors import SettingsError
     from rag.libraries import recorded_sources, update_library
@@ -69,10 +77,15 @@ def index_command(
         config, index=index, passage_tokens=passage_tokens, overlap_sentences=overlap_sentences
     )
     embedder = make_embedder(settings)
+    if update:
+        if sources or remove or rebuild:
+            raise SettingsError("--update reads what is recorded; name nothing else with it.")
+        libraries.update(settings, embedder, as_json=as_json, quiet=quiet)
+        return
     if settings.index is None and (sources or remove):
         raise SettingsError("Name the library to write with --index NAME or --index PATH/.")
     if not (sources or remove or rebuild):
-        raise SettingsError("Nothing to do: name SOURCES, --remove ID or --rebuild.")
+        raise SettingsError("Nothing to do: name SOURCES, --remove ID, --rebuild or --update.")
     named = tuple(sources or ())
     if rebuild and not named:
         named = recorded_sources(settings, embedder.name)
@@ -102,7 +115,7 @@ def papers_default(
     quiet: QuietOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """List the papers of a library, or show one."""
+    """List the papers of a library, show, export or remove them."""
     if context.invoked_subcommand is None:
         papers_list(index=index, as_json=as_json, quiet=quiet, config=config)
     elif index or as_json or quiet or config:
@@ -150,3 +163,45 @@ def papers_show(
         show.json_value(found[0].to_dict())
     else:
         show.paper(found[0])
+
+
+@papers_app.command("remove")
+def papers_remove(
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids or aliases of papers.")],
+    *,
+    index: IndexOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Take papers out of a library, like `rag index --remove`."""
+    index_command(index=index, remove=ids, as_json=as_json, quiet=quiet, config=config)
+
+
+@papers_app.command("export")
+def papers_export(
+    *,
+    form: Annotated[
+        ReferenceForm | None,
+        typer.Option("--format", help="Default: as the file's ending tells, else bibtex."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File to write; default: standard output.")
+    ] = None,
+    index: IndexOption = None,
+    year: YearOption = None,
+    author: AuthorOption = None,
+    paper: PaperOption = None,
+    quiet: QuietOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Write the papers as references, abstracts included."""
+    from rag.cli import forms
+
+    where = filter_of(year, author, paper)
+    with opened(settings_of(config, index=index), quiet=quiet) as assistant:
+        papers = assistant.papers(where=where)
+    forms.export(papers, form, out)
+    if not quiet:
+        count = f"{len(papers)} paper{'s' * (len(papers) != 1)}"
+        typer.echo(f"{count} written" + (f" to {out}." if out else "."), err=True)

@@ -22,6 +22,7 @@ class Intake:
     Attributes:
         papers: all papers, those that were there before first.
         fresh: ids whose text or fields are new, so that their rows must be written.
+        met: ids of the papers that some record was of.
         read: records that were readable papers.
         added: ids that were not there before, each once.
         changed: ids that a newer version of the same source replaced.
@@ -35,6 +36,7 @@ class Intake:
 
     papers: tuple[Paper, ...]
     fresh: frozenset[str]
+    met: frozenset[str]
     read: int
     added: tuple[str, ...]
     changed: tuple[str, ...]
@@ -80,6 +82,7 @@ def take_in(
     return Intake(
         papers=final,
         fresh=fresh,
+        met=frozenset().union(*came.values()),
         read=sum(map(len, came.values())),
         added=tuple(dict.fromkeys(each for each in came["new"] if each not in before)),
         changed=tuple(came["changed"]),

@@ -37,7 +37,7 @@ _FIRST = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _NOT_BEFORE = re.compile(r"```|^\s*[<#{\[]", re.MULTILINE)  # a page that only quotes an entry
-_WHOLE_NAME = re.compile(r"\{[^{}\\]*\}")  # "{Data Group, Inc.}", commas and all
+_WHOLE_NAME = re.compile(r"\{(?:[^{}\\]|\\[&%$#_])*\}")  # "{Data Group, Inc.}", commas and all
 _BEFORE_CHARS = 4000
 _VOLUMES = frozenset({"proceedings", "mvproceedings", "periodical"})
 _PARENTS = _VOLUMES | {"book", "mvbook", "collection", "mvcollection", "reference", "mvreference"}
@@ -127,8 +127,10 @@ def _paper_or_reason(known: Fields) -> Paper | str:
     url, doi, eprint = raw("url"), raw("doi"), raw("eprint")
     is_arxiv = (raw("archiveprefix") or raw("eprinttype")).lower() == "arxiv"
     venue = text("journal", "journaltitle", "booktitle")
+    if not venue and "://" not in known.get("howpublished", ""):
+        venue = text("howpublished")
     return Paper(
-        id="",
+        id=fields.carried_id(text("papertrail-id")),
         title=f"{title}: {subtitle}" if subtitle else title,
         abstract=text("abstract"),
         authors=_authors(known.get("author", "")),

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 NO_TITLE = "the record has no title; add one."
 
 _BEFORE = 20  # lines that may stand before the first record
+_ID_CHARS = 200
 _YEAR = re.compile(r"(?<!\d)(?:1[5-9]|20)\d\d(?!\d)")
-_WEB_ADDRESS = re.compile(r"https?://[^\s;]+", re.IGNORECASE)
+_WEB_ADDRESS = re.compile(r"https?://(?:[^\s;]|;(?=[^\s;])(?!;*https?:))+", re.IGNORECASE)
+_BETWEEN_ADDRESSES = re.compile(r"\s*;+(?:\s+|\Z|(?=https?:))", re.IGNORECASE)
 _ARXIV_NAMED = re.compile(r"(?:arxiv:\s*|10\.48550/arxiv\.)(\S+)", re.IGNORECASE)
 _NOBODY = re.compile(r"(?:and )?(?:others|et\.? al\.?)", re.IGNORECASE)
 _ET_AL = re.compile(r",?\s+et\.? al\.?$", re.IGNORECASE)
@@ -39,9 +41,13 @@ def one_line(text: str) -> str:
 def given_first(name: str) -> str:
     """The name with the given name in front; one without a comma stays as it is.
 
+    Two commas are one that stands in the name of a group: "University of Bath,, Library".
+
     >>> given_first("King, Jr., Martin"), given_first("King, Martin, Jr."), given_first("Plato")
     ('Martin King Jr.', 'Martin King Jr.', 'Plato')
     """
+    if ",," in name:
+        return one_line(name.replace(",,", ","))
     family, *rest = (one_line(part) for part in name.split(","))
     if len(rest) == 2 and re.fullmatch(r"(?:[JS]r\.?|I{2,3}|IV)", rest[0]):
         rest.reverse()
@@ -72,6 +78,28 @@ def web_address(*texts: str) -> str | None:
     """The first http or https address that a text begins with."""
     found = (_WEB_ADDRESS.match(text.strip()) for text in texts)
     return next((match[0] for match in found if match), None)
+
+
+def addresses(texts: Iterable[str]) -> list[str]:
+    """Addresses, of which several may stand in one text, set apart by semicolons."""
+    parts = (part for text in texts for part in _BETWEEN_ADDRESSES.split(text))
+    return [part.strip() for part in parts if part.strip()]
+
+
+def noted(name: str, notes: Iterable[str]) -> str:
+    """What stands behind a name and a colon in the first note that begins so; "" without one.
+
+    >>> noted("arXiv", ["Read twice.", "arXiv: 1706.03762"])
+    '1706.03762'
+    """
+    said = (note.partition(": ") for note in notes)
+    return next((text.strip() for first, _, text in said if first == name and text.strip()), "")
+
+
+def carried_id(value: object) -> str:
+    """The id that one of our exports carries; "" for what can be none."""
+    is_id = isinstance(value, str) and len(value) <= _ID_CHARS and value.isprintable()
+    return str(value).strip() if is_id else ""
 
 
 def doi(*texts: str) -> str | None:

@@ -29,6 +29,7 @@ AS_NAMED: Mapping[str, str] = MappingProxyType({})
 
 _ARXIV_YEAR = re.compile(r"(?:.*/)?(\d\d)\d\d")
 _HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
+_OWN_ID = "papertrail-id"  # in CSL-JSON that Papertrail wrote
 _CSL_TYPES = {
     *("article", "article-journal", "article-magazine", "article-newspaper", "book", "chapter"),
     *("dataset", "document", "manuscript", "paper-conference", "post", "post-weblog", "report"),
@@ -190,6 +191,7 @@ def _is_csl(record: Record) -> bool:
         isinstance(record.get("issued"), dict)
         or "container-title" in record
         or any(_dict(one).keys() & {"family", "given", "literal"} for one in author)
+        or _OWN_ID in _dict(record.get("custom"))
         or ("abstract" not in record and _text(record.get("type")) in _CSL_TYPES)
     )
 
@@ -210,7 +212,7 @@ def _from_csl(record: Record) -> Paper:
     title, subtitle = _first(record.get("title")), _line(_first(_list(record.get("subtitle"))))
     whole = required({"title": title}, "title")
     return Paper(
-        id="",
+        id=fields.carried_id(_dict(record.get("custom")).get(_OWN_ID)),
         title=f"{whole}: {subtitle}" if subtitle and subtitle not in whole else whole,
         abstract=text(record, "abstract"),
         authors=_people(_csl_name(_dict(each)) for each in _list(record.get("author"))),

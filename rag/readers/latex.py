@@ -26,6 +26,16 @@ _LINK = re.compile(r"\\(?:url|href\s*\{[^{}]*\})\s*\{([^{}]*)\}")
 _MARK = re.compile(r'(?<!\\)[{}"#]')
 _BOUNDARY = re.compile(r"\\(?:[A-Za-z]+|.)\s*|[{}$]|\s+", re.DOTALL)
 _DEEPEST = 50  # braces within braces
+_SIGNS = {  # which pylatexenc leaves out or takes for others
+    "textbraceleft": "{",
+    "textbraceright": "}",
+    "textasciicircum": "^",
+    "textless": "<",
+    "textgreater": ">",
+    "textbar": "|",
+    "textunderscore": "_",
+    "textquotedbl": '"',
+}
 
 
 def bare_value(value: str, strings: Mapping[str, str]) -> str:
@@ -137,6 +147,13 @@ def _depth(value: str) -> int:
 
 @cache
 def _converter() -> LatexNodes2Text:
-    from pylatexenc.latex2text import LatexNodes2Text
+    from pylatexenc.latex2text import (
+        LatexNodes2Text,
+        MacroTextSpec,
+        get_default_latex_context_db,
+    )
 
-    return LatexNodes2Text(math_mode="verbatim")
+    known = get_default_latex_context_db()
+    signs = [MacroTextSpec(name, sign) for name, sign in _SIGNS.items()]
+    known.add_context_category("signs", prepend=True, macros=signs)
+    return LatexNodes2Text(math_mode="verbatim", latex_context=known)

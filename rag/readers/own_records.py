@@ -13,8 +13,6 @@ from typing import Any
 from rag.papers import Paper, normal_arxiv_id, normal_doi
 from rag.readers import fields
 
-_ID_CHARS = 200
-
 
 class FieldError(Exception):
     """A field is missing or of the wrong type; the message is the reason to refuse the record."""
@@ -88,11 +86,10 @@ def _year(rest: dict[str, Any]) -> int | None:
 def _taken_id(rest: dict[str, Any]) -> str:
     """The record's own id if it can serve as one; else "", and it stays among the metadata."""
     given = rest.pop("id", None)
-    if isinstance(given, str) and len(given) <= _ID_CHARS and given.isprintable():
-        return given.strip()
-    if given is not None:
+    known = fields.carried_id(given)
+    if not known and given is not None:
         rest["id"] = given
-    return ""
+    return known
 
 
 def _normal(rest: dict[str, Any], name: str) -> str | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import rispy
 
-from rag.papers import Paper
+from rag.papers import Paper, normal_arxiv_id
 from rag.readers import fields
 
 if TYPE_CHECKING:
@@ -47,16 +47,17 @@ def read(lines: Iterable[str]) -> Iterator[tuple[int, Paper | str]]:
 
 
 def _paper_or_reason(record: list[str]) -> Paper | str:
-    # What rispy keeps of tags that it does not know is of no use here.
-    parser = rispy.RisParser(skip_unknown_tags=True)
+    # What rispy keeps of tags that it does not know is of no use here, and it cuts addresses.
+    parser = rispy.RisParser(skip_unknown_tags=True, delimiter_tags_mapping={})
     found = parser.parse_lines(iter([*record, "ER  - "]))  # type: ignore[arg-type]
     known = found[0] if found else {}
     title = _text(known, "title", "primary_title")
     if not title:
         return fields.NO_TITLE
-    urls, doi = _several(known, "urls"), _text(known, "doi")
+    urls, doi = fields.addresses(_several(known, "urls")), _text(known, "doi")
+    notes = _several(known, "notes")
     return Paper(
-        id="",
+        id=fields.carried_id(fields.noted("Papertrail", notes)),
         title=title,
         abstract=_text(known, "abstract", "notes_abstract"),
         authors=fields.authors(_several(known, "authors") or _several(known, "first_authors")),
@@ -67,7 +68,7 @@ def _paper_or_reason(record: list[str]) -> Paper | str:
         or None,
         url=fields.web_address(*urls),
         doi=fields.doi(doi, *urls),
-        arxiv_id=fields.arxiv_id(doi, *urls),
+        arxiv_id=normal_arxiv_id(fields.noted("arXiv", notes)) or fields.arxiv_id(doi, *urls),
         metadata=fields.tags(_several(known, "keywords")),
     )
 

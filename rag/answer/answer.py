@@ -1,18 +1,21 @@
-"""The value types of an answer, and the forms it is handed on in."""
+"""The value types of an answer."""
 
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
+from rag.answer.markdown import answer_markdown
 from rag.models.reply import NO_USAGE, Usage
-from rag.references import bibtex_entry
+from rag.references import references
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rag.answer.markdown import CiteStyle
     from rag.papers import Paper
     from rag.retrieval import Hit
     from rag.verification import Quote, Verdict
@@ -20,6 +23,31 @@ if TYPE_CHECKING:
 AnswerStatus = Literal["answered", "abstained", "incomplete"]
 Mode = Literal["model", "extractive"]
 StatementVerdict = Literal["supported", "weak", "unsupported", "uncited"]
+Standing = Literal["current", "changed", "gone"]
+
+
+class CitesPapers:
+    """What cites papers gives them as references, each once.
+
+    They have the fields that the library has and no others.
+    """
+
+    @property
+    @abstractmethod
+    def sources(self) -> Mapping[int, Paper]:
+        """Shown number -> cited paper, by number."""
+
+    def to_bibtex(self) -> str:
+        """BibTeX entries of the cited papers; their keys are those of pandoc's markers."""
+        return references(self.sources.values(), "bibtex")
+
+    def to_ris(self) -> str:
+        """RIS records of the cited papers."""
+        return references(self.sources.values(), "ris")
+
+    def to_csl(self) -> str:
+        """The cited papers as a list in CSL-JSON."""
+        return references(self.sources.values(), "csl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +61,8 @@ class Citation:
         verdict: how well they support the statement; None where no check could tell.
         reason: why, in one clause.
         by: the check that gave the verdict.
+        standing: of a saved citation, whether the library has since lost the paper ("gone") or
+            the sentence that is quoted ("changed"); its verdict is that of the time it was given.
     """
 
     number: int
@@ -41,6 +71,7 @@ class Citation:
     verdict: Verdict | None
     reason: str
     by: str
+    standing: Standing = "current"
 
     def to_dict(self) -> dict[str, Any]:
         """The citation as plain JSON values."""
@@ -55,6 +86,7 @@ class Citation:
             "verdict": self.verdict,
             "reason": self.reason,
             "by": self.by,
+            "standing": self.standing,
         }
 
 
@@ -92,7 +124,7 @@ class Statement:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Answer(CitesPapers):
     """An answer that can be checked, or an honest abstention.
 
     Attributes:
@@ -157,7 +189,12 @@ class Answer:
         held = sum(s.verdict == "supported" for s in claims)
         total = len(claims)
         rest = "".join(f"; {count} {words}" for count, words in counts if count)
-        return f"{held} of {total} statement{'s' * (total != 1)} supported{rest}."
+        line = f"{held} of {total} statement{'s' * (total != 1)} supported{rest}."
+        lost = len({c.number for c in self.citations if c.standing != "current"})
+        if lost:
+            are = "one cited paper has" if lost == 1 else f"{lost} cited papers have"
+            line += f" Since then {are} changed or left the library."
+        return line
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as plain JSON values; papers appear with id and title, not whole."""
@@ -193,30 +230,14 @@ class Answer:
         """`to_dict` as JSON text."""
         return json.dumps(self.to_dict(), ensure_ascii=False, indent=indent)
 
-    def to_markdown(self) -> str:
-        """The answer with its sources, what they say, and why a statement is not supported."""
-        parts = [f"**{self.question}**"]
-        if self.asked != self.question.strip():
-            parts.append(f"*Understood as: {self.asked}*")
-        parts.append(self.text)
-        if self.status == "incomplete":
-            parts.append(f"*This answer is incomplete: {self.reason.rstrip('.')}.*")
-        if self.closest:
-            titles = (f"- {hit.paper.title}" for hit in self.closest)
-            return "\n\n".join([*parts, "\n".join(["Closest papers:", *titles])]) + "\n"
-        for number, paper in self.sources.items():
-            quotes = dict.fromkeys(
-                quote.text for c in self.citations if c.number == number for quote in c.quotes
-            )
-            parts.append("\n".join([f"[{number}] {paper.title}", *(f"> {q}" for q in quotes)]))
-        doubts = [_doubt(s) for s in self.statements if s.claim and s.verdict != "supported"]
-        parts += ["\n".join(["Not supported:", *doubts])] if doubts else []
-        parts.append(f"*{self.verification} Mode: {self.model or self.mode}.*")
-        return "\n\n".join(parts) + "\n"
+    def to_markdown(self, *, cite_style: CiteStyle = "numeric") -> str:
+        """The answer with its sources, what they say, and why a statement is not supported.
 
-    def to_bibtex(self) -> str:
-        """BibTeX entries of the cited papers, with the fields the library has and no others."""
-        return "\n".join(bibtex_entry(paper) for paper in self.sources.values())
+        Args:
+            cite_style: "numeric" marks a paper by [1]; "pandoc" by [@key], as its entry in
+                `to_bibtex` has it.
+        """
+        return answer_markdown(self, cite_style)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,13 +281,6 @@ class Done:
 
 
 AnswerEvent = Status | Text | Verified | Done
-
-
-def _doubt(statement: Statement) -> str:
-    """A list item that says how a statement failed, and why for each paper that it cites."""
-    reasons = "; ".join(f"[{c.number}] {c.reason}" for c in statement.citations)
-    verdict = statement.verdict or "not verified"
-    return f"- {verdict}: “{statement.text}”" + (f" ({reasons})" if reasons else "")
 
 
 def _hit(hit: Hit) -> dict[str, Any]:

@@ -1,0 +1,38 @@
+"""Answers: the value types, and the forms that they are handed on in."""
+
+from rag.answer.answer import (
+    Answer,
+    AnswerEvent,
+    AnswerStatus,
+    Citation,
+    CitesPapers,
+    Done,
+    Mode,
+    Standing,
+    Statement,
+    StatementVerdict,
+    Status,
+    Text,
+    Turn,
+    Verified,
+)
+from rag.answer.markdown import STANDINGS, CiteStyle
+
+__all__ = [
+    "STANDINGS",
+    "Answer",
+    "AnswerEvent",
+    "AnswerStatus",
+    "Citation",
+    "CiteStyle",
+    "CitesPapers",
+    "Done",
+    "Mode",
+    "Standing",
+    "Statement",
+    "StatementVerdict",
+    "Status",
+    "Text",
+    "Turn",
+    "Verified",
+]

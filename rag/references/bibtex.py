@@ -1,0 +1,86 @@
+r"""BibTeX and BibLaTeX: one @misc entry a paper, because the library does not tell the kind.
+
+Values are plain text: what TeX would read as a command, a formula or a ligature is written so that
+it stands there as it does in the library. Only ``doi``, ``url`` and ``eprint`` are verbatim fields.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from rag.references.fields import carried_id, citation_key, one_line, tags
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from rag.papers import Paper
+
+NAME = "BibTeX"
+ENDINGS: tuple[str, ...] = (".bib",)
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "{": r"\textbraceleft{}",  # an escaped brace would still have to be balanced
+    "}": r"\textbraceright{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
+_LIGATURE = re.compile(
+    r"(?<=-)(?=-)|(?<=`)(?=`)|(?<=')(?=')|(?<=[?!])(?=`)|(?<=<)(?=<)|(?<=>)(?=>)"
+)
+_AND = re.compile(r",|\band\b|^(?:others|et al\.?)$", re.IGNORECASE)
+_VERBATIM = str.maketrans({"{": r"\{", "}": r"\}"})
+
+
+def pieces(papers: Iterable[Paper]) -> Iterator[str]:
+    """One entry a paper, set apart by blank lines."""
+    for number, paper in enumerate(papers):
+        yield ("\n" if number else "") + bibtex_entry(paper)
+
+
+def bibtex_entry(paper: Paper) -> str:
+    r"""One BibTeX entry, ended by a line break.
+
+    >>> from rag.papers import Paper
+    >>> print(bibtex_entry(Paper("rates-5-5a1ee1", "Rates & 5%", "")), end="")
+    @misc{rates-5-5a1ee1,
+      title = {{Rates \& 5\%}},
+    }
+    """
+    title = _escaped(paper.title)
+    fields = {
+        "title": f"{{{title}}}",  # the inner braces keep its upper case
+        "author": " and ".join(map(_name, paper.authors)),
+        "year": str(paper.year or ""),
+        "howpublished": _escaped(paper.venue),
+        "doi": _verbatim(paper.doi),
+        "eprint": _verbatim(paper.arxiv_id),
+        "archiveprefix": "arXiv" if paper.arxiv_id else "",
+        "url": _verbatim(paper.url),
+        "keywords": _escaped("; ".join(tags(paper))),
+        "abstract": _escaped(paper.abstract),
+        "papertrail-id": _escaped(carried_id(paper)),
+    }
+    lines = [f"  {name} = {{{value}}}," for name, value in fields.items() if value]
+    return "\n".join([f"@misc{{{citation_key(paper)},", *lines, "}"]) + "\n"
+
+
+def _name(author: str) -> str:
+    """A name; one that BibTeX would take apart at a comma or an "and" is kept whole by braces."""
+    name = one_line(author)
+    return f"{{{_escaped(name)}}}" if _AND.search(name) else _escaped(name)
+
+
+def _escaped(text: str | None) -> str:
+    unjoined = _LIGATURE.split(one_line(text))
+    return "{}".join("".join(_SPECIAL.get(c, c) for c in part) for part in unjoined)
+
+
+def _verbatim(text: str | None) -> str:
+    return one_line(text).translate(_VERBATIM)

@@ -1,0 +1,49 @@
+"""CSL-JSON, as citeproc, pandoc and Zotero read it: items of the general type "document".
+
+A name is written whole ("literal"): which part of it is the family name, the library does not know.
+
+Source: https://docs.citationstyles.org/en/stable/specification.html
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from rag.references.fields import citation_key, one_line, tags
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from rag.papers import Paper
+
+NAME = "CSL-JSON"
+ENDINGS: tuple[str, ...] = (".csl.json", ".csl", ".json")
+
+
+def pieces(papers: Iterable[Paper]) -> Iterator[str]:
+    """A list with one item a line."""
+    before = "[\n"
+    for paper in papers:
+        yield before + json.dumps(csl_item(paper), ensure_ascii=False)
+        before = ",\n"
+    yield "\n]\n" if before == ",\n" else "[]\n"
+
+
+def csl_item(paper: Paper) -> dict[str, Any]:
+    """The paper as an item; `custom` is where the format keeps what others do not know."""
+    item: dict[str, Any] = {
+        "id": citation_key(paper),
+        "type": "document",
+        "title": one_line(paper.title),
+        "author": [{"literal": one_line(name)} for name in paper.authors],
+        "issued": {"date-parts": [[paper.year]]} if paper.year else None,
+        "container-title": one_line(paper.venue),
+        "DOI": paper.doi,
+        "number": f"arXiv:{paper.arxiv_id}" if paper.arxiv_id else None,
+        "URL": paper.url,
+        "keyword": "; ".join(tags(paper)),
+        "abstract": one_line(paper.abstract),
+        "custom": {"papertrail-id": paper.id},
+    }
+    return {name: value for name, value in item.items() if value}

@@ -1,0 +1,65 @@
+"""What the formats of references have in common: keys, ids, and values on one line.
+
+A paper's id is made again from its DOI, arXiv id or title when a reference is read, so it is
+written only where that would give another one. Called by the modules of formats.
+"""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from rag.papers import normal_doi, paper_id
+
+if TYPE_CHECKING:
+    from rag.papers import Paper
+
+_BLANK = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
+_NO_KEY = re.compile(r"[^A-Za-z0-9_]+")
+_MARKS = frozenset(":./-")  # one of these may stand between two letters of a key
+
+
+def citation_key(paper: Paper) -> str:
+    """The paper's id as a key that BibTeX and pandoc take; other ids give other keys.
+
+    Where a character had to go, eight digits of the id's sha256 keep the key apart from others. It
+    is the same in every export, because the id of a paper never changes.
+
+    >>> from rag.papers import Paper
+    >>> citation_key(Paper("doi:10.1000/xyz", "T", "")), citation_key(Paper("b (2)", "T", ""))
+    ('doi:10.1000/xyz', 'b-2-bf341434')
+    """
+    key = _NO_KEY.sub(lambda run: run[0] if run[0] in _MARKS else "-", paper.id)
+    key = key.strip("".join(_MARKS))
+    if key and key == paper.id:
+        return key
+    digits = sha256(paper.id.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{key or 'paper'}-{digits}"
+
+
+def carried_id(paper: Paper) -> str:
+    """The paper's id where a reader could make another one of the other fields; else ""."""
+    made = paper_id(paper.title, doi=paper.doi, arxiv_id=paper.arxiv_id)
+    # an address or a venue may tell a DOI or arXiv id that the paper is not known by
+    if paper.arxiv_id:
+        certain = bool(paper.doi) or not normal_doi(paper.url or "")
+    else:
+        certain = bool(paper.doi) or not (paper.url or paper.venue)
+    return "" if certain and paper.id == made else paper.id
+
+
+def one_line(text: str | None) -> str:
+    r"""The text with each run of white space and control characters as one space.
+
+    >>> one_line(" a\r\nER  - b\x00")
+    'a ER - b'
+    """
+    return _BLANK.sub(" ", text or "").strip()
+
+
+def tags(paper: Paper) -> list[str]:
+    """The paper's keywords, where its source had some."""
+    several = paper.metadata.get("tags")
+    known = several if isinstance(several, list) else []
+    return [one_line(tag) for tag in known if isinstance(tag, str) and tag.strip()]

