@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from llama_index.core.llms import LLM
 
     from rag.answer import Turn
+    from rag.index import Filter
     from rag.models.reply import Usage
     from rag.papers import Paper
     from rag.retrieval import Retrieval
@@ -60,6 +61,7 @@ class Asked:
         history: earlier turns, oldest first.
         usage: spent so far.
         warnings: so far.
+        where: the papers that it is asked of; None for all.
     """
 
     question: str
@@ -67,6 +69,7 @@ class Asked:
     history: tuple[Turn, ...] = ()
     usage: Usage = NO_USAGE
     warnings: tuple[str, ...] = ()
+    where: Filter | None = None
 
 
 class Answerer:
@@ -94,6 +97,7 @@ class Answerer:
             model=self._model.name if self._model else None,
             reason=judgement.reason,
             confidence=judgement.confidence,
+            scope=str(asked.where or ""),
             usage=asked.usage,
             warnings=(*asked.warnings, *retrieval.notes),
         )

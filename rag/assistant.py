@@ -5,8 +5,10 @@ This is the programmer's door; the command and the page go through it too.
 
 from __future__ import annotations
 
+import copy
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,17 +17,15 @@ from rag.answering import Answerer, checked_chat_model
 from rag.conversation import Conversation
 from rag.errors import IndexDamaged, IndexMissing, IndexStale
 from rag.followups import needs_history, suggested, understood, with_previous
-from rag.index import Filter, Index
-from rag.libraries import index_bundled, index_folder, update_library
+from rag.libraries import index_bundled, index_folder, settings_for, update_library
 from rag.lister import Lister
 from rag.listings import listing_of
 from rag.models import ChatModel, make_embedder
 from rag.prices import cost_of
 from rag.prompts import load_prompt
-from rag.relevance import MOST_LOOKED_AT
-from rag.retrieval import Retriever
-from rag.settings import Settings, load_settings
-from rag.verification.offline import OfflineVerifier
+from rag.retrieval.live import LiveIndex
+from rag.understanding import understand
+from rag.verification.offline import OfflineVerifier, token_embedder
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
@@ -34,13 +34,12 @@ if TYPE_CHECKING:
 
     from rag.answer import Turn
     from rag.answering import Asked
-    from rag.index import OnProgress
-    from rag.listings import Listing
-    from rag.minilm import MiniLM
+    from rag.index import Filter, OnProgress
     from rag.models import Embedder
     from rag.papers import Paper
     from rag.readers import Refused
     from rag.retrieval import Hit, Retrieval
+    from rag.settings import Settings
 
 
 class Assistant:
@@ -58,9 +57,9 @@ class Assistant:
         self.settings = settings
         self.embedder = embedder
         self.model = model
-        self._answerer = Answerer(settings, model, OfflineVerifier(self._token_embedder))
+        self._answerer = Answerer(settings, model, self._offline_verifier(settings))
         self._lister = Lister(settings, model)
-        self._open()
+        self._live = LiveIndex(folder, embedder, candidates=settings.candidates)
 
     @classmethod
     def open(
@@ -87,7 +86,7 @@ class Assistant:
             SettingsError: a key or address for the model is missing.
             IndexMissing, IndexDamaged, IndexStale, DiskError: the index cannot be used.
         """
-        settings = _settings(settings, index)
+        settings = settings_for(index, settings)
         model = checked_chat_model(settings, llm)
         embedder = embedder or make_embedder(settings)
         folder = index_folder(settings, embedder.name)
@@ -124,7 +123,7 @@ class Assistant:
             CorpusError: there is no paper.
             IndexLocked, IndexStale, IndexDamaged, DiskError: the index cannot be written.
         """
-        settings = _settings(settings, index)
+        settings = settings_for(index, settings)
         model = checked_chat_model(settings, llm)
         embedder = embedder or make_embedder(settings)
         update_library(papers, settings=settings, embedder=embedder, on_progress=on_progress)
@@ -141,7 +140,7 @@ class Assistant:
 
     def close(self) -> None:
         """Lets go of the index's files and the model's connections."""
-        self._index.close()
+        self._live.close()
         if self.model:
             self.model.close()
 
@@ -151,10 +150,35 @@ class Assistant:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    @property
+    def generation(self) -> int:
+        """Of the index, as it is open now; it grows with every change."""
+        return self._live.index.manifest.generation
+
+    @property
+    def paper_count(self) -> int:
+        """How many papers the library has, as it is open now."""
+        return self._live.index.manifest.paper_count
+
     def papers(self, *, where: Filter | None = None) -> list[Paper]:
         """Every paper of the library, or those that a filter lets through."""
-        self._refresh()
-        return [stored.paper for stored in self._index.all_papers(where)]
+        with self._live.reading() as live:
+            return [stored.paper for stored in live.index.all_papers(where)]
+
+    def varied(self, settings: Settings, *, with_model: bool = True) -> Assistant:
+        """The same open library, asked under other settings; cheap, and not to be closed.
+
+        Args:
+            settings: what concerns a question counts (`k`, `sentences`, `check_with_model`, ...).
+            with_model: whether the language model writes, where there is one.
+        """
+        other = copy.copy(self)
+        other.settings = settings
+        other.model = self.model if with_model else None
+        verifier = self._offline_verifier(settings)
+        other._answerer = Answerer(settings, other.model, verifier)  # noqa: SLF001 - its own kind
+        other._lister = Lister(settings, other.model)  # noqa: SLF001
+        return other
 
     def search(
         self, question: str, *, k: int | None = None, where: Filter | None = None
@@ -177,10 +201,10 @@ class Assistant:
         candidates: int | None = None,
     ) -> Retrieval:
         """Like `search`, with what was seen on the way."""
-        self._refresh()
-        return self._retriever.retrieve(
-            question, k=k or self.settings.k, where=where, candidates=candidates
-        )
+        with self._live.reading() as live:
+            return live.retriever.retrieve(
+                question, k=k or self.settings.k, where=where, candidates=candidates
+            )
 
     def ask(
         self,
@@ -224,15 +248,16 @@ class Assistant:
         asked = understood(question, tuple(history), self.model, self.settings)
         if asked.text != question.strip():
             yield Status(f"Understood as: {asked.text}")
-        yield Status(f"Searching {self._index.manifest.paper_count} papers")
-        listing = listing_of(asked.text)
-        if listing:
-            answer = yield from self._listed(asked, listing, where)
+        asked = self._narrowed(asked, where)
+        if asked.where:
+            yield Status(f"Only papers {asked.where}")
+        yield Status(f"Searching {self.paper_count} papers")
+        if listing := listing_of(asked.text, narrowed=asked.where is not None):
+            answer = yield from self._lister.answer(asked, listing, self._live)
         else:
-            retrieval = self.retrieve(asked.text, k=k, where=where)
+            retrieval = self.retrieve(asked.text, k=k, where=asked.where)
             if asked.history:
-                turn = asked.history[-1]
-                retrieval = with_previous(retrieval, turn, where, self._retriever)
+                retrieval = with_previous(retrieval, asked, self.retrieve)
             answer = yield from self._answerer.answer(asked, retrieval)
         cost = None
         if answer.model and self.settings.prices:
@@ -262,41 +287,11 @@ class Assistant:
 
         return PapertrailRetriever(lambda question: self.search(question, k=k, where=where))
 
-    def _listed(
-        self, asked: Asked, listing: Listing, where: Filter | None
-    ) -> Generator[AnswerEvent, None, Answer]:
-        """The answer to a question for all papers of a kind."""
-        self._refresh()
-        among = len(self._index.papers_matching(where))
-        if not listing.subject:
-            return (yield from self._lister.everything(asked, self.papers(where=where)))
-        found = self.retrieve(
-            listing.subject, k=MOST_LOOKED_AT, where=where, candidates=MOST_LOOKED_AT
-        )
-        return (yield from self._lister.answer(asked, listing, found, among))
+    def _offline_verifier(self, settings: Settings) -> OfflineVerifier:
+        return OfflineVerifier(partial(token_embedder, self.embedder, settings.threads))
 
-    def _open(self) -> None:
-        self._index = Index.open(self.folder)
-        self._retriever = Retriever(self._index, self.embedder, candidates=self.settings.candidates)
-
-    def _token_embedder(self) -> MiniLM:
-        """The bundled embedder, which the offline check reads with whatever the index uses."""
-        from rag.minilm import MiniLM, load_minilm
-
-        if isinstance(self.embedder, MiniLM):
-            return self.embedder
-        return load_minilm(threads=self.settings.threads)
-
-    def _refresh(self) -> None:
-        """Opens the newest generation when another process has written one."""
-        if not self._index.is_current():
-            self._index.close()
-            self._open()
-
-
-def _settings(settings: Settings | None, index: str | Path | None) -> Settings:
-    settings = settings if settings is not None else load_settings()
-    if index is None:
-        return settings
-    named = str(index.absolute()) if isinstance(index, Path) else index
-    return settings.model_copy(update={"index": named})
+    def _narrowed(self, asked: Asked, where: Filter | None) -> Asked:
+        """The question without the years and authors that it names; they restrict the papers."""
+        with self._live.reading() as live:
+            text, where = understand(asked.text, live.index, where)
+        return replace(asked, text=text, where=where)

@@ -20,11 +20,11 @@ from rag.text import count_tokens
 from rag.writers.model import without_markers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from rag.answer import Answer, Turn
     from rag.models.reply import Usage
-    from rag.retrieval import Hit, Retrieval, Retriever
+    from rag.retrieval import Hit, Retrieval
     from rag.settings import Settings
 
 _POINTS_BACK = re.compile(
@@ -85,15 +85,16 @@ def understood(
 
 
 def with_previous(
-    retrieval: Retrieval, turn: Turn, where: Filter | None, retriever: Retriever
+    retrieval: Retrieval, asked: Asked, retrieve: Callable[..., Retrieval]
 ) -> Retrieval:
     """What was found, with the papers that the last answer cited behind it."""
     found = {hit.paper.id for hit in retrieval.hits}
-    cited = tuple(p.id for p in turn.answer.sources.values() if p.id not in found)
+    last_sources = asked.history[-1].answer.sources.values()
+    cited = tuple(paper.id for paper in last_sources if paper.id not in found)
     if not cited or not retrieval.hits:
         return retrieval
-    allowed = replace(where or Filter(), ids=cited)
-    more = retriever.retrieve(retrieval.question, k=len(cited), where=allowed)
+    allowed = replace(asked.where or Filter(), ids=cited)
+    more = retrieve(retrieval.question, k=len(cited), where=allowed)
     last = len(retrieval.hits)
     least = retrieval.hits[-1].score
     added = tuple(

@@ -20,6 +20,7 @@ from rag.errors import (
 )
 from rag.index import Index, PassageMark, read_manifest, update_index
 from rag.papers import Paper
+from rag.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -32,6 +33,15 @@ if TYPE_CHECKING:
 BUNDLED_SOURCE = Path(__file__).parent / "data" / "library.jsonl"
 BUNDLED_WAIT_S = 600.0  # for another process that is indexing the bundled library right now
 _FORBIDDEN = set('<>:"|?*\\') | set(map(chr, range(32)))
+
+
+def settings_for(index: str | Path | None, settings: Settings | None) -> Settings:
+    """The settings that name a library; None reads them, or leaves the library that they name."""
+    settings = settings if settings is not None else load_settings()
+    if index is None:
+        return settings
+    named = str(index.absolute()) if isinstance(index, Path) else index
+    return settings.model_copy(update={"index": named})
 
 
 def index_folder(settings: Settings, embedder_name: str) -> Path:

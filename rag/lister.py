@@ -14,7 +14,7 @@ from rag.answer import Answer, AnswerEvent, Status, Text, Verified
 from rag.answering import CLOSEST_PAPERS, Asked, shown_numbers
 from rag.citations import Numbering
 from rag.prompts import load_prompt
-from rag.relevance import lines, relevances
+from rag.relevance import MOST_LOOKED_AT, lines, relevances
 from rag.verification import Quote
 from rag.writers.listing import Entry, heading, written_list
 from rag.writers.selection import Selection
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rag.papers import Paper
     from rag.relevance import Lines
     from rag.retrieval import Hit, Retrieval
+    from rag.retrieval.live import LiveIndex
     from rag.settings import Settings
 
 
@@ -38,7 +39,7 @@ class Lister:
         self._settings = settings
         self._model = model
 
-    def everything(
+    def _everything(
         self, asked: Asked, papers: Sequence[Paper]
     ) -> Generator[AnswerEvent, None, Answer]:
         """The list of all papers there are, for a question that names no subject."""
@@ -49,22 +50,40 @@ class Lister:
                 asked,
                 _base(asked, ()),
                 entries,
-                f"The library has {count}.",
+                f"The library has {count}" + (f" {asked.where}." if asked.where else "."),
                 "Nothing had to be decided: these are all.",
             )
         )
 
     def answer(
-        self, asked: Asked, listing: Listing, retrieval: Retrieval, looked_at: int
+        self, asked: Asked, listing: Listing, live: LiveIndex
     ) -> Generator[AnswerEvent, None, Answer]:
         """Events as the list is made; returns the answer.
 
         Args:
             asked: the question.
             listing: what it asks for.
-            retrieval: of the subject, as many papers as can be looked through.
-            looked_at: papers that could have been found.
+            live: the library.
         """
+        with live.reading():
+            if listing.subject:
+                looked_at = len(live.index.papers_matching(asked.where))
+                retrieval = live.retriever.retrieve(
+                    listing.subject,
+                    k=MOST_LOOKED_AT,
+                    where=asked.where,
+                    candidates=MOST_LOOKED_AT,
+                )
+            else:
+                papers = [stored.paper for stored in live.index.all_papers(asked.where)]
+        if not listing.subject:
+            return (yield from self._everything(asked, papers))
+        return (yield from self._fitting(asked, listing, retrieval, looked_at))
+
+    def _fitting(
+        self, asked: Asked, listing: Listing, retrieval: Retrieval, looked_at: int
+    ) -> Generator[AnswerEvent, None, Answer]:
+        """The list of the papers that fit a subject, of as many as could be found."""
         hits = retrieval.hits
         likely = relevances(hits).tolist()
         cut = lines(hits)
@@ -132,6 +151,7 @@ def _base(asked: Asked, notes: Sequence[str]) -> Answer:
         hits=(),
         status="answered",
         mode="extractive",
+        scope=str(asked.where or ""),
         usage=asked.usage,
         warnings=(*asked.warnings, *notes),
     )

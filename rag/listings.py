@@ -50,6 +50,7 @@ does any(?:body|one) here (?P<rest>.+)
 what (?:does|do) (?:the library|the collection|we|you|i) (?:have|hold)(?: here)? (?P<rest>THAT .+)
 who(?: else)? ACTS(?P<rest>.+)
 """
+_ALL = re.compile(r"(?:(?:which|what|the|all|any) )?(?:papers?|works?|articles)\W*", re.IGNORECASE)
 _COUNTS = re.compile(r"\s*(?:how many|count)\b", re.IGNORECASE)
 # "which two papers", "which papers ..., and what does each": a few, or more than a list; and a
 # question of several sentences asks for more too, unless what follows only says "list them"
@@ -97,8 +98,13 @@ class Listing:
     counts: bool
 
 
-def listing_of(question: str) -> Listing | None:
+def listing_of(question: str, *, narrowed: bool = False) -> Listing | None:
     """The listing that a question asks for, or None where it asks for something else.
+
+    Args:
+        question: any text, understandable alone.
+        narrowed: whether years, authors and the like were taken out of it already: "papers" is a
+            question then.
 
     >>> listing_of("Which papers use curriculum learning?")
     Listing(subject='curriculum learning', counts=False)
@@ -108,6 +114,8 @@ def listing_of(question: str) -> Listing | None:
     True
     """
     text = " ".join(question.split())
+    if narrowed and _ALL.fullmatch(text):
+        return Listing("", counts=False)
     if _MORE.match(text):
         return None
     for form in _forms():

@@ -184,6 +184,7 @@ class _SavedAnswer(_Saved):
     reason: str
     closest: list[_SavedHit]
     model: str | None
+    scope: str = ""
     confidence: Annotated[float, Field(ge=0, le=1)] | None
     usage: Usage
     cost: str | None

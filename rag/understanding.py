@@ -8,7 +8,6 @@ understood. Called by the assistant before it searches.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -55,25 +54,15 @@ class Library(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Understood:
-    """A question without what restricts it.
-
-    Attributes:
-        text: what is asked, to be searched for.
-        where: the papers that it is asked of; None for all.
-    """
-
-    text: str
-    where: Filter | None
-
-
-def understand(question: str, library: Library) -> Understood:
-    """The question and the restriction that it names, if the library can tell.
+def understand(
+    question: str, library: Library, where: Filter | None = None
+) -> tuple[str, Filter | None]:
+    """The question to be searched for, and the papers that it is asked of.
 
     Args:
         question: any text, understandable alone.
         library: asked whether it knows years, and each author that may be named.
+        where: a restriction that holds anyway; what it says of years or authors stands.
     """
     authors: list[str] = []
     years: list[tuple[int | None, int | None]] = []
@@ -86,11 +75,10 @@ def understand(question: str, library: Library) -> Understood:
     else:
         years = []
     if not (authors or years):
-        return Understood(question, None)
+        return question, where
     text = re.sub(r"\s+([?.,;!])", r"\1", " ".join(text.split())).strip(" ,;")
-    narrowed = _narrowed(years)
-    where = Filter(years=narrowed, authors=tuple(dict.fromkeys(authors)))
-    return Understood(text, where)
+    named = Filter(years=_narrowed(years), authors=tuple(dict.fromkeys(authors)))
+    return text, (where or Filter()).and_also(named)
 
 
 def _takes_authors(
@@ -145,4 +133,3 @@ def _narrowed(
     first = max((a for a, _ in spans if a is not None), default=None)
     last = min((b for _, b in spans if b is not None), default=None)
     return None if first is not None and last is not None and first > last else (first, last)
-

@@ -138,6 +138,7 @@ class Answer(CitesPapers):
         closest: for an abstention, the papers nearest to the question, else empty.
         mode: "extractive" (verbatim sentences) or "model".
         model: name of the language model, or None.
+        scope: the papers that it was asked of, in words; "" for all of the library.
         confidence: in [0, 1], how sure it is that the library holds an answer.
         usage: calls and tokens.
         cost: of the usage, with its currency, where the user's price file has the model.
@@ -155,6 +156,7 @@ class Answer(CitesPapers):
     reason: str = ""
     closest: tuple[Hit, ...] = ()
     model: str | None = None
+    scope: str = ""
     confidence: float | None = None
     usage: Usage = NO_USAGE
     cost: str | None = None
@@ -213,6 +215,7 @@ class Answer(CitesPapers):
             "closest": [_hit(hit) for hit in self.closest],
             "mode": self.mode,
             "model": self.model,
+            "scope": self.scope,
             "confidence": self.confidence,
             "verification": self.verification,
             "usage": {

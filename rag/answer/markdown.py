@@ -48,6 +48,8 @@ def answer_markdown(answer: Answer, cite_style: str) -> str:
     parts = [f"**{escaped(answer.question)}**"]
     if answer.asked != answer.question.strip():
         parts.append(f"*Understood as: {escaped(answer.asked)}*")
+    if answer.scope:
+        parts.append(f"*Only papers {escaped(answer.scope)}.*")
     parts.append(_text(answer, marks))
     if answer.status == "incomplete":
         parts.append(f"*This answer is incomplete: {escaped(answer.reason.rstrip('.'))}.*")

@@ -98,8 +98,8 @@ def _finish(
         line("")
     if with_question and not typed:
         _print(console, found.question, style="bold")
-    if found.asked != found.question.strip() and not quiet:
-        _print(console, f"(understood as: {found.asked})", style="dim")
+    if not quiet:
+        _print_understood(console, found)
     if typed.strip() != found.text.strip():
         if typed:
             _print(console, "\nAs checked:", style="bold")
@@ -118,6 +118,13 @@ def _finish(
         )
     for warning in found.warnings:
         _print(Console(stderr=True), f"note: {warning}")
+
+
+def _print_understood(console: Console, found: Answer) -> None:
+    if found.asked != found.question.strip():
+        _print(console, f"(understood as: {found.asked})", style="dim")
+    if found.scope:
+        _print(console, f"(only papers {found.scope})", style="dim")
 
 
 def _print_sources(console: Console, found: Answer) -> None:

@@ -212,3 +212,15 @@ def _nearest(found: Measured, sources: Sequence[Source]) -> list[tuple[int, int]
 def load_fitted(path: Path = COEFFICIENTS) -> Fitted:
     """Fitted coefficients; without a path those of the check that answers go through."""
     return Fitted.model_validate_json(path.read_bytes())
+
+
+def token_embedder(embedder: object, threads: int | None) -> MiniLM:
+    """The bundled embedder, which this check reads with whatever the index uses.
+
+    Args:
+        embedder: of the index; taken if it is the bundled one.
+        threads: of one that has to be loaded.
+    """
+    from rag.minilm import MiniLM, load_minilm
+
+    return embedder if isinstance(embedder, MiniLM) else load_minilm(threads=threads)
