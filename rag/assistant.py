@@ -9,7 +9,6 @@ import copy
 import time
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from rag.answer import Answer, AnswerEvent, Done, Status
@@ -29,6 +28,7 @@ from rag.verification.offline import OfflineVerifier, token_embedder
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
+    from pathlib import Path
 
     from llama_index.core.llms import LLM
 

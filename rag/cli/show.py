@@ -166,6 +166,8 @@ def _source(console: Console, found: Answer, number: int, paper: Paper) -> None:
 
 def _citation(console: Console, statement: Statement, citation: Citation) -> None:
     """The verdict on one citation, of which statement, and the sentences it rests on."""
+    if not statement.claim and citation.verdict is None:  # a list in which nothing was decided
+        return
     text = Text(citation.verdict or "not verified")
     text.stylize(_VERDICT_STYLES.get(citation.verdict or "", "dim"))
     if citation.by == "verbatim":

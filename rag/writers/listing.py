@@ -75,6 +75,8 @@ def heading(entries: Sequence[Entry], looked_at: int) -> str:
     possible = sum(entry.verdict == "weak" for entry in entries)
     sure = len(entries) - possible
     fit = f"{sure or 'None'} of the {looked_at} papers {'fits' if sure <= 1 else 'fit'}"
+    if looked_at == 1:
+        fit = f"The one paper that there is {'fits' if sure else 'does not surely fit'}"
     more = "more may" if sure else "may"
     return f"{fit}, {possible} {more}." if possible else f"{fit}."
 
@@ -115,5 +117,12 @@ class _Writer:
         )
         self.text += shown(entry.paper.title, (citation,))
         self.statements.append(
-            Statement(entry.paper.title, start, len(self.text), (citation,), entry.verdict)
+            Statement(
+                entry.paper.title,
+                start,
+                len(self.text),
+                (citation,),
+                entry.verdict,
+                claim=entry.verdict is not None,
+            )
         )
