@@ -5,17 +5,24 @@ Exit status: 0, 1 a gate failed, 2 bad input, 3 failure (a judge too), 130 inter
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
 from eval.options import (
+    BudgetOption,
     JudgeModelOption,
     JudgeOption,
+    JudgeUrlOption,
+    LimitOption,
     QuestionsOption,
     RunArgument,
+    SeedOption,
     SplitOption,
+    WorkersOption,
+    WriterOption,
     bounds_of,
     judge_of,
     opened_for,
@@ -48,16 +55,9 @@ def new(
     file: Annotated[Path, typer.Argument(help="File to write; it must not exist.")],
 ) -> None:
     """Write a commented example of a question file."""
-    from rag.errors import DiskError, QuestionError
+    from eval.questions import write_example
 
-    example = (Path(__file__).parent / "example.jsonl").read_text(encoding="utf-8")
-    try:
-        with file.open("x", encoding="utf-8") as out:
-            out.write(example)
-    except FileExistsError as error:
-        raise QuestionError(f"{file} is there already; name another file.") from error
-    except OSError as error:
-        raise DiskError(f"{file} cannot be written: {error.strerror}.") from error
+    write_example(file)
     typer.echo(f"Wrote {file}; edit it, then `rag eval check --questions {file}`.", err=True)
 
 
@@ -81,14 +81,9 @@ def check(
         typer.echo(problem)
     if found:
         raise QuestionError(f"{len(found)} problems in {len(asked)} questions; mend them.")
-    kinds = {
-        kind: sum(q.kind == kind for q in asked) for kind in dict.fromkeys(q.kind for q in asked)
-    }
-    typer.echo(
-        f"{len(asked)} questions are in order: "
-        + ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-        + "."
-    )
+    kinds = Counter(question.kind for question in asked)
+    counted = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    typer.echo(f"{len(asked)} questions are in order: {counted}.")
 
 
 @app.command()
@@ -99,38 +94,34 @@ def run(
     split: SplitOption = "dev",
     index: IndexOption = None,
     k: PapersOption = None,
-    writer: Annotated[
-        str, typer.Option(help="extractive, or model (with --model).")
-    ] = "extractive",
+    writer: WriterOption = "extractive",
     model: ModelOption = None,
     url: UrlOption = None,
     judge: JudgeOption = "offline",
     judge_model: JudgeModelOption = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Ask only so many questions; the run is partial.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Chooses the questions of --limit.")] = 0,
-    workers: Annotated[int, typer.Option(min=1, max=32, help="Questions at once.")] = 1,
-    budget: Annotated[
-        int | None, typer.Option(min=1, help="Tokens after which no question is begun.")
-    ] = None,
+    judge_url: JudgeUrlOption = None,
+    limit: LimitOption = None,
+    seed: SeedOption = 0,
+    workers: WorkersOption = 1,
+    budget: BudgetOption = None,
     quiet: QuietOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Ask every question, judge the answers, write the records and the reports."""
     from eval.questions import read_questions
+    from eval.report import refuse_unscored
     from eval.run import run as run_questions
+    from eval.tables import reported
     from rag.cli.progress import progress
     from rag.errors import ModelUnavailable
 
     asked = read_questions(questions, "all" if questions else split)
-    settings = with_writer(
-        settings_of(config, index=index, k=k, chat_model=model, chat_url=url), writer
-    )
-    with opened_for(settings, quiet=quiet) as assistant:
-        scorer = judge_of(
-            judge, judge_model, settings_of(config, chat_model=model, chat_url=url), assistant
-        )
+    settings = settings_of(
+        config, index=index, k=k, chat_model=model, chat_url=url, judge_model=judge_model,
+        judge_url=judge_url,
+    )  # fmt: skip
+    with opened_for(with_writer(settings, writer), quiet=quiet) as assistant:
+        scorer = judge_of(judge, settings, assistant)
         with progress(quiet=quiet, title="Asking", unit="questions") as on_progress:
             done = run_questions(
                 assistant, asked, out, judge=scorer, limit=limit, seed=seed, workers=workers,
@@ -142,13 +133,14 @@ def run(
             f"{', limited' if done.info.limited else ''}; it can be reported, not gated.",
             err=True,
         )
-    _print_report(out)
+    found = reported(out)
     failed = [record for record in done.records if record.failed]
     if failed:
         raise ModelUnavailable(
             f"{len(failed)} questions have no answer of the model ({failed[0].failed}); run the "
             "same command again to ask them again."
         )
+    refuse_unscored(found)
 
 
 @app.command()
@@ -161,7 +153,9 @@ def report(
     ] = None,
 ) -> None:
     """Print a run's figures; write report.json and report.html beside its records."""
-    _print_report(folder, labels)
+    from eval.tables import reported
+
+    reported(folder, labels)
 
 
 @app.command()
@@ -216,6 +210,8 @@ def judges(
     *,
     pairs: Annotated[Path, typer.Option("--pairs", help="Labelled pairs, JSON Lines.")],
     judge: JudgeOption = "offline",
+    judge_model: JudgeModelOption = None,
+    judge_url: JudgeUrlOption = None,
     model: ModelOption = None,
     url: UrlOption = None,
     index: IndexOption = None,
@@ -227,10 +223,13 @@ def judges(
     from eval.tables import judge_table
     from rag.cli.progress import progress
 
-    settings = settings_of(config, index=index, chat_model=model, chat_url=url)
+    settings = settings_of(
+        config, index=index, chat_model=model, chat_url=url, judge_model=judge_model,
+        judge_url=judge_url,
+    )  # fmt: skip
     with opened_for(with_writer(settings, "extractive"), quiet=quiet) as assistant:
         labelled = read_pairs(pairs, {paper.id: paper for paper in assistant.papers()})
-        scorer = judge_of(judge, None, settings, assistant)
+        scorer = judge_of(judge, settings, assistant)
         with progress(quiet=quiet, title="Judging", unit="pairs") as on_progress:
             figures = measured(scorer, labelled, on_progress)
     judge_table(scorer, figures)
@@ -271,18 +270,6 @@ def retrieval(
         ):
             found = compared(assistant, queries, on_progress)
     retrieval_table(found, len(queries))
-
-
-def _print_report(folder: Path, labels: Path | None = None) -> None:
-    from eval.html import write_report
-    from eval.report import report_of
-    from eval.run import read_run
-    from eval.tables import report_table
-
-    found = report_of(read_run(folder), labels=labels)
-    write_report(found, folder)
-    report_table(found)
-    typer.echo(f"Wrote {folder / 'report.json'} and {folder / 'report.html'}.", err=True)
 
 
 def main(arguments: list[str] | None = None, name: str = "python -m eval") -> NoReturn:

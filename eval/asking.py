@@ -9,7 +9,9 @@ from eval.records import Judged, JudgedFact, JudgedStatement, Record, Variant
 from rag.answer import Answer, Turn
 from rag.errors import ModelError, ModelRejected
 from rag.index import Filter
+from rag.models.reply import Usage
 from rag.papers import Paper
+from rag.prices import cost_of
 from rag.verification import Claim, Verification
 
 if TYPE_CHECKING:
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
     from eval.judges import Judge
     from eval.questions import Question
     from rag.assistant import Assistant
+    from rag.settings import Settings
 
-_NO_PAPER = "(none)"  # an empty filter would let every paper pass
 RANKED = 20  # papers kept of every retrieval
 
 
@@ -83,7 +85,7 @@ def record_of(assistant: Assistant, judge: Judge, task: Task, every: Sequence[st
     where = None
     if task.variant == "without gold":
         others = tuple(p for p in every if p not in set(question.papers))
-        where = Filter(ids=others or (_NO_PAPER,))
+        where = Filter(ids=others)
     try:
         answer = assistant.ask(text, history=_history(question), where=where)
     except ModelRejected:
@@ -93,14 +95,17 @@ def record_of(assistant: Assistant, judge: Judge, task: Task, every: Sequence[st
     if assistant.model and answer.mode == "extractive":
         return base.model_copy(update={"failed": answer.warnings[-1]})
     hits = assistant.search(answer.asked, k=RANKED, where=where)
-    statements, facts, tokens = _judged(judge, question if gold else None, answer)
+    before = judge.usage
+    statements, facts = _judged(judge, question if gold else None, answer)
+    used = _since(before, judge.usage)
     return base.model_copy(
         update={
             "ranked": tuple(hit.paper.id for hit in hits),
             "answer": _checked_quotes(answer),
             "statements": statements,
             "facts": facts,
-            "judge_tokens": tokens,
+            "judge_usage": used,
+            "judge_cost": _cost(used, judge, assistant.settings),
         }
     )
 
@@ -130,10 +135,10 @@ def _checked_quotes(answer: Answer) -> dict[str, Any]:
 
 def _judged(
     judge: Judge, question: Question | None, answer: Answer
-) -> tuple[tuple[JudgedStatement, ...], tuple[JudgedFact, ...], int]:
+) -> tuple[tuple[JudgedStatement, ...], tuple[JudgedFact, ...]]:
     """Verdicts on the statements and on the facts that the answer should hold."""
     if answer.status == "abstained":
-        return (), (), 0
+        return (), ()
     shown = tuple(hit.paper for hit in answer.hits)
     spoken = [statement for statement in answer.statements if statement.claim]
     claims: list[Claim] = []
@@ -146,7 +151,6 @@ def _judged(
     said = " ".join(statement.text for statement in answer.statements)
     titles = "; ".join(paper.title for paper in answer.sources.values())
     claims += [Claim(fact.text, (Paper("answer", titles, said),)) for fact in facts]
-    before = judge.usage
     found = iter(judge.verify(claims))
     statements = []
     for statement in spoken:
@@ -160,11 +164,22 @@ def _judged(
             JudgedStatement(text=statement.text, shown=against_shown, cited=together, each=each)
         )
     held = tuple(JudgedFact(fact=fact, found=_verdict(next(found))) for fact in facts)
-    used = judge.usage
-    tokens = (used.prompt_tokens + used.completion_tokens) - (
-        before.prompt_tokens + before.completion_tokens
+    return tuple(statements), held
+
+
+def _since(before: Usage, now: Usage) -> Usage:
+    return Usage(
+        now.calls - before.calls,
+        now.prompt_tokens - before.prompt_tokens,
+        now.completion_tokens - before.completion_tokens,
+        now.estimated,
     )
-    return tuple(statements), held, tokens
+
+
+def _cost(used: Usage, judge: Judge, settings: Settings) -> str | None:
+    if not (used.calls and judge.model and settings.prices):
+        return None
+    return cost_of(used, judge.model, settings.prices)
 
 
 def _verdict(found: Verification) -> Judged:

@@ -6,13 +6,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from eval.intervals import holm, mean_interval, permutation_p
-from eval.measures import measures
-from eval.report import MOST_UNSCORED, report_of
-from rag.errors import JudgeFailed, RunMismatch, SettingsError
+from eval.measures import PRIMARY, measures
+from eval.report import refuse_unscored, report_of
+from rag.errors import RunMismatch, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from eval.measures import Measure
+    from eval.records import Record
     from eval.report import Report
     from eval.run import Run
 
@@ -32,9 +34,10 @@ class Difference:
         after: of the second.
         low: end of the 95% interval of the mean difference.
         high: the other end.
-        p: of a difference as large by chance, adjusted for the number of measures (Holm).
+        p: of a difference as large by chance, of this measure alone.
         better: which way is better.
         judged: whether it rests on a judge.
+        p_adjusted: for the number of primary measures compared (Holm); None for any other.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Difference:
     p: float
     better: str
     judged: bool
+    p_adjusted: float | None = None
 
     @property
     def worse(self) -> bool:
@@ -86,48 +90,61 @@ def compare(before: Run, after: Run, *, seed: int = 0) -> Comparison:
             f"{before.folder} and {after.folder} asked different questions; only runs of the same "
             "ones can be compared."
         )
-    judges = [run.info.identity.get("judge_sha256") for run in (before, after)]
-    same_judge = judges[0] == judges[1]
+    same_judge = _same(before, after, "judge_sha256")
     left = {measure.name: measure for measure in measures(before.records)}
     found: list[Difference] = []
     flips: list[Flip] = []
     for measure in measures(after.records):
-        first = left[measure.name]
-        if measure.value is None or first.value is None or (measure.judged and not same_judge):
+        if measure.judged and not same_judge:
             continue
-        old = {(r.id, r.variant): v for r in before.records if (v := first.value(r)) is not None}
-        pairs = [
-            (record, old[record.id, record.variant], value)
-            for record in after.records
-            if (record.id, record.variant) in old and (value := measure.value(record)) is not None
-        ]
-        if not pairs:
-            continue
-        changes = [new - was for _, was, new in pairs]
-        clusters = [record.cluster for record, _, _ in pairs]
-        low, high = mean_interval(changes, clusters, seed)
-        found.append(
-            Difference(
-                measure.name, len(pairs), _mean([was for _, was, _ in pairs]),
-                _mean([new for _, _, new in pairs]), low, high,
-                permutation_p(changes, clusters, seed), measure.better, measure.judged,
-            )
-        )  # fmt: skip
-        if measure.rate:
-            flips += [
-                Flip(record.id, record.question, measure.name, was, new)
-                for record, was, new in pairs
-                if was != new
-            ]
-    adjusted = holm({difference.name: difference.p for difference in found})
+        pairs = _pairs(before, left[measure.name], after, measure)
+        if pairs:
+            found.append(_difference(measure, pairs, seed))
+            flips += _flips(measure, pairs)
+    adjusted = holm({d.name: d.p for d in found if d.name in PRIMARY})
     notes = [f"{run.folder} is partial." for run in (before, after) if run.state == "partial"]
     if not same_judge:
-        notes.append("The runs have different judges: judged measures are left out.")
-    if before.info.identity.get("papers") != after.info.identity.get("papers"):
+        judges = " and ".join(run.info.identity["judge"] for run in (before, after))
+        notes.append(f"The runs have different judges ({judges}): judged measures are left out.")
+    if not _same(before, after, "papers"):
         notes.append("The runs asked different libraries.")
-    return Comparison(
-        tuple(replace(d, p=adjusted[d.name]) for d in found), tuple(flips), tuple(notes)
-    )
+    differences = tuple(replace(d, p_adjusted=adjusted.get(d.name)) for d in found)
+    return Comparison(differences, tuple(flips), tuple(notes))
+
+
+def _pairs(
+    before: Run, old: Measure, after: Run, new: Measure
+) -> list[tuple[Record, float, float]]:
+    """Records of the second run with both values; none for figures over all."""
+    if old.value is None or new.value is None:
+        return []
+    was = {(r.id, r.variant): v for r in before.records if (v := old.value(r)) is not None}
+    return [
+        (record, was[record.id, record.variant], value)
+        for record in after.records
+        if (record.id, record.variant) in was and (value := new.value(record)) is not None
+    ]
+
+
+def _difference(
+    measure: Measure, pairs: Sequence[tuple[Record, float, float]], seed: int
+) -> Difference:
+    changes = [new - was for _, was, new in pairs]
+    clusters = [record.cluster for record, _, _ in pairs]
+    low, high = mean_interval(changes, clusters, seed)
+    return Difference(
+        measure.name, len(pairs), _mean([was for _, was, _ in pairs]),
+        _mean([new for _, _, new in pairs]), low, high, permutation_p(changes, clusters, seed),
+        measure.better, measure.judged,
+    )  # fmt: skip
+
+
+def _flips(measure: Measure, pairs: Sequence[tuple[Record, float, float]]) -> list[Flip]:
+    return [
+        Flip(record.id, record.question, measure.name, was, new)
+        for record, was, new in pairs
+        if measure.rate and was != new
+    ]
 
 
 def gate(
@@ -147,7 +164,8 @@ def gate(
             interval.
 
     Raises:
-        RunMismatch: the run is partial, or the baseline is of other questions.
+        RunMismatch: the run is partial, or the baseline is of other questions, or of another judge
+            where measures named are judged.
         JudgeFailed: the judge left more than 2% unscored.
         SettingsError: there is no such measure, or it has no value in this run.
     """
@@ -158,15 +176,29 @@ def gate(
                 f"records{', limited' if each.info.limited else ''}); only complete ones are gated."
             )
     report = report_of(run)
-    if report.unscored > MOST_UNSCORED:
-        raise JudgeFailed(
-            f"The judge {run.info.identity['judge']} left {report.unscored:.1%} of its verdicts "
-            f"open, more than {MOST_UNSCORED:.0%}; the run in {run.folder} decides nothing."
-        )
+    refuse_unscored(report)
     found = _bounds(report, {**at_least}, {**at_most})
     if baseline is not None:
-        found += _fallen_behind(compare(baseline, run), {*at_least, *at_most})
+        named = {*at_least, *at_most}
+        _refuse_other_judge(run, baseline, report, named)
+        found += _fallen_behind(compare(baseline, run), named)
     return found
+
+
+def _same(before: Run, after: Run, name: str) -> bool:
+    return bool(before.info.identity[name] == after.info.identity[name])
+
+
+def _refuse_other_judge(run: Run, baseline: Run, report: Report, named: set[str]) -> None:
+    """Refuses to gate judged measures against a baseline that another judge scored."""
+    if _same(baseline, run, "judge_sha256"):
+        return
+    judged = [s.name for s in report.scores if s.judged and (s.name in named or not named)]
+    if judged:
+        raise RunMismatch(
+            f"{baseline.folder} and {run.folder} have different judges, so {judged[0]} cannot be "
+            "paired; name measures that no judge scores, or judge both by one."
+        )
 
 
 def _fallen_behind(comparison: Comparison, named: set[str]) -> list[str]:

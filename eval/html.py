@@ -1,7 +1,7 @@
 """The report as one page that a person can read: no other file, no network.
 
-Everything that comes from a paper, a question or a model is escaped. Plots are plotly's, drawn by
-the copy of its script that the page carries.
+Everything that comes from a paper, a question or a model is escaped. The plots (`eval.plots`) are
+drawn by the copy of plotly's script that the page carries.
 """
 
 from __future__ import annotations
@@ -12,17 +12,16 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
-from eval.abstention import risk_coverage
 from eval.measures import AXES
-from eval.metrics import evidence_shown, seconds, tokens
+from eval.metrics import evidence_shown
+from eval.plots import plots
 from rag.errors import DiskError
 
 if TYPE_CHECKING:
-    from eval.records import Judged, Record
+    from eval.records import Judged, JudgedStatement, Record
     from eval.report import Report, Score
 
 PAGE = Path(__file__).parent / "report.html"
-_COLOUR = "#2f6f8f"
 _SIGNS = {"supported": "✓", "weak": "~", "unsupported": "✗", "contradicted": "✗✗", None: "?"}
 
 
@@ -51,11 +50,9 @@ def html_of(report: Report) -> str:
         started=escape(info.started),
         facts=_facts(report),
         scores=_tables(report),
-        plots="".join(_plots(report)),
+        plots="".join(plots(report)),
         questions="".join(_question(record) for record in report.run.records),
-        kinds="".join(
-            f"<option>{k}</option>" for k in dict.fromkeys(r.kind for r in report.run.records)
-        ),
+        kinds=_kinds(report),
     )
 
 
@@ -74,6 +71,7 @@ def _facts(report: Report) -> str:
         "writer": info.identity["model"] or "extractive: verbatim sentences, no language model",
         "judge": f"{info.identity['judge']}: {info.about['judge']}",
         "unscored": f"{report.unscored:.1%} of the judge's verdicts",
+        **{f"{name}'s use": s for name, s in report.spent.items() if s.usage.calls},
         "version": f"{info.identity['version']}, commit {info.about['commit'] or 'unknown'}"
         + (" with changes" if info.about["dirty"] else ""),
     }
@@ -115,97 +113,6 @@ def _row(report: Report, score: Score, kinds: list[str]) -> str:
     )
 
 
-def _plots(report: Report) -> list[str]:
-    return [_intervals(report), _by_kind(report), _risk(report), *_histograms(report)]
-
-
-def _intervals(report: Report) -> str:
-    import plotly.graph_objects as go
-
-    rows = [
-        score
-        for score in report.scores
-        if score.kind == "all"
-        and score.low is not None
-        and score.axis not in {"cost", "robustness"}
-    ][::-1]
-    figure = go.Figure(
-        go.Scatter(
-            x=[score.mean for score in rows],
-            y=[score.name for score in rows],
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": [(score.high or 0) - score.mean for score in rows],
-                "arrayminus": [score.mean - (score.low or 0) for score in rows],
-            },
-            mode="markers",
-            marker={"color": _COLOUR, "size": 9},
-        )
-    )
-    figure.update_xaxes(range=[-0.02, 1.02])
-    return _drawn(
-        figure, "Every figure between 0 and 1, with its 95% interval", 40 + 24 * len(rows)
-    )
-
-
-def _by_kind(report: Report) -> str:
-    import plotly.graph_objects as go
-
-    figure = go.Figure()
-    for name in ("recall@5", "vital_facts", "evidence_shown", "false_refusal", "false_answer"):
-        own = [s for s in report.scores if s.name == name and s.kind != "all"]
-        if own:
-            figure.add_bar(name=name, x=[s.kind for s in own], y=[s.mean for s in own])
-    figure.update_yaxes(range=[0, 1])
-    return _drawn(figure, "By kind of question", 360)
-
-
-def _risk(report: Report) -> str:
-    import plotly.graph_objects as go
-
-    curve = risk_coverage(report.run.records)
-    figure = go.Figure(
-        go.Scatter(
-            x=[share for share, _ in curve], y=[risk for _, risk in curve],
-            mode="lines", line={"color": _COLOUR},
-        )
-    )  # fmt: skip
-    figure.update_xaxes(title="share of questions answered, most confident first", range=[0, 1])
-    figure.update_yaxes(title="share of these that is wrong", range=[0, 1])
-    return _drawn(figure, "Risk and coverage", 360)
-
-
-def _histograms(report: Report) -> list[str]:
-    import plotly.graph_objects as go
-
-    found = []
-    for title, value in (("Seconds an answer", seconds), ("Tokens an answer", tokens)):
-        values = [v for v in map(value, report.run.records) if v is not None]
-        if values:
-            figure = go.Figure(go.Histogram(x=values, marker={"color": _COLOUR}, nbinsx=40))
-            found.append(_drawn(figure, title, 300))
-    return found
-
-
-def _drawn(figure: Any, title: str, height: int) -> str:
-    figure.update_layout(
-        template="plotly_white",
-        height=max(height, 240),
-        margin={"l": 10, "r": 10, "t": 10, "b": 10},
-        font={"size": 14},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-    )
-    figure.update_yaxes(automargin=True)
-    drawn = figure.to_html(
-        full_html=False,
-        include_plotlyjs=False,
-        config={"displayModeBar": False, "responsive": True},
-    )
-    return f"<figure><figcaption>{escape(title)}</figcaption>{drawn}</figure>"
-
-
 def _question(record: Record) -> str:
     label = "failed" if record.failed else "answered" if record.answered else "abstained"
     wrong = _wrong(record)
@@ -236,10 +143,9 @@ def _body(record: Record) -> str:
     if record.answer is None:
         return f"<p>{escape(record.failed)}</p>"
     parts = [f"<p>{escape(record.answer['text'])}</p>"]
-    judged = {statement.text: statement.each for statement in record.statements}
-    for statement in record.answer["statements"]:
-        verdicts = judged.get(statement["text"], {})
-        parts += [_citation(c, verdicts.get(c["paper"])) for c in statement["citations"]]
+    judged = {statement.text: statement for statement in record.statements}
+    parts += ["<h4>Its statements</h4>"] if record.answer["statements"] else []
+    parts += [_statement(s, judged.get(s["text"])) for s in record.answer["statements"]]
     if record.facts:
         rows = "".join(
             f"<li>{escape(f.fact.text)}<small>{'vital' if f.fact.vital else 'further'}; "
@@ -251,6 +157,20 @@ def _body(record: Record) -> str:
         parts.append(f"<h4>A right answer</h4><p>{escape(record.reference)}</p>")
     parts.append(_papers(record))
     return "".join(parts)
+
+
+def _statement(statement: dict[str, Any], judged: JudgedStatement | None) -> str:
+    """One sentence with the verdicts on it, and its citations with theirs."""
+    said = []
+    if not statement["citations"]:
+        said.append("uncited" if statement["claim"] else "claims nothing")
+    if judged:
+        said.append(f"judge, by the papers shown: {_said(judged.shown)}")
+        if judged.cited and len(judged.each) > 1:
+            said.append(f"by the papers cited, together: {_said(judged.cited)}")
+    each = judged.each if judged else {}
+    cited = "".join(_citation(c, each.get(c["paper"])) for c in statement["citations"])
+    return f"<p>{escape(statement['text'])}<small>{'; '.join(said)}</small></p>{cited}"
 
 
 def _citation(citation: dict[str, Any], judged: Judged | None) -> str:

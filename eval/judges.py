@@ -11,11 +11,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from rag.errors import ModelError, ModelRejected
 from rag.models.chat import ChatModel, Message
@@ -48,7 +49,7 @@ class Judge:
         name: as reports show it.
         tells_contradictions: whether it says "contradicted" apart from "unsupported".
         about: how it was made and what it is known to get wrong, one sentence.
-        usage: of all calls so far.
+        model: language model that judges, as a price file names it; None where there is none.
         sha256: of what decides its verdicts: coefficients, or prompt and name.
     """
 
@@ -56,7 +57,12 @@ class Judge:
     sha256: str
     tells_contradictions = False
     about: str
-    usage: Usage = NO_USAGE
+    model: str | None = None
+
+    @property
+    def usage(self) -> Usage:
+        """Of the calls so far on this thread, which judges one question at a time."""
+        return NO_USAGE
 
     def verify(self, claims: Sequence[Claim]) -> list[Verification]:
         """One verification a claim, in order; a verdict of None is "unscored"."""
@@ -112,7 +118,7 @@ class _Said(BaseModel):
     verdict: Literal["supported", "partial", "unsupported", "contradicted"]
 
 
-_ARRAY = TypeAdapter(Annotated[list[_Said], Field()])
+_ARRAY = TypeAdapter(list[_Said])
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +135,21 @@ class ModelJudge(Judge):
     def __init__(self, model: ChatModel, prompt: Prompt) -> None:
         """Wires the model to the prompt named "judge"."""
         self._model = model
+        self._used = threading.local()
+        self.model = model.name
         self._prompt = prompt
         self.name = f"model {model.name}"
-        self.sha256 = prompt.sha256
+        self.sha256 = hashlib.sha256(f"{prompt.sha256} {model.name}".encode()).hexdigest()
         self.about = (
             f"{self.name} with prompt {prompt.sha256[:12]}; its error is not known "
             "here: measure it with `rag eval judges --judge model`."
         )
+
+    @property
+    def usage(self) -> Usage:
+        """Of the calls so far on this thread."""
+        used: Usage = getattr(self._used, "usage", NO_USAGE)
+        return used
 
     def verify(self, claims: Sequence[Claim]) -> list[Verification]:
         """One verification a claim, in order; a few claims a call."""
@@ -169,7 +183,7 @@ class ModelJudge(Judge):
             raise
         except ModelError as error:
             return [self._unscored(f"the judge did not answer: {error}")] * len(claims)
-        self.usage += reply.usage
+        self._used.usage = self.usage + reply.usage
         said = _read(reply.text)
         if isinstance(said, str):
             return [self._unscored(said)] * len(claims)

@@ -13,8 +13,13 @@ if TYPE_CHECKING:
 
     from eval.records import Record
 
+    Value = Callable[[Record], float | None]
+
 Better = Literal["higher", "lower", ""]
 AXES = ("retrieval", "faithfulness", "citations", "correctness", "abstention", "robustness", "cost")
+# What a comparison is decided by: p values are adjusted over these, for each more dilutes the rest.
+PRIMARY = ("recall@5", "supported", "citation_recall", "vital_facts", "false_answer",
+           "false_refusal")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,7 @@ class Measure:
     name: str
     axis: str
     says: str
-    value: Callable[[Record], float | None] | None = None
+    value: Value | None = None
     over_all: Callable[[Sequence[Record]], tuple[float, int] | None] | None = None
     better: Better = "higher"
     judged: bool = False
@@ -45,21 +50,21 @@ class Measure:
 
 def measures(records: Sequence[Record]) -> list[Measure]:
     """Every measure, by axis, ready for these records."""
+    found = retrieval_values(records)
+
+    def retrieval(name: str) -> Value:
+        return lambda record: found.get((record.id, record.variant), {}).get(name)
+
     return [
-        *_retrieval(records),
+        *_retrieval(retrieval),
         *map(_as_asked, _answers()),
         *_abstention(),
-        *_robustness(records),
+        *_robustness(records, retrieval("recall@5")),
         *_cost(),
     ]
 
 
-def _retrieval(records: Sequence[Record]) -> list[Measure]:
-    found = retrieval_values(records)
-
-    def of(name: str) -> Callable[[Record], float | None]:
-        return lambda r: found.get((r.id, r.variant), {}).get(name)
-
+def _retrieval(of: Callable[[str], Value]) -> list[Measure]:
     ranked = [
         Measure(name, "retrieval", f"{RETRIEVAL[name]} over papers", of(name)) for name in RETRIEVAL
     ]
@@ -126,23 +131,18 @@ def _abstention() -> list[Measure]:
     ]  # fmt: skip
 
 
-def _robustness(records: Sequence[Record]) -> list[Measure]:
-    found = retrieval_values(records)
-
-    def change(value: Callable[[Record], float | None]) -> Callable[[Record], float | None]:
+def _robustness(records: Sequence[Record], recall: Value) -> list[Measure]:
+    def change(value: Value) -> Value:
         changes = paraphrase_change(records, value)
         return lambda r: changes.get(r.id) if r.variant == "paraphrase" else None
 
-    def recall(record: Record) -> float | None:
-        return found.get((record.id, record.variant), {}).get("recall@5")
-
     return [
         Measure("paraphrase_recall@5", "robustness", "change of recall@5 when paraphrased",
-                change(recall), better=""),
+                change(recall)),
         Measure("paraphrase_evidence", "robustness", "change of evidence_shown when paraphrased",
-                change(metrics.evidence_shown), better=""),
+                change(metrics.evidence_shown)),
         Measure("paraphrase_refusal", "robustness", "change of refusals when paraphrased",
-                change(lambda r: float(not r.answered)), better=""),
+                change(lambda r: float(not r.answered)), better="lower"),
         Measure("answered_without_gold", "robustness", "answered though the gold papers are gone",
                 abstention.answered_without_gold, better="lower", rate=True),
     ]  # fmt: skip

@@ -228,7 +228,8 @@ def tokens(record: Record) -> float | None:
 
 def judge_tokens(record: Record) -> float | None:
     """Read and written by the judge."""
-    return float(record.judge_tokens) if record.judge_tokens else None
+    used = record.judge_usage
+    return float(used.prompt_tokens + used.completion_tokens) if used.calls else None
 
 
 def _is_verbatim(record: Record) -> bool:

@@ -27,6 +27,23 @@ JudgeModelOption = Annotated[
     str | None,
     typer.Option("--judge-model", help="Model of the judge; default: the one that --model names."),
 ]
+JudgeUrlOption = Annotated[
+    str | None,
+    typer.Option(
+        "--judge-url",
+        help="Server of the judge; default: the one of --url. Its key is PAPERTRAIL_JUDGE_KEY.",
+    ),
+]
+WriterOption = Annotated[str, typer.Option("--writer", help="extractive, or model (with --model).")]
+LimitOption = Annotated[
+    int | None,
+    typer.Option("--limit", min=1, help="Ask only so many questions; the run is partial."),
+]
+SeedOption = Annotated[int, typer.Option("--seed", help="Chooses the questions of --limit.")]
+WorkersOption = Annotated[int, typer.Option("--workers", min=1, max=32, help="Questions at once.")]
+BudgetOption = Annotated[
+    int | None, typer.Option("--budget", min=1, help="Tokens after which no question is begun.")
+]
 RunArgument = Annotated[Path, typer.Argument(help="Folder of a run.")]
 
 
@@ -51,7 +68,7 @@ def with_writer(settings: Settings, writer: str) -> Settings:
     return settings
 
 
-def judge_of(name: str, model: str | None, settings: Settings, assistant: Assistant) -> Judge:
+def judge_of(name: str, settings: Settings, assistant: Assistant) -> Judge:
     """The judge that --judge names.
 
     Raises:
@@ -60,7 +77,7 @@ def judge_of(name: str, model: str | None, settings: Settings, assistant: Assist
     from eval.judges import ModelJudge, OfflineJudge
     from rag.errors import SettingsError
     from rag.minilm import MiniLM, load_minilm
-    from rag.models import make_chat_model
+    from rag.models import make_judge_model
     from rag.prompts import load_prompt
 
     if name == "offline":
@@ -68,11 +85,9 @@ def judge_of(name: str, model: str | None, settings: Settings, assistant: Assist
         return OfflineJudge(lambda: embedder if isinstance(embedder, MiniLM) else load_minilm())
     if name != "model":
         raise SettingsError(f"--judge {name} is not known; there are offline and model.")
-    if model:
-        settings = settings.model_copy(update={"chat_model": model})
-    chat = make_chat_model(settings)
+    chat = make_judge_model(settings)
     if chat is None:
-        raise SettingsError("--judge model needs a model; name it with --model.")
+        raise SettingsError("--judge model needs a model; name it with --judge-model or --model.")
     return ModelJudge(chat, load_prompt("judge", settings.prompts))
 
 

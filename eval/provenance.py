@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from eval.questions import digest
 from eval.records import Variant  # noqa: TC001 - pydantic reads it at run time
 from rag import __version__
+from rag.models.servers import masked
 from rag.prompts import load_prompt
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _PACKAGES = ("chromadb", "bm25s", "onnxruntime", "llama-index-core", "openai",
              "numpy", "ir-measures")  # fmt: skip
 _PROMPTS = ("answer", "condense_question", "verify", "judge")
+_NEEDED = {"questions", "papers", "judge", "judge_sha256", "model", "writer", "version"}
 _ROOT = Path(__file__).parents[1]
 
 
@@ -56,7 +58,7 @@ class RunInfo(BaseModel):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if not {"questions", "judge", "model", "writer", "version"} <= set(self.identity):
+        if not set(self.identity) >= _NEEDED:
             raise ValueError("identity lacks a field")
         if not {"index", "papers", "questions", "splits", "judge", "commit"} <= set(self.about):
             raise ValueError("about lacks a field")
@@ -78,7 +80,11 @@ def identity(assistant: Assistant, questions: Sequence[Question], judge: Judge) 
         "model": assistant.model.name if assistant.model else None,
         "judge": judge.name,
         "judge_sha256": judge.sha256,
-        "settings": {name: value for name, value in shown.items() if not name.endswith("_key")},
+        "settings": {
+            name: masked(value) if value and name.endswith("_url") else value
+            for name, value in shown.items()
+            if not name.endswith(("_key", "_token"))
+        },
         "prompts": {name: load_prompt(name, settings.prompts).sha256 for name in _PROMPTS},
         "version": __version__,
     }

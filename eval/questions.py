@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from rag.errors import QuestionError
+from rag.errors import DiskError, QuestionError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rag.papers import Paper
 
 QA = Path(__file__).parent / "qa"
+EXAMPLE = Path(__file__).parent / "example.jsonl"
 SPLITS = ("dev", "test")
 Kind = Literal["single", "named", "multi", "follow-up", "listing", "unanswerable"]
 NEAR_MISS = "near miss of "
@@ -129,6 +130,22 @@ def read_questions(path: str | Path | None = None, split: str = "all") -> list[Q
         raise QuestionError(f"There is no split {split}; there are dev, test and all.")
     names = SPLITS if split == "all" else (split,)
     return [question for name in names for question in _read(QA / f"{name}.jsonl", name)]
+
+
+def write_example(file: Path) -> None:
+    """Writes a commented question file to begin with.
+
+    Raises:
+        QuestionError: the file is there already.
+        DiskError: it cannot be written.
+    """
+    try:
+        with file.open("x", encoding="utf-8") as out:
+            out.write(EXAMPLE.read_text(encoding="utf-8"))
+    except FileExistsError as error:
+        raise QuestionError(f"{file} is there already; name another file.") from error
+    except OSError as error:
+        raise DiskError(f"{file} cannot be written: {error.strerror}.") from error
 
 
 def digest(questions: Sequence[Question]) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from eval.questions import Fact, Kind
+from rag.models.reply import NO_USAGE, Usage
 
 Variant = Literal["asked", "paraphrase", "without gold"]
 JudgedVerdict = Literal["supported", "weak", "unsupported", "contradicted"]
@@ -24,6 +25,7 @@ _ANSWER: dict[str, tuple[type, ...]] = {
     "confidence": (float, int, NoneType),
     "seconds": (float, int),
     "usage": (dict,),
+    "cost": (str, NoneType),
 }
 
 
@@ -80,7 +82,8 @@ class Record(BaseModel):
         answer: as `Answer.to_dict` gives it; None if there was no answer, and `failed` says why.
         statements: judged, those that claim something.
         facts: judged.
-        judge_tokens: that the judge read and wrote.
+        judge_usage: calls and tokens of the judge.
+        judge_cost: of these, with its currency, where the price file has the judge's model.
         failed: why there is no answer, else empty.
     """
 
@@ -100,7 +103,8 @@ class Record(BaseModel):
     answer: dict[str, Any] | None = None
     statements: tuple[JudgedStatement, ...] = ()
     facts: tuple[JudgedFact, ...] = ()
-    judge_tokens: int = 0
+    judge_usage: Usage = NO_USAGE
+    judge_cost: str | None = None
     failed: str = ""
 
     @field_validator("answer")

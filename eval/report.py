@@ -7,13 +7,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from eval.cost import spent_by
 from eval.intervals import interval_over_all, mean_interval, wilson_interval
 from eval.measures import AXES, Measure, measures
-from rag.errors import QuestionError
+from rag.errors import JudgeFailed, QuestionError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from eval.cost import Spent
     from eval.records import Judged, Record
     from eval.run import Run
 
@@ -66,6 +68,11 @@ class Report:
     unscored: float
     failed: int
 
+    @property
+    def spent(self) -> dict[str, Spent]:
+        """What "writer" and "judge" cost, in calls, tokens and, where prices are known, money."""
+        return spent_by(self.run.records)
+
     def score(self, name: str, kind: str = "all") -> Score | None:
         """One figure, or None where no question speaks of it."""
         return next((s for s in self.scores if s.name == name and s.kind == kind), None)
@@ -78,6 +85,7 @@ class Report:
             "records": len(self.run.records),
             "failed": self.failed,
             "unscored": self.unscored,
+            "spent": {name: asdict(spent) for name, spent in self.spent.items()},
             "scores": [asdict(score) for score in self.scores],
         }
 
@@ -107,6 +115,20 @@ def report_of(run: Run, *, labels: str | Path | None = None, seed: int = 0) -> R
     failed = sum(bool(record.failed) for record in run.records)
     scores.sort(key=lambda score: AXES.index(score.axis))
     return Report(run, tuple(scores), round(unscored, 4), failed)
+
+
+def refuse_unscored(report: Report) -> None:
+    """Refuses a run whose judge left too much open for its figures to decide anything.
+
+    Raises:
+        JudgeFailed: more than 2% of the verdicts are open.
+    """
+    if report.unscored > MOST_UNSCORED:
+        raise JudgeFailed(
+            f"The judge {report.run.info.identity['judge']} left {report.unscored:.1%} of its "
+            f"verdicts open, more than {MOST_UNSCORED:.0%}, so the run in {report.run.folder} "
+            "decides nothing; report.html there says why, question by question."
+        )
 
 
 def _scores(measure: Measure, records: Sequence[Record], seed: int) -> list[Score]:

@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from eval.asking import Task, clusters_of, record_of, tasks_of
+from eval.cost import usages
 from eval.provenance import RunInfo, identity, info_of, sha256_of
 from eval.questions import refuse_unusable
 from eval.records import Record
@@ -258,6 +259,4 @@ def _answered(
 
 
 def _tokens(record: Record) -> int:
-    usage = record.answer["usage"] if record.answer else {}
-    spent = usage.get("prompt_tokens", 0) + usage.get("completion_tokens", 0)
-    return int(spent) + record.judge_tokens
+    return sum(used.prompt_tokens + used.completion_tokens for used in usages(record))

@@ -8,6 +8,7 @@ from eval.measures import AXES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from rich.table import Table
 
@@ -18,6 +19,21 @@ if TYPE_CHECKING:
 
 _WIDTH = 110  # narrower tables cannot be read
 _BY_KIND = ("recall@5", "vital_facts", "evidence_shown", "false_refusal", "citation_recall")
+
+
+def reported(folder: Path, labels: Path | None = None) -> Report:
+    """Works out, writes and prints the report of the run in a folder."""
+    import typer
+
+    from eval.html import write_report
+    from eval.report import report_of
+    from eval.run import read_run
+
+    found = report_of(read_run(folder), labels=labels)
+    write_report(found, folder)
+    report_table(found)
+    typer.echo(f"Wrote {folder / 'report.json'} and {folder / 'report.html'}.", err=True)
+    return found
 
 
 def report_table(report: Report) -> None:
@@ -40,6 +56,9 @@ def report_table(report: Report) -> None:
     _print(table)
     _print(_kinds_table(report))
     _say(f"* judged by {info.identity['judge']}: {info.about['judge']}")
+    for name, spent in report.spent.items():
+        if spent.usage.calls:
+            _say(f"{name}: {spent}")
     if info.identity["writer"] == "extractive":
         _say(
             "Answers are verbatim sentences, so they are faithful by nature: look at what they "
@@ -49,14 +68,20 @@ def report_table(report: Report) -> None:
 
 def comparison_table(comparison: Comparison, most: int) -> None:
     """Prints a comparison, and the questions that flipped, at most `most` of them."""
-    table = _table("n", "before", "after", "difference, 95%", "p (Holm)", "", first="measure")
+    table = _table("n", "before", "after", "difference, 95%", "p", "p (Holm)", "", first="measure")
     for d in comparison.differences:
         said = "worse" if d.worse else ""
+        adjusted = "" if d.p_adjusted is None else f"{d.p_adjusted:.3f}"
         table.add_row(
             f"{d.name}{'*' if d.judged else ''}", str(d.n), f"{d.before:.3f}", f"{d.after:.3f}",
-            f"{d.low:+.3f} to {d.high:+.3f}", f"{d.p:.3f}", said,
+            f"{d.low:+.3f} to {d.high:+.3f}", f"{d.p:.3f}", adjusted, said,
         )  # fmt: skip
     _print(table)
+    if family := [d.name for d in comparison.differences if d.p_adjusted is not None]:
+        _say(
+            f"p (Holm) is adjusted for the {len(family)} primary measures ({', '.join(family)}), "
+            "p for none."
+        )
     for note in comparison.notes:
         _say(note)
     for flip in comparison.flips[:most]:

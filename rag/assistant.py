@@ -183,25 +183,36 @@ class Assistant:
         )
 
     def ask(
-        self, question: str, *, history: Sequence[Turn] = (), where: Filter | None = None
+        self,
+        question: str,
+        *,
+        history: Sequence[Turn] = (),
+        k: int | None = None,
+        where: Filter | None = None,
     ) -> Answer:
         """Answers a question from the library, or abstains.
 
         Args:
             question: any text.
             history: earlier turns, oldest first; a follow-up is understood with them.
+            k: papers to answer from; None takes the settings'.
             where: restricts the papers.
 
         Raises:
             ModelRejected: the language model refused the call (key, name, request).
         """
-        for event in self.stream(question, history=history, where=where):
+        for event in self.stream(question, history=history, k=k, where=where):
             if isinstance(event, Done):
                 return event.answer
         raise AssertionError("a stream ends with Done")
 
     def stream(
-        self, question: str, *, history: Sequence[Turn] = (), where: Filter | None = None
+        self,
+        question: str,
+        *,
+        history: Sequence[Turn] = (),
+        k: int | None = None,
+        where: Filter | None = None,
     ) -> Generator[AnswerEvent, None, None]:
         """Like `ask`, as events; the last is `Done` with the whole answer.
 
@@ -218,7 +229,7 @@ class Assistant:
         if listing:
             answer = yield from self._listed(asked, listing, where)
         else:
-            retrieval = self.retrieve(asked.text, where=where)
+            retrieval = self.retrieve(asked.text, k=k, where=where)
             if asked.history:
                 turn = asked.history[-1]
                 retrieval = with_previous(retrieval, turn, where, self._retriever)

@@ -41,8 +41,12 @@ do any KIND(?P<noun>PAPERS)\b(?P<rest>.*)
 (?:are|is) there (?:any|some|other) KIND(?P<noun>PAPERS)\b(?P<rest>.*)
 (?:any|all) KIND(?P<noun>papers|works|studies)\b(?P<rest>.*)
 (?:is there )?anything (?P<rest>THAT .+)
-KIND(?P<noun>papers|studies) (?P<rest>THAT .+)
+KIND(?P<noun>papers|studies|methods|approaches) (?P<rest>THAT .+)
 what is there (?P<rest>THAT .+)
+what (?:have|do) we (?:got|have) (?P<rest>THAT .+)
+is there (?:any )?(?:work|research) (?P<rest>THAT .+)
+any (?P<rest>.+) in (?:the|this|our|your) (?:library|collection)\W*
+does any(?:body|one) here (?P<rest>.+)
 what (?:does|do) (?:the library|the collection|we|you|i) (?:have|hold)(?: here)? (?P<rest>THAT .+)
 who(?: else)? ACTS(?P<rest>.+)
 """
@@ -55,9 +59,18 @@ _MORE = re.compile(
     re.IGNORECASE,
 )
 _WIDER = re.compile(r"(?:papers?|works?|studies|articles|publications|research|ones|)")
+# What is said to be left out finds just what is not wanted; how to decide finds nothing.
+_ASIDE = re.compile(
+    r"\s*\((?:no|not|excluding|except|without)\b[^)]*\)|"
+    r",? (?:not|rather than|leaving aside|excluding|as opposed to|other than) [^,;]*$|"
+    r",? (?:going by|as (?:stated|told) in|according to) the [^,;]*$|"
+    r" as the (?:setting|field|area) they work in$|[?.!] (?:please )?list them$",
+    re.IGNORECASE,
+)
 _OPENING = re.compile(
     r"(?:that|which|who|where|there|in here|here|is|are|was|were|do|does|have|has|we|you|these|"
-    r"those|all|also|explicitly|actually|ever|deals?|works?|reports? (?:results|scores)|results|"
+    r"those|all|also|explicitly|actually|ever|deals?|works?|results|"
+    r"reports? (?:results|scores|experiments)|evaluates?(?= on)|tests?(?= on)|run experiments|"
     r"uses?|using|stud(?:y|ies)|addresse?s?|looks?|relies|rely|focus(?:es)?|concerns?|concerned|"
     r"considers?|discuss(?:es)?|explores?|exploring|investigates?|covers?|appl(?:y|ies)|employs?|"
     r"mentions?|tr(?:y|ies) to|about|with|at|on|of|in|for|or|and|it|the)(?=\s|$)",
@@ -114,7 +127,7 @@ def _subject(parts: dict[str, str | None]) -> str:
 
 
 def _trimmed(text: str) -> str:
-    text = text.strip(" ,.:;?!")
+    text = _ASIDE.sub("", text.strip(" ,.:;?!")).strip(" ,.:;?!")
     while ending := _ENDING.search(text):
         text = text[: ending.start()].strip(" ,.:;?!")
     while opening := _OPENING.match(text):

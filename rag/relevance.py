@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 COEFFICIENTS = Path(__file__).parent / "data" / "relevance.json"
 MOST_LOOKED_AT = 400  # papers of a library that are looked through for one list, nearest first
-_STAGES = ("tokens", "window", "dense", "lexical")
+_STAGES = ("tokens", "window", "dense", "lexical", "coverage")
 
 
 class Lines(BaseModel):

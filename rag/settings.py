@@ -79,6 +79,13 @@ class Settings(BaseModel):
     listing_calls: int = Field(
         4, ge=1, le=100, description="Most calls in which a model reads the papers for one list."
     )
+    judge_model: str | None = Field(
+        None, description="Language model that judges for `rag eval`; empty: the one that writes."
+    )
+    judge_url: str | None = Field(
+        None, description="OpenAI-compatible server of the judge; empty: the writer's."
+    )
+    judge_key: SecretStr | None = Field(None, description="Key for the server at judge_url.")
     check_with_model: bool = Field(
         default=True, description="Let the model check the statements of its answers too."
     )
@@ -102,6 +109,9 @@ class Settings(BaseModel):
         None, description="Goes to OpenAI, or to openai_base_url, and nowhere else."
     )
     openai_base_url: str | None = Field(None, description="Where openai_api_key belongs.")
+    mcp_token: SecretStr | None = Field(
+        None, description="What clients of `rag mcp --http` must send to be let in."
+    )
     data_dir: Path = Field(
         default_factory=lambda: _FOLDERS.user_data_path, description="Where named libraries lie."
     )
@@ -173,7 +183,7 @@ def _validated(values: dict[str, Any], origin: dict[str, str]) -> Settings:
         name = str(problem["loc"][0])
         if problem["type"] == "extra_forbidden":
             raise SettingsError(_unknown(name, origin[name])) from error
-        shown = "" if name.endswith(("_key", "_url")) else f" = {values[name]!r}"
+        shown = "" if name.endswith(("_key", "_token", "_url")) else f" = {values[name]!r}"
         raise SettingsError(
             f"{name}{shown} (from {origin[name]}) cannot be used: {problem['msg']}."
         ) from error

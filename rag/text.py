@@ -1,15 +1,9 @@
-r"""Plain text: mark-up residue, sentences, token counts and links.
-
-Abstracts reach us through web pages that lost parts of their TeX: ``\%`` is left standing,
-``\times`` has become ``times`` glued to a digit. `clean_markup` mends what is certain and touches
-nothing else, because a citation quotes the abstract word for word. A TeX parser let loose on a
-whole abstract does harm ("gains of 36% over BERT" ends at the per cent sign), so only fragments
-that begin with a backslash are ever read as TeX.
+"""Plain text: sentences, token counts and links.
 
 Sentences come from nltk's punkt and token counts from tiktoken, both with the tables that
 llama-index-core ships, so nothing is downloaded, and are imported on first use.
 
-Called by the readers (cleaning), the passage splitter (sentences, counts) and `Paper` (links).
+Called by the passage splitter (sentences, counts) and `Paper` (links).
 """
 
 from __future__ import annotations
@@ -28,115 +22,6 @@ from rag.errors import DiskError
 if TYPE_CHECKING:
     from nltk.tokenize.punkt import PunktSentenceTokenizer
     from tiktoken import Encoding
-
-_BLANK = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
-
-# Everything below needs a backslash that is not itself escaped.
-_MATH = re.compile(r"(?<!\\)\\\((.{1,400}?)(?<!\\)\\\)")
-_MATH_STYLE = re.compile(r"\\math[a-z]+\{([^{}\\]*)\}")
-_MATH_SYMBOL = re.compile(r"\\([A-Za-z]+)(?![A-Za-z{])")
-_STYLE = re.compile(r"(?<!\\)\\(?:emph|text(?:sc|bf|it|tt|rm|sf|sl|up)?|underline)\{([^{}]*)\}")
-_LATIN_ABBREVIATION = re.compile(r"(?<!\\)\\(e(?=g)|i(?=e))([ge])\b\.?")
-_TEX_TIMES = re.compile(r"(?<!\\)(\$?)\\times\1(?![A-Za-z])")
-_TEX_SIM = re.compile(r"(?<![^\s(\[])(\$?)\\sim\1(?=\d)")
-_ESCAPED = re.compile(r"(?<!\\)\\([%&$#_])")
-# Without braces an accent counts only inside a word and on a letter that takes it: the backslash in
-# it\'s and in \"quoted\" belongs to a program, not to TeX.
-_ACCENT = re.compile(
-    r"""(?<!\\)(?:
-      \\["'`^~=.]\{\\?[A-Za-z]\}                           # \"{i}  \'{\i}
-    | \\[cvuHkr]\{[A-Za-z]\}                               # \c{c}  \v{s}
-    | \{\\["'`^~=.]\\?[A-Za-z]\}                           # {\"i}
-    | (?P<open>\{)?\\(?:ss|ae|oe|aa|o|l|AE|OE|AA|O|L)(?(open)\}|\{\})   # {\ss}  \ss{}
-    | (?<=[A-Za-z])\\(?:["'`^][aeiouyAEIOUY]|~[anoANO])    # na\"ive
-    )""",
-    re.VERBOSE,
-)
-
-# ``so''  "so''  ''so'': a doubled mark counts only as one of a pair around something.
-_QUOTED = re.compile(
-    r"""(?:``|(?<![\w)"'`])(?:''(?=\w)|"))(?=\S)((?:(?!''|``|").){1,200}?)(?<=\S)"""
-    r"""''(?=$|[\s.,;:!?)\]}–—-])"""
-)
-_SINGLE_QUOTED = re.compile(r"(?<![\w`])`(?=[^\s`'])([^`']{1,80})(?<=\S)'(?!\w)")
-
-# The first three alternatives are tildes to leave: in an address, between two variables, a range.
-_TILDE = re.compile(
-    r"""https?://\S+|\b[A-Za-z]~[A-Za-z]\b|(?<=\d)~(?=\d)"""
-    r"""|(?<=[\w.,;:)\]}%"'])(~)(?=[\w(\[`"'\\$–—-])"""
-)
-_DASH = re.compile(r"""x201([34])(?<=[A-Za-z)\]"']x201.)(?=[A-Za-z(\["'])""")
-_TIMES = re.compile(r"times(?<=\dtimes)(?![A-Za-z_])")
-# "sim2real" and "sim10k" are names: only a decimal number, a percentage or a multiple is certain.
-_SIM = re.compile(r"sim(?<![^\s(\[]sim)(?=(?:\d+\.\d+[x×%]?|\d+[x×%])(?!\w))")
-
-
-def clean_markup(text: str) -> str:
-    r"""The text without the mark-up residue that can be told for certain.
-
-    Mended are escaped signs (``\%``), text styles (``\emph{..}``), ``\( .. \)``, TeX accents and
-    quotes, ``\eg``, a tilde used as a space, x2013 and x2014 glued into words, "times" and "sim"
-    beside digits. Runs of white space and control characters become one space, at the ends none.
-    Words outside such residue always survive. An empty text gives "".
-
-    >>> clean_markup(r"60times faster than wav2vec~2.0, na\"ively by 87\%")
-    '60× faster than wav2vec 2.0, naïvely by 87%'
-    """
-    text = _BLANK.sub(" ", text).strip()
-    if "\\" in text:
-        text = _BLANK.sub(" ", _without_tex(text)).strip()
-    text = _with_plain_quotes(text)
-    if "~" in text:
-        text = _TILDE.sub(lambda found: " " if found[1] else found[0], text)
-    text = _DASH.sub(lambda found: "–" if found[1] == "3" else "—", text)
-    return _SIM.sub("~", _TIMES.sub("×", text))
-
-
-def _without_tex(text: str) -> str:
-    text = _MATH.sub(lambda found: _plain_symbols(_unwrapped(_MATH_STYLE, found[1])).strip(), text)
-    text = _LATIN_ABBREVIATION.sub(r"\1.\2.", text)
-    text = _TEX_SIM.sub("~", _TEX_TIMES.sub("×", text))
-    text = _ESCAPED.sub(r"\1", _ACCENT.sub(lambda found: _accented(found[0]), text))
-    return _unwrapped(_STYLE, text)
-
-
-def _unwrapped(style: re.Pattern[str], text: str) -> str:
-    """The text with the style's braces taken off, from the innermost outwards."""
-    for _ in range(8):  # nested deeper than any abstract
-        text, count = style.subn(r"\1", text)
-        if not count:
-            break
-    return text
-
-
-def _plain_symbols(formula: str) -> str:
-    """The formula with the characters its symbols stand for; other macros stay as they are."""
-    from pylatexenc.latex2text import get_default_latex_context_db
-
-    macros = get_default_latex_context_db()
-
-    def sign(found: re.Match[str]) -> str:
-        text = getattr(macros.get_macro_spec(found[1]), "simplify_repl", None)
-        return text if isinstance(text, str) and text.strip() and "%" not in text else found[0]
-
-    return _MATH_SYMBOL.sub(sign, formula)
-
-
-@cache
-def _accented(fragment: str) -> str:
-    from pylatexenc.latex2text import LatexNodes2Text
-
-    letter: str = LatexNodes2Text().latex_to_text(fragment)
-    return letter if len(letter) == 1 else fragment
-
-
-def _with_plain_quotes(text: str) -> str:
-    text = _QUOTED.sub(r'"\1"', text) if "''" in text else text
-    # A lone back-tick also marks code: single quotes count only if they explain every one of them.
-    if "`" in text and len(_SINGLE_QUOTED.findall(text)) == text.count("`"):
-        text = _SINGLE_QUOTED.sub(r"'\1'", text)
-    return text
-
 
 _LINK = re.compile(r"(https?:) ?(//(?=\w)[^\s<>\"`{}|\\^\[\]]+)", re.IGNORECASE)
 

@@ -20,17 +20,17 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from rag import Assistant
-from rag.listings import listing_of
+from rag.listings import Listing, listing_of
 from rag.relevance import COEFFICIENTS, signals
 
 SETS = {
-    "token_vectors": ("tokens", "window", "dense", "lexical", "sentence", "words"),
-    "words_only": ("lexical", "words"),
+    "token_vectors": ("tokens", "window", "dense", "lexical", "coverage", "sentence", "words"),
+    "words_only": ("lexical", "coverage", "words"),
 }
 PENALTY = 0.1
 EVERY = 1_000_000  # more than any library that this is fitted on
 SMALL_LIBRARIES = (20, 80)  # papers drawn beside the gold ones
-POSSIBLE_RECALL, READ_RECALL = 0.9, 0.97  # mean over the questions
+POSSIBLE_RECALL, READ_RECALL = 0.85, 0.97  # mean over the questions
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,15 @@ def main() -> None:
     content = arguments.questions.read_bytes()
     records = [json.loads(line) for line in content.splitlines()]
     with Assistant.open() as assistant:
-        examples = [example(assistant, r) for r in records if r["kind"] == "listing"]
+        asked = [r for r in records if r["kind"] == "listing"]
+        known = [r for r in asked if listing_of(r["question"])]
+        examples = [example(assistant, record) for record in known]
     found = {name: fitted(examples, signals) for name, signals in SETS.items()}
     found["fitted_on"] = {
         "file": arguments.questions.name,
         "sha256": hashlib.sha256(content).hexdigest(),
         "questions": len(examples),
+        "not_recognised": len(asked) - len(known),
         "gold_papers": int(sum(each.gold.sum() for each in examples)),
     }
     arguments.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
@@ -70,9 +73,7 @@ def main() -> None:
 
 def example(assistant: Assistant, record: dict) -> Example:
     """The signals of every paper for one question."""
-    listing = listing_of(record["question"])
-    if listing is None:
-        raise SystemExit(f"{record['id']} is not recognised as a listing question.")
+    listing = listing_of(record["question"]) or Listing(record["question"], counts=False)
     hits = [
         hit
         for hit in assistant.retrieve(listing.subject, k=EVERY, candidates=EVERY).hits

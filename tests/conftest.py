@@ -22,3 +22,48 @@ def _interruptible():
         signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch, tmp_path):
+    """No key or model of the person who runs the tests, and none of their libraries."""
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_ORG_ID", "PAPERTRAIL_CHAT_MODEL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PAPERTRAIL_DATA_DIR", str(tmp_path / "data"))
+
+
+@pytest.fixture(scope="session")
+def asked_library(tmp_path_factory):
+    """Folder of a library with what the questions of the evaluation's tests ask for."""
+    from evaluation import QUESTIONS, library
+
+    from rag import Assistant
+
+    papers = library()
+    wanted = {p for q in QUESTIONS for p in (*q.papers, q.near_miss_of) if p}
+    wanted |= set(list(papers)[:25])
+    path = tmp_path_factory.mktemp("library") / "papers"
+    Assistant.build([papers[p] for p in sorted(wanted)], path).close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def offline():
+    """The offline judge."""
+    from eval.judges import OfflineJudge
+    from rag.minilm import load_minilm
+
+    return OfflineJudge(load_minilm)
+
+
+@pytest.fixture(scope="session")
+def finished(asked_library, offline, tmp_path_factory):
+    """A whole run of these questions with verbatim answers; tests leave its records alone."""
+    from evaluation import QUESTIONS
+
+    from eval.run import run
+    from rag import Assistant
+
+    out = tmp_path_factory.mktemp("run") / "a"
+    with Assistant.open(asked_library) as assistant:
+        return run(assistant, QUESTIONS, out, judge=offline)

@@ -148,12 +148,20 @@ def test_a_filter_that_can_hold_nothing_is_refused():
     with pytest.raises(SettingsError, match=r"2022\.\.2020"):
         Filter(years=(2022, 2020))
     assert Filter().to_where() is None
-    assert Filter(ids=("a", "b")).to_where() == {
-        "$or": [{"paper_ids": {"$contains": "a"}}, {"paper_ids": {"$contains": "b"}}]
-    }
     assert Filter(years=(None, 1999), venues=("  ACL  2020",)).to_where() == {
-        "$and": [{"year": {"$lte": 1999}}, {"venue_key": {"$in": ["acl 2020"]}}]
+        "$and": [
+            {"year": {"$lte": 1999}},
+            {"$and": [{"venue_keys": {"$contains": "acl"}}, {"venue_keys": {"$contains": "2020"}}]},
+        ]
     }
+
+
+def test_a_filter_says_in_words_what_it_lets_through():
+    assert str(Filter()) == ""
+    assert str(Filter(years=(2019, 2019), venues=("ACL", "EMNLP"))) == "of 2019, in ACL or EMNLP"
+    assert str(Filter(years=(None, 2020), ids=("a-1",))) == "up to 2020, a-1"
+    both = Filter(authors=("Clark",)).and_also(Filter(authors=("Wu",), years=(2018, 2020)))
+    assert both == Filter(authors=("Clark",), years=(2018, 2020))
 
 
 def test_citation_as_values_names_its_check():

@@ -18,12 +18,6 @@ from rag.models import ChatModel, Message, make_chat_model, make_embedder
 PROMPT = [Message("system", "Be brief."), Message("user", "What is it?")]
 
 
-@pytest.fixture(autouse=True)
-def _no_keys(monkeypatch):
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_ORG_ID", "PAPERTRAIL_CHAT_MODEL"):
-        monkeypatch.delenv(name, raising=False)
-
-
 def model(server, **settings):
     given = {"chat_model": "tester", "chat_url": server.url, "chat_key": "sk-secret-1", **settings}
     return make_chat_model(load_settings(**given))

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from made_up_papers import QUESTION, QUUX, ZORP
 from model_server import ModelServer, Step
 from typer.testing import CliRunner
 
@@ -28,23 +29,14 @@ from rag.verification.offline import OfflineVerifier
 
 ROOT = Path(__file__).parents[1]
 PAPERS = [
-    Paper(
-        "zorp-1",
-        "ZORP: Sparse Attention for Long Text",
-        "We propose ZORP. It attends to 64 tokens at a time. ZORP is 3.5 times faster than BERT.",
-    ),
-    Paper(
-        "quux-2",
-        "QUUX: Curriculum Order Matters",
-        "QUUX sorts samples by length. Easy samples come first. Training takes 20% less time.",
-    ),
+    ZORP,
+    QUUX,
     Paper(
         "quux-3",
         "QUUX in Practice",
         "We run QUUX on ten corpora. Sorting by length helps small models most.",
     ),
 ]
-QUESTION = "how fast is ZORP, the sparse attention for long text?"
 OFF_TOPIC = "how long should sourdough proof in the fridge"
 REPLY = "ZORP attends to 64 tokens at a time [1]. It paints 9 houses [1]. Cats purr."
 
@@ -67,13 +59,6 @@ def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("library") / "papers"
     Assistant.build(PAPERS, path).close()
     return path
-
-
-@pytest.fixture(autouse=True)
-def _own_environment(monkeypatch, tmp_path):
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "PAPERTRAIL_CHAT_MODEL"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("PAPERTRAIL_DATA_DIR", str(tmp_path / "data"))
 
 
 @pytest.fixture(scope="module")

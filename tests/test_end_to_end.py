@@ -131,7 +131,7 @@ def test_search_lists_papers_and_titles_print_literally(rag):
 def test_library_of_ones_own_is_built_changed_and_shrunk(rag, tmp_path):
     file = tmp_path / "mine.jsonl"
     records = [{"title": p.title, "abstract": p.abstract} for p in PAPERS[:2]]
-    file.write_text("\n".join(map(json.dumps, [*records, {"title": "x"}])), encoding="utf-8")
+    file.write_text("\n".join(map(json.dumps, [*records, {"title": ""}])), encoding="utf-8")
     report = json.loads(rag("index", str(file), "-i", "mine", "--json"))
     assert (report["papers"], len(report["added"]), len(report["refused"])) == (2, 2, 1)
     again = json.loads(rag("index", str(file), "-i", "mine", "--json"))
@@ -253,7 +253,7 @@ def test_unusable_indexes_are_refused_and_left_alone(library, tmp_path):
     for text, error in (
         ("{", IndexDamaged),
         ("{}", IndexDamaged),
-        (manifest.replace('"schema_version": 1', '"schema_version": 0'), IndexStale),
+        (manifest.replace('"schema_version": 2', '"schema_version": 1'), IndexStale),
         (manifest.replace('"row_count": ', '"row_count": 9'), IndexDamaged),
     ):
         (folder / FILE_NAME).write_text(text, encoding="utf-8")

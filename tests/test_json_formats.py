@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag.papers import Paper
-from rag.readers import Refused, iter_papers, json_array, json_lines
+from rag.readers import Refused, iter_papers, json_array, json_lines, read_papers
 
 FORMATS = Path(__file__).parent / "fixtures/formats"
 SAMPLES = ("semantic_scholar.json", "openalex.json", "zotero_csl.json", "arxiv_snapshot.jsonl")
+DAMAGED = (*SAMPLES, "crossref.json")
 
 
 def records(name: str) -> list[Paper | Refused]:
@@ -123,6 +124,36 @@ def test_zoteros_export_gives_its_papers() -> None:
     )
     assert isinstance(second, Paper)
     assert (second.title, second.abstract, second.url) == ("A Page About Moss", "", None)
+
+
+def test_crossrefs_answer_gives_its_papers() -> None:
+    first, second, untitled = records("crossref.json")
+    assert first == Paper(
+        "doi:10.1000/cloud.1",
+        "Clouds & Cumuli: A Scale",
+        "Aims: We weigh CO2 at 10^-3 g & less.",
+        ("Ida Nimbus", "Cloud Consortium"),
+        2022,
+        "Journal of Air",
+        "https://doi.org/10.1000/cloud.1",
+        "10.1000/cloud.1",
+        sources=(str(FORMATS / "crossref.json"),),
+        metadata={"tags": ["Clouds"]},
+    )
+    assert isinstance(second, Paper)
+    assert (second.title, second.abstract, second.year) == ("No Abstract Here", "", None)
+    assert second.arxiv_id == "2101.00003"
+    assert isinstance(untitled, Refused)
+    assert (untitled.line, untitled.reason) == (3, 'the field "title" is missing or empty.')
+
+
+def test_a_single_work_of_crossref_is_read(tmp_path: Path) -> None:
+    work = json.loads((FORMATS / "crossref.json").read_text("utf-8"))["message"]["items"][0]
+    path = tmp_path / "work"
+    for indent in (None, 1):
+        answer = {"status": "ok", "message-type": "work", "message": work}
+        path.write_text(json.dumps(answer, indent=indent))
+        assert [paper.doi for paper in read_papers(path)] == ["10.1000/cloud.1"]
 
 
 @pytest.mark.parametrize("name", SAMPLES[:3])
@@ -243,7 +274,7 @@ def test_fields_of_any_kind_give_a_paper_or_a_reason(record: dict[str, object], 
         assert isinstance(found[1], Paper) or found[1].endswith(".")
 
 
-@given(st.sampled_from(SAMPLES), st.data())
+@given(st.sampled_from(DAMAGED), st.data())
 def test_damaged_samples_give_only_papers_and_reasons(name: str, data: st.DataObject) -> None:
     text = (FORMATS / name).read_text(encoding="utf-8")
     start, end = sorted(data.draw(st.integers(0, len(text))) for _ in range(2))

@@ -6,6 +6,7 @@ import json
 import re
 
 import pytest
+from made_up_papers import QUESTION, QUUX, ZORP
 from model_server import ModelServer, Step
 from typer.testing import CliRunner
 
@@ -19,23 +20,14 @@ from rag.prompts import load_prompt, neutral
 from rag.writers.model import fill
 
 PAPERS = [
-    Paper(
-        "zorp-1",
-        "ZORP: Sparse Attention for Long Text",
-        "We propose ZORP. It attends to 64 tokens at a time. ZORP is 3.5 times faster than BERT.",
-    ),
-    Paper(
-        "quux-2",
-        "QUUX: Curriculum Order Matters",
-        "QUUX sorts samples by length. Easy samples come first. Training takes 20% less time.",
-    ),
+    ZORP,
+    QUUX,
     Paper(
         "long-3",
         "Reports without an End",
         " ".join(f"Finding {n} concerns topic {n} of the report." for n in range(400)),
     ),
 ]
-QUESTION = "how fast is ZORP, the sparse attention for long text?"
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +35,6 @@ def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("library") / "papers"
     Assistant.build(PAPERS, path).close()
     return path
-
-
-@pytest.fixture(autouse=True)
-def _own_environment(monkeypatch, tmp_path):
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "PAPERTRAIL_CHAT_MODEL"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("PAPERTRAIL_DATA_DIR", str(tmp_path / "data"))
 
 
 def opened(folder, server, **settings):

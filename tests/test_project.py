@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # A module imports only from lines above its own.
 FLOORS = (
     {"errors"},
-    {"settings", "text", "prompts", "markers"},
+    {"settings", "text", "prompts", "markers", "markup"},
     {"papers", "minilm"},
     {"readers", "passages", "models"},
     {"index"},
@@ -42,18 +42,19 @@ FLOORS = (
     {"followups", "lister"},
     {"assistant"},
     {"__init__"},
-    {"information"},
+    {"information", "mcp"},
     {"cli"},
     {"__main__"},
 )
 EVAL_FLOORS = (
     {"questions"},
     {"records", "judges", "beir"},
-    {"metrics", "asking", "intervals", "pairs", "provenance"},
+    {"metrics", "asking", "intervals", "pairs", "provenance", "cost"},
     {"abstention", "run"},
     {"measures"},
     {"report"},
-    {"html", "compare"},
+    {"plots", "compare"},
+    {"html"},
     {"tables", "options", "__init__"},
     {"__main__"},
 )
@@ -95,7 +96,7 @@ PUBLIC_NAMES = {
     "verify",
 }
 
-HEAVY = {"chromadb", "gradio", "llama_index", "nltk", "numpy", "onnxruntime"}
+HEAVY = {"chromadb", "gradio", "llama_index", "mcp", "nltk", "numpy", "onnxruntime"}
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -236,7 +237,7 @@ def test_every_dependency_is_bounded_above_and_pinned_within_its_bounds() -> Non
     assert [pin for pin in pins if not re.fullmatch(r"[\w.-]+==[\w.]+", pin)] == []
     tested = {canonicalize_name(name): version for name, version in (p.split("==") for p in pins)}
     extras = project["optional-dependencies"]
-    for text in [*project["dependencies"], *extras["eval"], *extras["dev"]]:
+    for text in [*project["dependencies"], *extras["eval"], *extras["mcp"], *extras["dev"]]:
         wanted = Requirement(text)
         if wanted.name == project["name"]:
             continue

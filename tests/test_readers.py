@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import io
 import json
-import os
+import sys
 import warnings
+from contextlib import suppress
 from hashlib import sha256
-from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,7 +46,7 @@ def refusals(path: Path) -> list[tuple[int | None, str]]:
     return [(r.line, r.reason) for r in iter_papers(path) if isinstance(r, Refused)]
 
 
-def titles(source: Path | list[Path]) -> list[str]:
+def titles(source: Any) -> list[str]:
     return [record.title for record in iter_papers(source) if isinstance(record, Paper)]
 
 
@@ -204,7 +209,7 @@ def test_an_id_or_doi_that_cannot_serve_is_kept_as_metadata(tmp_path: Path) -> N
     [
         ('{"title": "A", "abstract": "B"', "this is not valid JSON: "),
         ("[1, 2]", "this is JSON, but no object with title and abstract."),
-        ('{"title": "A"}', 'the field "abstract" is missing or empty.'),
+        ('{"abstract": "B"}', 'the field "title" is missing or empty.'),
         ('{"title": " ", "abstract": "B"}', 'the field "title" is missing or empty.'),
         ('{"title": "\\u0000", "abstract": "B"}', "the title is empty."),
         ('{"title": 5, "abstract": "B"}', 'the field "title" must be a text, not 5.'),
@@ -220,7 +225,7 @@ def test_an_id_or_doi_that_cannot_serve_is_kept_as_metadata(tmp_path: Path) -> N
         ('{"title": "A", "abstract": "B", "x": NaN}', "this is not valid JSON: NaN is no number."),
         ('{"title": "A", "abstract": "B", "x": ' + "9" * 5000 + "}", "this is not valid JSON: "),
         ('{"title": "A", "abstract": "B", "x": ' + "[" * 200_000, "the JSON is nested too deeply."),
-        ('{"title": "A", "abstract": "\\ud800"}', "it holds bytes that are not UTF-8"),
+        ('{"title": "A", "abstract": "\\ud800"}', "it holds one half of an escaped char"),
     ],
     ids=lambda text: text[:40],
 )
@@ -301,16 +306,97 @@ def test_usual_kinds_of_text_file_read_alike(tmp_path: Path, encode: object) -> 
         assert titles(path) == ["Ünïted", "B"]
 
 
-def test_bytes_that_are_no_utf_8_spoil_their_own_record_only(tmp_path: Path) -> None:
-    good, bad = json_line().encode(), json_line(title="Caf?").encode().replace(b"?", b"\xe9")
-    path = written(tmp_path, good + bad + good)
-    assert len(titles(path)) == 2
-    assert refusals(path) == [(2, "it holds bytes that are not UTF-8; save the file as UTF-8.")]
+@pytest.mark.parametrize(
+    ("encoded", "read"),
+    [
+        ("Café “quoted” – 5 €".encode("cp1252"), "Café “quoted” – 5 €"),
+        ("Café".encode("latin-1") + b" and " + "Müller".encode(), "Café and Müller"),
+        (b"one \x81 byte of nothing", "one \ufffd byte of nothing"),
+    ],
+)
+def test_bytes_that_are_no_utf_8_are_read_as_windows_1252(
+    tmp_path: Path, encoded: bytes, read: str
+) -> None:
+    good = json_line(title="Ünïted").encode()
+    path = written(tmp_path, good + json_line(title="?").encode().replace(b"?", encoded) + good)
+    assert titles(path) == ["Ünïted", read, "Ünïted"]
+
+
+def test_a_file_of_old_bytes_is_recognised_by_its_header(tmp_path: Path) -> None:
+    path = written(tmp_path, "Título;Year\nÉtude;2001\n".encode("cp1252"))
+    assert titles(path) == ["Étude"]
 
 
 def test_separators_inside_a_json_text_do_not_break_its_line(tmp_path: Path) -> None:
     line = json.dumps({"title": "A\u2028B", "abstract": "C\u0085D"}, ensure_ascii=False)
     assert titles(written(tmp_path, line)) == ["A B"]
+
+
+# --- packed files --------------------------------------------------------------------------------
+
+
+PACKINGS = {"gzip": gzip.compress, "zstd": zstandard.compress}
+MANY = "".join(
+    json_line(title=f"Paper {n}", number=sha256(b"%d" % n).hexdigest()) for n in range(6000)
+)
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_packed_files_are_read_as_they_are(tmp_path: Path, packing: str) -> None:
+    pack = PACKINGS[packing]
+    assert titles(written(tmp_path, pack(MANY.encode()), "papers.pdf")) == titles(
+        written(tmp_path, MANY)
+    )
+    parts = [pack(json_line(title=title).encode()) for title in "AB"]  # as programs append
+    assert titles(written(tmp_path, b"".join(parts) + b"\0" * 512)) == ["A", "B"]
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_of_a_packed_file_that_is_cut_off_the_papers_before_are_kept(
+    tmp_path: Path, packing: str
+) -> None:
+    whole = PACKINGS[packing](MANY.encode())
+    path = written(tmp_path, whole[: len(whole) * 3 // 4])
+    found = titles(path)
+    assert 0 < len(found) < 6000
+    assert found == [f"Paper {n}" for n in range(len(found))]
+    last = refusals(path)[-1]
+    assert last[1] == (
+        "reading ends with this record: the packed data is damaged or cut off; "
+        "pack or fetch the file again."
+    )
+    assert last[0] in {len(found), len(found) + 1}  # the line the cut goes through may be refused
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_every_cut_and_every_flipped_byte_of_a_packed_file_ends_in_a_sentence(
+    tmp_path: Path, packing: str
+) -> None:
+    whole = PACKINGS[packing](json_line().encode() * 20)
+    cut = [whole[:end] for end in range(4, len(whole))]
+    flipped = [whole[:at] + bytes([whole[at] ^ 0x5A]) + whole[at + 1 :] for at in range(len(whole))]
+    for content in cut + flipped:
+        path = written(tmp_path, content)
+        with suppress(CorpusError):
+            assert all(isinstance(record, Paper | Refused) for record in iter_papers(path))
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_a_packed_file_that_swells_without_end_stops_at_a_bound(
+    tmp_path: Path, packing: str
+) -> None:
+    swollen = json_line() + '{"title": "' + "a" * 80_000_000
+    path = written(tmp_path, PACKINGS[packing](swollen.encode()))
+    assert titles(path) == ["On Rates"]
+    assert refusals(path)[-1] == (
+        2,
+        "reading ends with this record: no record ends within 64 MB; write one record a line.",
+    )
+
+
+def test_other_archives_are_named_as_such(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=r"it is packed; unpack it first, only gzip and zstd"):
+        list(iter_papers(written(tmp_path, bz2.compress(MANY.encode()))))
 
 
 # --- files and folders --------------------------------------------------------------------------
@@ -351,8 +437,13 @@ def test_a_file_that_fails_to_read_is_said() -> None:
         list(iter_papers("/proc/self/mem"))
 
 
+def test_an_own_record_may_lack_its_abstract(tmp_path: Path) -> None:
+    path = written(tmp_path, '{"title": "A"}\n{"title": "B", "abstract": " "}\n')
+    assert [(paper.title, paper.abstract) for paper in read_papers(path)] == [("A", ""), ("B", "")]
+
+
 def test_a_file_or_folder_without_any_paper_is_an_error(tmp_path: Path) -> None:
-    records = iter_papers(written(tmp_path, '{"title": "A"}\n'))
+    records = iter_papers(written(tmp_path, '{"title": ""}\n'))
     assert isinstance(next(records), Refused)
     with pytest.raises(CorpusError, match=r"papers\.xyz holds no paper that could be read"):
         next(records)
@@ -391,14 +482,38 @@ def test_the_name_of_a_file_decides_nothing(tmp_path: Path) -> None:
     assert titles([one, other]) == ["On Rates", *TITLES]
 
 
-def test_reading_does_not_wait_for_the_end_of_the_file(tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    both_ends = os.open(pipe, os.O_RDWR)
-    os.write(both_ends, json_line().encode() * 2)
-    first = list(islice(iter_papers(pipe), 1))  # the pipe is still open and will get more
-    assert [record.title for record in first if isinstance(record, Paper)] == ["On Rates"]
-    os.close(both_ends)
+class Endless(io.RawIOBase):
+    """A stream that says the same line for ever."""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        text = json_line().encode()[: len(buffer)]
+        buffer[: len(text)] = text
+        return len(text)
+
+
+def test_a_stream_is_read_without_waiting_for_its_end() -> None:
+    first = [next(records) for records in [iter_papers(io.BufferedReader(Endless()))]]
+    assert [(r.title, r.sources) for r in first if isinstance(r, Paper)] == [
+        ("On Rates", ("the stream",))
+    ]
+
+
+def test_streams_may_be_packed_and_stand_beside_files_and_are_left_open() -> None:
+    stream = io.BytesIO(gzip.compress(json_line().encode()))
+    assert titles([stream, LISTING]) == ["On Rates", *TITLES]
+    assert not stream.closed
+
+
+@pytest.mark.parametrize("stream", [io.StringIO(json_line()), None], ids=["text", "closed"])
+def test_a_stream_without_bytes_is_refused(
+    monkeypatch: pytest.MonkeyPatch, stream: io.StringIO | None
+) -> None:
+    monkeypatch.setattr(sys, "stdin", stream)
+    with pytest.raises(CorpusError, match="must give bytes; open it in binary mode"):
+        iter_papers("-")
 
 
 def test_read_papers_joins_records_and_stops_at_the_first_refusal(tmp_path: Path) -> None:

@@ -10,8 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rag.errors import CorpusError
 from rag.papers import Paper
-from rag.readers import Refused, bibtex, iter_papers, json_lines, listing, medline, ris, tables
+from rag.readers import (
+    Refused,
+    bibtex,
+    iter_papers,
+    json_lines,
+    listing,
+    medline,
+    read_papers,
+    ris,
+    tables,
+)
 from rag.readers.latex import plain_text
 
 if TYPE_CHECKING:
@@ -273,6 +284,12 @@ def test_a_mark_that_is_never_closed_spoils_its_own_row_only(tmp_path: Path) -> 
     assert [line for line, _ in refusals(path)] == [3, 6]
 
 
+def test_thousands_of_marks_that_are_never_closed_are_refused_one_by_one(tmp_path: Path) -> None:
+    path = written(tmp_path, "title,abstract\n" + 'a","b\n' * 3000 + "C,fine\n")
+    assert [paper.title for paper in papers(path)] == ["C"]
+    assert [line for line, _ in refusals(path)] == list(range(2, 3002))
+
+
 def test_bare_marks_inside_a_cell_and_missing_cells_at_the_end_are_forgiven(tmp_path: Path) -> None:
     path = written(tmp_path, 'title,abstract,year\n"He said "hi" there",x,2001\nB\nC,y,z,w\n')
     assert [paper.title for paper in papers(path)] == ['He said hi" there"', "B"]
@@ -285,6 +302,30 @@ def test_bare_marks_inside_a_cell_and_missing_cells_at_the_end_are_forgiven(tmp_
 )
 def test_only_a_title_column_and_another_known_one_make_a_table(text: str) -> None:
     assert not tables.recognises(text)
+
+
+def test_columns_of_any_name_can_be_mapped(tmp_path: Path) -> None:
+    path = written(tmp_path, "Nr;Überschrift;Inhalt;Wer;Title\n7;A;We test.;Alan Turing;B\n")
+    columns = {"title": "überschrift", "abstract": "Inhalt", "authors": "Wer"}
+    [paper] = read_papers(path, columns=columns)
+    assert (paper.title, paper.abstract, paper.authors) == ("A", "We test.", ("Alan Turing",))
+
+
+def test_keys_of_json_records_can_be_mapped_too(tmp_path: Path) -> None:
+    record = '{"Titel": "A", "Inhalt": "We test.", "Jahr": 1999, "title": 5}'
+    columns = {"title": "Titel", "abstract": "Inhalt", "year": "Jahr"}
+    for text in (record, f"[{record}]"):
+        [paper] = read_papers(written(tmp_path, text), columns=columns)
+        assert (paper.title, paper.abstract, paper.year) == ("A", "We test.", 1999)
+        assert paper.metadata == {}
+
+
+def test_a_field_or_column_that_is_not_there_is_named(tmp_path: Path) -> None:
+    path = written(tmp_path, "Titel;Jahr\nA;1999\n")
+    with pytest.raises(CorpusError, match=r'not to "titles"\.$'):
+        iter_papers(path, columns={"titles": "Titel"})
+    with pytest.raises(CorpusError, match=r'no column "Inhalt"; the columns are Titel, Jahr\.$'):
+        read_papers(path, columns={"abstract": "Inhalt"})
 
 
 # --- all of them --------------------------------------------------------------------------------
@@ -331,11 +372,10 @@ def test_an_abstract_of_a_megabyte_is_read_whole_and_soon(tmp_path: Path, sample
     assert time.monotonic() - started < 20
 
 
-def test_bytes_that_are_no_utf_8_spoil_their_own_record_only(tmp_path: Path) -> None:
-    good = b"@misc{a, title = {A}}\n"
-    path = written(tmp_path, good + b"@misc{b, title = {Caf\xe9 {X}}}\n" + good)
-    assert len(papers(path)) == 2
-    assert refusals(path) == [(2, "it holds bytes that are not UTF-8; save the file as UTF-8.")]
+def test_bytes_that_are_no_utf_8_are_read_as_windows_1252(tmp_path: Path) -> None:
+    text = "@misc{a, title = {Café {X}}}\n"
+    path = written(tmp_path, text.encode() + text.encode("cp1252"))
+    assert [paper.title for paper in papers(path)] == ["Café X", "Café X"]
 
 
 def only_papers_and_reasons(form: ModuleType, text: str) -> None:

@@ -12,17 +12,9 @@ from rag import Assistant, load_settings
 from rag.cli import app
 from rag.errors import SettingsError
 from rag.information import collect
-from rag.models import make_chat_model, make_embedder
+from rag.models import make_chat_model, make_embedder, make_judge_model
 from rag.models.servers import Server, server_of
 from rag.models.thinking import ThoughtFilter, behind_lone_close
-
-
-@pytest.fixture(autouse=True)
-def _own_environment(monkeypatch, tmp_path):
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "PAPERTRAIL_CHAT_MODEL"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("PAPERTRAIL_DATA_DIR", str(tmp_path / "data"))
-
 
 # Addresses
 
@@ -103,6 +95,26 @@ def test_openai_with_a_slash_needs_a_key_too(monkeypatch):
 
 
 # Keys and models
+
+
+def test_a_judge_gets_the_key_of_its_own_server_and_no_other(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-openai")
+    writer = {"chat_model": "m", "chat_url": "http://127.0.0.1:1/v1", "chat_key": "sk-writer"}
+    other = {"judge_url": "http://127.0.0.1:2/v1"}
+    keyless = server_of(load_settings(**writer, **other), "judge")
+    assert keyless == Server("http://127.0.0.1:2/v1", "none")
+    keyed = server_of(load_settings(**writer, **other, judge_key="sk-judge"), "judge")
+    assert keyed == Server("http://127.0.0.1:2/v1", "sk-judge")
+    # without a server of its own it is asked where answers are written
+    shared = server_of(load_settings(**writer, judge_key="sk-judge"), "judge")
+    assert shared == Server("http://127.0.0.1:1/v1", "sk-writer")
+    assert server_of(load_settings(judge_model="m"), "judge").key == "sk-openai"
+    assert make_judge_model(load_settings()) is None
+    assert make_judge_model(load_settings(**writer)).name == "m"
+    assert make_judge_model(load_settings(**writer, judge_model="n")).name == "n"
+    bad = load_settings(judge_model="m", **other, judge_key="sk-\n")
+    with pytest.raises(SettingsError, match="The key in PAPERTRAIL_JUDGE_KEY"):
+        make_judge_model(bad)
 
 
 @pytest.mark.parametrize("key", ["sk-SECRET\nX-Other: 1", "sk-SECRET\u2019", "sk-SECRET\x00"])

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.text import clean_markup, count_tokens, find_links, sentence_spans
+from rag.markup import clean_markup
+from rag.text import count_tokens, find_links, sentence_spans
 
 ROOT = Path(__file__).parent.parent
 LIBRARY = [

@@ -1,4 +1,4 @@
-"""The `rag` command: ask, chat, search, index, papers, info, eval.
+"""The `rag` command: ask, chat, search, index, papers, mcp, info, eval.
 
 Data goes to standard output, everything else to standard error. Only typer is imported at the top:
 `rag --help` answers before any heavy library is loaded.
@@ -17,6 +17,7 @@ from rag.cli.exits import Commands
 from rag.cli.information import info
 from rag.cli.libraries import index_delete, index_list
 from rag.cli.library import index_command, papers_app
+from rag.cli.mcp import mcp
 
 app = typer.Typer(
     name="rag",
@@ -33,6 +34,7 @@ app.command("index")(index_command)
 app.command("index list")(index_list)  # beside a command that takes any file: see `Commands`
 app.command("index delete")(index_delete)
 app.add_typer(papers_app, name="papers")
+app.command()(mcp)
 app.command()(info)
 app.command(
     "eval",

@@ -2,48 +2,89 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from rag.cli.show import line
 
 if TYPE_CHECKING:
-    from rag.index import IndexReport
+    from collections.abc import Iterable, Sequence
 
-_SHOWN_PROBLEMS = 10  # refused records and warnings that are printed; --json has all
+    from rag.index import IndexReport
+    from rag.papers import Paper
+
+_SHOWN = 10  # of the records of one kind; --json has all
+
+
+def mapped(columns: Sequence[str] | None) -> dict[str, str]:
+    """What `--map FIELD=COLUMN` says, by field.
+
+    Raises:
+        SettingsError: one is not written so, or names a field twice.
+    """
+    from rag.errors import SettingsError
+
+    known: dict[str, str] = {}
+    for each in columns or ():
+        field, _, column = (part.strip() for part in each.partition("="))
+        if not field or not column or field in known:
+            raise SettingsError(
+                f"--map {each} cannot be used; write each field once, as FIELD=COLUMN."
+            )
+        known[field] = column
+    return known
 
 
 def report(found: IndexReport) -> None:
-    """Prints what an update did."""
+    """Prints what an update did: the counts, then the records that were not simply added."""
     intake = found.intake
     counts = [
         f"{intake.read} read",
         f"{len(intake.added)} added",
         f"{len(set(intake.changed))} changed",
-        f"{len(set(intake.merged))} merged",
+        f"{sum(intake.merged.values())} merged",
         f"{intake.unchanged} unchanged",
         f"{len(intake.removed)} removed",
+        f"{len(intake.without_abstract)} without abstract",
         f"{len(intake.refused)} refused",
     ]
     line(", ".join(counts) + ".")
-    for identity in intake.without_abstract[:_SHOWN_PROBLEMS]:
-        line(f"without abstract, found by title only: {identity}")
-    problems = [
-        *(
-            f"refused: {r.path}{f', line {r.line}' if r.line else ''}: {r.reason}"
-            for r in intake.refused
-        ),
-        *(f"note: {warning}" for warning in intake.warnings),
-    ]
-    for problem in problems[:_SHOWN_PROBLEMS]:
-        line(problem)
-    if len(problems) > _SHOWN_PROBLEMS:
-        line(f"... and {len(problems) - _SHOWN_PROBLEMS} more; --json shows all.")
+    papers = {paper.id: paper for paper in intake.papers}
+    _some(
+        f"merged: {_records(count)} into {_named(papers[each])}, from "
+        f"{', '.join(papers[each].sources)}"
+        for each, count in intake.merged.items()
+    )
+    _some(
+        f"without abstract, found by title only: {_named(papers[each])}"
+        for each in intake.without_abstract
+    )
+    _some(f"refused: {refused}" for refused in intake.refused)
+    _some(f"note: {warning}" for warning in intake.warnings)
     line(f"The library has {found.papers} papers in {found.passages} passages.")
+
+
+def _some(lines: Iterable[str]) -> None:
+    """Prints the first lines, and how many there are besides."""
+    remaining = iter(lines)
+    for each in islice(remaining, _SHOWN):
+        line(each)
+    if rest := sum(1 for _ in remaining):
+        line(f"... and {rest} more like this; --json shows all.")
+
+
+def _named(paper: Paper) -> str:
+    return f'"{paper.title}" ({paper.id})'
+
+
+def _records(count: int) -> str:
+    return f"{count} record" if count == 1 else f"{count} records"
 
 
 def report_values(found: IndexReport) -> dict[str, Any]:
     """A report as plain JSON values."""
     intake = found.intake
+    papers = {paper.id: paper for paper in intake.papers}
     return {
         "papers": found.papers,
         "passages": found.passages,
@@ -51,7 +92,15 @@ def report_values(found: IndexReport) -> dict[str, Any]:
         "read": intake.read,
         "added": list(intake.added),
         "changed": list(intake.changed),
-        "merged": list(intake.merged),
+        "merged": [
+            {
+                "id": each,
+                "title": papers[each].title,
+                "records": count,
+                "sources": list(papers[each].sources),
+            }
+            for each, count in intake.merged.items()
+        ],
         "unchanged": intake.unchanged,
         "removed": list(intake.removed),
         "without_abstract": list(intake.without_abstract),

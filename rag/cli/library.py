@@ -27,7 +27,10 @@ papers_app = typer.Typer(help="List the papers of a library, show, export or rem
 def index_command(
     sources: Annotated[
         list[str] | None,
-        typer.Argument(help="Files and folders to read papers from.", show_default=False),
+        typer.Argument(
+            help='Files and folders to read papers from; "-" is standard input.',
+            show_default=False,
+        ),
     ] = None,
     *,
     index: IndexOption = None,
@@ -37,6 +40,17 @@ def index_command(
     rebuild: Annotated[
         bool,
         typer.Option("--rebuild", help="Start from nothing; without SOURCES, from those recorded."),
+    ] = False,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="FIELD=COLUMN",
+            help="What a table or JSON calls a field, such as title=Titel; repeatable.",
+        ),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Write nothing if any record cannot be read.")
     ] = False,
     update: Annotated[
         bool, typer.Option("--update", help="Read the recorded sources again; made for cron.")
@@ -57,7 +71,7 @@ def index_command(
     from rag.errors import SettingsError
     from rag.libraries import recorded_sources, update_library
     from rag.models import make_embedder
-    from rag.readers import iter_papers
+    from rag.readers import STANDARD_INPUT, iter_papers
 
     settings = settings_of(
         config, index=index, passage_tokens=passage_tokens, overlap_sentences=overlap_sentences
@@ -75,12 +89,13 @@ def index_command(
     named = tuple(sources or ())
     if rebuild and not named:
         named = recorded_sources(settings, embedder.name)
+    records = iter_papers(named, columns=intake.mapped(columns), strict=strict) if named else ()
     with progress(quiet=quiet) as on_progress:
         report = update_library(
-            iter_papers(named) if named else (),
+            list(records) if strict else records,
             settings=settings,
             embedder=embedder,
-            sources=[str(Path(source).absolute()) for source in named],
+            sources=[str(Path(each).absolute()) for each in named if each != STANDARD_INPUT],
             remove=tuple(remove or ()),
             rebuild=rebuild,
             on_progress=on_progress,

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rag.papers import Paper
+
+Condition = dict[str, Any]
+_NOBODY = ""  # a key that no row has
+_BLOCK_IDS = 200  # in one condition; SQLite's expressions are at most 1000 deep
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
     """A restriction on papers; the parts that are given must all hold.
 
+    Names are compared without case, accents and punctuation.
+
     Attributes:
         years: first and last year, both included; None leaves an end open.
-        authors: any of these; a whole name or one word of it, upper and lower case alike.
-        venues: any of these, upper and lower case alike.
-        sources: any of these source files.
-        ids: any of these paper ids (an alias counts).
+        authors: any of these: a family name ("Clark"), or a given name or initial with it ("Kevin
+            Clark", "K. Clark", "Clark, K."); further given names of the paper do not matter.
+        venues: any of these; all words must stand in the venue's name.
+        sources: any of these source files, by path or by name.
+        ids: any of these paper ids (an alias counts); None restricts nothing, () lets none pass.
+        tags: any of these tags or keywords.
 
     Raises:
         SettingsError: the first year lies after the last.
@@ -30,32 +43,60 @@ class Filter:
     authors: tuple[str, ...] = ()
     venues: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
-    ids: tuple[str, ...] = ()
+    ids: tuple[str, ...] | None = None
+    tags: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         first, last = self.years or (None, None)
         if first is not None and last is not None and first > last:
             raise SettingsError(f"The years {first}..{last} hold none; put the earlier first.")
 
-    def to_where(self) -> dict[str, Any] | None:
-        """The same restriction as a condition on a row's fields; None restricts nothing."""
-        parts = [*self._year_parts()]
-        if self.venues:
-            parts.append({"venue_key": {"$in": [_key(venue) for venue in self.venues]}})
-        for field, values in (
-            ("author_keys", tuple(map(_key, self.authors))),
-            ("sources", self.sources),
-            ("paper_ids", self.ids),
-        ):
-            if values:
-                parts.append(_any([{field: {"$contains": value}} for value in values]))
-        if not parts:
-            return None
-        return parts[0] if len(parts) == 1 else {"$and": parts}
+    def to_where(self) -> Condition | None:
+        """The restriction, `ids` aside, as a condition on a row's fields; None restricts nothing.
 
-    def _year_parts(self) -> list[dict[str, Any]]:
+        Ids can be thousands, more than one condition holds; see `id_conditions`.
+        """
+        parts = [
+            *self._year_parts(),
+            *_any_of("author_keys", [[_name(author)] for author in self.authors]),
+            *_any_of("venue_keys", [_words(venue) for venue in self.venues]),
+            *_any_of("source_keys", [[source] for source in self.sources]),
+            *_any_of("tag_keys", [[_plain(tag)] for tag in self.tags]),
+        ]
+        return _all(parts) if parts else None
+
+    def id_conditions(self) -> list[Condition]:
+        """Conditions on a row's fields, any of which lets a row pass that `ids` lets pass."""
+        ids = self.ids or ()
+        blocks = (ids[first : first + _BLOCK_IDS] for first in range(0, len(ids), _BLOCK_IDS))
+        return [_any_of("paper_ids", [[identity] for identity in block])[0] for block in blocks]
+
+    def __str__(self) -> str:
+        """What is let through, in words; "" for everything.
+
+        >>> str(Filter(years=(2020, None), authors=("Clark",)))
+        'from 2020 on, by Clark'
+        """
+        said = [_years_in_words(*self.years)] if self.years else []
+        named = (
+            ("by", self.authors),
+            ("in", self.venues),
+            ("from the file", self.sources),
+            ("with the tag", self.tags),
+        )
+        said += [f"{word} {' or '.join(values)}" for word, values in named if values]
+        if self.ids is not None:
+            said.append(f"among {len(self.ids)} chosen" if len(self.ids) != 1 else self.ids[0])
+        return ", ".join(filter(None, said))
+
+    def and_also(self, other: Filter) -> Filter:
+        """What both let through; a part that only one has is taken over, else this one's stays."""
+        mine = {name: getattr(self, name) for name in self.__slots__}
+        return Filter(**{name: own or getattr(other, name) for name, own in mine.items()})
+
+    def _year_parts(self) -> list[Condition]:
         first, last = self.years or (None, None)
-        parts: list[dict[str, Any]] = []
+        parts: list[Condition] = []
         if first is not None:
             parts.append({"year": {"$gte": first}})
         if last is not None:
@@ -65,23 +106,62 @@ class Filter:
 
 def filter_fields(paper: Paper) -> dict[str, Any]:
     """The fields of a row that `Filter` looks at; empty ones are left out."""
+    tags = paper.metadata.get("tags")
     fields = {
         "paper_ids": [paper.id, *paper.aliases],
-        "sources": list(paper.sources),
+        "source_keys": _keys(key for path in paper.sources for key in (path, PurePath(path).name)),
         "year": paper.year,
-        "venue_key": _key(paper.venue) if paper.venue else None,
-        "author_keys": sorted({key for name in paper.authors for key in _author_keys(name)}),
+        "venue_keys": _keys(_words(paper.venue or "")),
+        "author_keys": _keys(key for name in paper.authors for key in _author_keys(name)),
+        "tag_keys": _keys(map(_plain, map(str, tags if isinstance(tags, list) else ()))),
     }
-    return {name: value for name, value in fields.items() if value not in (None, [], "")}
+    return {name: value for name, value in fields.items() if value not in (None, [])}
 
 
-def _author_keys(name: str) -> set[str]:
-    return {_key(name), *(_key(word) for word in name.replace(",", " ").split())}
+def _author_keys(name: str) -> Iterable[str]:
+    """All that an author may be called: whole, by each name, first or initial with the last."""
+    words = _name(name).split()
+    if words:
+        first, last = words[0], words[-1]
+        yield from (" ".join(words), *words, f"{first} {last}", f"{first[0]} {last}")
 
 
-def _key(text: str) -> str:
-    return " ".join(text.casefold().split())
+def _name(author: str) -> str:
+    """A name as it is compared, given name first."""
+    family, _, given = author.partition(",")
+    return _plain(f"{given} {family}")
 
 
-def _any(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    return parts[0] if len(parts) == 1 else {"$or": parts}
+def _words(text: str) -> list[str]:
+    return _plain(text).split()
+
+
+def _plain(text: str) -> str:
+    """Letters and digits in lower case without accents, words set apart by one space."""
+    folded = unicodedata.normalize("NFKD", text.casefold())
+    bare = "".join(letter for letter in folded if not unicodedata.combining(letter))
+    return " ".join(re.findall(r"[^\W_]+", bare))
+
+
+def _keys(values: Iterable[str]) -> list[str]:
+    return sorted({value for value in values if value})
+
+
+def _years_in_words(first: int | None, last: int | None) -> str:
+    if first == last:
+        return "" if first is None else f"of {first}"
+    if last is None:
+        return f"from {first} on"
+    return f"up to {last}" if first is None else f"of {first} to {last}"
+
+
+def _any_of(field: str, choices: list[list[str]]) -> list[Condition]:
+    """That a row's field has all keys of one of the choices; no condition without choices."""
+    parts = [_all([{field: {"$contains": key}} for key in keys or [_NOBODY]]) for keys in choices]
+    if len(parts) < 2:
+        return parts
+    return [{"$or": parts}]
+
+
+def _all(parts: list[Condition]) -> Condition:
+    return parts[0] if len(parts) == 1 else {"$and": parts}

@@ -119,6 +119,16 @@ class LexicalIndex:
             return np.zeros(len(self.rows), dtype=np.float32)
         return np.asarray(self._scorer.get_scores(list(terms)), dtype=np.float32)
 
+    def coverage(self, terms: Sequence[str]) -> NDArray[np.float64]:
+        """Share of the terms' idf that each row's words carry, in [0, 1], shape (rows,)."""
+        several = list(dict.fromkeys(terms))
+        covered = np.zeros(len(self.rows))
+        if several:
+            idf = self.term_idf(several)
+            for term, share in zip(several, (idf / idf.sum()).tolist(), strict=True):
+                covered += share * (self.scores([term]) > 0)
+        return covered
+
     def term_idf(self, terms: Sequence[str]) -> NDArray[np.float32]:
         """Rarity of each term among the rows, shape (terms,), positive; unknown terms are rarest.
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SCHEMA = 1
+SCHEMA = 2  # 1 had no tags, and compared names letter by letter
 FILE_NAME = "manifest.json"
 
 

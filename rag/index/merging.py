@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from rag.errors import CorpusError
 from rag.papers import Paper, PaperMerger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rag.readers import Refused
 
@@ -23,9 +24,9 @@ class Intake:
         fresh: ids whose text or fields are new, so that their rows must be written.
         met: ids of the papers that some record was of.
         read: records that were readable papers.
-        added: ids that were not there before.
+        added: ids that were not there before, each once.
         changed: ids that a newer version of the same source replaced.
-        merged: ids that met another record of the same paper.
+        merged: for each id that met further records of the same paper, how many.
         unchanged: records that brought nothing new.
         removed: ids taken out.
         without_abstract: ids that are found by their title only.
@@ -39,7 +40,7 @@ class Intake:
     read: int
     added: tuple[str, ...]
     changed: tuple[str, ...]
-    merged: tuple[str, ...]
+    merged: Mapping[str, int]
     unchanged: int
     removed: tuple[str, ...]
     without_abstract: tuple[str, ...]
@@ -74,16 +75,19 @@ def take_in(
         if merge.warning:
             warnings.append(merge.warning)
     final = tuple(merger.papers)
-    fresh = frozenset(by_status["new"] + by_status["changed"] + by_status["merged"])
+    known = _ids(final)  # a later record may have shown two papers to be one
+    came = {status: [known.get(each, each) for each in ids] for status, ids in by_status.items()}
+    before = {known.get(paper.id) for paper in papers}
+    fresh = frozenset(came["new"] + came["changed"] + came["merged"])
     return Intake(
         papers=final,
         fresh=fresh,
-        met=frozenset().union(*by_status.values()),
-        read=sum(map(len, by_status.values())),
-        added=tuple(by_status["new"]),
-        changed=tuple(by_status["changed"]),
-        merged=tuple(by_status["merged"]),
-        unchanged=len(by_status["unchanged"]),
+        met=frozenset().union(*came.values()),
+        read=sum(map(len, came.values())),
+        added=tuple(dict.fromkeys(each for each in came["new"] if each not in before)),
+        changed=tuple(came["changed"]),
+        merged=Counter(came["merged"]),
+        unchanged=len(came["unchanged"]),
         removed=tuple(removed),
         without_abstract=tuple(p.id for p in final if p.id in fresh and not p.abstract),
         refused=tuple(refused),
@@ -91,8 +95,13 @@ def take_in(
     )
 
 
+def _ids(papers: Iterable[Paper]) -> dict[str, str]:
+    """Each id and alias with the id of its paper."""
+    return {name: paper.id for paper in papers for name in (paper.id, *paper.aliases)}
+
+
 def _resolve(papers: Sequence[Paper], remove: Sequence[str]) -> list[str]:
-    known = {name: paper.id for paper in papers for name in (paper.id, *paper.aliases)}
+    known = _ids(papers)
     unknown = [name for name in remove if name not in known]
     if unknown:
         raise CorpusError(

@@ -163,10 +163,12 @@ class PassageStore:
     def matching(self, where: Filter) -> set[str] | None:
         """Row ids that a filter lets through; None where it restricts nothing."""
         condition = where.to_where()
+        rows = self._rows_with_ids(where)
         if condition is None:
-            return None
+            return None if rows is None else set(rows)
         with self._errors():
-            return set(self._collection.get(where=condition, include=[])["ids"])
+            found = set(self._collection.get(where=condition, include=[])["ids"])
+        return found if rows is None else found.intersection(rows)
 
     def nearest(
         self, vector: NDArray[np.float32], count: int, *, where: Filter | None = None
@@ -183,10 +185,14 @@ class PassageStore:
             (row id, cosine) pairs; cosine in [-1, 1], higher is nearer, best first.
         """
         condition = where.to_where() if where else None
+        rows = self._rows_with_ids(where) if where else None
+        if rows == []:
+            return []
         with self._errors():
             page = self._collection.query(
                 query_embeddings=cast("Embeddings", [vector]),
-                n_results=count,
+                ids=rows,
+                n_results=count if rows is None else min(count, len(rows)),
                 where=condition,
                 include=["distances"],
             )
@@ -195,6 +201,16 @@ class PassageStore:
             (row, 1.0 - distance)
             for row, distance in zip(page["ids"][0], distances[0], strict=True)
         ]
+
+    def _rows_with_ids(self, where: Filter) -> list[str] | None:
+        """Rows of the papers that a filter names; None where it names none."""
+        if where.ids is None:
+            return None
+        rows: list[str] = []
+        for condition in where.id_conditions():
+            with self._errors():
+                rows += self._collection.get(where=condition, include=[])["ids"]
+        return rows
 
     def delete(self, rows: Sequence[str]) -> None:
         """Deletes rows; unknown ids are passed over."""

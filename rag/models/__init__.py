@@ -10,7 +10,7 @@ from rag.models.embedders import (
 )
 from rag.models.errors import as_model_error
 from rag.models.reply import Reply, Usage
-from rag.models.servers import make_chat_model, make_embedder
+from rag.models.servers import make_chat_model, make_embedder, make_judge_model
 
 __all__ = [
     "ChatModel",
@@ -25,4 +25,5 @@ __all__ = [
     "gives_tokens",
     "make_chat_model",
     "make_embedder",
+    "make_judge_model",
 ]

@@ -52,13 +52,16 @@ class Server:
         return f"{name}:{parts.port}" if parts.port else name
 
 
-def server_of(settings: Settings, kind: Literal["chat", "embed"]) -> Server:
-    """The server of the chat model or of the embedding model.
+def server_of(settings: Settings, kind: Literal["chat", "embed", "judge"]) -> Server:
+    """The server of the chat model, of the embedding model or of the judge.
+
+    A judge without a server of its own is asked where the chat model is.
 
     Raises:
         SettingsError: a key is missing or cannot be sent, or an address is none.
     """
-    url_name, key_name = f"{kind}_url", f"{kind}_key"
+    place = "chat" if kind == "judge" and not settings.judge_url else kind
+    url_name, key_name = f"{place}_url", f"{place}_key"
     own = bool(getattr(settings, url_name))
     if not own:
         url_name, key_name = "openai_base_url", "openai_api_key"
@@ -66,8 +69,8 @@ def server_of(settings: Settings, kind: Literal["chat", "embed"]) -> Server:
     key: SecretStr | None = getattr(settings, key_name)
     if not own and url == OPENAI_URL and key is None:
         raise SettingsError(
-            f"The model {getattr(settings, f'{kind}_model')} needs a key: set OPENAI_API_KEY, "
-            f"or name another server with {variable_of(f'{kind}_url')}."
+            f"The model {getattr(settings, f'{kind}_model') or settings.chat_model} needs a key: "
+            f"set OPENAI_API_KEY, or name another server with {variable_of(f'{kind}_url')}."
         )
     source = settings.origin.get(url_name, "default")
     _check_address(url, f"{url_name} (from {source})", key_name)
@@ -131,14 +134,30 @@ def make_chat_model(settings: Settings) -> ChatModel | None:
                 "(chat_model)."
             )
         return None
-    server = server_of(settings, "chat")
-    window = settings.chat_window or _known_window(settings.chat_model)
+    return _chat_model(settings, settings.chat_model, server_of(settings, "chat"))
+
+
+def make_judge_model(settings: Settings) -> ChatModel | None:
+    """The model that judges: `judge_model` at `judge_url`, each the chat model's where not named.
+
+    The chat model's key is not sent to `judge_url`, which has `judge_key`. None where the settings
+    name no model.
+
+    Raises:
+        SettingsError: a key is missing or cannot be sent, or an address is none.
+    """
+    model = settings.judge_model or settings.chat_model
+    return _chat_model(settings, model, server_of(settings, "judge")) if model else None
+
+
+def _chat_model(settings: Settings, model: str, server: Server) -> ChatModel:
+    window = settings.chat_window or _known_window(model)
     from llama_index.llms.openai_like import OpenAILike
 
     responses = threading.local()
     client = _client(server, settings, responses)
     llm = OpenAILike(
-        model=settings.chat_model,
+        model=model,
         is_chat_model=True,
         context_window=window,
         api_base=server.url,

@@ -1,77 +1,33 @@
 """Reading papers from files: one module per format, told apart by what is in the file.
 
-Each format module offers
-
-    NAME                  what the format is called in messages
-    recognises(head)      whether a file that begins with this text is of the format
-    read(lines)           yields (line number, paper or the reason why it is none), lazily
-
-and knows nothing of paths, encodings, identity or cleaning: those are done here, once for all. A
-new format is one new module and its name in `_FORMATS`; the first that recognises a file reads it.
+Format modules (see `rag.readers.formats`) know nothing of paths, encodings, identity or cleaning:
+those are done here, once for all.
 
 Called by `Assistant.build_from`, `rag index` and whoever wants papers from files.
 """
 
 from __future__ import annotations
 
-import codecs
 import io
-import json
 import os
+import sys
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
 
 from rag.errors import CorpusError
+from rag.markup import clean_markup
 from rag.papers import Paper, PaperMerger, paper_id
-from rag.readers import (
-    arxiv_atom,
-    bibtex,
-    json_array,
-    json_lines,
-    listing,
-    medline,
-    pubmed_xml,
-    ris,
-    tables,
-)
-from rag.text import clean_markup
+from rag.readers.formats import Formats, format_names, formats
+from rag.readers.opening import Opened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
-Source: TypeAlias = str | Path
+Source: TypeAlias = str | Path | BinaryIO
 
-
-class Format(Protocol):
-    """What a format module offers."""
-
-    NAME: str
-
-    def recognises(self, head: str) -> bool:
-        """Whether a file that begins with this text is of the format."""
-        ...
-
-    def read(self, lines: Iterable[str]) -> Iterator[tuple[int, Paper | str]]:
-        """Each record's line number, from 1, with the paper or the reason why it is none."""
-        ...
-
-
-# A list of records on one line also looks like JSON Lines, so lists come first; a listing page is
-# told by little, so it comes last.
-_FORMATS: tuple[Format, ...] = (
-    json_array,
-    json_lines,
-    arxiv_atom,
-    pubmed_xml,
-    bibtex,
-    ris,
-    medline,
-    tables,
-    listing,
-)
-_HEAD_BYTES = 1 << 16
+STANDARD_INPUT = "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,33 +49,51 @@ class Refused:
         return f"{place}: {self.reason}"
 
 
-def iter_papers(source: Source | Iterable[Source]) -> Iterator[Paper | Refused]:
+def iter_papers(
+    source: Source | Iterable[Source],
+    *,
+    columns: Mapping[str, str] | None = None,
+    strict: bool = False,
+) -> Iterator[Paper | Refused]:
     """Reads papers one by one, as they come, without holding a file in memory.
 
     Args:
         source: a file, a folder (all its files and folders in order of name, hidden ones left out),
-            or several of them.
+            an open binary stream, "-" for standard input, or several of them. What is packed by
+            gzip or zstd is unpacked on the way.
+        columns: fields of a paper with the names that tables and JSON records have for them, such
+            as {"title": "Titel"}; other formats, and names that are known, need none.
+        strict: raise at the first record or file that cannot be read.
 
     Returns:
         Each record as a `Paper`, or as `Refused` with file, line and reason; reading goes on after
         it. Records of one paper are not merged; see `read_papers`.
 
     Raises:
-        CorpusError: at once if a path does not exist or nothing was named; while reading if a file
+        CorpusError: at once if a path does not exist, nothing was named or a paper has no such
+            field; while reading if a file
             named is empty, binary, unreadable or of no known format, or if it or a folder holds no
             paper at all. Inside a folder such files are `Refused` instead.
     """
-    several = [source] if isinstance(source, str | os.PathLike) else source
-    paths = [Path(each) for each in several]
-    if not paths:
+    is_one = isinstance(source, str | os.PathLike) or hasattr(source, "read")
+    several = cast("list[Source]", [source] if is_one else list(cast("Iterable[Source]", source)))
+    places = [_place(each) for each in several]
+    if not places:
         raise CorpusError("No file or folder of papers was named; name at least one.")
-    for path in paths:
-        if not path.exists():
-            raise CorpusError(f"{path} does not exist; check the path.", path=path)
-    return (record for path in paths for record in _read_path(path))
+    known = formats(columns or {})
+    records = (record for place in places for record in _read_place(place, known))
+    return map(_readable, records) if strict else records
 
 
-def read_papers(source: Source | Iterable[Source]) -> list[Paper]:
+def _readable(record: Paper | Refused) -> Paper:
+    if isinstance(record, Refused):
+        raise CorpusError(str(record), path=record.path, line=record.line)
+    return record
+
+
+def read_papers(
+    source: Source | Iterable[Source], *, columns: Mapping[str, str] | None = None
+) -> list[Paper]:
     """All papers of a source, each once, in the order in which they were first seen.
 
     Where two records of a paper differ, a `UserWarning` says what was kept.
@@ -129,37 +103,72 @@ def read_papers(source: Source | Iterable[Source]) -> list[Paper]:
             `iter_papers` to read past it.
     """
     merger = PaperMerger()
-    for record in iter_papers(source):
-        if isinstance(record, Refused):
-            raise CorpusError(str(record), path=record.path, line=record.line)
-        decided = merger.add(record).warning
+    for paper in map(_readable, iter_papers(source, columns=columns)):
+        decided = merger.add(paper).warning
         if decided:
             warnings.warn(decided, stacklevel=2)
     return merger.papers
 
 
-def _read_path(path: Path) -> Iterator[Paper | Refused]:
-    in_folder = path.is_dir()
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    """An open stream with the name that messages give it."""
+
+    file: BinaryIO
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _place(source: Source) -> Path | _Stream:
+    """Where to read from.
+
+    Raises:
+        CorpusError: the path does not exist, or the stream gives no bytes.
+    """
+    if source == STANDARD_INPUT:
+        return _Stream(_binary(sys.stdin), "standard input")
+    if isinstance(source, str | os.PathLike):
+        path = Path(source)
+        if not path.exists():
+            raise CorpusError(f"{path} does not exist; check the path.", path=path)
+        return path
+    return _Stream(_binary(source), str(getattr(source, "name", "the stream")))
+
+
+def _binary(stream: object) -> BinaryIO:
+    found = getattr(stream, "buffer", stream)
+    if found is None or isinstance(found, io.TextIOBase):
+        raise CorpusError("A stream to read papers from must give bytes; open it in binary mode.")
+    return cast("BinaryIO", found)
+
+
+def _read_place(place: Path | _Stream, known: Formats) -> Iterator[Paper | Refused]:
+    in_folder = isinstance(place, Path) and place.is_dir()
+    path = place if isinstance(place, Path) else None
     found, refused = False, ""
-    for record in _read_folder(path) if in_folder else _read_file(path):
+    for record in _records(place, known):
         if isinstance(record, Refused) and record.line is None and not in_folder:
             raise CorpusError(str(record), path=path)
         found = found or isinstance(record, Paper)
         refused = refused or _first_refusal(record)
         yield record
     if not found:
-        raise CorpusError(
-            f"{path} holds no paper that could be read{refused}; known formats are "
-            f"{_known_formats()}.",
-            path=path,
-        )
+        raise CorpusError(f"{place} holds no paper that could be read{refused}.", path=path)
+
+
+def _records(place: Path | _Stream, known: Formats) -> Iterator[Paper | Refused]:
+    if isinstance(place, _Stream):
+        return _read_opened(Opened(place.file), place.name, known)
+    return _read_folder(place, known) if place.is_dir() else _read_file(place, known)
 
 
 def _first_refusal(record: Paper | Refused) -> str:
-    return f" ({str(record).rstrip('.')})" if isinstance(record, Refused) else ""
+    return f": {str(record).rstrip('.')}" if isinstance(record, Refused) else ""
 
 
-def _read_folder(folder: Path) -> Iterator[Paper | Refused]:
+def _read_folder(folder: Path, known: Formats) -> Iterator[Paper | Refused]:
     """All files below, in order of name; hidden ones and links to folders are left out."""
     try:
         entries = sorted(folder.iterdir())
@@ -170,43 +179,41 @@ def _read_folder(folder: Path) -> Iterator[Paper | Refused]:
         if entry.name.startswith("."):
             continue
         if entry.is_file():
-            yield from _read_file(entry)
+            yield from _read_file(entry, known)
         elif entry.is_dir() and not entry.is_symlink():
-            yield from _read_folder(entry)
+            yield from _read_folder(entry, known)
 
 
-def _read_file(path: Path) -> Iterator[Paper | Refused]:
+def _read_file(path: Path, known: Formats) -> Iterator[Paper | Refused]:
     """The records of a file, or a single `Refused` without a line if it cannot be used at all."""
     try:
-        with io.BufferedReader(path.open("rb", buffering=0), _HEAD_BYTES) as stream:
-            yield from _read_stream(stream, _shown(path))
+        with path.open("rb") as file:
+            yield from _read_opened(Opened(file), _shown(path), known)
     except OSError as error:
         yield Refused(_shown(path), None, f"the file cannot be read: {error.strerror}.")
 
 
-def _read_stream(stream: io.BufferedReader[io.FileIO], name: str) -> Iterator[Paper | Refused]:
-    start = stream.peek(_HEAD_BYTES)
-    wide = start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    encoding = "utf-16" if wide else "utf-8-sig"
-    head = io.StringIO(start.decode(encoding, errors="replace"), newline=None).read()
-    if not head.strip():
+def _read_opened(opened: Opened, name: str, known: Formats) -> Iterator[Paper | Refused]:
+    head = opened.text
+    if opened.problem and not head.strip():
+        yield Refused(name, None, f"the file cannot be read: {opened.problem}.")
+    elif not head.strip():
         yield Refused(name, None, "the file is empty.")
+    elif opened.is_packed_otherwise:
+        yield Refused(name, None, "it is packed; unpack it first, only gzip and zstd are read.")
     elif "\0" in head:
         yield Refused(name, None, "this is a binary file, not text.")
-    elif (reader := _format_of(head)) is None:
+    elif (reader := next((each for each in known if each.recognises(head)), None)) is None:
         yield Refused(
-            name, None, f"no known format is recognised in it; known are {_known_formats()}."
+            name, None, f"no known format is recognised in it; known are {format_names()}."
         )
     else:
-        # A byte that is no UTF-8 spoils its own record only; `_finished` finds it.
-        errors = "replace" if wide else "surrogateescape"
-        with io.TextIOWrapper(stream, encoding=encoding, errors=errors) as lines:
-            for line, found in reader.read(lines):
-                yield _finished(found, name, line)
-
-
-def _format_of(head: str) -> Format | None:
-    return next((each for each in _FORMATS if each.recognises(head)), None)
+        line = 1
+        for line, found in reader.read(opened.lines()):
+            opened.begin_record()
+            yield _finished(found, name, line)
+        if opened.problem:
+            yield Refused(name, line, f"reading ends with this record: {opened.problem}.")
 
 
 def _finished(found: Paper | str, name: str, line: int) -> Paper | Refused:
@@ -214,27 +221,23 @@ def _finished(found: Paper | str, name: str, line: int) -> Paper | Refused:
     if isinstance(found, str):
         return Refused(name, line, found)
     title = clean_markup(found.title)
-    paper = replace(
-        found,
-        id=found.id or paper_id(title, doi=found.doi, arxiv_id=found.arxiv_id),
-        title=title,
-        abstract=clean_markup(found.abstract),
-        sources=found.sources or (name,),
+    paper = Paper(
+        found.id or paper_id(title, doi=found.doi, arxiv_id=found.arxiv_id),
+        title,
+        clean_markup(found.abstract),
+        found.authors,
+        found.year,
+        found.venue and clean_markup(found.venue),
+        found.url,
+        found.doi,
+        found.arxiv_id,
+        found.sources or (name,),
+        found.aliases,
+        found.metadata,
     )
-    if not title:
-        return Refused(name, line, "the title is empty.")
-    try:
-        json.dumps(paper.to_dict(), ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return Refused(name, line, "it holds bytes that are not UTF-8; save the file as UTF-8.")
-    return paper
+    return paper if title else Refused(name, line, "the title is empty.")
 
 
 def _shown(path: Path) -> str:
     """The path as text that can be printed and stored, whatever bytes it is made of."""
     return os.fsencode(path).decode("utf-8", errors="replace")
-
-
-def _known_formats() -> str:
-    *names, last = (each.NAME for each in _FORMATS)
-    return f"{', '.join(names)} and {last}"

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from rag.papers import Paper, normal_arxiv_id, normal_doi
+from rag.papers import Paper, normal_arxiv_id
+from rag.readers import fields
 from rag.readers.xml_records import records, text_of
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ NAME = "arXiv's Atom feed"
 
 _NAMES = {"a": "http://www.w3.org/2005/Atom", "x": "http://arxiv.org/schemas/atom"}
 _OPENING = f'<feed xmlns="{_NAMES["a"]}" xmlns:arxiv="{_NAMES["x"]}">'
-_WEB_ADDRESS = re.compile(r"https?://\S+", re.IGNORECASE)
 _ERROR = "arxiv.org/api/errors"
 
 
@@ -40,23 +40,21 @@ def _paper_or_reason(entry: Element) -> Paper | str:
     if _ERROR in address:
         return f"arXiv answered with an error: {_text(entry, 'a:summary')[:200]}"
     if not title:
-        return "the entry has no title."
-    published = re.match(r"\d{4}", _text(entry, "a:published"))
-    terms = (each.get("term", "").strip() for each in entry.iterfind("a:category", _NAMES))
-    tags = list(dict.fromkeys(term for term in terms if term))
-    names = (text_of(name) for name in entry.iterfind("a:author/a:name", _NAMES))
+        return fields.NO_TITLE
+    terms = (each.get("term", "") for each in entry.iterfind("a:category", _NAMES))
+    names = map(text_of, entry.iterfind("a:author/a:name", _NAMES))
     dois = _text(entry, "x:doi").split()  # a paper may have several
     return Paper(
         id="",
         title=title,
         abstract=_text(entry, "a:summary"),
-        authors=tuple(name for name in names if name),
-        year=int(published[0]) if published else None,
+        authors=fields.people(names),
+        year=fields.year(_text(entry, "a:published")),
         venue=_text(entry, "x:journal_ref") or None,
-        url=address if _WEB_ADDRESS.fullmatch(address) else None,
-        doi=normal_doi(dois[0]) if dois else None,
+        url=fields.web_address(address),
+        doi=fields.doi(*dois),
         arxiv_id=normal_arxiv_id(address),
-        metadata={"tags": [*tags]} if tags else {},
+        metadata=fields.tags(terms),
     )
 
 

@@ -1,7 +1,6 @@
-"""What reference formats have in common: names, years, addresses, identifiers, keywords.
+"""What formats have in common: names, years, addresses, identifiers, keywords.
 
-Called by the modules of formats that reference managers write, so that one paper exported in two
-formats comes out the same.
+Called by the format modules, so that one paper exported in two formats comes out the same.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
 NO_TITLE = "the record has no title; add one."
 
+_BEFORE = 20  # lines that may stand before the first record
 _ID_CHARS = 200
 _YEAR = re.compile(r"(?<!\d)(?:1[5-9]|20)\d\d(?!\d)")
 _WEB_ADDRESS = re.compile(r"https?://(?:[^\s;]|;(?=[^\s;])(?!;*https?:))+", re.IGNORECASE)
@@ -25,6 +25,12 @@ _BETWEEN_ADDRESSES = re.compile(r"\s*;+(?:\s+|\Z|(?=https?:))", re.IGNORECASE)
 _ARXIV_NAMED = re.compile(r"(?:arxiv:\s*|10\.48550/arxiv\.)(\S+)", re.IGNORECASE)
 _NOBODY = re.compile(r"(?:and )?(?:others|et\.? al\.?)", re.IGNORECASE)
 _ET_AL = re.compile(r",?\s+et\.? al\.?$", re.IGNORECASE)
+
+
+def begins(head: str, start: re.Pattern[str]) -> bool:
+    """Whether one of the first lines that are not blank matches."""
+    lines = [line for line in head.split("\n") if line.strip()][:_BEFORE]
+    return any(start.match(line) for line in lines)
 
 
 def one_line(text: str) -> str:
@@ -48,10 +54,15 @@ def given_first(name: str) -> str:
     return one_line(" ".join([*rest[:1], family, *rest[1:]]))
 
 
+def people(names: Iterable[str]) -> tuple[str, ...]:
+    """The names as they are written, in order; "others" and "et al." name nobody."""
+    plain = (_ET_AL.sub("", one_line(name)) for name in names)
+    return tuple(name for name in plain if name and not _NOBODY.fullmatch(name))
+
+
 def authors(names: Iterable[str]) -> tuple[str, ...]:
     """The names, given names first, in order; "others" and "et al." name nobody."""
-    plain = (_ET_AL.sub("", one_line(name)) for name in names)
-    return tuple(filter(None, (given_first(name) for name in plain if not _NOBODY.fullmatch(name))))
+    return tuple(filter(None, map(given_first, people(names))))
 
 
 def year(*texts: str) -> int | None:

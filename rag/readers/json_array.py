@@ -1,7 +1,8 @@
 """JSON lists of records, bare or wrapped as web services answer, and single records over lines.
 
 Bare is `[{..}, {..}]`; wrapped is an object with the list under "data" (Semantic Scholar),
-"results" (OpenAlex) or "items" (Zotero's web service). Several one behind the other are read.
+"results" (OpenAlex) or "items" (Crossref, Zotero's web service). Several one behind the other are
+read.
 
 A JSON parser would stop for good at the first mistake and does not say lines, so the text is only
 cut here, at the braces outside strings, and each object is parsed by itself. A record is held until
@@ -16,10 +17,10 @@ import re
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
-from rag.readers.json_records import paper_or_reason
+from rag.readers.json_records import AS_NAMED, paper_or_reason
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator, Mapping
 
     from rag.papers import Paper
 
@@ -45,15 +46,17 @@ def recognises(head: str) -> bool:
     return _BARE.match(text) is not None or spread or _is_wrapped(text)
 
 
-def read(lines: Iterable[str]) -> Iterator[tuple[int, Paper | str]]:
+def read(
+    lines: Iterable[str], columns: Mapping[str, str] = AS_NAMED
+) -> Iterator[tuple[int, Paper | str]]:
     """Each record with its first line, and the paper or the reason why it gives none."""
     remaining = iter(lines)
     head = list(islice(remaining, _HEAD_LINES))
     numbered = enumerate(chain(head, remaining), 1)
     scan = _Scan(wrapped=_is_wrapped("\n".join(head).lstrip()))
-    unfinished = yield from _papers(scan, numbered)
+    unfinished = yield from _papers(scan, numbered, columns)
     for chunk in _cut(unfinished, scan.column):
-        if (yield from _papers(_Scan(wrapped=False), chunk)):
+        if (yield from _papers(_Scan(wrapped=False), chunk, columns)):
             yield chunk[0][0], _NO_END
 
 
@@ -73,12 +76,12 @@ Lines = list[tuple[int, str]]
 
 
 def _papers(
-    scan: _Scan, lines: Iterable[tuple[int, str]]
+    scan: _Scan, lines: Iterable[tuple[int, str]], columns: Mapping[str, str]
 ) -> Generator[tuple[int, Paper | str], None, Lines]:
     """The records of the lines; returns the lines of the last one if it has no end."""
     for number, line in lines:
         for begun, text in scan.objects(number, line):
-            yield begun, paper_or_reason(text)
+            yield begun, paper_or_reason(text, columns)
     return scan.held
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from rag.readers.json_records import paper_or_reason
+from rag.readers.json_records import AS_NAMED, paper_or_reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from rag.papers import Paper
 
@@ -28,8 +28,10 @@ def recognises(head: str) -> bool:
     return not head.lstrip().startswith("[") and 0 < len(lines) <= 2 * objects
 
 
-def read(lines: Iterable[str]) -> Iterator[tuple[int, Paper | str]]:
+def read(
+    lines: Iterable[str], columns: Mapping[str, str] = AS_NAMED
+) -> Iterator[tuple[int, Paper | str]]:
     """Each line that is not blank, with its paper or the reason why it has none."""
     for number, line in enumerate(lines, 1):
         if line.strip():
-            yield number, paper_or_reason(line)
+            yield number, paper_or_reason(line, columns)

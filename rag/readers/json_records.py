@@ -1,11 +1,10 @@
 """One JSON record as a paper, whichever of the known services or programs wrote it.
 
 The schemas are told apart by keys that only they have: arXiv's metadata snapshot, Semantic Scholar,
-OpenAlex, CSL-JSON (Zotero, citeproc) and, where none of these fits, Papertrail's own. Of a foreign
-record the title and abstract must be texts; another field that is not as its service documents it
-counts as missing, and fields without a place in a paper are left out. Only a foreign record may
-lack its abstract, or one that a library wrote. Keywords, subjects and categories become
-metadata["tags"].
+OpenAlex, CSL-JSON (Zotero, citeproc) and Crossref, and, where none of these fits, Papertrail's own.
+Of a foreign record the title and abstract must be texts; another field that is not as its service
+documents it counts as missing, and fields without a place in a paper are left out. Any record may
+lack its abstract. Keywords, subjects and categories become metadata["tags"].
 
 Called by `rag.readers.json_lines` and `rag.readers.json_array`.
 """
@@ -14,22 +13,23 @@ from __future__ import annotations
 
 import json
 import re
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
+from rag.markup import clean_markup
 from rag.papers import Paper, normal_arxiv_id, normal_doi
-from rag.readers import json_fields as fields
-from rag.readers.fields import carried_id
-from rag.text import clean_markup
+from rag.readers import fields
+from rag.readers.own_records import FieldError, own_paper, required, text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 Record: TypeAlias = dict[str, Any]
+AS_NAMED: Mapping[str, str] = MappingProxyType({})
 
-_YEAR = re.compile(r"\b[12]\d{3}\b")
 _ARXIV_YEAR = re.compile(r"(?:.*/)?(\d\d)\d\d")
+_HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
 _OWN_ID = "papertrail-id"  # in CSL-JSON that Papertrail wrote
-_AND_OTHERS = {"et al", "and others", "others"}
 _CSL_TYPES = {
     *("article", "article-journal", "article-magazine", "article-newspaper", "book", "chapter"),
     *("dataset", "document", "manuscript", "paper-conference", "post", "post-weblog", "report"),
@@ -37,20 +37,38 @@ _CSL_TYPES = {
 }
 
 
-def paper_or_reason(text: str) -> Paper | str:
-    """The paper of a JSON object, or why it gives none."""
+def paper_or_reason(written: str, columns: Mapping[str, str] = AS_NAMED) -> Paper | str:
+    """The paper of a JSON object, or why it gives none.
+
+    Args:
+        written: the object.
+        columns: fields of a paper with the keys under which the record has them.
+    """
     try:
-        record = json.loads(text, parse_constant=_refuse_constant)
+        record = json.loads(written, parse_constant=_refuse_constant)
     except RecursionError:
         return "the JSON is nested too deeply."
     except ValueError as error:
         return f"this is not valid JSON: {error}."
     if not isinstance(record, dict):
         return "this is JSON, but no object with title and abstract."
+    if _HALF_CHARACTER.search(written) and not _is_storable(record):
+        return "it holds one half of an escaped character (\\ud800 to \\udfff); mend or remove it."
+    if columns:
+        named = {field: record[key] for field, key in columns.items() if key in record}
+        record = {key: record[key] for key in record if key not in columns.values()} | named
     try:
         return _paper(record)
-    except fields.FieldError as error:
+    except FieldError as error:
         return str(error)
+
+
+def _is_storable(record: Record) -> bool:
+    try:
+        json.dumps(record, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -63,9 +81,11 @@ def _paper(record: Record) -> Paper:
     Raises:
         FieldError: a field is missing or of the wrong type.
     """
+    if _dict(record.get("message")).get("DOI"):  # Crossref's answer with a single work
+        record = record["message"]
     keys = record.keys()
     if any(isinstance(name, str) for name in _list(record.get("authors"))):
-        return _own(record)  # no service lists its authors as plain texts
+        return own_paper(record)  # no service lists its authors as plain texts
     if "authors_parsed" in keys or {"categories", "update_date"} <= keys:
         return _from_arxiv(record)
     if "paperId" in keys or {"corpusid", "externalids"} <= keys:
@@ -74,27 +94,7 @@ def _paper(record: Record) -> Paper:
         return _from_openalex(record)
     if _is_csl(record):
         return _from_csl(record)
-    return _own(record)
-
-
-def _own(record: Record) -> Paper:
-    rest = dict(record)
-    is_kept = record.get("abstract") == "" and "id" in record
-    return Paper(
-        id=fields.taken_id(rest),
-        title=fields.required(rest, "title"),
-        # only a record with an id, which a library wrote, may say that there is no abstract
-        abstract=(fields.text if is_kept else fields.required)(rest, "abstract"),
-        authors=fields.several(rest, "authors"),
-        year=fields.year(rest),
-        venue=fields.text(rest, "venue") or None,
-        url=fields.web_address(rest),
-        doi=fields.normal(rest, "doi"),
-        arxiv_id=fields.normal(rest, "arxiv_id"),
-        sources=fields.several(rest, "sources"),
-        aliases=fields.several(rest, "aliases"),
-        metadata=fields.metadata(rest),
-    )
+    return own_paper(record)
 
 
 def _from_arxiv(record: Record) -> Paper:
@@ -107,14 +107,14 @@ def _from_arxiv(record: Record) -> Paper:
     dois = _text(record.get("doi")).split()  # a paper may have several
     return Paper(
         id="",
-        title=fields.required(record, "title"),
-        abstract=fields.text(record, "abstract"),
-        authors=_names(clean_markup(name) for name in names),
+        title=required(record, "title"),
+        abstract=text(record, "abstract"),
+        authors=fields.people(clean_markup(name) for name in names),
         year=_arxiv_year(record, arxiv_id),
         venue=_line(record.get("journal-ref")),
-        doi=normal_doi(dois[0]) if dois else None,
+        doi=fields.doi(*dois),
         arxiv_id=arxiv_id,
-        metadata=_tags(_text(record.get("categories")).split()),
+        metadata=fields.tags(_text(record.get("categories")).split()),
     )
 
 
@@ -134,15 +134,15 @@ def _from_semantic_scholar(record: Record) -> Paper:
     journal = _dict(record.get("journal"))
     return Paper(
         id="",
-        title=fields.required(record, "title"),
-        abstract=fields.text(record, "abstract"),
-        authors=_names(_dict(each).get("name") for each in _list(record.get("authors"))),
+        title=required(record, "title"),
+        abstract=text(record, "abstract"),
+        authors=_people(_dict(each).get("name") for each in _list(record.get("authors"))),
         year=_year(record.get("year")) or _year(record.get("publicationDate")),
         venue=_line(record.get("venue")) or _line(journal.get("name")),
-        url=fields.web_address({"url": _text(record.get("url"))}),
+        url=fields.web_address(_text(record.get("url"))),
         doi=normal_doi(_text(other_ids.get("DOI"))),
         arxiv_id=normal_arxiv_id(_text(other_ids.get("ArXiv"))),
-        metadata=_tags(_list(record.get("fieldsOfStudy"))),
+        metadata=fields.tags(_texts(_list(record.get("fieldsOfStudy")))),
     )
 
 
@@ -156,15 +156,17 @@ def _from_openalex(record: Record) -> Paper:
     keywords = [_dict(each) for each in _list(record.get("keywords"))]
     return Paper(
         id="",
-        title=fields.text(record, "title") or fields.required(record, "display_name"),
+        title=text(record, "title") or required(record, "display_name"),
         abstract=_in_order(record.get("abstract_inverted_index")),
-        authors=_names(person.get("display_name") for person in people),
+        authors=_people(person.get("display_name") for person in people),
         year=_year(record.get("publication_year")),
         venue=_line(source.get("display_name")),
-        url=fields.web_address({"url": page}),
+        url=fields.web_address(page),
         doi=normal_doi(doi),
         arxiv_id=normal_arxiv_id(page),
-        metadata=_tags(each.get("display_name") or each.get("keyword") for each in keywords),
+        metadata=fields.tags(
+            _texts(each.get("display_name") or each.get("keyword") for each in keywords)
+        ),
     )
 
 
@@ -195,31 +197,38 @@ def _is_csl(record: Record) -> bool:
 
 
 def _from_csl(record: Record) -> Paper:
-    """https://docs.citationstyles.org/en/stable/specification.html, appendices III and IV."""
+    """CSL-JSON, and the works of Crossref, which are the same with lists for single values.
+
+    https://docs.citationstyles.org/en/stable/specification.html, appendices III and IV;
+    https://api.crossref.org/swagger-ui/index.html.
+    """
     issued = _dict(record.get("issued"))
-    dates = _list(issued.get("date-parts"))
-    first = _list(dates[0]) if dates else []
+    date = _first(_list(issued.get("date-parts")))
     written = _text(issued.get("literal")) or _text(issued.get("raw"))
-    container = record.get("container-title")
-    keywords = re.split(r"[,;]", _text(record.get("keyword")))
-    address = _text(record.get("URL"))
+    keywords = re.split(r"[,;]", _text(record.get("keyword"))) + _texts(
+        _list(record.get("subject"))
+    )
+    doi, address = _text(record.get("DOI")), _text(record.get("URL"))
+    title, subtitle = _first(record.get("title")), _line(_first(_list(record.get("subtitle"))))
+    whole = required({"title": title}, "title")
     return Paper(
-        id=carried_id(_dict(record.get("custom")).get(_OWN_ID)),
-        title=fields.required(record, "title"),
-        abstract=fields.text(record, "abstract"),
-        authors=_names(_csl_name(_dict(each)) for each in _list(record.get("author"))),
-        year=_year(first[0] if first else written),
-        venue=_line(container[0] if isinstance(container, list) and container else container),
-        url=fields.web_address({"url": address}),
-        doi=normal_doi(_text(record.get("DOI"))),
-        arxiv_id=normal_arxiv_id(_text(record.get("number"))) or normal_arxiv_id(address),
-        metadata=_tags(keywords),
+        id=fields.carried_id(_dict(record.get("custom")).get(_OWN_ID)),
+        title=f"{whole}: {subtitle}" if subtitle and subtitle not in whole else whole,
+        abstract=text(record, "abstract"),
+        authors=_people(_csl_name(_dict(each)) for each in _list(record.get("author"))),
+        year=_year(_first(date) if date else written),
+        venue=_line(_first(record.get("container-title"))),
+        url=fields.web_address(address),
+        doi=normal_doi(doi),
+        arxiv_id=normal_arxiv_id(_text(record.get("number"))) or fields.arxiv_id(doi, address),
+        metadata=fields.tags(keywords),
     )
 
 
 def _csl_name(name: Record) -> str:
     parts = ("given", "dropping-particle", "non-dropping-particle", "family", "suffix")
-    return _text(name.get("literal")) or " ".join(_texts(name.get(part) for part in parts))
+    whole = _text(name.get("literal")) or _text(name.get("name"))
+    return whole or " ".join(_texts(name.get(part) for part in parts))
 
 
 def _text(value: object) -> str:
@@ -231,28 +240,26 @@ def _line(value: object) -> str | None:
 
 
 def _texts(values: Iterable[object]) -> list[str]:
-    return [text for value in values if (text := _line(value))]
+    return [line for value in values if (line := _line(value))]
 
 
 def _list(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
+def _first(value: object) -> object:
+    """The first of a list, None of an empty one; anything else is itself."""
+    return next(iter(value), None) if isinstance(value, list) else value
+
+
 def _dict(value: object) -> Record:
     return value if isinstance(value, dict) else {}
 
 
-def _names(values: Iterable[object]) -> tuple[str, ...]:
-    return tuple(name for name in _texts(values) if name.rstrip(".").lower() not in _AND_OTHERS)
-
-
-def _tags(values: Iterable[object]) -> dict[str, Any]:
-    tags = list(dict.fromkeys(_texts(values)))
-    return {"tags": tags} if tags else {}
+def _people(values: Iterable[object]) -> tuple[str, ...]:
+    return fields.people(_texts(values))
 
 
 def _year(value: object) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        return None
-    found = _YEAR.search(str(value)[:100]) if not isinstance(value, int) or value < 3000 else None
-    return int(found[0]) if found else None
+    is_plain = isinstance(value, int | str) and not isinstance(value, bool)
+    return fields.year(str(value)[:100]) if is_plain else None

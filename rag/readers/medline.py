@@ -23,13 +23,11 @@ _START = re.compile(r"PMID ?- ?\d+\s*$")
 _FIELD = re.compile(r"([A-Z][A-Z0-9]{1,3}) *- ?(?P<text>.*)", re.DOTALL)
 _SUFFIX = re.compile(r"(?<=\w) ([JS]r|2nd|3rd|4th|I{2,3}|IV)$")  # "King, Martin Jr"
 _TAG_CHARS = 4
-_BEFORE = 20  # lines that may stand before the first record
 
 
 def recognises(head: str) -> bool:
     """Whether a record begins among the first lines that are not blank."""
-    lines = [line for line in head.split("\n") if line.strip()][:_BEFORE]
-    return any(_START.match(line) for line in lines)
+    return fields.begins(head, _START)
 
 
 def read(lines: Iterable[str]) -> Iterator[tuple[int, Paper | str]]:

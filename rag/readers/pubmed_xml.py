@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from rag.papers import Paper, normal_doi
+from rag.papers import Paper
+from rag.readers import fields
 from rag.readers.xml_records import records, text_of
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 NAME = "PubMed XML"
 
 _ROOT = re.compile(r"<(?:!DOCTYPE\s+)?Pubmed(?:Article|BookArticle)(?:Set)?[\s>]")
-_YEAR = re.compile(r"[12]\d{3}")
 
 
 def recognises(head: str) -> bool:
@@ -39,23 +39,22 @@ def _paper_or_reason(record: Element) -> Paper | str:
         return "the record is no journal article; books are not read."
     title = text_of(article.find("ArticleTitle")) or text_of(article.find("VernacularTitle"))
     if not title:
-        return "the article has no title."
+        return fields.NO_TITLE
     journal = article.find("Journal/Title")
     if journal is None:
         journal = article.find("Journal/ISOAbbreviation")
     pmid = text_of(record.find("MedlineCitation/PMID"))
     keywords = map(text_of, record.iterfind("MedlineCitation/KeywordList/Keyword"))
-    tags = list(dict.fromkeys(word for word in keywords if word))
     names = map(_name, article.iterfind("AuthorList/Author"))
     return Paper(
         id="",
         title=title,
         abstract=" ".join(filter(None, map(_part, article.iterfind("Abstract/AbstractText")))),
-        authors=tuple(name for name in names if name),
+        authors=fields.people(names),
         year=_year(article),
         venue=text_of(journal) or None,
         doi=_doi(record, article),
-        metadata={**({"pmid": pmid} if pmid else {}), **({"tags": [*tags]} if tags else {})},
+        metadata={**({"pmid": pmid} if pmid else {}), **fields.tags(keywords)},
     )
 
 
@@ -75,10 +74,8 @@ def _name(author: Element) -> str:
 def _year(article: Element) -> int | None:
     """Of the issue; MedlineDate is free text ("1998 Dec-1999 Jan"), its first year counts."""
     issue = "Journal/JournalIssue/PubDate/"
-    for path in (issue + "Year", issue + "MedlineDate", "ArticleDate/Year"):
-        if found := _YEAR.search(text_of(article.find(path))):
-            return int(found[0])
-    return None
+    paths = (issue + "Year", issue + "MedlineDate", "ArticleDate/Year")
+    return fields.year(*(text_of(article.find(path)) for path in paths))
 
 
 def _doi(record: Element, article: Element) -> str | None:
@@ -89,4 +86,4 @@ def _doi(record: Element, article: Element) -> str | None:
         if each.get("ValidYN", "Y") == "Y"
     ]
     given += record.iterfind("PubmedData/ArticleIdList/ArticleId[@IdType='doi']")
-    return next(filter(None, (normal_doi(text_of(each)) for each in given)), None)
+    return fields.doi(*map(text_of, given))

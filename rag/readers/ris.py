@@ -21,13 +21,11 @@ NAME = "RIS"
 
 _START = re.compile(r"TY  - ?\s*\w*\s*$")
 _END = re.compile(r"ER  -")
-_BEFORE = 20  # lines that may stand before the first record
 
 
 def recognises(head: str) -> bool:
     """Whether a record begins among the first lines that are not blank."""
-    lines = [line for line in head.split("\n") if line.strip()][:_BEFORE]
-    return any(_START.match(line) for line in lines)
+    return fields.begins(head, _START)
 
 
 def read(lines: Iterable[str]) -> Iterator[tuple[int, Paper | str]]:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _ROW_LINES = 2000  # an abstract in one cell runs over fewer lines
+_FEWEST_LINES = 50  # that a row may have in a file in which many rows were never closed
+_REGAINED_LINES = 10
 _CELL_CHARS = 1 << 26
 
 
@@ -33,29 +35,38 @@ def rows(
     # The limit belongs to the process; it is only ever raised.
     csv.field_size_limit(max(csv.field_size_limit(), _CELL_CHARS))
     again: deque[tuple[int, str]] = deque()
+    allowed = _ROW_LINES
     while True:
         used: list[tuple[int, str]] = []
         try:
-            cells = next(reader(_noted(again, numbered, used), delimiter, quoted=quoted))
+            found = _noted(again, numbered, used, allowed)
+            cells = next(reader(found, delimiter, quoted=quoted))
             problem = _misfit(cells, width, [line for _, line in used])
         except StopIteration:
             return
         except csv.Error as error:
             cells, problem = _mended(used, delimiter, width, str(error))
+        # Each mark that is never closed costs as many lines as are allowed.
+        allowed = min(allowed + _REGAINED_LINES, _ROW_LINES)
         if problem:
             again.extendleft(reversed(used[1:]))
-            del used[1:]
+            allowed = max(allowed // 2, _FEWEST_LINES) if len(used) > 1 else allowed
         yield used[0][0], problem or cells
 
 
 def _noted(
-    again: deque[tuple[int, str]], numbered: Iterator[tuple[int, str]], used: list[tuple[int, str]]
+    again: deque[tuple[int, str]],
+    numbered: Iterator[tuple[int, str]],
+    used: list[tuple[int, str]],
+    allowed: int,
 ) -> Iterator[str]:
     """Lines for one row, those to be read again first, each noted in `used`."""
-    while len(used) < _ROW_LINES:
+    while len(used) < allowed:
         each = again.popleft() if again else next(numbered, None)
         if each is None:
             return
+        if not used and each[1].isspace():  # between rows
+            continue
         used.append(each)
         yield each[1]
 

@@ -2,7 +2,7 @@
 
 The parser is defusedxml's: a document that declares entities is refused, and nothing is ever
 fetched. A document type is let pass, PubMed's files name one. After a mistake in the XML the
-parser starts anew at the next line in which a record begins.
+parser starts anew where the next record begins, be it in the same line.
 
 Called by `rag.readers.arxiv_atom` and `rag.readers.pubmed_xml`.
 """
@@ -10,6 +10,7 @@ Called by `rag.readers.arxiv_atom` and `rag.readers.pubmed_xml`.
 from __future__ import annotations
 
 import re
+from collections import deque
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ Found: TypeAlias = "tuple[int, Element | str]"
 _HOSTILE = "the XML declares entities or refers to other files; such files are not read."
 _DEEP = "the XML is nested too deeply; it is not read further."
 _DEPTH = 200
-_LONE = re.compile("[\ud800-\udfff]")
-_STAND_IN = "\ufdd0"  # what XML may hold and no text does
+_CHUNK_CHARS = 1 << 14
+_ENDS = {"<!--": "-->", "<![CDATA[": "]]>"}
 
 
 def records(lines: Iterable[str], names: tuple[str, ...], opening: str) -> Iterator[Found]:
@@ -31,7 +32,7 @@ def records(lines: Iterable[str], names: tuple[str, ...], opening: str) -> Itera
     Args:
         lines: the document.
         names: the local names of the elements that are records.
-        opening: a start tag of the document's root, for starting anew.
+        opening: a start tag of the document's root, on one line, for starting anew.
     """
     source = _Source(lines, names)
     while True:
@@ -42,9 +43,7 @@ def records(lines: Iterable[str], names: tuple[str, ...], opening: str) -> Itera
 
 def text_of(element: Element | None) -> str:
     """All the text inside the element on one line, without its tags; "" for None."""
-    text = "" if element is None else "".join(element.itertext())
-    # Bytes that were no UTF-8 become so again, and the package refuses the record for them.
-    return " ".join(text.replace(_STAND_IN, "\udc80").split())
+    return "" if element is None else " ".join("".join(element.itertext()).split())
 
 
 def _parsed(source: _Source, names: tuple[str, ...]) -> Generator[Found, None, str | None]:
@@ -60,7 +59,7 @@ def _parsed(source: _Source, names: tuple[str, ...]) -> Generator[Found, None, s
             local = element.tag.rpartition("}")[2]
             if event == "start":
                 path.append(element)
-                begun = source.line if local in names else begun
+                begun = source.next_record() if local in names else begun
                 if len(path) > _DEPTH:
                     reason = _DEEP
                     break
@@ -76,42 +75,111 @@ def _parsed(source: _Source, names: tuple[str, ...]) -> Generator[Found, None, s
     except ParseError as error:
         rest = "the file may be cut off" if source.ended else "this record is left out"
         reason = f"the XML is broken ({str(error).partition(':')[0]}); {rest}."
+        source.mistake_at(*error.position)
     if reason:
-        yield begun or max(1, source.line), reason
+        yield begun or source.line, reason
     return reason
 
 
 class _Source:
-    """Lines as the file object that a parser reads from, a line at a time.
+    """Lines as the file object that a parser reads from, some thousand characters at a time.
 
     Attributes:
-        line: the number of the line last read, from 1; 0 before.
-        ended: whether there are no more.
+        line: the number of the line where the chunk last read begins, or of the last mistake.
+        ended: whether there is no more.
     """
 
     def __init__(self, lines: Iterable[str], names: tuple[str, ...]) -> None:
-        self.line = 0
+        self.line = 1
         self.ended = False
         self._lines = iter(lines)
-        self._next = ""
+        self._text = ""  # whole lines
+        self._start = self._end = 0  # of the chunk in the text
+        self._fed_lines = self._column = 0  # what the parser got before the chunk
+        self._opening = ""
         self._begins = re.compile(rf"<(?:{'|'.join(names)})[\s>]")
+        self._marks = re.compile(rf"<!--|-->|<!\[CDATA\[|]]>|{self._begins.pattern}")
+        self._begun: deque[int] = deque()  # lines of the records that begin in the chunk
+        self._size = _CHUNK_CHARS
+        self._restarted_at = -1
 
     def read(self, _size: int = -1) -> str:
-        """The next line, "" at the end."""
-        if self._next:
-            text, self._next = self._next, ""
-            return text
-        for text in self._lines:
-            self.line += 1
-            if text:
-                return _LONE.sub(_STAND_IN, text)
-        self.ended = True
-        return ""
+        """The next chunk, "" at the end."""
+        self._pass_over(self._end)
+        if self._end >= len(self._text):
+            self._take_lines()
+        self._end = min(len(self._text), self._start + self._size)
+        opening, self._opening = self._opening, ""
+        self._column += len(opening)
+        self.ended = self._end == self._start
+        self._find_records()
+        # A tag or comment that does not end is looked through anew with each chunk.
+        self._size *= 2
+        return opening + self._text[self._start : self._end]
+
+    def next_record(self) -> int:
+        """The line of the record whose start the parser has come to."""
+        self._size = _CHUNK_CHARS
+        return self._begun.popleft() if self._begun else self.line
+
+    def mistake_at(self, line: int, column: int) -> None:
+        """Moves on to where the parser has found a mistake.
+
+        Args:
+            line: counted from 1 since the parser began.
+            column: in characters from 0.
+        """
+        at = self._start
+        ahead = line - 1 - self._fed_lines
+        for _ in range(ahead):
+            at = self._text.find("\n", at, self._end) + 1 or self._end
+        at += column if ahead > 0 else column - self._column
+        self._pass_over(max(self._start, min(at, self._end)))
 
     def restart(self, opening: str) -> bool:
-        """Goes on to the next line in which a record begins; False if there is none."""
-        while text := self.read():
-            if found := self._begins.search(text):
-                self._next = opening + text[found.start() :]
+        """Goes on to the next record, behind `opening`; False if there is none."""
+        while self._text:
+            if found := self._begins.search(self._text, max(self._start, self._restarted_at + 1)):
+                self._pass_over(found.start())
+                self._end = self._restarted_at = found.start()
+                self._fed_lines = self._column = 0
+                self._opening = opening
                 return True
+            self._pass_over(len(self._text))
+            self._take_lines()
         return False
+
+    def _pass_over(self, end: int) -> None:
+        """Counts the lines and the column up to there."""
+        newlines = self._text.count("\n", self._start, end)
+        last = self._text.rfind("\n", self._start, end)
+        self._column = end - last - 1 if newlines else self._column + end - self._start
+        self._fed_lines += newlines
+        self.line += newlines
+        self._start = end
+
+    def _take_lines(self) -> None:
+        several: list[str] = []
+        size = 0
+        for line in self._lines:
+            several.append(line)
+            size += len(line)
+            if size >= self._size:
+                break
+        self._text = "".join(several)
+        self._start = self._end = 0
+        self._restarted_at = -1
+
+    def _find_records(self) -> None:
+        self._begun.clear()
+        line, at = self.line, self._start
+        awaited = ""  # inside a comment or CDATA: what ends it
+        for found in self._marks.finditer(self._text, self._start, self._end):
+            if awaited:
+                awaited = "" if found[0] == awaited else awaited
+            elif found[0] in _ENDS:
+                awaited = _ENDS[found[0]]
+            elif found[0] not in _ENDS.values():
+                line += self._text.count("\n", at, found.start())
+                at = found.start()
+                self._begun.append(line)

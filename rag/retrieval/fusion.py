@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-WEIGHTS = {"lexical": 0.5, "dense": 0.5, "tokens": 2.0, "window": 1.0}
+# "coverage" ranks nothing: it tells the papers of a list from the others.
+WEIGHTS = {"lexical": 0.5, "coverage": 0.0, "dense": 0.5, "tokens": 2.0, "window": 1.0}
 
 
 def fuse(

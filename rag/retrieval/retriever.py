@@ -198,7 +198,11 @@ class Retriever:
         # a row that dense search did not hand on is at most as near as the last one it did
         dense = np.full(len(index.rows), min((n.cosine for n in near), default=0.0))
         dense[[n.row for n in near]] = [n.cosine for n in near]
-        stages = {"lexical": lexical[rows].astype(np.float64), "dense": dense[rows]}
+        stages = {
+            "lexical": lexical[rows].astype(np.float64),
+            "coverage": index.lexical.coverage(question.terms)[rows],
+            "dense": dense[rows],
+        }
         late = score_rows(question.tokens, index, rows) if question.tokens else ()
         if late:
             stages["tokens"] = np.array([score.tokens for score in late])

@@ -1,7 +1,7 @@
-"""Taking the fields of Papertrail's own JSON records, with what is wrong said in a sentence.
+"""Papertrail's own JSON records, with what is wrong said in a sentence.
 
-Each function takes its field out of the record, so that what is left becomes metadata. Called by
-`rag.readers.json_records`.
+What a paper has no field for becomes its metadata. Called by `rag.readers.json_records`, which also
+takes the texts of foreign records here.
 """
 
 from __future__ import annotations
@@ -10,14 +10,35 @@ import json
 import re
 from typing import Any
 
-from rag.papers import normal_arxiv_id, normal_doi
-
-_WEB_ADDRESS = re.compile(r"https?://\S+", re.IGNORECASE)
-_ID_CHARS = 200
+from rag.papers import Paper, normal_arxiv_id, normal_doi
+from rag.readers import fields
 
 
 class FieldError(Exception):
     """A field is missing or of the wrong type; the message is the reason to refuse the record."""
+
+
+def own_paper(record: dict[str, Any]) -> Paper:
+    """The paper of a record.
+
+    Raises:
+        FieldError: a field is missing or of the wrong type.
+    """
+    rest = dict(record)
+    return Paper(
+        id=_taken_id(rest),
+        title=required(rest, "title"),
+        abstract=text(rest, "abstract"),
+        authors=_several(rest, "authors"),
+        year=_year(rest),
+        venue=text(rest, "venue") or None,
+        url=fields.web_address(text(rest, "url")),
+        doi=_normal(rest, "doi"),
+        arxiv_id=_normal(rest, "arxiv_id"),
+        sources=_several(rest, "sources"),
+        aliases=_several(rest, "aliases"),
+        metadata=_metadata(rest),
+    )
 
 
 def required(rest: dict[str, Any], name: str) -> str:
@@ -42,17 +63,16 @@ def text(rest: dict[str, Any], name: str) -> str:
     return found.strip()
 
 
-def several(rest: dict[str, Any], name: str) -> tuple[str, ...]:
+def _several(rest: dict[str, Any], name: str) -> tuple[str, ...]:
     """Takes a list of texts out of the record; one text counts as a list of one."""
-    several = rest.pop(name, None) or []
-    if isinstance(several, str):
-        several = [several]
+    given = rest.pop(name, None) or []
+    several = [given] if isinstance(given, str) else given
     if not isinstance(several, list) or not all(isinstance(one, str) for one in several):
         raise FieldError(f'the field "{name}" must be a list of texts.')
     return tuple(one.strip() for one in several if one.strip())
 
 
-def year(rest: dict[str, Any]) -> int | None:
+def _year(rest: dict[str, Any]) -> int | None:
     """Takes the year, of three or four digits; None where there is none."""
     given = rest.pop("year", None)
     if given is None or given == "":
@@ -63,23 +83,16 @@ def year(rest: dict[str, Any]) -> int | None:
     return int(written)
 
 
-def web_address(rest: dict[str, Any]) -> str | None:
-    """Takes the http or https address; None where there is none."""
-    address = text(rest, "url")
-    return address if _WEB_ADDRESS.fullmatch(address) else None
-
-
-def taken_id(rest: dict[str, Any]) -> str:
+def _taken_id(rest: dict[str, Any]) -> str:
     """The record's own id if it can serve as one; else "", and it stays among the metadata."""
     given = rest.pop("id", None)
-    if isinstance(given, str) and len(given) <= _ID_CHARS and given.isprintable():
-        return given.strip()
-    if given is not None:
+    known = fields.carried_id(given)
+    if not known and given is not None:
         rest["id"] = given
-    return ""
+    return known
 
 
-def normal(rest: dict[str, Any], name: str) -> str | None:
+def _normal(rest: dict[str, Any], name: str) -> str | None:
     """Takes out a DOI or arXiv id in its plain form; what is none stays among the metadata."""
     found = text(rest, name)
     known = (normal_doi if name == "doi" else normal_arxiv_id)(found)
@@ -88,7 +101,7 @@ def normal(rest: dict[str, Any], name: str) -> str | None:
     return known
 
 
-def metadata(rest: dict[str, Any]) -> dict[str, Any]:
+def _metadata(rest: dict[str, Any]) -> dict[str, Any]:
     """What is left of the record, joined with its own object of metadata."""
     inner = rest.pop("metadata", None) or {}
     if not isinstance(inner, dict):

@@ -1,0 +1,73 @@
+"""HTML, JATS and MathML residue; that of TeX is tested with the library's texts in `test_text`."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag.markup import clean_markup
+
+MATHML = "<mml:math><mml:mrow>{}</mml:mrow></mml:math>"
+
+MENDED = [
+    ("<p>We test <i>in vitro</i>.</p><p>It works.</p>", "We test in vitro. It works."),
+    ("<jats:p>H<jats:sub>2</jats:sub>O and Ca<jats:sup>2+</jats:sup></jats:p>", "H2O and Ca2+"),
+    ("10<sup>-3</sup> of 10<sup>6</sup>, CO<inf>2</inf>", "10^-3 of 10^6, CO2"),
+    ("<jats:title>Abstract</jats:title><jats:p>We test.</jats:p>", "We test."),
+    (
+        "<jats:sec><jats:title>Aims.</jats:title><jats:p>To test.</jats:p></jats:sec>",
+        "Aims: To test.",
+    ),
+    ("one<br/>two<BR />three", "one two three"),
+    ("R&amp;D, p &lt; .05 &#8211; caf&eacute;&nbsp;&#x41;", "R&D, p < .05 – café A"),
+    ("&amp;lt;1M and &lt;i&gt;E. coli&lt;/i&gt;", "<1M and E. coli"),
+    (MATHML.format("<mml:mi>x</mml:mi><mml:mo>=</mml:mo><mml:mn>2</mml:mn>"), "x=2"),
+    (MATHML.format("<mml:msup><mml:mi>x</mml:mi><mml:mn>2</mml:mn></mml:msup>"), "x^2"),
+    ("<math><mfrac><mn>1</mn><mi>n</mi></mfrac></math>", "1/n"),
+    (MATHML.format("<mml:mi>x</mml:mi><mml:annotation>$x$</mml:annotation>") + " here", "x here"),
+    (
+        "in <jats:inline-formula><jats:alternatives><jats:tex-math>\\documentclass{minimal}"
+        "\\begin{document}$$x_1$$\\end{document}</jats:tex-math>"
+        + MATHML.format("<mml:mi>x</mml:mi>")
+        + "</jats:alternatives></jats:inline-formula>, "
+        + MATHML.format("<mml:mi>y</mml:mi>"),
+        "in $$x_1$$, y",
+    ),
+    ('see <a href="https://a.org">this</a>', "see this"),
+    ("<jats:p>cut off", "cut off"),
+    ("one<br>two", "one two"),
+    (r"$\alpha$-divergence and $ \epsilon $", "α-divergence and ϵ"),
+]
+
+LEFT_ALONE = [
+    "models of <1M parameters, k < n, a <b> c and x<y>z",
+    "the <mask> token, <s> and </s>, List<int>, <unk/>",
+    "gains of 36% over AT&T; R&D; a && b, & c",
+    "<p of it>",
+    r"$\alpha_1$, $\mathcal$, $$\alpha$$ of 5% are",
+]
+
+
+@pytest.mark.parametrize(("before", "after"), MENDED)
+def test_tags_and_entities_are_mended(before: str, after: str) -> None:
+    assert clean_markup(before) == after
+
+
+@pytest.mark.parametrize("text", LEFT_ALONE)
+def test_signs_that_only_look_like_tags_stay(text: str) -> None:
+    assert clean_markup(text) == text
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["<mml:math>", "<title>", "<jats:tex-math>\\documentclass", "<p ", "</", "&amp;", "<msup><mi>"],
+)
+def test_a_megabyte_of_open_tags_is_read_through(part: str) -> None:
+    text = part * (1_000_000 // len(part)) + "</p>"
+    assert len(clean_markup(text)) <= len(text)
+
+
+@given(st.text(alphabet=' ab1<>/&;:-="\\$mlpsubtioxh'))
+def test_cleaning_never_fails(text: str) -> None:
+    assert isinstance(clean_markup(text), str)
