@@ -230,9 +230,7 @@ class Assistant:
             answer = yield from self._listed(asked, listing, where)
         else:
             retrieval = self.retrieve(asked.text, k=k, where=where)
-            if asked.history:
-                turn = asked.history[-1]
-                retrieval = with_previous(retrieval, turn, where, self._retriever)
+            retrieval = with_previous(retrieval, asked.history, where, self._retriever)
             answer = yield from self._answerer.answer(asked, retrieval)
         cost = None
         if answer.model and self.settings.prices:
@@ -252,9 +250,8 @@ class Assistant:
         if self.model is None or not answer.sources:
             return []
         papers = [hit for hit in answer.hits if hit.paper in answer.sources.values()]
-        return suggested(
-            answer, papers, self.model, load_prompt("suggest_questions", self.settings.prompts)
-        )
+        prompt = load_prompt("suggest_questions", self.settings.prompts)
+        return suggested(answer, papers, self.model, prompt)
 
     def as_retriever(self, *, k: int | None = None, where: Filter | None = None) -> Any:
         """This library as a LlamaIndex `BaseRetriever`, for engines of your own."""

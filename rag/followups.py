@@ -85,11 +85,12 @@ def understood(
 
 
 def with_previous(
-    retrieval: Retrieval, turn: Turn, where: Filter | None, retriever: Retriever
+    retrieval: Retrieval, history: Sequence[Turn], where: Filter | None, retriever: Retriever
 ) -> Retrieval:
     """What was found, with the papers that the last answer cited behind it."""
     found = {hit.paper.id for hit in retrieval.hits}
-    cited = tuple(p.id for p in turn.answer.sources.values() if p.id not in found)
+    last_cited = history[-1].answer.sources.values() if history else ()
+    cited = tuple(paper.id for paper in last_cited if paper.id not in found)
     if not cited or not retrieval.hits:
         return retrieval
     allowed = replace(where or Filter(), ids=cited)
