@@ -164,6 +164,10 @@ class Index:
             return None
         return np.array([row in rows for row in self.rows], dtype=np.bool_)
 
+    def holds(self, where: Filter) -> bool:
+        """Whether any paper passes a filter."""
+        return self._store.holds(where)
+
     def nearest(
         self, vector: NDArray[np.float32], count: int, *, where: Filter | None = None
     ) -> list[Neighbour]:

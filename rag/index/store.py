@@ -170,6 +170,11 @@ class PassageStore:
             found = set(self._collection.get(where=condition, include=[])["ids"])
         return found if rows is None else found.intersection(rows)
 
+    def holds(self, where: Filter) -> bool:
+        """Whether a row passes a filter that names no ids."""
+        with self._errors():
+            return bool(self._collection.get(where=where.to_where(), limit=1, include=[])["ids"])
+
     def nearest(
         self, vector: NDArray[np.float32], count: int, *, where: Filter | None = None
     ) -> list[tuple[str, float]]:

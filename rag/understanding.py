@@ -1,0 +1,148 @@
+"""Years and authors that a question names, understood as a restriction on papers.
+
+"Papers after 2020 by Clark on distillation" asks about distillation, among certain papers. That is
+understood only where the library knows years and authors, and the reader is shown what was
+understood. Called by the assistant before it searches.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from rag.index import Filter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_YEAR = r"(?P<{}>(?:1[89]|20)\d\d)"
+_FIRST, _LAST = _YEAR.format("first"), _YEAR.format("last")
+_PAPERS = r"(?:papers?|works?|studies|study|articles?|publications?|research|preprints?|abstracts?)"
+_PUBLISHED = r"(?:(?:that |which )?(?:(?:were|was|are) )?(?:published|written|appeared) )?"
+# what may stand behind a year: "after 2000 steps" is none
+_END = (
+    r"(?=\s*(?:$|[?.,;:!)]|(?:by|about|on|that|which|who|with|in|using|are|is|do|does|did|what|how|"
+    r"and|or|for|from|of|where|show|say|use|study)\b))"
+)
+_AUTHOR = r"(?:(?:[A-Z][\w'’-]*\.?|van|von|de|der|den|la|le|di|da) ){0,3}[A-Z][\w'’-]+"
+_YEARS: tuple[tuple[str, Callable[[int, int], tuple[int | None, int | None]]], ...] = (
+    (rf"between {_FIRST} and {_LAST}", lambda a, b: (a, b)),
+    (rf"(?:from|in|of) {_FIRST}(?: to | until | through | ?[-–] ?){_LAST}", lambda a, b: (a, b)),
+    (rf"(?:since|from) {_FIRST}(?: on(?:wards?)?)\b", lambda a, _: (a, None)),
+    (rf"since {_FIRST}", lambda a, _: (a, None)),
+    (rf"(?:after|later than|newer than) {_FIRST}", lambda a, _: (a + 1, None)),
+    (rf"(?:before|earlier than|older than|prior to) {_FIRST}", lambda a, _: (None, a - 1)),
+    (rf"(?:up to|until|through|no later than) {_FIRST}", lambda a, _: (None, a)),
+    (rf"(?:in|of|from|during) {_FIRST}", lambda a, _: (a, a)),
+)
+_SPEAKS_OF_PAPERS = re.compile(rf"\b(?:{_PAPERS}|published|written|appeared)\b", re.IGNORECASE)
+_YEAR_OF_PAPERS = re.compile(rf"\b{_FIRST} (?={_PAPERS}\b)", re.IGNORECASE)
+_ET_AL = re.compile(rf"\b(?P<author>{_AUTHOR}),? et\.? al\.?(?:'s|’s)?(?:,? \(?{_FIRST}\)?)?")
+_WRITTEN_BY = re.compile(
+    rf"(?:,? (?:(?:that |which )?(?:were |was |are )?(?:written |authored |published )?by|"
+    rf"(?<=papers )(?:of|from))) (?P<author>{_AUTHOR})(?:,? (?:and|or|&) (?P<other>{_AUTHOR}))?"
+)
+_THEIR_WORK = re.compile(rf"\b(?P<author>{_AUTHOR})(?:'s|’s|s['’]) (?={_PAPERS}\b)")
+
+
+class Library(Protocol):
+    """What is asked of an opened index."""
+
+    def holds(self, where: Filter) -> bool:
+        """Whether any paper passes a filter."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """A question without what restricts it.
+
+    Attributes:
+        text: what is asked, to be searched for.
+        where: the papers that it is asked of; None for all.
+    """
+
+    text: str
+    where: Filter | None
+
+
+def understand(question: str, library: Library) -> Understood:
+    """The question and the restriction that it names, if the library can tell.
+
+    Args:
+        question: any text, understandable alone.
+        library: asked whether it knows years, and each author that may be named.
+    """
+    authors: list[str] = []
+    years: list[tuple[int | None, int | None]] = []
+    takes = partial(_takes_authors, library=library, authors=authors, years=years)
+    text = _ET_AL.sub(lambda match: "the authors" if takes(match) else match[0], question)
+    for pattern in (_THEIR_WORK, _WRITTEN_BY):
+        text = pattern.sub(lambda match: "" if takes(match) else match[0], text)
+    if library.holds(Filter(years=(0, 9999))):
+        text = _without_years(text, years)
+    else:
+        years = []
+    if not (authors or years):
+        return Understood(question, None)
+    text = re.sub(r"\s+([?.,;!])", r"\1", " ".join(text.split())).strip(" ,;")
+    narrowed = _narrowed(years)
+    where = Filter(years=narrowed, authors=tuple(dict.fromkeys(authors)))
+    return Understood(text, where)
+
+
+def _takes_authors(
+    match: re.Match[str],
+    library: Library,
+    authors: list[str],
+    years: list[tuple[int | None, int | None]],
+) -> bool:
+    """Notes the authors of a match, and the year beside "et al."; whether the library has them."""
+    named = [name for group in ("author", "other") if (name := match.groupdict().get(group))]
+    known = [name for name in named if library.holds(Filter(authors=(name,)))]
+    if len(known) < len(named):
+        return False
+    authors += known
+    if year := match.groupdict().get("first"):
+        years.append((int(year), int(year)))
+    return True
+
+
+def _without_years(text: str, years: list[tuple[int | None, int | None]]) -> str:
+    """The text without the years that restrict papers, which are noted."""
+    speaks_of_papers = _SPEAKS_OF_PAPERS.search(text) is not None
+    for form, meaning in _YEARS:
+        pattern = re.compile(rf",? ?\b{_PUBLISHED}{form}{_END}", re.IGNORECASE)
+        match = pattern.search(text)
+        if match is None or not (speaks_of_papers or _is_aside(text, match)):
+            continue
+        last = match.groupdict().get("last") or match["first"]
+        years.append(meaning(int(match["first"]), int(last)))
+        text = f"{text[: match.start()]} {text[match.end() :]}"
+    if match := _YEAR_OF_PAPERS.search(text):
+        years.append((int(match["first"]), int(match["first"])))
+        text = text[: match.start()] + text[match.end() :]
+    return text
+
+
+def _is_aside(text: str, match: re.Match[str]) -> bool:
+    """Whether a year stands at an end of a question, as in "What is known of X since 2020?".
+
+    "In 2014" may stand there and mean the data; only an open or wide span is a restriction.
+    """
+    at_an_end = not text[match.end() :].strip(" ?.!") or not text[: match.start()].strip()
+    return at_an_end and not re.match(r"[, ]*(?:in|of|from|during) \S+$", match[0], re.IGNORECASE)
+
+
+def _narrowed(
+    spans: list[tuple[int | None, int | None]],
+) -> tuple[int | None, int | None] | None:
+    """What all spans have in common; None without any, or where nothing is."""
+    if not spans:
+        return None
+    first = max((a for a, _ in spans if a is not None), default=None)
+    last = min((b for _, b in spans if b is not None), default=None)
+    return None if first is not None and last is not None and first > last else (first, last)
+
