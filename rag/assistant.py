@@ -277,9 +277,8 @@ class Assistant:
         if self.model is None or not answer.sources:
             return []
         papers = [hit for hit in answer.hits if hit.paper in answer.sources.values()]
-        return suggested(
-            answer, papers, self.model, load_prompt("suggest_questions", self.settings.prompts)
-        )
+        prompt = load_prompt("suggest_questions", self.settings.prompts)
+        return suggested(answer, papers, self.model, prompt)
 
     def as_retriever(self, *, k: int | None = None, where: Filter | None = None) -> Any:
         """This library as a LlamaIndex `BaseRetriever`, for engines of your own."""

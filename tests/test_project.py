@@ -33,7 +33,7 @@ FLOORS = (
     {"readers", "passages", "models"},
     {"index"},
     {"libraries", "retrieval"},
-    {"verification", "answerable", "keeping", "listings", "relevance"},
+    {"verification", "answerable", "keeping", "listings", "relevance", "understanding"},
     {"references", "prices", "statements"},
     {"answer"},
     {"citations", "saved"},

@@ -116,4 +116,5 @@ def filter_of(year: str | None, author: list[str] | None, paper: list[str] | Non
             raise SettingsError(f"--year {year} is no year or range such as 2019..2021.") from None
         if not dots:
             years = (years[0], years[0])
-    return Filter(years=years, authors=tuple(author or ()), ids=tuple(paper or ()))
+    ids = tuple(paper) if paper else None  # () would let no paper pass
+    return Filter(years=years, authors=tuple(author or ()), ids=ids)

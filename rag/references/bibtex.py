@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 NAME = "BibTeX"
 ENDINGS: tuple[str, ...] = (".bib",)
 
-_SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "{": r"\textbraceleft{}",  # an escaped brace would still have to be balanced
-    "}": r"\textbraceright{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-}
-_LIGATURE = re.compile(
-    r"(?<=-)(?=-)|(?<=`)(?=`)|(?<=')(?=')|(?<=[?!])(?=`)|(?<=<)(?=<)|(?<=>)(?=>)"
+_SPECIAL = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "{": r"\textbraceleft{}",  # an escaped brace would still have to be balanced
+        "}": r"\textbraceright{}",
+        "&": r"\&",
+        "%": r"\%",
+        "$": r"\$",
+        "#": r"\#",
+        "_": r"\_",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+    }
 )
+_LIGATURE = re.compile(r"([-`'<>])(?=\1)|[?!](?=`)")
 _AND = re.compile(r",|\band\b|^(?:others|et al\.?)$", re.IGNORECASE)
 _VERBATIM = str.maketrans({"{": r"\{", "}": r"\}"})
 
@@ -78,8 +78,7 @@ def _name(author: str) -> str:
 
 
 def _escaped(text: str | None) -> str:
-    unjoined = _LIGATURE.split(one_line(text))
-    return "{}".join("".join(_SPECIAL.get(c, c) for c in part) for part in unjoined)
+    return _LIGATURE.sub(r"\g<0>{}", one_line(text).translate(_SPECIAL))
 
 
 def _verbatim(text: str | None) -> str:
