@@ -165,6 +165,15 @@ class Assistant:
         with self._live.reading() as live:
             return [stored.paper for stored in live.index.all_papers(where)]
 
+    def paper_ids(self, beginnings: Sequence[str]) -> tuple[str, ...]:
+        """The ids that some papers are meant by: an id, an alias, or a beginning of one id.
+
+        Raises:
+            CorpusError: no paper, or several, are meant by a beginning.
+        """
+        with self._live.reading() as live:
+            return tuple(live.index.meant_by(each) for each in beginnings)
+
     def varied(self, settings: Settings, *, with_model: bool = True) -> Assistant:
         """The same open library, asked under other settings; cheap, and not to be closed.
 

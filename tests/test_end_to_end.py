@@ -125,7 +125,7 @@ def test_search_lists_papers_and_titles_print_literally(rag):
     assert "\x1b[" not in text
     hits = json.loads(rag("search", "contrastive image text", "-k", "5", "--json"))
     assert [hit["rank"] for hit in hits] == [1, 2, 3, 4, 5]
-    assert set(hits[0]["stages"]) == {"lexical", "dense", "tokens", "window"}
+    assert set(hits[0]["stages"]) == {"lexical", "coverage", "dense", "tokens", "window"}
 
 
 def test_library_of_ones_own_is_built_changed_and_shrunk(rag, tmp_path):

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from rag.cli.filters import filtered
 from rag.cli.forms import CiteStyleOption, FormOption
 from rag.cli.options import (
-    AuthorOption,
     ConfigOption,
     IndexOption,
     JsonOption,
     ModelOption,
-    PaperOption,
     PapersOption,
     QuietOption,
     UrlOption,
-    YearOption,
-    filter_of,
     opened,
     questions_of,
     settings_of,
 )
 
 
+@filtered
 def ask(
     question: Annotated[
         str | None, typer.Argument(help="The question; - reads it from standard input.")
@@ -36,9 +34,6 @@ def ask(
     ] = None,
     index: IndexOption = None,
     k: PapersOption = None,
-    year: YearOption = None,
-    author: AuthorOption = None,
-    paper: PaperOption = None,
     sentences: Annotated[
         int | None, typer.Option(min=1, max=10, help="Most sentences.", show_default="4")
     ] = None,
@@ -52,25 +47,26 @@ def ask(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     config: ConfigOption = None,
+    chosen: Any = None,
 ) -> None:
     """Answer a question from the library, with checked citations, or say that it cannot."""
     from rag.cli import forms, show
 
-    chosen = forms.form_of(form, as_json=as_json, trace=trace)
+    wanted = forms.form_of(form, as_json=as_json, trace=trace)
     settings = settings_of(
         config, index=index, k=k, sentences=sentences, chat_model=model, chat_url=url
     )
     questions = list(questions_of(question, file))
-    where = filter_of(year, author, paper)
     with opened(settings, quiet=quiet) as assistant:
-        if chosen not in ("text", "json"):
+        where = chosen(assistant)
+        if wanted not in ("text", "json"):
             answers = [assistant.ask(text, where=where) for text in questions]
-            forms.written(forms.answers_as(answers, chosen, cite_style))
+            forms.written(forms.answers_as(answers, wanted, cite_style))
             for warning in () if quiet else (w for each in answers for w in each.warnings):
                 show.note(f"note: {warning}")
             return
         for number, text in enumerate(questions):
-            if chosen == "json":
+            if wanted == "json":
                 answer = assistant.ask(text, where=where)
                 show.line(answer.to_json(indent=None if len(questions) > 1 else 2))
                 continue
@@ -82,14 +78,12 @@ def ask(
                 show.trace(answer.hits)
 
 
+@filtered
 def search(
     question: Annotated[str, typer.Argument(help="What to look for; - reads standard input.")],
     *,
     index: IndexOption = None,
     k: PapersOption = None,
-    year: YearOption = None,
-    author: AuthorOption = None,
-    paper: PaperOption = None,
     trace: Annotated[
         bool, typer.Option("--trace", help="Show each paper's score and rank in every stage.")
     ] = False,
@@ -97,19 +91,20 @@ def search(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     config: ConfigOption = None,
+    chosen: Any = None,
 ) -> None:
     """List the papers that fit a question best, with their best sentence."""
     from rag.cli import forms, show
 
-    chosen = forms.form_of(form, as_json=as_json)
+    wanted = forms.form_of(form, as_json=as_json)
     settings = settings_of(config, index=index, k=k)
     (text,) = questions_of(question, None)
     with opened(settings, quiet=quiet) as assistant:
-        hits = assistant.search(text, where=filter_of(year, author, paper))
-    if chosen == "json":
+        hits = assistant.search(text, where=chosen(assistant))
+    if wanted == "json":
         show.json_value([show.hit_values(hit) for hit in hits])
-    elif chosen != "text":
-        forms.written(forms.papers_as((hit.paper for hit in hits), chosen))
+    elif wanted != "text":
+        forms.written(forms.papers_as((hit.paper for hit in hits), wanted))
     else:
         show.hits(hits)
         if trace:

@@ -5,22 +5,19 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rag.cli.filters import filtered
 from rag.cli.forms import CiteStyle, CiteStyleOption
 from rag.cli.options import (
-    AuthorOption,
     ConfigOption,
     IndexOption,
     ModelOption,
-    PaperOption,
     PapersOption,
     QuietOption,
     UrlOption,
-    YearOption,
-    filter_of,
     opened,
     settings_of,
 )
@@ -43,13 +40,11 @@ HELP = """/sources   the papers cited so far
 /quit       leave"""
 
 
+@filtered
 def chat(
     *,
     index: IndexOption = None,
     k: PapersOption = None,
-    year: YearOption = None,
-    author: AuthorOption = None,
-    paper: PaperOption = None,
     model: ModelOption = None,
     url: UrlOption = None,
     load: Annotated[
@@ -58,14 +53,14 @@ def chat(
     cite_style: CiteStyleOption = "numeric",
     quiet: QuietOption = False,
     config: ConfigOption = None,
+    chosen: Any = None,
 ) -> None:
     """Ask again and again; follow-ups are understood. /help lists what else there is."""
     from rag.cli import show
 
     settings = settings_of(config, index=index, k=k, chat_model=model, chat_url=url)
-    where = filter_of(year, author, paper)
     with opened(settings, quiet=quiet) as assistant:
-        conversation = assistant.chat(where=where)
+        conversation = assistant.chat(where=chosen(assistant))
         if load:
             _load(conversation, str(load))
         read = _reader(settings.data_dir)

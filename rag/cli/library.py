@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from rag.cli.filters import filtered
 from rag.cli.forms import ReferenceForm
 from rag.cli.options import (
-    AuthorOption,
     ConfigOption,
     IndexOption,
     JsonOption,
-    PaperOption,
     QuietOption,
-    YearOption,
-    filter_of,
     opened,
     settings_of,
 )
@@ -179,6 +176,7 @@ def papers_remove(
 
 
 @papers_app.command("export")
+@filtered
 def papers_export(
     *,
     form: Annotated[
@@ -189,18 +187,15 @@ def papers_export(
         Path | None, typer.Option("--out", "-o", help="File to write; default: standard output.")
     ] = None,
     index: IndexOption = None,
-    year: YearOption = None,
-    author: AuthorOption = None,
-    paper: PaperOption = None,
     quiet: QuietOption = False,
     config: ConfigOption = None,
+    chosen: Any = None,
 ) -> None:
     """Write the papers as references, abstracts included."""
     from rag.cli import forms
 
-    where = filter_of(year, author, paper)
     with opened(settings_of(config, index=index), quiet=quiet) as assistant:
-        papers = assistant.papers(where=where)
+        papers = assistant.papers(where=chosen(assistant))
     forms.export(papers, form, out)
     if not quiet:
         count = f"{len(papers)} paper{'s' * (len(papers) != 1)}"

@@ -52,16 +52,6 @@ UrlOption = Annotated[
         show_default=False,
     ),
 ]
-YearOption = Annotated[
-    str | None,
-    typer.Option("--year", help="Only papers of these years: 2021, 2019..2021, ..2020 or 2022.."),
-]
-AuthorOption = Annotated[
-    list[str] | None, typer.Option("--author", help="Only papers by this author; repeatable.")
-]
-PaperOption = Annotated[
-    list[str] | None, typer.Option("--paper", help="Only the paper with this id; repeatable.")
-]
 
 
 def settings_of(config: Path | None, **arguments: Any) -> Settings:
@@ -98,23 +88,3 @@ def questions_of(question: str | None, file: Path | None) -> Iterator[str]:
     if not asked:
         raise CorpusError("There is no question; write it after the command.")
     yield from asked
-
-
-def filter_of(year: str | None, author: list[str] | None, paper: list[str] | None) -> Any:
-    """The filter that the options ask for, or None."""
-    from rag.errors import SettingsError
-    from rag.index.filters import Filter
-
-    if not (year or author or paper):
-        return None
-    years = None
-    if year:
-        first, dots, last = year.partition("..")
-        try:
-            years = (int(first) if first else None, int(last) if last else None)
-        except ValueError:
-            raise SettingsError(f"--year {year} is no year or range such as 2019..2021.") from None
-        if not dots:
-            years = (years[0], years[0])
-    ids = tuple(paper) if paper else None  # () would let no paper pass
-    return Filter(years=years, authors=tuple(author or ()), ids=ids)

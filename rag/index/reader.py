@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rag.errors import IndexMissing, IndexStale
+from rag.errors import CorpusError, IndexMissing, IndexStale
+from rag.index.filters import Filter
 from rag.index.lexical import LexicalIndex
 from rag.index.manifest import EmbedderMark, Manifest, PassageMark, damaged, read_manifest
 from rag.index.store import PassageStore, StoredPaper, paper_of
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from rag.index.filters import Filter
     from rag.models import Embedder
 
 
@@ -163,6 +163,27 @@ class Index:
         if rows is None:
             return None
         return np.array([row in rows for row in self.rows], dtype=np.bool_)
+
+    def meant_by(self, beginning: str) -> str:
+        """The paper id that an id, an alias or a beginning of one id means.
+
+        Raises:
+            CorpusError: it means no paper, or several.
+        """
+        if self.papers_matching(Filter(ids=(beginning,))):
+            return beginning
+        folded = beginning.casefold()
+        found = [each for each in self.paper_ids if each.casefold().startswith(folded)]
+        if len(found) == 1:
+            return found[0]
+        said = (
+            f"begins the ids of {len(found)} papers, such as {found[0]}"
+            if found
+            else "is no paper's id"
+        )
+        raise CorpusError(
+            f"{beginning} {said}; give the id of a paper, as `rag papers list` shows it."
+        )
 
     def holds(self, where: Filter) -> bool:
         """Whether any paper passes a filter."""
