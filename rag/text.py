@@ -63,8 +63,9 @@ _OPENERS = (
     "Here|There|Then|Thus|Therefore|Hence|First|Second|Third|Also|Such|Since|If|Recent|Recently|"
     "Experiments|Extensive|Results|Code|Unlike|Instead|Using|Both|Many|Most|Notably|Existing"
 )
-_GLUED = re.compile(rf"""(?<=[a-z0-9)\]%"'])[.?!](?=(?:{_OPENERS})[ ,])""")
-_AFTER_CAPITAL = re.compile(rf"(?<=[a-z] )[A-Z]\. (?=(?:{_OPENERS})[ ,])")
+# What stands before is looked at last: a search that begins with it tries every place.
+_GLUED = re.compile(rf"""[.?!](?<=[a-z0-9)\]%"'][.?!])(?=(?:{_OPENERS})[ ,])""")
+_AFTER_CAPITAL = re.compile(rf"[A-Z]\. (?<=[a-z] [A-Z]\. )(?=(?:{_OPENERS})[ ,])")
 _LAST_WORD = re.compile(r"[(\[\"']*(\S{1,40})\.([)\]\"'”’]*)\s*\Z")
 _QUOTE_END = re.compile(r"[.?!][)\]\"'”’]+\s*\Z")
 _LOWER_WORD = re.compile(r"[a-z]+(?=[\s,;.]|\Z)")
@@ -98,7 +99,7 @@ def _is_sentence_end(text: str, start: int) -> bool:
     goes_on = _LOWER_WORD.match(text, start) is not None
     if goes_on and _QUOTE_END.search(before):  # (articles, etc.) is   "can it?" asks
         return False
-    last = _LAST_WORD.search(before)
+    last = _LAST_WORD.search(before, before.rstrip().rfind(" ") + 1)
     if last is None:
         return True
     word = last[1].lower().rpartition("(")[2]
@@ -109,7 +110,8 @@ def _is_sentence_end(text: str, start: int) -> bool:
 
 def _missed_starts(text: str) -> list[int]:
     """Where a sentence begins that punkt does not see: "models.We propose", "of length L. The"."""
-    text = _LINK.sub(lambda link: "x" * len(link[0]), text)
+    if "//" in text:
+        text = _LINK.sub(lambda link: "x" * len(link[0]), text)
     found = [*_GLUED.finditer(text), *_AFTER_CAPITAL.finditer(text)]
     return [match.end() for match in found if _is_sentence_end(text, match.end())]
 

@@ -44,6 +44,8 @@ def bare_value(value: str, strings: Mapping[str, str]) -> str:
     >>> bare_value('acl # " 2020"', {"acl": "Proc. of ACL"})
     'Proc. of ACL 2020'
     """
+    if "#" not in value:
+        return _part(value.strip(), strings)
     parts, start, depth, quoted = [], 0, 0, False
     for mark in _MARK.finditer(value):
         if mark[0] == '"':

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import re
 import zlib
 from functools import partial
 from itertools import chain
@@ -160,15 +161,18 @@ def _unpacked(
         raise EOFError
 
 
-# What Windows-1252 makes of the bytes that no UTF-8 explains; five of them it leaves undefined.
-_WINDOWS_1252 = {
-    0xDC00 + byte: bytes([byte]).decode("cp1252", errors="replace") for byte in range(128, 256)
-}
+# The bytes that no UTF-8 explains, as they were decoded.
+_OLD_BYTES = re.compile("[\udc80-\udcff]+")
 
 
 def _mended(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        return text.translate(_WINDOWS_1252)
+        return _OLD_BYTES.sub(_from_windows_1252, text)
     return text
+
+
+def _from_windows_1252(found: re.Match[str]) -> str:
+    # Five bytes mean nothing there either.
+    return found[0].encode("utf-8", "surrogateescape").decode("cp1252", errors="replace")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 NAME = "RIS"
 
 _START = re.compile(r"TY  - ?\s*\w*\s*$")
-_END = re.compile(r"ER  -")
+_END = "ER  -"
 
 
 def recognises(head: str) -> bool:
@@ -33,11 +33,11 @@ def read(lines: Iterable[str]) -> Iterator[tuple[int, Paper | str]]:
     first = 0
     record: list[str] = []
     for number, line in enumerate(lines, 1):
-        if _START.match(line):
+        if line.startswith("TY") and _START.match(line):
             if record:
                 yield first, _paper_or_reason(record)
             first, record = number, [line]
-        elif record and _END.match(line):
+        elif record and line.startswith(_END):
             yield first, _paper_or_reason(record)
             record = []
         elif record:

@@ -43,7 +43,10 @@ def records(lines: Iterable[str], names: tuple[str, ...], opening: str) -> Itera
 
 def text_of(element: Element | None) -> str:
     """All the text inside the element on one line, without its tags; "" for None."""
-    return "" if element is None else " ".join("".join(element.itertext()).split())
+    if element is None:
+        return ""
+    text = "".join(element.itertext()) if len(element) else element.text or ""
+    return " ".join(text.split())
 
 
 def _parsed(source: _Source, names: tuple[str, ...]) -> Generator[Found, None, str | None]:
