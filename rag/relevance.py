@@ -86,13 +86,22 @@ def signals(hits: Sequence[Hit]) -> dict[str, NDArray[np.float64]]:
         idf that one sentence's words carry, in [0, 1]; and every stage's score, by its name.
     """
     columns = {
-        "sentence": [max((s.score for s in hit.sentences), default=-1.0) for hit in hits],
-        "words": [max((s.words for s in hit.sentences), default=0.0) for hit in hits],
+        "sentence": [max((s.score for s in hit.sentences), default=_title(hit)) for hit in hits],
+        "words": [max((s.words for s in hit.sentences), default=_coverage(hit)) for hit in hits],
     }
     for name in _STAGES:
         if name in hits[0].stages:
             columns[name] = [hit.stages[name].score for hit in hits]
     return {name: np.array(column) for name, column in columns.items()}
+
+
+def _title(hit: Hit) -> float:
+    """Of a paper without a sentence: how well its title meets the subject."""
+    return hit.stages["tokens"].score if "tokens" in hit.stages else _coverage(hit)
+
+
+def _coverage(hit: Hit) -> float:
+    return hit.stages["coverage"].score
 
 
 def _fitted(hits: Sequence[Hit]) -> _Fitted:

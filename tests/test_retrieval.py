@@ -67,7 +67,7 @@ def test_embedder_without_token_vectors_leaves_those_stages_out(tmp_path):
     with Assistant.build(papers, index, embedder=HashingEmbedder()) as assistant:
         found = assistant.retrieve("green tea")
         assert any("token vectors" in note for note in found.notes)
-        assert set(found.hits[0].stages) == {"lexical", "dense"}
+        assert set(found.hits[0].stages) == {"lexical", "coverage", "dense"}
         assert [hit.paper.id for hit in found.hits] == ["a", "b", "c"]  # a tie goes by id
         answer = assistant.ask("do blue stones move?")
         assert answer.confidence is None

@@ -1,7 +1,8 @@
 """Which papers a question names.
 
-Many titles open with the name of what they present ("ELECTRA: ...", "MDETR -- ..."). A question
-that holds that name is about that paper, so it goes first whatever the other stages say.
+Many titles open with the name of what they present ("ELECTRA: ...", "MDETR -- ..."), or have it in
+parentheses. A question that holds that name, the whole title or an id is about that paper, so it
+goes first whatever the other stages say.
 """
 
 from __future__ import annotations
@@ -13,8 +14,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _LEAD = re.compile(r"^(.{2,40}?)\s*(?::|--| [-–—] )\s*\S")
+_ACRONYM = re.compile(r"\(([A-Z][\w+-]*[A-Z0-9][\w+-]*)\)")
 _WORD = re.compile(r"[\w+]+")
 _MOST_WORDS = 3
+_TITLE_WORDS = 3  # a shorter title is a name, or words like any others
+_ARXIV_ID = re.compile(
+    r"(?<![\w./])(\d{4}\.\d{4,5}|[a-z-]+(?:\.[A-Z]{2})?/\d{7})(?:v\d+)?(?![\w/])"
+)
+_DOI = re.compile(r"\b10\.\d{4,9}/[^\s\"'<>?]*[^\s\"'<>?.,;:)\]]")
+_OWN_ID = re.compile(r"(?<![\w/-])[a-z0-9]+(?:-[a-z0-9]+)*-[0-9a-f]{6,}(?![\w-])")
 _SHORT = 3  # letters of a name that could be an ordinary word in lower case
 
 
@@ -38,9 +46,15 @@ class NameIndex:
     def __init__(self, titles: Iterable[str]) -> None:
         """Collects the names; a paper's number is its position among the titles."""
         self._papers: dict[tuple[str, ...], list[tuple[int, str]]] = {}
+        self._longest = 1
         for number, title in enumerate(titles):
-            if name := system_name(title):
+            names = [system_name(title), *_ACRONYM.findall(title)]
+            for name in filter(None, names):
                 self._papers.setdefault(_words(name), []).append((number, name))
+            words = _words(title)
+            if len(words) >= _TITLE_WORDS:
+                self._papers.setdefault(words, []).append((number, ""))
+            self._longest = max(self._longest, len(words))
 
     def named_in(self, question: str) -> list[int]:
         """Numbers of the papers named, in the order of the question."""
@@ -48,15 +62,27 @@ class NameIndex:
         found: dict[int, None] = {}
         position = 0
         while position < len(words):
-            for length in range(min(_MOST_WORDS * 2, len(words) - position), 0, -1):
+            for length in range(min(self._longest, len(words) - position), 0, -1):
                 papers = self._papers.get(words[position : position + length], ())
-                hits = [number for number, name in papers if _is_meant(name, question)]
+                hits = [number for number, name in papers if not name or _is_meant(name, question)]
                 if hits:
                     found.update(dict.fromkeys(hits))
                     position += length - 1
                     break
             position += 1
         return list(found)
+
+
+def ids_in(question: str) -> tuple[str, ...]:
+    """What in a question may be the id of a paper, as ids are written.
+
+    >>> ids_in("Does 2003.10555v1 cite doi:10.1000/XYZ, or electra-pre-training-0a1b2c?")
+    ('arxiv:2003.10555', 'doi:10.1000/xyz', 'electra-pre-training-0a1b2c')
+    """
+    arxiv = [f"arxiv:{match[1].lower()}" for match in _ARXIV_ID.finditer(question)]
+    dois = [f"doi:{match[0].lower()}" for match in _DOI.finditer(question)]
+    own = [match[0] for match in _OWN_ID.finditer(question)]
+    return tuple(dict.fromkeys([*arxiv, *dois, *own]))
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rag.index import Filter
 from rag.index.lexical import lexical_terms
 from rag.retrieval.fusion import fuse
 from rag.retrieval.late_interaction import question_tokens, score_rows
-from rag.retrieval.names import NameIndex
+from rag.retrieval.names import NameIndex, ids_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from rag.index import Filter, Index, StoredPaper
+    from rag.index import Index, StoredPaper
     from rag.models import Embedder
     from rag.papers import Paper
     from rag.passages import Passage
@@ -139,7 +140,13 @@ class Retriever:
         self._names = NameIndex(index.titles)
 
     def search(self, question: str, *, k: int = 8, where: Filter | None = None) -> list[Hit]:
-        """The `k` best papers, fewer where the library or the filter has fewer."""
+        """The `k` best papers, fewer where the library or the filter has fewer.
+
+        Args:
+            question: any text; an empty one finds nothing.
+            k: papers wanted.
+            where: restricts the papers.
+        """
         return list(self.retrieve(question, k=k, where=where).hits)
 
     def retrieve(
@@ -150,14 +157,7 @@ class Retriever:
         where: Filter | None = None,
         candidates: int | None = None,
     ) -> Retrieval:
-        """The `k` best papers with all that was seen on the way.
-
-        Args:
-            question: any text; an empty one finds nothing.
-            k: papers wanted.
-            where: restricts the papers.
-            candidates: in place of the retriever's own.
-        """
+        """Like `search`, with all that was seen on the way; `candidates` in place of its own."""
         notes = []
         text = question.strip()
         if len(text) > LONGEST_QUESTION_CHARS:
@@ -215,10 +215,13 @@ class Retriever:
         )
 
     def _named(self, text: str, allowed: NDArray[np.bool_] | None) -> list[int]:
+        """Papers that the question names, by id, title or the name of what they present."""
         rows_of = self._index.rows_of_paper
+        ids = ids_in(text)
+        by_id = self._index.papers_matching(Filter(ids=ids)) if ids else []
         return [
             paper
-            for paper in self._names.named_in(text)
+            for paper in dict.fromkeys([*by_id, *self._names.named_in(text)])
             if allowed is None or allowed[rows_of[paper]].any()
         ]
 

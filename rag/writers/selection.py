@@ -74,7 +74,8 @@ class Selection:
             left = rest
         if left:
             self.notes.append(
-                f"The model read {self.read} papers; {len(left)} that may fit it did not."
+                f"The model read {self.read} of the papers that may fit, and {len(left)} not; the "
+                "setting listing_calls lets it read more."
             )
         yield [_unread(entry, "not read by the model") for entry in left]
 

@@ -1,0 +1,330 @@
+"""Questions for all papers of a kind: told from others, answered with and without a model."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from model_server import ModelServer, Step
+
+from rag import Assistant, Filter, Paper, Status, load_settings
+from rag.index import filters
+from rag.listings import Listing, listing_of
+from rag.relevance import lines, relevances
+from rag.understanding import understand
+from rag.writers.listing import Entry, heading
+
+PAPERS = [
+    Paper(
+        "cat-1",
+        "Purring Networks",
+        "We study how cats purr. Networks hear cats from far away.",
+        authors=("Kevin B. Clark", "Ana Müller"),
+        year=2019,
+        venue="Journal of Animal Sounds",
+        sources=("/papers/a.bib",),
+        metadata={"tags": ["Sound"]},
+    ),
+    Paper(
+        "cat-2",
+        "Whiskers at Night",
+        "Cats see little at night. Their whiskers feel the way.",
+        authors=("Ines Wu",),
+        year=2021,
+        venue="Animal Conference 2021",
+        sources=("/papers/b.bib",),
+    ),
+    Paper("dog-3", "Barking Machines", "A model of barking dogs is trained.", year=2022),
+    Paper("sea-4", "Salt in the Sea", "We measure the salt of two oceans.", year=2022),
+    Paper("cat-5", "Cats of the North", ""),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("library") / "papers"
+    Assistant.build(PAPERS, path).close()
+    return path
+
+
+@pytest.fixture(scope="module")
+def library(folder):
+    with Assistant.open(folder) as assistant:
+        yield assistant
+
+
+@pytest.mark.parametrize(
+    ("question", "subject"),
+    [
+        ("Which papers use curriculum learning?", "curriculum learning"),
+        ("how many evaluate on GLUE?", "GLUE"),
+        ("How many papers report results on ImageNet?", "ImageNet"),
+        ("list everything on legal text", "legal text"),
+        ("any mixture-of-experts papers?", "mixture-of-experts"),
+        ("is there anything on legal text in the library? list all of it", "legal text"),
+        ("what does the library have on dropout?", "dropout"),
+        ("who works on speech?", "speech"),
+        ("please show me the papers about speech", "speech"),
+        ("how many surveys do we have?", "surveys"),
+        ("which of these work with Chinese?", "Chinese"),
+        ("which papers study tokens (not images)?", "tokens"),
+        ("how many papers are there?", ""),
+    ],
+)
+def test_a_listing_is_recognised_with_its_subject(question, subject):
+    listing = listing_of(question)
+    assert listing is not None
+    assert listing.subject == subject
+    assert listing.counts == question.lower().startswith("how many")
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Which paper introduced ELECTRA?",
+        "What is ELECTRA?",
+        "how many parameters does ELECTRA have?",
+        "which two papers use optimal transport?",
+        "Which datasets does CLIP train on?",
+        "which papers use optimal transport, and what does each align?",
+        "Which of my datasets matters? I have no time to try them all.",
+        "which papers?",
+        "",
+    ],
+)
+def test_other_questions_are_no_listings(question):
+    assert listing_of(question) is None
+
+
+def test_what_years_and_authors_leave_of_a_question_may_be_a_listing():
+    assert listing_of("papers", narrowed=True) == Listing("", counts=False)
+    assert listing_of("papers") is None
+
+
+def test_papers_that_fit_are_counted_and_quoted(library):
+    answer = library.ask("Which papers are about cats?")
+    assert answer.status == "answered"
+    assert answer.mode == "extractive"
+    listed = {s.text: s for s in answer.statements if s.claim}
+    assert {"Purring Networks", "Whiskers at Night"} <= set(listed)
+    assert "Salt in the Sea" not in listed
+    first = listed["Whiskers at Night"]
+    assert first.verdict == "supported"
+    assert first.citations[0].quotes[0].text == "Cats see little at night."
+    number = first.citations[0].number
+    assert answer.text[first.start : first.end] == f"Whiskers at Night [{number}]"
+    sure = sum(s.verdict == "supported" for s in listed.values())
+    assert answer.text.startswith(f"{sure} of the 5 papers fit")
+    for statement in answer.statements:
+        assert answer.text[statement.start : statement.end].startswith(statement.text)
+
+
+def test_a_paper_whose_title_alone_is_known_may_fit_and_no_more(library):
+    answer = library.ask("Which papers are about cats?")
+    (north,) = [s for s in answer.statements if s.text == "Cats of the North"]
+    assert north.verdict == "weak"
+    assert north.citations[0].quotes == ()
+    assert "only its title is known" in north.citations[0].reason
+
+
+def test_a_subject_that_no_paper_has_gives_no_list(library):
+    answer = library.ask("which papers study volcanic basalt chemistry?")
+    assert answer.status == "abstained"
+    assert answer.statements == ()
+    assert len(answer.closest) == 3
+
+
+def test_a_listing_without_a_subject_lists_the_whole_library(library):
+    answer = library.ask("how many papers are there?")
+    assert answer.text.startswith("The library has 5 papers.")
+    assert [p.id for p in answer.sources.values()] == [p.id for p in PAPERS]
+    assert {s.verdict for s in answer.statements} == {None}
+    assert answer.verification == "No statement to verify."
+
+
+def test_years_and_authors_in_a_question_restrict_the_papers(library):
+    answer = library.ask("papers by Clark")
+    assert [p.id for p in answer.sources.values()] == ["cat-1"]
+    assert answer.scope == "by Clark"
+    assert "*Only papers by Clark.*" in answer.to_markdown()
+    newer = library.ask("which papers after 2020 are about cats?")
+    assert [p.id for p in newer.sources.values()][:1] == ["cat-2"]
+    assert "cat-1" not in [p.id for p in newer.sources.values()]
+    events = list(library.stream("what do cats feel since 2020?"))
+    assert Status("Only papers from 2020 on") in events
+    assert events[-1].answer.hits[0].paper.id == "cat-2"
+
+
+class Known:
+    """A library that knows years and one author."""
+
+    def holds(self, where):
+        return not where.authors or where.authors[0].endswith("Clark")
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "where"),
+    [
+        ("papers after 2020 by Clark on X", "papers on X", Filter((2021, None), ("Clark",))),
+        ("What did Clark et al. (2020) find?", "What did the authors find?",
+         Filter((2020, 2020), ("Clark",))),
+        ("works of 2015-2017 on X", "works on X", Filter((2015, 2017))),
+        ("papers published before 2010", "papers", Filter((None, 2009))),
+        ("Clark's papers up to 2012", "papers", Filter((None, 2012), ("Clark",))),
+        ("what is known of X since 2018?", "what is known of X?", Filter((2018, None))),
+        ("2019 papers on X", "papers on X", Filter((2019, 2019))),
+        ("models trained after 2000 steps", None, None),
+        ("results on WMT 2014", None, None),
+        ("Was it released in 2020?", None, None),
+        ("papers by Nobody", None, None),
+        ("learning by hand", None, None),
+    ],
+)  # fmt: skip
+def test_what_is_understood_of_years_and_authors(question, text, where):
+    assert understand(question, Known()) == (text or question, where)
+
+
+def test_years_mean_nothing_to_a_library_without_years(tmp_path):
+    with Assistant.build([Paper("a-1", "Cats", "Cats purr.")], tmp_path / "no-years") as library:
+        answer = library.ask("which papers after 2020 are about cats?")
+    assert answer.scope == ""
+
+
+@pytest.mark.parametrize(
+    ("where", "ids"),
+    [
+        (Filter(authors=("K. Clark",)), ["cat-1"]),
+        (Filter(authors=("Clark, Kevin",)), ["cat-1"]),
+        (Filter(authors=("muller",)), ["cat-1"]),
+        (Filter(authors=("K. Wu",)), []),
+        (Filter(venues=("animal sounds",)), ["cat-1"]),
+        (Filter(venues=("Animal",)), ["cat-1", "cat-2"]),
+        (Filter(sources=("b.bib",)), ["cat-2"]),
+        (Filter(sources=("/papers/a.bib",)), ["cat-1"]),
+        (Filter(tags=("sound",)), ["cat-1"]),
+        (Filter(years=(2022, 2022)), ["dog-3", "sea-4"]),
+        (Filter(ids=()), []),
+        (Filter(ids=("sea-4", *(f"x-{n}" for n in range(3000)))), ["sea-4"]),
+        (Filter(ids=("sea-4", "cat-1"), years=(2020, None)), ["sea-4"]),
+    ],
+)
+def test_filters_let_papers_through_alike_in_lists_and_in_searches(library, where, ids):
+    assert [paper.id for paper in library.papers(where=where)] == ids
+    assert sorted(hit.paper.id for hit in library.search("cats", where=where)) == sorted(ids)
+
+
+def test_more_ids_than_one_condition_holds_are_split():
+    where = Filter(ids=tuple(f"x-{n}" for n in range(401)))
+    assert len(where.id_conditions()) == 3
+    assert filters.Filter(ids=()).id_conditions() == []
+
+
+def test_relevance_is_a_share_and_grows_with_the_fit(library):
+    hits = library.retrieve("cats", k=5).hits
+    found = dict(zip([hit.paper.id for hit in hits], relevances(hits), strict=True))
+    assert all(0 <= value <= 1 for value in found.values())
+    assert found["cat-1"] > found["sea-4"]
+    cut = lines(hits)
+    assert cut.read <= cut.possible <= cut.counted
+    assert relevances([]).size == 0
+
+
+def test_the_heading_counts_both_groups():
+    def entries(*verdicts):
+        return [Entry(PAPERS[0], (), verdict, "", "") for verdict in verdicts]
+
+    sure, may = "supported", "weak"
+    assert heading(entries(sure, sure, may), 9) == "2 of the 9 papers fit, 1 more may."
+    assert heading(entries(sure), 9) == "1 of the 9 papers fits."
+    assert heading(entries(may), 9) == "None of the 9 papers fits, 1 may."
+
+
+def chooses(verdicts):
+    """A model that gives a verdict by title, naming the first sentence of the paper."""
+
+    def reply(body):
+        prompt = body["messages"][-1]["content"]
+        said, number, first = [], 0, {}
+        for line in prompt.splitlines():
+            if match := re.match(r"Paper (\d+): (.*)", line):
+                number, title = int(match[1]), match[2]
+                first[number] = [title, "none"]
+            elif (match := re.match(r"s(\d+) ", line)) and first[number][1] == "none":
+                first[number][1] = f"s{match[1]}"
+        for number, (title, sentence) in first.items():
+            verdict = verdicts.get(title, "unsupported")
+            if verdict != "skip":
+                said.append(f"{number} | {sentence} | {verdict} | because")
+        return "\n".join(said)
+
+    return Step(reply=reply)
+
+
+def opened(folder, server, **settings):
+    given = {"chat_model": "tester", "chat_url": server.url, "chat_retries": 0, **settings}
+    return Assistant.open(folder, settings=load_settings(**given))
+
+
+def test_a_model_reads_the_papers_that_may_fit(folder):
+    verdicts = {"Purring Networks": "supported", "Whiskers at Night": "weak"}
+    with ModelServer(chooses(verdicts)) as server, opened(folder, server) as assistant:
+        answer = assistant.ask("Which papers are about cats?")
+    listed = {s.text: s for s in answer.statements if s.claim}
+    assert answer.mode == "model"
+    assert listed["Purring Networks"].verdict == "supported"
+    citation = listed["Purring Networks"].citations[0]
+    assert (citation.by, citation.reason) == ("tester", "because")
+    assert citation.quotes[0].text == "We study how cats purr."
+    assert listed["Whiskers at Night"].verdict == "weak"
+    assert "Barking Machines" not in listed
+    assert "in 1 call." in answer.text
+    assert answer.usage.calls == 1
+
+
+def test_what_the_model_says_nothing_readable_of_may_fit(folder):
+    verdicts = {"Purring Networks": "skip", "Whiskers at Night": "supported"}
+    with ModelServer(chooses(verdicts)) as server, opened(folder, server) as assistant:
+        answer = assistant.ask("Which papers are about cats?")
+    listed = {s.text: s for s in answer.statements if s.claim}
+    assert listed["Purring Networks"].verdict == "weak"
+    assert "no readable verdict" in listed["Purring Networks"].citations[0].reason
+    assert listed["Whiskers at Night"].verdict == "supported"
+
+
+def test_a_model_that_fails_leaves_a_list_by_relevance(folder):
+    with (
+        ModelServer(Step(status=500, text="broken")) as server,
+        opened(folder, server) as assistant,
+    ):
+        answer = assistant.ask("Which papers are about cats?")
+    assert {s.verdict for s in answer.statements if s.claim} == {"weak"}
+    assert any("did not read all papers" in warning for warning in answer.warnings)
+
+
+def test_no_more_calls_are_made_than_the_budget_allows(tmp_path):
+    papers = [
+        Paper(f"cat-{n}", f"Cats {n}", f"Cats purr in room {n}. They sleep there too.")
+        for n in range(60)
+    ]
+    Assistant.build(papers, tmp_path / "many").close()
+    verdicts = {paper.title: "supported" for paper in papers}
+    with (
+        ModelServer(chooses(verdicts)) as server,
+        opened(tmp_path / "many", server, listing_calls=1) as assistant,
+    ):
+        answer = assistant.ask("Which papers are about cats?")
+    assert answer.usage.calls == 1
+    assert sum(s.verdict == "supported" for s in answer.statements) == 25
+    assert any("listing_calls" in warning for warning in answer.warnings)
+
+
+def test_a_list_survives_being_saved_and_opened(library, tmp_path):
+    conversation = library.chat()
+    conversation.ask("Which papers are about cats?")
+    conversation.ask("how many papers are there?")
+    conversation.save(tmp_path / "lists.json")
+    other = library.chat()
+    other.load(tmp_path / "lists.json")
+    assert [turn.answer.text for turn in other.turns] == [
+        turn.answer.text for turn in conversation.turns
+    ]
