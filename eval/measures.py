@@ -106,9 +106,11 @@ def _answers() -> list[Measure]:
                 judged=True),
         Measure("evidence_shown", "correctness", "a gold sentence is shown", m.evidence_shown,
                 rate=True),
-        Measure("list_recall", "correctness", "papers of a listing that are cited", m.list_recall),
-        Measure("list_precision", "correctness", "papers cited for a listing that belong",
-                m.list_precision),
+        Measure("list_recall", "correctness", "papers of a listing that the answer says fit",
+                m.list_recall),
+        Measure("list_recall_possible", "correctness", "the same with those that may fit",
+                m.list_recall_possible),
+        Measure("list_precision", "correctness", "papers said to fit that do", m.list_precision),
     ]  # fmt: skip
 
 

@@ -187,17 +187,36 @@ def _holds(gold: str, shown: str) -> bool:
 
 
 def list_recall(record: Record) -> float | None:
-    """Share of the papers of a listing that the answer cites."""
+    """Share of the papers of a listing that the answer says fit."""
+    if record.kind != "listing" or record.variant != "asked":
+        return None
+    return len(_said_to_fit(record) & set(record.gold)) / len(record.gold)
+
+
+def list_recall_possible(record: Record) -> float | None:
+    """The same with the papers that the answer says may fit."""
     if record.kind != "listing" or record.variant != "asked":
         return None
     return len(set(record.cited) & set(record.gold)) / len(record.gold)
 
 
 def list_precision(record: Record) -> float | None:
-    """Share of the papers cited for a listing that belong to it; borderline ones aside."""
+    """Share of the papers that an answer says fit that do; borderline ones aside, 0 for none."""
     if record.kind != "listing" or record.variant != "asked":
         return None
-    return mean([float(p in record.gold) for p in record.cited if p not in record.borderline])
+    listed = _said_to_fit(record) - set(record.borderline)
+    return mean([float(paper in record.gold) for paper in listed]) or 0.0
+
+
+def _said_to_fit(record: Record) -> set[str]:
+    """Papers cited with the verdict that they fit, not that they may."""
+    statements = record.answer["statements"] if record.answer else []
+    return {
+        citation["paper"]
+        for statement in statements
+        for citation in statement["citations"]
+        if citation["verdict"] == "supported"
+    }
 
 
 def quantile(
