@@ -22,6 +22,7 @@ _ABOUT = ("id", "title", "authors", "year", "venue", "url", "doi", "arxiv_id")
 _ANSWERED = (
     "status",
     "reason",
+    "scope",
     "text",
     "verification",
     "mode",
@@ -123,6 +124,9 @@ class CheckedAnswer(TypedDict):
         Field(description="abstained: the library holds no answer; incomplete: cut off."),
     ]
     reason: Annotated[str, Field(description="Why it abstained or is incomplete, else empty.")]
+    scope: Annotated[
+        str, Field(description="The papers that it was asked of, in words; empty for all.")
+    ]
     text: Annotated[str, Field(description="The answer with markers such as [1].")]
     statements: Annotated[
         list[CheckedStatement], Field(description="In order; empty for an abstention.")
@@ -156,13 +160,21 @@ def checked_answer(answer: Answer) -> CheckedAnswer:
     values = answer.to_dict()
     kept: dict[str, Any] = {name: values[name] for name in _ANSWERED}
     statements = [
-        {name: statement[name] for name in ("text", "verdict", "claim", "citations")}
+        {
+            **_only(CheckedStatement, statement),
+            "citations": [_only(CitedPaper, each) for each in statement["citations"]],
+        }
         for statement in values["statements"]
     ]
     sources = [{"number": n, **_about(paper)} for n, paper in answer.sources.items()]
     closest = [{"id": hit.paper.id, "title": hit.paper.title} for hit in answer.closest]
     kept |= {"statements": statements, "sources": sources, "closest": closest}
     return cast("CheckedAnswer", {name: kept[name] for name in CheckedAnswer.__annotations__})
+
+
+def _only(shape: Any, values: dict[str, Any]) -> dict[str, Any]:
+    """Those of the values that a published shape has."""
+    return {name: values[name] for name in shape.__annotations__}
 
 
 def _found(hit: Hit) -> FoundPaper:

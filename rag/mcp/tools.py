@@ -239,7 +239,7 @@ def _filter(
         years=(years[0], years[1]) if years else None,
         authors=tuple(authors or ()),
         venues=tuple(venues or ()),
-        ids=tuple(ids or ()),
+        ids=tuple(ids) if ids else None,
     )
 
 
