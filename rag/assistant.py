@@ -5,6 +5,7 @@ This is the programmer's door; the command and the page go through it too.
 
 from __future__ import annotations
 
+import copy
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,13 +16,13 @@ from rag.answering import Answerer, Asked
 from rag.conversation import Conversation
 from rag.errors import IndexDamaged, IndexMissing, IndexStale, ModelError
 from rag.followups import condensed_question, joined_question, needs_history, suggested
-from rag.index import Filter, Index
+from rag.index import Filter
 from rag.libraries import index_bundled, index_folder, update_library
 from rag.models import ChatModel, make_chat_model, make_embedder
 from rag.models.reply import NO_USAGE
 from rag.prices import cost_of
 from rag.prompts import load_prompt
-from rag.retrieval import Retriever
+from rag.retrieval.live import LiveIndex
 from rag.settings import Settings, load_settings
 from rag.verification.offline import OfflineVerifier
 
@@ -58,7 +59,7 @@ class Assistant:
         self.embedder = embedder
         self.model = model
         self._answerer = Answerer(settings, model, OfflineVerifier(self._token_embedder))
-        self._open()
+        self._live = LiveIndex(folder, embedder, candidates=settings.candidates)
 
     @classmethod
     def open(
@@ -139,7 +140,7 @@ class Assistant:
 
     def close(self) -> None:
         """Lets go of the index's files and the model's connections."""
-        self._index.close()
+        self._live.close()
         if self.model:
             self.model.close()
 
@@ -149,10 +150,34 @@ class Assistant:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    @property
+    def generation(self) -> int:
+        """Of the index, as it is open now; it grows with every change."""
+        return self._live.index.manifest.generation
+
+    @property
+    def paper_count(self) -> int:
+        """How many papers the library has, as it is open now."""
+        return self._live.index.manifest.paper_count
+
     def papers(self) -> list[Paper]:
         """Every paper of the library."""
-        self._refresh()
-        return [stored.paper for stored in self._index.all_papers()]
+        with self._live.reading() as live:
+            return [stored.paper for stored in live.index.all_papers()]
+
+    def varied(self, settings: Settings, *, with_model: bool = True) -> Assistant:
+        """The same open library, asked under other settings; cheap, and not to be closed.
+
+        Args:
+            settings: what concerns a question counts (`k`, `sentences`, `check_with_model`, ...).
+            with_model: whether the language model writes, where there is one.
+        """
+        other = copy.copy(self)
+        other.settings = settings
+        other.model = self.model if with_model else None
+        verifier = OfflineVerifier(other._token_embedder)  # noqa: SLF001 - its own kind
+        other._answerer = Answerer(settings, other.model, verifier)  # noqa: SLF001
+        return other
 
     def search(
         self, question: str, *, k: int | None = None, where: Filter | None = None
@@ -170,8 +195,8 @@ class Assistant:
         self, question: str, *, k: int | None = None, where: Filter | None = None
     ) -> Retrieval:
         """Like `search`, with what was seen on the way."""
-        self._refresh()
-        return self._retriever.retrieve(question, k=k or self.settings.k, where=where)
+        with self._live.reading() as live:
+            return live.retriever.retrieve(question, k=k or self.settings.k, where=where)
 
     def ask(
         self, question: str, *, history: Sequence[Turn] = (), where: Filter | None = None
@@ -204,7 +229,7 @@ class Assistant:
         asked = self._understood(question, tuple(history))
         if asked.text != question.strip():
             yield Status(f"Understood as: {asked.text}")
-        yield Status(f"Searching {self._index.manifest.paper_count} papers")
+        yield Status(f"Searching {self.paper_count} papers")
         retrieval = self.retrieve(asked.text, where=where)
         if asked.history:
             retrieval = self._with_previous(retrieval, asked.history[-1], where)
@@ -261,17 +286,13 @@ class Assistant:
         if not cited or not retrieval.hits:
             return retrieval
         allowed = replace(where or Filter(), ids=cited)
-        more = self._retriever.retrieve(retrieval.question, k=len(cited), where=allowed)
+        more = self.retrieve(retrieval.question, k=len(cited), where=allowed)
         last = len(retrieval.hits)
         least = retrieval.hits[-1].score
         added = tuple(
             replace(hit, rank=last + hit.rank, score=min(hit.score, least)) for hit in more.hits
         )
         return replace(retrieval, hits=(*retrieval.hits, *added))
-
-    def _open(self) -> None:
-        self._index = Index.open(self.folder)
-        self._retriever = Retriever(self._index, self.embedder, candidates=self.settings.candidates)
 
     def _token_embedder(self) -> MiniLM:
         """The bundled embedder, which the offline check reads with whatever the index uses."""
@@ -280,12 +301,6 @@ class Assistant:
         if isinstance(self.embedder, MiniLM):
             return self.embedder
         return load_minilm(threads=self.settings.threads)
-
-    def _refresh(self) -> None:
-        """Opens the newest generation when another process has written one."""
-        if not self._index.is_current():
-            self._index.close()
-            self._open()
 
 
 def _settings(settings: Settings | None, index: str | Path | None) -> Settings:
