@@ -42,6 +42,7 @@ FLOORS = (
     {"assistant"},
     {"__init__"},
     {"information"},
+    {"page"},
     {"cli"},
     {"__main__"},
 )

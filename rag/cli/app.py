@@ -1,0 +1,69 @@
+"""`rag app`: the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rag.cli.options import (
+    ConfigOption,
+    IndexOption,
+    ModelOption,
+    PapersOption,
+    QuietOption,
+    UrlOption,
+    settings_of,
+)
+
+
+def page(
+    *,
+    index: IndexOption = None,
+    k: PapersOption = None,
+    sentences: Annotated[
+        int | None, typer.Option(min=1, max=10, help="Most sentences.", show_default="4")
+    ] = None,
+    model: ModelOption = None,
+    url: UrlOption = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; another than loopback needs --users.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Port.", show_default="7860, or the next free one"),
+    ] = None,
+    users: Annotated[
+        Path | None,
+        typer.Option(help="File of accounts; `rag app-user add NAME FILE` makes it."),
+    ] = None,
+    allow_edit: Annotated[
+        bool, typer.Option("--allow-edit", help="Let users change libraries from other machines.")
+    ] = False,
+    questions_per_hour: Annotated[
+        int, typer.Option(min=1, help="Most questions of one user; not on loopback.")
+    ] = 120,
+    tokens_per_day: Annotated[
+        int, typer.Option(min=1, help="Most model tokens of one user; not on loopback.")
+    ] = 500_000,
+    quiet: QuietOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Open the page in which one asks, reads, checks and keeps."""
+    from rag.page import Place, launch
+    from rag.page.server import is_loopback
+
+    settings = settings_of(
+        config, index=index, k=k, sentences=sentences, chat_model=model, chat_url=url
+    )
+    bounded = not is_loopback(host)
+    place = Place(
+        host=host,
+        port=port,
+        users=users,
+        allow_edit=allow_edit,
+        questions_per_hour=questions_per_hour if bounded else None,
+        tokens_per_day=tokens_per_day if bounded else None,
+    )
+    launch(place, settings=settings, quiet=quiet)

@@ -1,0 +1,272 @@
+"""The page in a real browser, as a new user meets it; run by `make test-page`.
+
+Needs playwright and a Chromium, which PAPERTRAIL_TEST_CHROMIUM names.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from page_rooms import OFF_TOPIC, QUESTION, build
+
+pytestmark = pytest.mark.page
+ROOT = Path(__file__).parents[1]
+CHROMIUM = os.environ.get("PAPERTRAIL_TEST_CHROMIUM", "/usr/bin/chromium")
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+@contextmanager
+def served(home, *options):
+    """The page's address; it is served by a process of its own."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "PAPERTRAIL_DATA_DIR": str(home / "data"),
+        "PAPERTRAIL_CACHE_DIR": str(home / "cache"),
+        "TMPDIR": str(home),
+    }
+    command = [sys.executable, str(ROOT / "app.py"), "--port", "0", *options]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as server:
+        try:
+            yield address_of(server)
+        finally:
+            server.terminate()
+            server.wait(20)
+
+
+def address_of(server) -> str:
+    ready, _, _ = select.select([server.stderr], [], [], 120)
+    line = server.stderr.readline() if ready else ""
+    found = re.search(r"http://[\w.:\[\]]+", line)
+    assert found, f"the page did not start: {line}{server.stderr.read()}"
+    return found[0]
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("library"))
+
+
+@pytest.fixture(scope="module")
+def address(library, tmp_path_factory):
+    with served(tmp_path_factory.mktemp("home"), "--index", f"{library}/") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        launched = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield launched
+        launched.close()
+
+
+@contextmanager
+def opened(browser, address, **options):
+    """A page in a browser profile of its own, ready to be asked; nothing may leave or fail."""
+    given = {"viewport": {"width": 1400, "height": 900}, **options}
+    context = browser.new_context(**given)
+    page = context.new_page()
+    leaving, failing = [], []
+    page.on(
+        "request",
+        lambda r: leaving.append(r.url) if not r.url.startswith((address, "data:", "blob:")) else 0,
+    )
+    page.on("pageerror", lambda error: failing.append(str(error)))
+    page.goto(address)
+    page.wait_for_selector(".state.ready, .login", timeout=90_000)
+    try:
+        yield page
+        assert leaving == []
+        assert failing == []
+    finally:
+        context.close()
+
+
+def ask(page, question, number=1):
+    """Asks in the box and waits for the whole answer."""
+    page.fill("#question textarea", question)
+    page.press("#question textarea", "Enter")
+    page.wait_for_selector(f"#past #turn-{number} .facts", timeout=60_000)
+
+
+@pytest.fixture
+def page(browser, address):
+    with opened(browser, address) as found:
+        yield found
+
+
+def test_an_example_is_answered_and_a_marker_shows_the_supporting_sentence(page) -> None:
+    page.click(".example >> nth=0")  # "What is ..."
+    page.wait_for_selector("#past #turn-1 .facts", timeout=60_000)
+    ask(page, QUESTION, 2)
+    page.click("#turn-2 a.marker >> nth=-1")
+    card = page.locator("#turn-2-source-1")
+    assert "here" in card.get_attribute("class")
+    assert card.locator("mark.here").inner_text() in page.locator("#turn-2").inner_text()
+    mark, frame = card.locator("mark.here").bounding_box(), card.locator(".abstract").bounding_box()
+    assert frame["y"] <= mark["y"] < frame["y"] + frame["height"]
+
+
+def test_an_abstention_shows_the_closest_papers(page) -> None:
+    ask(page, OFF_TOPIC)
+    assert page.locator("#turn-1 .closest li").count() >= 1
+    assert "Not in these papers" in page.locator("#turn-1").inner_text()
+
+
+def test_a_follow_up_keeps_the_conversation(page) -> None:
+    ask(page, QUESTION)
+    ask(page, "how many tokens does it attend to?", 2)
+    assert "64 tokens" in page.locator("#turn-2").inner_text()
+
+
+def test_the_conversation_is_there_after_a_reload_and_can_be_renamed_and_deleted(page) -> None:
+    ask(page, QUESTION)
+    page.reload()
+    page.wait_for_selector("#past #turn-1 .facts", timeout=60_000)
+    assert QUESTION in page.locator("#list").inner_text()
+    page.click("#list li button >> nth=1")
+    page.fill("#list input", "On speed")
+    page.press("#list input", "Enter")
+    page.wait_for_selector("#list li .title:has-text('On speed')")
+    page.fill("#find", "nothing like it")
+    assert "No conversation has this." in page.locator("#list").inner_text()
+    page.fill("#find", "SPEED")
+    page.click("#list li button >> nth=2")
+    page.click("#list li button:has-text('Delete')")
+    page.wait_for_selector(".welcome")
+    page.fill("#find", "")
+    assert "None yet." in page.locator("#list").inner_text()
+
+
+def test_citations_and_conversations_can_be_taken_away(page) -> None:
+    ask(page, QUESTION)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.click("#turn-1-source-1 button:has-text('BibTeX')")
+    page.wait_for_selector("#said.shown")
+    assert "@misc{zorp-1," in page.evaluate("navigator.clipboard.readText()")
+    with page.expect_download() as found:
+        page.click("[data-form=markdown]")
+    text = Path(found.value.path()).read_text("utf-8")
+    assert found.value.suggested_filename == "conversation.md"
+    assert "## References\n\n1. Ada Clark and Bo Li (2021). ZORP" in text
+    with page.expect_download() as found:
+        page.click("[data-form=json]")
+    saved = json.loads(Path(found.value.path()).read_text("utf-8"))
+    assert saved["turns"][0]["question"] == QUESTION
+
+
+def test_two_browsers_see_their_own_conversations_only(browser, address) -> None:
+    with opened(browser, address) as one, opened(browser, address) as other:
+        ask(one, QUESTION)
+        ask(other, "what does QUUX sort samples by?")
+        assert "ZORP" not in other.locator("#past").inner_text()
+        assert "QUUX" not in one.locator("#list").inner_text()
+
+
+def test_a_thumb_with_a_comment_is_kept(page) -> None:
+    ask(page, QUESTION)
+    page.click("#turn-1 .thumb[data-thumb=up]")
+    page.fill(".comment input", "just right")
+    page.press(".comment input", "Enter")
+    page.wait_for_selector("#said.shown:has-text('kept on this server')")
+
+
+def test_the_page_is_used_with_the_keyboard_alone(page) -> None:
+    page.locator("body").click(position={"x": 5, "y": 5})
+    page.keyboard.press("/")
+    page.keyboard.type(QUESTION)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#past #turn-1 .facts", timeout=60_000)
+    page.focus("#turn-1 a.marker >> nth=0")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#turn-1-source-1.here mark.here")
+    assert page.evaluate("document.activeElement.id") == "turn-1-source-1"
+
+
+SMALL = """() => [...document.querySelectorAll('body *')].filter(each => {
+  const box = each.getBoundingClientRect();
+  const own = [...each.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
+  return own && box.width > 1 && box.height > 1 && parseFloat(getComputedStyle(each).fontSize) < 14;
+}).map(each => each.outerHTML.slice(0, 120))"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_narrow_screen_has_no_sideways_scrolling_and_no_small_text(
+    browser, address, scheme
+) -> None:
+    narrow = {"viewport": {"width": 380, "height": 800}, "color_scheme": scheme}
+    with opened(browser, address, **narrow) as page:
+        ask(page, QUESTION)
+        width = page.evaluate("document.documentElement.scrollWidth")
+        assert width <= 380
+        assert page.evaluate(SMALL) == []
+        page.click("#turn-1 a.marker >> nth=0")
+        page.wait_for_timeout(300)
+        assert page.locator("#turn-1-source-1 mark.here").is_visible()
+
+
+def test_the_look_can_be_switched_and_is_remembered(page) -> None:
+    dark = "document.body.classList.contains('dark')"
+    before = page.evaluate(dark)
+    page.click("#theme")
+    assert page.evaluate(dark) is not before
+    page.reload()
+    page.wait_for_selector(".state.ready")
+    page.wait_for_timeout(300)
+    assert page.evaluate(dark) is not before
+
+
+UNLABELLED = """() => [...document.querySelectorAll('button, input, textarea, select, a[href]')]
+  .filter(each => each.checkVisibility({visibilityProperty: true}))
+  .filter(each => !(each.getAttribute('aria-label') || each.getAttribute('aria-labelledby')
+    || each.title || each.innerText?.trim() || each.labels?.length))
+  .map(each => each.outerHTML.slice(0, 160))"""
+
+
+def test_everything_that_can_be_used_has_a_name_for_screen_readers(page) -> None:
+    ask(page, QUESTION)
+    assert page.evaluate(UNLABELLED) == []
+
+
+def test_an_answer_can_be_stopped_and_asked_again(browser, library, tmp_path) -> None:
+    from model_server import ModelServer, Step
+
+    slow = Step(text="ZORP is fast [1]. " * 200, size=6, between_s=0.05)
+    with ModelServer(slow) as server:
+        options = ("--index", f"{library}/", "--model", "tester", "--url", server.url)
+        with served(tmp_path, *options) as address, opened(browser, address) as page:
+            page.fill("#question textarea", QUESTION)
+            page.press("#question textarea", "Enter")
+            page.wait_for_selector("#live .marker.unverified", timeout=60_000)
+            page.keyboard.press("Escape")
+            page.wait_for_selector("#live .stopped")
+            assert server.disconnected.wait(5)
+            server.steps[:] = [Step(text="ZORP is 3.5 times faster than BERT [1].")]
+            page.click("#live [data-act=retry]")
+            page.wait_for_selector("#past #turn-1 .facts", timeout=60_000)
+            assert "model: tester" in page.locator("#turn-1").inner_text()
+
+
+def test_only_ask_and_search_are_named_endpoints_and_they_answer(address) -> None:
+    from gradio_client import Client
+
+    client = Client(address, verbose=False)
+    named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    assert set(named) == {"/ask", "/search"}
+    answer = client.predict(question=QUESTION, k=2, api_name="/ask")
+    assert answer["status"] == "answered"
+    hits = client.predict(question=QUESTION, k=1, api_name="/search")["hits"]
+    assert [hit["paper"]["id"] for hit in hits] == ["zorp-1"]
+    with pytest.raises(Exception, match="whole number"):
+        client.predict(question=QUESTION, k=1000, api_name="/search")
