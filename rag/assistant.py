@@ -152,13 +152,15 @@ class Assistant:
 
     @property
     def generation(self) -> int:
-        """Of the index, as it is open now; it grows with every change."""
-        return self._live.index.manifest.generation
+        """Of the index; it grows with every change."""
+        with self._live.reading() as live:
+            return live.index.manifest.generation
 
     @property
     def paper_count(self) -> int:
-        """How many papers the library has, as it is open now."""
-        return self._live.index.manifest.paper_count
+        """How many papers the library has."""
+        with self._live.reading() as live:
+            return live.index.manifest.paper_count
 
     def papers(self) -> list[Paper]:
         """Every paper of the library."""

@@ -270,3 +270,60 @@ def test_only_ask_and_search_are_named_endpoints_and_they_answer(address) -> Non
     assert [hit["paper"]["id"] for hit in hits] == ["zorp-1"]
     with pytest.raises(Exception, match="whole number"):
         client.predict(question=QUESTION, k=1000, api_name="/search")
+
+
+def go_to(page, tab):
+    page.click(f"button[role=tab]:has-text('{tab}')")
+
+
+def test_papers_are_pasted_and_uploaded_and_then_asked_about(browser, tmp_path) -> None:
+    bibtex = "@misc{w, title = {WUGG: Tiny Models}, abstract = {WUGG has 12 parameters.}}"
+    upload = tmp_path / "frob.ris"
+    upload.write_text("TY  - JOUR\nTI  - FROB: Loops\nAB  - FROB loops seven times.\nER  - \n")
+    with served(tmp_path) as address, opened(browser, address) as page:
+        go_to(page, "Library")
+        page.click("#add-papers summary")
+        page.fill("#pasted textarea", bibtex)
+        page.set_input_files("#files input[type=file]", str(upload))
+        page.wait_for_selector("#files :text('frob')")
+        page.fill("#name input, #name textarea", "My own")
+        page.click("#add")
+        page.wait_for_selector("#report :text('2 added')", timeout=60_000)
+        page.wait_for_selector("#table :text('FROB: Loops')")
+        assert "library My own, 2 papers" in page.locator("#top").inner_text()
+        page.check("#table tr:has-text('FROB') input")
+        page.click("text=Ask about these only")
+        page.wait_for_selector("#scope :text('Asking 1 selected paper only')")
+        ask(page, "how many times does FROB loop?")
+        assert "seven times" in page.locator("#turn-1 .text").inner_text()
+        go_to(page, "Library")
+        page.click("text=Remove from library")
+        page.wait_for_selector("#report :text('1 removed')")
+        page.select_option("#library", "")
+        page.wait_for_selector("#top :text('251 papers')")
+
+
+def test_what_cannot_be_added_is_told_in_a_sentence(browser, library, tmp_path) -> None:
+    with served(tmp_path, "--index", f"{library}/") as address, opened(browser, address) as page:
+        go_to(page, "Library")
+        page.click("#add-papers summary")
+        page.click("#add")
+        page.wait_for_selector("#report :text('Choose files or paste text first.')")
+        page.fill("#pasted textarea", "no format at all")
+        page.click("#add")
+        page.wait_for_selector("#report :text('no known format')")
+
+
+def test_settings_are_explained_kept_and_used(page) -> None:
+    go_to(page, "Settings")
+    page.fill("#set-sentences", "1")
+    page.wait_for_selector("#choices output:has-text('1')")
+    page.wait_for_timeout(500)
+    page.reload()
+    page.wait_for_selector(".state.ready")
+    go_to(page, "Settings")
+    page.wait_for_selector("#set-sentences[value='1']")
+    assert "fixed by the server" in page.locator("#choices").inner_text()
+    go_to(page, "Ask")
+    ask(page, QUESTION)
+    assert page.locator("#turn-1 a.marker").count() == 1

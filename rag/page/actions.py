@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import CorpusError
 from rag.page.cards import plain_citation
+from rag.page.choices import chosen, form, values_of
 from rag.page.feedback import Feedback
 from rag.page.history import is_identity, restore
-from rag.page.view import View
+from rag.page.library import ACTIONS, Catalogue
+from rag.page.view import View, joined
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from rag.page.application import Rooms
     from rag.page.session import Session
@@ -29,27 +32,57 @@ class Actions:
         """Wires the rooms."""
         self._rooms = rooms
         self._desk = rooms.desk
+        self.catalogue = Catalogue(rooms)
+        self._steps: dict[str, Callable[[Session, dict[str, Any]], View]] = {
+            **dict.fromkeys(ACTIONS, self._library),
+            **dict.fromkeys(("new", "open", "rename", "delete", "list"), self._conversation),
+            "edit": self._edit,
+            "thumb": self._thumb,
+            "choose": self._choose,
+            "export": self._export,
+            "feedback": self._feedback_file,
+        }
         self._feedback = Feedback(rooms.shelf.settings.data_dir / "page" / "feedback.jsonl")
+
+    def arrived(self, session: Session) -> View:
+        """What a page shows that was just opened, or whose library just was."""
+        view = View(choices=form(session, self._rooms.shelf))
+        if not session.turns and not session.job:
+            view = replace(view, past=self._desk.shown(session).past)
+        if self._rooms.shelf.state(session.library).kind == "ready":
+            view = joined(view, self.catalogue.shown(session))
+        return view
 
     async def take(self, session: Session, action: dict[str, Any]) -> AsyncIterator[View]:
         """Does an action; one that is unknown does nothing."""
         name = action.get("act")
         if name == "ask":
-            async for view in self._desk.ask(session, _text(action)):
-                yield view
+            views = self._desk.ask(session, _text(action))
         elif name == "retry":
-            async for view in self._desk.retry(session):
-                yield view
-        elif name in ("new", "open", "rename", "delete", "list"):
-            yield await asyncio.to_thread(self._conversation, session, name, action)
-        elif name == "edit":
-            yield self._desk.edit(session, _number(action))
-        elif name == "export":
-            yield self._export(session, str(action.get("form")))
-        elif name == "thumb":
-            yield await asyncio.to_thread(self._thumb, session, action)
+            views = self._desk.retry(session)
+        elif name == "remove":
+            views = self.catalogue.remove(session)
+        else:
+            yield await asyncio.to_thread(self._done, session, action)
+            return
+        async for view in views:
+            yield view
 
-    def _conversation(self, session: Session, name: str, action: dict[str, Any]) -> View:
+    def _done(self, session: Session, action: dict[str, Any]) -> View:
+        """Does an action that takes one step."""
+        name = action.get("act")
+        done = self._steps.get(name) if isinstance(name, str) else None
+        return done(session, action) if done else View()
+
+    def _library(self, session: Session, action: dict[str, Any]) -> View:
+        view = self.catalogue.take(session, action)
+        return self.moved(session, view) if view.moved else view
+
+    def _edit(self, session: Session, action: dict[str, Any]) -> View:
+        return self._desk.edit(session, _number(action))
+
+    def _conversation(self, session: Session, action: dict[str, Any]) -> View:
+        name = action["act"]
         if session.job and name in ("new", "open"):
             self._desk.stop(session)
         identity = str(action.get("id", ""))
@@ -82,17 +115,35 @@ class Actions:
 
     def _with_list(self, session: Session, view: View) -> View:
         """The view, with the list of conversations that the server keeps for a user."""
-        from dataclasses import replace
-
         listing = self._desk.history.listing(session.user) if session.user else {}
         message = {"kind": "list", "active": session.identity, **listing}
         return replace(view, message=message)
 
-    def _export(self, session: Session, form: str) -> View:
+    def moved(self, session: Session, view: View) -> View:
+        """The view of a page that went to another library: a new conversation begins."""
+        self._desk.stop(session)
+        session.begin_conversation()
+        begun = self._with_list(session, self._desk.shown(session))
+        return joined(view, replace(begun, choices=form(session, self._rooms.shelf)))
+
+    def _choose(self, session: Session, action: dict[str, Any]) -> View:
+        values = action.get("values")
+        if isinstance(values, dict):
+            session.choices = chosen(session, self._rooms.shelf.settings, values)
+        message = {"kind": "choices", "values": values_of(session.choices)}
+        return View(choices=form(session, self._rooms.shelf), message=message)
+
+    def _feedback_file(self, session: Session, _action: dict[str, Any]) -> View:
+        text = self._feedback.text(session.user)
+        if not text:
+            return View(message={"kind": "say", "text": "There is no feedback yet."})
+        return View(message=download("feedback.jsonl", "application/jsonl", text))
+
+    def _export(self, session: Session, action: dict[str, Any]) -> View:
         if not session.turns:
             return View(note="There is nothing to export yet; ask a question first.")
         name = "conversation"
-        if form == "json":
+        if action.get("form") == "json":
             turns = [{"question": t.question, "answer": t.answer.to_dict()} for t in session.turns]
             text = json.dumps(
                 {"title": session.title, "turns": turns}, ensure_ascii=False, indent=1

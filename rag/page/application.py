@@ -59,7 +59,8 @@ def application_of(rooms: Rooms) -> Any:
     import gradio as gr
     from fastapi import FastAPI
 
-    from rag.page.layout import layout, look
+    from rag.page.frame import look
+    from rag.page.layout import layout
 
     application = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     gr.mount_gradio_app(

@@ -13,20 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from rag import __version__
 from rag.errors import RagError
-from rag.page import cards, render
+from rag.page import cards, frame, render
 from rag.page.actions import Actions
 from rag.page.api import name_endpoints
 from rag.page.escape import safe
+from rag.page.intake import LARGEST_PASTE, Brought
 from rag.page.session import Session
 from rag.page.view import View
 
 if TYPE_CHECKING:
     from rag.page.application import Rooms
-    from rag.page.shelf import LibraryState
 
-_FOLDER = Path(__file__).parent
 _POLL_S = 0.3
 PRIVATE: dict[str, Any] = {
     "api_visibility": "private",
@@ -35,20 +33,6 @@ PRIVATE: dict[str, Any] = {
     "trigger_mode": "multiple",
 }
 Updates = dict[Any, Any]
-
-
-def look() -> dict[str, Any]:
-    """Theme, styles and head of the page; all of it local."""
-    theme = gr.themes.Base(
-        primary_hue="teal",
-        neutral_hue="stone",
-        text_size="lg",
-        radius_size="md",
-        font=["system-ui", "sans-serif"],
-        font_mono=["ui-monospace", "monospace"],
-    )
-    head = '<meta name="viewport" content="width=device-width, initial-scale=1">'
-    return {"theme": theme, "css": (_FOLDER / "style.css").read_text("utf-8"), "head": head}
 
 
 def layout(rooms: Rooms) -> gr.Blocks:
@@ -69,26 +53,29 @@ class _Page:
         self.rooms = rooms
         self.actions = Actions(rooms)
         self.session = gr.State(Session())
-        self.top = drawn(header(rooms.shelf.state()), "top")
-        with gr.Tabs(elem_id="tabs"):  # noqa: SIM117 - more tabs follow
+        self.top = frame.drawn(frame.header(rooms.shelf.state()), "top")
+        with gr.Tabs(elem_id="tabs"):
             with gr.Tab("Ask", id="ask"):
                 self._ask_tab()
-        drawn(footer(), "foot")
-        self.bridge = gr.HTML(
-            "", elem_id="bridge", js_on_load=(_FOLDER / "page.js").read_text("utf-8")
-        )
+            with gr.Tab("Library", id="library"):
+                self._library_tab()
+            with gr.Tab("Settings", id="settings"):
+                self.choices = frame.drawn("", "choices")
+        frame.drawn(frame.footer(), "foot")
+        self.bridge = gr.HTML("", elem_id="bridge", js_on_load=frame.script())
         self._wire(page)
         name_endpoints(rooms)
 
     def _ask_tab(self) -> None:
         with gr.Row(elem_id="desk"):
             with gr.Column(elem_id="conversations", min_width=0):
-                drawn(_CONVERSATIONS, "history")
+                frame.drawn(frame.CONVERSATIONS, "history")
             with gr.Column(elem_id="talk", min_width=0):
                 with gr.Column(elem_id="pages", min_width=0):
-                    self.past = drawn(render.welcome((), ""), "past")
-                    self.live = drawn("", "live")
-                self.note = drawn("", "note")
+                    self.past = frame.drawn(render.welcome((), ""), "past")
+                    self.live = frame.drawn("", "live")
+                self.scope = frame.drawn("", "scope")
+                self.note = frame.drawn("", "note")
                 with gr.Row(elem_id="composer"):
                     self.question = gr.Textbox(
                         label="Question",
@@ -104,12 +91,50 @@ class _Page:
                     self.go = gr.Button("Ask", variant="primary", elem_id="go", min_width=0)
                     self.halt = gr.Button("Stop", visible=False, elem_id="halt", min_width=0)
             with gr.Column(elem_id="panel", min_width=0):
-                self.sources = drawn(cards.EMPTY, "sources")
+                self.sources = frame.drawn(cards.EMPTY, "sources")
+
+    def _library_tab(self) -> None:
+        with gr.Column(elem_id="library-tab", min_width=0):
+            self.shelf = frame.drawn("", "shelf")
+            with gr.Column(elem_id="adding", min_width=0, visible=self.rooms.may_edit):
+                frame.drawn(frame.ADDING, "adding-words")
+                with gr.Row(elem_id="bringing"):
+                    self.files = gr.File(
+                        label="Files of papers", file_count="multiple", elem_id="files", height=150
+                    )
+                    self.pasted = gr.Textbox(
+                        label="Or paste text",
+                        lines=4,
+                        max_lines=4,
+                        elem_id="pasted",
+                        placeholder="BibTeX, RIS, CSV, JSON …",
+                        max_length=LARGEST_PASTE,
+                    )
+                with gr.Row(elem_id="naming"):
+                    self.name = gr.Textbox(
+                        label="Name of your new library",
+                        elem_id="name",
+                        max_length=48,
+                        visible=self.rooms.shelf.is_bundled(None),
+                    )
+                    self.add = gr.Button("Add papers", elem_id="add", min_width=0)
+            self.report = frame.drawn("", "report")
+            frame.drawn(frame.FINDER, "finder")
+            self.chosen = frame.drawn("", "chosen")
+            self.table = frame.drawn("", "table")
 
     def _wire(self, page: gr.Blocks) -> None:
-        parts = [self.past, self.live, self.sources, self.question, self.go, self.halt]
-        parts += [self.note, self.bridge]
-        page.load(self._arrive, self.session, [self.top, *parts], **PRIVATE)
+        self.drawn = {
+            "past": self.past, "live": self.live, "sources": self.sources,
+            "question": self.question, "table": self.table, "chosen": self.chosen,
+            "shelf": self.shelf, "report": self.report, "scope": self.scope,
+            "choices": self.choices,
+        }  # fmt: skip
+        parts = [*self.drawn.values(), self.go, self.halt, self.note, self.bridge]
+        parts += [self.files, self.pasted, self.name, self.top]
+        page.load(self._arrive, self.session, parts, **PRIVATE)
+        brought = [self.session, self.files, self.pasted, self.name]
+        self.add.click(self._add, brought, parts, **PRIVATE)
         asked = gr.on(
             [self.question.submit, self.go.click],
             self._ask,
@@ -127,16 +152,11 @@ class _Page:
         session.claim(user_of(request))
         while True:
             state = self.rooms.shelf.state(session.library)
-            updates: Updates = {self.top: header(state)}
-            if not session.turns and not session.job:
-                updates |= self._updates(await self._welcome(session))
-            yield updates
+            view = await asyncio.to_thread(self.actions.arrived, session)
+            yield {self.top: frame.header(state)} | self._updates(view, session)
             if state.kind != "opening":
                 return
             await asyncio.sleep(_POLL_S)
-
-    async def _welcome(self, session: Session) -> View:
-        return View(past=(await asyncio.to_thread(self.rooms.desk.shown, session)).past)
 
     async def _ask(
         self, session: Session, question: str, request: gr.Request
@@ -156,79 +176,56 @@ class _Page:
         try:
             session.claim(user_of(request))
             async for view in self.actions.take(session, action):
-                yield self._updates(view)
+                yield self._updates(view, session)
         except RagError as error:
-            yield self._updates(View(note=str(error)))
+            yield self._updates(View(note=str(error)), session)
+
+    async def _add(
+        self,
+        session: Session,
+        files: list[str] | None,
+        pasted: str | None,
+        name: str | None,
+        request: gr.Request,
+    ) -> AsyncIterator[Updates]:
+        session.claim(user_of(request))
+        brought = [Brought(Path(file), Path(file).name) for file in files or ()]
+        catalogue = self.actions.catalogue
+        async for view in catalogue.add(session, brought, pasted or "", name or ""):
+            shown = self.actions.moved(session, view) if view.moved else view
+            yield self._updates(shown, session)
 
     async def _suggest(self, session: Session, request: gr.Request) -> Updates:
         session.claim(user_of(request))
-        return self._updates(await self.rooms.desk.suggest(session))
+        return self._updates(await self.rooms.desk.suggest(session), session)
 
     async def _stop(self, session: Session, request: gr.Request) -> None:
         session.claim(user_of(request))
         self.rooms.desk.stop(session)
 
-    def _updates(self, view: View) -> Updates:
+    def _updates(self, view: View, session: Session) -> Updates:
         """A view as updates of the parts that it changes."""
-        found: Updates = {}
-        for part, value in (
-            (self.past, view.past),
-            (self.live, view.live),
-            (self.sources, view.sources),
-            (self.question, view.question),
-        ):
-            if value is not None:
-                found[part] = value
+        found: Updates = {
+            part: getattr(view, name)
+            for name, part in self.drawn.items()
+            if getattr(view, name) is not None
+        }
         if view.note is not None:
             found[self.note] = f'<p role="status">{safe(view.note)}</p>' if view.note else ""
         if view.busy is not None:
             found[self.go] = gr.Button(visible=not view.busy)
             found[self.halt] = gr.Button(visible=view.busy)
+        if view.emptied:
+            found |= {self.files: None, self.pasted: ""}
+        if view.shelf is not None:
+            found[self.top] = frame.header(self.rooms.shelf.state(session.library))
+            bundled = self.rooms.shelf.is_bundled(session.library)
+            found[self.name] = gr.Textbox(visible=bundled)
         if view.message is not None:
-            found[self.bridge] = message_value(view.message)
+            found[self.bridge] = frame.message_value(view.message)
         return found or {self.live: gr.skip()}
-
-
-def drawn(html: str, name: str) -> gr.HTML:
-    """HTML of our own, in our own style."""
-    return gr.HTML(html, elem_id=name, apply_default_css=False, js_on_load=None)
 
 
 def user_of(request: gr.Request) -> str | None:
     """The name of the signed-in user; None where nobody signs in."""
     return request.username or None
-
-
-def message_value(message: dict[str, Any]) -> str:
-    """A message for the script of the page, as the text of an element that nobody sees."""
-    import json
-    from secrets import token_hex
-
-    return safe(json.dumps({"nonce": token_hex(4), **message}, ensure_ascii=False))
-
-
-def header(state: LibraryState) -> str:
-    """Name of the page, state of the library, choice of light or dark."""
-    return (
-        '<header><h1>Papertrail</h1><p class="state '
-        f'{state.kind}" role="status"><span class="dot" aria-hidden="true"></span>'
-        f'{safe(state.text)}</p><button type="button" id="theme" '
-        'aria-label="Switch between light and dark">◐</button></header>'
-    )
-
-
-def footer() -> str:
-    """What this is."""
-    return f"<footer>Papertrail {safe(__version__)}</footer>"
-
-
-_CONVERSATIONS = (
-    '<details id="kept" open><summary>Conversations</summary>'
-    '<button type="button" data-act="new" class="new">New conversation</button>'
-    '<label class="finder"><span class="unseen">Search conversations</span>'
-    '<input type="search" id="find" placeholder="Search" autocomplete="off"></label>'
-    '<ul id="list" aria-label="Conversations"></ul>'
-    '<p class="exports"><span>Export this one</span>'
-    '<button type="button" data-act="export" data-form="markdown">Markdown</button>'
-    '<button type="button" data-act="export" data-form="json">JSON</button></p></details>'
-)

@@ -7,6 +7,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import RagError
+from rag.page.table import Sight
 
 if TYPE_CHECKING:
     from rag.answer import Turn
@@ -39,6 +40,8 @@ class Session:
         title: of the conversation; its first question unless the reader gave it another.
         turns: oldest first.
         library: a library of the user's data folder in place of the page's own.
+        sight: what of the library is looked at.
+        picked: ids of the papers that are selected in the Library tab.
         only: ids of the papers that questions are answered from; empty for all.
         choices: of the Settings tab.
         editing: number of the turn that the next question replaces.
@@ -51,13 +54,14 @@ class Session:
     title: str = ""
     turns: list[Turn] = field(default_factory=list)
     library: str | None = None
+    sight: Sight = field(default_factory=Sight)
+    picked: frozenset[str] = frozenset()
     only: frozenset[str] = frozenset()
     choices: Choices = field(default_factory=Choices)
     editing: int | None = None
     pending: str = ""
     job: Job | None = None
     claimed: bool = False
-    shown: dict[str, Any] = field(default_factory=dict)
 
     def claim(self, user: str | None) -> None:
         """Binds the page to who opened it; later calls check that it is still they.
