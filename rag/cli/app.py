@@ -17,6 +17,8 @@ from rag.cli.options import (
     settings_of,
 )
 
+users_app = typer.Typer(help="Keep the accounts of a page that others can reach.")
+
 
 def page(
     *,
@@ -39,25 +41,25 @@ def page(
         typer.Option(help="File of accounts; `rag app-user add NAME FILE` makes it."),
     ] = None,
     allow_edit: Annotated[
-        bool, typer.Option("--allow-edit", help="Let users change libraries from other machines.")
+        bool, typer.Option("--allow-edit", help="Let users who sign in change libraries.")
     ] = False,
     questions_per_hour: Annotated[
-        int, typer.Option(min=1, help="Most questions of one user; not on loopback.")
+        int, typer.Option(min=1, help="Most questions of one user, where users sign in.")
     ] = 120,
     tokens_per_day: Annotated[
-        int, typer.Option(min=1, help="Most model tokens of one user; not on loopback.")
+        int, typer.Option(min=1, help="Most model tokens of one user, where users sign in.")
     ] = 500_000,
     quiet: QuietOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Open the page in which one asks, reads, checks and keeps."""
     from rag.page import Place, launch
-    from rag.page.server import is_loopback
+    from rag.page.guard import is_loopback
 
     settings = settings_of(
         config, index=index, k=k, sentences=sentences, chat_model=model, chat_url=url
     )
-    bounded = not is_loopback(host)
+    bounded = users is not None or not is_loopback(host)
     place = Place(
         host=host,
         port=port,
@@ -67,3 +69,25 @@ def page(
         tokens_per_day=tokens_per_day if bounded else None,
     )
     launch(place, settings=settings, quiet=quiet)
+
+
+NameArgument = Annotated[str, typer.Argument(help="Name of the user.")]
+FileArgument = Annotated[Path, typer.Argument(help="File of accounts.")]
+
+
+@users_app.command("add")
+def add_user(name: NameArgument, file: FileArgument) -> None:
+    """Add a user, or change their password, which is asked for."""
+    from rag.page.accounts import add_account
+
+    password = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    add_account(file, name, password)
+    typer.echo(f"{name} can sign in with the accounts of {file}.", err=True)
+
+
+@users_app.command("remove")
+def remove_user(name: NameArgument, file: FileArgument) -> None:
+    """Take a user out of the accounts."""
+    from rag.page.accounts import remove_account
+
+    remove_account(file, name)

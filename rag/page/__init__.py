@@ -39,6 +39,14 @@ def launch(place: Place, *, settings: Settings | None = None, quiet: bool = Fals
     place.check()
     rooms = Rooms.furnished(settings if settings is not None else load_settings(), place)
     try:
-        serve(application_of(rooms), place, on_start=rooms.begin, quiet=quiet)
+        application, door = application_of(rooms)
+        serve(
+            application,
+            place,
+            door=door,
+            uploads=rooms.may_edit,
+            on_start=rooms.begin,
+            quiet=quiet,
+        )
     finally:
         rooms.close()

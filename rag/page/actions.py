@@ -62,6 +62,8 @@ class Actions:
             views = self._desk.retry(session)
         elif name == "remove":
             views = self.catalogue.remove(session)
+        elif name == "add":
+            views = self._added(session, action)
         else:
             yield await asyncio.to_thread(self._done, session, action)
             return
@@ -119,11 +121,18 @@ class Actions:
         message = {"kind": "list", "active": session.identity, **listing}
         return replace(view, message=message)
 
+    async def _added(self, session: Session, action: dict[str, Any]) -> AsyncIterator[View]:
+        files = self._rooms.uploads.take(action.get("files"), session.user)
+        pasted, name = str(action.get("pasted", "")), str(action.get("name", ""))
+        async for view in self.catalogue.add(session, files, pasted, name):
+            yield self.moved(session, view) if view.moved else view
+
     def moved(self, session: Session, view: View) -> View:
         """The view of a page that went to another library: a new conversation begins."""
         self._desk.stop(session)
         session.begin_conversation()
-        begun = self._with_list(session, self._desk.shown(session))
+        begun = self._desk.shown(session)
+        begun = replace(begun, message=None) if view.message else self._with_list(session, begun)
         return joined(view, replace(begun, choices=form(session, self._rooms.shelf)))
 
     def _choose(self, session: Session, action: dict[str, Any]) -> View:

@@ -11,7 +11,7 @@ import gradio as gr
 
 from rag import __version__
 from rag.page.escape import safe
-from rag.page.intake import LARGEST_FILE_BYTES, MOST_FILES
+from rag.page.intake import LARGEST_FILE_BYTES, LARGEST_PASTE, MOST_FILES
 
 if TYPE_CHECKING:
     from rag.page.shelf import LibraryState
@@ -49,13 +49,23 @@ def message_value(message: dict[str, Any]) -> str:
     return safe(json.dumps({"nonce": token_hex(4), **message}, ensure_ascii=False))
 
 
-def header(state: LibraryState) -> str:
+def header(state: LibraryState, user: str | None = None) -> str:
     """Name of the page, state of the library, choice of light or dark."""
     return (
         '<header><h1>Papertrail</h1><p class="state '
         f'{state.kind}" role="status"><span class="dot" aria-hidden="true"></span>'
-        f'{safe(state.text)}</p><button type="button" id="theme" '
+        f"{safe(state.text)}</p>{_signed_in(user)}"
+        '<button type="button" id="theme" '
         'aria-label="Switch between light and dark">◐</button></header>'
+    )
+
+
+def _signed_in(user: str | None) -> str:
+    if user is None:
+        return ""
+    return (
+        f'<form method="post" action="/sign-out" class="user"><span>{safe(user)}</span>'
+        '<button type="submit">Sign out</button></form>'
     )
 
 
@@ -65,9 +75,17 @@ def footer() -> str:
 
 
 ADDING = (
-    '<details id="add-papers"><summary>Add papers</summary><p>Every common format is read: BibTeX, '
-    "RIS, MEDLINE, PubMed XML, arXiv, CSV or TSV with a header, JSON, JSON Lines. At most "
-    f"{MOST_FILES} files of {LARGEST_FILE_BYTES // 1_000_000} MB each.</p></details>"
+    "<details><summary>Add papers</summary><p>Every common format is read: BibTeX, RIS, MEDLINE, "
+    "PubMed XML, arXiv, CSV or TSV with a header, JSON, JSON Lines. At most "
+    f"{MOST_FILES} files of {LARGEST_FILE_BYTES // 1_000_000} MB each.</p>"
+    '<form id="add-papers"><label class="drop"><span>Files, chosen or dropped here</span>'
+    '<input type="file" id="files" multiple></label>'
+    '<label class="paste"><span>Or paste text</span><textarea id="pasted" rows="4" '
+    f'maxlength="{LARGEST_PASTE}" placeholder="BibTeX, RIS, CSV, JSON …"></textarea></label>'
+    '<label class="naming"><span>Name of your new library</span><input type="text" id="name" '
+    'maxlength="48" autocomplete="off"></label>'
+    '<button type="submit" class="first">Add papers</button>'
+    '<p id="uploading" role="status"></p></form></details>'
 )
 FINDER = (
     '<label class="finder"><span class="unseen">Search titles and abstracts</span><input '

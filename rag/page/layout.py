@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -18,7 +17,6 @@ from rag.page import cards, frame, render
 from rag.page.actions import Actions
 from rag.page.api import name_endpoints
 from rag.page.escape import safe
-from rag.page.intake import LARGEST_PASTE, Brought
 from rag.page.session import Session
 from rag.page.view import View
 
@@ -96,28 +94,8 @@ class _Page:
     def _library_tab(self) -> None:
         with gr.Column(elem_id="library-tab", min_width=0):
             self.shelf = frame.drawn("", "shelf")
-            with gr.Column(elem_id="adding", min_width=0, visible=self.rooms.may_edit):
-                frame.drawn(frame.ADDING, "adding-words")
-                with gr.Row(elem_id="bringing"):
-                    self.files = gr.File(
-                        label="Files of papers", file_count="multiple", elem_id="files", height=150
-                    )
-                    self.pasted = gr.Textbox(
-                        label="Or paste text",
-                        lines=4,
-                        max_lines=4,
-                        elem_id="pasted",
-                        placeholder="BibTeX, RIS, CSV, JSON …",
-                        max_length=LARGEST_PASTE,
-                    )
-                with gr.Row(elem_id="naming"):
-                    self.name = gr.Textbox(
-                        label="Name of your new library",
-                        elem_id="name",
-                        max_length=48,
-                        visible=self.rooms.shelf.is_bundled(None),
-                    )
-                    self.add = gr.Button("Add papers", elem_id="add", min_width=0)
+            if self.rooms.may_edit:
+                frame.drawn(frame.ADDING, "adding")
             self.report = frame.drawn("", "report")
             frame.drawn(frame.FINDER, "finder")
             self.chosen = frame.drawn("", "chosen")
@@ -131,10 +109,8 @@ class _Page:
             "choices": self.choices,
         }  # fmt: skip
         parts = [*self.drawn.values(), self.go, self.halt, self.note, self.bridge]
-        parts += [self.files, self.pasted, self.name, self.top]
+        parts.append(self.top)
         page.load(self._arrive, self.session, parts, **PRIVATE)
-        brought = [self.session, self.files, self.pasted, self.name]
-        self.add.click(self._add, brought, parts, **PRIVATE)
         asked = gr.on(
             [self.question.submit, self.go.click],
             self._ask,
@@ -153,7 +129,7 @@ class _Page:
         while True:
             state = self.rooms.shelf.state(session.library)
             view = await asyncio.to_thread(self.actions.arrived, session)
-            yield {self.top: frame.header(state)} | self._updates(view, session)
+            yield {self.top: frame.header(state, session.user)} | self._updates(view, session)
             if state.kind != "opening":
                 return
             await asyncio.sleep(_POLL_S)
@@ -180,21 +156,6 @@ class _Page:
         except RagError as error:
             yield self._updates(View(note=str(error)), session)
 
-    async def _add(
-        self,
-        session: Session,
-        files: list[str] | None,
-        pasted: str | None,
-        name: str | None,
-        request: gr.Request,
-    ) -> AsyncIterator[Updates]:
-        session.claim(user_of(request))
-        brought = [Brought(Path(file), Path(file).name) for file in files or ()]
-        catalogue = self.actions.catalogue
-        async for view in catalogue.add(session, brought, pasted or "", name or ""):
-            shown = self.actions.moved(session, view) if view.moved else view
-            yield self._updates(shown, session)
-
     async def _suggest(self, session: Session, request: gr.Request) -> Updates:
         session.claim(user_of(request))
         return self._updates(await self.rooms.desk.suggest(session), session)
@@ -215,12 +176,8 @@ class _Page:
         if view.busy is not None:
             found[self.go] = gr.Button(visible=not view.busy)
             found[self.halt] = gr.Button(visible=view.busy)
-        if view.emptied:
-            found |= {self.files: None, self.pasted: ""}
         if view.shelf is not None:
-            found[self.top] = frame.header(self.rooms.shelf.state(session.library))
-            bundled = self.rooms.shelf.is_bundled(session.library)
-            found[self.name] = gr.Textbox(visible=bundled)
+            found[self.top] = frame.header(self.rooms.shelf.state(session.library), session.user)
         if view.message is not None:
             found[self.bridge] = frame.message_value(view.message)
         return found or {self.live: gr.skip()}

@@ -109,7 +109,7 @@ class Catalogue:
             session.library, session.sight = target, Sight()
             session.picked = session.only = frozenset()
         shown = await asyncio.to_thread(self.shown, session)
-        yield joined(shown, View(emptied=True, moved=begins))
+        yield joined(shown, View(moved=begins, message={"kind": "added"}))
 
     async def remove(self, session: Session) -> AsyncIterator[View]:
         """Takes the selected papers out of the library."""
@@ -222,9 +222,12 @@ class Catalogue:
             words = "It came with Papertrail and stays as it is; papers you add begin your own."
         else:
             words = "You may add and remove papers."
+        kind = "bundled" if bundled else "own"
         others = self._others(session) if self.may_choose else ""
         said = state.text[:1].upper() + state.text[1:]
-        return f'<div class="shelf"><p><strong>{safe(said)}.</strong> {words}</p>{others}</div>'
+        return (
+            f'<div class="shelf {kind}"><p><strong>{safe(said)}.</strong> {words}</p>{others}</div>'
+        )
 
     def _others(self, session: Session) -> str:
         names = self._shelf.named()

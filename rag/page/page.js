@@ -141,6 +141,28 @@ function keepFocus() {
   }
 }
 
+// Papers are sent file by file; what comes back is a word for each, which the server knows.
+async function addPapers(form) {
+  const words = [];
+  const report = (text) => { one("#uploading").textContent = text; };
+  for (const file of one("#files", form).files) {
+    report(`Sending ${file.name} …`);
+    const answer = await fetch(`/upload?name=${encodeURIComponent(file.name)}`, { method: "POST", body: file })
+      .then((found) => found.json())
+      .catch(() => ({ error: `${file.name} could not be sent; it may be too large.` }));
+    if (answer.error) { report(answer.error); return; }
+    words.push(answer.word);
+  }
+  report("");
+  send({ act: "add", files: words, pasted: one("#pasted").value, name: one("#name").value });
+}
+
+document.addEventListener("submit", (event) => {
+  if (event.target.id !== "add-papers") return;
+  event.preventDefault();
+  addPapers(event.target);
+});
+
 function goTo(tab) {
   all('#tabs button[role="tab"]').find((each) => each.textContent.trim() === tab)?.click();
   one("#question textarea")?.focus();
@@ -192,6 +214,7 @@ function take() {
   } else if (message.kind === "download") save(message);
   else if (message.kind === "say") say(message.text);
   else if (message.kind === "tab") goTo(message.tab);
+  else if (message.kind === "added") one("#add-papers")?.reset();
   else if (message.kind === "choices") store(CHOICES, JSON.stringify(message.values));
 }
 

@@ -26,7 +26,6 @@ class View:
         report: HTML of what adding or removing papers did.
         scope: HTML of the line that tells which papers are asked.
         choices: HTML of the form in the Settings tab.
-        emptied: whether what was uploaded and pasted is done with.
         moved: whether the page went to another library.
         message: for the script of the page: what it shall store, list, download or say.
     """
@@ -43,7 +42,6 @@ class View:
     report: str | None = None
     scope: str | None = None
     choices: str | None = None
-    emptied: bool | None = None
     moved: bool | None = None
     message: dict[str, Any] | None = None
 
