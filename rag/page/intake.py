@@ -84,16 +84,18 @@ def records(files: Sequence[Brought], pasted: str) -> Iterator[Paper | Refused]:
 
 
 def _read(file: Brought) -> Iterator[Paper | Refused]:
-    own = str(file.path)
+    own, told = str(file.path), False
     try:
         for found in iter_papers(file.path):
             if isinstance(found, Refused):
+                told = True
                 yield replace(found, path=file.name)
             else:
                 sources = tuple(file.name if each == own else each for each in found.sources)
                 yield replace(found, sources=sources)
     except CorpusError as error:
-        yield Refused(file.name, None, _reason(str(error), own))
+        if not told:
+            yield Refused(file.name, None, _reason(str(error), own))
 
 
 def _reason(sentence: str, path: str) -> str:
