@@ -19,6 +19,7 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -99,7 +100,7 @@ class Person:
 
     def __init__(self, address: str) -> None:
         self.client = httpx.Client(base_url=address, timeout=300, trust_env=False)
-        self.name = f"person{id(self)}"
+        self.name = token_hex(8)
         config = self.client.get("/config").json()
         ids = {c["props"].get("elem_id"): c["id"] for c in config["components"]}
         self.event = next(
@@ -160,13 +161,11 @@ def together(address: str) -> list[float]:
 
 
 def memory(address: str, process: int) -> tuple[float, float]:
-    """Megabytes in use after an early question and after the last; ten questions a person."""
+    """Megabytes in use after an early question and after the last; a few people take turns."""
     early = 0.0
-    person = Person(address)
+    people = [Person(address) for _ in range(4)]
     for number in range(1, QUESTIONS + 1):
-        if number % 10 == 1:
-            person = Person(address)
-        person.ask(question(number))
+        people[number % 4].ask(question(number))
         if number == EARLY:
             early = used_mb(process)
     return early, used_mb(process)

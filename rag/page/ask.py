@@ -6,6 +6,7 @@ Called by the layout with the session of the page; knows nothing of Gradio.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rag.answer import Done, Status, Text, Turn, Verified
@@ -172,7 +173,7 @@ class Desk:
             yield View(live=draft.failed(str(error)), busy=False)
 
     def _remember(self, session: Session, question: str, answer: Answer) -> None:
-        session.turns = [*session.turns, Turn(question, answer)]
+        session.turns = [*session.turns, Turn(question, _lean(answer))]
         session.title = session.title or question
         session.pending = ""
         self.bounds.spend(session.user, answer.usage)
@@ -205,6 +206,15 @@ class Desk:
         about = f"You are asking the {state.text}." if state.kind == "ready" else state.text
         ready = state.kind == "ready"
         return render.welcome(examples_of(self.shelf, session.library) if ready else (), about)
+
+
+def _lean(answer: Answer) -> Answer:
+    """An answer without what only retrieval needs; a server holds many."""
+    hits, closest = (
+        tuple(replace(hit, passages=(), sentences=hit.sentences[:1], stages={}) for hit in some)
+        for some in (answer.hits, answer.closest)
+    )
+    return replace(answer, hits=hits, closest=closest)
 
 
 class _Draft:

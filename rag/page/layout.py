@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rag.page.application import Rooms
 
 _POLL_S = 0.3
+_MOST_PAGES = 500  # open at once; the oldest goes, since each takes a few megabytes
 PRIVATE: dict[str, Any] = {
     "api_visibility": "private",
     "show_progress": "hidden",
@@ -40,6 +41,7 @@ def layout(rooms: Rooms) -> gr.Blocks:
         title="Papertrail", analytics_enabled=False, fill_width=True, fill_height=True
     ) as page:
         _Page(rooms, page)
+    page.state_session_capacity = _MOST_PAGES
     page.queue(api_open=True, default_concurrency_limit=None)
     return page
 
