@@ -97,7 +97,7 @@ CONVERSATIONS = (
     '<label class="finder"><span class="unseen">Search conversations</span>'
     '<input type="search" id="find" placeholder="Search" autocomplete="off"></label>'
     '<ul id="list" aria-label="Conversations"></ul>'
-    '<p class="exports"><span>Export this one</span>'
+    '<p class="exports"><span>Export</span>'
     '<button type="button" data-act="export" data-form="markdown">Markdown</button>'
     '<button type="button" data-act="export" data-form="json">JSON</button></p></details>'
 )
