@@ -16,15 +16,20 @@ endif
 AIMOCK := @copilotkit/aimock@1.43.0
 AIMOCK_CLI := $(VENV)/aimock/node_modules/@copilotkit/aimock/dist/cli.js
 
+# The browser in which the page is tested.
+CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
+
 # The split that `make eval` asks, and the folder of its run.
 SPLIT ?= dev
 RUN ?= runs/$(SPLIT)
 
-.PHONY: help ask dev test test-model-server eval check bench clean
+.PHONY: help ask app dev test test-model-server test-page eval check bench clean
 help:
 	@echo 'make ask Q="..."  answer a question from the bundled library'
+	@echo 'make app          open the page in which one asks, reads and checks'
 	@echo 'make test         run the tests'
 	@echo 'make test-model-server  the model edge against a foreign server (needs node and npm)'
+	@echo 'make test-page    the page in a real browser (needs Chromium)'
 	@echo 'make eval         score the bundled questions (SPLIT=dev or test), report in $(RUN)'
 	@echo 'make check        format, lint and types'
 	@echo 'make bench        measure against fixed points of comparison'
@@ -35,6 +40,9 @@ ask: export PAPERTRAIL_MAKE_QUESTION = $(value Q)
 ask: $(VENV)/.runtime
 	@printf '%s' "$$PAPERTRAIL_MAKE_QUESTION" | $(BIN)/rag ask -
 
+app: $(VENV)/.runtime
+	@$(BIN)/rag app
+
 dev: $(VENV)/.dev
 
 test: $(VENV)/.dev
@@ -44,6 +52,10 @@ test: $(VENV)/.dev
 test-model-server: $(VENV)/.dev $(AIMOCK_CLI)
 	@env -u OPENAI_API_KEY -u OPENAI_BASE_URL PAPERTRAIL_TEST_AIMOCK=$(AIMOCK_CLI) \
 	  $(BIN)/python -m pytest -m model_server tests/test_model_server.py
+
+test-page: $(VENV)/.browser
+	@env -u OPENAI_API_KEY -u OPENAI_BASE_URL -u PAPERTRAIL_CHAT_KEY -u PAPERTRAIL_CHAT_MODEL \
+	  PAPERTRAIL_TEST_CHROMIUM="$(CHROMIUM)" $(BIN)/python -m pytest -m page tests/test_page_browser.py
 
 # Extractive, so no key is used; what was begun is taken up again.
 eval: $(VENV)/.dev
@@ -75,6 +87,12 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/.made
 	@echo 'Installing into $(VENV) with the tools for development, once.' >&2
 	@$(PIP) -e '.[dev]'
 	@touch $@ $(VENV)/.runtime
+
+# Drives the browser of the system; brings none of its own.
+$(VENV)/.browser: $(VENV)/.dev
+	@test -n "$(CHROMIUM)" || { echo 'A Chromium is needed; CHROMIUM=/path names one.' >&2; exit 2; }
+	@$(PIP) 'playwright>=1.49,<2'
+	@touch $@
 
 $(AIMOCK_CLI): | $(VENV)/.made
 	@command -v npm >/dev/null || { echo 'npm is needed for this test; install Node.js.' >&2; exit 2; }

@@ -15,7 +15,13 @@ from rag.answer import Answer, AnswerEvent, Done, Status
 from rag.answering import Answerer, checked_chat_model
 from rag.conversation import Conversation
 from rag.errors import IndexDamaged, IndexMissing, IndexStale
-from rag.followups import needs_history, suggested, understood, with_previous
+from rag.followups import (
+    needs_history,
+    suggested,
+    understood,
+    understood_papers,
+    with_previous,
+)
 from rag.libraries import index_bundled, index_folder, settings_for, update_library
 from rag.lister import Lister
 from rag.listings import listing_of
@@ -23,7 +29,6 @@ from rag.models import ChatModel, make_embedder
 from rag.prices import cost_of
 from rag.prompts import load_prompt
 from rag.retrieval.live import LiveIndex
-from rag.understanding import understand
 from rag.verification.offline import OfflineVerifier, token_embedder
 
 if TYPE_CHECKING:
@@ -33,7 +38,6 @@ if TYPE_CHECKING:
     from llama_index.core.llms import LLM
 
     from rag.answer import Turn
-    from rag.answering import Asked
     from rag.index import Filter, OnProgress
     from rag.models import Embedder
     from rag.papers import Paper
@@ -152,13 +156,15 @@ class Assistant:
 
     @property
     def generation(self) -> int:
-        """Of the index, as it is open now; it grows with every change."""
-        return self._live.index.manifest.generation
+        """Of the index; it grows with every change."""
+        with self._live.reading() as live:
+            return live.index.manifest.generation
 
     @property
     def paper_count(self) -> int:
-        """How many papers the library has, as it is open now."""
-        return self._live.index.manifest.paper_count
+        """How many papers the library has."""
+        with self._live.reading() as live:
+            return live.index.manifest.paper_count
 
     def papers(self, *, where: Filter | None = None) -> list[Paper]:
         """Every paper of the library, or those that a filter lets through."""
@@ -192,13 +198,7 @@ class Assistant:
     def search(
         self, question: str, *, k: int | None = None, where: Filter | None = None
     ) -> list[Hit]:
-        """The papers that fit a question best, best first.
-
-        Args:
-            question: any text; an empty one finds nothing.
-            k: papers wanted; None takes the settings'.
-            where: restricts the papers.
-        """
+        """The `k` papers (None: the settings' count) that fit a question best, best first."""
         return list(self.retrieve(question, k=k, where=where).hits)
 
     def retrieve(
@@ -257,7 +257,8 @@ class Assistant:
         asked = understood(question, tuple(history), self.model, self.settings)
         if asked.text != question.strip():
             yield Status(f"Understood as: {asked.text}")
-        asked = self._narrowed(asked, where)
+        with self._live.reading() as live:
+            asked = understood_papers(asked, live.index, where)
         if asked.where:
             yield Status(f"Only papers {asked.where}")
         yield Status(f"Searching {self.paper_count} papers")
@@ -297,9 +298,3 @@ class Assistant:
 
     def _offline_verifier(self, settings: Settings) -> OfflineVerifier:
         return OfflineVerifier(partial(token_embedder, self.embedder, settings.threads))
-
-    def _narrowed(self, asked: Asked, where: Filter | None) -> Asked:
-        """The question without the years and authors that it names; they restrict the papers."""
-        with self._live.reading() as live:
-            text, where = understand(asked.text, live.index, where)
-        return replace(asked, text=text, where=where)

@@ -17,6 +17,7 @@ from rag.index.lexical import lexical_terms
 from rag.models.chat import ChatModel, Message
 from rag.prompts import Prompt, load_prompt, neutral
 from rag.text import count_tokens
+from rag.understanding import understand
 from rag.writers.model import without_markers
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from rag.models.reply import Usage
     from rag.retrieval import Hit, Retrieval
     from rag.settings import Settings
+    from rag.understanding import Library
 
 _POINTS_BACK = re.compile(
     r"\b(?:it|its|it's|they|them|their|theirs|this|these|those|that one|the (?:same|other|others|"
@@ -82,6 +84,12 @@ def understood(
         warning = f"The follow-up was joined to the last question, for want of a model: {error}"
         return Asked(question, joined_question(text, history), history, warnings=(warning,))
     return Asked(question, text, history, usage)
+
+
+def understood_papers(asked: Asked, library: Library, where: Filter | None) -> Asked:
+    """The question without the years and authors that it names; they restrict the papers."""
+    text, where = understand(asked.text, library, where)
+    return replace(asked, text=text, where=where)
 
 
 def with_previous(

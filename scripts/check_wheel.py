@@ -15,6 +15,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import urllib.request
 import venv
 import zipfile
 from pathlib import Path
@@ -31,6 +32,10 @@ REQUIRED = {
     "rag/data/minilm/model.onnx",
     "rag/data/minilm/tokenizer.json",
     "rag/data/minilm/projection.npy",
+    "rag/page/page.js",
+    "rag/page/conversations.js",
+    "rag/page/style.css",
+    "rag/page/login.html",
     "prompts/__init__.py",
     "eval/__init__.py",
     "eval/example.jsonl",
@@ -58,7 +63,8 @@ def main() -> None:
         check_files(wheel)
         commands = install(wheel, folder / "environment")
         ask(commands, folder / "elsewhere", home=folder / "home")
-    print(f"{wheel.name}: files, installation and a cited answer are as they should be")
+        serve(commands, folder / "elsewhere", home=folder / "home")
+    print(f"{wheel.name}: files, installation, a cited answer and the page are as they should be")
 
 
 def build(folder: Path) -> Path:
@@ -101,8 +107,41 @@ def ask(commands: Path, folder: Path, *, home: Path) -> None:
         sys.exit(f"the installed wheel gave no citation:\n{answer}")
 
 
+def serve(commands: Path, folder: Path, *, home: Path) -> None:
+    """Opens the page in the folder of traps; it must answer a browser."""
+    command = [str(commands / "rag"), "app", "--port", "0"]
+    given = {"cwd": folder, "env": environment_of(home), "text": True}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, **given) as server:
+        said = server.stderr.readline() if server.stderr else ""
+        try:
+            address = next((word for word in said.split() if word.startswith("http://")), None)
+            if address is None:
+                sys.exit(f"the installed wheel served no page:\n{said}")
+            opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+            with opener.open(address, timeout=60) as page:
+                if b"Papertrail" not in page.read():
+                    sys.exit("the installed wheel served a page that is none of Papertrail's")
+        finally:
+            server.terminate()
+
+
 def run(*command: str, folder: Path = ROOT, home: Path | None = None) -> str:
     """The standard output of a command; its whole output is shown if it fails."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment_of(home),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def environment_of(home: Path | None) -> dict[str, str]:
+    """The environment of a stranger, with a home of their own where one is given."""
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -112,12 +151,7 @@ def run(*command: str, folder: Path = ROOT, home: Path | None = None) -> str:
         for variable in ("CACHE", "CONFIG", "DATA"):
             environment[f"XDG_{variable}_HOME"] = str(home / variable.lower())
         environment["HOME"] = str(home)
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        sys.exit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
-    return done.stdout
+    return environment
 
 
 def report(problem: str, names: set[str]) -> None:

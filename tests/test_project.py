@@ -43,6 +43,7 @@ FLOORS = (
     {"assistant"},
     {"__init__"},
     {"information", "mcp"},
+    {"page"},
     {"cli"},
     {"__main__"},
 )

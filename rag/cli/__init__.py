@@ -1,4 +1,4 @@
-"""The `rag` command: ask, chat, search, index, papers, mcp, info, eval.
+"""The `rag` command: ask, chat, search, index, papers, app, app-user, mcp, info, eval.
 
 Data goes to standard output, everything else to standard error. Only typer is imported at the top:
 `rag --help` answers before any heavy library is loaded.
@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from rag.cli.app import page, users_app
 from rag.cli.ask import ask, search
 from rag.cli.chat import chat
 from rag.cli.evaluation import evaluate
@@ -36,6 +37,8 @@ app.command("index delete")(index_delete)
 app.add_typer(papers_app, name="papers")
 app.command()(mcp)
 app.command()(info)
+app.command("app")(page)
+app.add_typer(users_app, name="app-user")
 app.command(
     "eval",
     context_settings={"ignore_unknown_options": True, "help_option_names": []},

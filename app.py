@@ -1,0 +1,11 @@
+"""Opens the page in the browser's reach; the same as `rag app`."""
+
+from __future__ import annotations
+
+import sys
+
+from rag.cli import main
+
+if __name__ == "__main__":
+    sys.argv = [sys.argv[0], "app", *sys.argv[1:]]
+    main()

@@ -1,0 +1,202 @@
+"""What the buttons inside the page ask for: one action each, checked before it is done.
+
+An action comes from the browser as plain values, which are input like any other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from rag.errors import CorpusError
+from rag.page.cards import plain_citation
+from rag.page.choices import chosen, form, values_of
+from rag.page.feedback import Feedback
+from rag.page.history import is_identity, restore
+from rag.page.library import ACTIONS, Catalogue
+from rag.page.view import View, joined
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from rag.page.application import Rooms
+    from rag.page.session import Session
+
+
+class Actions:
+    """Does what a visitor asks for, in their own session."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        """Wires the rooms."""
+        self._rooms = rooms
+        self._desk = rooms.desk
+        self.catalogue = Catalogue(rooms)
+        self._steps: dict[str, Callable[[Session, dict[str, Any]], View]] = {
+            **dict.fromkeys(ACTIONS, self._library),
+            **dict.fromkeys(("new", "open", "rename", "delete", "list"), self._conversation),
+            "edit": self._edit,
+            "thumb": self._thumb,
+            "choose": self._choose,
+            "export": self._export,
+            "feedback": self._feedback_file,
+        }
+        self._feedback = Feedback(rooms.shelf.settings.data_dir / "page" / "feedback.jsonl")
+
+    def arrived(self, session: Session) -> View:
+        """What a page shows that was just opened, or whose library just was."""
+        view = View(choices=form(session, self._rooms.shelf))
+        if not session.turns and not session.job:
+            view = replace(view, past=self._desk.shown(session).past)
+        if self._rooms.shelf.state(session.library).kind == "ready":
+            view = joined(view, self.catalogue.shown(session))
+        return view
+
+    async def take(self, session: Session, action: dict[str, Any]) -> AsyncIterator[View]:
+        """Does an action; one that is unknown does nothing."""
+        name = action.get("act")
+        if name == "ask":
+            views = self._desk.ask(session, _text(action))
+        elif name == "retry":
+            views = self._desk.retry(session)
+        elif name == "remove":
+            views = self.catalogue.remove(session)
+        elif name == "add":
+            views = self._added(session, action)
+        else:
+            yield await asyncio.to_thread(self._done, session, action)
+            return
+        async for view in views:
+            yield view
+
+    def _done(self, session: Session, action: dict[str, Any]) -> View:
+        """Does an action that takes one step."""
+        name = action.get("act")
+        done = self._steps.get(name) if isinstance(name, str) else None
+        return done(session, action) if done else View()
+
+    def _library(self, session: Session, action: dict[str, Any]) -> View:
+        view = self.catalogue.take(session, action)
+        return self.moved(session, view) if view.moved else view
+
+    def _edit(self, session: Session, action: dict[str, Any]) -> View:
+        return self._desk.edit(session, _number(action))
+
+    def _conversation(self, session: Session, action: dict[str, Any]) -> View:
+        name = action["act"]
+        if session.job and name in ("new", "open"):
+            self._desk.stop(session)
+        identity = str(action.get("id", ""))
+        if name == "new":
+            session.begin_conversation()
+            return self._with_list(session, self._desk.shown(session))
+        if name == "open":
+            return self._open(session, identity, action)
+        if session.user is not None and name != "list":
+            if name == "rename":
+                self._desk.history.rename(session.user, identity, _text(action))
+            else:
+                self._desk.history.delete(session.user, identity)
+        if name == "rename" and identity == session.identity:
+            session.title = _text(action)
+        if name == "delete" and identity == session.identity:
+            session.begin_conversation()
+            return self._with_list(session, self._desk.shown(session))
+        return self._with_list(session, View())
+
+    def _open(self, session: Session, identity: str, action: dict[str, Any]) -> View:
+        if not is_identity(identity):
+            raise CorpusError("There is no such conversation; reload the page.")
+        if session.user is None:
+            text = _text(action)
+        else:
+            text = self._desk.history.read(session.user, identity)
+        warnings = restore(session, text, self._rooms.shelf.papers(session.library))
+        return self._with_list(session, self._desk.shown(session, note=" ".join(warnings)))
+
+    def _with_list(self, session: Session, view: View) -> View:
+        """The view, with the list of conversations that the server keeps for a user."""
+        listing = self._desk.history.listing(session.user) if session.user else {}
+        message = {"kind": "list", "active": session.identity, **listing}
+        return replace(view, message=message)
+
+    async def _added(self, session: Session, action: dict[str, Any]) -> AsyncIterator[View]:
+        files = self._rooms.uploads.take(action.get("files"), session.user)
+        pasted, name = str(action.get("pasted", "")), str(action.get("name", ""))
+        async for view in self.catalogue.add(session, files, pasted, name):
+            yield self.moved(session, view) if view.moved else view
+
+    def moved(self, session: Session, view: View) -> View:
+        """The view of a page that went to another library: a new conversation begins."""
+        self._desk.stop(session)
+        session.begin_conversation()
+        begun = self._desk.shown(session)
+        begun = replace(begun, message=None) if view.message else self._with_list(session, begun)
+        return joined(view, replace(begun, choices=form(session, self._rooms.shelf)))
+
+    def _choose(self, session: Session, action: dict[str, Any]) -> View:
+        values = action.get("values")
+        if isinstance(values, dict):
+            session.choices = chosen(session, self._rooms.shelf.settings, values)
+        message = {"kind": "choices", "values": values_of(session.choices)}
+        return View(choices=form(session, self._rooms.shelf), message=message)
+
+    def _feedback_file(self, session: Session, _action: dict[str, Any]) -> View:
+        text = self._feedback.text(session.user)
+        if not text:
+            return View(message={"kind": "say", "text": "There is no feedback yet."})
+        return View(message=download("feedback.jsonl", "application/jsonl", text))
+
+    def _export(self, session: Session, action: dict[str, Any]) -> View:
+        if not session.turns:
+            return View(note="There is nothing to export yet; ask a question first.")
+        name = "conversation"
+        if action.get("form") == "json":
+            turns = [{"question": t.question, "answer": t.answer.to_dict()} for t in session.turns]
+            text = json.dumps(
+                {"title": session.title, "turns": turns}, ensure_ascii=False, indent=1
+            )
+            return View(message=download(f"{name}.json", "application/json", text))
+        return View(message=download(f"{name}.md", "text/markdown", markdown(session)))
+
+    def _thumb(self, session: Session, action: dict[str, Any]) -> View:
+        number = _number(action)
+        if not 1 <= number <= len(session.turns) or action.get("thumb") not in ("up", "down"):
+            return View()
+        self._feedback.add(
+            session.turns[number - 1],
+            user=session.user,
+            thumb=str(action["thumb"]),
+            comment=str(action.get("comment", "")),
+        )
+        return View(message={"kind": "say", "text": "Thank you; it is kept on this server."})
+
+
+def markdown(session: Session) -> str:
+    """A conversation with its answers and one list of references."""
+    parts = [
+        f"# {session.title}\n",
+        "\n---\n\n".join(t.answer.to_markdown() for t in session.turns),
+    ]
+    sources = {n: p for turn in session.turns for n, p in turn.answer.sources.items()}
+    if sources:
+        lines = [f"{n}. {plain_citation(paper)}" for n, paper in sorted(sources.items())]
+        parts.append("\n".join(["## References\n", *lines]) + "\n")
+    return "\n".join(parts)
+
+
+def download(name: str, kind: str, text: str) -> dict[str, Any]:
+    """A message that makes the browser save a file."""
+    return {"kind": "download", "name": name, "type": kind, "text": text}
+
+
+def _text(action: dict[str, Any]) -> str:
+    return str(action.get("text", ""))
+
+
+def _number(action: dict[str, Any]) -> int:
+    try:
+        return int(action.get("turn", 0))
+    except (TypeError, ValueError):
+        return 0

@@ -1,0 +1,103 @@
+"""The page as a web application: its rooms, and what puts them together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rag.page.ask import Desk
+from rag.page.bounds import Bounds
+from rag.page.history import History
+from rag.page.shelf import Shelf
+from rag.page.uploads import Uploads
+
+if TYPE_CHECKING:
+    from rag.page.login import Door
+    from rag.page.server import Place
+    from rag.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """What all visitors share.
+
+    Attributes:
+        place: where the page is served.
+        shelf: the open libraries.
+        desk: answers questions.
+        uploads: files that wait to be read.
+    """
+
+    place: Place
+    shelf: Shelf
+    desk: Desk
+    uploads: Uploads
+
+    @classmethod
+    def furnished(cls, settings: Settings, place: Place) -> Rooms:
+        """The rooms for some settings; nothing is opened yet."""
+        shelf = Shelf(settings)
+        history = History(settings.data_dir / "page" / "conversations")
+        bounds = Bounds(questions=place.questions_per_hour, tokens=place.tokens_per_day)
+        return cls(place, shelf, Desk(shelf, history, bounds), Uploads())
+
+    @property
+    def may_edit(self) -> bool:
+        """Whether visitors may change libraries."""
+        return self.place.is_own or self.place.allow_edit
+
+    def begin(self) -> None:
+        """Begins to open the library that visitors meet first."""
+        self.shelf.begin()
+
+    def close(self) -> None:
+        """Lets go of everything."""
+        self.desk.close()
+        self.uploads.close()
+        self.shelf.close()
+
+
+def application_of(rooms: Rooms) -> tuple[Any, Door | None]:
+    """The web application, and the door of one that asks users to sign in.
+
+    Importing Gradio takes a second or two.
+
+    Raises:
+        SettingsError: the file of accounts cannot be used.
+    """
+    import gradio as gr
+    from fastapi import FastAPI
+
+    from rag.page.frame import look
+    from rag.page.layout import layout
+
+    door = _door(rooms.place)
+    application = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    if door:
+        door.add_to(application)
+    rooms.uploads.add_to(application, door.user if door else lambda _: None)
+    gr.mount_gradio_app(
+        application,
+        layout(rooms),
+        "/",
+        auth_dependency=door.user if door else None,
+        footer_links=[],
+        run_history=False,
+        ssr_mode=False,
+        show_error=False,
+        mcp_server=False,
+        pwa=False,
+        enable_monitoring=False,
+        **look(),
+    )
+    return application, door
+
+
+def _door(place: Place) -> Door | None:
+    if place.users is None:
+        return None
+    from rag.page.accounts import Accounts
+    from rag.page.login import Door
+
+    return Door(Accounts(place.users), Path(__file__).parent / "login.html")

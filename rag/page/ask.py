@@ -1,0 +1,245 @@
+"""The conversation: questions in, views of the page out, as the answer comes.
+
+Called by the layout with the session of the page; knows nothing of Gradio.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from rag.answer import Done, Status, Text, Turn, Verified
+from rag.errors import RagError
+from rag.page import cards, render
+from rag.page.bounds import Bounds
+from rag.page.examples import examples_of
+from rag.page.history import History, saved_values
+from rag.page.jobs import Job, Stopped, Workers
+from rag.page.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Generator
+
+    from rag.answer import Answer, AnswerEvent, Statement
+    from rag.page.session import Session
+    from rag.page.shelf import Shelf
+    from rag.settings import Settings
+
+LONGEST_QUESTION = 2000  # characters
+_MOST_TURNS = 100  # of one conversation
+
+
+class Desk:
+    """Answers the questions of all visitors, each in their own session."""
+
+    def __init__(self, shelf: Shelf, history: History, bounds: Bounds) -> None:
+        """Wires the libraries, the kept conversations and what a user may spend."""
+        self.shelf = shelf
+        self.history = history
+        self.bounds = bounds
+        self.workers = Workers(with_model=bool(shelf.settings.chat_model))
+
+    def close(self) -> None:
+        """Lets go of the threads."""
+        self.workers.close()
+
+    def shown(self, session: Session, *, note: str = "") -> View:
+        """The whole conversation as it stands."""
+        past = render.turns(session.turns) if session.turns else self._welcome(session)
+        return View(past=past, live="", sources=cards.panel(session.turns), busy=False, note=note)
+
+    async def ask(
+        self, session: Session, question: str, *, replaces: int | None = None
+    ) -> AsyncIterator[View]:
+        """Answers a question; the views show it growing.
+
+        Args:
+            session: of the page that asks.
+            question: any text.
+            replaces: number of the turn whose place the answer takes, with all after it.
+        """
+        question = question.strip()
+        replaces = replaces or session.editing
+        if refusal := self._refusal(session, question, len(session.turns)):
+            yield View(note=refusal)
+            return
+        if replaces is not None:
+            session.turns = session.turns[: replaces - 1]
+        session.editing = None
+        if not session.identity:
+            session.begin_conversation()
+        session.pending = question
+        number = len(session.turns) + 1
+        past = render.turns(session.turns, last_is_open=False)
+        yield View(
+            past=past,
+            live=render.writing(question, number, "", self._waiting(session)),
+            question="",
+            busy=True,
+            note="",
+        )
+        draft = _Draft(question, number)
+        session.job = job = Job(lambda: self._events(session, question))
+        self.workers.start(job)
+        try:
+            async for view in self._written(session, job, draft):
+                yield view
+        finally:
+            job.stop()
+            session.job = None
+
+    def stop(self, session: Session) -> None:
+        """Stops the question that is being answered."""
+        if session.job:
+            session.job.stop()
+
+    async def retry(self, session: Session) -> AsyncIterator[View]:
+        """Asks the last question again, in place of its answer."""
+        question, replaces = session.pending, None
+        if not question and session.turns:
+            question, replaces = session.turns[-1].question, len(session.turns)
+        async for view in self.ask(session, question, replaces=replaces):
+            yield view
+
+    def edit(self, session: Session, number: int) -> View:
+        """Puts a question back into the box; asked again, it replaces what came after it."""
+        if session.pending and number == len(session.turns) + 1:
+            return View(question=session.pending, note="")
+        if not 1 <= number <= len(session.turns):
+            return View()
+        session.editing = number
+        later = len(session.turns) - number
+        note = f"Editing question {number}; asking it again replaces its answer"
+        note += f" and the {later} after it." if later else "."
+        return View(question=session.turns[number - 1].question, note=note)
+
+    async def suggest(self, session: Session) -> View:
+        """Next questions below the last answer, where a language model proposes some."""
+        if not session.turns or session.job or not session.choices.with_model:
+            return View()
+        turns, answer = session.turns, session.turns[-1].answer
+        try:
+            found = await asyncio.to_thread(self._assistant(session).suggestions, answer)
+        except RagError:
+            return View()  # nobody asked for them
+        if not found or session.turns is not turns or session.job:
+            return View()
+        number = len(turns)
+        last = render.turn(
+            turns[-1].question, answer, number, is_last=True, suggestions=tuple(found)
+        )
+        return View(past=render.turns(turns[:-1], last_is_open=False) + last)
+
+    def settings(self, session: Session) -> Settings:
+        """The settings of a session: the server's, with what its reader chose."""
+        chosen = session.choices
+        own = self.shelf.settings_of(session.library)
+        changes = {
+            "k": chosen.k,
+            "sentences": chosen.sentences,
+            "check_with_model": chosen.check_with_model,
+        }
+        return own.model_copy(update={n: v for n, v in changes.items() if v is not None})
+
+    def _assistant(self, session: Session) -> Any:
+        assistant = self.shelf.assistant(session.library)
+        return assistant.varied(self.settings(session), with_model=session.choices.with_model)
+
+    def _events(self, session: Session, question: str) -> Generator[AnswerEvent, None, None]:
+        events: Generator[AnswerEvent, None, None] = self._assistant(session).stream(
+            question, history=tuple(session.turns), where=session.where
+        )
+        return events
+
+    async def _written(self, session: Session, job: Job, draft: _Draft) -> AsyncIterator[View]:
+        try:
+            async for event in job.events():
+                if isinstance(event, Done):
+                    self._remember(session, draft.question, event.answer)
+                    yield View(
+                        past=render.turns(session.turns),
+                        live="",
+                        sources=cards.panel(session.turns),
+                        busy=False,
+                        message=self.kept(session),
+                    )
+                    return
+                draft.take(event)
+                yield View(live=draft.html)
+        except Stopped:
+            yield View(live=draft.failed("Stopped.", stopped=True), busy=False)
+        except RagError as error:
+            yield View(live=draft.failed(str(error)), busy=False)
+
+    def _remember(self, session: Session, question: str, answer: Answer) -> None:
+        session.turns = [*session.turns, Turn(question, _lean(answer))]
+        session.title = session.title or question
+        session.pending = ""
+        self.bounds.spend(session.user, answer.usage)
+
+    def kept(self, session: Session) -> dict[str, Any]:
+        """Keeps the conversation on disk for a signed-in user, else has the browser keep it."""
+        values = saved_values(session)
+        if session.user is None:
+            return {"kind": "store", "conversation": values}
+        self.history.write(session.user, values)
+        return {"kind": "list", **self.history.listing(session.user), "active": session.identity}
+
+    def _refusal(self, session: Session, question: str, turns: int) -> str:
+        if not question:
+            return "Write a question first."
+        if session.job:
+            return "An answer is being written; stop it or wait for its end."
+        if len(question) > LONGEST_QUESTION:
+            return f"The question is longer than {LONGEST_QUESTION:,} characters; shorten it."
+        if turns >= _MOST_TURNS:
+            return f"This conversation has {_MOST_TURNS} questions; begin a new one."
+        return self.bounds.take(session.user)
+
+    def _waiting(self, session: Session) -> str:
+        state = self.shelf.state(session.library)
+        return "Waiting for a free place" if state.kind == "ready" else state.text
+
+    def _welcome(self, session: Session) -> str:
+        state = self.shelf.state(session.library)
+        about = f"You are asking the {state.text}." if state.kind == "ready" else state.text
+        ready = state.kind == "ready"
+        return render.welcome(examples_of(self.shelf, session.library) if ready else (), about)
+
+
+def _lean(answer: Answer) -> Answer:
+    """An answer without what only retrieval needs; a server holds many."""
+    hits, closest = (
+        tuple(replace(hit, passages=(), sentences=hit.sentences[:1], stages={}) for hit in some)
+        for some in (answer.hits, answer.closest)
+    )
+    return replace(answer, hits=hits, closest=closest)
+
+
+class _Draft:
+    """An answer as far as it is written."""
+
+    def __init__(self, question: str, number: int) -> None:
+        self.question = question
+        self._number = number
+        self._text = ""
+        self._status = ""
+        self._statements: tuple[Statement, ...] = ()
+
+    def take(self, event: AnswerEvent) -> None:
+        if isinstance(event, Status):
+            self._status = event.text
+        elif isinstance(event, Text):
+            self._text += event.delta
+        elif isinstance(event, Verified):
+            self._statements = event.statements
+
+    @property
+    def html(self) -> str:
+        return render.writing(
+            self.question, self._number, self._text, self._status, self._statements
+        )
+
+    def failed(self, sentence: str, *, stopped: bool = False) -> str:
+        return render.failed(self.question, self._number, self._text, sentence, stopped=stopped)

@@ -1,0 +1,159 @@
+// The script of the page. It runs once, in the element that carries messages: `trigger` sends an
+// action to the server, and what the server writes into the element is a message to this script.
+// Text from outside is only ever set as text, never as HTML.
+const KEY = "papertrail.conversation.";
+const ACTIVE = "papertrail.active";
+const LOOK = "papertrail.look";
+const CHOICES = "papertrail.choices";
+const MOST_KEPT = 200;
+let kept = null; // the server's list for a signed-in user; null where the browser keeps them
+let active = "";
+
+const one = (selector, root = document) => root.querySelector(selector);
+const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+const send = (action) => trigger("click", action);
+const narrow = () => window.matchMedia("(max-width: 1023px)").matches;
+
+function stored(name) {
+  try { return localStorage.getItem(name); } catch { return null; }
+}
+
+function store(name, value) {
+  try {
+    if (value === null) localStorage.removeItem(name);
+    else localStorage.setItem(name, value);
+    return true;
+  } catch { return false; }
+}
+
+function say(text) {
+  let place = one("#said");
+  if (!place) {
+    place = document.createElement("p");
+    place.id = "said";
+    place.setAttribute("role", "status");
+    document.body.append(place);
+  }
+  place.textContent = text;
+  place.classList.add("shown");
+  clearTimeout(say.timer);
+  say.timer = setTimeout(() => place.classList.remove("shown"), 2500);
+}
+
+// Conversations ------------------------------------------------------------------------------
+
+function browserKept() {
+  const found = [];
+  try {
+    for (const name of Object.keys(localStorage)) {
+      if (!name.startsWith(KEY)) continue;
+      try {
+        const { id, title, updated } = JSON.parse(stored(name));
+        if (name === KEY + id) found.push({ id, title: String(title), updated: Number(updated) });
+      } catch { /* not one of ours */ }
+    }
+  } catch { /* no storage: nothing is kept */ }
+  return found.sort((a, b) => b.updated - a.updated);
+}
+
+const conversations = () => kept ?? browserKept();
+
+function keep(conversation) {
+  active = conversation.id;
+  const text = JSON.stringify(conversation);
+  for (const old of browserKept().slice(MOST_KEPT)) store(KEY + old.id, null);
+  while (!store(KEY + active, text)) {
+    const oldest = browserKept().filter((each) => each.id !== active).pop();
+    if (!oldest) { say("The browser cannot keep this conversation."); break; }
+    store(KEY + oldest.id, null);
+  }
+  store(ACTIVE, active);
+  showList();
+}
+
+function button(label, title, act) {
+  const made = document.createElement("button");
+  made.type = "button";
+  made.textContent = label;
+  if (title) { made.title = title; made.setAttribute("aria-label", title); }
+  made.addEventListener("click", act);
+  return made;
+}
+
+function showList() {
+  const list = one("#list");
+  if (!list) return;
+  const wanted = (one("#find")?.value ?? "").trim().toLowerCase();
+  const found = conversations().filter((each) => each.title.toLowerCase().includes(wanted));
+  list.replaceChildren(...found.map(item));
+  if (!found.length) {
+    const none = document.createElement("li");
+    none.className = "hint";
+    none.textContent = wanted ? "No conversation has this." : "None yet.";
+    list.append(none);
+  }
+}
+
+function item(conversation) {
+  const line = document.createElement("li");
+  if (conversation.id === active) line.className = "active";
+  const title = button(conversation.title || "Untitled", "", () => open(conversation.id));
+  title.className = "title";
+  title.title = conversation.title;
+  if (conversation.id === active) title.setAttribute("aria-current", "true");
+  line.append(
+    title,
+    button("✎", `Rename “${conversation.title}”`, () => rename(line, conversation)),
+    button("✕", `Delete “${conversation.title}”`, () => remove(line, conversation)),
+  );
+  return line;
+}
+
+function open(id) {
+  store(ACTIVE, id);
+  active = id;
+  const text = kept ? "" : stored(KEY + id);
+  if (text === null) { showList(); return; }
+  send({ act: "open", id, text });
+  if (narrow()) one("#kept")?.removeAttribute("open");
+}
+
+function rename(line, conversation) {
+  const box = document.createElement("input");
+  box.value = conversation.title;
+  box.maxLength = 120;
+  box.setAttribute("aria-label", "New title");
+  const finish = (title) => {
+    if (title && title !== conversation.title) {
+      if (!kept) {
+        const values = JSON.parse(stored(KEY + conversation.id));
+        store(KEY + conversation.id, JSON.stringify({ ...values, title }));
+      }
+      send({ act: "rename", id: conversation.id, text: title });
+    }
+    showList();
+  };
+  box.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") finish(box.value.trim());
+    if (event.key === "Escape") { event.stopPropagation(); finish(""); }
+  });
+  line.replaceChildren(box, button("Save", "", () => finish(box.value.trim())));
+  box.focus();
+  box.select();
+}
+
+function remove(line, conversation) {
+  const sure = document.createElement("span");
+  sure.textContent = "Delete it?";
+  line.replaceChildren(
+    sure,
+    button("Delete", "", () => {
+      if (!kept) store(KEY + conversation.id, null);
+      if (conversation.id === active) store(ACTIVE, null);
+      send({ act: "delete", id: conversation.id });
+      showList();
+    }),
+    button("Keep", "", showList),
+  );
+  one("button", line).focus();
+}

@@ -1,0 +1,176 @@
+"""Kept conversations: what is kept of one, and the folder of a signed-in user's on the server.
+
+A conversation is kept in the form of `rag.saved` (ids and quotes, no abstracts) with a title and a
+time; where nobody signs in the browser keeps the same values. What comes back is read with
+suspicion, wherever it was.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rag.errors import CorpusError, DiskError
+from rag.page.escape import shortened
+from rag.saved import read_turns, write_turns, write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rag.answer import Turn
+    from rag.page.session import Session
+    from rag.papers import Paper
+
+TITLE_CHARS = 120
+LARGEST_BYTES = 4_000_000  # of one conversation that a browser hands over
+_MOST_KEPT = 500  # conversations of one user
+_IDENTITY = re.compile(r"[0-9a-f]{16}")
+_USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
+
+
+def saved_values(session: Session) -> dict[str, Any]:
+    """A conversation as plain JSON values, with its id, title and time (ms since 1970)."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "conversation.json"
+        write_turns(path, session.turns)
+        values: dict[str, Any] = json.loads(path.read_bytes())
+    return {
+        "id": session.identity,
+        "title": shortened(session.title, TITLE_CHARS),
+        "updated": int(time.time() * 1000),
+        "library": session.library,
+        **values,
+    }
+
+
+def restore(session: Session, text: str, papers: Sequence[Paper]) -> tuple[str, ...]:
+    """Puts a kept conversation into a session; gives what the library no longer has of it.
+
+    Raises:
+        CorpusError: it is no conversation, contradicts itself or is too large.
+    """
+    if len(text) > LARGEST_BYTES:
+        raise CorpusError("This conversation is too large to be opened; delete it.")
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, dict) or not is_identity(values.get("id")):
+        raise CorpusError("This conversation cannot be read; delete it.")
+    turns, warnings = turns_of(text, papers)
+    session.begin_conversation()
+    session.identity = values["id"]
+    session.title = shortened(str(values.get("title", "")), TITLE_CHARS)
+    session.turns = turns
+    return warnings
+
+
+def turns_of(text: str, papers: Sequence[Paper]) -> tuple[list[Turn], tuple[str, ...]]:
+    """The turns in a kept conversation's text.
+
+    Raises:
+        CorpusError: it is no conversation or contradicts itself.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "conversation.json"
+        path.write_text(text, encoding="utf-8", errors="replace")
+        try:
+            return read_turns(path, papers)
+        except CorpusError as error:
+            raise CorpusError("This conversation cannot be read; delete it.") from error
+
+
+def is_identity(value: object) -> bool:
+    """Whether a value can be the id of a conversation; nothing else becomes a file's name."""
+    return isinstance(value, str) and bool(_IDENTITY.fullmatch(value))
+
+
+class History:
+    """The conversations of signed-in users on the server's disk, a folder for each user."""
+
+    def __init__(self, folder: Path) -> None:
+        """Takes the folder, which is made when the first conversation is written."""
+        self._folder = folder
+
+    def write(self, user: str, values: dict[str, Any]) -> None:
+        """Keeps a conversation.
+
+        Raises:
+            DiskError: it cannot be written.
+        """
+        path = self._path(user, values["id"])
+        if not path.exists() and len(self._files(user)) >= _MOST_KEPT:
+            raise DiskError(f"You keep {_MOST_KEPT} conversations; delete some first.")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DiskError(f"Conversations cannot be kept: {error.strerror}.") from error
+        write_whole(path, json.dumps(values, ensure_ascii=False))
+
+    def listing(self, user: str) -> dict[str, Any]:
+        """Id, title and time of each conversation, newest first."""
+        found = []
+        for path in self._files(user):
+            values = _values(path)
+            if values:
+                found.append({name: values.get(name) for name in ("id", "title", "updated")})
+        found.sort(key=lambda each: -int(each["updated"] or 0))
+        return {"conversations": found}
+
+    def read(self, user: str, identity: str) -> str:
+        """The text of a kept conversation.
+
+        Raises:
+            CorpusError: the user has none of this id.
+        """
+        try:
+            return self._path(user, identity).read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise CorpusError("You have no such conversation; reload the page.") from error
+
+    def rename(self, user: str, identity: str, title: str) -> None:
+        """Gives a conversation another title.
+
+        Raises:
+            CorpusError: the user has none of this id.
+            DiskError: it cannot be written.
+        """
+        values = json.loads(self.read(user, identity))
+        values["title"] = shortened(title, TITLE_CHARS)
+        self.write(user, values)
+
+    def delete(self, user: str, identity: str) -> None:
+        """Deletes a conversation; harmless where there is none.
+
+        Raises:
+            DiskError: it cannot be deleted.
+        """
+        try:
+            self._path(user, identity).unlink(missing_ok=True)
+        except OSError as error:
+            raise DiskError(f"The conversation cannot be deleted: {error.strerror}.") from error
+
+    def _files(self, user: str) -> list[Path]:
+        return sorted(self._of(user).glob("*.json"))
+
+    def _path(self, user: str, identity: str) -> Path:
+        if not is_identity(identity):
+            raise CorpusError("There is no such conversation; reload the page.")
+        return self._of(user) / f"{identity}.json"
+
+    def _of(self, user: str) -> Path:
+        if not _USER.fullmatch(user):
+            raise CorpusError("This user name cannot have conversations.")
+        return self._folder / user
+
+
+def _values(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return values if isinstance(values, dict) and is_identity(values.get("id")) else {}

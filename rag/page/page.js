@@ -1,0 +1,242 @@
+// The second half of the script: sources, look, library, settings, events and messages.
+
+// Sources ------------------------------------------------------------------------------------
+
+function showSources(turn) {
+  all("#sources section").forEach((each) => { each.hidden = each.dataset.turn !== String(turn); });
+}
+
+function showQuote(card, start) {
+  all("mark.here", card).forEach((each) => each.classList.remove("here"));
+  const quote = start !== "" && one(`mark[data-start="${Number(start)}"]`, card);
+  if (!quote) return;
+  quote.classList.add("here");
+  const abstract = quote.closest(".abstract");
+  const offset = quote.getBoundingClientRect().top - abstract.getBoundingClientRect().top;
+  abstract.scrollTo({ top: abstract.scrollTop + offset - 12 });
+}
+
+function showCard(marker) {
+  showSources(marker.dataset.turn);
+  const card = one(CSS.escape ? `#${CSS.escape(marker.hash.slice(1))}` : marker.hash);
+  if (!card) return;
+  all(".card.here").forEach((each) => each.classList.remove("here"));
+  card.classList.add("here");
+  card.scrollIntoView({ block: "nearest" });
+  card.focus({ preventScroll: true });
+  showQuote(card, marker.dataset.start);
+}
+
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    const area = document.createElement("textarea");
+    area.value = text;
+    area.style.position = "fixed";
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+  say("Copied");
+}
+
+function askWhy(thumb) {
+  const actions = thumb.closest(".actions");
+  one(".comment", actions.parentElement)?.remove();
+  all(".thumb", actions).forEach((each) => each.setAttribute("aria-pressed", each === thumb));
+  const form = document.createElement("form");
+  form.className = "comment";
+  const box = document.createElement("input");
+  box.maxLength = 2000;
+  box.placeholder = "What was good or bad? (optional)";
+  box.setAttribute("aria-label", "Comment on this answer, optional");
+  const done = button("Send", "", () => {});
+  done.type = "submit";
+  form.append(box, done);
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const { thumb: kind, turn } = thumb.dataset;
+    send({ act: "thumb", thumb: kind, turn, comment: box.value });
+    form.remove();
+  });
+  actions.after(form);
+  box.focus();
+}
+
+// Look ---------------------------------------------------------------------------------------
+
+function dress() {
+  const look = stored(LOOK);
+  if (look) document.body.classList.toggle("dark", look === "dark");
+}
+
+function undress() {
+  const dark = !document.body.classList.contains("dark");
+  store(LOOK, dark ? "dark" : "light");
+  document.body.classList.toggle("dark", dark);
+}
+
+// Events -------------------------------------------------------------------------------------
+
+document.addEventListener("click", (event) => {
+  const hit = event.target.closest?.("a.marker, [data-act], [data-copy], [data-show], [data-quote], [data-thumb], #theme");
+  if (!hit) return;
+  if (hit.matches("a.marker")) { event.preventDefault(); showCard(hit); }
+  else if (hit.id === "theme") undress();
+  else if (hit.dataset.copy !== undefined) copy(hit.dataset.copy);
+  else if (hit.dataset.quote !== undefined) showQuote(hit.closest(".card"), hit.dataset.quote);
+  else if (hit.dataset.thumb) askWhy(hit);
+  else if (hit.dataset.show) {
+    showSources(hit.dataset.show);
+    one("#panel").scrollIntoView({ block: "nearest" });
+  } else if (hit.dataset.act) {
+    if (hit.dataset.act === "new") { store(ACTIVE, null); active = ""; }
+    send({ ...hit.dataset });
+    if (hit.dataset.act === "edit" || hit.dataset.act === "new") one("#question textarea")?.focus();
+  }
+});
+
+document.addEventListener("input", (event) => {
+  const box = event.target;
+  if (box.id === "find") showList();
+  else if (box.id === "seek") {
+    clearTimeout(box.timer);
+    box.timer = setTimeout(() => send({ act: "find", text: box.value }), 250);
+  } else if (box.type === "range" && box.dataset.set) {
+    one(`output[for="${box.id}"]`).textContent = box.value;
+  }
+});
+
+document.addEventListener("change", (event) => {
+  const box = event.target;
+  if (box.dataset?.pick !== undefined) {
+    send({ act: "pick", id: box.dataset.pick, on: box.checked });
+  } else if (box.dataset?.change === "library") {
+    store(ACTIVE, null);
+    active = "";
+    send({ act: "library", text: box.value });
+  } else if (box.dataset?.set) {
+    const value = box.type === "checkbox" ? box.checked : box.value;
+    send({ act: "choose", values: { [box.dataset.set]: value } });
+  }
+});
+
+// What is drawn anew keeps the focus where it was.
+let focused = "";
+document.addEventListener("focusin", (event) => { focused = event.target.id ?? ""; });
+
+function keepFocus() {
+  for (const name of ["table", "choices"]) {
+    const place = one(`#${name}`);
+    if (!place) { setTimeout(keepFocus, 500); return; }
+    if (place.dataset.watched) continue;
+    place.dataset.watched = "yes";
+    new MutationObserver(() => {
+      if (document.activeElement !== document.body || !focused) return;
+      const again = document.getElementById(focused);
+      if (again && place.contains(again)) again.focus();
+    }).observe(place, { childList: true, subtree: true });
+  }
+}
+
+// Papers are sent file by file; what comes back is a word for each, which the server knows.
+async function addPapers(form) {
+  const words = [];
+  const report = (text) => { one("#uploading").textContent = text; };
+  for (const file of one("#files", form).files) {
+    report(`Sending ${file.name} …`);
+    const answer = await fetch(`/upload?name=${encodeURIComponent(file.name)}`, { method: "POST", body: file })
+      .then((found) => found.json())
+      .catch(() => ({ error: `${file.name} could not be sent; it may be too large.` }));
+    if (answer.error) { report(answer.error); return; }
+    words.push(answer.word);
+  }
+  report("");
+  send({ act: "add", files: words, pasted: one("#pasted").value, name: one("#name").value });
+}
+
+document.addEventListener("submit", (event) => {
+  if (event.target.id !== "add-papers") return;
+  event.preventDefault();
+  addPapers(event.target);
+});
+
+function goTo(tab) {
+  all('#tabs button[role="tab"]').find((each) => each.textContent.trim() === tab)?.click();
+  one("#question textarea")?.focus();
+}
+
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.closest?.("input, textarea, select, [contenteditable]");
+  if (event.key === "Escape") one("#halt:not(.hidden)")?.click();
+  else if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey) {
+    event.preventDefault();
+    one("#question textarea")?.focus();
+  }
+});
+
+// What is written at the end of the conversation stays in sight, unless the reader scrolled away.
+let following = true;
+let pages = null;
+
+function follow() {
+  pages = one("#pages");
+  if (!pages) { setTimeout(follow, 100); return; }
+  pages.addEventListener("scroll", () => {
+    following = pages.scrollHeight - pages.scrollTop - pages.clientHeight < 80;
+  });
+  new MutationObserver(() => {
+    if (one("#live .turn") && following) {
+      pages.scrollTo({ top: pages.scrollHeight });
+      if (narrow()) one("#composer")?.scrollIntoView({ block: "end" });
+    }
+  }).observe(pages, { childList: true, subtree: true, characterData: true });
+}
+
+function save({ name, type, text }) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
+function take() {
+  let message;
+  try { message = JSON.parse(element.textContent); } catch { return; }
+  if (message.kind === "store") keep(message.conversation);
+  else if (message.kind === "list") {
+    if (message.conversations) kept = message.conversations;
+    if (message.active !== undefined) active = message.active;
+    showList();
+  } else if (message.kind === "download") save(message);
+  else if (message.kind === "say") say(message.text);
+  else if (message.kind === "tab") goTo(message.tab);
+  else if (message.kind === "added") one("#add-papers")?.reset();
+  else if (message.kind === "choices") store(CHOICES, JSON.stringify(message.values));
+}
+
+function begin() {
+  dress();
+  follow();
+  keepFocus();
+  if (narrow()) one("#kept")?.removeAttribute("open");
+  showList();
+}
+
+// The first message tells whether the server or this browser keeps the conversations.
+function greet() {
+  begin();
+  try {
+    const values = JSON.parse(stored(CHOICES) ?? "null");
+    if (values && Object.keys(values).length) send({ act: "choose", values });
+  } catch { store(CHOICES, null); }
+  const last = stored(ACTIVE);
+  if (last && stored(KEY + last) !== null) open(last);
+  else send({ act: "list" });
+}
+
+watch("value", take);
+greet();

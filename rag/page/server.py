@@ -1,0 +1,142 @@
+"""Serving the page: where, for how long, and what is said about it.
+
+The library is opened once the server listens, so that the page comes up first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rag.errors import SettingsError
+from rag.page.guard import Guard, is_loopback
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from rag.page.login import Door
+
+DEFAULT_PORT = 7860
+_PORTS_TRIED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the page is served.
+
+    Attributes:
+        host: address to listen on.
+        port: None takes the first free one from 7860 on.
+        users: file with the accounts; needed where others can reach the page.
+        allow_edit: whether signed-in users may change libraries.
+        questions_per_hour: most questions of one user; None for no bound.
+        tokens_per_day: most tokens of one user's answers; None for no bound.
+    """
+
+    host: str = "127.0.0.1"
+    port: int | None = None
+    users: Path | None = None
+    allow_edit: bool = False
+    questions_per_hour: int | None = None
+    tokens_per_day: int | None = None
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the page."""
+        return is_loopback(self.host)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the page is for the one who started it: on this machine, without accounts."""
+        return self.is_loopback and self.users is None
+
+    def check(self) -> None:
+        """Refuses to open the page to others without accounts.
+
+        Raises:
+            SettingsError: others could reach it and nobody would have to sign in.
+        """
+        if not self.is_loopback and self.users is None:
+            raise SettingsError(
+                f"On {self.host} others can reach the page: name a file of accounts with --users "
+                "FILE, which `rag app-user add NAME FILE` makes."
+            )
+
+
+def serve(
+    application: Any,
+    place: Place,
+    *,
+    door: Door | None,
+    uploads: bool,
+    on_start: Callable[[], None],
+    quiet: bool,
+) -> None:
+    """Serves until it is interrupted.
+
+    Raises:
+        SettingsError: the address or port cannot be listened on.
+    """
+    import uvicorn
+
+    listening = _listening(place)
+    port = listening.getsockname()[1]
+    shown = f"[{place.host}]" if ":" in place.host else place.host
+    application.router.lifespan_context = _with_start(application.router.lifespan_context, on_start)
+    config = uvicorn.Config(
+        Guard(application, only_loopback=place.is_own, door=door, uploads=uploads),
+        log_level="error",
+        timeout_graceful_shutdown=1,
+        server_header=False,
+    )
+    server = uvicorn.Server(config)
+    if not quiet:
+        _announce(f"http://{shown}:{port}", place)
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run(sockets=[listening])
+
+
+def _announce(address: str, place: Place) -> None:
+    sys.stderr.write(f"Papertrail is at {address} (Ctrl-C ends it).\n")
+    if not place.is_loopback:
+        sys.stderr.write(
+            "This is HTTP in clear text: passwords and questions can be read on the way. Put a "
+            "proxy with TLS in front before others use it.\n"
+        )
+    sys.stderr.flush()
+
+
+def _listening(place: Place) -> socket.socket:
+    """The socket to serve on."""
+    family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
+    first = DEFAULT_PORT if place.port is None else place.port
+    ports = range(first, first + _PORTS_TRIED) if place.port is None else (first,)
+    error: OSError | None = None
+    for port in ports:
+        found = socket.socket(family, socket.SOCK_STREAM)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            found.bind((place.host.strip("[]"), port))
+            found.listen(128)
+        except OSError as problem:
+            error = problem
+            found.close()
+            continue
+        return found
+    raise SettingsError(
+        f"{place.host} port {ports[0]} cannot be listened on: {error}; choose another with --port."
+    )
+
+
+def _with_start(lifespan: Any, on_start: Callable[[], None]) -> Any:
+    @contextlib.asynccontextmanager
+    async def started(application: Any) -> AsyncIterator[Any]:
+        async with lifespan(application) as state:
+            on_start()
+            yield state
+
+    return started

@@ -1,0 +1,244 @@
+"""Asking on the page: the handlers, called as the page calls them, over a real library."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+from model_server import ModelServer, Step
+from page_rooms import OFF_TOPIC, QUESTION, build, claimed, collect, rooms_over
+
+from rag import Usage
+from rag.page.actions import Actions
+from rag.page.bounds import Bounds
+from rag.page.session import NotYours
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("library"))
+
+
+@pytest.fixture
+def rooms(library, tmp_path):
+    made = rooms_over(library, tmp_path)
+    yield made
+    made.close()
+
+
+def acts(rooms, session, **action):
+    return collect(Actions(rooms).take(session, action))
+
+
+def test_a_question_grows_into_a_cited_answer_with_its_source(rooms) -> None:
+    session = claimed()
+    views = collect(rooms.desk.ask(session, QUESTION))
+    first, last = views[0], views[-1]
+    assert (first.busy, last.busy) == (True, False)
+    assert QUESTION in first.live
+    assert first.question == ""
+    assert any("3.5 times faster" in (view.live or "") for view in views)
+    assert "3.5 times faster" in last.past
+    # 51 characters of the first sentence and 35 of the second, with their blanks
+    assert '<mark data-start="86">ZORP is 3.5 times faster than BERT on long text.' in last.sources
+    assert last.message["kind"] == "store"
+    assert [turn.question for turn in session.turns] == [QUESTION]
+
+
+def test_a_question_off_the_subject_is_an_abstention(rooms) -> None:
+    views = collect(rooms.desk.ask(claimed(), OFF_TOPIC))
+    assert "Not in these papers" in views[-1].past
+
+
+def test_a_follow_up_is_understood_with_the_question_before(rooms) -> None:
+    session = claimed()
+    collect(rooms.desk.ask(session, QUESTION))
+    last = collect(rooms.desk.ask(session, "how many tokens does it attend to?"))[-1]
+    assert "Understood as:" in last.past
+    assert len(session.turns) == 2
+
+
+@pytest.mark.parametrize(
+    ("question", "sentence"),
+    [("  ", "Write a question first."), ("x" * 2001, "longer than 2,000 characters")],
+)
+def test_what_is_no_question_is_told_in_place(rooms, question, sentence) -> None:
+    session = claimed()
+    (view,) = collect(rooms.desk.ask(session, question))
+    assert sentence in view.note
+    assert session.turns == []
+
+
+def test_a_question_asked_again_takes_the_place_of_its_answer(rooms) -> None:
+    session = claimed()
+    collect(rooms.desk.ask(session, QUESTION))
+    acts(rooms, session, act="retry")
+    assert [turn.question for turn in session.turns] == [QUESTION]
+
+
+def test_an_edited_question_replaces_its_turn_and_those_behind(rooms) -> None:
+    session = claimed()
+    for question in (QUESTION, "what does QUUX sort samples by?"):
+        collect(rooms.desk.ask(session, question))
+    (view,) = acts(rooms, session, act="edit", turn="1")
+    assert view.question == QUESTION
+    assert "the 1 after it" in view.note
+    collect(rooms.desk.ask(session, "what is ZORP?"))
+    assert [turn.question for turn in session.turns] == ["what is ZORP?"]
+
+
+def test_an_error_of_the_library_is_one_sentence_and_the_page_goes_on(tmp_path) -> None:
+    rooms = rooms_over(tmp_path / "nowhere", tmp_path)
+    session = claimed()
+    last = collect(rooms.desk.ask(session, QUESTION))[-1]
+    rooms.close()
+    assert 'role="alert"' in last.live
+    assert "nowhere" in last.live
+    assert last.busy is False
+    assert session.pending == QUESTION
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        {},
+        {"act": "fly"},
+        {"act": "edit", "turn": "x"},
+        {"act": "edit", "turn": "7"},
+        {"act": "thumb", "turn": "1", "thumb": "up"},
+        {"act": ["ask"]},
+    ],
+)
+def test_an_action_that_makes_no_sense_does_nothing(rooms, action) -> None:
+    session = claimed()
+    for view in acts(rooms, session, **action):
+        assert (view.past, view.live, view.message) == (None, None, None)
+    assert session.turns == []
+
+
+def test_a_page_belongs_to_who_opened_it() -> None:
+    session = claimed("ada")
+    session.claim("ada")
+    with pytest.raises(NotYours):
+        session.claim("eve")
+    with pytest.raises(NotYours):
+        session.claim(None)
+
+
+def test_papers_that_were_selected_are_the_only_ones_asked(rooms) -> None:
+    session = claimed()
+    session.only = frozenset({"quux-2"})
+    collect(rooms.desk.ask(session, "what does QUUX sort samples by?"))
+    answer = session.turns[0].answer
+    assert {hit.paper.id for hit in answer.hits} == {"quux-2"}
+
+
+def test_choices_of_a_reader_change_their_answers_alone(rooms) -> None:
+    session, other = claimed(), claimed()
+    session.choices.k, session.choices.sentences = 1, 1
+    for each in (session, other):
+        collect(rooms.desk.ask(each, QUESTION))
+    assert len(session.turns[0].answer.hits) == 1
+    assert len(session.turns[0].answer.statements) == 1
+    assert len(other.turns[0].answer.hits) == 2
+
+
+MODEL = {"chat_model": "tester", "chat_retries": 0, "check_with_model": False}
+
+
+def test_a_model_writes_and_proposes_next_questions(library, tmp_path) -> None:
+    def reply(body):
+        if "may ask next" in body["messages"][0]["content"].casefold():
+            return "1. What is QUUX?\n2. Why is ZORP fast?\n"
+        return "ZORP is 3.5 times faster than BERT on long text [1]."
+
+    with ModelServer(Step(reply=reply)) as server:
+        rooms = rooms_over(library, tmp_path, chat_url=server.url, **MODEL)
+        session = claimed()
+        last = collect(rooms.desk.ask(session, QUESTION))[-1]
+        view = asyncio.run(rooms.desk.suggest(session))
+        rooms.close()
+    assert "model: tester" in last.past
+    assert 'data-text="What is QUUX?"' in view.past
+    assert 'data-text="Why is ZORP fast?"' in view.past
+
+
+def test_stop_ends_the_models_request_and_keeps_what_was_written(library, tmp_path) -> None:
+    step = Step(text="ZORP is fast [1]. " * 200, size=6, between_s=0.05)
+    with ModelServer(step) as server:
+        rooms = rooms_over(library, tmp_path, chat_url=server.url, **MODEL)
+        session = claimed()
+        views = []
+
+        async def stopped():
+            async for view in rooms.desk.ask(session, QUESTION):
+                views.append(view)
+                if "ZORP is fast" in (view.live or ""):
+                    rooms.desk.stop(session)
+
+        asyncio.run(stopped())
+        assert server.disconnected.wait(5)
+        rooms.close()
+    assert "Stopped." in views[-1].live
+    assert "ZORP is fast" in views[-1].live
+    assert views[-1].busy is False
+    assert session.turns == []
+    assert session.pending == QUESTION
+
+
+def test_a_page_that_is_closed_while_it_asks_ends_the_models_request(library, tmp_path) -> None:
+    with ModelServer(Step(text="word " * 400, size=5, between_s=0.05)) as server:
+        rooms = rooms_over(library, tmp_path, chat_url=server.url, **MODEL)
+
+        async def left():
+            views = rooms.desk.ask(claimed(), QUESTION)
+            async for view in views:
+                if "word" in (view.live or ""):
+                    break
+            await views.aclose()
+
+        asyncio.run(left())
+        assert server.disconnected.wait(5)
+        rooms.close()
+
+
+def test_a_user_has_so_many_questions_an_hour_and_tokens_a_day() -> None:
+    clock = [0.0]
+    bounds = Bounds(questions=2, tokens=100, now=lambda: clock[0])
+    assert [bounds.take("ada"), bounds.take("ada")] == ["", ""]
+    assert "2 questions within an hour" in bounds.take("ada")
+    assert bounds.take("bob") == ""
+    clock[0] = 3601.0
+    assert bounds.take("ada") == ""
+    bounds.spend("ada", Usage(1, 60, 40))
+    assert "100 tokens within a day" in bounds.take("ada")
+    clock[0] += 24 * 3600 + 1
+    assert bounds.take("ada") == ""
+
+
+def test_many_may_ask_while_the_library_changes(library, tmp_path) -> None:
+    from rag import Assistant, Paper
+
+    folder = build(tmp_path / "changing")
+    assistant = Assistant.open(folder)
+    failures = []
+
+    def ask():
+        try:
+            for _ in range(12):
+                assert assistant.search("sparse attention for long text", k=1)
+        except Exception as error:  # noqa: BLE001
+            failures.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for number in range(3):
+        paper = Paper(f"new-{number}", f"NEW{number}: an addition", "It is new.")
+        Assistant.build([paper], folder).close()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert len(assistant.papers()) == 5
+    assistant.close()

@@ -1,0 +1,237 @@
+"""The Library and Settings tabs: the handlers, called as the page calls them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from page_rooms import PAPERS, QUESTION, build, claimed, collect, rooms_over
+
+from rag import Paper
+from rag.errors import CorpusError
+from rag.page import Place, intake
+from rag.page.actions import Actions
+from rag.page.choices import form
+from rag.page.intake import Brought
+from rag.page.table import Sight, seen, table
+
+BIBTEX = """@article{w, title = {WUGG: Tiny Models}, author = {Eve Fox}, year = {2024},
+  abstract = {WUGG is a tiny model. It has 12 parameters.}}
+@article{v, title = {}, abstract = {Nothing.}}
+"""
+
+
+@pytest.fixture
+def rooms(tmp_path):
+    made = rooms_over(build(tmp_path / "library"), tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def bundled_home(tmp_path_factory):
+    return tmp_path_factory.mktemp("bundled")
+
+
+def acts(rooms, session, **action):
+    return collect(Actions(rooms).take(session, action))
+
+
+def added(rooms, session, *, files=(), pasted="", name=""):
+    return collect(Actions(rooms).catalogue.add(session, files, pasted, name))
+
+
+def test_papers_are_searched_sorted_and_turned_over() -> None:
+    papers = [Paper(f"p{n}", f"Paper {n:02}", "even" if n % 2 == 0 else "odd") for n in range(60)]
+    assert len(seen(papers, Sight(query="EVEN paper"))) == 30
+    assert seen(papers, Sight(column="Title", descending=True))[0].id == "p59"
+    first = table(papers, Sight(), set(), source=False)
+    assert "1 to 50 of 60" in first
+    assert "51 to 60 of 60" in table(papers, Sight(page=1), set(), source=False)
+    assert "51 to 60 of 60" in table(papers, Sight(page=99), set(), source=False)
+    assert "No paper has these words." in table(papers, Sight(query="zz"), set(), source=False)
+
+
+def test_columns_without_a_value_are_hidden() -> None:
+    html = table([Paper("a", "A", "x", year=2020)], Sight(), set(), source=True)
+    assert "sort-year" in html
+    assert "sort-title" in html
+    for name in ("authors", "venue", "source"):
+        assert f"sort-{name}" not in html
+
+
+def test_the_tab_shows_the_library_and_follows_its_buttons(rooms) -> None:
+    session = claimed()
+    (view,) = acts(rooms, session, act="sort", column="Year")
+    assert view.table.index("ZORP") < view.table.index("QUUX")
+    (view,) = acts(rooms, session, act="sort", column="Year")
+    assert view.table.index("QUUX") < view.table.index("ZORP")
+    (view,) = acts(rooms, session, act="find", text="curriculum")
+    assert "ZORP" not in view.table
+    (view,) = acts(rooms, session, act="sort", column="__class__")
+    assert "ZORP" not in view.table
+
+
+def test_selected_papers_can_be_asked_and_downloaded(rooms) -> None:
+    session = claimed()
+    (view,) = acts(rooms, session, act="pick", id="quux-2", on=True)
+    assert "1 selected" in view.chosen
+    acts(rooms, session, act="pick", id="no such paper", on=True)
+    assert session.picked == {"quux-2"}
+    (view,) = acts(rooms, session, act="papers", form="json")
+    assert [paper["id"] for paper in json.loads(view.message["text"])] == ["quux-2"]
+    (view,) = acts(rooms, session, act="papers", form="bibtex")
+    assert view.message["name"] == "papers.bib"
+    assert view.message["text"].startswith("@misc{quux-2,")
+    (view,) = acts(rooms, session, act="only")
+    assert "Asking 1 selected paper only" in view.scope
+    assert session.only == {"quux-2"}
+    (view,) = acts(rooms, session, act="all")
+    assert view.scope == ""
+    assert session.only == frozenset()
+
+
+def test_pasted_and_uploaded_papers_are_added_and_reported(rooms, tmp_path) -> None:
+    session = claimed()
+    path = tmp_path / "upload-xyz"
+    path.write_text("TY  - JOUR\nTI  - FROB: Loops\nAB  - FROB loops well.\nER  - \n")
+    views = added(rooms, session, files=[Brought(path, "my <list>.ris")], pasted=BIBTEX)
+    report = [view.report for view in views if view.report][-1]
+    assert "2 added, 1 refused" in report
+    assert "The library has 4 papers." in report
+    assert "pasted text, line 3: the record has no title; add one." in report
+    assert str(tmp_path) not in report
+    assert not path.exists()
+    assert views[-1].message == {"kind": "added"}
+    sources = {p.title: p.sources for p in rooms.shelf.papers()}
+    assert sources["FROB: Loops"] == ("my <list>.ris",)
+    assert "my &lt;list&gt;.ris" in views[-1].table
+    collect(rooms.desk.ask(session, "how many parameters does WUGG have?"))
+    assert "12 parameters" in session.turns[-1].answer.text
+
+
+def test_papers_are_removed_and_their_citations_in_the_past_stay(rooms) -> None:
+    session = claimed()
+    collect(rooms.desk.ask(session, QUESTION))
+    acts(rooms, session, act="pick", id="zorp-1", on=True)
+    views = acts(rooms, session, act="remove")
+    assert "1 removed" in next(v.report for v in reversed(views) if v.report)
+    assert [paper.id for paper in rooms.shelf.papers()] == ["quux-2"]
+    assert session.turns[0].answer.sources[1].id == "zorp-1"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "Choose files or paste text first."),
+        ("x" * (intake.LARGEST_PASTE + 1), "Paste at most"),
+        ("{broken", "no known format"),
+        ("\0\1binary", "binary"),
+    ],
+    ids=["nothing", "too much", "no format", "binary"],
+)
+def test_what_cannot_be_added_gets_a_sentence(rooms, text, sentence) -> None:
+    views = added(rooms, claimed(), pasted=text)
+    assert sentence in "".join(view.report or "" for view in views)
+    assert len(rooms.shelf.papers()) == 2
+
+
+def test_too_many_or_too_large_files_are_refused_and_deleted(rooms, tmp_path) -> None:
+    files = []
+    for number in range(intake.MOST_FILES + 1):
+        path = tmp_path / f"f{number}"
+        path.write_text("x")
+        files.append(Brought(path, "x"))
+    (view,) = added(rooms, claimed(), files=files)
+    assert "At most 20 files" in view.report
+    assert not any(file.path.exists() for file in files)
+    large = tmp_path / "large"
+    with large.open("wb") as file:
+        file.truncate(intake.LARGEST_FILE_BYTES + 1)
+    (view,) = added(rooms, claimed(), files=[Brought(large, "large")])
+    assert "50 MB" in view.report
+
+
+def test_papers_added_to_the_bundled_library_begin_a_library_of_ones_own(bundled_home) -> None:
+    rooms = rooms_over("", bundled_home, index="")
+    session = claimed()
+    assert "Name" not in form(session, rooms.shelf)
+    for name in ("", "../up", "a/b", ".hidden", "a" * 49):
+        views = added(rooms, session, pasted=BIBTEX, name=name)
+        assert "name of letters" in views[-1].report
+    views = added(rooms, session, pasted=BIBTEX, name="My papers")
+    assert "1 added" in next(v.report for v in reversed(views) if v.report)
+    assert session.library == "My papers"
+    assert views[-1].moved is True
+    assert rooms.shelf.named() == ["My papers"]
+    assert len(rooms.shelf.papers()) == 251
+    assert len(rooms.shelf.papers("My papers")) == 1
+    other = claimed()
+    views = added(rooms, other, pasted=BIBTEX, name="My papers")
+    assert "There is a library" in views[-1].report
+    acts(rooms, other, act="library", text="My papers")
+    assert other.library == "My papers"
+    with pytest.raises(CorpusError):
+        acts(rooms, other, act="library", text="../My papers")
+    assert other.library == "My papers"
+    acts(rooms, other, act="library", text="")
+    acts(rooms, other, act="pick", id=rooms.shelf.papers()[0].id, on=True)
+    views = acts(rooms, other, act="remove")
+    assert "cannot be changed" in views[-1].report
+    assert len(rooms.shelf.papers()) == 251
+    rooms.close()
+
+
+def test_libraries_are_not_changed_from_other_machines_unless_allowed(tmp_path) -> None:
+    library = build(tmp_path / "library")
+    for allowed in (False, True):
+        place = Place(host="0.0.0.0", allow_edit=allowed)
+        rooms = rooms_over(library, tmp_path, place=place)
+        views = added(rooms, claimed("ada"), pasted=BIBTEX)
+        assert (views[-1].message is None) is not allowed
+        assert ("--allow-edit" in (views[-1].report or "")) is not allowed
+        assert len(rooms.shelf.papers()) == 2 + allowed
+        rooms.close()
+
+
+def test_what_the_owner_named_on_the_command_line_is_fixed(rooms, tmp_path) -> None:
+    fixed = rooms_over(build(tmp_path / "second"), tmp_path, k=5)
+    session = claimed()
+    html = form(session, fixed.shelf)
+    assert 'data-set="k"' not in html
+    assert "<strong>5</strong> <span>fixed by the server</span>" in html
+    acts(fixed, session, act="choose", values={"k": 9, "sentences": 2})
+    assert (session.choices.k, session.choices.sentences) == (None, 2)
+    with pytest.raises(CorpusError):  # --index was given: no other library
+        acts(fixed, session, act="library", text="")
+    fixed.close()
+
+
+def test_choices_are_checked_and_kept_by_the_browser(rooms) -> None:
+    session = claimed()
+    values = {"k": "12", "sentences": 99, "unknown": 1, "with_model": "false", "threads": 60}
+    (view,) = acts(rooms, session, act="choose", values=values)
+    assert session.choices.k == 12
+    assert session.choices.sentences is None
+    assert view.message == {"kind": "choices", "values": {"k": 12, "with_model": False}}
+    assert 'value="12"' in view.choices
+    for odd in (None, "x", [1], {"k": {}}, {"k": "1e3"}):
+        acts(rooms, session, act="choose", values=odd)
+    assert session.choices.k == 12
+
+
+def test_a_model_can_be_left_out_by_a_reader(tmp_path) -> None:
+    rooms = rooms_over(
+        build(tmp_path / "library"), tmp_path, chat_model="tester", chat_url="http://127.0.0.1:9/v1"
+    )
+    session = claimed()
+    assert "Language model: tester" in form(session, rooms.shelf)
+    acts(rooms, session, act="choose", values={"with_model": False})
+    collect(rooms.desk.ask(session, QUESTION))
+    answer = session.turns[0].answer
+    assert (answer.mode, answer.warnings) == ("extractive", ())
+    rooms.close()
+
+
+def test_papers_of_the_library_are_the_ones_of_the_tests(rooms) -> None:
+    assert [paper.id for paper in rooms.shelf.papers()] == [paper.id for paper in PAPERS]

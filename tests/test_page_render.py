@@ -1,0 +1,203 @@
+"""What the page draws: pure functions from answers to escaped HTML."""
+
+from __future__ import annotations
+
+import re
+
+from rag import Answer, Citation, Paper, Quote, Statement, Turn
+from rag.page import cards, render
+from rag.page.examples import from_titles
+from rag.retrieval import Hit, ScoredSentence
+
+PAPER = Paper(
+    "a-1",
+    "On <Rates> & Sizes",
+    "First things first. Rates are high. The end.",
+    authors=("Ada Clark", "Bo Li"),
+    year=2021,
+    venue="Journal",
+    doi="10.1000/xyz",
+)
+QUOTE = Quote("a-1", 20, 35, "Rates are high.")
+
+
+def citation(verdict, number=1, reason="because"):
+    return Citation(number, PAPER, (QUOTE,), verdict, reason, "offline")
+
+
+def answer(text, *statements, **changes):
+    given = {
+        "question": "what of rates?",
+        "asked": "what of rates?",
+        "text": text,
+        "statements": statements,
+        "hits": (),
+        "status": "answered",
+        "mode": "extractive",
+        "seconds": 0.25,
+    }
+    return Answer(**{**given, **changes})
+
+
+def said(verdict):
+    """One statement of 15 characters and its marker, with a verdict."""
+    return answer(
+        "Rates are high. [1]",
+        Statement("Rates are high.", 0, 19, (citation(verdict),), verdict),
+    )
+
+
+def test_a_marker_links_to_the_card_of_its_turn_and_tells_its_verdict_in_words() -> None:
+    html = render.turn("what of rates?", said("weak"), 3, is_last=True)
+    assert 'href="#turn-3-source-1"' in html
+    assert 'aria-label="Source 1, weakly supported"' in html
+    assert 'data-start="20"' in html
+    assert 'id="turn-3-source-1"' in cards.panel([*[Turn("q", said("weak"))] * 3])
+
+
+def test_every_verdict_has_a_class_and_a_sign_of_its_own() -> None:
+    drawn = {
+        verdict: render.marker(citation(verdict), 1)
+        for verdict in ("supported", "weak", "unsupported", None)
+    }
+    classes = {re.search(r'class="marker (\w+)"', html)[1] for html in drawn.values()}
+    assert classes == {"supported", "weak", "unsupported", "unverified"}
+    texts = {re.sub("<[^>]*>", "", html) for html in drawn.values()}
+    assert texts == {"1", "1~", "1✗", "1·"}
+
+
+def test_a_doubtful_statement_is_underlined_and_says_why() -> None:
+    html = render.turn("q", said("unsupported"), 1, is_last=False)
+    assert '<span class="statement unsupported" title="not supported">' in html
+    assert 'class="statement' not in render.turn("q", said("supported"), 1, is_last=False)
+
+
+def test_brackets_that_are_no_citation_stay_text() -> None:
+    made = answer("See [7] there.", Statement("See [7] there.", 0, 14, (), "uncited"))
+    assert "See\N{NO-BREAK SPACE}[7] there." in render.turn("q", made, 1, is_last=False)
+
+
+def test_the_supporting_sentence_is_marked_at_its_offset() -> None:
+    html = cards.panel([Turn("q", said("supported"))])
+    assert 'First things first. <mark data-start="20">Rates are high.</mark> The end.' in html
+
+
+def test_a_quote_that_the_abstract_no_longer_has_is_not_marked() -> None:
+    stale = Citation(1, PAPER, (Quote("a-1", 0, 5, "Other"),), "supported", "", "offline")
+    made = answer("Rates. [1]", Statement("Rates.", 0, 10, (stale,), "supported"))
+    assert "<mark" not in cards.panel([Turn("q", made)])
+
+
+def test_a_card_shows_what_the_library_knows_and_nothing_else() -> None:
+    full = cards.panel([Turn("q", said("supported"))])
+    assert "Ada Clark, Bo Li · 2021 · Journal" in full
+    assert 'href="https://doi.org/10.1000/xyz"' in full
+    bare = Citation(1, Paper("b", "Bare", "Rates are high."), (), "supported", "", "offline")
+    made = answer("Rates. [1]", Statement("Rates.", 0, 10, (bare,), "supported"))
+    html = cards.panel([Turn("q", made)])
+    assert "byline" not in html
+    assert "href" not in html
+
+
+def test_an_address_that_is_no_web_address_is_no_link() -> None:
+    paper = Paper("b", "Bare", "x", url="javascript:alert(1)")
+    assert cards.paper_address(paper) == ""
+
+
+def test_citations_can_be_copied_as_bibtex_and_as_plain_text() -> None:
+    html = cards.panel([Turn("q", said("supported"))])
+    assert 'data-copy="@misc{a-1,' in html
+    plain = "Ada Clark and Bo Li (2021). On &lt;Rates&gt; &amp; Sizes. Journal. "
+    assert f'data-copy="{plain}https://doi.org/10.1000/xyz"' in html
+
+
+def test_papers_retrieved_and_not_cited_are_folded() -> None:
+    other = Hit(2, 0.1, Paper("c", "Other", "Sentence."), (), (), {})
+    cited = Hit(1, 0.9, PAPER, (), (), {})
+    made = answer(
+        "Rates are high. [1]",
+        Statement("Rates are high.", 0, 19, (citation("supported"),), "supported"),
+        hits=(cited, other),
+    )
+    html = cards.panel([Turn("q", made)])
+    folded = html[html.index("<details") :]
+    assert "Retrieved but not cited (1)" in folded
+    assert "Other" in folded
+    assert "Rates" not in folded
+
+
+def test_an_abstention_looks_like_one_and_shows_the_closest_papers() -> None:
+    sentence = ScoredSentence(0, 5, "Near.", 0.5, 0.1)
+    near = Hit(1, 0.1, Paper("c", "Close Paper", "Near."), (), (sentence,), {})
+    made = answer("The library has none.", status="abstained", closest=(near,))
+    html = render.turn("q", made, 1, is_last=True)
+    assert "Not in these papers" in html
+    assert "Close Paper" in html
+    assert "Near." in html
+    assert "statements supported" not in html
+
+
+def test_the_line_below_an_answer_tells_verdicts_mode_seconds_and_tokens() -> None:
+    from rag import Usage
+
+    plain = render.turn("q", said("supported"), 1, is_last=True)
+    line = re.search(r'<p class="facts">(.*?)</p>', plain)[1]
+    assert re.sub("<[^>]*>", "|", line).strip("|").split("||") == [
+        "1 of 1 statement supported",
+        "extractive: verbatim sentences, no language model",
+        "0.2 s",
+    ]
+    model = answer("Hm.", mode="model", model="gpt-x", usage=Usage(1, 1000, 234))
+    assert "<span>model: gpt-x</span>" in render.turn("q", model, 1, is_last=True)
+    assert "<span>1,234 tokens</span>" in render.turn("q", model, 1, is_last=True)
+
+
+def test_only_the_last_turn_can_be_asked_again() -> None:
+    done = [Turn("a", said("supported")), Turn("b", said("supported"))]
+    assert render.turns(done).count('data-act="retry"') == 1
+    assert render.turns(done, last_is_open=False).count('data-act="retry"') == 0
+
+
+def test_markers_have_no_verdict_while_the_answer_is_written() -> None:
+    html = render.writing("q", 1, "Rates are high. [1] And", "Checking")
+    assert '<span class="marker unverified">1</span>' in html
+    assert "Checking" in html
+    assert "<a " not in html
+
+
+def test_markup_in_questions_answers_papers_and_reasons_is_text() -> None:
+    evil = '<img src=x onerror="alert(1)">'
+    paper = Paper(evil, evil, f"{evil} Rates.", authors=(evil,), venue=evil)
+    quote = Quote(evil, 0, len(evil), evil)
+    cited = Citation(1, paper, (quote,), "weak", evil, "offline")
+    made = answer(
+        f"{evil} [1]",
+        Statement(evil, 0, len(evil) + 4, (cited,), "weak"),
+        question=evil,
+        asked=f"{evil}!",
+        warnings=(evil,),
+        model=evil,
+        hits=(Hit(1, 1.0, Paper("x", evil, evil), (), (), {}),),
+    )
+    turn = Turn(evil, made)
+    html = render.turn(evil, made, 1, is_last=True, suggestions=(evil,)) + cards.panel([turn])
+    html += render.writing(evil, 1, evil, evil) + render.failed(evil, 1, evil, evil)
+    html += render.welcome((evil,), evil)
+    assert "<img" not in html
+    assert html.count("&lt;img") > 15
+
+
+def test_signs_that_turn_the_reading_direction_are_left_out() -> None:
+    html = render.writing("safe\u202egnp.exe", 1, "", "")
+    assert "\u202e" not in html
+
+
+def test_examples_name_what_the_titles_name() -> None:
+    papers = [Paper(str(n), f"NAME{n}: a method", "Text.") for n in range(8)]
+    assert from_titles(papers) == (
+        "What is NAME0?",
+        "What is NAME2?",
+        "What is NAME4?",
+        "What is NAME6?",
+    )
+    assert from_titles([]) == ()

@@ -1,0 +1,376 @@
+"""The page as a web server: who gets in, what is turned away, what its API gives."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import stat
+
+import pytest
+from page_rooms import QUESTION, build, claimed, collect, rooms_over
+from starlette.testclient import TestClient
+from typer.testing import CliRunner
+
+from rag.cli import app
+from rag.errors import CorpusError, SettingsError
+from rag.page import Place, launch
+from rag.page.accounts import Accounts, add_account, read_accounts
+from rag.page.actions import Actions
+from rag.page.application import application_of
+from rag.page.guard import Guard
+from rag.page.history import History
+from rag.page.login import COOKIE, Tries
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("library"))
+
+
+@pytest.fixture(scope="module")
+def users(tmp_path_factory):
+    path = tmp_path_factory.mktemp("users") / "accounts"
+    for name in ("ada", "bob"):
+        add_account(path, name, PASSWORD)
+    return path
+
+
+@pytest.fixture(scope="module")
+def own(library, tmp_path_factory):
+    """A page for the one who started it."""
+    rooms = rooms_over(library, tmp_path_factory.mktemp("own"))
+    application, door = application_of(rooms)
+    guarded = Guard(application, only_loopback=True, door=door)
+    with TestClient(guarded, base_url="http://127.0.0.1:7860") as client:
+        yield client
+    rooms.close()
+
+
+@pytest.fixture(scope="module")
+def shared(library, users, tmp_path_factory):
+    """A page with accounts; a function that gives a client of its own."""
+    place = Place(host="0.0.0.0", users=users, questions_per_hour=3)
+    rooms = rooms_over(library, tmp_path_factory.mktemp("shared"), place=place)
+    application, door = application_of(rooms)
+    guarded = Guard(application, only_loopback=False, door=door, uploads=False)
+
+    def client():
+        return TestClient(guarded, base_url="http://papers.test", follow_redirects=False)
+
+    with TestClient(guarded):
+        yield client
+    rooms.close()
+
+
+def sign_in(client, name="ada", password=PASSWORD):
+    return client.post("/sign-in", data={"name": name, "password": password})
+
+
+def called(client, endpoint, *values):
+    """What a named endpoint gives, over plain HTTP."""
+    begun = client.post(f"/gradio_api/call/{endpoint}", json={"data": list(values)})
+    assert begun.status_code == 200, begun.text
+    events = client.get(f"/gradio_api/call/{endpoint}/{begun.json()['event_id']}").text
+    kind, data = events.strip().split("\n")[-2:]
+    return kind.removeprefix("event: "), json.loads(data.removeprefix("data: "))
+
+
+def test_the_page_forbids_what_comes_from_or_goes_to_other_hosts(own) -> None:
+    response = own.get("/")
+    assert response.status_code == 200
+    policy = response.headers["content-security-policy"]
+    assert "default-src 'self'" in policy
+    assert "http" not in policy
+    assert response.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"host": "evil.test"}, 403),
+        ({"host": "127.0.0.1.evil.test"}, 403),
+        ({"host": "["}, 403),
+        ({"origin": "http://evil.test"}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": "http://127.0.0.1:7860"}, 200),
+        ({"host": "localhost:7860"}, 200),
+    ],
+)
+def test_other_sites_and_other_names_are_turned_away(own, headers, status) -> None:
+    assert own.get("/", headers=headers).status_code == status
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/gradio_api/proxy=https://example.org",
+        "/gradio_api/file=/etc/passwd",
+        "/gradio_api/file/etc/passwd",
+        "/gradio_api/dev/reload",
+        "/gradio_api/runs",
+        "/monitoring",
+    ],
+)
+def test_what_gradio_offers_beside_the_page_is_closed(own, path) -> None:
+    assert own.get(path).status_code == 404
+
+
+def test_bodies_that_are_too_large_are_refused_before_they_are_read(own) -> None:
+    headers = {"content-length": "99999999999"}
+    assert own.post("/gradio_api/queue/join", headers=headers).status_code == 413
+
+
+def test_ask_and_search_answer_over_http_and_nothing_else_has_a_name(own) -> None:
+    named = own.get("/gradio_api/info").json()
+    assert set(named["named_endpoints"]) == {"/ask", "/search"}
+    assert named["unnamed_endpoints"] == {}
+    kind, (answer,) = called(own, "ask", QUESTION, 2)
+    assert (kind, answer["status"]) == ("complete", "answered")
+    kind, (found,) = called(own, "search", QUESTION, 1)
+    assert [hit["paper"]["id"] for hit in found["hits"]] == ["zorp-1"]
+
+
+@pytest.mark.parametrize("values", [("x" * 2001, 1), (QUESTION, 0), (QUESTION, "many"), (None, 1)])
+def test_the_api_refuses_what_is_out_of_bounds(own, values) -> None:
+    kind, _ = called(own, "ask", *values)
+    assert kind == "error"
+
+
+FILE_DATA = {"meta": {"_type": "gradio.FileData"}}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"path": "/etc/passwd", **FILE_DATA},
+        {"path": "http://169.254.169.254/", **FILE_DATA},
+        [{"a": [{"url": "http://example.org", **FILE_DATA}]}],
+    ],
+)
+def test_values_that_name_files_or_addresses_never_reach_gradio(own, value) -> None:
+    body = {"data": [None, value], "fn_index": 1, "session_hash": "abcdef"}
+    for path in ("queue/join", "call/ask", "run/predict", "api/ask", "call/v2/ask"):
+        assert own.post(f"/gradio_api/{path}", json=body).status_code == 400
+    escaped = json.dumps(body).replace("path", "\\u0070ath").replace("url", "\\u0075rl")
+    assert own.post("/gradio_api/queue/join", content=escaped).status_code == 400
+    assert own.post("/gradio_api/queue/join", content="[" * 100_000).status_code == 400
+
+
+def test_a_file_is_sent_under_a_word_and_read_once_by_its_sender(tmp_path) -> None:
+    from fastapi import FastAPI
+
+    from rag.page.uploads import Uploads
+
+    uploads, application = Uploads(), FastAPI()
+    uploads.add_to(application, lambda request: request.headers.get("user"))
+    client = TestClient(application)
+    name = "../../../etc/cron.d/x <b>.bib"
+    sent = client.post("/upload", params={"name": name}, content=b"@misc{}", headers={"user": "a"})
+    word = sent.json()["word"]
+    assert uploads.take([word], "b") == []
+    assert uploads.take("not a list", "a") == []
+    (file,) = uploads.take([word, 7, None, "other"], "a")
+    assert file.name == name
+    assert file.path.name == word
+    assert file.path.read_bytes() == b"@misc{}"
+    assert uploads.take([word], "a") == []
+    statuses = [client.post("/upload", content=b"x").status_code for _ in range(41)]
+    assert statuses == [200] * 40 + [429]
+    folder = file.path.parent
+    uploads.close()
+    assert not folder.exists()
+
+
+def test_only_who_signs_in_gets_in(shared) -> None:
+    client = shared()
+    assert client.get("/").headers["location"] == "/sign-in"
+    for path in ("/config", "/gradio_api/info", "/gradio_api/queue/data?session_hash=x"):
+        assert client.get(path).status_code == 401
+    assert client.post("/gradio_api/call/ask", json={"data": ["?", 1]}).status_code == 401
+    assert "Sign in" in client.get("/sign-in").text
+    wrong = sign_in(client, password="wrong")
+    assert wrong.status_code == 401
+    assert "do not fit together" in wrong.text
+    done = sign_in(client, name="Ada")
+    assert done.status_code == 303
+    assert "httponly" in done.headers["set-cookie"].lower()
+    assert "samesite=strict" in done.headers["set-cookie"].lower()
+    assert client.get("/").status_code == 200
+    assert client.post("/sign-out").status_code == 303
+    assert client.get("/").headers["location"] == "/sign-in"
+    assert client.get("/", cookies={COOKIE: "made-up"}).headers["location"] == "/sign-in"
+
+
+def test_a_name_in_the_form_is_text(shared) -> None:
+    assert "<script>" not in sign_in(shared(), name="<script>").text
+
+
+def test_every_user_has_bounds_of_their_own(shared) -> None:
+    ada, bob = shared(), shared()
+    sign_in(ada, "ada")
+    sign_in(bob, "bob")
+    kinds = [called(ada, "search", QUESTION, 1)[0] for _ in range(4)]
+    assert kinds == ["complete", "complete", "complete", "error"]
+    assert called(bob, "search", QUESTION, 1)[0] == "complete"
+
+
+def test_another_users_page_is_closed_by_its_name_alone(shared) -> None:
+    ada, bob = shared(), shared()
+    sign_in(ada, "ada")
+    sign_in(bob, "bob")
+    body = {"data": [None], "fn_index": 0, "session_hash": "adaspage"}
+    assert ada.post("/gradio_api/queue/join", json=body).status_code == 200
+    assert ada.get("/gradio_api/queue/data?session_hash=adaspage").status_code == 200
+    refused = bob.get("/gradio_api/queue/data", params={"session_hash": "adaspage"})
+    assert refused.status_code == 403
+    assert bob.get("/gradio_api/heartbeat/adaspage").status_code == 403
+
+
+def test_uploads_are_closed_where_nothing_may_be_changed(shared) -> None:
+    client = shared()
+    sign_in(client)
+    for path in ("/upload", "/gradio_api/upload"):
+        assert client.post(path, content=b"@misc{}").status_code == 404
+
+
+def test_wrong_tries_are_slowed_more_and_more() -> None:
+    clock = [100.0]
+    tries = Tries(lambda: clock[0])
+    waits = []
+    for _ in range(7):
+        waits.append(tries.wait_s("ada"))
+        tries.count("ada", "1.2.3.4")
+    assert waits == [0, 0, 0, 1, 2, 4, 8]
+    assert tries.wait_s("bob", "1.2.3.4") == 16
+    assert tries.wait_s("bob") == 0
+    clock[0] += 16
+    assert tries.wait_s("ada") == 0
+    tries.forget("ada")
+    clock[0] += 1000
+    tries.count("ada")
+    assert tries.wait_s("ada") == 0
+
+
+def test_after_wrong_tries_even_the_right_password_has_to_wait(users, library, tmp_path) -> None:
+    place = Place(host="0.0.0.0", users=users)
+    rooms = rooms_over(library, tmp_path, place=place)
+    application, door = application_of(rooms)
+    client = TestClient(Guard(application, only_loopback=False, door=door))
+    for _ in range(5):
+        sign_in(client, password="wrong")
+    assert sign_in(client).status_code == 429
+    rooms.close()
+
+
+def test_accounts_keep_hashes_that_only_their_owner_can_read(tmp_path) -> None:
+    path = tmp_path / "deep" / "accounts"
+    result = CliRunner().invoke(
+        app, ["app-user", "add", "Ada", str(path)], input=f"{PASSWORD}\n{PASSWORD}\n"
+    )
+    assert result.exit_code == 0, result.output
+    assert PASSWORD not in path.read_text()
+    assert PASSWORD not in result.output
+    if os.name == "posix":
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert Accounts(path).admits("ada", PASSWORD)
+    assert not Accounts(path).admits("ada", PASSWORD + " ")
+    assert not Accounts(path).admits("eve", PASSWORD)
+    assert not Accounts(path).admits("", "")
+    assert CliRunner().invoke(app, ["app-user", "remove", "ada", str(path)]).exit_code == 0
+    assert read_accounts(path) == {}
+    with pytest.raises(SettingsError, match="holds no account"):
+        Accounts(path)
+
+
+@pytest.mark.parametrize(("name", "password"), [("../x", PASSWORD), ("", PASSWORD), ("ada", "1")])
+def test_names_and_passwords_that_cannot_be_used_are_refused(tmp_path, name, password) -> None:
+    with pytest.raises(CorpusError):
+        add_account(tmp_path / "accounts", name, password)
+    assert not (tmp_path / "accounts").exists()
+
+
+@pytest.mark.parametrize("content", ["ada:secret", "[]", '{"name": "ada"}', "\xff"])
+def test_a_file_that_is_none_of_accounts_is_refused(tmp_path, content) -> None:
+    (tmp_path / "accounts").write_text(content, encoding="latin-1")
+    with pytest.raises(SettingsError, match="no file of accounts"):
+        Accounts(tmp_path / "accounts")
+
+
+def test_a_page_that_others_can_reach_demands_accounts() -> None:
+    with pytest.raises(SettingsError, match="--users"):
+        launch(Place(host="0.0.0.0"))
+    result = CliRunner().invoke(app, ["app", "--host", "0.0.0.0"])
+    assert result.exit_code == 2
+
+
+def test_a_port_that_is_taken_is_told(library, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("PAPERTRAIL_DATA_DIR", str(tmp_path))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(SettingsError, match="choose another with --port"):
+            launch(Place(port=port))
+
+
+def test_conversations_of_users_lie_apart_and_are_listed_renamed_and_deleted(
+    library, tmp_path
+) -> None:
+    rooms = rooms_over(library, tmp_path)
+    ada, bob = claimed("ada"), claimed("bob")
+    last = collect(rooms.desk.ask(ada, QUESTION))[-1]
+    assert [each["title"] for each in last.message["conversations"]] == [QUESTION]
+
+    def act(session, **action):
+        return collect(Actions(rooms).take(session, action))
+
+    (listed,) = act(bob, act="list")
+    assert listed.message["conversations"] == []
+    with pytest.raises(CorpusError, match="no such conversation"):
+        act(bob, act="open", id=ada.identity)
+    again = claimed("ada")
+    (opened,) = act(again, act="open", id=ada.identity)
+    assert "3.5 times faster" in opened.past
+    (renamed,) = act(again, act="rename", id=ada.identity, text="On speed")
+    assert renamed.message["conversations"][0]["title"] == "On speed"
+    act(bob, act="delete", id=ada.identity)
+    (listed,) = act(again, act="list")
+    assert len(listed.message["conversations"]) == 1
+    (gone,) = act(again, act="delete", id=ada.identity)
+    assert gone.message["conversations"] == []
+    assert "welcome" in gone.past
+    rooms.close()
+
+
+def test_what_a_browser_kept_is_read_with_suspicion(library, tmp_path) -> None:
+    rooms = rooms_over(library, tmp_path)
+    session = claimed()
+    kept = collect(rooms.desk.ask(session, QUESTION))[-1].message["conversation"]
+    assert "abstract" not in json.dumps(kept)
+    other = claimed()
+
+    def opened(text, identity=kept["id"]):
+        return collect(Actions(rooms).take(other, {"act": "open", "id": identity, "text": text}))
+
+    (view,) = opened(json.dumps(kept))
+    assert "3.5 times faster" in view.past
+    assert '<mark data-start="86">' in view.sources
+    forged = json.loads(json.dumps(kept))
+    forged["turns"][0]["answer"]["text"] = "ZORP cures everything. [1]"
+    for text in ("", "{", "[]", "{}", "[" * 100_000, json.dumps(forged), "x" * 5_000_000):
+        with pytest.raises(CorpusError):
+            opened(text)
+    with pytest.raises(CorpusError):
+        opened(json.dumps(kept), identity="../../etc")
+    assert other.turns[0].question == QUESTION
+    rooms.close()
+
+
+def test_no_name_leads_out_of_the_folder_of_conversations(tmp_path) -> None:
+    history = History(tmp_path)
+    for user, identity in (("..", "a" * 16), ("ada", "../../../etc/x"), ("a/b", "a" * 16)):
+        with pytest.raises(CorpusError):
+            history.read(user, identity)
