@@ -150,10 +150,11 @@ def _title(paper: Paper) -> str:
         if address
         else ""
     )
+    bibtex = safe(references([paper], "bibtex"))
     abstract = safe(paper.abstract) or "This paper has no abstract; it is found by its title."
     return (
         f"<details><summary>{safe(paper.title)}</summary><p>{abstract}</p>"
-        f'<p class="copies">{link}<button type="button" data-copy="{safe(references([paper], "bibtex"))}">'
+        f'<p class="copies">{link}<button type="button" data-copy="{bibtex}">'
         f'Copy BibTeX</button><button type="button" data-copy="{safe(plain_citation(paper))}">'
         "Copy plain citation</button></p></details>"
     )
