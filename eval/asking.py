@@ -140,8 +140,7 @@ def _judged(
     if answer.status == "abstained":
         return (), ()
     shown = tuple(hit.paper for hit in answer.hits)
-    listed = {paper.title for paper in answer.sources.values()}  # all that a list says of papers
-    spoken = [s for s in answer.statements if s.claim and s.text not in listed]
+    spoken = [s for s in answer.statements if s.claim and not s.names_paper]
     claims: list[Claim] = []
     for statement in spoken:
         cited = tuple(citation.paper for citation in statement.citations)

@@ -115,6 +115,10 @@ def test_papers_that_fit_are_counted_and_quoted(library):
     assert answer.text[first.start : first.end] == f"Whiskers at Night [{number}]"
     sure = sum(s.verdict == "supported" for s in listed.values())
     assert answer.text.startswith(f"{sure} of the 5 papers fit")
+    may = len(listed) - sure
+    assert answer.verification == (
+        f"{sure} listed as fitting, {may} as possible; decided by relevance."
+    )
     for statement in answer.statements:
         assert answer.text[statement.start : statement.end].startswith(statement.text)
 

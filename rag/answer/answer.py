@@ -111,6 +111,11 @@ class Statement:
     verdict: StatementVerdict | None
     claim: bool = True
 
+    @property
+    def names_paper(self) -> bool:
+        """Whether it is the title of the paper that it cites, as in a list."""
+        return [citation.paper.title for citation in self.citations] == [self.text]
+
     def to_dict(self) -> dict[str, Any]:
         """The statement as plain JSON values."""
         return {
@@ -174,6 +179,12 @@ class Answer(CitesPapers):
         return dict(sorted({c.number: c.paper for c in self.citations}.items()))
 
     @property
+    def is_list(self) -> bool:
+        """Whether it lists papers: all that it claims of each is that it belongs there."""
+        claims = [statement for statement in self.statements if statement.claim]
+        return bool(claims) and all(statement.names_paper for statement in claims)
+
+    @property
     def verification(self) -> str:
         """One line that says how the statements held."""
         claims = [statement for statement in self.statements if statement.claim]
@@ -192,6 +203,9 @@ class Answer(CitesPapers):
         total = len(claims)
         rest = "".join(f"; {count} {words}" for count, words in counts if count)
         line = f"{held} of {total} statement{'s' * (total != 1)} supported{rest}."
+        if self.is_list:
+            by = " and ".join(dict.fromkeys(c.by for c in self.citations))
+            line = f"{held} listed as fitting, {total - held} as possible; decided by {by}."
         lost = len({c.number for c in self.citations if c.standing != "current"})
         if lost:
             are = "one cited paper has" if lost == 1 else f"{lost} cited papers have"

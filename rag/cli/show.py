@@ -174,7 +174,7 @@ def _citation(console: Console, statement: Statement, citation: Citation) -> Non
         for quote in citation.quotes:
             _print(console, text + Text(f": “{quote.text}”".translate(_CONTROL)), indent=4)
         return
-    if statement.text == citation.paper.title:  # a list: the sentence says why it stands in it
+    if statement.names_paper:  # a list: the sentence says why it stands in it
         text.append(f" ({citation.reason}; {citation.by})".translate(_CONTROL), style="default")
         for quote in citation.quotes:
             text.append(f": “{quote.text}”".translate(_CONTROL), style="default")

@@ -127,7 +127,8 @@ def _verdict(statement: Statement, citation: Citation) -> str:
     start = citation.quotes[0].start if citation.quotes else ""
     kind = citation.verdict or "unverified"
     reason = f" {safe(citation.reason)}" if citation.reason else ""
-    said = safe(shortened(statement.text, _SAID_CHARS))
+    quote = citation.quotes[0].text if statement.names_paper and citation.quotes else statement.text
+    said = safe(shortened(quote, _SAID_CHARS))
     return (
         f'<li class="{kind}"><button type="button" data-quote="{start}">'
         f"<strong>{_VERDICTS[citation.verdict]}</strong>{reason}: “{said}”</button></li>"

@@ -27,6 +27,7 @@ SIGNS = {
 EXTRACTIVE = "extractive: verbatim sentences, no language model"
 _MARKER = re.compile(r"\[(\d{1,4})\]")
 _SPACE_BEFORE = re.compile(r" +(?=\[\d{1,4}\])")
+_LIST_ITEM = re.compile(r"\n- $")
 _STRONG = re.compile(r"\*\*(?=\S)([^*\n]{1,300}?\S)\*\*")
 
 
@@ -67,6 +68,8 @@ def turn(
         if answer.asked != question.strip()
         else ""
     )
+    if answer.scope:
+        follows += f'<p class="understood">Only papers {safe(answer.scope)}</p>'
     body = _abstention(answer, number) if answer.status == "abstained" else _said(answer, number)
     return _article(
         question,
@@ -145,7 +148,7 @@ def _checked(text: str, statements: Sequence[Statement], turn_number: int) -> st
     for each in sorted(statements, key=lambda s: s.start):
         if each.start < at:
             continue
-        parts.append(_plain(text[at : each.start]))
+        parts.append(_plain(_LIST_ITEM.sub("\n• ", text[at : each.start])))
         parts.append(_statement(text[each.start : each.end], each, turn_number))
         at = each.end
     return "".join([*parts, _plain(text[at:])])
