@@ -205,7 +205,8 @@ class Answer(CitesPapers):
         line = f"{held} of {total} statement{'s' * (total != 1)} supported{rest}."
         if self.is_list:
             by = " and ".join(dict.fromkeys(c.by for c in self.citations))
-            line = f"{held} listed as fitting, {total - held} as possible; decided by {by}."
+            possible = f", {total - held} as possible" if held < total else ""
+            line = f"{held} listed as fitting{possible}; decided by {by}."
         lost = len({c.number for c in self.citations if c.standing != "current"})
         if lost:
             are = "one cited paper has" if lost == 1 else f"{lost} cited papers have"

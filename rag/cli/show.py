@@ -175,7 +175,8 @@ def _citation(console: Console, statement: Statement, citation: Citation) -> Non
             _print(console, text + Text(f": “{quote.text}”".translate(_CONTROL)), indent=4)
         return
     if statement.names_paper:  # a list: the sentence says why it stands in it
-        text.append(f" ({citation.reason}; {citation.by})".translate(_CONTROL), style="default")
+        by = "" if citation.by in citation.reason else f"; {citation.by}"
+        text.append(f" ({citation.reason}{by})".translate(_CONTROL), style="default")
         for quote in citation.quotes:
             text.append(f": “{quote.text}”".translate(_CONTROL), style="default")
         _print(console, text, indent=4)
