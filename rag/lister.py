@@ -7,7 +7,7 @@ reads those that may. What comes back is a stream of events, as for any other qu
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rag.answer import Answer, AnswerEvent, Status, Text, Verified
@@ -31,6 +31,23 @@ if TYPE_CHECKING:
     from rag.settings import Settings
 
 
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A paper that was looked at, and how likely it belongs in the list, in [0, 1]."""
+
+    hit: Hit
+    likely: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The papers of a list, how that was decided, and the answer so far."""
+
+    base: Answer
+    entries: list[Entry]
+    how: str
+
+
 class Lister:
     """Lists papers, with a language model where there is one."""
 
@@ -38,6 +55,65 @@ class Lister:
         """Wires the model that reads candidates."""
         self._settings = settings
         self._model = model
+
+    def answer(
+        self, asked: Asked, listing: Listing, live: LiveIndex
+    ) -> Generator[AnswerEvent, None, Answer]:
+        """Events as the list is made; returns the answer.
+
+        Args:
+            asked: the question.
+            listing: what it asks for.
+            live: the library.
+        """
+        if not listing.subject:
+            with live.reading():
+                papers = [stored.paper for stored in live.index.all_papers(asked.where)]
+            return (yield from self._everything(asked, papers))
+        with live.reading():
+            among = len(live.index.papers_matching(asked.where))
+            retrieval = live.retriever.retrieve(
+                listing.subject, k=MOST_LOOKED_AT, where=asked.where, candidates=MOST_LOOKED_AT
+            )
+        candidates = _candidates(retrieval)
+        base = replace(
+            _base(asked, retrieval.notes),
+            confidence=max((each.likely for each in candidates), default=0.0),
+        )
+        cut = lines(retrieval.hits)
+        possible = [_entry(each, cut) for each in candidates if each.likely >= cut.possible]
+        found = _Found(base, possible, _how(listing.subject, cut))
+        if self._model is not None:
+            worth = [_entry(each, cut) for each in candidates if each.likely >= cut.read]
+            found = yield from self._read(asked, found, worth, self._model)
+        hits = {each.hit.paper.id: each.hit for each in candidates}
+        if not found.entries:
+            return (yield from _nothing(found.base, tuple(hits.values())[:CLOSEST_PAPERS]))
+        base = replace(found.base, hits=tuple(hits[entry.paper.id] for entry in found.entries))
+        first = heading(found.entries, len(candidates), among)
+        return (yield from self._told(asked, base, found.entries, first, found.how))
+
+    def _read(
+        self, asked: Asked, found: _Found, worth: list[Entry], model: ChatModel
+    ) -> Generator[AnswerEvent, None, _Found]:
+        """What is found once the model has read the candidates; by relevance if it does not."""
+        prompt = load_prompt("select_papers", self._settings.prompts)
+        selection = Selection(model, prompt, calls=self._settings.listing_calls)
+        entries: list[Entry] = []
+        possible = {entry.paper.id for entry in found.entries}
+        yield Status(f"{model.name} reads the {len(worth)} papers that may fit")
+        for batch in selection.checked(asked.text, worth):
+            entries += [e for e in batch if e.by == model.name or e.paper.id in possible]
+            yield Status(f"{selection.read} of {len(worth)} papers read")
+        base = replace(found.base, warnings=(*found.base.warnings, *selection.notes))
+        if not selection.calls:
+            return replace(found, base=base)
+        base = replace(base, mode="model", model=model.name, usage=base.usage + selection.usage)
+        calls = f"{selection.calls} call{'s' * (selection.calls != 1)}"
+        how = (
+            f"Decided by {model.name}, which read the {selection.read} likeliest papers in {calls}."
+        )
+        return _Found(base, sorted(entries, key=lambda entry: entry.verdict == "weak"), how)
 
     def _everything(
         self, asked: Asked, papers: Sequence[Paper]
@@ -54,82 +130,6 @@ class Lister:
                 "Nothing had to be decided: these are all.",
             )
         )
-
-    def answer(
-        self, asked: Asked, listing: Listing, live: LiveIndex
-    ) -> Generator[AnswerEvent, None, Answer]:
-        """Events as the list is made; returns the answer.
-
-        Args:
-            asked: the question.
-            listing: what it asks for.
-            live: the library.
-        """
-        with live.reading():
-            if listing.subject:
-                looked_at = len(live.index.papers_matching(asked.where))
-                retrieval = live.retriever.retrieve(
-                    listing.subject,
-                    k=MOST_LOOKED_AT,
-                    where=asked.where,
-                    candidates=MOST_LOOKED_AT,
-                )
-            else:
-                papers = [stored.paper for stored in live.index.all_papers(asked.where)]
-        if not listing.subject:
-            return (yield from self._everything(asked, papers))
-        return (yield from self._fitting(asked, listing, retrieval, looked_at))
-
-    def _fitting(
-        self, asked: Asked, listing: Listing, retrieval: Retrieval, looked_at: int
-    ) -> Generator[AnswerEvent, None, Answer]:
-        """The list of the papers that fit a subject, of as many as could be found."""
-        hits = retrieval.hits
-        likely = relevances(hits).tolist()
-        cut = lines(hits)
-        order = sorted(range(len(hits)), key=lambda i: (-likely[i], hits[i].paper.id))
-        base = _base(asked, retrieval.notes)
-        base = replace(base, confidence=max(likely, default=0.0))
-        closest = tuple(hits[i] for i in order[:CLOSEST_PAPERS])
-        if self._model is None:
-            entries = [_entry(hits[i], likely[i], cut) for i in order if likely[i] >= cut.possible]
-            how = _how(listing.subject, cut)
-        else:
-            worth = [_entry(hits[i], likely[i], cut) for i in order if likely[i] >= cut.read]
-            base, entries, how = yield from self._read(asked, base, worth, self._model)
-        if not entries:
-            reason = "no paper of the library seems to fit."
-            text = f"The library does not seem to hold an answer: {reason}"
-            yield Text(text)
-            return replace(base, text=text, status="abstained", reason=reason, closest=closest)
-        by_id = {hit.paper.id: hit for hit in hits}
-        base = replace(base, hits=tuple(by_id[entry.paper.id] for entry in entries))
-        first = heading(entries, looked_at)
-        return (yield from self._told(asked, base, entries, first, how))
-
-    def _read(
-        self, asked: Asked, base: Answer, worth: list[Entry], model: ChatModel
-    ) -> Generator[AnswerEvent, None, tuple[Answer, list[Entry], str]]:
-        prompt = load_prompt("select_papers", self._settings.prompts)
-        selection = Selection(model, prompt, calls=self._settings.listing_calls)
-        entries: list[Entry] = []
-        yield Status(f"{model.name} reads the {len(worth)} papers that may fit")
-        for batch in selection.checked(asked.text, worth):
-            entries += batch
-            yield Status(f"{selection.read} of {len(worth)} papers read")
-        entries.sort(key=lambda entry: entry.verdict == "weak")
-        calls = f"{selection.calls} call{'s' * (selection.calls != 1)}"
-        how = (
-            f"Decided by {model.name}, which read the {selection.read} likeliest papers in {calls}."
-        )
-        base = replace(
-            base,
-            mode="model",
-            model=model.name,
-            usage=base.usage + selection.usage,
-            warnings=(*base.warnings, *selection.notes),
-        )
-        return base, entries, how
 
     def _told(
         self, asked: Asked, base: Answer, entries: Sequence[Entry], first: str, how: str
@@ -157,8 +157,23 @@ def _base(asked: Asked, notes: Sequence[str]) -> Answer:
     )
 
 
-def _entry(hit: Hit, likely: float, cut: Lines) -> Entry:
+def _candidates(retrieval: Retrieval) -> list[_Candidate]:
+    """The papers that were found, likeliest first."""
+    hits = retrieval.hits
+    found = map(_Candidate, hits, relevances(hits).tolist())
+    return sorted(found, key=lambda each: (-each.likely, each.hit.paper.id))
+
+
+def _nothing(base: Answer, closest: tuple[Hit, ...]) -> Generator[AnswerEvent, None, Answer]:
+    reason = "no paper of the library seems to fit."
+    text = f"The library does not seem to hold an answer: {reason}"
+    yield Text(text)
+    return replace(base, text=text, status="abstained", reason=reason, closest=closest)
+
+
+def _entry(candidate: _Candidate, cut: Lines) -> Entry:
     """A paper with its best sentence; one whose title alone is known may fit, no more."""
+    hit, likely = candidate.hit, candidate.likely
     best = [Quote(hit.paper.id, s.start, s.end, s.text) for s in hit.sentences[:1]]
     sure = likely >= cut.counted and bool(best)
     reason = f"relevance {likely:.2f}" + ("" if best else ", only its title is known")

@@ -238,9 +238,11 @@ def test_the_heading_counts_both_groups():
         return [Entry(PAPERS[0], (), verdict, "", "") for verdict in verdicts]
 
     sure, may = "supported", "weak"
-    assert heading(entries(sure, sure, may), 9) == "2 of the 9 papers fit, 1 more may."
-    assert heading(entries(sure), 9) == "1 of the 9 papers fits."
-    assert heading(entries(may), 9) == "None of the 9 papers fits, 1 may."
+    assert heading(entries(sure, sure, may), 9, 9) == "2 of the 9 papers fit, 1 more may."
+    assert heading(entries(sure), 9, 9) == "1 of the 9 papers fits."
+    assert heading(entries(may), 9, 9) == "None of the 9 papers fits, 1 may."
+    assert heading(entries(sure), 4, 9) == "1 of the 4 nearest of 9 papers fits."
+    assert heading(entries(sure), 1, 1) == "The one paper that there is fits."
 
 
 def chooses(verdicts):
@@ -301,8 +303,10 @@ def test_a_model_that_fails_leaves_a_list_by_relevance(folder):
         opened(folder, server) as assistant,
     ):
         answer = assistant.ask("Which papers are about cats?")
-    assert {s.verdict for s in answer.statements if s.claim} == {"weak"}
-    assert any("did not read all papers" in warning for warning in answer.warnings)
+    assert answer.mode == "extractive"
+    assert {"supported", "weak"} == {s.verdict for s in answer.statements if s.claim}
+    assert {c.by for c in answer.citations} == {"relevance"}
+    assert any("did not read" in warning for warning in answer.warnings)
 
 
 def test_no_more_calls_are_made_than_the_budget_allows(tmp_path):

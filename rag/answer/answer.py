@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from rag.answer.markdown import answer_markdown
+from rag.answer.verdicts import lists_papers, verification_line
 from rag.models.reply import NO_USAGE, Usage
 from rag.references import references
 
@@ -181,37 +182,12 @@ class Answer(CitesPapers):
     @property
     def is_list(self) -> bool:
         """Whether it lists papers: all that it claims of each is that it belongs there."""
-        claims = [statement for statement in self.statements if statement.claim]
-        return bool(claims) and all(statement.names_paper for statement in claims)
+        return lists_papers(self.statements)
 
     @property
     def verification(self) -> str:
         """One line that says how the statements held."""
-        claims = [statement for statement in self.statements if statement.claim]
-        if not claims:
-            return "No statement to verify."
-        counts = [
-            (sum(s.verdict == verdict for s in claims), words)
-            for verdict, words in (
-                ("weak", "weak"),
-                ("unsupported", "unsupported"),
-                ("uncited", "uncited"),
-                (None, "not verified"),
-            )
-        ]
-        held = sum(s.verdict == "supported" for s in claims)
-        total = len(claims)
-        rest = "".join(f"; {count} {words}" for count, words in counts if count)
-        line = f"{held} of {total} statement{'s' * (total != 1)} supported{rest}."
-        if self.is_list:
-            by = " and ".join(dict.fromkeys(c.by for c in self.citations))
-            possible = f", {total - held} as possible" if held < total else ""
-            line = f"{held} listed as fitting{possible}; decided by {by}."
-        lost = len({c.number for c in self.citations if c.standing != "current"})
-        if lost:
-            are = "one cited paper has" if lost == 1 else f"{lost} cited papers have"
-            line += f" Since then {are} changed or left the library."
-        return line
+        return verification_line(self.statements)
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as plain JSON values; papers appear with id and title, not whole."""

@@ -65,17 +65,21 @@ def written_list(
     return writer.text, tuple(writer.statements)
 
 
-def heading(entries: Sequence[Entry], looked_at: int) -> str:
+def heading(entries: Sequence[Entry], looked_at: int, among: int) -> str:
     """The sentence that counts the papers of a list.
 
     Args:
         entries: those that fit and those that may.
-        looked_at: papers that could have been listed.
+        looked_at: papers that were looked at, the nearest ones.
+        among: papers that there are.
     """
     possible = sum(entry.verdict == "weak" for entry in entries)
     sure = len(entries) - possible
-    fit = f"{sure or 'None'} of the {looked_at} papers {'fits' if sure <= 1 else 'fit'}"
-    if looked_at == 1:
+    papers = f"the {among} papers"
+    if looked_at < among:
+        papers = f"the {looked_at} nearest of {among} papers"
+    fit = f"{sure or 'None'} of {papers} {'fits' if sure <= 1 else 'fit'}"
+    if among == 1:
         fit = f"The one paper that there is {'fits' if sure else 'does not surely fit'}"
     more = "more may" if sure else "may"
     return f"{fit}, {possible} {more}." if possible else f"{fit}."

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rag.errors import ModelError
+from rag.errors import ModelError, ModelRejected
 from rag.models.chat import ChatModel, Message
 from rag.models.reply import NO_USAGE, Usage
 from rag.prompts import Prompt, neutral
@@ -68,11 +68,13 @@ class Selection:
                 break
             try:
                 yield self._asked(question, batch)
+            except ModelRejected:
+                raise
             except ModelError as error:
-                self.notes.append(f"The model did not read all papers that may fit: {error}")
+                self.notes.append(f"The model did not read {len(left)} papers: {error}")
                 break
             left = rest
-        if left:
+        if left and self.calls == self._most_calls:
             self.notes.append(
                 f"The model read {self.read} of the papers that may fit, and {len(left)} not; the "
                 "setting listing_calls lets it read more."
