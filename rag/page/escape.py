@@ -43,4 +43,5 @@ def shortened(text: str, most: int) -> str:
     text = " ".join(text.split())
     if len(text) <= most:
         return text
-    return (text[: most - 1].rsplit(" ", 1)[0].rstrip(" ,.;:") or text[: most - 1]) + "…"
+    whole_words = text[:most].rpartition(" ")[0].rstrip(" ,.;:")
+    return (whole_words or text[: most - 1]) + "…"
