@@ -38,6 +38,7 @@ _FIRST = re.compile(
 )
 _NOT_BEFORE = re.compile(r"```|^\s*[<#{\[]", re.MULTILINE)  # a page that only quotes an entry
 _WHOLE_NAME = re.compile(r"\{(?:[^{}\\]|\\[&%$#_])*\}")  # "{Data Group, Inc.}", commas and all
+_ESCAPE_OR_BRACE = re.compile(r"\\([_%&#~{}])|[{}]")
 _BEFORE_CHARS = 4000
 _VOLUMES = frozenset({"proceedings", "mvproceedings", "periodical"})
 _PARENTS = _VOLUMES | {"book", "mvbook", "collection", "mvcollection", "reference", "mvreference"}
@@ -119,7 +120,7 @@ def _paper_or_reason(known: Fields) -> Paper | str:
         return next(filter(None, found), "")
 
     def raw(name: str) -> str:
-        return re.sub(r"\\([_%&#~{}])|[{}]", r"\1", known.get(name, "")).strip()
+        return _ESCAPE_OR_BRACE.sub(r"\1", known[name]).strip() if name in known else ""
 
     title, subtitle = text("title"), text("subtitle")
     if not title:

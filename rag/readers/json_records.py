@@ -52,7 +52,7 @@ def paper_or_reason(written: str, columns: Mapping[str, str] = AS_NAMED) -> Pape
         return f"this is not valid JSON: {error}."
     if not isinstance(record, dict):
         return "this is JSON, but no object with title and abstract."
-    if _HALF_CHARACTER.search(written) and not _is_storable(record):
+    if "\\u" in written and _HALF_CHARACTER.search(written) and not _is_storable(record):
         return "it holds one half of an escaped character (\\ud800 to \\udfff); mend or remove it."
     if columns:
         named = {field: record[key] for field, key in columns.items() if key in record}

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
     from pylatexenc.latex2text import LatexNodes2Text
 
-_NEEDS_TEX = re.compile(r"[\\{}~]|--|``|''")
+_TEX_MARKS = ("\\", "{", "}", "~", "--", "``", "''")
+_GROUP = re.compile(r"\{([^{}#]*)\}")
+_PLAIN_ESCAPE = re.compile(r"(?<!\\)\\([%&])")
 _ESCAPE_OR_SIGN = re.compile(r"\\.|[%&]", re.DOTALL)
 _LINK = re.compile(r"\\(?:url|href\s*\{[^{}]*\})\s*\{([^{}]*)\}")
 _MARK = re.compile(r'(?<!\\)[{}"#]')
@@ -71,10 +73,19 @@ def plain_text(value: str) -> str:
     >>> plain_text(r"{\'E}tude of {BERT} \& co: 5% in $x_{1}$")
     'Étude of BERT & co: 5% in $x_{1}$'
     """
-    value = _LINK.sub(r"\1", value)
-    if not _NEEDS_TEX.search(value):
+    if "\\" in value:
+        value = _PLAIN_ESCAPE.sub(r"\1", _LINK.sub(r"\1", value))
+    if not _needs_tex(value):
         return one_line(value)
+    if "\\" not in value and "$" not in value:  # braces that do no more than keep capitals
+        bare = _GROUP.sub(r"\1", value)
+        if not _needs_tex(bare):
+            return one_line(bare)
     return one_line("".join(map(_converted, _pieces(_unwrapped(value)))))
+
+
+def _needs_tex(value: str) -> bool:
+    return any(mark in value for mark in _TEX_MARKS)
 
 
 def _pieces(value: str) -> Iterator[str]:
@@ -97,7 +108,7 @@ def _pieces(value: str) -> Iterator[str]:
 
 @lru_cache(maxsize=4096)
 def _converted(piece: str) -> str:
-    if not _NEEDS_TEX.search(piece):
+    if not _needs_tex(piece):
         return piece
     guarded = _ESCAPE_OR_SIGN.sub(_escaped, piece)
     if len(re.findall(r"(?<!\\)\$", guarded)) % 2:
