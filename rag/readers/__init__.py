@@ -149,10 +149,13 @@ def _read_place(place: Path | _Stream, known: Formats) -> Iterator[Paper | Refus
     path = place if isinstance(place, Path) else None
     found, refused = False, ""
     for record in _records(place, known):
-        if isinstance(record, Refused) and record.line is None and not in_folder:
+        if isinstance(record, Paper):
+            found = True
+            yield record
+            continue
+        if record.line is None and not in_folder:
             raise CorpusError(str(record), path=path)
-        found = found or isinstance(record, Paper)
-        refused = refused or _first_refusal(record)
+        refused = refused or f": {str(record).rstrip('.')}"
         yield record
     if not found:
         raise CorpusError(f"{place} holds no paper that could be read{refused}.", path=path)
@@ -162,10 +165,6 @@ def _records(place: Path | _Stream, known: Formats) -> Iterator[Paper | Refused]
     if isinstance(place, _Stream):
         return _read_opened(Opened(place.file), place.name, known)
     return _read_folder(place, known) if place.is_dir() else _read_file(place, known)
-
-
-def _first_refusal(record: Paper | Refused) -> str:
-    return f": {str(record).rstrip('.')}" if isinstance(record, Refused) else ""
 
 
 def _read_folder(folder: Path, known: Formats) -> Iterator[Paper | Refused]:

@@ -38,6 +38,7 @@ _FIRST = re.compile(
 )
 _NOT_BEFORE = re.compile(r"```|^\s*[<#{\[]", re.MULTILINE)  # a page that only quotes an entry
 _WHOLE_NAME = re.compile(r"\{(?:[^{}\\]|\\[&%$#_])*\}")  # "{Data Group, Inc.}", commas and all
+_HAS_TEX = re.compile(r"[\\{}]")
 _ESCAPE_OR_BRACE = re.compile(r"\\([_%&#~{}])|[{}]")
 _BEFORE_CHARS = 4000
 _VOLUMES = frozenset({"proceedings", "mvproceedings", "periodical"})
@@ -83,7 +84,7 @@ def _blocks(lines: Iterable[str]) -> Iterator[tuple[int, Block]]:
     first = 1
     part: list[str] = []
     for number, line in enumerate(lines, 1):
-        if part and _BLOCK.match(line):
+        if part and "@" in line and _BLOCK.match(line):
             yield from _split(first, part)
             first, part = number, []
         part.append(line if line.endswith("\n") else line + "\n")
@@ -91,8 +92,9 @@ def _blocks(lines: Iterable[str]) -> Iterator[tuple[int, Block]]:
 
 
 def _split(first: int, part: list[str]) -> Iterator[tuple[int, Block]]:
-    if part and "@" in "".join(part):
-        for block in Splitter("".join(part)).split().blocks:
+    text = "".join(part)
+    if "@" in text:
+        for block in Splitter(text).split().blocks:
             yield first + (block.start_line or 0), block
 
 
@@ -116,11 +118,14 @@ def _broken(block: ParsingFailedBlock) -> str:
 
 def _paper_or_reason(known: Fields) -> Paper | str:
     def text(*names: str) -> str:
-        found = (plain_text(known[name]) for name in names if known.get(name))
-        return next(filter(None, found), "")
+        for name in names:
+            if name in known and (found := plain_text(known[name])):
+                return found
+        return ""
 
     def raw(name: str) -> str:
-        return _ESCAPE_OR_BRACE.sub(r"\1", known[name]).strip() if name in known else ""
+        value = known.get(name, "").strip()
+        return _ESCAPE_OR_BRACE.sub(r"\1", value).strip() if _HAS_TEX.search(value) else value
 
     title, subtitle = text("title"), text("subtitle")
     if not title:
@@ -147,6 +152,8 @@ def _paper_or_reason(known: Fields) -> Paper | str:
 
 def _authors(names: str) -> tuple[str, ...]:
     several = split_multiple_persons_names(fields.one_line(names)) if names.strip() else []
+    if "{" not in names:
+        return fields.authors(map(plain_text, several))
     found = (
         plain_text(name)
         if _WHOLE_NAME.fullmatch(name)

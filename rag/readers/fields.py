@@ -149,4 +149,4 @@ def tags(texts: Iterable[str]) -> dict[str, JsonValue]:
 
 def keywords(text: str) -> list[str]:
     """Keywords that stand in one text: set apart by semicolons, else by commas."""
-    return text.split(";" if ";" in text else ",")
+    return text.split(";" if ";" in text else ",") if text else []

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from pylatexenc.latex2text import LatexNodes2Text
 
-_TEX_MARKS = ("\\", "{", "}", "~", "--", "``", "''")
 _GROUP = re.compile(r"\{([^{}#]*)\}")
 _PLAIN_ESCAPE = re.compile(r"(?<!\\)\\([%&])")
 _ESCAPE_OR_SIGN = re.compile(r"\\.|[%&]", re.DOTALL)
@@ -85,7 +84,9 @@ def plain_text(value: str) -> str:
 
 
 def _needs_tex(value: str) -> bool:
-    return any(mark in value for mark in _TEX_MARKS)
+    if "\\" in value or "{" in value or "}" in value or "~" in value:
+        return True
+    return "--" in value or ("`" in value and "``" in value) or ("'" in value and "''" in value)
 
 
 def _pieces(value: str) -> Iterator[str]:

@@ -87,7 +87,7 @@ def _taken_id(rest: dict[str, Any]) -> str:
     """The record's own id if it can serve as one; else "", and it stays among the metadata."""
     given = rest.pop("id", None)
     known = fields.carried_id(given)
-    if not known and given is not None:
+    if not known and given not in (None, ""):
         rest["id"] = given
     return known
 

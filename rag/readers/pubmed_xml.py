@@ -58,7 +58,7 @@ def _paper_or_reason(record: Element) -> Paper | str:
 
 
 def _each(parent: Element, several: str, one: str) -> list[Element]:
-    """The elements inside the lists of that name; steps of one name take a tenth of a path's time."""
+    """The elements inside the lists of that name, in a tenth of the time that a path takes."""
     return [each for group in parent.findall(several) for each in group.findall(one)]
 
 

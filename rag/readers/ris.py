@@ -83,6 +83,8 @@ def _text(known: dict[str, Any], *names: str) -> str:
     """The first of several fields that is there; "" if none is."""
     for name in names:
         value = known.get(name)
-        if value and (text := fields.one_line(value if isinstance(value, str) else " ".join(value))):
+        if value and (
+            text := fields.one_line(value if isinstance(value, str) else " ".join(value))
+        ):
             return text
     return ""

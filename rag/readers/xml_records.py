@@ -82,7 +82,7 @@ def _parsed(source: _Source, names: tuple[str, ...]) -> Generator[Found, None, s
     return reason
 
 
-class _TooDeep(Exception):  # noqa: N818 - it never leaves this module
+class _TooDeep(Exception):
     pass
 
 
