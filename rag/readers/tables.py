@@ -49,7 +49,7 @@ def recognises(head: str, columns: Mapping[str, str] = _NONE_NAMED) -> bool:
 
     With `columns` (the field of a paper and what the table calls it), one known column is enough.
     """
-    lines = head.split("\n", 50)
+    lines = head.split("\n", 50)[:50]  # what is behind them is in one piece
     first = next((line for line in lines if _says_something(line)), "")
     return _delimiter(first, columns) is not None
 
