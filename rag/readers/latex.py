@@ -10,15 +10,17 @@ Called by the BibTeX reader.
 from __future__ import annotations
 
 import re
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from typing import TYPE_CHECKING
 
 from rag.readers.fields import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from pylatexenc.latex2text import LatexNodes2Text
+    from pylatexenc.latexwalker import LatexMacroNode
+    from pylatexenc.macrospec import LatexContextDb
 
 _GROUP = re.compile(r"\{([^{}#]*)\}")
 _PLAIN_ESCAPE = re.compile(r"(?<!\\)\\([%&])")
@@ -36,6 +38,15 @@ _SIGNS = {  # which pylatexenc leaves out or takes for others
     "textbar": "|",
     "textunderscore": "_",
     "textquotedbl": '"',
+    "LaTeX": "LaTeX",
+    "TeX": "TeX",
+}
+_KEPT = ("texttt", "textsf", "textup", "textmd", "mbox")  # whose text pylatexenc leaves out
+_CASES = {
+    "uppercase": str.upper,
+    "MakeUppercase": str.upper,
+    "lowercase": str.lower,
+    "MakeLowercase": str.lower,
 }
 
 
@@ -117,7 +128,7 @@ def _converted(piece: str) -> str:
     if _depth(guarded) > _DEEPEST:
         return _without_braces(piece)
     try:
-        text: str = _converter().latex_to_text(guarded)
+        text: str = _converter().latex_to_text(guarded, latex_context=_macros())
     except Exception:  # noqa: BLE001 - it raises whatever it stumbles over; the words are kept
         return _without_braces(piece)
     return text
@@ -159,6 +170,27 @@ def _depth(value: str) -> int:
     return deepest
 
 
+def _in_case(change: Callable[[str], str], node: LatexMacroNode, l2tobj: LatexNodes2Text) -> str:
+    """The text that a macro holds, in its case; pylatexenc tells by `l2tobj` what it offers."""
+    return change(l2tobj.nodelist_to_text(node.nodeargd.argnlist))
+
+
+def _verbatim(node: LatexMacroNode) -> str:
+    return str(getattr(node.nodeargd, "verbatim_text", ""))
+
+
+@cache
+def _macros() -> LatexContextDb:
+    """What pylatexenc knows of macros, and that those which change the case hold a text."""
+    from pylatexenc.latexwalker import get_default_latex_context_db
+    from pylatexenc.macrospec import MacroSpec
+
+    known: LatexContextDb = get_default_latex_context_db()
+    macros = [MacroSpec(name, "{") for name in _CASES]
+    known.add_context_category("cases", prepend=True, macros=macros)
+    return known
+
+
 @cache
 def _converter() -> LatexNodes2Text:
     from pylatexenc.latex2text import (
@@ -168,6 +200,11 @@ def _converter() -> LatexNodes2Text:
     )
 
     known = get_default_latex_context_db()
-    signs = [MacroTextSpec(name, sign) for name, sign in _SIGNS.items()]
-    known.add_context_category("signs", prepend=True, macros=signs)
+    macros = [
+        *(MacroTextSpec(name, sign) for name, sign in _SIGNS.items()),
+        *(MacroTextSpec(name, discard=False) for name in _KEPT),
+        MacroTextSpec("verb", _verbatim),
+        *(MacroTextSpec(name, partial(_in_case, change)) for name, change in _CASES.items()),
+    ]
+    known.add_context_category("kept", prepend=True, macros=macros)
     return LatexNodes2Text(math_mode="verbatim", latex_context=known)
