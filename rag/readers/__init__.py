@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
 
 from rag.errors import CorpusError
 from rag.markup import clean_markup
-from rag.papers import Paper, PaperMerger, paper_id
+from rag.papers import FROM_STANDARD_INPUT, FROM_STREAM, Paper, PaperMerger, paper_id
 from rag.readers.formats import Formats, format_names, formats
 from rag.readers.opening import Opened
 
@@ -128,13 +128,13 @@ def _place(source: Source) -> Path | _Stream:
         CorpusError: the path does not exist, or the stream gives no bytes.
     """
     if source == STANDARD_INPUT:
-        return _Stream(_binary(sys.stdin), "standard input")
+        return _Stream(_binary(sys.stdin), FROM_STANDARD_INPUT)
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         if not path.exists():
             raise CorpusError(f"{path} does not exist; check the path.", path=path)
         return path
-    return _Stream(_binary(source), str(getattr(source, "name", "the stream")))
+    return _Stream(_binary(source), str(getattr(source, "name", FROM_STREAM)))
 
 
 def _binary(stream: object) -> BinaryIO:
