@@ -47,9 +47,9 @@ class PaperMerger:
 
     Papers given at the start are the library as it was: different ids are different papers. When
     one of them is read again from all of its sources, its file has been edited, so the new record
-    takes its place; standard input is no file and never edited. Any other further record of a paper adds to it: the first title stays, the
-    longer abstract is kept, empty fields are filled, sources and ids are united. The cost of adding
-    does not grow with the library.
+    takes its place; standard input is no file and never edited. Any other further record of a paper
+    adds to it: the first title stays, the longer abstract is kept, empty fields are filled, sources
+    and ids are united. The cost of adding does not grow with the library.
     """
 
     def __init__(self, papers: Iterable[Paper] = ()) -> None:
