@@ -23,6 +23,7 @@ from rag.readers import (
     ris,
     tables,
 )
+from rag.readers.fields import Found
 from rag.readers.latex import plain_text
 
 if TYPE_CHECKING:
@@ -393,8 +394,8 @@ def only_papers_and_reasons(form: ModuleType, text: str) -> None:
     form.recognises(text)
     for line, found in form.read(text.splitlines(keepends=True)):
         assert line >= 1
-        assert isinstance(found, Paper | str)
-        assert found.title if isinstance(found, Paper) else found.endswith(".")
+        assert isinstance(found, Found | str)
+        assert found.title if isinstance(found, Found) else found.endswith(".")
 
 
 @pytest.mark.parametrize("form", [bibtex, ris, medline, tables])

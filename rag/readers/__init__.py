@@ -25,6 +25,8 @@ from rag.readers.opening import Opened
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from rag.readers.fields import Found
+
 Source: TypeAlias = str | Path | BinaryIO
 
 STANDARD_INPUT = "-"
@@ -215,7 +217,7 @@ def _read_opened(opened: Opened, name: str, known: Formats) -> Iterator[Paper | 
             yield Refused(name, line, f"reading ends with this record: {opened.problem}.")
 
 
-def _finished(found: Paper | str, name: str, line: int) -> Paper | Refused:
+def _finished(found: Found | str, name: str, line: int) -> Paper | Refused:
     """What a format module found, cleaned, with its id and source."""
     if isinstance(found, str):
         return Refused(name, line, found)

@@ -17,8 +17,9 @@ from bibtexparser.middlewares.names import split_multiple_persons_names
 from bibtexparser.model import DuplicateFieldKeyBlock, Entry, ParsingFailedBlock, String
 from bibtexparser.splitter import Splitter
 
-from rag.papers import Paper, normal_arxiv_id
+from rag.papers import normal_arxiv_id
 from rag.readers import fields
+from rag.readers.fields import Found
 from rag.readers.latex import bare_value, plain_text
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def recognises(head: str) -> bool:
     return first is not None and len(before) <= _BEFORE_CHARS and not _NOT_BEFORE.search(before)
 
 
-def read(lines: Iterable[str]) -> Iterator[tuple[int, Paper | str]]:
+def read(lines: Iterable[str]) -> Iterator[tuple[int, Found | str]]:
     """Each entry with the line where it begins; entries with a later `crossref` come last."""
     strings: Fields = {}
     parents: dict[str, Fields] = {}
@@ -116,7 +117,7 @@ def _broken(block: ParsingFailedBlock) -> str:
     return f"the entry cannot be read ({why[:200]}); check its braces, the file may be cut off."
 
 
-def _paper_or_reason(known: Fields) -> Paper | str:
+def _paper_or_reason(known: Fields) -> Found | str:
     def text(*names: str) -> str:
         for name in names:
             if name in known and (found := plain_text(known[name])):
@@ -135,7 +136,7 @@ def _paper_or_reason(known: Fields) -> Paper | str:
     venue = text("journal", "journaltitle", "booktitle")
     if not venue and "://" not in known.get("howpublished", ""):
         venue = text("howpublished")
-    return Paper(
+    return Found(
         id=fields.carried_id(text("papertrail-id")),
         title=f"{title}: {subtitle}" if subtitle else title,
         abstract=text("abstract"),

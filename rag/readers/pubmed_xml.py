@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from rag.papers import Paper
 from rag.readers import fields
+from rag.readers.fields import Found
 from rag.readers.xml_records import records, text_of
 
 if TYPE_CHECKING:
@@ -28,24 +28,24 @@ def recognises(head: str) -> bool:
     return head.lstrip().startswith("<") and _ROOT.search(head) is not None
 
 
-def read(lines: Iterable[str]) -> Iterator[tuple[int, Paper | str]]:
+def read(lines: Iterable[str]) -> Iterator[tuple[int, Found | str]]:
     """Each article with its first line, and the paper or the reason why it gives none."""
     for line, found in records(lines, ("PubmedArticle", "PubmedBookArticle"), "<PubmedArticleSet>"):
         yield line, found if isinstance(found, str) else _paper_or_reason(found)
 
 
-def _paper_or_reason(record: Element) -> Paper | str:
+def _paper_or_reason(record: Element) -> Found | str:
     citation = record.find("MedlineCitation")
     article = None if citation is None else citation.find("Article")
     if citation is None or article is None:
         return "the record is no journal article; books are not read."
-    title = text_of(article.find("ArticleTitle")) or text_of(article.find("VernacularTitle"))
+    title = _first_text(article, "ArticleTitle", "VernacularTitle")
     if not title:
         return fields.NO_TITLE
     journal = article.find("Journal")
     pmid = text_of(citation.find("PMID"))
     keywords = map(text_of, _each(citation, "KeywordList", "Keyword"))
-    return Paper(
+    return Found(
         id="",
         title=title,
         abstract=" ".join(filter(None, map(_part, _each(article, "Abstract", "AbstractText")))),
@@ -63,11 +63,11 @@ def _each(parent: Element, several: str, one: str) -> list[Element]:
 
 
 def _first_text(parent: Element | None, *tags: str) -> str:
-    """The text of the first of these elements that is there; "" if none is."""
+    """The text of the first of these elements that has one; "" if none has."""
     if parent is not None:
         for tag in tags:
-            if (found := parent.find(tag)) is not None:
-                return text_of(found)
+            if text := text_of(parent.find(tag)):
+                return text
     return ""
 
 
@@ -78,7 +78,7 @@ def _part(part: Element) -> str:
 
 
 def _name(author: Element) -> str:
-    given = text_of(author.find("ForeName")) or text_of(author.find("Initials"))
+    given = _first_text(author, "ForeName", "Initials")
     family, suffix = text_of(author.find("LastName")), text_of(author.find("Suffix"))
     name = " ".join(filter(None, (given, family, suffix)))
     return name or text_of(author.find("CollectiveName"))

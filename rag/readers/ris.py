@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import rispy
 
-from rag.papers import Paper, normal_arxiv_id
+from rag.papers import normal_arxiv_id
 from rag.readers import fields
+from rag.readers.fields import Found
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,7 +29,7 @@ def recognises(head: str) -> bool:
     return fields.begins(head, _START)
 
 
-def read(lines: Iterable[str]) -> Iterator[tuple[int, Paper | str]]:
+def read(lines: Iterable[str]) -> Iterator[tuple[int, Found | str]]:
     """Each record with the line of its TY; a record that the file's end cuts off is refused."""
     first = 0
     record: list[str] = []
@@ -49,7 +50,7 @@ def read(lines: Iterable[str]) -> Iterator[tuple[int, Paper | str]]:
         yield first, "the record does not end with ER; the file may be cut off, export it again."
 
 
-def _paper_or_reason(parser: rispy.RisParser, record: list[str]) -> Paper | str:
+def _paper_or_reason(parser: rispy.RisParser, record: list[str]) -> Found | str:
     found = parser.parse_lines(iter([*record, "ER  - "]))  # type: ignore[arg-type]
     known = found[0] if found else {}
     title = _text(known, "title", "primary_title")
@@ -57,7 +58,7 @@ def _paper_or_reason(parser: rispy.RisParser, record: list[str]) -> Paper | str:
         return fields.NO_TITLE
     urls, doi = fields.addresses(_several(known, "urls")), _text(known, "doi")
     notes = _several(known, "notes")
-    return Paper(
+    return Found(
         id=fields.carried_id(fields.noted("Papertrail", notes)),
         title=title,
         abstract=_text(known, "abstract", "notes_abstract"),

@@ -13,6 +13,8 @@ import re
 from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
+from rag.readers.fields import one_line
+
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
     from pyexpat import XMLParserType
@@ -22,6 +24,7 @@ Found: TypeAlias = "tuple[int, Element | str]"
 
 _HOSTILE = "the XML declares entities or refers to other files; such files are not read."
 _DEEP = "the XML is nested too deeply; it is not read further."
+_REASON_CHARS = 200
 _DEPTH = 200
 _CHUNK_CHARS = 1 << 14
 _LINES = 16  # that are taken at a time
@@ -47,7 +50,7 @@ def text_of(element: Element | None) -> str:
     if element is None:
         return ""
     text = "".join(element.itertext()) if len(element) else element.text or ""
-    return " ".join(text.split())
+    return one_line(text)
 
 
 def _parsed(source: _Source, names: tuple[str, ...]) -> Generator[Found, None, str | None]:
@@ -72,7 +75,7 @@ def _parsed(source: _Source, names: tuple[str, ...]) -> Generator[Found, None, s
             reason = _HOSTILE
         except ParseError as error:
             rest = "the file may be cut off" if source.ended else "this record is left out"
-            reason = f"the XML is broken ({str(error).partition(':')[0]}); {rest}."
+            reason = f"the XML is broken ({str(error).partition(':')[0][:_REASON_CHARS]}); {rest}."
             source.mistake_at(*error.position)
         for line, element in target.taken():
             source.end_record()
@@ -114,11 +117,12 @@ class _Records:
         """An element begins; expat's name for it lacks the brace in front of a namespace."""
         if "}" in tag:
             tag = "{" + tag
-        self._path.append(self._open(tag, attributes))
+        path = self._path
+        path.append(self._open(tag, attributes))
+        if len(path) > _DEPTH:
+            raise _TooDeep
         if tag.endswith(self._names) and self._is_record(tag):
             self.begun = self._expat.CurrentLineNumber
-        if len(self._path) > _DEPTH:
-            raise _TooDeep
 
     def end(self, tag: str) -> None:
         """The element has ended."""
@@ -202,6 +206,7 @@ class _Source:
                 self._end = self._restarted_at = found.start()
                 self._fed_lines = self._column = 0
                 self._opening = opening
+                self._size = _CHUNK_CHARS >> 4  # the next mistake may be near
                 return True
             self._pass_over(len(self._text))
             self._take_lines()
