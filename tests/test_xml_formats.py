@@ -139,8 +139,12 @@ def test_two_feeds_one_behind_the_other_are_both_read() -> None:
 
 
 def test_a_mistake_in_xml_is_told_in_a_short_sentence() -> None:
-    [(_, reason), _] = outcome(feed(f"<entry>&{'a' * 5000};</entry>", entry("Z")))
-    assert reason.startswith("the XML is broken (undefined entity &aaa")
+    kind = '<!DOCTYPE PubmedArticleSet SYSTEM "a.dtd">'
+    article = f"<PubmedArticle>&{'a' * 5000};</PubmedArticle>"
+    text = f"{kind}<PubmedArticleSet>{article}</PubmedArticleSet>"
+    [(line, reason)] = pubmed_xml.read([text])
+    assert line == 1
+    assert str(reason).startswith("the XML is broken (undefined entity &aaa")
     assert len(reason) < 300
 
 
