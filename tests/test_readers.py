@@ -265,7 +265,7 @@ def test_papers_written_as_json_lines_are_read_back(papers: list[Paper]) -> None
         "sources",
     }
     expected = [paper for paper in papers if not own & set(paper.metadata)]
-    found = [paper for _, paper in json_lines.read(lines)]
+    found = [Paper(*paper) for _, paper in json_lines.read(lines) if not isinstance(paper, str)]
     assert [paper for paper in found if paper in expected] == expected
 
 

@@ -23,7 +23,7 @@ from rag.readers import (
     ris,
     tables,
 )
-from rag.readers.fields import Found
+from rag.readers.fields import Found, addresses
 from rag.readers.latex import plain_text
 
 if TYPE_CHECKING:
@@ -415,3 +415,10 @@ def test_a_damaged_sample_gives_only_papers_and_reasons(name: str, data: st.Data
         put = data.draw(st.text(st.sampled_from('{}"@\\$%,;=#\r\n\tTYERPMID- aé'), max_size=8))
         text = text[:at] + put + text[at + drop :]
     only_papers_and_reasons(SAMPLES[name], text)
+
+
+def test_addresses_are_set_apart_by_any_number_of_semicolons() -> None:
+    text = "https://a.org/x;y ; https://b.org;;https://c.org;"
+    assert addresses([text]) == ["https://a.org/x;y", "https://b.org", "https://c.org"]
+    many = ";" * 50_000
+    assert addresses([f"{many}x", many]) == [f"{many}x"]
