@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from rag.errors import CorpusError, IndexMissing, IndexStale, RagError, SettingsError
@@ -19,7 +20,7 @@ from rag.index.manifest import FILE_NAME, disk_errors
 from rag.libraries import index_folder, recorded_sources, update_library
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rag.index import IndexReport, OnProgress
     from rag.models import Embedder
@@ -107,12 +108,22 @@ def _size(path: Path) -> int:
 
 
 def update_from_sources(
-    settings: Settings, embedder: Embedder, *, on_progress: OnProgress | None = None
+    settings: Settings,
+    embedder: Embedder,
+    *,
+    columns: Mapping[str, str] = MappingProxyType({}),
+    on_progress: OnProgress | None = None,
 ) -> SourceReport:
     """Reads the recorded sources of a library again and takes in what is new in them.
 
     No paper is ever taken out: neither those of a source that has gone nor those that a file no
     longer holds. A source that cannot be read is refused and the others are taken in.
+
+    Args:
+        settings: name the library.
+        embedder: must be the one of the library.
+        columns: fields with their columns, instead of those that are recorded; see `iter_papers`.
+        on_progress: told after each block of papers.
 
     Raises:
         CorpusError: no source is recorded, or all have gone.
@@ -120,7 +131,9 @@ def update_from_sources(
     """
     sources = recorded_sources(settings, embedder.name)
     missing = tuple(source for source in sources if not Path(source).exists())
-    present = [source for source in sources if source not in missing]
+    present = {
+        source: columns or recorded for source, recorded in sources.items() if source not in missing
+    }
     if not present:
         raise CorpusError(
             f"All sources of the library have gone, such as {missing[0]}; its papers are kept. "
@@ -138,19 +151,19 @@ def update_from_sources(
     return SourceReport(update, missing, tuple(_vanished(papers, update.intake.met, present)))
 
 
-def _records(sources: Sequence[str]) -> Iterator[Paper | Refused]:
+def _records(sources: Mapping[str, Mapping[str, str]]) -> Iterator[Paper | Refused]:
     """The records of all sources; one that cannot be read does not keep back the others."""
     from rag.readers import Refused, iter_papers
 
-    for source in sources:
+    for source, columns in sources.items():
         try:
-            yield from iter_papers(source)
+            yield from iter_papers(source, columns=columns)
         except CorpusError as error:
             yield Refused(source, None, str(error))
 
 
 def _vanished(
-    papers: Sequence[Paper], met: frozenset[str], sources: Sequence[str]
+    papers: Sequence[Paper], met: frozenset[str], sources: Iterable[str]
 ) -> Iterator[str]:
     """Ids of the papers that were not met though all their files were read."""
     places = {Path(source) for source in sources}

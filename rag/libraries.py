@@ -19,11 +19,12 @@ from rag.errors import (
     SettingsError,
 )
 from rag.index import Index, PassageMark, read_manifest, update_index
+from rag.index.writer import NO_SOURCES
 from rag.papers import Paper
 from rag.settings import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rag.index import IndexReport, OnProgress
     from rag.models import Embedder
@@ -91,7 +92,7 @@ def update_library(
     *,
     settings: Settings,
     embedder: Embedder,
-    sources: Sequence[str] = (),
+    sources: Mapping[str, Mapping[str, str]] = NO_SOURCES,
     remove: Sequence[str] = (),
     rebuild: bool = False,
     on_progress: OnProgress | None = None,
@@ -117,7 +118,7 @@ def update_library(
 
 
 def _placed(
-    records: Iterable[Paper | Refused], sources: Sequence[str]
+    records: Iterable[Paper | Refused], sources: Iterable[str]
 ) -> Iterator[Paper | Refused]:
     """The records, whose files are named as `sources` are, however they were named for reading.
 
@@ -158,15 +159,15 @@ def index_bundled(
         iter_papers(BUNDLED_SOURCE),
         settings=settings.model_copy(update={"index": None}),
         embedder=embedder,
-        sources=[str(BUNDLED_SOURCE)],
+        sources={str(BUNDLED_SOURCE): {}},
         rebuild=rebuild,
         on_progress=on_progress,
         lock_timeout_s=BUNDLED_WAIT_S,
     )
 
 
-def recorded_sources(settings: Settings, embedder_name: str) -> tuple[str, ...]:
-    """The files and folders that a library was read from, for a rebuild.
+def recorded_sources(settings: Settings, embedder_name: str) -> Mapping[str, Mapping[str, str]]:
+    """The files and folders that a library was read from, each with the columns that were mapped.
 
     Raises:
         IndexMissing, IndexDamaged, IndexStale: the manifest cannot be read; name the sources.
@@ -174,10 +175,10 @@ def recorded_sources(settings: Settings, embedder_name: str) -> tuple[str, ...]:
     """
     folder = index_folder(settings, embedder_name)
     if folder == bundled_folder(settings, embedder_name):
-        return (str(BUNDLED_SOURCE),)
-    sources = read_manifest(folder).sources
-    if not sources:
+        return {str(BUNDLED_SOURCE): {}}
+    manifest = read_manifest(folder)
+    if not manifest.sources:
         raise CorpusError(
             f"The library at {folder} has no recorded sources; name the files to read.", path=folder
         )
-    return sources
+    return {source: manifest.columns.get(source, {}) for source in manifest.sources}

@@ -18,6 +18,8 @@ import re
 from functools import cache, lru_cache
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_SHORT_CHARS = 100
+_ASCII_CONTROL = bytes((*range(0x20), 0x7F))
 
 _ENTITY = re.compile(r"&(?:amp;)?(?:#\d{1,7}|#[xX][\da-fA-F]{1,6}|[A-Za-z][A-Za-z\d]{1,30});")
 _TAG = re.compile(r"<(/?)((?:[A-Za-z]+:)?)([A-Za-z][A-Za-z\d-]*)(?:\s[^<>]*)?/?>")
@@ -108,8 +110,24 @@ def clean_markup(text: str) -> str:
     return _SIM.sub("~", text) if "sim" in text else text
 
 
+def is_one_line(text: str) -> bool:
+    r"""Whether it has no control characters and no white space but single spaces within.
+
+    >>> is_one_line("one line"), is_one_line("two  spaces"), is_one_line("two\nlines")
+    (True, False, False)
+    """
+    if "  " in text or text[:1] == " " or text[-1:] == " ":
+        return False
+    if len(text) < _SHORT_CHARS or not text.isascii():
+        return text.isprintable()
+    # A tenth of the time that `isprintable` takes.
+    return len(text.encode().translate(None, _ASCII_CONTROL)) == len(text)
+
+
 def _one_line(text: str) -> str:
     """The text with white space and control characters as single spaces, none at the ends."""
+    if is_one_line(text):
+        return text
     return " ".join((text if text.isprintable() else _CONTROL.sub(" ", text)).split())
 
 
@@ -202,7 +220,7 @@ def _accented(fragment: str) -> str:
 
 
 def _with_plain_quotes(text: str) -> str:
-    text = _QUOTED.sub(r'"\1"', text) if "''" in text else text
+    text = _QUOTED.sub(r'"\1"', text) if "'" in text and "''" in text else text
     # A lone back-tick also marks code: single quotes count only if they explain every one of them.
     if "`" in text and len(_SINGLE_QUOTED.findall(text)) == text.count("`"):
         text = _SINGLE_QUOTED.sub(r"'\1'", text)

@@ -58,6 +58,40 @@ def test_standard_input_without_papers_is_one_sentence(rag: Run) -> None:
     assert said == "rag: standard input: the file is empty.\n"
 
 
+def test_mapped_columns_are_recorded_for_updates_and_rebuilds(rag: Run, tmp_path: Path) -> None:
+    table, other = tmp_path / "a.csv", tmp_path / "b.csv"
+    table.write_text("Thema,Inhalt\nOn Rates,We test rates.\n")
+    other.write_text("title,abstract\nOn Ponds,We test ponds.\n")
+    words = ("-i", "mine", "--json")
+    rag("index", str(table), "--map", "title=Thema", "--map", "abstract=Inhalt", *words)
+    rag("index", str(other), *words)
+
+    table.write_text("Thema,Inhalt\nOn Rates,We test rates twice.\nOn Seas,We test seas.\n")
+    report = json.loads(rag("index", "--update", *words))
+    assert (report["read"], len(report["added"]), report["refused"]) == (3, 1, [])
+    report = json.loads(rag("index", "--rebuild", *words))
+    assert (report["read"], report["papers"], report["refused"]) == (3, 3, [])
+
+    table.write_text("Titel,Inhalt\nOn Rates,We test rates thrice.\n")
+    other.write_text("Titel,Inhalt\nOn Ponds,We test ponds.\n")
+    assert json.loads(rag("index", "--update", *words))["read"] == 0
+    again = ("--map", "title=Titel", "--map", "abstract=Inhalt")
+    assert json.loads(rag("index", "--update", *again, *words))["read"] == 2
+    assert json.loads(rag("index", "--update", *words))["read"] == 2  # the new one was recorded
+
+
+def test_a_manifest_without_columns_still_opens(rag: Run, tmp_path: Path) -> None:
+    file = tmp_path / "papers.jsonl"
+    file.write_text(lines(FIRST))
+    rag("index", str(file), "-i", f"{tmp_path}/index")
+    manifest = tmp_path / "index" / "manifest.json"
+    values = json.loads(manifest.read_text())
+    assert values.pop("columns") == {}
+    manifest.write_text(json.dumps(values))
+    assert "1 read" in rag("index", "--update", "-i", f"{tmp_path}/index")
+    assert "1 read" in rag("index", "--rebuild", "-i", f"{tmp_path}/index")
+
+
 def test_columns_are_mapped_and_what_cannot_be_mapped_is_one_sentence(
     rag: Run, tmp_path: Path
 ) -> None:

@@ -298,6 +298,18 @@ def test_an_edited_file_replaces_what_the_library_knew_from_it() -> None:
     assert papers == [dataclasses.replace(edited, aliases=("old",))]
 
 
+@pytest.mark.parametrize("stream", ["standard input", "the stream"])
+def test_what_comes_by_a_stream_again_adds_and_replaces_nothing(stream: str) -> None:
+    known = record(abstract=LONG, year=2019, sources=(stream,))
+    papers, merges = merged(
+        record(abstract=SHORT, venue="ACL", sources=(stream,)), library=(known,)
+    )
+    assert [merge.status for merge in merges] == ["merged"]
+    assert papers == [dataclasses.replace(known, venue="ACL")]
+    papers, _ = merged(record(abstract=SHORT, sources=(stream,)), library=(record(abstract=LONG),))
+    assert papers == [record(abstract=LONG, sources=(stream,))]
+
+
 def test_an_edited_file_does_not_replace_what_also_stands_in_another() -> None:
     known = record(abstract=LONG, sources=("a", "b"))
     papers, merges = merged(record(sources=("a",)), library=(known,))

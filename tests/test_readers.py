@@ -123,6 +123,7 @@ def test_pages_put_one_behind_the_other_are_read_through(tmp_path: Path) -> None
         "Some words.\n\nMore words.",
         "id,title\n1,On Rates\n",
         '["On Rates", "We test it."]\n',
+        "\n" * 50 + "title,abstract\nOn Rates,We test it.\n",
     ],
 )
 def test_other_texts_are_not_taken_for_papers(tmp_path: Path, text: str) -> None:
@@ -264,7 +265,7 @@ def test_papers_written_as_json_lines_are_read_back(papers: list[Paper]) -> None
         "sources",
     }
     expected = [paper for paper in papers if not own & set(paper.metadata)]
-    found = [paper for _, paper in json_lines.read(lines)]
+    found = [Paper(*paper) for _, paper in json_lines.read(lines) if not isinstance(paper, str)]
     assert [paper for paper in found if paper in expected] == expected
 
 

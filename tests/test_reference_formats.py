@@ -23,6 +23,7 @@ from rag.readers import (
     ris,
     tables,
 )
+from rag.readers.fields import Found, addresses
 from rag.readers.latex import plain_text
 
 if TYPE_CHECKING:
@@ -113,6 +114,17 @@ def test_broken_entries_are_refused_with_their_lines_and_nothing_is_printed(
         (r"see \url{https://a.org/b%20c} and \href{https://a.org}{this}",
          "see https://a.org/b%20c and this"),
         (r"\textbf{two words} here", "two words here"),
+        (r"the \texttt{a\_b} c, \textsf{d e} f", "the a_b c, d e f"),
+        (r"\mbox{state of} \textup{the} \textmd{art}", "state of the art"),
+        (r"\textsc{Abc} \textrm{d} \underline{e} \emph{f} {\tt g h} i", "Abc d e f g h i"),
+        (r"\uppercase{abc} \MakeUppercase{d {\'e}} \lowercase{F} g", "ABC D É f g"),
+        (r"call \verb|f_a| now", "call f_a now"),
+        (r"in \LaTeX{} and \TeX", "in LaTeX and TeX"),
+        (r"\ensuremath{\alpha} and \nolinkurl{http://a.org}", "α and http://a.org"),
+        (r"a---b -- ``so it is''", "a—b – “so it is”"),
+        (r"50\% of R\&D, 36\\% more", "50% of R&D, 36 % more"),
+        ("the {{B}ERT} of {T}wo{s} # {#1}", "the BERT of Twos # #1"),
+        ("{-}- and -{-}", "-- and --"),
         ("one--two~three", "one–two three"),
         (r"\input{/etc/passwd} nothing", "nothing"),
         ("{{{all} of it}}", "all of it"),
@@ -382,8 +394,8 @@ def only_papers_and_reasons(form: ModuleType, text: str) -> None:
     form.recognises(text)
     for line, found in form.read(text.splitlines(keepends=True)):
         assert line >= 1
-        assert isinstance(found, Paper | str)
-        assert found.title if isinstance(found, Paper) else found.endswith(".")
+        assert isinstance(found, Found | str)
+        assert found.title if isinstance(found, Found) else found.endswith(".")
 
 
 @pytest.mark.parametrize("form", [bibtex, ris, medline, tables])
@@ -403,3 +415,10 @@ def test_a_damaged_sample_gives_only_papers_and_reasons(name: str, data: st.Data
         put = data.draw(st.text(st.sampled_from('{}"@\\$%,;=#\r\n\tTYERPMID- aé'), max_size=8))
         text = text[:at] + put + text[at + drop :]
     only_papers_and_reasons(SAMPLES[name], text)
+
+
+def test_addresses_are_set_apart_by_any_number_of_semicolons() -> None:
+    text = "https://a.org/x;y ; https://b.org;;https://c.org;"
+    assert addresses([text]) == ["https://a.org/x;y", "https://b.org", "https://c.org"]
+    many = ";" * 50_000
+    assert addresses([f"{many}x", many]) == [f"{many}x"]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from rag.papers import Paper
 from rag.readers import Refused, arxiv_atom, iter_papers, pubmed_xml
+from rag.readers.fields import Found
 
 FORMATS = Path(__file__).parent / "fixtures/formats"
 ATOM = (FORMATS / "arxiv_atom.xml").read_text(encoding="utf-8")
@@ -29,7 +30,7 @@ def feed(*entries: str) -> str:
 def outcome(text: str) -> list[tuple[int, str]]:
     """Each entry's line with its title, or with the reason why there is none."""
     found = arxiv_atom.read(io.StringIO(text))
-    return [(line, one.title if isinstance(one, Paper) else one) for line, one in found]
+    return [(line, one if isinstance(one, str) else one.title) for line, one in found]
 
 
 def test_arxivs_feed_gives_its_papers() -> None:
@@ -137,6 +138,16 @@ def test_two_feeds_one_behind_the_other_are_both_read() -> None:
     assert [found[0], found[-1]] == [(2, "A"), (5, "B")]
 
 
+def test_a_mistake_in_xml_is_told_in_a_short_sentence() -> None:
+    kind = '<!DOCTYPE PubmedArticleSet SYSTEM "a.dtd">'
+    article = f"<PubmedArticle>&{'a' * 5000};</PubmedArticle>"
+    text = f"{kind}<PubmedArticleSet>{article}</PubmedArticleSet>"
+    [(line, reason)] = pubmed_xml.read([text])
+    assert line == 1
+    assert str(reason).startswith("the XML is broken (undefined entity &aaa")
+    assert len(reason) < 300
+
+
 def test_a_file_cut_off_says_so_at_the_entry() -> None:
     whole, (line, reason) = outcome(feed(entry("A"), entry("B"))[:-30])
     assert whole == (2, "A")
@@ -158,7 +169,7 @@ def test_bytes_that_are_no_utf_8_are_read_as_windows_1252(tmp_path: Path) -> Non
 def test_a_very_long_abstract_is_kept_whole() -> None:
     long = "<entry><title>A</title><summary>" + "rates &lt; " * 100_000 + "</summary></entry>"
     [(_, paper)] = arxiv_atom.read([feed(long)])
-    assert isinstance(paper, Paper)
+    assert isinstance(paper, Found)
     assert len(paper.abstract) == 8 * 100_000 - 1  # "rates < " each, the last without its space
 
 

@@ -11,6 +11,8 @@ import typer
 from rag.cli.options import ConfigOption, JsonOption, QuietOption, settings_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rag.keeping import Library
     from rag.models import Embedder
     from rag.settings import Settings
@@ -58,14 +60,21 @@ def index_delete(
         show.note(f"Deleted {what}.")
 
 
-def update(settings: Settings, embedder: Embedder, *, as_json: bool, quiet: bool) -> None:
-    """Reads the recorded sources of a library again."""
+def update(
+    settings: Settings,
+    embedder: Embedder,
+    columns: Mapping[str, str],
+    *,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Reads the recorded sources of a library again, with other columns if some are given."""
     from rag.cli import intake, show
     from rag.cli.progress import progress
     from rag.keeping import update_from_sources
 
     with progress(quiet=quiet) as on_progress:
-        found = update_from_sources(settings, embedder, on_progress=on_progress)
+        found = update_from_sources(settings, embedder, columns=columns, on_progress=on_progress)
     if as_json:
         values = intake.report_values(found.update)
         gone = {"missing_sources": found.missing, "no_longer_in_files": found.vanished}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -74,25 +76,32 @@ def index_command(
         config, index=index, passage_tokens=passage_tokens, overlap_sentences=overlap_sentences
     )
     embedder = make_embedder(settings)
+    mapped = intake.mapped(columns)
     if update:
         if sources or remove or rebuild:
             raise SettingsError("--update reads what is recorded; name nothing else with it.")
-        libraries.update(settings, embedder, as_json=as_json, quiet=quiet)
+        libraries.update(settings, embedder, mapped, as_json=as_json, quiet=quiet)
         return
     if settings.index is None and (sources or remove):
         raise SettingsError("Name the library to write with --index NAME or --index PATH/.")
     if not (sources or remove or rebuild):
         raise SettingsError("Nothing to do: name SOURCES, --remove ID, --rebuild or --update.")
-    named = tuple(sources or ())
+    named: dict[str, Mapping[str, str]] = dict.fromkeys(sources or (), mapped)
     if rebuild and not named:
-        named = recorded_sources(settings, embedder.name)
-    records = iter_papers(named, columns=intake.mapped(columns), strict=strict) if named else ()
+        recorded = recorded_sources(settings, embedder.name)
+        named = {source: mapped or known for source, known in recorded.items()}
+    read = [iter_papers(each, columns=named[each], strict=strict) for each in named]
+    records = chain.from_iterable(read)
     with progress(quiet=quiet) as on_progress:
         report = update_library(
             list(records) if strict else records,
             settings=settings,
             embedder=embedder,
-            sources=[str(Path(each).absolute()) for each in named if each != STANDARD_INPUT],
+            sources={
+                str(Path(each).absolute()): known
+                for each, known in named.items()
+                if each != STANDARD_INPUT
+            },
             remove=tuple(remove or ()),
             rebuild=rebuild,
             on_progress=on_progress,

@@ -52,6 +52,7 @@ class Manifest(BaseModel):
         collection: the Chroma collection that holds the rows.
         rows_sha256: digest of the list of row ids that this generation vouches for.
         sources: the files and folders its papers were read from, in order of first use.
+        columns: of the sources that were read so, the fields that were mapped and their columns.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -65,6 +66,7 @@ class Manifest(BaseModel):
     row_count: int = 0
     rows_sha256: str = ""
     sources: tuple[str, ...] = ()
+    columns: dict[str, dict[str, str]] = {}
 
 
 def read_manifest(folder: Path) -> Manifest:

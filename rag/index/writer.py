@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rag.errors import CorpusError, IndexDamaged, IndexMissing, IndexStale
 from rag.index import lexical as lexical_files
@@ -26,13 +27,14 @@ from rag.index.tokens import TokenTable, remove_stale_tokens
 from rag.passages import embedded_text, split_paper
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from rag.models import Embedder
     from rag.papers import Paper
     from rag.readers import Refused
 
+NO_SOURCES: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 _BLOCK_PAPERS = 32  # papers that are embedded, written and confirmed together
 
 
@@ -67,7 +69,7 @@ def update_index(
     passages: PassageMark,
     remove: Sequence[str] = (),
     rebuild: bool = False,
-    sources: Sequence[str] = (),
+    sources: Mapping[str, Mapping[str, str]] = NO_SOURCES,
     on_progress: OnProgress | None = None,
     lock_timeout_s: float = 0.0,
 ) -> IndexReport:
@@ -81,7 +83,8 @@ def update_index(
         remove: ids of papers to take out before the others are added.
         rebuild: start from nothing, also over a damaged or stale index; the old index stays valid
             until the new one is complete.
-        sources: names of the places the records come from, kept for a later rebuild.
+        sources: names of the places the records come from, each with the columns that were mapped
+            by field; kept for a later update or rebuild.
         on_progress: told after each block of papers.
         lock_timeout_s: how long to wait for another writer.
 
@@ -127,20 +130,27 @@ class _Update:
     def old_papers(self) -> list[Paper]:
         return [stored.paper for stored in self._stored.values()]
 
-    def run(self, intake: Intake, sources: Sequence[str]) -> IndexReport:
+    def run(self, intake: Intake, sources: Mapping[str, Mapping[str, str]]) -> IndexReport:
         if not intake.papers and not intake.removed:
             raise CorpusError("No paper could be read, so there is nothing to index.")
-        named = tuple(dict.fromkeys((*self._base.sources, *sources)))
+        columns = {each: dict(mapped) for each, mapped in sources.items()}
+        columns = {
+            each: mapped for each, mapped in (self._base.columns | columns).items() if mapped
+        }
+        origin = {
+            "sources": tuple(dict.fromkeys((*self._base.sources, *sources))),
+            "columns": columns,
+        }
         if self._old and not intake.fresh and not intake.removed:
-            manifest = self._base.model_copy(update={"sources": named})
+            manifest = self._base.model_copy(update=origin)
             if manifest != self._base:
                 write_manifest(self._folder, manifest)
         else:
-            manifest = self._write_generation(intake, named)
+            manifest = self._write_generation(intake, origin)
         self._clean_up(manifest)
         return IndexReport(intake, manifest.paper_count, manifest.row_count, manifest.generation)
 
-    def _write_generation(self, intake: Intake, sources: tuple[str, ...]) -> Manifest:
+    def _write_generation(self, intake: Intake, origin: Mapping[str, Any]) -> Manifest:
         generation = self._base.generation + 1
         collection = self._base.collection or f"rows-{generation}"
         plan = [self._plan(paper, fresh=paper.id in intake.fresh) for paper in intake.papers]
@@ -169,7 +179,7 @@ class _Update:
             paper_count=len(plan),
             row_count=len(rows),
             rows_sha256=digest,
-            sources=sources,
+            **origin,
         )
         write_manifest(self._folder, manifest)
         return manifest

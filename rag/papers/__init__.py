@@ -1,6 +1,6 @@
 """Papers: the value, its identity, and how several records of one paper become one."""
 
-from rag.papers.merging import Merge, PaperMerger
+from rag.papers.merging import FROM_STANDARD_INPUT, FROM_STREAM, Merge, PaperMerger
 from rag.papers.paper import (
     JsonValue,
     Paper,
@@ -11,6 +11,8 @@ from rag.papers.paper import (
 )
 
 __all__ = [
+    "FROM_STANDARD_INPUT",
+    "FROM_STREAM",
     "JsonValue",
     "Merge",
     "Paper",

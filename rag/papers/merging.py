@@ -18,6 +18,9 @@ from rag.papers.paper import Paper, normal_arxiv_id, normal_doi, normal_title, p
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+FROM_STANDARD_INPUT = "standard input"
+FROM_STREAM = "the stream"
+_PASSING = frozenset({FROM_STANDARD_INPUT, FROM_STREAM})  # names of what is never the same twice
 _ARXIV_DOI = "10.48550/arxiv."
 _NAME_END = re.compile(r"[;,&]| and | et al\b", re.IGNORECASE)
 _GENERATIONS = frozenset({"jr", "sr", "ii", "iii", "iv"})
@@ -44,9 +47,9 @@ class PaperMerger:
 
     Papers given at the start are the library as it was: different ids are different papers. When
     one of them is read again from all of its sources, its file has been edited, so the new record
-    takes its place. Any other further record of a paper adds to it: the first title stays, the
-    longer abstract is kept, empty fields are filled, sources and ids are united. The cost of adding
-    does not grow with the library.
+    takes its place; standard input is no file and never edited. Any other further record of a paper
+    adds to it: the first title stays, the longer abstract is kept, empty fields are filled, sources
+    and ids are united. The cost of adding does not grow with the library.
     """
 
     def __init__(self, papers: Iterable[Paper] = ()) -> None:
@@ -122,6 +125,7 @@ class PaperMerger:
         edited = (
             not others
             and first in self._not_read_again
+            and _PASSING.isdisjoint(paper.sources)
             and set(known.sources) <= set(paper.sources)
         )
         self._not_read_again.difference_update(places)

@@ -59,7 +59,8 @@ class Paper:
 
     def __post_init__(self) -> None:
         for name in _SEVERAL:
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+            if type(value := getattr(self, name)) is not tuple:
+                object.__setattr__(self, name, tuple(value))
         object.__setattr__(self, "metadata", dict(self.metadata))
 
     @property
@@ -113,7 +114,9 @@ def normal_doi(text: str) -> str | None:
     >>> normal_doi("https://doi.org/10.1000/ABC")
     '10.1000/abc'
     """
-    doi = _DOI_PREFIX.sub("", text.strip(), count=1)
+    doi = text.strip()
+    if not doi.startswith("10."):
+        doi = _DOI_PREFIX.sub("", doi, count=1)
     return doi.lower() if _DOI.fullmatch(doi) else None
 
 

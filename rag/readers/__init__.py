@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
 
 from rag.errors import CorpusError
 from rag.markup import clean_markup
-from rag.papers import Paper, PaperMerger, paper_id
+from rag.papers import FROM_STANDARD_INPUT, FROM_STREAM, Paper, PaperMerger, paper_id
 from rag.readers.formats import Formats, format_names, formats
 from rag.readers.opening import Opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+    from rag.readers.fields import Found
 
 Source: TypeAlias = str | Path | BinaryIO
 
@@ -128,13 +130,13 @@ def _place(source: Source) -> Path | _Stream:
         CorpusError: the path does not exist, or the stream gives no bytes.
     """
     if source == STANDARD_INPUT:
-        return _Stream(_binary(sys.stdin), "standard input")
+        return _Stream(_binary(sys.stdin), FROM_STANDARD_INPUT)
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         if not path.exists():
             raise CorpusError(f"{path} does not exist; check the path.", path=path)
         return path
-    return _Stream(_binary(source), str(getattr(source, "name", "the stream")))
+    return _Stream(_binary(source), str(getattr(source, "name", FROM_STREAM)))
 
 
 def _binary(stream: object) -> BinaryIO:
@@ -149,10 +151,13 @@ def _read_place(place: Path | _Stream, known: Formats) -> Iterator[Paper | Refus
     path = place if isinstance(place, Path) else None
     found, refused = False, ""
     for record in _records(place, known):
-        if isinstance(record, Refused) and record.line is None and not in_folder:
+        if isinstance(record, Paper):
+            found = True
+            yield record
+            continue
+        if record.line is None and not in_folder:
             raise CorpusError(str(record), path=path)
-        found = found or isinstance(record, Paper)
-        refused = refused or _first_refusal(record)
+        refused = refused or f": {str(record).rstrip('.')}"
         yield record
     if not found:
         raise CorpusError(f"{place} holds no paper that could be read{refused}.", path=path)
@@ -162,10 +167,6 @@ def _records(place: Path | _Stream, known: Formats) -> Iterator[Paper | Refused]
     if isinstance(place, _Stream):
         return _read_opened(Opened(place.file), place.name, known)
     return _read_folder(place, known) if place.is_dir() else _read_file(place, known)
-
-
-def _first_refusal(record: Paper | Refused) -> str:
-    return f": {str(record).rstrip('.')}" if isinstance(record, Refused) else ""
 
 
 def _read_folder(folder: Path, known: Formats) -> Iterator[Paper | Refused]:
@@ -216,7 +217,7 @@ def _read_opened(opened: Opened, name: str, known: Formats) -> Iterator[Paper | 
             yield Refused(name, line, f"reading ends with this record: {opened.problem}.")
 
 
-def _finished(found: Paper | str, name: str, line: int) -> Paper | Refused:
+def _finished(found: Found | str, name: str, line: int) -> Paper | Refused:
     """What a format module found, cleaned, with its id and source."""
     if isinstance(found, str):
         return Refused(name, line, found)

@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from rag.papers import Paper, normal_arxiv_id
+from rag.papers import normal_arxiv_id
 from rag.readers import fields
+from rag.readers.fields import Found
 from rag.readers.xml_records import records, text_of
 
 if TYPE_CHECKING:
@@ -29,13 +30,13 @@ def recognises(head: str) -> bool:
     return feed and _NAMES["a"] in head and "arxiv.org" in head
 
 
-def read(lines: Iterable[str]) -> Iterator[tuple[int, Paper | str]]:
+def read(lines: Iterable[str]) -> Iterator[tuple[int, Found | str]]:
     """Each entry with its first line, and the paper or the reason why it gives none."""
     for line, found in records(lines, ("entry",), _OPENING):
         yield line, found if isinstance(found, str) else _paper_or_reason(found)
 
 
-def _paper_or_reason(entry: Element) -> Paper | str:
+def _paper_or_reason(entry: Element) -> Found | str:
     address, title = _text(entry, "a:id"), _text(entry, "a:title")
     if _ERROR in address:
         return f"arXiv answered with an error: {_text(entry, 'a:summary')[:200]}"
@@ -44,7 +45,7 @@ def _paper_or_reason(entry: Element) -> Paper | str:
     terms = (each.get("term", "") for each in entry.iterfind("a:category", _NAMES))
     names = map(text_of, entry.iterfind("a:author/a:name", _NAMES))
     dois = _text(entry, "x:doi").split()  # a paper may have several
-    return Paper(
+    return Found(
         id="",
         title=title,
         abstract=_text(entry, "a:summary"),

@@ -17,8 +17,9 @@ from bibtexparser.middlewares.names import split_multiple_persons_names
 from bibtexparser.model import DuplicateFieldKeyBlock, Entry, ParsingFailedBlock, String
 from bibtexparser.splitter import Splitter
 
-from rag.papers import Paper, normal_arxiv_id
+from rag.papers import normal_arxiv_id
 from rag.readers import fields
+from rag.readers.fields import Found
 from rag.readers.latex import bare_value, plain_text
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ _FIRST = re.compile(
 )
 _NOT_BEFORE = re.compile(r"```|^\s*[<#{\[]", re.MULTILINE)  # a page that only quotes an entry
 _WHOLE_NAME = re.compile(r"\{(?:[^{}\\]|\\[&%$#_])*\}")  # "{Data Group, Inc.}", commas and all
+_HAS_TEX = re.compile(r"[\\{}]")
+_ESCAPE_OR_BRACE = re.compile(r"\\([_%&#~{}])|[{}]")
 _BEFORE_CHARS = 4000
 _VOLUMES = frozenset({"proceedings", "mvproceedings", "periodical"})
 _PARENTS = _VOLUMES | {"book", "mvbook", "collection", "mvcollection", "reference", "mvreference"}
@@ -52,7 +55,7 @@ def recognises(head: str) -> bool:
     return first is not None and len(before) <= _BEFORE_CHARS and not _NOT_BEFORE.search(before)
 
 
-def read(lines: Iterable[str]) -> Iterator[tuple[int, Paper | str]]:
+def read(lines: Iterable[str]) -> Iterator[tuple[int, Found | str]]:
     """Each entry with the line where it begins; entries with a later `crossref` come last."""
     strings: Fields = {}
     parents: dict[str, Fields] = {}
@@ -82,7 +85,7 @@ def _blocks(lines: Iterable[str]) -> Iterator[tuple[int, Block]]:
     first = 1
     part: list[str] = []
     for number, line in enumerate(lines, 1):
-        if part and _BLOCK.match(line):
+        if part and "@" in line and _BLOCK.match(line):
             yield from _split(first, part)
             first, part = number, []
         part.append(line if line.endswith("\n") else line + "\n")
@@ -90,8 +93,9 @@ def _blocks(lines: Iterable[str]) -> Iterator[tuple[int, Block]]:
 
 
 def _split(first: int, part: list[str]) -> Iterator[tuple[int, Block]]:
-    if part and "@" in "".join(part):
-        for block in Splitter("".join(part)).split().blocks:
+    text = "".join(part)
+    if "@" in text:
+        for block in Splitter(text).split().blocks:
             yield first + (block.start_line or 0), block
 
 
@@ -113,13 +117,16 @@ def _broken(block: ParsingFailedBlock) -> str:
     return f"the entry cannot be read ({why[:200]}); check its braces, the file may be cut off."
 
 
-def _paper_or_reason(known: Fields) -> Paper | str:
+def _paper_or_reason(known: Fields) -> Found | str:
     def text(*names: str) -> str:
-        found = (plain_text(known[name]) for name in names if known.get(name))
-        return next(filter(None, found), "")
+        for name in names:
+            if name in known and (found := plain_text(known[name])):
+                return found
+        return ""
 
     def raw(name: str) -> str:
-        return re.sub(r"\\([_%&#~{}])|[{}]", r"\1", known.get(name, "")).strip()
+        value = known.get(name, "").strip()
+        return _ESCAPE_OR_BRACE.sub(r"\1", value).strip() if _HAS_TEX.search(value) else value
 
     title, subtitle = text("title"), text("subtitle")
     if not title:
@@ -129,7 +136,7 @@ def _paper_or_reason(known: Fields) -> Paper | str:
     venue = text("journal", "journaltitle", "booktitle")
     if not venue and "://" not in known.get("howpublished", ""):
         venue = text("howpublished")
-    return Paper(
+    return Found(
         id=fields.carried_id(text("papertrail-id")),
         title=f"{title}: {subtitle}" if subtitle else title,
         abstract=text("abstract"),
@@ -146,6 +153,8 @@ def _paper_or_reason(known: Fields) -> Paper | str:
 
 def _authors(names: str) -> tuple[str, ...]:
     several = split_multiple_persons_names(fields.one_line(names)) if names.strip() else []
+    if "{" not in names:
+        return fields.authors(map(plain_text, several))
     found = (
         plain_text(name)
         if _WHOLE_NAME.fullmatch(name)

@@ -32,9 +32,9 @@ from rag.readers import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from rag.papers import Paper
+    from rag.readers.fields import Found
 
-    Records: TypeAlias = Iterator[tuple[int, Paper | str]]
+    Records: TypeAlias = Iterator[tuple[int, Found | str]]
 
 
 class Format(Protocol):

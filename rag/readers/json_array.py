@@ -22,7 +22,7 @@ from rag.readers.json_records import AS_NAMED, paper_or_reason
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping
 
-    from rag.papers import Paper
+    from rag.readers.fields import Found
 
 NAME = "JSON lists of records"
 
@@ -48,7 +48,7 @@ def recognises(head: str) -> bool:
 
 def read(
     lines: Iterable[str], columns: Mapping[str, str] = AS_NAMED
-) -> Iterator[tuple[int, Paper | str]]:
+) -> Iterator[tuple[int, Found | str]]:
     """Each record with its first line, and the paper or the reason why it gives none."""
     remaining = iter(lines)
     head = list(islice(remaining, _HEAD_LINES))
@@ -77,7 +77,7 @@ Lines = list[tuple[int, str]]
 
 def _papers(
     scan: _Scan, lines: Iterable[tuple[int, str]], columns: Mapping[str, str]
-) -> Generator[tuple[int, Paper | str], None, Lines]:
+) -> Generator[tuple[int, Found | str], None, Lines]:
     """The records of the lines; returns the lines of the last one if it has no end."""
     for number, line in lines:
         for begun, text in scan.objects(number, line):

@@ -14,7 +14,7 @@ from rag.readers.json_records import AS_NAMED, paper_or_reason
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from rag.papers import Paper
+    from rag.readers.fields import Found
 
 NAME = "JSON Lines"
 
@@ -30,7 +30,7 @@ def recognises(head: str) -> bool:
 
 def read(
     lines: Iterable[str], columns: Mapping[str, str] = AS_NAMED
-) -> Iterator[tuple[int, Paper | str]]:
+) -> Iterator[tuple[int, Found | str]]:
     """Each line that is not blank, with its paper or the reason why it has none."""
     for number, line in enumerate(lines, 1):
         if line.strip():

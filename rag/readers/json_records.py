@@ -17,8 +17,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from rag.markup import clean_markup
-from rag.papers import Paper, normal_arxiv_id, normal_doi
+from rag.papers import normal_arxiv_id, normal_doi
 from rag.readers import fields
+from rag.readers.fields import Found
 from rag.readers.own_records import FieldError, own_paper, required, text
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ _CSL_TYPES = {
 }
 
 
-def paper_or_reason(written: str, columns: Mapping[str, str] = AS_NAMED) -> Paper | str:
+def paper_or_reason(written: str, columns: Mapping[str, str] = AS_NAMED) -> Found | str:
     """The paper of a JSON object, or why it gives none.
 
     Args:
@@ -52,7 +53,7 @@ def paper_or_reason(written: str, columns: Mapping[str, str] = AS_NAMED) -> Pape
         return f"this is not valid JSON: {error}."
     if not isinstance(record, dict):
         return "this is JSON, but no object with title and abstract."
-    if _HALF_CHARACTER.search(written) and not _is_storable(record):
+    if "\\u" in written and _HALF_CHARACTER.search(written) and not _is_storable(record):
         return "it holds one half of an escaped character (\\ud800 to \\udfff); mend or remove it."
     if columns:
         named = {field: record[key] for field, key in columns.items() if key in record}
@@ -75,7 +76,7 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number")
 
 
-def _paper(record: Record) -> Paper:
+def _paper(record: Record) -> Found:
     """The paper of a record, read by the schema that its keys tell.
 
     Raises:
@@ -97,7 +98,7 @@ def _paper(record: Record) -> Paper:
     return own_paper(record)
 
 
-def _from_arxiv(record: Record) -> Paper:
+def _from_arxiv(record: Record) -> Found:
     """https://www.kaggle.com/datasets/Cornell-University/arxiv, as arXiv keeps it."""
     arxiv_id = normal_arxiv_id(_text(record.get("id")))
     parsed = [name for name in _list(record.get("authors_parsed")) if isinstance(name, list)]
@@ -105,7 +106,7 @@ def _from_arxiv(record: Record) -> Paper:
     if not names:
         names = re.split(r",\s*(?:and\s+)?|\s+and\s+", _text(record.get("authors")))
     dois = _text(record.get("doi")).split()  # a paper may have several
-    return Paper(
+    return Found(
         id="",
         title=required(record, "title"),
         abstract=text(record, "abstract"),
@@ -128,11 +129,11 @@ def _arxiv_year(record: Record, arxiv_id: str | None) -> int | None:
     return created or _year(record.get("update_date"))
 
 
-def _from_semantic_scholar(record: Record) -> Paper:
+def _from_semantic_scholar(record: Record) -> Found:
     """https://api.semanticscholar.org/api-docs; its bulk files write keys in lower case."""
     other_ids = _dict(record.get("externalIds") or record.get("externalids"))
     journal = _dict(record.get("journal"))
-    return Paper(
+    return Found(
         id="",
         title=required(record, "title"),
         abstract=text(record, "abstract"),
@@ -146,7 +147,7 @@ def _from_semantic_scholar(record: Record) -> Paper:
     )
 
 
-def _from_openalex(record: Record) -> Paper:
+def _from_openalex(record: Record) -> Found:
     """https://docs.openalex.org/api-entities/works/work-object; older files have `host_venue`."""
     place = _dict(record.get("primary_location"))
     source = _dict(place.get("source")) or _dict(record.get("host_venue"))
@@ -154,7 +155,7 @@ def _from_openalex(record: Record) -> Paper:
     doi = _text(record.get("doi")) or _text(_dict(record.get("ids")).get("doi"))
     page = _text(place.get("landing_page_url")) or _text(record.get("id"))
     keywords = [_dict(each) for each in _list(record.get("keywords"))]
-    return Paper(
+    return Found(
         id="",
         title=text(record, "title") or required(record, "display_name"),
         abstract=_in_order(record.get("abstract_inverted_index")),
@@ -196,7 +197,7 @@ def _is_csl(record: Record) -> bool:
     )
 
 
-def _from_csl(record: Record) -> Paper:
+def _from_csl(record: Record) -> Found:
     """CSL-JSON, and the works of Crossref, which are the same with lists for single values.
 
     https://docs.citationstyles.org/en/stable/specification.html, appendices III and IV;
@@ -211,7 +212,7 @@ def _from_csl(record: Record) -> Paper:
     doi, address = _text(record.get("DOI")), _text(record.get("URL"))
     title, subtitle = _first(record.get("title")), _line(_first(_list(record.get("subtitle"))))
     whole = required({"title": title}, "title")
-    return Paper(
+    return Found(
         id=fields.carried_id(_dict(record.get("custom")).get(_OWN_ID)),
         title=f"{whole}: {subtitle}" if subtitle and subtitle not in whole else whole,
         abstract=text(record, "abstract"),

@@ -10,17 +10,20 @@ Called by the BibTeX reader.
 from __future__ import annotations
 
 import re
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from typing import TYPE_CHECKING
 
 from rag.readers.fields import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from pylatexenc.latex2text import LatexNodes2Text
+    from pylatexenc.latexwalker import LatexMacroNode
+    from pylatexenc.macrospec import LatexContextDb
 
-_NEEDS_TEX = re.compile(r"[\\{}~]|--|``|''")
+_GROUP = re.compile(r"\{([^{}#]*)\}")
+_PLAIN_ESCAPE = re.compile(r"(?<!\\)\\([%&])")
 _ESCAPE_OR_SIGN = re.compile(r"\\.|[%&]", re.DOTALL)
 _LINK = re.compile(r"\\(?:url|href\s*\{[^{}]*\})\s*\{([^{}]*)\}")
 _MARK = re.compile(r'(?<!\\)[{}"#]')
@@ -35,6 +38,15 @@ _SIGNS = {  # which pylatexenc leaves out or takes for others
     "textbar": "|",
     "textunderscore": "_",
     "textquotedbl": '"',
+    "LaTeX": "LaTeX",
+    "TeX": "TeX",
+}
+_KEPT = ("texttt", "textsf", "textup", "textmd", "mbox")  # whose text pylatexenc leaves out
+_CASES = {
+    "uppercase": str.upper,
+    "MakeUppercase": str.upper,
+    "lowercase": str.lower,
+    "MakeLowercase": str.lower,
 }
 
 
@@ -71,10 +83,21 @@ def plain_text(value: str) -> str:
     >>> plain_text(r"{\'E}tude of {BERT} \& co: 5% in $x_{1}$")
     'Étude of BERT & co: 5% in $x_{1}$'
     """
-    value = _LINK.sub(r"\1", value)
-    if not _NEEDS_TEX.search(value):
+    if "\\" in value:
+        value = _PLAIN_ESCAPE.sub(r"\1", _LINK.sub(r"\1", value))
+    if not _needs_tex(value):
         return one_line(value)
+    if "\\" not in value and "$" not in value:  # braces that do no more than keep capitals
+        bare = _GROUP.sub(r"\1", value)
+        if not _needs_tex(bare):
+            return one_line(bare)
     return one_line("".join(map(_converted, _pieces(_unwrapped(value)))))
+
+
+def _needs_tex(value: str) -> bool:
+    if "\\" in value or "{" in value or "}" in value or "~" in value:
+        return True
+    return "--" in value or ("`" in value and "``" in value) or ("'" in value and "''" in value)
 
 
 def _pieces(value: str) -> Iterator[str]:
@@ -97,7 +120,7 @@ def _pieces(value: str) -> Iterator[str]:
 
 @lru_cache(maxsize=4096)
 def _converted(piece: str) -> str:
-    if not _NEEDS_TEX.search(piece):
+    if not _needs_tex(piece):
         return piece
     guarded = _ESCAPE_OR_SIGN.sub(_escaped, piece)
     if len(re.findall(r"(?<!\\)\$", guarded)) % 2:
@@ -105,7 +128,7 @@ def _converted(piece: str) -> str:
     if _depth(guarded) > _DEEPEST:
         return _without_braces(piece)
     try:
-        text: str = _converter().latex_to_text(guarded)
+        text: str = _converter().latex_to_text(guarded, latex_context=_macros())
     except Exception:  # noqa: BLE001 - it raises whatever it stumbles over; the words are kept
         return _without_braces(piece)
     return text
@@ -147,6 +170,27 @@ def _depth(value: str) -> int:
     return deepest
 
 
+def _in_case(change: Callable[[str], str], node: LatexMacroNode, l2tobj: LatexNodes2Text) -> str:
+    """The text that a macro holds, in its case; pylatexenc tells by `l2tobj` what it offers."""
+    return change(l2tobj.nodelist_to_text(node.nodeargd.argnlist))
+
+
+def _verbatim(node: LatexMacroNode) -> str:
+    return str(getattr(node.nodeargd, "verbatim_text", ""))
+
+
+@cache
+def _macros() -> LatexContextDb:
+    """What pylatexenc knows of macros, and that those which change the case hold a text."""
+    from pylatexenc.latexwalker import get_default_latex_context_db
+    from pylatexenc.macrospec import MacroSpec
+
+    known: LatexContextDb = get_default_latex_context_db()
+    macros = [MacroSpec(name, "{") for name in _CASES]
+    known.add_context_category("cases", prepend=True, macros=macros)
+    return known
+
+
 @cache
 def _converter() -> LatexNodes2Text:
     from pylatexenc.latex2text import (
@@ -156,6 +200,11 @@ def _converter() -> LatexNodes2Text:
     )
 
     known = get_default_latex_context_db()
-    signs = [MacroTextSpec(name, sign) for name, sign in _SIGNS.items()]
-    known.add_context_category("signs", prepend=True, macros=signs)
+    macros = [
+        *(MacroTextSpec(name, sign) for name, sign in _SIGNS.items()),
+        *(MacroTextSpec(name, discard=False) for name in _KEPT),
+        MacroTextSpec("verb", _verbatim),
+        *(MacroTextSpec(name, partial(_in_case, change)) for name, change in _CASES.items()),
+    ]
+    known.add_context_category("kept", prepend=True, macros=macros)
     return LatexNodes2Text(math_mode="verbatim", latex_context=known)

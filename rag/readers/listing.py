@@ -13,7 +13,7 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from rag.papers import Paper
+from rag.readers.fields import Found
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -44,7 +44,7 @@ def recognises(head: str) -> bool:
     return pairs > 0 and _is_title(texts[0]) and 2 * pairs >= _SHARE_PAIRED * len(kinds)
 
 
-def read(lines: Iterable[str]) -> Iterator[tuple[int, Paper | str]]:
+def read(lines: Iterable[str]) -> Iterator[tuple[int, Found | str]]:
     """Each entry with the line of its title, or the reason why it is no paper."""
     title: tuple[int, str] | None = None
     in_header = any_read = False
@@ -64,10 +64,10 @@ def read(lines: Iterable[str]) -> Iterator[tuple[int, Paper | str]]:
         yield _lonely(*title)
 
 
-def _entry(title: tuple[int, str] | None, line: int, abstract: str) -> tuple[int, Paper | str]:
+def _entry(title: tuple[int, str] | None, line: int, abstract: str) -> tuple[int, Found | str]:
     if title is None:
         return line, f'no title stands above the abstract "{abstract[:60]}...".'
-    return title[0], Paper("", title[1], abstract)
+    return title[0], Found("", title[1], abstract)
 
 
 def _lonely(line: int, title: str) -> tuple[int, str]:

@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from rag.papers import Paper
 from rag.readers import fields
+from rag.readers.fields import Found
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,7 +30,7 @@ def recognises(head: str) -> bool:
     return fields.begins(head, _START)
 
 
-def read(lines: Iterable[str]) -> Iterator[tuple[int, Paper | str]]:
+def read(lines: Iterable[str]) -> Iterator[tuple[int, Found | str]]:
     """Each record with the line of its PMID."""
     first = 0
     record: list[tuple[str, list[str]]] = []
@@ -50,7 +50,7 @@ def read(lines: Iterable[str]) -> Iterator[tuple[int, Paper | str]]:
         yield first, _paper_or_reason(record)
 
 
-def _paper_or_reason(record: list[tuple[str, list[str]]]) -> Paper | str:
+def _paper_or_reason(record: list[tuple[str, list[str]]]) -> Found | str:
     known: dict[str, list[str]] = {}
     for tag, parts in record:
         known.setdefault(tag, []).append(fields.one_line(" ".join(parts)))
@@ -60,7 +60,7 @@ def _paper_or_reason(record: list[tuple[str, list[str]]]) -> Paper | str:
     ids = [text.removesuffix("[doi]") for tag in ("AID", "LID") for text in known.get(tag, [])]
     pmid = _first(known, "PMID")
     names = {"FAU", "CN"} if "FAU" in known else {"AU", "CN"}
-    return Paper(
+    return Found(
         id="",
         # PubMed ends each title with a full stop, which is not the paper's.
         title=title if title.endswith("..") else title.removesuffix("."),

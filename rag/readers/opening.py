@@ -65,8 +65,8 @@ class Opened(io.RawIOBase):
         encoding, errors = self._decoding()
         stream = io.BufferedReader(self, _CHUNK_BYTES)
         with io.TextIOWrapper(stream, encoding=encoding, errors=errors) as lines:
-            for line in lines:
-                yield line if line.isascii() else _mended(line)
+            while several := lines.readlines(_CHUNK_BYTES):
+                yield from several if all(map(str.isascii, several)) else map(_mended, several)
 
     def begin_record(self) -> None:
         """Says that a record was read, so that as many bytes may follow for the next."""

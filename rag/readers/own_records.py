@@ -10,22 +10,23 @@ import json
 import re
 from typing import Any
 
-from rag.papers import Paper, normal_arxiv_id, normal_doi
+from rag.papers import normal_arxiv_id, normal_doi
 from rag.readers import fields
+from rag.readers.fields import Found
 
 
 class FieldError(Exception):
     """A field is missing or of the wrong type; the message is the reason to refuse the record."""
 
 
-def own_paper(record: dict[str, Any]) -> Paper:
+def own_paper(record: dict[str, Any]) -> Found:
     """The paper of a record.
 
     Raises:
         FieldError: a field is missing or of the wrong type.
     """
     rest = dict(record)
-    return Paper(
+    return Found(
         id=_taken_id(rest),
         title=required(rest, "title"),
         abstract=text(rest, "abstract"),

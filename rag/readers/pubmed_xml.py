@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from rag.papers import Paper
 from rag.readers import fields
+from rag.readers.fields import Found
 from rag.readers.xml_records import records, text_of
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 NAME = "PubMed XML"
 
+_YEARS = ("Year", "MedlineDate")
 _ROOT = re.compile(r"<(?:!DOCTYPE\s+)?Pubmed(?:Article|BookArticle)(?:Set)?[\s>]")
 
 
@@ -27,35 +28,47 @@ def recognises(head: str) -> bool:
     return head.lstrip().startswith("<") and _ROOT.search(head) is not None
 
 
-def read(lines: Iterable[str]) -> Iterator[tuple[int, Paper | str]]:
+def read(lines: Iterable[str]) -> Iterator[tuple[int, Found | str]]:
     """Each article with its first line, and the paper or the reason why it gives none."""
     for line, found in records(lines, ("PubmedArticle", "PubmedBookArticle"), "<PubmedArticleSet>"):
         yield line, found if isinstance(found, str) else _paper_or_reason(found)
 
 
-def _paper_or_reason(record: Element) -> Paper | str:
-    article = record.find("MedlineCitation/Article")
-    if article is None:
+def _paper_or_reason(record: Element) -> Found | str:
+    citation = record.find("MedlineCitation")
+    article = None if citation is None else citation.find("Article")
+    if citation is None or article is None:
         return "the record is no journal article; books are not read."
-    title = text_of(article.find("ArticleTitle")) or text_of(article.find("VernacularTitle"))
+    title = _first_text(article, "ArticleTitle", "VernacularTitle")
     if not title:
         return fields.NO_TITLE
-    journal = article.find("Journal/Title")
-    if journal is None:
-        journal = article.find("Journal/ISOAbbreviation")
-    pmid = text_of(record.find("MedlineCitation/PMID"))
-    keywords = map(text_of, record.iterfind("MedlineCitation/KeywordList/Keyword"))
-    names = map(_name, article.iterfind("AuthorList/Author"))
-    return Paper(
+    journal = article.find("Journal")
+    pmid = text_of(citation.find("PMID"))
+    keywords = map(text_of, _each(citation, "KeywordList", "Keyword"))
+    return Found(
         id="",
         title=title,
-        abstract=" ".join(filter(None, map(_part, article.iterfind("Abstract/AbstractText")))),
-        authors=fields.people(names),
-        year=_year(article),
-        venue=text_of(journal) or None,
+        abstract=" ".join(filter(None, map(_part, _each(article, "Abstract", "AbstractText")))),
+        authors=fields.people(map(_name, _each(article, "AuthorList", "Author"))),
+        year=_year(article, journal),
+        venue=_first_text(journal, "Title", "ISOAbbreviation") or None,
         doi=_doi(record, article),
         metadata={**({"pmid": pmid} if pmid else {}), **fields.tags(keywords)},
     )
+
+
+def _each(parent: Element, several: str, one: str) -> list[Element]:
+    """The elements inside the lists of that name, in a tenth of the time that a path takes."""
+    return [each for group in parent.findall(several) for each in group.findall(one)]
+
+
+def _first_text(parent: Element | None, *tags: str) -> str:
+    """The text of the first of these elements that has one; "" if none has."""
+    if parent is not None:
+        for tag in tags:
+            if text := text_of(parent.find(tag)):
+                return text
+    return ""
 
 
 def _part(part: Element) -> str:
@@ -65,25 +78,27 @@ def _part(part: Element) -> str:
 
 
 def _name(author: Element) -> str:
-    given = text_of(author.find("ForeName")) or text_of(author.find("Initials"))
+    given = _first_text(author, "ForeName", "Initials")
     family, suffix = text_of(author.find("LastName")), text_of(author.find("Suffix"))
     name = " ".join(filter(None, (given, family, suffix)))
     return name or text_of(author.find("CollectiveName"))
 
 
-def _year(article: Element) -> int | None:
+def _year(article: Element, journal: Element | None) -> int | None:
     """Of the issue; MedlineDate is free text ("1998 Dec-1999 Jan"), its first year counts."""
-    issue = "Journal/JournalIssue/PubDate/"
-    paths = (issue + "Year", issue + "MedlineDate", "ArticleDate/Year")
-    return fields.year(*(text_of(article.find(path)) for path in paths))
+    issues = [] if journal is None else _each(journal, "JournalIssue", "PubDate")
+    dates = [*issues, *article.findall("ArticleDate")]
+    return fields.year(*(text_of(date.find(tag)) for date in dates for tag in _YEARS))
 
 
 def _doi(record: Element, article: Element) -> str | None:
     """The article's own; those in its list of references stand deeper."""
     given = [
         each
-        for each in article.iterfind("ELocationID[@EIdType='doi']")
-        if each.get("ValidYN", "Y") == "Y"
+        for each in article.findall("ELocationID")
+        if each.get("EIdType") == "doi" and each.get("ValidYN", "Y") == "Y"
     ]
-    given += record.iterfind("PubmedData/ArticleIdList/ArticleId[@IdType='doi']")
+    for data in record.findall("PubmedData"):
+        ids = _each(data, "ArticleIdList", "ArticleId")
+        given += [each for each in ids if each.get("IdType") == "doi"]
     return fields.doi(*map(text_of, given))

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import rispy
 
-from rag.papers import Paper, normal_arxiv_id
+from rag.papers import normal_arxiv_id
 from rag.readers import fields
+from rag.readers.fields import Found
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,17 +29,20 @@ def recognises(head: str) -> bool:
     return fields.begins(head, _START)
 
 
-def read(lines: Iterable[str]) -> Iterator[tuple[int, Paper | str]]:
+def read(lines: Iterable[str]) -> Iterator[tuple[int, Found | str]]:
     """Each record with the line of its TY; a record that the file's end cuts off is refused."""
     first = 0
     record: list[str] = []
+    # What rispy keeps of tags that it does not know is of no use here, and it cuts addresses.
+    parser = rispy.RisParser(skip_unknown_tags=True, delimiter_tags_mapping={})
     for number, line in enumerate(lines, 1):
-        if line.startswith("TY") and _START.match(line):
+        tag = line[:2]
+        if tag == "TY" and _START.match(line):
             if record:
-                yield first, _paper_or_reason(record)
+                yield first, _paper_or_reason(parser, record)
             first, record = number, [line]
-        elif record and line.startswith(_END):
-            yield first, _paper_or_reason(record)
+        elif tag == "ER" and record and line.startswith(_END):
+            yield first, _paper_or_reason(parser, record)
             record = []
         elif record:
             record.append(line)
@@ -46,9 +50,7 @@ def read(lines: Iterable[str]) -> Iterator[tuple[int, Paper | str]]:
         yield first, "the record does not end with ER; the file may be cut off, export it again."
 
 
-def _paper_or_reason(record: list[str]) -> Paper | str:
-    # What rispy keeps of tags that it does not know is of no use here, and it cuts addresses.
-    parser = rispy.RisParser(skip_unknown_tags=True, delimiter_tags_mapping={})
+def _paper_or_reason(parser: rispy.RisParser, record: list[str]) -> Found | str:
     found = parser.parse_lines(iter([*record, "ER  - "]))  # type: ignore[arg-type]
     known = found[0] if found else {}
     title = _text(known, "title", "primary_title")
@@ -56,7 +58,7 @@ def _paper_or_reason(record: list[str]) -> Paper | str:
         return fields.NO_TITLE
     urls, doi = fields.addresses(_several(known, "urls")), _text(known, "doi")
     notes = _several(known, "notes")
-    return Paper(
+    return Found(
         id=fields.carried_id(fields.noted("Papertrail", notes)),
         title=title,
         abstract=_text(known, "abstract", "notes_abstract"),
@@ -80,5 +82,10 @@ def _several(known: dict[str, Any], name: str) -> list[str]:
 
 def _text(known: dict[str, Any], *names: str) -> str:
     """The first of several fields that is there; "" if none is."""
-    found = (fields.one_line(" ".join(_several(known, name))) for name in names)
-    return next(filter(None, found), "")
+    for name in names:
+        value = known.get(name)
+        if value and (
+            text := fields.one_line(value if isinstance(value, str) else " ".join(value))
+        ):
+            return text
+    return ""

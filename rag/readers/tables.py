@@ -10,8 +10,9 @@ import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from rag.papers import Paper, normal_arxiv_id
+from rag.papers import normal_arxiv_id
 from rag.readers import fields
+from rag.readers.fields import Found
 from rag.readers.rows import reader, rows
 
 if TYPE_CHECKING:
@@ -49,14 +50,14 @@ def recognises(head: str, columns: Mapping[str, str] = _NONE_NAMED) -> bool:
 
     With `columns` (the field of a paper and what the table calls it), one known column is enough.
     """
-    lines = head.split("\n", 50)
+    lines = head.split("\n", 50)[:50]  # what is behind them is in one piece
     first = next((line for line in lines if _says_something(line)), "")
     return _delimiter(first, columns) is not None
 
 
 def read(
     lines: Iterable[str], columns: Mapping[str, str] = _NONE_NAMED
-) -> Iterator[tuple[int, Paper | str]]:
+) -> Iterator[tuple[int, Found | str]]:
     """Each row that is not blank, with the line where it begins."""
     numbered = enumerate(lines, 1)
     first, header = next(((n, line) for n, line in numbered if _says_something(line)), (1, ""))
@@ -114,7 +115,7 @@ def _delimiter(header: str, columns: Mapping[str, str]) -> str | None:
     return best if columns or "title" in found[best] else None
 
 
-def _paper_or_reason(row: dict[str, str], columns: Mapping[str, tuple[str, ...]]) -> Paper | str:
+def _paper_or_reason(row: dict[str, str], columns: Mapping[str, tuple[str, ...]]) -> Found | str:
     def text(field: str) -> str:
         found = (fields.one_line(row.get(name, "")) for name in columns[field])
         return next(filter(None, found), "")
@@ -123,7 +124,7 @@ def _paper_or_reason(row: dict[str, str], columns: Mapping[str, tuple[str, ...]]
     if not title:
         return fields.NO_TITLE
     doi, url, arxiv = text("doi"), text("url"), text("arxiv_id")
-    return Paper(
+    return Found(
         id="",
         title=title,
         abstract=text("abstract"),
