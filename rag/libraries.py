@@ -133,7 +133,7 @@ def _placed(
         for name in record.sources:
             if name not in names:
                 path = Path(name).absolute()
-                within = not places.isdisjoint((path, *path.parents))
+                within = path.is_file() and not places.isdisjoint((path, *path.parents))
                 names[name] = str(path) if within else name
         yield replace(record, sources=tuple(names[name] for name in record.sources))
 

@@ -90,7 +90,7 @@ class Lister:
         if not found.entries:
             return (yield from _nothing(found.base, tuple(hits.values())[:CLOSEST_PAPERS]))
         base = replace(found.base, hits=tuple(hits[entry.paper.id] for entry in found.entries))
-        first = heading(found.entries, len(candidates), among)
+        first = heading(found.entries, len(candidates), among, listing.subject)
         return (yield from self._told(asked, base, found.entries, first, found.how))
 
     def _read(
@@ -127,7 +127,7 @@ class Lister:
                 _base(asked, ()),
                 entries,
                 f"The library has {count}" + (f" {asked.where}." if asked.where else "."),
-                "Nothing had to be decided: these are all.",
+                "These are all that there are.",
             )
         )
 

@@ -51,6 +51,7 @@ what (?:does|do) (?:the library|the collection|we|you|i) (?:have|hold)(?: here)?
 who(?: else)? ACTS(?P<rest>.+)
 """
 _ALL = re.compile(r"(?:(?:which|what|the|all|any) )?(?:papers?|works?|articles)\W*", re.IGNORECASE)
+_LONGEST = 600  # characters; who writes more asks for more than a list
 _COUNTS = re.compile(r"\s*(?:how many|count)\b", re.IGNORECASE)
 # "which two papers", "which papers ..., and what does each": a few, or more than a list; and a
 # question of several sentences asks for more too, unless what follows only says "list them"
@@ -116,7 +117,7 @@ def listing_of(question: str, *, narrowed: bool = False) -> Listing | None:
     text = " ".join(question.split())
     if narrowed and _ALL.fullmatch(text):
         return Listing("", counts=False)
-    if _MORE.match(text):
+    if len(text) > _LONGEST or _MORE.match(text):
         return None
     for form in _forms():
         if match := form.fullmatch(text):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _YEAR = r"(?P<{}>(?:1[89]|20)\d\d)"
 _FIRST, _LAST = _YEAR.format("first"), _YEAR.format("last")
+_LONGEST = 1000  # characters; more is no question but a text
 _PAPERS = r"(?:papers?|works?|studies|study|articles?|publications?|research|preprints?|abstracts?)"
 _PUBLISHED = r"(?:(?:that |which )?(?:(?:were|was|are) )?(?:published|written|appeared) )?"
 # what may stand behind a year: "after 2000 steps" is none
@@ -64,6 +65,8 @@ def understand(
         library: asked whether it knows years, and each author that may be named.
         where: a restriction that holds anyway; what it says of years or authors stands.
     """
+    if len(question) > _LONGEST:
+        return question, where
     authors: list[str] = []
     years: list[tuple[int | None, int | None]] = []
     takes = partial(_takes_authors, library=library, authors=authors, years=years)

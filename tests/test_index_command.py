@@ -53,6 +53,28 @@ def test_standard_input_is_indexed_and_not_recorded_as_a_source(rag: Run, tmp_pa
     assert (again["read"], again["papers"]) == (1, 1)
 
 
+def test_one_file_of_several_that_cannot_be_read_keeps_back_no_other(
+    rag: Run, tmp_path: Path
+) -> None:
+    good, bad = tmp_path / "papers.jsonl", tmp_path / "notes.txt"
+    good.write_text(lines(FIRST))
+    bad.write_text("to do: milk\n")
+    report = json.loads(rag("index", str(bad), str(good), "-i", "mine", "--json"))
+    assert report["papers"] == 1
+    assert [each["path"] for each in report["refused"]] == [str(bad)]
+    alone = rag("index", str(bad), "-i", "other", status=2)
+    assert "no known format is recognised in it" in alone
+    assert "There is no index at" in rag("papers", "list", "-i", "other", status=2)
+
+
+def test_a_source_that_a_record_names_is_not_taken_for_a_file(rag: Run, tmp_path: Path) -> None:
+    file = tmp_path / "papers.jsonl"
+    file.write_text(lines({**FIRST, "sources": ["elsewhere.txt"]}))
+    rag("index", str(tmp_path), "-i", "mine")
+    (paper,) = json.loads(rag("papers", "list", "-i", "mine", "--json"))
+    assert paper["sources"] == ["elsewhere.txt"]
+
+
 def test_standard_input_without_papers_is_one_sentence(rag: Run) -> None:
     said = rag("index", "-", "-i", "mine", status=2, stdin="")
     assert said == "rag: standard input: the file is empty.\n"

@@ -8,6 +8,7 @@ import pytest
 from model_server import ModelServer, Step
 
 from rag import Assistant, Filter, Paper, Status, load_settings
+from rag.errors import SettingsError
 from rag.index import filters
 from rag.listings import Listing, listing_of
 from rag.relevance import lines, relevances
@@ -223,6 +224,38 @@ def test_more_ids_than_one_condition_holds_are_split():
     assert filters.Filter(ids=()).id_conditions() == []
 
 
+def test_a_paper_of_thousands_is_indexed_and_found_by_its_authors(tmp_path):
+    paper = Paper(
+        "big-1",
+        "A Large Collaboration",
+        "We measured it together.",
+        authors=tuple(f"A{n} B{n}" for n in range(5000)),
+        metadata={"tags": [f"t{n}" for n in range(3000)]},
+    )
+    with Assistant.build([paper, *PAPERS], tmp_path / "large") as library:
+        assert [p.id for p in library.papers(where=Filter(authors=("B7",)))] == ["big-1"]
+        assert library.papers()[0].authors == paper.authors
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        Filter(venues=("a " * 3000,)),
+        Filter(sources=("\udcff\udcfe",)),
+        Filter(ids=("\udcff",)),
+        Filter(authors=("",), tags=("",)),
+    ],
+)
+def test_odd_values_of_a_filter_let_nothing_through_and_harm_nothing(library, where):
+    assert library.papers(where=where) == []
+    assert library.search("cats", where=where) == []
+
+
+def test_a_filter_of_more_values_than_can_be_compared_is_refused():
+    with pytest.raises(SettingsError, match="at most 200 authors"):
+        Filter(authors=("Clark",) * 201)
+
+
 def test_relevance_is_a_share_and_grows_with_the_fit(library):
     hits = library.retrieve("cats", k=5).hits
     found = dict(zip([hit.paper.id for hit in hits], relevances(hits), strict=True))
@@ -238,11 +271,11 @@ def test_the_heading_counts_both_groups():
         return [Entry(PAPERS[0], (), verdict, "", "") for verdict in verdicts]
 
     sure, may = "supported", "weak"
-    assert heading(entries(sure, sure, may), 9, 9) == "2 of the 9 papers fit, 1 more may."
-    assert heading(entries(sure), 9, 9) == "1 of the 9 papers fits."
-    assert heading(entries(may), 9, 9) == "None of the 9 papers fits, 1 may."
-    assert heading(entries(sure), 4, 9) == "1 of the 4 nearest of 9 papers fits."
-    assert heading(entries(sure), 1, 1) == "The one paper that there is fits."
+    assert heading(entries(sure, sure, may), 9, 9, "X") == "2 of the 9 papers fit “X”, 1 more may."
+    assert heading(entries(sure), 9, 9, "X") == "1 of the 9 papers fits “X”."
+    assert heading(entries(may), 9, 9, "X") == "None of the 9 papers fits “X”, 1 may."
+    assert heading(entries(sure), 4, 9, "X") == "1 of the 4 nearest of 9 papers fits “X”."
+    assert heading(entries(sure), 1, 1, "X") == "The one paper that there is fits “X”."
 
 
 def chooses(verdicts):

@@ -137,7 +137,10 @@ def test_whatever_its_text_a_record_stays_one_record_with_its_id(
     for form, module in (("bibtex", bibtex), ("ris", ris), ("csl", json_array)):
         text = references([odd, LAST], form)
         found = [each for _, each in module.read(io.StringIO(text))]
-        assert [each.id for each in found if isinstance(each, Paper)] == ["kept-1", "last-1"], text
+        assert [each if isinstance(each, str) else each.id for each in found] == [
+            "kept-1",
+            "last-1",
+        ], text
         assert len(found) == 2
         assert found[-1].title == LAST.title
 

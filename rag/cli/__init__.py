@@ -6,6 +6,7 @@ Data goes to standard output, everything else to standard error. Only typer is i
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, NoReturn
 
 import typer
@@ -66,5 +67,8 @@ def common(
 
 def main() -> NoReturn:
     """Runs the command."""
-    app()
+    try:
+        app()
+    except KeyboardInterrupt:  # before the command itself began
+        sys.exit(130)
     raise AssertionError("typer exits by itself")

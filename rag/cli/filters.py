@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
@@ -58,10 +59,10 @@ def _filter(given: dict[str, Any], assistant: Any) -> Any:
     """
     from rag.index.filters import Filter
 
-    if not any(given.values()):
+    if all(value is None for value in given.values()):
         return None
     return Filter(
-        years=_years(given["year"]) if given["year"] else None,
+        years=None if given["year"] is None else _years(given["year"]),
         authors=tuple(given["author"] or ()),
         venues=tuple(given["venue"] or ()),
         sources=tuple(given["source"] or ()),
@@ -73,11 +74,9 @@ def _filter(given: dict[str, Any], assistant: Any) -> Any:
 def _years(text: str) -> tuple[int | None, int | None]:
     from rag.errors import SettingsError
 
-    first, dots, last = text.partition("..")
-    try:
-        years = (int(first) if first else None, int(last) if last else None)
-    except ValueError:
-        years = (None, None)
-    if years == (None, None):
-        raise SettingsError(f"--year {text} is no year or range such as 2019..2021.")
+    first, dots, last = text.strip().partition("..")
+    is_span = all(re.fullmatch(r"\d{0,4}", each, re.ASCII) for each in (first, last))
+    if not is_span or not (first or last):
+        raise SettingsError(f"--year {text[:40]!r} is no year or range such as 2019..2021.")
+    years = (int(first) if first else None, int(last) if last else None)
     return years if dots else (years[0], years[0])

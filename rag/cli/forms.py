@@ -28,7 +28,7 @@ FormOption = Annotated[
 ]
 CiteStyleOption = Annotated[
     CiteStyle,
-    typer.Option("--cite-style", help="Markers in Markdown: [1], or [@key] for pandoc."),
+    typer.Option("--cite-style", help="Markers in Markdown: [1], or @key in brackets for pandoc."),
 ]
 
 

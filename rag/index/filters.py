@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,16 @@ if TYPE_CHECKING:
 
 Condition = dict[str, Any]
 _NOBODY = ""  # a key that no row has
+_MOST_VALUES = 200  # of one part of a filter; a condition holds no more
+_MOST_WORDS = 40  # of a venue that are compared
+# Keys of one row, by field: the database takes about 5,400 in one row.
+_MOST_KEYS = {
+    "author_keys": 3500,
+    "tag_keys": 500,
+    "source_keys": 500,
+    "paper_ids": 500,
+    "venue_keys": _MOST_WORDS,
+}
 _BLOCK_IDS = 200  # in one condition; SQLite's expressions are at most 1000 deep
 
 
@@ -50,6 +61,9 @@ class Filter:
         first, last = self.years or (None, None)
         if first is not None and last is not None and first > last:
             raise SettingsError(f"The years {first}..{last} hold none; put the earlier first.")
+        for name in ("authors", "venues", "sources", "tags"):
+            if len(getattr(self, name)) > _MOST_VALUES:
+                raise SettingsError(f"A filter takes at most {_MOST_VALUES} {name}.")
 
     def to_where(self) -> Condition | None:
         """The restriction, `ids` aside, as a condition on a row's fields; None restricts nothing.
@@ -60,7 +74,7 @@ class Filter:
             *self._year_parts(),
             *_any_of("author_keys", [[_name(author)] for author in self.authors]),
             *_any_of("venue_keys", [_words(venue) for venue in self.venues]),
-            *_any_of("source_keys", [[source] for source in self.sources]),
+            *_any_of("source_keys", [[_printable(source)] for source in self.sources]),
             *_any_of("tag_keys", [[_plain(tag)] for tag in self.tags]),
         ]
         return _all(parts) if parts else None
@@ -69,7 +83,7 @@ class Filter:
         """Conditions on a row's fields, any of which lets a row pass that `ids` lets pass."""
         ids = self.ids or ()
         blocks = (ids[first : first + _BLOCK_IDS] for first in range(0, len(ids), _BLOCK_IDS))
-        return [_any_of("paper_ids", [[identity] for identity in block])[0] for block in blocks]
+        return [_any_of("paper_ids", [[_printable(each)] for each in b])[0] for b in blocks]
 
     def __str__(self) -> str:
         """What is let through, in words; "" for everything.
@@ -107,23 +121,26 @@ class Filter:
 def filter_fields(paper: Paper) -> dict[str, Any]:
     """The fields of a row that `Filter` looks at; empty ones are left out."""
     tags = paper.metadata.get("tags")
-    fields = {
+    named: dict[str, Iterable[str]] = {
         "paper_ids": [paper.id, *paper.aliases],
-        "source_keys": _keys(key for path in paper.sources for key in (path, PurePath(path).name)),
-        "year": paper.year,
-        "venue_keys": _keys(_words(paper.venue or "")),
-        "author_keys": _keys(key for name in paper.authors for key in _author_keys(name)),
-        "tag_keys": _keys(map(_plain, map(str, tags if isinstance(tags, list) else ()))),
+        "source_keys": [key for path in paper.sources for key in (path, PurePath(path).name)],
+        "venue_keys": _words(paper.venue or ""),
+        "author_keys": _author_keys(paper.authors),
+        "tag_keys": map(_plain, map(str, tags if isinstance(tags, list) else ())),
     }
-    return {name: value for name, value in fields.items() if value not in (None, [])}
+    keys = {name: _keys(values, _MOST_KEYS[name]) for name, values in named.items()}
+    fields: dict[str, Any] = {name: values for name, values in keys.items() if values}
+    return fields if paper.year is None else {**fields, "year": paper.year}
 
 
-def _author_keys(name: str) -> Iterable[str]:
-    """All that an author may be called: whole, by each name, first or initial with the last."""
-    words = _name(name).split()
-    if words:
-        first, last = words[0], words[-1]
-        yield from (" ".join(words), *words, f"{first} {last}", f"{first[0]} {last}")
+def _author_keys(authors: Iterable[str]) -> Iterable[str]:
+    """All that authors may be called, what is asked for most first: there may be thousands."""
+    names = [words for words in (_name(author).split() for author in authors) if words]
+    yield from (words[-1] for words in names)
+    yield from (f"{words[0][0]} {words[-1]}" for words in names)
+    yield from (f"{words[0]} {words[-1]}" for words in names)
+    yield from (" ".join(words) for words in names)
+    yield from (word for words in names for word in words)
 
 
 def _name(author: str) -> str:
@@ -133,7 +150,7 @@ def _name(author: str) -> str:
 
 
 def _words(text: str) -> list[str]:
-    return _plain(text).split()
+    return list(dict.fromkeys(_plain(text).split()))[:_MOST_WORDS]
 
 
 def _plain(text: str) -> str:
@@ -143,8 +160,13 @@ def _plain(text: str) -> str:
     return " ".join(re.findall(r"[^\W_]+", bare))
 
 
-def _keys(values: Iterable[str]) -> list[str]:
-    return sorted({value for value in values if value})
+def _printable(text: str) -> str:
+    """A path or id as it is stored, whatever bytes it was made of."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _keys(values: Iterable[str], most: int) -> list[str]:
+    return list(islice(dict.fromkeys(value for value in values if value), most))
 
 
 def _years_in_words(first: int | None, last: int | None) -> str:

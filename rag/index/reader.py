@@ -170,6 +170,8 @@ class Index:
         Raises:
             CorpusError: it means no paper, or several.
         """
+        if not beginning.strip():
+            raise CorpusError("Give the id of a paper, as `rag papers list` shows it.")
         if self.papers_matching(Filter(ids=(beginning,))):
             return beginning
         folded = beginning.casefold()

@@ -18,7 +18,7 @@ from rag.index import lexical as lexical_files
 from rag.index.embedding import embedded
 from rag.index.lexical import LexicalIndex
 from rag.index.lock import writer_lock
-from rag.index.manifest import Manifest, PassageMark, read_manifest, write_manifest
+from rag.index.manifest import FILE_NAME, Manifest, PassageMark, read_manifest, write_manifest
 from rag.index.merging import Intake, take_in
 from rag.index.reader import Index, check_fits, embedder_mark
 from rag.index.segments import RowTokens, SegmentWriter
@@ -97,12 +97,17 @@ def update_index(
         DiskError: the disk is full, read-only or refuses.
     """
     with writer_lock(folder, lock_timeout_s):
+        is_new = not (folder / FILE_NAME).exists()
         base = _base(folder, embedder, passages, rebuild=rebuild)
         old = Index.open(folder) if base.generation and not rebuild else None
         try:
             update = _Update(folder, base, old, embedder, on_progress)
             intake = take_in(update.old_papers, records, remove)
             return update.run(intake, sources)
+        except CorpusError:
+            if is_new:  # nothing was begun that another run could complete
+                (folder / FILE_NAME).unlink()
+            raise
         finally:
             if old:
                 old.close()

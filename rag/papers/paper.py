@@ -156,7 +156,8 @@ def title_id(title: str, seed: str, *, digits: int = 6) -> str:
 
 def _slug(title: str) -> str:
     """The title's Latin words, cut after a whole word."""
-    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
+    folded = unicodedata.normalize("NFKD", title.casefold())
+    plain = folded.encode("ascii", "ignore").decode().lower()
     slug = "-".join(re.findall(r"[a-z0-9]+", plain))
     if len(slug) > _SLUG_CHARS:
         slug = slug[: _SLUG_CHARS + 1].rpartition("-")[0] or slug[:_SLUG_CHARS]

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
 from rag.errors import CorpusError
 from rag.markup import clean_markup
 from rag.papers import FROM_STANDARD_INPUT, FROM_STREAM, Paper, PaperMerger, paper_id
-from rag.readers.formats import Formats, format_names, formats
+from rag.readers.formats import Formats, formats
 from rag.readers.opening import Opened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rag.readers.fields import Found
 
@@ -73,9 +73,9 @@ def iter_papers(
 
     Raises:
         CorpusError: at once if a path does not exist, nothing was named or a paper has no such
-            field; while reading if a file
-            named is empty, binary, unreadable or of no known format, or if it or a folder holds no
-            paper at all. Inside a folder such files are `Refused` instead.
+            field; while reading if the file named is empty, binary, unreadable or of no known
+            format, or if nothing that was named holds a paper. Of several files, and inside a
+            folder, such a file is `Refused` instead.
     """
     is_one = isinstance(source, str | os.PathLike) or hasattr(source, "read")
     several = cast("list[Source]", [source] if is_one else list(cast("Iterable[Source]", source)))
@@ -83,7 +83,7 @@ def iter_papers(
     if not places:
         raise CorpusError("No file or folder of papers was named; name at least one.")
     known = formats(columns or {})
-    records = (record for place in places for record in _read_place(place, known))
+    records = _read_places(places, known) if len(places) > 1 else _read_place(places[0], known)
     return map(_readable, records) if strict else records
 
 
@@ -146,6 +146,20 @@ def _binary(stream: object) -> BinaryIO:
     return cast("BinaryIO", found)
 
 
+def _read_places(places: Sequence[Path | _Stream], known: Formats) -> Iterator[Paper | Refused]:
+    """The records of several places; one that cannot be used does not keep back the others."""
+    found = False
+    for place in places:
+        try:
+            for record in _read_place(place, known):
+                found = found or isinstance(record, Paper)
+                yield record
+        except CorpusError as error:
+            yield Refused(str(place), None, str(error).removeprefix(f"{place}: "))
+    if not found:
+        raise CorpusError("None of the files and folders named holds a paper that could be read.")
+
+
 def _read_place(place: Path | _Stream, known: Formats) -> Iterator[Paper | Refused]:
     in_folder = isinstance(place, Path) and place.is_dir()
     path = place if isinstance(place, Path) else None
@@ -206,7 +220,10 @@ def _read_opened(opened: Opened, name: str, known: Formats) -> Iterator[Paper | 
         yield Refused(name, None, "this is a binary file, not text.")
     elif (reader := next((each for each in known if each.recognises(head)), None)) is None:
         yield Refused(
-            name, None, f"no known format is recognised in it; known are {format_names()}."
+            name,
+            None,
+            "no known format is recognised in it (docs/formats.md lists them); of a table, say "
+            "how its columns are called with --map title=COLUMN.",
         )
     else:
         line = 1

@@ -107,9 +107,3 @@ def formats(columns: Mapping[str, str]) -> Formats:
     )
     by_name = {each.NAME: each for each in mapped}
     return tuple(by_name.get(each.NAME, each) for each in _FORMATS)
-
-
-def format_names() -> str:
-    """The names of all formats, as a list in a sentence."""
-    *names, last = (each.NAME for each in _FORMATS)
-    return f"{', '.join(names)} and {last}"

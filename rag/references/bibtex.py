@@ -35,7 +35,7 @@ _SPECIAL = str.maketrans(
 )
 _LIGATURE = re.compile(r"([-`'<>])(?=\1)|[?!](?=`)")
 _AND = re.compile(r",|\band\b|^(?:others|et al\.?)$", re.IGNORECASE)
-_VERBATIM = str.maketrans({"{": r"\{", "}": r"\}"})
+_VERBATIM = str.maketrans({"{": r"\{", "}": r"\}", "\\": "%5C"})  # no address has a backslash
 
 
 def pieces(papers: Iterable[Paper]) -> Iterator[str]:

@@ -34,7 +34,11 @@ _CODE = re.compile(
     re.MULTILINE,
 )
 _UNSURE = re.compile(r"`|~~~")  # outside of such code: a page may see code elsewhere than we do
-_FORMULA = re.compile(r"\$\$.+?\$\$|\$[^$\n]+\$|\\\(.+?\\\)|\\\[.+?\\\]", re.DOTALL)
+_FORMULA = re.compile(  # bounded, so that what opens many and closes none takes no time
+    r"\$\$.{1,2000}?\$\$|\$[^$\n]{1,2000}\$|\\\([^\\]{1,2000}(?:\\(?![()])[^\\]{0,2000}){0,200}?\\\)"
+    r"|\\\[[^\\]{1,2000}(?:\\(?![\[\]])[^\\]{0,2000}){0,200}?\\\]",
+    re.DOTALL,
+)
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 _RAW = re.compile(r"(?<=[`~])(\s*)\{(?=\s*=)")
 

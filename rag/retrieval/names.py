@@ -18,11 +18,12 @@ _ACRONYM = re.compile(r"\(([A-Z][\w+-]*[A-Z0-9][\w+-]*)\)")
 _WORD = re.compile(r"[\w+]+")
 _MOST_WORDS = 3
 _TITLE_WORDS = 3  # a shorter title is a name, or words like any others
+_LONGEST_TITLE = 40  # words; a longer one is named in no question
 _ARXIV_ID = re.compile(
-    r"(?<![\w./])(\d{4}\.\d{4,5}|[a-z-]+(?:\.[A-Z]{2})?/\d{7})(?:v\d+)?(?![\w/])"
+    r"(?<![\w./-])(\d{4}\.\d{4,5}|[a-z-]{2,20}(?:\.[A-Z]{2})?/\d{7})(?:v\d{1,3})?(?![\w/])"
 )
-_DOI = re.compile(r"\b10\.\d{4,9}/[^\s\"'<>?]*[^\s\"'<>?.,;:)\]]")
-_OWN_ID = re.compile(r"(?<![\w/-])[a-z0-9]+(?:-[a-z0-9]+)*-[0-9a-f]{6,}(?![\w-])")
+_DOI = re.compile(r"\b10\.\d{4,9}/[^\s\"'<>?]{0,200}[^\s\"'<>?.,;:)\]]")
+_OWN_ID = re.compile(r"(?<![\w/-])[a-z0-9-]{1,60}-[0-9a-f]{6,64}(?![\w-])")
 _SHORT = 3  # letters of a name that could be an ordinary word in lower case
 
 
@@ -46,15 +47,16 @@ class NameIndex:
     def __init__(self, titles: Iterable[str]) -> None:
         """Collects the names; a paper's number is its position among the titles."""
         self._papers: dict[tuple[str, ...], list[tuple[int, str]]] = {}
-        self._longest = 1
+        self._lengths: dict[str, set[int]] = {}  # first word -> lengths of the names that it opens
         for number, title in enumerate(titles):
             names = [system_name(title), *_ACRONYM.findall(title)]
             for name in filter(None, names):
                 self._papers.setdefault(_words(name), []).append((number, name))
             words = _words(title)
-            if len(words) >= _TITLE_WORDS:
+            if _TITLE_WORDS <= len(words) <= _LONGEST_TITLE:
                 self._papers.setdefault(words, []).append((number, ""))
-            self._longest = max(self._longest, len(words))
+        for words in filter(None, self._papers):
+            self._lengths.setdefault(words[0], set()).add(len(words))
 
     def named_in(self, question: str) -> list[int]:
         """Numbers of the papers named, in the order of the question."""
@@ -62,7 +64,7 @@ class NameIndex:
         found: dict[int, None] = {}
         position = 0
         while position < len(words):
-            for length in range(min(self._longest, len(words) - position), 0, -1):
+            for length in sorted(self._lengths.get(words[position], ()), reverse=True):
                 papers = self._papers.get(words[position : position + length], ())
                 hits = [number for number, name in papers if not name or _is_meant(name, question)]
                 if hits:

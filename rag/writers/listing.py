@@ -65,22 +65,24 @@ def written_list(
     return writer.text, tuple(writer.statements)
 
 
-def heading(entries: Sequence[Entry], looked_at: int, among: int) -> str:
+def heading(entries: Sequence[Entry], looked_at: int, among: int, subject: str) -> str:
     """The sentence that counts the papers of a list.
 
     Args:
         entries: those that fit and those that may.
         looked_at: papers that were looked at, the nearest ones.
         among: papers that there are.
+        subject: that they fit.
     """
     possible = sum(entry.verdict == "weak" for entry in entries)
     sure = len(entries) - possible
     papers = f"the {among} papers"
     if looked_at < among:
         papers = f"the {looked_at} nearest of {among} papers"
-    fit = f"{sure or 'None'} of {papers} {'fits' if sure <= 1 else 'fit'}"
+    fit = f"{sure or 'None'} of {papers} {'fits' if sure <= 1 else 'fit'} “{subject}”"
     if among == 1:
-        fit = f"The one paper that there is {'fits' if sure else 'does not surely fit'}"
+        fits = "fits" if sure else "does not surely fit"
+        fit = f"The one paper that there is {fits} “{subject}”"
     more = "more may" if sure else "may"
     return f"{fit}, {possible} {more}." if possible else f"{fit}."
 
