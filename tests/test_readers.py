@@ -411,8 +411,7 @@ def test_other_archives_are_named_as_such(tmp_path: Path) -> None:
         (b"%PDF-1.5\n\x00\x01", "this is a binary file, not text."),
         (
             b"hello",
-            "no known format is recognised in it (docs/formats.md lists them); of a table, say how its "
-            "columns are called with --map title=COLUMN.",
+            "no known format is recognised in it (docs/formats.md lists them); of a table, say ",
         ),
     ],
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -70,7 +69,7 @@ def index_command(
     from rag.errors import SettingsError
     from rag.libraries import recorded_sources, update_library
     from rag.models import make_embedder
-    from rag.readers import STANDARD_INPUT, iter_papers
+    from rag.readers import STANDARD_INPUT, iter_sources
 
     settings = settings_of(
         config, index=index, passage_tokens=passage_tokens, overlap_sentences=overlap_sentences
@@ -90,8 +89,7 @@ def index_command(
     if rebuild and not named:
         recorded = recorded_sources(settings, embedder.name)
         named = {source: mapped or known for source, known in recorded.items()}
-    read = [iter_papers(each, columns=named[each], strict=strict) for each in named]
-    records = chain.from_iterable(read)
+    records = iter_sources(named.items(), strict=strict) if named else ()
     with progress(quiet=quiet) as on_progress:
         report = update_library(
             list(records) if strict else records,

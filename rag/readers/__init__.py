@@ -79,11 +79,17 @@ def iter_papers(
     """
     is_one = isinstance(source, str | os.PathLike) or hasattr(source, "read")
     several = cast("list[Source]", [source] if is_one else list(cast("Iterable[Source]", source)))
-    places = [_place(each) for each in several]
+    return iter_sources(((each, columns or {}) for each in several), strict=strict)
+
+
+def iter_sources(
+    sources: Iterable[tuple[Source, Mapping[str, str]]], *, strict: bool = False
+) -> Iterator[Paper | Refused]:
+    """Like `iter_papers`, from sources that each have columns of their own."""
+    places = [(_place(source), formats(columns)) for source, columns in sources]
     if not places:
         raise CorpusError("No file or folder of papers was named; name at least one.")
-    known = formats(columns or {})
-    records = _read_places(places, known) if len(places) > 1 else _read_place(places[0], known)
+    records = _read_places(places) if len(places) > 1 else _read_place(*places[0])
     return map(_readable, records) if strict else records
 
 
@@ -146,10 +152,12 @@ def _binary(stream: object) -> BinaryIO:
     return cast("BinaryIO", found)
 
 
-def _read_places(places: Sequence[Path | _Stream], known: Formats) -> Iterator[Paper | Refused]:
+def _read_places(
+    places: Sequence[tuple[Path | _Stream, Formats]],
+) -> Iterator[Paper | Refused]:
     """The records of several places; one that cannot be used does not keep back the others."""
     found = False
-    for place in places:
+    for place, known in places:
         try:
             for record in _read_place(place, known):
                 found = found or isinstance(record, Paper)
