@@ -14,6 +14,7 @@ from rag.answering import Asked
 from rag.errors import ModelError
 from rag.index import Filter
 from rag.index.lexical import lexical_terms
+from rag.listings import listing_of
 from rag.models.chat import ChatModel, Message
 from rag.prompts import Prompt, load_prompt, neutral
 from rag.text import count_tokens
@@ -42,6 +43,9 @@ _OPENS_BACK = re.compile(
     re.IGNORECASE,
 )
 _ORDINALS = {"first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5}
+_ABOUT = re.compile(
+    r"\s*(?:and|(?:and )?(?:what|how) about)\s+(?P<subject>.+?)[\s?.!]*", re.IGNORECASE
+)
 _NUMBERED = re.compile(
     r"\[(\d{1,3})\]|\b(?:the (first|second|third|fourth|fifth)(?: one| paper)?|paper (\d{1,3}))\b",
     re.IGNORECASE,
@@ -113,6 +117,11 @@ def with_previous(
 
 def joined_question(question: str, history: Sequence[Turn]) -> str:
     """A follow-up made searchable without a model: with its papers, or with the last question."""
+    last = history[-1].answer.asked
+    listing = listing_of(last)
+    about = _ABOUT.fullmatch(question)
+    if listing and about and listing.subject in last:  # the same list of something else
+        return last.replace(listing.subject, about["subject"])
     sources = {n: p.title for turn in history for n, p in turn.answer.sources.items()}
     pointed = []
     for match in _NUMBERED.finditer(question):

@@ -359,6 +359,14 @@ def test_no_more_calls_are_made_than_the_budget_allows(tmp_path):
     assert any("listing_calls" in warning for warning in answer.warnings)
 
 
+def test_a_follow_up_may_ask_for_the_same_list_of_something_else(library):
+    conversation = library.chat()
+    conversation.ask("Which papers are about cats?")
+    answer = conversation.ask("what about dogs?")
+    assert answer.asked == "Which papers are about dogs?"
+    assert [paper.id for paper in answer.sources.values()] == ["dog-3"]
+
+
 def test_a_list_survives_being_saved_and_opened(library, tmp_path):
     conversation = library.chat()
     conversation.ask("Which papers are about cats?")

@@ -62,6 +62,20 @@ def seen(paper: Paper) -> dict[str, object]:
 # --- BibTeX -------------------------------------------------------------------------------------
 
 
+def test_strings_that_multiply_each_other_spoil_only_what_uses_them(tmp_path: Path) -> None:
+    text = '@string{a = "xxxxxxxxxx"}\n'
+    for name, before in zip("bcdefghij", "abcdefghi", strict=True):
+        text += f"@string{{{name} = {' # '.join([before] * 10)}}}\n"
+    text += f"@misc{{q, title = {{Bomb}}, abstract = {' # '.join(['f'] * 10)}}}\n"
+    text += "@misc{r, title = {On Rates}, abstract = {We test.}}\n"
+    file = tmp_path / "strings.bib"
+    file.write_text(text)
+    bomb, rates = iter_papers(file)
+    assert "@string entries make a value longer" in str(bomb)
+    assert isinstance(rates, Paper)
+    assert rates.title == "On Rates"
+
+
 def test_a_bibtex_entry_gives_its_fields_as_plain_text() -> None:
     assert seen(papers(FORMATS / "papers.bib")[0]) == {
         "title": "Deep Nested Braces for Études",

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from bibtexparser.middlewares.names import split_multiple_persons_names
@@ -42,6 +43,7 @@ _WHOLE_NAME = re.compile(r"\{(?:[^{}\\]|\\[&%$#_])*\}")  # "{Data Group, Inc.}",
 _HAS_TEX = re.compile(r"[\\{}]")
 _ESCAPE_OR_BRACE = re.compile(r"\\([_%&#~{}])|[{}]")
 _BEFORE_CHARS = 4000
+_MOST_STRING_CHARS = 4_000_000  # of all @string entries of a file
 _VOLUMES = frozenset({"proceedings", "mvproceedings", "periodical"})
 _PARENTS = _VOLUMES | {"book", "mvbook", "collection", "mvcollection", "reference", "mvreference"}
 
@@ -63,9 +65,13 @@ def read(lines: Iterable[str]) -> Iterator[tuple[int, Found | str]]:
     for line, block in _blocks(lines):
         entry = block.ignore_error_block if isinstance(block, DuplicateFieldKeyBlock) else block
         if isinstance(entry, String):
-            strings[entry.key.lower()] = bare_value(entry.value, strings)
+            _keep(entry, strings)
         elif isinstance(entry, Entry):
-            known = _fields(entry, strings)
+            try:
+                known = _fields(entry, strings)
+            except ValueError as error:
+                yield line, f"the entry cannot be read: {error}."
+                continue
             kind = entry.entry_type.lower()
             if kind in _PARENTS:
                 parents[entry.key.lower()] = _handed_down(known)
@@ -78,6 +84,14 @@ def read(lines: Iterable[str]) -> Iterator[tuple[int, Found | str]]:
             yield line, _broken(entry)
     for line, known in waiting:
         yield line, _paper_or_reason(parents.get(known["crossref"].lower(), {}) | known)
+
+
+def _keep(entry: String, strings: Fields) -> None:
+    """Notes a @string; one that multiplies others without bound is none."""
+    with suppress(ValueError):
+        value = bare_value(entry.value, strings)
+        if len(value) + sum(map(len, strings.values())) <= _MOST_STRING_CHARS:
+            strings[entry.key.lower()] = value
 
 
 def _blocks(lines: Iterable[str]) -> Iterator[tuple[int, Block]]:

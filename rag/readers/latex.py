@@ -29,6 +29,7 @@ _LINK = re.compile(r"\\(?:url|href\s*\{[^{}]*\})\s*\{([^{}]*)\}")
 _MARK = re.compile(r'(?<!\\)[{}"#]')
 _BOUNDARY = re.compile(r"\\(?:[A-Za-z]+|.)\s*|[{}$]|\s+", re.DOTALL)
 _DEEPEST = 50  # braces within braces
+_LONGEST_JOINED = 2_000_000  # characters of a value that @string entries make longer
 _SIGNS = {  # which pylatexenc leaves out or takes for others
     "textbraceleft": "{",
     "textbraceright": "}",
@@ -55,6 +56,9 @@ def bare_value(value: str, strings: Mapping[str, str]) -> str:
 
     >>> bare_value('acl # " 2020"', {"acl": "Proc. of ACL"})
     'Proc. of ACL 2020'
+
+    Raises:
+        ValueError: the strings make it longer than any text of a paper.
     """
     if "#" not in value:
         return _part(value.strip(), strings)
@@ -68,7 +72,10 @@ def bare_value(value: str, strings: Mapping[str, str]) -> str:
             parts.append(value[start : mark.start()])
             start = mark.end()
     parts.append(value[start:])
-    return "".join(_part(part.strip(), strings) for part in parts)
+    whole = [_part(part.strip(), strings) for part in parts]
+    if sum(map(len, whole)) > max(_LONGEST_JOINED, len(value)):
+        raise ValueError("its @string entries make a value longer than any text of a paper")
+    return "".join(whole)
 
 
 def _part(part: str, strings: Mapping[str, str]) -> str:
