@@ -46,11 +46,10 @@ def welcome(examples: Sequence[str], about: str) -> str:
     )
 
 
-def turns(done: Sequence[Turn], *, last_is_open: bool = True) -> str:
-    """Finished turns, oldest first; the last one can be asked again or changed."""
+def turns(done: Sequence[Turn]) -> str:
+    """Finished turns, oldest first; the page offers "Retry" for the last one only."""
     return "".join(
-        turn(each.question, each.answer, number, is_last=last_is_open and number == len(done))
-        for number, each in enumerate(done, start=1)
+        turn(each.question, each.answer, number) for number, each in enumerate(done, start=1)
     )
 
 
@@ -59,7 +58,6 @@ def turn(
     answer: Answer,
     number: int,
     *,
-    is_last: bool,
     suggestions: Sequence[str] = (),
 ) -> str:
     """A question and its answer, with verdicts and what can be done with it."""
@@ -75,7 +73,7 @@ def turn(
         question,
         number,
         f"{follows}{body}{_warnings(answer)}{_facts(answer)}"
-        f"{_actions(answer, number, is_last=is_last)}{suggested(suggestions)}",
+        f"{_actions(answer, number)}{suggested(suggestions)}",
     )
 
 
@@ -220,15 +218,12 @@ def _facts(answer: Answer) -> str:
     return f'<p class="facts">{spans}</p>'
 
 
-def _actions(answer: Answer, number: int, *, is_last: bool) -> str:
+def _actions(answer: Answer, number: int) -> str:
     copied = safe(answer.to_markdown())
     buttons = [
         f'<button type="button" data-copy="{copied}">Copy</button>',
         f'<button type="button" data-show="{number}">Sources</button>',
-    ]
-    if is_last:
-        buttons.append(_button("retry", "Retry", number))
-    buttons += [
+        _button("retry", "Retry", number),
         _button("edit", "Edit question", number),
         _thumb("up", "Good answer", "Good", number),
         _thumb("down", "Bad answer", "Bad", number),
