@@ -210,6 +210,31 @@ def test_stop_ends_the_models_request_and_keeps_what_was_written(library, tmp_pa
     assert session.pending == QUESTION
 
 
+def test_stop_ends_a_request_whose_model_has_sent_nothing_yet(library, tmp_path) -> None:
+    with ModelServer(Step(text="Too late.", first_byte_s=60)) as server:
+        rooms = rooms_over(library, tmp_path, chat_url=server.url, **{**MODEL, "chat_retries": 2})
+        session = claimed()
+
+        async def stopped():
+            views = []
+            async for view in rooms.desk.ask(session, QUESTION):
+                views.append(view)
+                asyncio.get_running_loop().call_later(0.2, stop_once_asked)
+            return views
+
+        def stop_once_asked():
+            if server.requests:
+                rooms.desk.stop(session)
+            else:
+                asyncio.get_running_loop().call_later(0.05, stop_once_asked)
+
+        views = asyncio.run(stopped())
+        assert server.disconnected.wait(5)
+        rooms.close()
+        assert len(server.requests) == 1
+    assert "Stopped." in views[-1].live
+
+
 def test_a_page_that_is_closed_while_it_asks_ends_the_models_request(library, tmp_path) -> None:
     with ModelServer(Step(text="word " * 400, size=5, between_s=0.05)) as server:
         rooms = rooms_over(library, tmp_path, chat_url=server.url, **MODEL)
