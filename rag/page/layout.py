@@ -101,6 +101,7 @@ class _Page:
                 frame.drawn(frame.ADDING, "adding")
             frame.drawn("", "report")
             frame.drawn(frame.FINDER, "finder")
+            frame.drawn("", "filters")
             frame.drawn("", "chosen")
             frame.drawn("", "table")
 

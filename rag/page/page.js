@@ -113,6 +113,9 @@ document.addEventListener("change", (event) => {
   const box = event.target;
   if (box.dataset?.pick !== undefined) {
     send({ act: "pick", id: box.dataset.pick, on: box.checked });
+  } else if (box.dataset?.filter) {
+    const named = all("#filters [data-filter]").map((each) => [each.dataset.filter, each.value]);
+    send({ act: "filter", values: Object.fromEntries(named) });
   } else if (box.dataset?.change === "library") {
     store(ACTIVE, null);
     active = "";
@@ -204,7 +207,7 @@ function save({ name, type, text }) {
 }
 
 // A message holds, for each stream, all that it changed; what was done already is passed over.
-const PARTS = new Set(["top", "past", "live", "sources", "note", "table", "chosen", "shelf", "report", "scope", "choices"]);
+const PARTS = new Set(["top", "past", "live", "sources", "note", "filters", "table", "chosen", "shelf", "report", "scope", "choices"]);
 const done = new Map();
 
 function take() {

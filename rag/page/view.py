@@ -28,6 +28,7 @@ class View:
         question: text of the question box.
         busy: whether a question is being answered.
         note: one line above the question box; empty hides it.
+        filters: HTML of the filters in the Library tab.
         table: HTML of the papers in the Library tab.
         chosen: HTML of what can be done with the selected papers.
         shelf: HTML of the line that tells which library this is.
@@ -48,6 +49,7 @@ class View:
     question: str | None = None
     busy: bool | None = None
     note: str | None = None
+    filters: str | None = None
     table: str | None = None
     chosen: str | None = None
     shelf: str | None = None
