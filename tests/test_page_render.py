@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from rag import Answer, Citation, Paper, Quote, Statement, Turn
 from rag.page import cards, render
@@ -195,3 +196,25 @@ def test_examples_name_what_the_titles_name() -> None:
         "What is NAME6?",
     )
     assert from_titles([]) == ()
+
+
+def test_items_are_a_list_of_their_own_and_what_stands_between_parts_it() -> None:
+    text = "Two fit.\n\n- One [1]\n- Two [1]\n\nPossibly:\n\n- Three [1]\n\nThat is all."
+    items = [
+        Statement(said, text.index(said), text.index(said) + len(said), (), None)
+        for said in ("Two fit.", "One [1]", "Two [1]", "Possibly:", "Three [1]", "That is all.")
+    ]
+    html = render.turn("q", answer(text, *items), 1)
+    bare = re.sub(r"</?span[^>]*>|<a .*?</a>|\N{NO-BREAK SPACE}", "", html)
+    listed = re.findall(r"<ul>(.*?)</ul>", bare)
+    assert [each.count("<li>") for each in listed[:2]] == [2, 1]
+    assert bare.index("Two fit.") < bare.index("<li>One") < bare.index("</ul>Possibly:")
+    assert bare.index("Possibly:") < bare.index("<li>Three") < bare.index("</ul>That is all.")
+
+
+def test_a_list_has_no_fold_of_papers_that_it_does_not_cite() -> None:
+    other = Hit(2, 0.5, Paper("b", "Other", "It is another."), (), (), {})
+    listed = replace(said("supported"), hits=(other,))
+    assert "Other" in cards.panel([Turn("q", listed)])
+    named = tuple(replace(each, names_paper=True) for each in listed.statements)
+    assert "Other" not in cards.panel([Turn("q", replace(listed, statements=named))])

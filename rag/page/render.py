@@ -142,14 +142,26 @@ def _abstention(answer: Answer, number: int) -> str:
 
 
 def _checked(text: str, statements: Sequence[Statement], turn_number: int) -> str:
-    parts, at = [], 0
+    parts, at, in_list = [], 0, False
     for each in sorted(statements, key=lambda s: s.start):
         if each.start < at:
             continue
-        parts.append(_plain(_LIST_ITEM.sub("\n• ", text[at : each.start])))
-        parts.append(_statement(text[each.start : each.end], each, turn_number))
-        at = each.end
-    return "".join([*parts, _plain(text[at:])])
+        between = text[at : each.start]
+        said = _statement(text[each.start : each.end], each, turn_number)
+        item = _LIST_ITEM.search(between)
+        if item:
+            before = between[: item.start()]
+            if in_list and before.strip():
+                parts += ["</ul>", _plain(before.strip("\n")), "<ul>"]
+            elif not in_list:
+                parts += [_plain(before.rstrip("\n")), "<ul>"]
+            parts.append(f"<li>{said}</li>")
+        else:
+            parts += ["</ul>", _plain(between.lstrip("\n"))] if in_list else [_plain(between)]
+            parts.append(said)
+        in_list, at = bool(item), each.end
+    rest = text[at:].lstrip("\n") if in_list else text[at:]
+    return "".join([*parts, "</ul>" * in_list, _plain(rest)])
 
 
 def _statement(text: str, statement: Statement, turn_number: int) -> str:
