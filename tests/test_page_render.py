@@ -216,5 +216,5 @@ def test_a_list_has_no_fold_of_papers_that_it_does_not_cite() -> None:
     other = Hit(2, 0.5, Paper("b", "Other", "It is another."), (), (), {})
     listed = replace(said("supported"), hits=(other,))
     assert "Other" in cards.panel([Turn("q", listed)])
-    named = tuple(replace(each, names_paper=True) for each in listed.statements)
+    named = tuple(replace(each, text=PAPER.title) for each in listed.statements)
     assert "Other" not in cards.panel([Turn("q", replace(listed, statements=named))])
