@@ -18,7 +18,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 SIZE = {"width": 1280, "height": 800}
-QUESTIONS = ("Which methods make fine-tuning need less memory?", "How is ELECTRA trained?")
+QUESTIONS = ("How can fine-tuning need less memory?", "How is ELECTRA trained?")
 COLOURS = 128
 
 

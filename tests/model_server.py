@@ -100,7 +100,12 @@ class ModelServer:
         return ["\n".join(m["content"] for m in body["messages"]) for body in self.requests]
 
     def _answer(self, handler, step: Step, body: dict) -> None:
-        time.sleep(step.first_byte_s)
+        handler.connection.settimeout(step.first_byte_s or None)
+        with contextlib.suppress(TimeoutError):  # a client sends nothing more unless it hangs up
+            if step.first_byte_s and handler.connection.recv(1) == b"":
+                self.disconnected.set()
+                raise ConnectionAbortedError
+        handler.connection.settimeout(None)
         if step.status != 200 or step.raw is not None:
             error = json.dumps({"error": {"message": step.text, "type": "scripted"}}).encode()
             data = step.raw if step.raw is not None else error

@@ -13,6 +13,7 @@ from rag import Usage
 from rag.page.actions import Actions
 from rag.page.bounds import Bounds
 from rag.page.session import NotYours
+from rag.page.view import Outbox, View
 
 
 @pytest.fixture(scope="module")
@@ -39,23 +40,45 @@ def test_a_question_grows_into_a_cited_answer_with_its_source(rooms) -> None:
     assert QUESTION in first.live
     assert first.question == ""
     assert any("3.5 times faster" in (view.live or "") for view in views)
-    assert "3.5 times faster" in last.past
+    assert "3.5 times faster" in last.turn
     # 51 characters of the first sentence and 35 of the second, with their blanks
-    assert '<mark data-start="86">ZORP is 3.5 times faster than BERT on long text.' in last.sources
+    assert '<mark data-start="86">ZORP is 3.5 times faster than BERT on long text.' in last.section
     assert last.message["kind"] == "store"
     assert [turn.question for turn in session.turns] == [QUESTION]
 
 
+def test_a_later_answer_is_sent_alone_and_keeps_no_copies_of_papers(rooms) -> None:
+    session = claimed()
+    collect(rooms.desk.ask(session, QUESTION))
+    views = collect(rooms.desk.ask(session, "what does QUUX sort samples by?"))
+    assert views[0].kept == 1
+    assert [view.past for view in views] == [None] * len(views)
+    assert views[-1].turn.count("<article") == 1
+    assert 'id="turn-2"' in views[-1].turn
+    assert views[-1].section.count("<section") == 1
+    library = {id(paper) for paper in rooms.shelf.papers()}
+    kept = [hit.paper for turn in session.turns for hit in turn.answer.hits]
+    assert {id(paper) for paper in kept} <= library
+
+
+def test_a_message_tells_all_that_its_stream_and_others_changed_just_now() -> None:
+    outbox = Outbox()
+    outbox.put("first", View(live="a", busy=True))
+    assert outbox.put("first", View(live="b")) == {"first": {"live": "b", "busy": True}}
+    sent = outbox.put("second", View(note=""))
+    assert sent == {"first": {"live": "b", "busy": True}, "second": {"note": ""}}
+
+
 def test_a_question_off_the_subject_is_an_abstention(rooms) -> None:
     views = collect(rooms.desk.ask(claimed(), OFF_TOPIC))
-    assert "Not in these papers" in views[-1].past
+    assert "Not in these papers" in views[-1].turn
 
 
 def test_a_follow_up_is_understood_with_the_question_before(rooms) -> None:
     session = claimed()
     collect(rooms.desk.ask(session, QUESTION))
     last = collect(rooms.desk.ask(session, "how many tokens does it attend to?"))[-1]
-    assert "Understood as:" in last.past
+    assert "Understood as:" in last.turn
     assert len(session.turns) == 2
 
 
@@ -113,7 +136,7 @@ def test_an_error_of_the_library_is_one_sentence_and_the_page_goes_on(tmp_path) 
 def test_an_action_that_makes_no_sense_does_nothing(rooms, action) -> None:
     session = claimed()
     for view in acts(rooms, session, **action):
-        assert (view.past, view.live, view.message) == (None, None, None)
+        assert (view.turn, view.live, view.message) == (None, None, None)
     assert session.turns == []
 
 
@@ -159,9 +182,9 @@ def test_a_model_writes_and_proposes_next_questions(library, tmp_path) -> None:
         last = collect(rooms.desk.ask(session, QUESTION))[-1]
         view = asyncio.run(rooms.desk.suggest(session))
         rooms.close()
-    assert "model: tester" in last.past
-    assert 'data-text="What is QUUX?"' in view.past
-    assert 'data-text="Why is ZORP fast?"' in view.past
+    assert "model: tester" in last.turn
+    assert 'data-text="What is QUUX?"' in view.turn
+    assert 'data-text="Why is ZORP fast?"' in view.turn
 
 
 def test_stop_ends_the_models_request_and_keeps_what_was_written(library, tmp_path) -> None:
@@ -185,6 +208,31 @@ def test_stop_ends_the_models_request_and_keeps_what_was_written(library, tmp_pa
     assert views[-1].busy is False
     assert session.turns == []
     assert session.pending == QUESTION
+
+
+def test_stop_ends_a_request_whose_model_has_sent_nothing_yet(library, tmp_path) -> None:
+    with ModelServer(Step(text="Too late.", first_byte_s=60)) as server:
+        rooms = rooms_over(library, tmp_path, chat_url=server.url, **{**MODEL, "chat_retries": 2})
+        session = claimed()
+
+        async def stopped():
+            views = []
+            async for view in rooms.desk.ask(session, QUESTION):
+                views.append(view)
+                asyncio.get_running_loop().call_later(0.2, stop_once_asked)
+            return views
+
+        def stop_once_asked():
+            if server.requests:
+                rooms.desk.stop(session)
+            else:
+                asyncio.get_running_loop().call_later(0.05, stop_once_asked)
+
+        views = asyncio.run(stopped())
+        assert server.disconnected.wait(5)
+        rooms.close()
+        assert len(server.requests) == 1
+    assert "Stopped." in views[-1].live
 
 
 def test_a_page_that_is_closed_while_it_asks_ends_the_models_request(library, tmp_path) -> None:

@@ -49,7 +49,7 @@ def test_papers_are_searched_sorted_and_turned_over() -> None:
     assert "1 to 50 of 60" in first
     assert "51 to 60 of 60" in table(papers, Sight(page=1), set(), source=False)
     assert "51 to 60 of 60" in table(papers, Sight(page=99), set(), source=False)
-    assert "No paper has these words." in table(papers, Sight(query="zz"), set(), source=False)
+    assert "No paper fits." in table(papers, Sight(query="zz"), set(), source=False)
 
 
 def test_columns_without_a_value_are_hidden() -> None:
@@ -58,6 +58,30 @@ def test_columns_without_a_value_are_hidden() -> None:
     assert "sort-title" in html
     for name in ("authors", "venue", "source"):
         assert f"sort-{name}" not in html
+
+
+def test_filters_restrict_what_is_looked_at_and_are_those_that_the_library_has(rooms) -> None:
+    session = claimed()
+    (view,) = acts(rooms, session, act="unpick")
+    for name, there in (("since", 1), ("until", 1), ("venue", 1), ("author", 1), ("tag", 0)):
+        assert view.filters.count(f'data-filter="{name}"') == there
+    for values, titles in (
+        ({"since": "2022"}, ["QUUX"]),
+        ({"until": "2022", "author": "clark"}, ["ZORP"]),
+        ({"author": "Li, B.", "venue": "attention"}, ["ZORP"]),
+        ({"since": "2022", "author": "Clark"}, []),
+        ({}, ["ZORP", "QUUX"]),
+    ):
+        (view,) = acts(rooms, session, act="filter", values=values)
+        assert [name for name in ("ZORP", "QUUX") if f"{name}: " in view.table] == titles
+    for values, sentence in (
+        ({"since": "soon"}, "A year is written with digits"),
+        ({"since": "2022", "until": "2020"}, "put the earlier first"),
+    ):
+        (view,) = acts(rooms, session, act="filter", values=values)
+        assert sentence in view.table
+    acts(rooms, session, act="filter", values="no form")
+    assert session.sight.where is None
 
 
 def test_the_tab_shows_the_library_and_follows_its_buttons(rooms) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from rag import Answer, Citation, Paper, Quote, Statement, Turn
 from rag.page import cards, render
@@ -48,7 +49,7 @@ def said(verdict):
 
 
 def test_a_marker_links_to_the_card_of_its_turn_and_tells_its_verdict_in_words() -> None:
-    html = render.turn("what of rates?", said("weak"), 3, is_last=True)
+    html = render.turn("what of rates?", said("weak"), 3)
     assert 'href="#turn-3-source-1"' in html
     assert 'aria-label="Source 1, weakly supported"' in html
     assert 'data-start="20"' in html
@@ -67,14 +68,14 @@ def test_every_verdict_has_a_class_and_a_sign_of_its_own() -> None:
 
 
 def test_a_doubtful_statement_is_underlined_and_says_why() -> None:
-    html = render.turn("q", said("unsupported"), 1, is_last=False)
+    html = render.turn("q", said("unsupported"), 1)
     assert '<span class="statement unsupported" title="not supported">' in html
-    assert 'class="statement' not in render.turn("q", said("supported"), 1, is_last=False)
+    assert 'class="statement' not in render.turn("q", said("supported"), 1)
 
 
 def test_brackets_that_are_no_citation_stay_text() -> None:
     made = answer("See [7] there.", Statement("See [7] there.", 0, 14, (), "uncited"))
-    assert "See\N{NO-BREAK SPACE}[7] there." in render.turn("q", made, 1, is_last=False)
+    assert "See\N{NO-BREAK SPACE}[7] there." in render.turn("q", made, 1)
 
 
 def test_the_supporting_sentence_is_marked_at_its_offset() -> None:
@@ -130,7 +131,7 @@ def test_an_abstention_looks_like_one_and_shows_the_closest_papers() -> None:
     sentence = ScoredSentence(0, 5, "Near.", 0.5, 0.1)
     near = Hit(1, 0.1, Paper("c", "Close Paper", "Near."), (), (sentence,), {})
     made = answer("The library has none.", status="abstained", closest=(near,))
-    html = render.turn("q", made, 1, is_last=True)
+    html = render.turn("q", made, 1)
     assert "Not in these papers" in html
     assert "Close Paper" in html
     assert "Near." in html
@@ -140,7 +141,7 @@ def test_an_abstention_looks_like_one_and_shows_the_closest_papers() -> None:
 def test_the_line_below_an_answer_tells_verdicts_mode_seconds_and_tokens() -> None:
     from rag import Usage
 
-    plain = render.turn("q", said("supported"), 1, is_last=True)
+    plain = render.turn("q", said("supported"), 1)
     line = re.search(r'<p class="facts">(.*?)</p>', plain)[1]
     assert re.sub("<[^>]*>", "|", line).strip("|").split("||") == [
         "1 of 1 statement supported",
@@ -148,14 +149,8 @@ def test_the_line_below_an_answer_tells_verdicts_mode_seconds_and_tokens() -> No
         "0.2 s",
     ]
     model = answer("Hm.", mode="model", model="gpt-x", usage=Usage(1, 1000, 234))
-    assert "<span>model: gpt-x</span>" in render.turn("q", model, 1, is_last=True)
-    assert "<span>1,234 tokens</span>" in render.turn("q", model, 1, is_last=True)
-
-
-def test_only_the_last_turn_can_be_asked_again() -> None:
-    done = [Turn("a", said("supported")), Turn("b", said("supported"))]
-    assert render.turns(done).count('data-act="retry"') == 1
-    assert render.turns(done, last_is_open=False).count('data-act="retry"') == 0
+    assert "<span>model: gpt-x</span>" in render.turn("q", model, 1)
+    assert "<span>1,234 tokens</span>" in render.turn("q", model, 1)
 
 
 def test_markers_have_no_verdict_while_the_answer_is_written() -> None:
@@ -180,7 +175,7 @@ def test_markup_in_questions_answers_papers_and_reasons_is_text() -> None:
         hits=(Hit(1, 1.0, Paper("x", evil, evil), (), (), {}),),
     )
     turn = Turn(evil, made)
-    html = render.turn(evil, made, 1, is_last=True, suggestions=(evil,)) + cards.panel([turn])
+    html = render.turn(evil, made, 1, suggestions=(evil,)) + cards.panel([turn])
     html += render.writing(evil, 1, evil, evil) + render.failed(evil, 1, evil, evil)
     html += render.welcome((evil,), evil)
     assert "<img" not in html
@@ -201,3 +196,25 @@ def test_examples_name_what_the_titles_name() -> None:
         "What is NAME6?",
     )
     assert from_titles([]) == ()
+
+
+def test_items_are_a_list_of_their_own_and_what_stands_between_parts_it() -> None:
+    text = "Two fit.\n\n- One [1]\n- Two [1]\n\nPossibly:\n\n- Three [1]\n\nThat is all."
+    items = [
+        Statement(said, text.index(said), text.index(said) + len(said), (), None)
+        for said in ("Two fit.", "One [1]", "Two [1]", "Possibly:", "Three [1]", "That is all.")
+    ]
+    html = render.turn("q", answer(text, *items), 1)
+    bare = re.sub(r"</?span[^>]*>|<a .*?</a>|\N{NO-BREAK SPACE}", "", html)
+    listed = re.findall(r"<ul>(.*?)</ul>", bare)
+    assert [each.count("<li>") for each in listed[:2]] == [2, 1]
+    assert bare.index("Two fit.") < bare.index("<li>One") < bare.index("</ul>Possibly:")
+    assert bare.index("Possibly:") < bare.index("<li>Three") < bare.index("</ul>That is all.")
+
+
+def test_a_list_has_no_fold_of_papers_that_it_does_not_cite() -> None:
+    other = Hit(2, 0.5, Paper("b", "Other", "It is another."), (), (), {})
+    listed = replace(said("supported"), hits=(other,))
+    assert "Other" in cards.panel([Turn("q", listed)])
+    named = tuple(replace(each, text=PAPER.title) for each in listed.statements)
+    assert "Other" not in cards.panel([Turn("q", replace(listed, statements=named))])

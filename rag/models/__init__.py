@@ -11,12 +11,14 @@ from rag.models.embedders import (
 from rag.models.errors import as_model_error
 from rag.models.reply import Reply, Usage
 from rag.models.servers import make_chat_model, make_embedder, make_judge_model
+from rag.models.stopping import Stop
 
 __all__ = [
     "ChatModel",
     "Embedder",
     "Message",
     "Reply",
+    "Stop",
     "TokenEmbedder",
     "Usage",
     "as_llama_index",

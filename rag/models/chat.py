@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from rag.errors import ModelError, ModelRejected, ModelReplyInvalid, SettingsError
 from rag.models.errors import as_model_error
 from rag.models.reply import Reply
+from rag.models.stopping import is_stopped
 from rag.text import count_tokens
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ def _window_of(llm: LLM) -> int:
 
 def _is_worth_another_try(error: BaseException) -> bool:
     """Whether the failure passes, and so soon that a reader waits for it."""
-    if not isinstance(error, ModelError) or not error.retryable:
+    if not isinstance(error, ModelError) or not error.retryable or is_stopped():
         return False
     return error.retry_after_s is None or error.retry_after_s <= LONGEST_WAIT_S
 

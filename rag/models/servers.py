@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from rag.errors import SettingsError
 from rag.models.chat import DEFAULT_WINDOW, ChatModel
 from rag.models.embedders import from_llama_index
+from rag.models.stopping import heed
 from rag.settings import variable_of
 
 if TYPE_CHECKING:
@@ -200,14 +201,20 @@ def make_embedder(settings: Settings) -> Embedder:
         max_retries=settings.chat_retries + 1,  # it counts tries; the client under it makes one
         timeout=settings.chat_timeout_s,
     )
-    model._client = _client(server, settings, threading.local())  # noqa: SLF001 - it takes none by argument
+    # It takes no client by argument.
+    model._client = _client(server, settings, threading.local(), kept=8)  # noqa: SLF001
     return from_llama_index(
         model, name=f"{settings.embed_model} at {server.host}", secrets=_secrets(server)
     )
 
 
-def _client(server: Server, settings: Settings, responses: threading.local) -> Any:
-    """OpenAI's client for a server; the responses it gets are remembered for their thread."""
+def _client(
+    server: Server, settings: Settings, responses: threading.local, *, kept: int = 0
+) -> Any:
+    """OpenAI's client for a server; the responses it gets are remembered for their thread.
+
+    Connections that are `kept` serve later requests too, and cannot be ended by a `Stop`.
+    """
     import httpx
     from openai import DefaultHttpxClient
 
@@ -220,7 +227,11 @@ def _client(server: Server, settings: Settings, responses: threading.local) -> A
         http_client=DefaultHttpxClient(
             follow_redirects=False,
             timeout=timeout,
-            event_hooks={"response": [lambda response: setattr(responses, "last", response)]},
+            event_hooks={
+                "request": [heed],
+                "response": [lambda response: setattr(responses, "last", response)],
+            },
+            limits=httpx.Limits(max_keepalive_connections=kept),
         ),
     )
     if not server.is_openai:

@@ -19,11 +19,12 @@ from rag.page.jobs import Job, Stopped, Workers
 from rag.page.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Generator
+    from collections.abc import AsyncIterator, Generator, Sequence
 
     from rag.answer import Answer, AnswerEvent, Statement
     from rag.page.session import Session
     from rag.page.shelf import Shelf
+    from rag.papers import Paper
     from rag.settings import Settings
 
 LONGEST_QUESTION = 2000  # characters
@@ -71,9 +72,8 @@ class Desk:
             session.begin_conversation()
         session.pending = question
         number = len(session.turns) + 1
-        past = render.turns(session.turns, last_is_open=False)
         yield View(
-            past=past,
+            kept=number - 1,
             live=render.writing(question, number, "", self._waiting(session)),
             question="",
             busy=True,
@@ -126,10 +126,8 @@ class Desk:
         if not found or session.turns is not turns or session.job:
             return View()
         number = len(turns)
-        last = render.turn(
-            turns[-1].question, answer, number, is_last=True, suggestions=tuple(found)
-        )
-        return View(past=render.turns(turns[:-1], last_is_open=False) + last)
+        last = render.turn(turns[-1].question, answer, number, suggestions=tuple(found))
+        return View(turn=last)
 
     def settings(self, session: Session) -> Settings:
         """The settings of a session: the server's, with what its reader chose."""
@@ -156,11 +154,11 @@ class Desk:
         try:
             async for event in job.events():
                 if isinstance(event, Done):
-                    self._remember(session, draft.question, event.answer)
+                    number = self._remember(session, draft.question, event.answer)
                     yield View(
-                        past=render.turns(session.turns),
+                        turn=render.turn(draft.question, event.answer, number),
                         live="",
-                        sources=cards.panel(session.turns),
+                        section=cards.section(event.answer, number),
                         busy=False,
                         message=self.kept(session),
                     )
@@ -172,11 +170,16 @@ class Desk:
         except RagError as error:
             yield View(live=draft.failed(str(error)), busy=False)
 
-    def _remember(self, session: Session, question: str, answer: Answer) -> None:
-        session.turns = [*session.turns, Turn(question, _lean(answer))]
+    def _remember(self, session: Session, question: str, answer: Answer) -> int:
+        """Keeps a turn; its number."""
+        session.turns = [
+            *session.turns,
+            Turn(question, _lean(answer, self.shelf.papers(session.library))),
+        ]
         session.title = session.title or question
         session.pending = ""
         self.bounds.spend(session.user, answer.usage)
+        return len(session.turns)
 
     def kept(self, session: Session) -> dict[str, Any]:
         """Keeps the conversation on disk for a signed-in user, else has the browser keep it."""
@@ -208,13 +211,28 @@ class Desk:
         return render.welcome(examples_of(self.shelf, session.library) if ready else (), about)
 
 
-def _lean(answer: Answer) -> Answer:
-    """An answer without what only retrieval needs; a server holds many."""
+def _lean(answer: Answer, papers: Sequence[Paper]) -> Answer:
+    """An answer without what only retrieval needs, its papers those of the library, not copies.
+
+    A server holds many answers.
+    """
+    known = {paper.id: paper for paper in papers}
+
+    def own(paper: Paper) -> Paper:
+        return known[paper.id] if known.get(paper.id) == paper else paper
+
     hits, closest = (
-        tuple(replace(hit, passages=(), sentences=hit.sentences[:1], stages={}) for hit in some)
+        tuple(
+            replace(hit, paper=own(hit.paper), passages=(), sentences=hit.sentences[:1], stages={})
+            for hit in some
+        )
         for some in (answer.hits, answer.closest)
     )
-    return replace(answer, hits=hits, closest=closest)
+    statements = tuple(
+        replace(each, citations=tuple(replace(c, paper=own(c.paper)) for c in each.citations))
+        for each in answer.statements
+    )
+    return replace(answer, hits=hits, closest=closest, statements=statements)
 
 
 class _Draft:

@@ -32,7 +32,7 @@ def card_id(turn: int, number: int) -> str:
 def panel(done: Sequence[Turn]) -> str:
     """The sources of all turns; only those of the last are visible at first."""
     sections = [
-        _section(each.answer, number, is_shown=number == len(done))
+        section(each.answer, number, is_shown=number == len(done))
         for number, each in enumerate(done, start=1)
     ]
     return "".join(sections) or EMPTY
@@ -75,13 +75,14 @@ def paper_address(paper: Paper) -> str:
     return safe_address(f"https://arxiv.org/abs/{paper.arxiv_id}") if paper.arxiv_id else ""
 
 
-def _section(answer: Answer, turn: int, *, is_shown: bool) -> str:
+def section(answer: Answer, turn: int, *, is_shown: bool = True) -> str:
+    """The sources of one turn."""
     cards = "".join(
         _card(paper, number, turn, _citing(answer, number))
         for number, paper in answer.sources.items()
     )
     cited = {paper.id for paper in answer.sources.values()}
-    others = [hit for hit in answer.hits if hit.paper.id not in cited]
+    others = [] if answer.is_list else [h for h in answer.hits if h.paper.id not in cited]
     none = "" if cards else '<p class="hint">This answer cites no paper.</p>'
     hidden = "" if is_shown else " hidden"
     return (

@@ -1,6 +1,6 @@
 // The script of the page. It runs once, in the element that carries messages: `trigger` sends an
 // action to the server, and what the server writes into the element is a message to this script.
-// Text from outside is only ever set as text, never as HTML.
+// HTML is set only where the server made it; all else is set as text.
 const KEY = "papertrail.conversation.";
 const ACTIVE = "papertrail.active";
 const LOOK = "papertrail.look";

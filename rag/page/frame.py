@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -40,13 +39,14 @@ def script() -> str:
 
 
 def drawn(html: str, name: str) -> gr.HTML:
-    """HTML of our own, in our own style."""
-    return gr.HTML(html, elem_id=name, apply_default_css=False, js_on_load=None)
+    """HTML of our own, in our own style; the script of the page replaces what is inside."""
+    part = f'<div data-part="{name}">{html}</div>'
+    return gr.HTML(part, elem_id=name, apply_default_css=False, js_on_load=None)
 
 
 def message_value(message: dict[str, Any]) -> str:
     """A message for the script of the page, as the text of an element that nobody sees."""
-    return safe(json.dumps({"nonce": token_hex(4), **message}, ensure_ascii=False))
+    return safe(json.dumps(message, ensure_ascii=False))
 
 
 def header(state: LibraryState, user: str | None = None) -> str:

@@ -1,12 +1,13 @@
 """Questions at work: each in a thread of a bounded pool, its events handed to the event loop.
 
-A stop is seen at once by whoever reads the events, and by the thread at its next event, when it
-closes the stream and with it the model's request.
+A stop is seen at once by whoever reads the events. It ends the model's request, also one that waits
+for its first byte; the thread sees it at its next event and closes the stream.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import threading
@@ -14,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import RagError
+from rag.models import Stop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator
@@ -37,12 +39,12 @@ class Job:
         self._begin = begin
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[AnswerEvent | Exception | None] = asyncio.Queue()
-        self._stopped = threading.Event()
+        self._stop = Stop()
         self.started = threading.Event()
 
     def stop(self) -> None:
         """Ends the work; harmless when it has ended."""
-        self._stopped.set()
+        self._stop.set()
         self._put(Stopped())
 
     async def events(self) -> AsyncIterator[AnswerEvent]:
@@ -54,28 +56,25 @@ class Job:
         """
         try:
             while (event := await self._events.get()) is not None:
-                if self._stopped.is_set():
+                if self._stop.is_set:
                     raise Stopped
                 if isinstance(event, Exception):
                     raise event
                 yield event
         finally:
-            self._stopped.set()
+            self._stop.set()
 
     def run(self) -> None:
         """Does the work, in the thread that calls."""
         self.started.set()
-        if self._stopped.is_set():
+        if self._stop.is_set:
             return
         try:
-            events = self._begin()
-            try:
+            with self._stop, contextlib.closing(self._begin()) as events:
                 for event in events:
-                    if self._stopped.is_set():
+                    if self._stop.is_set:
                         return
                     self._put(event)
-            finally:
-                events.close()
         except RagError as error:
             self._put(error)
         except Exception:  # noqa: BLE001 - the page goes on; the log has it

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -31,7 +33,6 @@ PRIVATE: dict[str, Any] = {
     "concurrency_limit": None,
     "trigger_mode": "multiple",
 }
-Updates = dict[Any, Any]
 
 
 def layout(rooms: Rooms) -> gr.Blocks:
@@ -53,14 +54,14 @@ class _Page:
         self.rooms = rooms
         self.actions = Actions(rooms)
         self.session = gr.State(Session())
-        self.top = frame.drawn(frame.header(rooms.shelf.state()), "top")
+        frame.drawn(frame.header(rooms.shelf.state()), "top")
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab("Ask", id="ask"):
                 self._ask_tab()
-            with gr.Tab("Library", id="library"):
+            with gr.Tab("Library", id="library", render_children=True):
                 self._library_tab()
-            with gr.Tab("Settings", id="settings"):
-                self.choices = frame.drawn("", "choices")
+            with gr.Tab("Settings", id="settings", render_children=True):
+                frame.drawn("", "choices")
         frame.drawn(frame.footer(), "foot")
         self.bridge = gr.HTML("", elem_id="bridge", js_on_load=frame.script())
         self._wire(page)
@@ -72,10 +73,10 @@ class _Page:
                 frame.drawn(frame.CONVERSATIONS, "history")
             with gr.Column(elem_id="talk", min_width=0):
                 with gr.Column(elem_id="pages", min_width=0):
-                    self.past = frame.drawn(render.welcome((), ""), "past")
-                    self.live = frame.drawn("", "live")
-                self.scope = frame.drawn("", "scope")
-                self.note = frame.drawn("", "note")
+                    frame.drawn(render.welcome((), ""), "past")
+                    frame.drawn("", "live")
+                frame.drawn("", "scope")
+                frame.drawn("", "note")
                 with gr.Row(elem_id="composer"):
                     self.question = gr.Textbox(
                         label="Question",
@@ -89,100 +90,90 @@ class _Page:
                         container=False,
                     )
                     self.go = gr.Button("Ask", variant="primary", elem_id="go", min_width=0)
-                    self.halt = gr.Button("Stop", visible=False, elem_id="halt", min_width=0)
+                    self.halt = gr.Button("Stop", elem_id="halt", min_width=0)
             with gr.Column(elem_id="panel", min_width=0):
-                self.sources = frame.drawn(cards.EMPTY, "sources")
+                frame.drawn(cards.EMPTY, "sources")
 
     def _library_tab(self) -> None:
         with gr.Column(elem_id="library-tab", min_width=0):
-            self.shelf = frame.drawn("", "shelf")
+            frame.drawn("", "shelf")
             if self.rooms.may_edit:
                 frame.drawn(frame.ADDING, "adding")
-            self.report = frame.drawn("", "report")
+            frame.drawn("", "report")
             frame.drawn(frame.FINDER, "finder")
-            self.chosen = frame.drawn("", "chosen")
-            self.table = frame.drawn("", "table")
+            frame.drawn("", "filters")
+            frame.drawn("", "chosen")
+            frame.drawn("", "table")
 
     def _wire(self, page: gr.Blocks) -> None:
-        self.drawn = {
-            "past": self.past, "live": self.live, "sources": self.sources,
-            "question": self.question, "table": self.table, "chosen": self.chosen,
-            "shelf": self.shelf, "report": self.report, "scope": self.scope,
-            "choices": self.choices,
-        }  # fmt: skip
-        parts = [*self.drawn.values(), self.go, self.halt, self.note, self.bridge]
-        parts.append(self.top)
-        page.load(self._arrive, self.session, parts, **PRIVATE)
+        page.load(self._arrive, self.session, self.bridge, **PRIVATE)
         asked = gr.on(
             [self.question.submit, self.go.click],
             self._ask,
             [self.session, self.question],
-            parts,
+            self.bridge,
             **PRIVATE,
         )
-        acted = self.bridge.click(self._act, self.session, parts, **PRIVATE)
+        acted = self.bridge.click(self._act, self.session, self.bridge, **PRIVATE)
         self.halt.click(self._stop, self.session, None, queue=False, **PRIVATE)
         for event in (asked, acted):
-            event.then(self._suggest, self.session, parts, **PRIVATE)
+            event.then(self._suggest, self.session, self.bridge, **PRIVATE)
 
-    async def _arrive(self, session: Session, request: gr.Request) -> AsyncIterator[Updates]:
+    async def _arrive(self, session: Session, request: gr.Request) -> AsyncIterator[str]:
         """Claims the page, and shows how far the library is until it is open."""
         session.claim(user_of(request))
+        stream = token_hex(4)
         while True:
             state = self.rooms.shelf.state(session.library)
             view = await asyncio.to_thread(self.actions.arrived, session)
-            yield {self.top: frame.header(state, session.user)} | self._updates(view, session)
+            view = replace(view, top=frame.header(state, session.user))
+            yield self._message(view, session, stream)
             if state.kind != "opening":
                 return
             await asyncio.sleep(_POLL_S)
 
     async def _ask(
         self, session: Session, question: str, request: gr.Request
-    ) -> AsyncIterator[Updates]:
-        async for updates in self._shown(session, {"act": "ask", "text": question}, request):
-            yield updates
+    ) -> AsyncIterator[str]:
+        async for message in self._shown(session, {"act": "ask", "text": question}, request):
+            yield message
 
     async def _act(
         self, session: Session, event: gr.EventData, request: gr.Request
-    ) -> AsyncIterator[Updates]:
-        async for updates in self._shown(session, dict(event._data or {}), request):  # noqa: SLF001
-            yield updates
+    ) -> AsyncIterator[str]:
+        async for message in self._shown(session, dict(event._data or {}), request):  # noqa: SLF001
+            yield message
 
     async def _shown(
         self, session: Session, action: dict[str, Any], request: gr.Request
-    ) -> AsyncIterator[Updates]:
+    ) -> AsyncIterator[str]:
+        stream = token_hex(4)
         try:
             session.claim(user_of(request))
             async for view in self.actions.take(session, action):
-                yield self._updates(view, session)
+                yield self._message(view, session, stream)
         except RagError as error:
-            yield self._updates(View(note=str(error)), session)
+            yield self._message(View(note=str(error)), session, stream)
 
-    async def _suggest(self, session: Session, request: gr.Request) -> Updates:
+    async def _suggest(self, session: Session, request: gr.Request) -> str:
         session.claim(user_of(request))
-        return self._updates(await self.rooms.desk.suggest(session), session)
+        return self._message(await self.rooms.desk.suggest(session), session, token_hex(4))
 
     async def _stop(self, session: Session, request: gr.Request) -> None:
         session.claim(user_of(request))
         self.rooms.desk.stop(session)
 
-    def _updates(self, view: View, session: Session) -> Updates:
-        """A view as updates of the parts that it changes."""
-        found: Updates = {
-            part: getattr(view, name)
-            for name, part in self.drawn.items()
-            if getattr(view, name) is not None
-        }
-        if view.note is not None:
-            found[self.note] = f'<p role="status">{safe(view.note)}</p>' if view.note else ""
-        if view.busy is not None:
-            found[self.go] = gr.Button(visible=not view.busy)
-            found[self.halt] = gr.Button(visible=view.busy)
+    def _message(self, view: View, session: Session, stream: str) -> str:
+        """A view as the one value that the page is sent.
+
+        One value, since Gradio builds every output that a handler passes over anew, and keeps it.
+        """
+        if view.note:
+            view = replace(view, note=f'<p role="status">{safe(view.note)}</p>')
         if view.shelf is not None:
-            found[self.top] = frame.header(self.rooms.shelf.state(session.library), session.user)
-        if view.message is not None:
-            found[self.bridge] = frame.message_value(view.message)
-        return found or {self.live: gr.skip()}
+            state = self.rooms.shelf.state(session.library)
+            view = replace(view, top=frame.header(state, session.user))
+        return frame.message_value(session.outbox.put(stream, view))
 
 
 def user_of(request: gr.Request) -> str | None:

@@ -10,11 +10,12 @@ import asyncio
 import contextlib
 import json
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from rag.errors import CorpusError, RagError
+from rag.errors import CorpusError, RagError, SettingsError
 from rag.libraries import update_library
-from rag.page import intake, table
+from rag.page import intake, sifting, table
 from rag.page.escape import safe
 from rag.page.table import COLUMNS, Sight
 from rag.page.view import View, joined
@@ -28,7 +29,19 @@ if TYPE_CHECKING:
     from rag.page.session import Session
     from rag.papers import Paper
 
-ACTIONS = {"find", "sort", "turn", "pick", "unpick", "only", "all", "papers", "library", "shelf"}
+ACTIONS = {
+    "find",
+    "filter",
+    "sort",
+    "turn",
+    "pick",
+    "unpick",
+    "only",
+    "all",
+    "papers",
+    "library",
+    "shelf",
+}
 _POLL_S = 0.2
 _LOCK_WAIT_S = 5.0
 _LONGEST_QUERY = 200
@@ -56,6 +69,7 @@ class Catalogue:
         """The tab as it stands."""
         papers = self._shelf.papers(session.library)
         return View(
+            filters=sifting.fields(papers, session.sight.where),
             table=self._table(session, papers),
             chosen=self._chosen(session, papers),
             shelf=self._heading(session),
@@ -68,9 +82,8 @@ class Catalogue:
         if name == "library":
             return self._go(session, str(action.get("text", "")))
         papers = self._shelf.papers(session.library)
-        if name in ("find", "sort", "turn"):
-            session.sight = _looked(session.sight, action)
-            return View(table=self._table(session, papers))
+        if name in ("find", "filter", "sort", "turn"):
+            return self._look(session, papers, action)
         if name == "papers":
             return self._download(session, papers, str(action.get("form")))
         if name == "pick":
@@ -178,6 +191,13 @@ class Catalogue:
         await asyncio.wrap_future(self._shelf.begin(name))
         yield View(report=intake.report(found))
 
+    def _look(self, session: Session, papers: Sequence[Paper], action: dict[str, Any]) -> View:
+        try:
+            session.sight = _looked(session.sight, action)
+        except SettingsError as error:
+            return View(table=f'<p class="hint" role="alert">{safe(error)}</p>')
+        return View(table=self._table(session, papers))
+
     def _go(self, session: Session, name: str) -> View:
         if not self.may_choose or (name and name not in self._shelf.named()):
             raise CorpusError("There is no such library to go to; reload the page.")
@@ -197,6 +217,8 @@ class Catalogue:
 
     def _table(self, session: Session, papers: Sequence[Paper]) -> str:
         bundled = self._shelf.is_bundled(session.library)  # its files mean nothing to readers
+        if where := session.sight.where:
+            papers = self._shelf.assistant(session.library).papers(where=where)
         return table.table(papers, session.sight, session.picked, source=not bundled)
 
     def _chosen(self, session: Session, papers: Sequence[Paper]) -> str:
@@ -255,14 +277,17 @@ def scope(session: Session) -> str:
 def _looked(sight: Sight, action: dict[str, Any]) -> Sight:
     name = action["act"]
     if name == "find":
-        return Sight(str(action.get("text", ""))[:_LONGEST_QUERY], sight.column, sight.descending)
+        return replace(sight, query=str(action.get("text", ""))[:_LONGEST_QUERY], page=0)
+    if name == "filter":
+        return replace(sight, where=sifting.filter_of(action.get("values")), page=0)
     if name == "sort":
         column = str(action.get("column"))
         if column not in COLUMNS:
             return sight
-        return Sight(sight.query, column, sight.column == column and not sight.descending)
+        descending = sight.column == column and not sight.descending
+        return replace(sight, column=column, descending=descending, page=0)
     try:
         number = int(action.get("to", 0))
     except (TypeError, ValueError):
         number = 0
-    return Sight(sight.query, sight.column, sight.descending, max(0, number))
+    return replace(sight, page=max(0, number))

@@ -113,6 +113,9 @@ document.addEventListener("change", (event) => {
   const box = event.target;
   if (box.dataset?.pick !== undefined) {
     send({ act: "pick", id: box.dataset.pick, on: box.checked });
+  } else if (box.dataset?.filter) {
+    const named = all("#filters [data-filter]").map((each) => [each.dataset.filter, each.value]);
+    send({ act: "filter", values: Object.fromEntries(named) });
   } else if (box.dataset?.change === "library") {
     store(ACTIVE, null);
     active = "";
@@ -170,7 +173,7 @@ function goTo(tab) {
 
 document.addEventListener("keydown", (event) => {
   const typing = event.target.closest?.("input, textarea, select, [contenteditable]");
-  if (event.key === "Escape") one("#halt:not(.hidden)")?.click();
+  if (event.key === "Escape") one("#composer.busy #halt")?.click();
   else if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey) {
     event.preventDefault();
     one("#question textarea")?.focus();
@@ -203,9 +206,69 @@ function save({ name, type, text }) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
+// A message holds, for each stream, all that it changed; what was done already is passed over.
+const PARTS = new Set(["top", "past", "live", "sources", "note", "filters", "table", "chosen", "shelf", "report", "scope", "choices"]);
+const done = new Map();
+
 function take() {
-  let message;
-  try { message = JSON.parse(element.textContent); } catch { return; }
+  let streams;
+  try { streams = JSON.parse(element.textContent); } catch { return; }
+  for (const [stream, values] of Object.entries(streams)) {
+    const known = done.get(stream) ?? {};
+    const now = {};
+    done.delete(stream);
+    done.set(stream, now);
+    for (const [name, value] of Object.entries(values)) {
+      now[name] = JSON.stringify(value);
+      if (known[name] !== now[name]) show(name, value);
+    }
+  }
+  while (done.size > 20) done.delete(done.keys().next().value);
+}
+
+// A tab may come into being after the message for it.
+const waiting = new Map();
+
+function settle() {
+  for (const [name, html] of waiting) {
+    const place = one(`[data-part="${name}"]`);
+    if (!place) continue;
+    waiting.delete(name);
+    place.innerHTML = html;
+  }
+  clearTimeout(settle.timer);
+  if (waiting.size) settle.timer = setTimeout(settle, 200);
+}
+
+// The server has escaped whatever is foreign in the HTML that it sends.
+function show(name, value) {
+  const part = (which) => one(`[data-part="${which}"]`);
+  if (PARTS.has(name)) { waiting.set(name, value); settle(); }
+  else if (name === "busy") one("#composer").classList.toggle("busy", value);
+  else if (name === "message") obey(value);
+  else if (name === "question") {
+    const box = one("#question textarea");
+    box.value = value;
+    box.dispatchEvent(new Event("input", { bubbles: true }));
+  } else if (name === "kept") {
+    all("#past .welcome, #sources .hint").forEach((each) => { if (!each.closest("section[data-turn]")) each.remove(); });
+    all("#past .turn, #sources section").forEach((each) => { if (Number(each.dataset.turn) > value) each.remove(); });
+  } else if (name === "turn") put(part("past"), value, ".turn");
+  else if (name === "section") {
+    put(part("sources"), value, "section");
+    showSources(part("sources").lastElementChild.dataset.turn);
+  }
+}
+
+function put(place, html, kind) {
+  const made = document.createRange().createContextualFragment(html);
+  const { turn } = made.firstElementChild.dataset;
+  const old = one(`${kind}[data-turn="${turn}"]`, place);
+  if (old) old.replaceWith(made);
+  else place.append(made);
+}
+
+function obey(message) {
   if (message.kind === "store") keep(message.conversation);
   else if (message.kind === "list") {
     if (message.conversations) kept = message.conversations;

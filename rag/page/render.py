@@ -46,11 +46,10 @@ def welcome(examples: Sequence[str], about: str) -> str:
     )
 
 
-def turns(done: Sequence[Turn], *, last_is_open: bool = True) -> str:
-    """Finished turns, oldest first; the last one can be asked again or changed."""
+def turns(done: Sequence[Turn]) -> str:
+    """Finished turns, oldest first; the page offers "Retry" for the last one only."""
     return "".join(
-        turn(each.question, each.answer, number, is_last=last_is_open and number == len(done))
-        for number, each in enumerate(done, start=1)
+        turn(each.question, each.answer, number) for number, each in enumerate(done, start=1)
     )
 
 
@@ -59,7 +58,6 @@ def turn(
     answer: Answer,
     number: int,
     *,
-    is_last: bool,
     suggestions: Sequence[str] = (),
 ) -> str:
     """A question and its answer, with verdicts and what can be done with it."""
@@ -75,7 +73,7 @@ def turn(
         question,
         number,
         f"{follows}{body}{_warnings(answer)}{_facts(answer)}"
-        f"{_actions(answer, number, is_last=is_last)}{suggested(suggestions)}",
+        f"{_actions(answer, number)}{suggested(suggestions)}",
     )
 
 
@@ -144,14 +142,26 @@ def _abstention(answer: Answer, number: int) -> str:
 
 
 def _checked(text: str, statements: Sequence[Statement], turn_number: int) -> str:
-    parts, at = [], 0
+    parts, at, in_list = [], 0, False
     for each in sorted(statements, key=lambda s: s.start):
         if each.start < at:
             continue
-        parts.append(_plain(_LIST_ITEM.sub("\n• ", text[at : each.start])))
-        parts.append(_statement(text[each.start : each.end], each, turn_number))
-        at = each.end
-    return "".join([*parts, _plain(text[at:])])
+        between = text[at : each.start]
+        said = _statement(text[each.start : each.end], each, turn_number)
+        item = _LIST_ITEM.search(between)
+        if item:
+            before = between[: item.start()]
+            if in_list and before.strip():
+                parts += ["</ul>", _plain(before.strip("\n")), "<ul>"]
+            elif not in_list:
+                parts += [_plain(before.rstrip("\n")), "<ul>"]
+            parts.append(f"<li>{said}</li>")
+        else:
+            parts += ["</ul>", _plain(between.lstrip("\n"))] if in_list else [_plain(between)]
+            parts.append(said)
+        in_list, at = bool(item), each.end
+    rest = text[at:].lstrip("\n") if in_list else text[at:]
+    return "".join([*parts, "</ul>" * in_list, _plain(rest)])
 
 
 def _statement(text: str, statement: Statement, turn_number: int) -> str:
@@ -220,15 +230,12 @@ def _facts(answer: Answer) -> str:
     return f'<p class="facts">{spans}</p>'
 
 
-def _actions(answer: Answer, number: int, *, is_last: bool) -> str:
+def _actions(answer: Answer, number: int) -> str:
     copied = safe(answer.to_markdown())
     buttons = [
         f'<button type="button" data-copy="{copied}">Copy</button>',
         f'<button type="button" data-show="{number}">Sources</button>',
-    ]
-    if is_last:
-        buttons.append(_button("retry", "Retry", number))
-    buttons += [
+        _button("retry", "Retry", number),
         _button("edit", "Edit question", number),
         _thumb("up", "Good answer", "Good", number),
         _thumb("down", "Bad answer", "Bad", number),

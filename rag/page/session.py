@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rag.errors import RagError
 from rag.page.table import Sight
+from rag.page.view import Outbox
 
 if TYPE_CHECKING:
     from rag.answer import Turn
@@ -47,6 +48,7 @@ class Session:
         editing: number of the turn that the next question replaces.
         pending: the question that was stopped or failed, to be retried.
         job: the question being answered.
+        outbox: what the page was just sent.
     """
 
     user: str | None = None
@@ -61,6 +63,7 @@ class Session:
     editing: int | None = None
     pending: str = ""
     job: Job | None = None
+    outbox: Outbox = field(default_factory=Outbox)
     claimed: bool = False
 
     def claim(self, user: str | None) -> None:

@@ -12,6 +12,7 @@ from rag.references import references
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from rag.index.filters import Filter
     from rag.papers import Paper
 
 PAGE_PAPERS = 50
@@ -34,12 +35,14 @@ class Sight:
         column: sorted by; empty for the library's own order.
         descending: last first.
         page: from 0.
+        where: the filters that are set.
     """
 
     query: str = ""
     column: str = ""
     descending: bool = False
     page: int = 0
+    where: Filter | None = None
 
 
 def seen(papers: Sequence[Paper], sight: Sight) -> list[Paper]:
@@ -74,7 +77,8 @@ def table(papers: Sequence[Paper], sight: Sight, picked: Collection[str], *, sou
     if not source and "Source" in columns:
         columns.remove("Source")
     if not found:
-        sentence = "No paper has these words." if papers else "This library holds no paper yet."
+        looked = sight.query or sight.where
+        sentence = "No paper fits." if looked else "This library holds no paper yet."
         return f'<p class="hint">{sentence}</p>'
     head = "".join(_head(name, sight) for name in columns)
     rows = "".join(_row(paper, columns, is_picked=paper.id in picked) for paper in shown)
