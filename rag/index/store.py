@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from chromadb.api.types import Embeddings
     from numpy.typing import NDArray
 
+# Clients of one folder share what lies below them. Chroma counts them, but not in one step with
+# taking it up or letting it go: one thread could close what another has just opened.
+_CLIENTS = threading.Lock()
 _READ_BATCH = 5000  # ids per read, below SQLite's limit on bound variables
 
 
@@ -71,10 +75,11 @@ class PassageStore:
         """
         self._folder = folder
         with self._errors():
-            self._client = chromadb.PersistentClient(
-                str(folder / "chroma"),
-                settings=chromadb.config.Settings(anonymized_telemetry=False),
-            )
+            with _CLIENTS:
+                self._client = chromadb.PersistentClient(
+                    str(folder / "chroma"),
+                    settings=chromadb.config.Settings(anonymized_telemetry=False),
+                )
             try:
                 self._collection = self._client.get_collection(collection, embedding_function=None)
             except NotFoundError:
@@ -90,7 +95,8 @@ class PassageStore:
 
     def close(self) -> None:
         """Lets go of the files."""
-        cast("Client", self._client).close()  # the declared type leaves it out
+        with _CLIENTS:
+            cast("Client", self._client).close()  # the declared type leaves it out
 
     def count(self) -> int:
         """Rows in the collection, vouched for or not."""
