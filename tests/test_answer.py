@@ -159,7 +159,7 @@ def test_a_filter_that_can_hold_nothing_is_refused():
 def test_a_filter_says_in_words_what_it_lets_through():
     assert str(Filter()) == ""
     assert str(Filter(years=(2019, 2019), venues=("ACL", "EMNLP"))) == "of 2019, in ACL or EMNLP"
-    assert str(Filter(years=(None, 2020), ids=("a-1",))) == "up to 2020, a-1"
+    assert str(Filter(years=(None, 2020), ids=("a-1",))) == "up to 2020, with the id a-1"
     both = Filter(authors=("Clark",)).and_also(Filter(authors=("Wu",), years=(2018, 2020)))
     assert both == Filter(authors=("Clark",), years=(2018, 2020))
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
 import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from page_rooms import QUESTION, build, claimed, collect, rooms_over
@@ -374,3 +377,47 @@ def test_no_name_leads_out_of_the_folder_of_conversations(tmp_path) -> None:
     for user, identity in (("..", "a" * 16), ("ada", "../../../etc/x"), ("a/b", "a" * 16)):
         with pytest.raises(CorpusError):
             history.read(user, identity)
+
+
+def test_tries_side_by_side_wait_like_tries_one_after_the_other(users, library, tmp_path) -> None:
+    rooms = rooms_over(library, tmp_path, place=Place(host="0.0.0.0", users=users))
+    application, door = application_of(rooms)
+    client = TestClient(Guard(application, only_loopback=False, door=door))
+    with ThreadPoolExecutor(12) as pool:
+        answers = pool.map(lambda n: sign_in(client, password=f"wrong {n}"), range(12))
+        statuses = sorted(answer.status_code for answer in answers)
+    assert statuses == [401] * 3 + [429] * 9
+    rooms.close()
+
+
+def test_a_file_that_does_not_come_whole_leaves_nothing(tmp_path) -> None:
+    from fastapi import FastAPI
+
+    from rag.page.uploads import Uploads
+
+    uploads, application = Uploads(), FastAPI()
+    uploads.add_to(application, lambda request: None)
+    sent = iter(
+        [
+            {"type": "http.request", "body": b"@misc{", "more_body": True},
+            {"type": "http.disconnect"},
+        ]
+    )
+
+    async def receive():
+        return next(sent)
+
+    async def send(message):
+        pass
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/upload",
+        "query_string": b"name=a.bib",
+        "headers": [],
+    }
+    asyncio.run(application(scope, receive, send))
+    assert list(Path(uploads._folder.name).iterdir()) == []
+    assert uploads._waiting == {}
+    uploads.close()

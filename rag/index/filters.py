@@ -100,7 +100,8 @@ class Filter:
         )
         said += [f"{word} {' or '.join(values)}" for word, values in named if values]
         if self.ids is not None:
-            said.append(f"among {len(self.ids)} chosen" if len(self.ids) != 1 else self.ids[0])
+            one = f"with the id {self.ids[0]}" if len(self.ids) == 1 else ""
+            said.append(one or f"among {len(self.ids)} chosen")
         return ", ".join(filter(None, said))
 
     def and_also(self, other: Filter) -> Filter:

@@ -50,7 +50,7 @@ class Tries:
             return max((self._left(key) for key in keys), default=0.0)
 
     def count(self, *keys: str) -> None:
-        """Remembers a wrong try."""
+        """Remembers a try, which counts as wrong until it is taken back."""
         with self._lock:
             if len(self._wrong) > _MOST_REMEMBERED:
                 self._wrong.clear()
@@ -58,6 +58,13 @@ class Tries:
                 count, last = self._wrong.get(key, (0, 0.0))
                 fresh = self._now() - last < _FORGET_S
                 self._wrong[key] = ((count if fresh else 0) + 1, self._now())
+
+    def take_back(self, *keys: str) -> None:
+        """One try of each was right."""
+        with self._lock:
+            for key in keys:
+                count, last = self._wrong.get(key, (0, 0.0))
+                self._wrong[key] = (max(0, count - 1), last)
 
     def forget(self, *keys: str) -> None:
         """Forgets the wrong tries of somebody who got in."""
@@ -121,13 +128,14 @@ class Door:
             return self._drawn(
                 f"Too many wrong tries; wait {seconds} second{'s' * (seconds != 1)}.", 429
             )
+        self._tries.count(*keys)  # before the check, so that tries side by side count too
         async with self._hashing:
             password = str(fields.get("password", ""))
             admitted = await asyncio.to_thread(self._accounts.admits, name, password)
         if not admitted:
-            self._tries.count(*keys)
             return self._drawn("Name and password do not fit together.", 401)
         self._tries.forget(keys[0])
+        self._tries.take_back(keys[1])
         token, now = token_urlsafe(32), time.monotonic()
         self._sessions = {t: found for t, found in self._sessions.items() if found[1] > now}
         self._sessions[token] = (name, now + SESSION_S)

@@ -182,6 +182,7 @@ document.addEventListener("keydown", (event) => {
 
 // What is written at the end of the conversation stays in sight, unless the reader scrolled away.
 let following = true;
+let latest = null; // the turn that is written: a new one is always brought into sight
 let pages = null;
 
 function follow() {
@@ -191,7 +192,10 @@ function follow() {
     following = pages.scrollHeight - pages.scrollTop - pages.clientHeight < 80;
   });
   new MutationObserver(() => {
-    if (one("#live .turn") && following) {
+    const written = one("#live .turn")?.id ?? null;
+    if (written && written !== latest) following = true;
+    latest = written;
+    if (written && following) {
       pages.scrollTo({ top: pages.scrollHeight });
       if (narrow()) one("#composer")?.scrollIntoView({ block: "end" });
     }

@@ -16,6 +16,7 @@ from secrets import token_urlsafe
 from typing import TYPE_CHECKING
 
 from fastapi import Request, Response
+from starlette.requests import ClientDisconnect
 
 from rag.page.intake import LARGEST_FILE_BYTES, LARGEST_TOTAL_BYTES, MOST_FILES, Brought
 
@@ -65,23 +66,31 @@ class Uploads:
             if refusal := self._refusal(user):
                 return _said(refusal, 429)
             word = token_urlsafe(16)
-            path = Path(self._folder.name) / word
-            size = 0
-            with path.open("wb") as file:
-                async for chunk in request.stream():
-                    size += len(chunk)
-                    if size > LARGEST_FILE_BYTES:
-                        break
-                    file.write(chunk)
-            if size > LARGEST_FILE_BYTES:
-                path.unlink()
+            brought = Brought(Path(self._folder.name) / word, name or "file")
+            with self._lock:  # its place is taken while it comes
+                self._waiting[word] = (brought, user, time.monotonic(), LARGEST_FILE_BYTES)
+            size: int | None = None
+            try:
+                size = await _written(request, brought.path)
+            except ClientDisconnect:
+                return _said("The file did not come whole.", 400)
+            finally:
+                self._settle(word, size)
+            if size is None:
                 return _said(f"A file may have {LARGEST_FILE_BYTES // 1_000_000} MB.", 413)
-            with self._lock:
-                brought = Brought(path, name or "file")
-                self._waiting[word] = (brought, user, time.monotonic(), size)
             return _said(word, 200)
 
         application.add_api_route(PATH, receive, methods=["POST"])
+
+    def _settle(self, word: str, size: int | None) -> None:
+        """Notes how large a file became; one that did not come whole goes."""
+        with self._lock:
+            brought, user, since, _ = self._waiting.pop(word)
+            if size is not None:
+                self._waiting[word] = (brought, user, since, size)
+                return
+        with suppress(OSError):
+            brought.path.unlink()
 
     def _refusal(self, user: str | None) -> str:
         """Why a user cannot send another file now; empty where they can."""
@@ -98,6 +107,18 @@ class Uploads:
         for word in [w for w, (_, _, since, _) in self._waiting.items() if since < old]:
             with suppress(OSError):
                 self._waiting.pop(word)[0].path.unlink()
+
+
+async def _written(request: Request, path: Path) -> int | None:
+    """Writes what a request brings; its bytes, or None where they are too many."""
+    size = 0
+    with path.open("wb") as file:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > LARGEST_FILE_BYTES:
+                return None
+            file.write(chunk)
+    return size
 
 
 def _said(text: str, status: int) -> Response:
