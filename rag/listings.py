@@ -18,7 +18,7 @@ _PARTS = {
     r"research|work(?= (?:is|are) there| exists| do we| there is)|THINGS)",
     "THINGS": r"(?:benchmarks|datasets|methods|approaches|models|systems)"
     r"(?! for| of| to| in| on| do\b| does| did| can\b| are\b| were\b)",
-    "KIND": r"(?P<kind>(?:(?!papers\b|of\b)[\w/-]+ ){0,4}?)",
+    "KIND": r"(?P<kind>(?:(?!(?:papers|of|for|in|on|to|with|from)\b)[\w/-]+ ){0,4}?)",
     "OF THESE": r"(?:of (?:these|those|them|the (?:papers|abstracts|library)) )",
     "DO": r"(?:are|were|have|had|do|deal|study|report|evaluate|train|pre-?train|use|work|address|"
     r"rely|apply|look|focus|consider|propose|introduce|compare|discuss|mention|test|release|show|"

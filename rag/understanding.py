@@ -26,7 +26,8 @@ _END = (
     r"(?=\s*(?:$|[?.,;:!)]|(?:by|about|on|that|which|who|with|in|using|are|is|do|does|did|what|how|"
     r"and|or|for|from|of|where|show|say|use|study)\b))"
 )
-_AUTHOR = r"(?:(?:[A-Z][\w'’-]*\.?|van|von|de|der|den|la|le|di|da) ){0,3}[A-Z][\w'’-]+"
+_CAPITAL = r"(?![a-z])[^\W\d_]"  # of any alphabet
+_AUTHOR = rf"(?:(?:{_CAPITAL}[\w'’-]*\.?|van|von|de|der|den|la|le|di|da) ){{0,3}}{_CAPITAL}[\w'’-]*"
 _YEARS: tuple[tuple[str, Callable[[int, int], tuple[int | None, int | None]]], ...] = (
     (rf"between {_FIRST} and {_LAST}", lambda a, b: (a, b)),
     (rf"(?:from|in|of) {_FIRST}(?: to | until | through | ?[-–] ?){_LAST}", lambda a, b: (a, b)),

@@ -20,7 +20,13 @@ PAPERS = [
         "cat-1",
         "Purring Networks",
         "We study how cats purr. Networks hear cats from far away.",
-        authors=("Kevin B. Clark", "Ana Müller"),
+        authors=(
+            "Kevin B. Clark",
+            "Ana Müller",
+            "Anna van der Berg",
+            "Séamus O'Neill",
+            "Ece Şahin",
+        ),
         year=2019,
         venue="Journal of Animal Sounds",
         sources=("/papers/a.bib",),
@@ -152,6 +158,8 @@ def test_years_and_authors_in_a_question_restrict_the_papers(library):
     assert [p.id for p in answer.sources.values()] == ["cat-1"]
     assert answer.scope == "by Clark"
     assert "*Only papers by Clark.*" in answer.to_markdown()
+    assert library.ask("papers by Şahin since 2015").scope == "from 2015 on, by Şahin"
+    assert library.ask("papers by van der Berg").scope == "by van der Berg"
     newer = library.ask("which papers after 2020 are about cats?")
     assert [p.id for p in newer.sources.values()][:1] == ["cat-2"]
     assert "cat-1" not in [p.id for p in newer.sources.values()]
@@ -201,6 +209,8 @@ def test_years_mean_nothing_to_a_library_without_years(tmp_path):
         (Filter(authors=("K. Clark",)), ["cat-1"]),
         (Filter(authors=("Clark, Kevin",)), ["cat-1"]),
         (Filter(authors=("muller",)), ["cat-1"]),
+        (Filter(authors=("van der Berg",)), ["cat-1"]),
+        (Filter(authors=("O'Neill",)), ["cat-1"]),
         (Filter(authors=("K. Wu",)), []),
         (Filter(venues=("animal sounds",)), ["cat-1"]),
         (Filter(venues=("Animal",)), ["cat-1", "cat-2"]),

@@ -140,7 +140,7 @@ def _author_keys(authors: Iterable[str]) -> Iterable[str]:
     yield from (words[-1] for words in names)
     yield from (f"{words[0][0]} {words[-1]}" for words in names)
     yield from (f"{words[0]} {words[-1]}" for words in names)
-    yield from (" ".join(words) for words in names)
+    yield from (" ".join(words[n:]) for words in names for n in range(len(words) - 1))
     yield from (word for words in names for word in words)
 
 
