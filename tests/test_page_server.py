@@ -7,9 +7,9 @@ import json
 import os
 import socket
 import stat
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import pytest
 from page_rooms import QUESTION, build, claimed, collect, rooms_over
 from starlette.testclient import TestClient
@@ -382,10 +382,15 @@ def test_no_name_leads_out_of_the_folder_of_conversations(tmp_path) -> None:
 def test_tries_side_by_side_wait_like_tries_one_after_the_other(users, library, tmp_path) -> None:
     rooms = rooms_over(library, tmp_path, place=Place(host="0.0.0.0", users=users))
     application, door = application_of(rooms)
-    client = TestClient(Guard(application, only_loopback=False, door=door))
-    with ThreadPoolExecutor(12) as pool:
-        answers = pool.map(lambda n: sign_in(client, password=f"wrong {n}"), range(12))
-        statuses = sorted(answer.status_code for answer in answers)
+    guarded = Guard(application, only_loopback=False, door=door)
+
+    async def tries():
+        transport = httpx.ASGITransport(app=guarded)
+        async with httpx.AsyncClient(transport=transport, base_url="http://papers.test") as client:
+            fields = [{"name": "ada", "password": f"wrong {n}"} for n in range(12)]
+            return await asyncio.gather(*(client.post("/sign-in", data=each) for each in fields))
+
+    statuses = sorted(answer.status_code for answer in asyncio.run(tries()))
     assert statuses == [401] * 3 + [429] * 9
     rooms.close()
 
