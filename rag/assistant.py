@@ -24,7 +24,7 @@ from rag.followups import (
 )
 from rag.libraries import index_bundled, index_folder, settings_for, update_library
 from rag.lister import Lister
-from rag.listings import listing_of
+from rag.listings import subject_of_list
 from rag.models import ChatModel, make_embedder
 from rag.prices import cost_of
 from rag.prompts import load_prompt
@@ -262,8 +262,9 @@ class Assistant:
         if asked.where:
             yield Status(f"Only papers {asked.where}")
         yield Status(f"Searching {self.paper_count} papers")
-        if listing := listing_of(asked.text, narrowed=asked.where is not None):
-            answer = yield from self._lister.answer(asked, listing, self._live)
+        subject = subject_of_list(asked.text, narrowed=asked.where is not None)
+        if subject is not None:
+            answer = yield from self._lister.answer(asked, subject, self._live)
         else:
             retrieval = self.retrieve(asked.text, k=k, where=asked.where)
             if asked.history:

@@ -14,7 +14,7 @@ from rag.answering import Asked
 from rag.errors import ModelError
 from rag.index import Filter
 from rag.index.lexical import lexical_terms
-from rag.listings import listing_of
+from rag.listings import subject_of_list
 from rag.models.chat import ChatModel, Message
 from rag.prompts import Prompt, load_prompt, neutral
 from rag.text import count_tokens
@@ -118,10 +118,10 @@ def with_previous(
 def joined_question(question: str, history: Sequence[Turn]) -> str:
     """A follow-up made searchable without a model: with its papers, or with the last question."""
     last = history[-1].answer.asked
-    listing = listing_of(last)
+    subject = subject_of_list(last)
     about = _ABOUT.fullmatch(question)
-    if listing and about and listing.subject in last:  # the same list of something else
-        return last.replace(listing.subject, about["subject"])
+    if subject and about and subject in last:  # the same list of something else
+        return last.replace(subject, about["subject"])
     sources = {n: p.title for turn in history for n, p in turn.answer.sources.items()}
     pointed = []
     for match in _NUMBERED.finditer(question):

@@ -22,7 +22,6 @@ from rag.writers.selection import Selection
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    from rag.listings import Listing
     from rag.models.chat import ChatModel
     from rag.papers import Paper
     from rag.relevance import Lines
@@ -57,23 +56,23 @@ class Lister:
         self._model = model
 
     def answer(
-        self, asked: Asked, listing: Listing, live: LiveIndex
+        self, asked: Asked, subject: str, live: LiveIndex
     ) -> Generator[AnswerEvent, None, Answer]:
         """Events as the list is made; returns the answer.
 
         Args:
             asked: the question.
-            listing: what it asks for.
+            subject: what the papers shall be about or do; empty for all papers there are.
             live: the library.
         """
-        if not listing.subject:
+        if not subject:
             with live.reading():
                 papers = [stored.paper for stored in live.index.all_papers(asked.where)]
             return (yield from self._everything(asked, papers))
         with live.reading():
             among = len(live.index.papers_matching(asked.where))
             retrieval = live.retriever.retrieve(
-                listing.subject, k=MOST_LOOKED_AT, where=asked.where, candidates=MOST_LOOKED_AT
+                subject, k=MOST_LOOKED_AT, where=asked.where, candidates=MOST_LOOKED_AT
             )
         candidates = _candidates(retrieval)
         base = replace(
@@ -82,7 +81,7 @@ class Lister:
         )
         cut = lines(retrieval.hits)
         possible = [_entry(each, cut) for each in candidates if each.likely >= cut.possible]
-        found = _Found(base, possible, _how(listing.subject, cut))
+        found = _Found(base, possible, _how(subject, cut))
         if self._model is not None:
             worth = [_entry(each, cut) for each in candidates if each.likely >= cut.read]
             found = yield from self._read(asked, found, worth, self._model)
@@ -90,7 +89,7 @@ class Lister:
         if not found.entries:
             return (yield from _nothing(found.base, tuple(hits.values())[:CLOSEST_PAPERS]))
         base = replace(found.base, hits=tuple(hits[entry.paper.id] for entry in found.entries))
-        first = heading(found.entries, len(candidates), among, listing.subject)
+        first = heading(found.entries, len(candidates), among, subject)
         return (yield from self._told(asked, base, found.entries, first, found.how))
 
     def _read(

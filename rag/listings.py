@@ -8,7 +8,6 @@ words that ask. Called by the assistant before it searches.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache
 
 # What stands for a part of a form. "Which approaches for X ..." asks of the approaches, "which
@@ -52,7 +51,6 @@ who(?: else)? ACTS(?P<rest>.+)
 """
 _ALL = re.compile(r"(?:(?:which|what|the|all|any) )?(?:papers?|works?|articles)\W*", re.IGNORECASE)
 _LONGEST = 600  # characters; who writes more asks for more than a list
-_COUNTS = re.compile(r"\s*(?:how many|count)\b", re.IGNORECASE)
 # "which two papers", "which papers ..., and what does each": a few, or more than a list; and a
 # question of several sentences asks for more too, unless what follows only says "list them"
 _MORE = re.compile(
@@ -86,44 +84,34 @@ _ENDING = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """A question for all papers of a kind.
-
-    Attributes:
-        subject: what the papers shall be about or do; empty for all papers there are.
-        counts: whether their number is asked for.
-    """
-
-    subject: str
-    counts: bool
-
-
-def listing_of(question: str, *, narrowed: bool = False) -> Listing | None:
-    """The listing that a question asks for, or None where it asks for something else.
+def subject_of_list(question: str, *, narrowed: bool = False) -> str | None:
+    """What the papers of a listing shall be about or do, or None where no list is asked for.
 
     Args:
         question: any text, understandable alone.
         narrowed: whether years, authors and the like were taken out of it already: "papers" is a
             question then.
 
-    >>> listing_of("Which papers use curriculum learning?")
-    Listing(subject='curriculum learning', counts=False)
-    >>> listing_of("how many code papers are there?")
-    Listing(subject='code', counts=True)
-    >>> listing_of("Which paper introduced ELECTRA?") is None
+    Returns:
+        the subject; empty where all papers that there are are asked for.
+
+    >>> subject_of_list("Which papers use curriculum learning?")
+    'curriculum learning'
+    >>> subject_of_list("how many code papers are there?")
+    'code'
+    >>> subject_of_list("Which paper introduced ELECTRA?") is None
     True
     """
     text = " ".join(question.split())
     if narrowed and _ALL.fullmatch(text):
-        return Listing("", counts=False)
+        return ""
     if len(text) > _LONGEST or _MORE.match(text):
         return None
     for form in _forms():
         if match := form.fullmatch(text):
             subject = _subject(match.groupdict())
             if subject or len(text.split()) > 2:  # "which papers?" says too little
-                return Listing(subject, _COUNTS.match(text) is not None)
+                return subject
     return None
 
 

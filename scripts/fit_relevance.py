@@ -20,7 +20,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from rag import Assistant
-from rag.listings import Listing, listing_of
+from rag.listings import subject_of_list
 from rag.relevance import COEFFICIENTS, signals
 
 SETS = {
@@ -57,7 +57,7 @@ def main() -> None:
     records = [json.loads(line) for line in content.splitlines()]
     with Assistant.open() as assistant:
         asked = [r for r in records if r["kind"] == "listing"]
-        known = [r for r in asked if listing_of(r["question"])]
+        known = [r for r in asked if subject_of_list(r["question"])]
         examples = [example(assistant, record) for record in known]
     found = {name: fitted(examples, signals) for name, signals in SETS.items()}
     found["fitted_on"] = {
@@ -73,10 +73,10 @@ def main() -> None:
 
 def example(assistant: Assistant, record: dict) -> Example:
     """The signals of every paper for one question."""
-    listing = listing_of(record["question"]) or Listing(record["question"], counts=False)
+    subject = subject_of_list(record["question"]) or record["question"]
     hits = [
         hit
-        for hit in assistant.retrieve(listing.subject, k=EVERY, candidates=EVERY).hits
+        for hit in assistant.retrieve(subject, k=EVERY, candidates=EVERY).hits
         if hit.paper.id not in record.get("borderline", ())
     ]
     gold = np.array([hit.paper.id in record["papers"] for hit in hits])
