@@ -7,7 +7,7 @@ what its relevance says of it, but at most as one that may fit.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rag.errors import ModelError, ModelRejected
@@ -15,17 +15,29 @@ from rag.models.chat import ChatModel, Message
 from rag.models.reply import NO_USAGE, Usage
 from rag.prompts import Prompt, neutral
 from rag.text import count_tokens
-from rag.verification.lines import number_sentences, problem, read_verdicts
+from rag.verification.lines import NumberedSentences, number_sentences, problem, read_verdicts
 from rag.writers.listing import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from rag.papers import Paper
-
 MOST_IN_CALL = 25  # papers; with more of them models begin to skip
 _LINE_TOKENS = 40  # of the reply, for each paper
 _MARGIN_TOKENS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """The papers of one call, their sentences and what the model is asked."""
+
+    entries: list[Entry]
+    sentences: NumberedSentences
+    messages: list[Message]
+
+    def tokens(self) -> int:
+        """What the call needs of the model's window, its reply included."""
+        asked = sum(count_tokens(message.text) for message in self.messages)
+        return asked + _LINE_TOKENS * len(self.entries) + _MARGIN_TOKENS
 
 
 class Selection:
@@ -63,17 +75,17 @@ class Selection:
         """
         left = list(entries)
         while left and self.calls < self._most_calls:
-            batch, rest = self._batch(question, left)
-            if not batch:
+            batch = self._batch(question, left)
+            if batch is None:
                 break
             try:
-                yield self._asked(question, batch)
+                yield self._asked(batch)
             except ModelRejected:
                 raise
             except ModelError as error:
                 self.notes.append(f"The model did not read {len(left)} papers: {error}")
                 break
-            left = rest
+            left = left[len(batch.entries) :]
         if left and self.calls == self._most_calls:
             self.notes.append(
                 f"The model read {self.read} of the papers that may fit, and {len(left)} not; the "
@@ -81,47 +93,43 @@ class Selection:
             )
         yield [_unread(entry, "not read by the model") for entry in left]
 
-    def _batch(self, question: str, entries: list[Entry]) -> tuple[list[Entry], list[Entry]]:
-        """As many of the first entries as one call holds, and the rest."""
+    def _batch(self, question: str, entries: list[Entry]) -> _Batch | None:
+        """As many of the first entries as one call holds; None where it does not hold the first."""
         count = min(len(entries), MOST_IN_CALL)
         while count:
-            tokens = sum(count_tokens(m.text) for m in self._messages(question, entries[:count]))
-            if tokens + _LINE_TOKENS * count + _MARGIN_TOKENS <= self._model.window:
-                break
+            batch = self._written(question, entries[:count])
+            if batch.tokens() <= self._model.window:
+                return batch
             count = count * 3 // 4
-        return entries[:count], entries[count:]
+        return None
 
-    def _asked(self, question: str, batch: list[Entry]) -> list[Entry]:
-        reply = self._model.complete(self._messages(question, batch))
+    def _asked(self, batch: _Batch) -> list[Entry]:
+        reply = self._model.complete(batch.messages)
         self.calls += 1
-        self.read += len(batch)
+        self.read += len(batch.entries)
         self.usage += reply.usage
         said = read_verdicts(reply.text)
-        sentences = number_sentences(_papers(batch))
         kept = []
-        for number, entry in enumerate(batch, start=1):
+        for number, entry in enumerate(batch.entries, start=1):
             line = said.get(number)
-            wrong = problem(line, sentences.of_paper[entry.paper.id])
+            wrong = problem(line, batch.sentences.of_paper[entry.paper.id])
             if line is None or wrong:
                 kept.append(_unread(entry, wrong))
             elif line.verdict != "unsupported":
-                quotes = sentences.named(line.ids)
+                quotes = batch.sentences.named(line.ids)
                 reason = line.reason or "the model gave no reason"
                 kept.append(Entry(entry.paper, quotes, line.verdict, reason, self._model.name))
         return kept
 
-    def _messages(self, question: str, entries: Sequence[Entry]) -> list[Message]:
-        sentences = number_sentences(_papers(entries))
+    def _written(self, question: str, entries: list[Entry]) -> _Batch:
+        papers = [entry.paper for entry in entries]
+        sentences = number_sentences(papers)
         listed = []
-        for number, paper in enumerate(_papers(entries), start=1):
+        for number, paper in enumerate(papers, start=1):
             listed.append(f"Paper {number}: {neutral(paper.title)}")
             listed += sentences.listed(paper)
         system, user = self._prompt.fill(question=neutral(question), papers="\n".join(listed))
-        return [Message("system", system), Message("user", user)]
-
-
-def _papers(entries: Sequence[Entry]) -> list[Paper]:
-    return [entry.paper for entry in entries]
+        return _Batch(entries, sentences, [Message("system", system), Message("user", user)])
 
 
 def _unread(entry: Entry, why: str) -> Entry:
