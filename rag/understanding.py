@@ -74,10 +74,11 @@ def understand(
     text = _ET_AL.sub(lambda match: "the authors" if takes(match) else match[0], question)
     for pattern in (_THEIR_WORK, _WRITTEN_BY):
         text = pattern.sub(lambda match: "" if takes(match) else match[0], text)
-    if library.holds(Filter(years=(0, 9999))):
-        text = _without_years(text, years)
-    else:
+    without = _without_years(text, years)
+    if years and not library.holds(Filter(years=(0, 9999))):
         years = []
+    else:
+        text = without
     if not (authors or years):
         return question, where
     text = re.sub(r"\s+([?.,;!])", r"\1", " ".join(text.split())).strip(" ,;")
