@@ -119,16 +119,10 @@ class Lister:
     ) -> Generator[AnswerEvent, None, Answer]:
         """The list of all papers there are, for a question that names no subject."""
         entries = [Entry(paper, (), None, "it is in the library", "listing") for paper in papers]
-        count = f"{len(papers)} paper{'s' * (len(papers) != 1)}"
-        return (
-            yield from self._told(
-                asked,
-                _base(asked, ()),
-                entries,
-                f"The library has {count}" + (f" {asked.where}." if asked.where else "."),
-                "These are all that there are.",
-            )
-        )
+        count = f"{len(papers) or 'no'} paper{'s' * (len(papers) != 1)}"
+        first = f"The library has {count}" + (f" {asked.where}." if asked.where else ".")
+        how = "These are all that there are." if papers else ""
+        return (yield from self._told(asked, _base(asked, ()), entries, first, how))
 
     def _told(
         self, asked: Asked, base: Answer, entries: Sequence[Entry], first: str, how: str

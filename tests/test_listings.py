@@ -8,7 +8,7 @@ import pytest
 from model_server import ModelServer, Step
 
 from rag import Assistant, Filter, Paper, Status, load_settings
-from rag.errors import SettingsError
+from rag.errors import CorpusError, SettingsError
 from rag.index import filters
 from rag.listings import subject_of_list
 from rag.relevance import lines, relevances
@@ -163,6 +163,22 @@ def test_years_and_authors_in_a_question_restrict_the_papers(library):
     events = list(library.stream("what do cats feel since 2020?"))
     assert Status("Only papers from 2020 on") in events
     assert events[-1].answer.hits[0].paper.id == "cat-2"
+
+
+def test_a_listing_of_years_without_a_paper_says_so(library):
+    answer = library.ask("papers after 2030")
+    assert answer.text == "The library has no papers from 2031 on."
+    assert answer.sources == {}
+
+
+def test_a_paper_is_meant_by_the_beginning_of_its_id(library):
+    assert library.paper_ids(["cat-1", "DOG", "sea-"]) == ("cat-1", "dog-3", "sea-4")
+    with pytest.raises(CorpusError, match="cat- begins the ids of 3 papers, such as cat-1"):
+        library.paper_ids(["cat-"])
+    with pytest.raises(CorpusError, match="cow is no paper's id"):
+        library.paper_ids(["cow"])
+    with pytest.raises(CorpusError, match="Give the id of a paper"):
+        library.paper_ids([" "])
 
 
 class Known:

@@ -51,7 +51,7 @@ def written_list(
     Args:
         entries: in order, those that fit and those that may.
         heading: the sentence that counts.
-        how: a sentence on how it was decided.
+        how: a sentence on how it was decided; may be empty.
         numbering: gives the shown numbers.
     """
     possible = [entry for entry in entries if entry.verdict == "weak"]
@@ -61,7 +61,8 @@ def written_list(
     if possible:
         writer.say(f"Possibly also ({len(possible)}):")
         writer.list_papers(possible)
-    writer.say(how)
+    if how:
+        writer.say(how)
     return writer.text, tuple(writer.statements)
 
 
