@@ -151,3 +151,9 @@ def remove_stale(folder: Path, generation: int) -> None:
         for place in folder.iterdir():
             if place.name != str(generation):
                 shutil.rmtree(place)
+
+
+def highest_generation(folder: Path) -> int:
+    """Of the generations whose files lie in a folder; 0 where there are none."""
+    names = [path.name for path in folder.glob("*")]
+    return max((int(name) for name in names if name.isdecimal()), default=0)

@@ -288,14 +288,10 @@ def _base(folder: Path, embedder: Embedder, passages: PassageMark, *, rebuild: b
     except (IndexDamaged, IndexStale):
         if not rebuild:
             raise
-        return empty.model_copy(update={"generation": _highest_generation(folder)})
+        return empty.model_copy(
+            update={"generation": lexical_files.highest_generation(folder / "lexical")}
+        )
     if rebuild or not manifest.generation:
         return empty.model_copy(update={"generation": manifest.generation})
     check_fits(folder, manifest, embedder, passages)
     return manifest
-
-
-def _highest_generation(folder: Path) -> int:
-    """Of the generations whose files lie in a folder that has lost its manifest."""
-    names = [path.name for path in (folder / "lexical").glob("*")]
-    return max((int(name) for name in names if name.isdecimal()), default=0)
