@@ -8,11 +8,13 @@ reads those that may. What comes back is a stream of events, as for any other qu
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from math import nextafter
+from typing import TYPE_CHECKING, Literal
 
 from rag.answer import Answer, AnswerEvent, Status, Text, Verified
 from rag.answering import CLOSEST_PAPERS, Asked, shown_numbers
 from rag.citations import Numbering
+from rag.conditions import condition_in
 from rag.prompts import load_prompt
 from rag.relevance import MOST_LOOKED_AT, lines, relevances
 from rag.verification import Quote
@@ -22,20 +24,31 @@ from rag.writers.selection import Selection
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
+    from rag.conditions import Condition
     from rag.models.chat import ChatModel
     from rag.papers import Paper
     from rag.relevance import Lines
-    from rag.retrieval import Hit, Retrieval
+    from rag.retrieval import Hit
     from rag.retrieval.live import LiveIndex
+    from rag.retrieval.retriever import ScoredSentence
     from rag.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A paper that was looked at, and how likely it belongs in the list, in [0, 1]."""
+    """A paper that was looked at.
+
+    Attributes:
+        hit: as it was found.
+        likely: how likely it belongs in the list, in [0, 1].
+        quotes: the sentences that say so, best first; () where only its title is known.
+        reason: why it may belong.
+    """
 
     hit: Hit
     likely: float
+    quotes: tuple[Quote, ...]
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,21 +82,25 @@ class Lister:
             with live.reading():
                 papers = [stored.paper for stored in live.index.all_papers(asked.where)]
             return (yield from self._everything(asked, papers))
+        condition = condition_in(subject)
+        searched = condition.rest or subject if condition else subject
         with live.reading():
             among = len(live.index.papers_matching(asked.where))
             retrieval = live.retriever.retrieve(
-                subject, k=MOST_LOOKED_AT, where=asked.where, candidates=MOST_LOOKED_AT
+                searched, k=MOST_LOOKED_AT, where=asked.where, candidates=MOST_LOOKED_AT
             )
-        candidates = _candidates(retrieval)
+        likely = relevances(retrieval.hits)
+        cut = lines(retrieval.hits, likely)
+        candidates = _candidates(retrieval.hits, likely.tolist(), cut, condition)
         base = replace(
             _base(asked, retrieval.notes),
             confidence=max((each.likely for each in candidates), default=0.0),
         )
-        cut = lines(retrieval.hits)
-        possible = [_entry(each, cut) for each in candidates if each.likely >= cut.possible]
-        found = _Found(base, possible, _how(subject, cut))
+        by = "numbers" if condition else "relevance"
+        possible = [_entry(each, cut, by) for each in candidates if each.likely >= cut.possible]
+        found = _Found(base, possible, _how(searched, cut, condition))
         if self._model is not None:
-            worth = [_entry(each, cut) for each in candidates if each.likely >= cut.read]
+            worth = [_entry(each, cut, by) for each in candidates if each.likely >= cut.read]
             found = yield from self._read(asked, found, worth, self._model)
         hits = {each.hit.paper.id: each.hit for each in candidates}
         if not found.entries:
@@ -150,11 +167,38 @@ def _base(asked: Asked, notes: Sequence[str]) -> Answer:
     )
 
 
-def _candidates(retrieval: Retrieval) -> list[_Candidate]:
+def _candidates(
+    hits: Sequence[Hit], likely: Sequence[float], cut: Lines, condition: Condition | None
+) -> list[_Candidate]:
     """The papers that were found, likeliest first."""
-    hits = retrieval.hits
-    found = map(_Candidate, hits, relevances(hits).tolist())
+    found = [
+        _with_condition(hit, chance, cut, condition) if condition else _candidate(hit, chance)
+        for hit, chance in zip(hits, likely, strict=True)
+    ]
     return sorted(found, key=lambda each: (-each.likely, each.hit.paper.id))
+
+
+def _candidate(hit: Hit, likely: float) -> _Candidate:
+    """A paper with its best sentence."""
+    best = tuple(_quote(hit, each) for each in hit.sentences[:1])
+    reason = f"relevance {likely:.2f}" + ("" if best else ", only its title is known")
+    return _Candidate(hit, likely, best, reason)
+
+
+def _with_condition(hit: Hit, likely: float, cut: Lines, condition: Condition) -> _Candidate:
+    """A paper beside a condition on numbers: only one with a number that meets it may fit."""
+    said = tuple(_quote(hit, each) for each in hit.sentences if condition.met_by(each.text))
+    plain = _candidate(hit, likely)
+    if not said:
+        return replace(plain, likely=min(likely, nextafter(cut.possible, 0.0)))
+    if not condition.rest:
+        return _Candidate(hit, max(likely, cut.counted), said[:1], "it has a number that fits")
+    quotes = tuple(dict.fromkeys((*plain.quotes, said[0])))
+    return _Candidate(hit, likely, quotes, f"{plain.reason}, and it has a number that fits")
+
+
+def _quote(hit: Hit, sentence: ScoredSentence) -> Quote:
+    return Quote(hit.paper.id, sentence.start, sentence.end, sentence.text)
 
 
 def _nothing(base: Answer, closest: tuple[Hit, ...]) -> Generator[AnswerEvent, None, Answer]:
@@ -164,17 +208,18 @@ def _nothing(base: Answer, closest: tuple[Hit, ...]) -> Generator[AnswerEvent, N
     return replace(base, text=text, status="abstained", reason=reason, closest=closest)
 
 
-def _entry(candidate: _Candidate, cut: Lines) -> Entry:
-    """A paper with its best sentence; one whose title alone is known may fit, no more."""
-    hit, likely = candidate.hit, candidate.likely
-    best = [Quote(hit.paper.id, s.start, s.end, s.text) for s in hit.sentences[:1]]
-    sure = likely >= cut.counted and bool(best)
-    reason = f"relevance {likely:.2f}" + ("" if best else ", only its title is known")
-    return Entry(hit.paper, tuple(best), "supported" if sure else "weak", reason, "relevance")
+def _entry(candidate: _Candidate, cut: Lines, by: str) -> Entry:
+    """A paper of the list; one whose title alone is known may fit, no more."""
+    sure = candidate.likely >= cut.counted and bool(candidate.quotes)
+    verdict: Literal["supported", "weak"] = "supported" if sure else "weak"
+    return Entry(candidate.hit.paper, candidate.quotes, verdict, candidate.reason, by)
 
 
-def _how(subject: str, cut: Lines) -> str:
+def _how(searched: str, cut: Lines, condition: Condition | None) -> str:
+    if condition and not condition.rest:
+        return "Decided by the numbers in the abstracts."
+    numbers = "the numbers in the abstracts and by " if condition else ""
     return (
-        f"Decided by how relevant each paper is to “{subject}”, from 0 to 1: "
+        f"Decided by {numbers}how relevant each paper is to “{searched}”, from 0 to 1: "
         f"from {cut.counted:.2f} on it counts, from {cut.possible:.2f} on it may."
     )

@@ -54,9 +54,20 @@ _LONGEST = 600  # characters; who writes more asks for more than a list
 # "which two papers", "which papers ..., and what does each": a few, or more than a list; and a
 # question of several sentences asks for more too, unless what follows only says "list them"
 _MORE = re.compile(
-    r"\s*(?:which|what) (?:two|three|of the two)\b|.*\band (?:what|how|why)\b(?! are they)|"
+    r"\s*(?:which|what) (?:two|three|of the two)\b|.*\band (?:what|how|why|does|do)\b(?! are they)|"
     r".*(?:[?!] |\. (?=(?-i:[A-Z])))(?!(?:please )?(?:list|name|show|give)\b)\w+ \w+ \w+",
     re.IGNORECASE,
+)
+_LEAD = re.compile(
+    r"(?P<lead>[^?]+[.!;:]) (?P<question>"
+    r"(?:Which|What|How many|Are there|List|Show)(?: [\w-]+){0,3}? "
+    r"(?:papers|studies|works|articles|abstracts|surveys)\b[^.!?]+[.?]?)"
+)
+_POINTS_BACK = re.compile(r"\b(?:that|this|it|them|these|those)$", re.IGNORECASE)
+# "Summarizing source code does not count." would find just that
+_NOT_COUNTED = re.compile(
+    r"(?<=[?.!]) [A-Z][^.?!]*\b(?:not (?:be )?(?:count|included)|(?:leave|left) (?:out|aside)|"
+    r"ignore|exclude)[^.?!]*[.!]?$"
 )
 _WIDER = re.compile(r"(?:papers?|works?|studies|articles|publications|research|ones|)")
 # What is said to be left out finds just what is not wanted; how to decide finds nothing.
@@ -102,7 +113,7 @@ def subject_of_list(question: str, *, narrowed: bool = False) -> str | None:
     >>> subject_of_list("Which paper introduced ELECTRA?") is None
     True
     """
-    text = " ".join(question.split())
+    lead, text = _lead_and_question(" ".join(question.split()))
     if narrowed and _ALL.fullmatch(text):
         return ""
     if len(text) > _LONGEST or _MORE.match(text):
@@ -110,9 +121,18 @@ def subject_of_list(question: str, *, narrowed: bool = False) -> str | None:
     for form in _forms():
         if match := form.fullmatch(text):
             subject = _subject(match.groupdict())
+            if lead and (not subject or _POINTS_BACK.search(subject)):
+                return f"{lead} {subject}".strip()  # "... Which papers cover that?"
             if subject or len(text.split()) > 2:  # "which papers?" says too little
                 return subject
     return None
+
+
+def _lead_and_question(text: str) -> tuple[str, str]:
+    """What is told before the last sentence of a text, if nothing is asked in it, and the rest."""
+    text = _NOT_COUNTED.sub("", text)
+    match = _LEAD.fullmatch(text)
+    return (match["lead"], match["question"]) if match else ("", text)
 
 
 def _subject(parts: dict[str, str | None]) -> str:

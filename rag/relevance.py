@@ -8,6 +8,7 @@ cross-validated error lie in rag/data/relevance.json. Called by the assistant fo
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,14 +25,16 @@ if TYPE_CHECKING:
 
 COEFFICIENTS = Path(__file__).parent / "data" / "relevance.json"
 MOST_LOOKED_AT = 400  # papers of a library that are looked through for one list, nearest first
-_STAGES = ("tokens", "window", "dense", "lexical", "coverage")
+_STAGES = ("tokens", "dense", "lexical", "coverage")
 
 
-class Lines(BaseModel):
-    """Where lists are cut: relevances in [0, 1].
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Where one list is cut: relevances in [0, 1].
 
     Attributes:
-        counted: from here on a paper counts as one that was asked for.
+        counted: from here on a paper counts as one that was asked for; higher where the best
+            paper is surer, for then those that only resemble it are sure to be other.
         possible: from here on it may be one.
         read: from here on it is worth a language model's look.
     """
@@ -41,9 +44,16 @@ class Lines(BaseModel):
     read: float
 
 
-class _Fitted(Lines):
-    """What scripts/fit_relevance.py found for one set of signals; weights are for raw values."""
+class _Fitted(BaseModel):
+    """What scripts/fit_relevance.py found for one set of signals; weights are for raw values.
 
+    A list is cut at `floor` and a `share` of its best paper's relevance above it.
+    """
+
+    floor: float
+    share: float
+    possible: float
+    read: float
     intercept: float
     weights: dict[str, float]
     gaps: dict[str, float]
@@ -73,9 +83,16 @@ def relevances(hits: Sequence[Hit]) -> NDArray[np.float64]:
     return chances
 
 
-def lines(hits: Sequence[Hit]) -> Lines:
-    """Where a list of these hits is cut."""
-    return _fitted(hits)
+def lines(hits: Sequence[Hit], likely: NDArray[np.float64]) -> Lines:
+    """Where a list of these hits is cut.
+
+    Args:
+        hits: of the subject.
+        likely: their relevances, shape (hits,).
+    """
+    fitted = _fitted(hits)
+    counted = fitted.floor + fitted.share * float(likely.max(initial=0.0))
+    return Lines(counted, min(fitted.possible, counted), fitted.read)
 
 
 def signals(hits: Sequence[Hit]) -> dict[str, NDArray[np.float64]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import pytest
 from model_server import ModelServer, Step
 
 from rag import Assistant, Filter, Paper, Status, load_settings
+from rag.conditions import condition_in
 from rag.errors import CorpusError, SettingsError
 from rag.index import filters
 from rag.listings import subject_of_list
@@ -73,6 +75,9 @@ def library(folder):
         ("who works on speech?", "speech"),
         ("please show me the papers about speech", "speech"),
         ("how many surveys do we have?", "surveys"),
+        ("I worry about stale models. Which papers look at dates?", "dates"),
+        ("We have no chat data. Which papers cover that?", "We have no chat data."),
+        ("How many papers summarize text? Code does not count.", "summarize text"),
         ("which of these work with Chinese?", "Chinese"),
         ("which papers study tokens (not images)?", "tokens"),
         ("how many papers are there?", ""),
@@ -281,11 +286,13 @@ def test_a_filter_of_more_values_than_can_be_compared_is_refused():
 
 def test_relevance_is_a_share_and_grows_with_the_fit(library):
     hits = library.retrieve("cats", k=5).hits
-    found = dict(zip([hit.paper.id for hit in hits], relevances(hits), strict=True))
+    likely = relevances(hits)
+    found = dict(zip([hit.paper.id for hit in hits], likely, strict=True))
     assert all(0 <= value <= 1 for value in found.values())
     assert found["cat-1"] > found["sea-4"]
-    cut = lines(hits)
+    cut = lines(hits, likely)
     assert cut.read <= cut.possible <= cut.counted
+    assert lines(hits, likely / 2).counted < cut.counted
     assert relevances([]).size == 0
 
 
@@ -400,3 +407,68 @@ def test_a_list_survives_being_saved_and_opened(library, tmp_path):
     assert [turn.answer.text for turn in other.turns] == [
         turn.answer.text for turn in conversation.turns
     ]
+
+
+@pytest.mark.parametrize(
+    ("subject", "lowest", "highest", "rest"),
+    [
+        ("models with ten billion parameters or more", 1e10, math.inf, ""),
+        ("train on at least 100 languages", 100, math.inf, ""),
+        ("speech in under 50 languages", -math.inf, 50, "speech in"),
+        ("fine-tune a 7B model", 6.5e9, 7.5e9, ""),
+        ("code with seven or eight billion parameters", 6.5e9, 8.5e9, "code with"),
+        ("use between 1 and 3 million images", 1e6, 3e6, ""),
+        ("up to a million tokens", -math.inf, 1e6, ""),
+    ],
+)
+def test_a_condition_on_numbers_is_read(subject, lowest, highest, rest):
+    condition = condition_in(subject)
+    assert (condition.lowest, condition.highest, condition.rest) == (lowest, highest, rest)
+
+
+@pytest.mark.parametrize(
+    "subject", ["GPT-3 and T5", "evaluate on 3 datasets", "over the years", "ImageNet-1K", ""]
+)
+def test_other_numbers_are_no_conditions(subject):
+    assert condition_in(subject) is None
+
+
+@pytest.mark.parametrize(
+    ("subject", "text", "met"),
+    [
+        ("under 1B parameters", "We train models from 95M to 330M parameters.", True),
+        ("under 1B parameters", "A model of 1 billion parameters.", False),
+        ("under 1B parameters", "We need less than 1B training examples.", False),
+        ("under 1B parameters", "It is trained on 15M tokens.", False),
+        ("7B models", "We tune Llama-2-7B on it.", True),
+        ("7B models", "It has 6.7 billion parameters.", True),
+        ("7B models", "It sees 7B tokens.", False),
+        ("7B models", "NLLB-54B is larger.", False),
+        ("more than 100 languages", "It covers over 100 languages.", True),
+        ("more than 100 languages", "It covers 100 languages.", False),
+        ("more than 100 languages", "It covers 1,000 books in 3 languages.", False),
+    ],
+)
+def test_a_text_meets_a_condition_by_a_number_of_the_same_things(subject, text, met):
+    assert condition_in(subject).met_by(text) is met
+
+
+def test_a_list_with_a_condition_holds_papers_whose_numbers_meet_it(tmp_path):
+    papers = [
+        Paper("small", "Little Purr", "Cats purr. We train a model with 300M parameters on purrs."),
+        Paper("large", "Great Purr", "Cats purr. A model with 13B parameters is trained on purrs."),
+        Paper("large-dog", "Great Bark", "Dogs bark. Our model of barking has 70B parameters."),
+        Paper("none", "Purr", "Cats purr. We train a model on purrs."),
+    ]
+    with Assistant.build(papers, tmp_path / "library") as library:
+        large = library.ask("which papers train models with more than ten billion parameters?")
+        assert {p.id for p in large.sources.values()} == {"large", "large-dog"}
+        assert large.text.startswith("2 of the 4 papers fit")
+        assert large.text.endswith("Decided by the numbers in the abstracts.")
+        quotes = {c.quotes[0].text for s in large.statements for c in s.citations}
+        assert "A model with 13B parameters is trained on purrs." in quotes
+        cats = library.ask("which papers are about cats that purr, under one billion parameters?")
+        assert [p.id for p in cats.sources.values()] == ["small"]
+        assert "We train a model with 300M parameters on purrs." in [
+            q.text for s in cats.statements for c in s.citations for q in c.quotes
+        ]

@@ -34,7 +34,7 @@ FLOORS = (
     {"index"},
     {"libraries", "retrieval"},
     {"verification", "answerable", "keeping", "listings", "relevance", "understanding"},
-    {"references", "prices", "statements"},
+    {"conditions", "references", "prices", "statements"},
     {"answer"},
     {"citations", "saved"},
     {"writers", "conversation"},
