@@ -18,7 +18,7 @@ from rag.verification.numbers import Quantity, quantities
 _SCALE = r"hundred|thousand|million|billion|trillion|bn|mn|[kKMBT]"
 _NUMBER = re.compile(
     r"(?<![\w.,-])(?P<name>[A-Za-z][\w.]*-(?:[\w.]+-)*)?"
-    r"(?P<number>\d[\d,]*(?:\.\d+)?|an?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|"
+    r"(?P<number>\d[\d,]*(?:\.\d+)?|a|one|two|three|four|five|six|seven|eight|nine|ten|eleven|"
     r"twelve|fifteen|sixteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)"
     rf"(?P<scale>[\s-]?(?:{_SCALE})(?![A-Za-z]))?(?![\w.]*\d)(?=[^\w]|$)",
     re.ASCII,
@@ -42,6 +42,7 @@ _WORD = re.compile(r"[\s-]*([A-Za-z]+)(?=\W|$)")
 _CONNECTIVES = frozenset({"or", "more", "fewer", "less", "larger", "smaller", "of", "different"})
 _UNIT_WORDS = 3
 _PARAMETERS = frozenset({"paramet"})
+_ONE = ("a", "one")  # numbers only with a scale: "one billion"
 # "8B models" and "Llama (8B)" speak of parameters, "8B tokens" does not
 _SIZED = "model models encoder decoder network transformer lm llm variant version baseline backbone"
 # what is left of "train a model with ten billion parameters" says nothing more
@@ -53,12 +54,16 @@ _ANY_MODEL = (
 
 @dataclass(frozen=True, slots=True)
 class _Counted:
-    """A number of a text and the stems of what it counts, between two offsets."""
+    """A number as written, the stems of what it counts, and where it stands."""
 
-    quantity: Quantity
+    written: str
     unit: frozenset[str]
     start: int
     end: int
+
+    @property
+    def quantity(self) -> Quantity:
+        return quantities(self.written)[-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +143,8 @@ def _ends(name: str, first: Quantity, last: Quantity) -> tuple[float, float]:
 
 def _counted(text: str) -> list[_Counted]:
     """The numbers of a text and what they count; in "7 or 8B models" both count the same."""
-    matches = [match for match in _NUMBER.finditer(text) if _is_number(match)]
+    # the 3 of GPT-3 is part of a name, the 8B of Llama-3-8B is a size
+    matches = [m for m in _NUMBER.finditer(text) if m["scale"] or not m["name"]]
     scales = [match["scale"] or "" for match in matches]
     units = [_unit(text, match) for match in matches]
     for at, (left, right) in reversed(list(enumerate(pairwise(matches)))):
@@ -147,16 +153,11 @@ def _counted(text: str) -> list[_Counted]:
             units[at] = units[at + 1]
     found = []
     for match, scale, unit in zip(matches, scales, units, strict=True):
-        before = "" if match["name"] else text[max(0, match.start() - 24) : match.start()]
-        read = quantities(f"{before} {match['number']}{scale}")
-        if read and unit:
-            found.append(_Counted(read[-1], unit, match.start(), match.end()))
+        if unit and (scale or match["number"] not in _ONE):
+            before = "" if match["name"] else text[max(0, match.start() - 24) : match.start()]
+            written = f"{before} {match['number']}{scale}"
+            found.append(_Counted(written, unit, match.start(), match.end()))
     return found
-
-
-def _is_number(match: re.Match[str]) -> bool:
-    """Whether it is one: the 3 of GPT-3 is part of a name, the 8B of Llama-3-8B is a size."""
-    return match["scale"] is not None or not (match["name"] or match["number"] in ("a", "an"))
 
 
 def _unit(text: str, match: re.Match[str]) -> frozenset[str]:

@@ -418,6 +418,7 @@ def test_a_list_survives_being_saved_and_opened(library, tmp_path):
         ("fine-tune a 7B model", 6.5e9, 7.5e9, ""),
         ("code with seven or eight billion parameters", 6.5e9, 8.5e9, "code with"),
         ("use between 1 and 3 million images", 1e6, 3e6, ""),
+        ("between one and seven billion parameters", 1e9, 7e9, ""),
         ("up to a million tokens", -math.inf, 1e6, ""),
     ],
 )
