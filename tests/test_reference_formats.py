@@ -152,6 +152,37 @@ def test_tex_becomes_text_and_words_stay(tex: str, text: str) -> None:
     assert plain_text(tex) == text
 
 
+def authors_of(entry: str) -> tuple[str, ...]:
+    [(_, found)] = bibtex.read([f"@misc{{a, title = {{A}}, author = {{{entry}}}}}"])
+    assert isinstance(found, Found)
+    return found.authors
+
+
+@pytest.mark.parametrize(
+    ("names", "authors"),
+    [
+        (
+            "given=Ada, family=Lovelace and family=Berg, given=Jan, prefix=van, useprefix=true",
+            ("Ada Lovelace", "Jan van Berg"),
+        ),
+        (
+            "given={Martin L.}, given-i={ML}, family=King, suffix=Jr. and Noether, E. and others",
+            ("Martin L. King Jr.", "E. Noether"),
+        ),
+        (
+            '"family={Data Group, Inc.}" and FAMILY = {M{\\"u}ller}, Given="Hans, P."',
+            ("Data Group, Inc.", "Hans, P. Müller"),
+        ),
+        ("{E=mc Group} and E=mc, A", ("E=mc Group", "A E=mc")),
+        ("family=, given=", ()),
+    ],
+)
+def test_names_of_biblatex_whose_parts_are_named_are_put_together(
+    names: str, authors: tuple[str, ...]
+) -> None:
+    assert authors_of(names) == authors
+
+
 @pytest.mark.parametrize(
     "text",
     [

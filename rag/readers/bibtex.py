@@ -40,6 +40,10 @@ _FIRST = re.compile(
 )
 _NOT_BEFORE = re.compile(r"```|^\s*[<#{\[]", re.MULTILINE)  # a page that only quotes an entry
 _WHOLE_NAME = re.compile(r"\{(?:[^{}\\]|\\[&%$#_])*\}")  # "{Data Group, Inc.}", commas and all
+# BibLaTeX's "given=Ada, family=Lovelace", and what stands between its commas.
+_NAMED_PARTS = re.compile(r'(?:^|,)\s*"?(?:given|family|prefix|suffix)\s*=', re.IGNORECASE)
+_NAMED_PART = re.compile(r'(?:\{(?:[^{}]|\{[^{}]*\})*\}|"[^"]*"|[^,{}"])+')
+_NAME_ORDER = ("given", "prefix", "family", "suffix")
 _HAS_TEX = re.compile(r"[\\{}]")
 _ESCAPE_OR_BRACE = re.compile(r"\\([_%&#~{}])|[{}]")
 _BEFORE_CHARS = 4000
@@ -167,12 +171,15 @@ def _paper_or_reason(known: Fields) -> Found | str:
 
 def _authors(names: str) -> tuple[str, ...]:
     several = split_multiple_persons_names(fields.one_line(names)) if names.strip() else []
-    if "{" not in names:
+    if "{" not in names and "=" not in names:
         return fields.authors(map(plain_text, several))
-    found = (
-        plain_text(name)
-        if _WHOLE_NAME.fullmatch(name)
-        else "".join(fields.authors([plain_text(name)]))
-        for name in several
-    )
-    return tuple(filter(None, found))
+    return tuple(filter(None, map(_author, several)))
+
+
+def _author(name: str) -> str:
+    if _NAMED_PARTS.search(name):
+        parts = (part.strip(' "').partition("=") for part in _NAMED_PART.findall(name))
+        known = {key.strip().lower(): plain_text(value.strip(' "')) for key, _, value in parts}
+        return " ".join(filter(None, (known.get(part) for part in _NAME_ORDER)))
+    plain = plain_text(name)
+    return plain if _WHOLE_NAME.fullmatch(name) else "".join(fields.authors([plain]))
