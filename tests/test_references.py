@@ -55,7 +55,9 @@ ODD = [
     paper("Without anything else", ""),
     paper("Without abstract, from a library", "", arxiv_id="1706.03762", venue="arXiv"),
     paper("Attention", arxiv_id="cs/0112017", url="https://arxiv.org/abs/cs/0112017"),
-    paper("Groups", authors=("Data Group, Inc.", "Barnes & Noble, Ltd.", "Alice and Bob Lab")),
+    paper(
+        "Groups", authors=("Data Group, Inc.", "University of Bath, Library", "Alice and Bob Lab")
+    ),
     paper("Kept id", own_id="own id/7_(b)", year=2020),
     paper("Kept id, though it has a DOI", own_id="first-met-with-1a2b3c", doi="10.1000/x_y"),
     paper("Found on a page", url="http://example.org/"),

@@ -49,8 +49,11 @@ _WEB_ADDRESS = re.compile(r"https?://(?:[^\s;]++|;(?=[^\s;])(?!;*https?:))++", r
 _BETWEEN_ADDRESSES = re.compile(r"(?<!;);++(?:\s+|\Z|(?=https?:))", re.IGNORECASE)
 _ARXIV_NAMED = re.compile(r"(?:arxiv:\s*|10\.48550/arxiv\.)(\S+)", re.IGNORECASE)
 _NOBODY = re.compile(r"(?:and )?(?:others|et\.? al\.?)", re.IGNORECASE)
-_ET_AL_ENDS = ("al", "al.", "AL", "AL.", "Al", "Al.")
-_ET_AL = re.compile(r",?\s+et\.? al\.?$", re.IGNORECASE)
+_ET_AL_ENDS = ("al", "al.", "AL", "AL.", "Al", "Al.", "others", "Others")
+_ET_AL = re.compile(r",?\s+(?:et\.? al\.?|and others)$", re.IGNORECASE)
+_GENERATION = re.compile(r"(?:[JS]r\.?|I{2,3}|IV)")
+_FIRM = re.compile(r"(?:Inc|Ltd|LLC|Corp|PLC|GmbH)\.?", re.IGNORECASE)
+_NUMBER_IN_BRACKETS = re.compile(r"\s*\(\d+\)")  # Scopus puts its author ids behind the names
 
 
 def begins(head: str, start: re.Pattern[str]) -> bool:
@@ -67,19 +70,22 @@ def one_line(text: str) -> str:
 def given_first(name: str) -> str:
     """The name with the given name in front; one without a comma stays as it is.
 
-    Two commas are one that stands in the name of a group: "University of Bath,, Library".
+    Two commas are one that stands in the name of a group: "University of Bath,, Library"; so does
+    the comma before "Inc." and the like.
 
-    >>> given_first("King, Jr., Martin"), given_first("King, Martin, Jr."), given_first("Plato")
-    ('Martin King Jr.', 'Martin King Jr.', 'Plato')
+    >>> given_first("King, Jr., Martin"), given_first("King, Martin, Jr."), given_first("Ink, Inc.")
+    ('Martin King Jr.', 'Martin King Jr.', 'Ink, Inc.')
     """
     if ",," in name:
         return one_line(name.replace(",,", ","))
     if "," not in name:
         return one_line(name)
     family, *rest = (one_line(part) for part in name.split(","))
+    if _FIRM.fullmatch(rest[-1]):
+        return one_line(name)
     if len(rest) == 1:
         return f"{rest[0]} {family}".strip()
-    if len(rest) == 2 and re.fullmatch(r"(?:[JS]r\.?|I{2,3}|IV)", rest[0]):
+    if len(rest) == 2 and _GENERATION.fullmatch(rest[0]):
         rest.reverse()
     return one_line(" ".join([*rest[:1], family, *rest[1:]]))
 
@@ -94,6 +100,28 @@ def people(names: Iterable[str]) -> tuple[str, ...]:
 def authors(names: Iterable[str]) -> tuple[str, ...]:
     """The names, given names first, in order; "others" and "et al." name nobody."""
     return tuple(filter(None, map(given_first, people(names))))
+
+
+def names_in(text: str, *, single: bool) -> list[str]:
+    """The names that stand in one text; `single` says that a comma never stands between two.
+
+    Without a semicolon or "and", commas either set names of several words apart or turn the only
+    name round.
+
+    >>> names_in("A. Turing, E. Noether", single=False), names_in("Turing, Alan", single=False)
+    (['A. Turing', ' E. Noether'], ['Turing, Alan'])
+    """
+    text = _NUMBER_IN_BRACKETS.sub("", text)
+    if re.search(r"[;|]", text):
+        return re.split(r"[;|]", text)
+    parts = re.split(r",?\s+(?:and|&)\s+", text)
+    return parts if single else [name for part in parts for name in _by_commas(part)]
+
+
+def _by_commas(text: str) -> list[str]:
+    parts = text.split(",")
+    are_names = len(parts) > 2 or all(" " in part.strip() for part in parts)
+    return parts if are_names else [text]
 
 
 def year(*texts: str) -> int | None:
