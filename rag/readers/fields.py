@@ -160,6 +160,20 @@ def noted(name: str, notes: Iterable[str]) -> str:
     return next((text.strip() for first, _, text in said if first == name and text.strip()), "")
 
 
+def without_stop(title: str) -> str:
+    """The title without the full stop that PubMed ends each with, which is not the paper's.
+
+    >>> without_stop("Tea."), without_stop("Tea?"), without_stop("Tea...")
+    ('Tea', 'Tea?', 'Tea...')
+    """
+    return title if title.endswith("..") else title.removesuffix(".")
+
+
+def pubmed_address(pmid: str) -> str | None:
+    """The page of an article at PubMed; None if the text is no number of one."""
+    return f"https://pubmed.ncbi.nlm.nih.gov/{pmid}/" if pmid.isascii() and pmid.isdigit() else None
+
+
 def carried_id(value: object) -> str:
     """The id that one of our exports carries; "" for what can be none."""
     is_id = isinstance(value, str) and len(value) <= _ID_CHARS and value.isprintable()

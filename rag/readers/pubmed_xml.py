@@ -45,15 +45,22 @@ def _paper_or_reason(record: Element) -> Found | str:
     journal = article.find("Journal")
     pmid = text_of(citation.find("PMID"))
     keywords = map(text_of, _each(citation, "KeywordList", "Keyword"))
+    subjects = map(_subject, _each(citation, "MeshHeadingList", "MeshHeading"))
+    ids = _ids(record, article)
     return Found(
         id="",
-        title=title,
+        title=fields.without_stop(title),
         abstract=" ".join(filter(None, map(_part, _each(article, "Abstract", "AbstractText")))),
         authors=fields.people(map(_name, _each(article, "AuthorList", "Author"))),
         year=_year(article, journal),
         venue=_first_text(journal, "Title", "ISOAbbreviation") or None,
-        doi=_doi(record, article),
-        metadata={**({"pmid": pmid} if pmid else {}), **fields.tags(keywords)},
+        url=fields.pubmed_address(pmid),
+        doi=fields.doi(*ids),
+        arxiv_id=fields.arxiv_id(*ids),
+        metadata={
+            **({"pmid": pmid} if pmid else {}),
+            **fields.tags((*keywords, *subjects)),
+        },
     )
 
 
@@ -91,8 +98,13 @@ def _year(article: Element, journal: Element | None) -> int | None:
     return fields.year(*(text_of(date.find(tag)) for date in dates for tag in _YEARS))
 
 
-def _doi(record: Element, article: Element) -> str | None:
-    """The article's own; those in its list of references stand deeper."""
+def _subject(heading: Element) -> str:
+    """A subject heading with its qualifiers, as MEDLINE writes it: "Tea/chemistry"."""
+    return "/".join(map(text_of, heading))
+
+
+def _ids(record: Element, article: Element) -> list[str]:
+    """The article's own DOIs; those in its list of references stand deeper."""
     given = [
         each
         for each in article.findall("ELocationID")
@@ -101,4 +113,4 @@ def _doi(record: Element, article: Element) -> str | None:
     for data in record.findall("PubmedData"):
         ids = _each(data, "ArticleIdList", "ArticleId")
         given += [each for each in ids if each.get("IdType") == "doi"]
-    return fields.doi(*map(text_of, given))
+    return [text_of(each) for each in given]
