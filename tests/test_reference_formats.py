@@ -79,7 +79,7 @@ def test_strings_that_multiply_each_other_spoil_only_what_uses_them(tmp_path: Pa
 def test_a_bibtex_entry_gives_its_fields_as_plain_text() -> None:
     assert seen(papers(FORMATS / "papers.bib")[0]) == {
         "title": "Deep Nested Braces for Études",
-        "abstract": "We gain 36% over strong baselines & keep $x_{1}$. It is “good”, 5% more.",
+        "abstract": "We gain 36% over strong baselines & keep x_1. It is “good”, 5% more.",
         "authors": ["Åsa Sjöberg", "Jan van der Berg", "Data Group, Inc."],
         "year": 2020,
         "venue": "Proceedings of the Annual Meeting 2020",

@@ -39,7 +39,7 @@ def test_arxivs_feed_gives_its_papers() -> None:
     assert first == Paper(
         "doi:10.1000/frog",
         "Frogs & Graphs: A Leap",
-        "We count frogs where $a < b$.",
+        "We count frogs where a < b.",
         ("Zoë Pond", "陈晨"),
         2021,
         "Frog J. 2 (2022) 1-9",
