@@ -106,6 +106,29 @@ def test_entries_of_one_key_are_both_kept_and_children_inherit_at_the_end() -> N
     assert (child.title, child.venue, child.year) == ("A Child", "The Volume of 2019", 2019)
 
 
+@pytest.mark.parametrize("kind", ["collection", "book", "proceedings"])
+def test_a_volume_that_only_hands_down_its_fields_is_no_paper(kind: str) -> None:
+    volume = f"@{kind}{{V, title = {{The Volume}}, year = 2019}}\n"
+    child = "@incollection{c, title = {A Child}, crossref = {v}}\n"
+    for text in (volume + child, child + volume):
+        [(_, found)] = bibtex.read(text.splitlines(keepends=True))
+        assert isinstance(found, Found)
+        assert (found.title, found.venue, found.year) == ("A Child", "The Volume", 2019)
+
+
+def test_a_book_that_says_something_or_stands_alone_is_a_paper() -> None:
+    text = """@collection{alone, title = {Alone}}
+@book{v, title = {Told}, abstract = {We tell.}}
+@inbook{c, title = {A Child}, crossref = {v}}
+"""
+    found = [(line, one) for line, one in bibtex.read(text.splitlines(keepends=True))]
+    assert [(line, one if isinstance(one, str) else one.title) for line, one in found] == [
+        (2, "Told"),
+        (3, "A Child"),
+        (1, "Alone"),
+    ]
+
+
 def test_broken_entries_are_refused_with_their_lines_and_nothing_is_printed(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
@@ -135,6 +158,7 @@ def test_broken_entries_are_refused_with_their_lines_and_nothing_is_printed(
         (r"call \verb|f_a| now", "call f_a now"),
         (r"in \LaTeX{} and \TeX", "in LaTeX and TeX"),
         (r"\ensuremath{\alpha} and \nolinkurl{http://a.org}", "α and http://a.org"),
+        (r"\alpha < 5% of \o re, $\alpha < 5$% of it", r"α < 5% of øre, $\alpha < 5$% of it"),
         (r"a---b -- ``so it is''", "a—b – “so it is”"),
         (r"50\% of R\&D, 36\\% more", "50% of R&D, 36 % more"),
         ("the {{B}ERT} of {T}wo{s} # {#1}", "the BERT of Twos # #1"),
