@@ -253,6 +253,46 @@ def test_ris_records_without_title_or_cut_off_are_refused_with_their_lines() -> 
     ]
 
 
+def test_ris_as_programs_bend_it_is_read_all_the_same() -> None:
+    text = """Exported by hand
+AU  - Nobody, N.
+TY  - JOUR
+TI  -Rates
+TI  - A second title that does not count
+and does not go on
+PY  - in press
+Y1  - 2020/01/02
+AU  - Turing, Alan
+Noether, Emmy
+KW  - rates
+time
+XX  - a tag nobody knows
+and what it says
+AB  -
+We measure rates.
+
+  AB  - is no tag here.
+M1  - TY  - nor here
+N1  - arXiv: 2103.00001v2
+N1  - Read twice.
+ER  -
+Between two records
+TY  - JOUR
+T1  - Other
+ER  -
+"""
+    lines = text.splitlines(keepends=True)
+    [(line, rates), (_, other)] = ris.read(lines)
+    assert isinstance(rates, Found)
+    assert isinstance(other, Found)
+    assert (line, rates.title, rates.year) == (3, "Rates", 2020)
+    assert rates.authors == ("Alan Turing", "Emmy Noether")
+    assert rates.metadata == {"tags": ["rates", "time"]}
+    assert " ".join(rates.abstract.split()) == "We measure rates. AB - is no tag here."
+    assert rates.arxiv_id == "2103.00001"
+    assert (other.title, other.authors, other.abstract) == ("Other", (), "")
+
+
 # --- MEDLINE ------------------------------------------------------------------------------------
 
 
