@@ -243,9 +243,28 @@ def test_hostile_xml_is_refused_unexpanded(declared: str) -> None:
     assert reason.startswith("the XML declares entities or refers to other files")
 
 
-def test_xml_nested_beyond_reason_is_refused() -> None:
-    [(_, reason)] = outcome(feed("<entry>" + "<a>" * 200_000))
-    assert reason == "the XML is nested too deeply; it is not read further."
+@pytest.mark.parametrize("tag", ["<a>", "<a/>"])
+def test_xml_of_more_tags_than_any_paper_has_is_refused(tag: str) -> None:
+    [(_, reason)] = outcome(feed("<entry>" + tag * 1_000_001))
+    assert reason.startswith("the XML has more tags in one record than any paper;")
+
+
+def test_elements_that_are_nested_deeply_are_read() -> None:
+    deep = "<a>" * 100_000 + "deep" + "</a>" * 100_000
+    assert outcome(feed(f"<entry><title>{deep}</title></entry>", entry("Z"))) == [
+        (2, "deep"),
+        (2, "Z"),
+    ]
+
+
+def test_a_record_is_found_whatever_its_prefix_and_wherever_its_name_stands() -> None:
+    text = """<x:feed xmlns:x="http://www.w3.org/2005/Atom">
+<!-- <x:entry> </x:entry> --><x:entry
+><x:title>An entry of </x:title ><!-- </x:entry> --><x:summary><![CDATA[</x:entry>]]></x:summary>
+</x:entry
+><x:entry/><x:entry><x:title>B</x:title></x:entry></x:feed>
+"""
+    assert outcome(text) == [(2, "An entry of"), (5, "the record has no title; add one."), (5, "B")]
 
 
 @pytest.mark.parametrize(
