@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import html
 import re
-from functools import cache, lru_cache
+from functools import cache
+
+from rag.formulas import plain_formula, symbol, without_formulas
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SHORT_CHARS = 100
@@ -43,8 +45,11 @@ _TEX_MATH = re.compile(r"<((?:jats:)?tex-math)\b[^<>]*>([^<]*)</\1>")
 # Everything below needs a backslash that is not itself escaped.
 _MATH = re.compile(r"(?<!\\)\\\((.{1,400}?)(?<!\\)\\\)")
 _ONE_SYMBOL = re.compile(r"(?<![\\$])\$\s?\\([A-Za-z]+)\s?\$(?!\$)")
-_MATH_STYLE = re.compile(r"\\math[a-z]+\{([^{}\\]*)\}")
-_MATH_SYMBOL = re.compile(r"\\([A-Za-z]+)(?![A-Za-z{])")
+_GREEK = re.compile(
+    r"(?<![\\\w:/])\\((?:var)?(?:alpha|beta|gamma|delta|epsilon|zeta|eta|theta|kappa|lambda|mu|nu|xi"
+    r"|pi|rho|sigma|tau|phi|chi|psi|omega|Gamma|Delta|Theta|Lambda|Xi|Pi|Sigma|Phi|Psi|Omega))"
+    r"(?![A-Za-z{\\])"
+)
 _STYLE = re.compile(r"(?<!\\)\\(?:emph|text(?:sc|bf|it|tt|rm|sf|sl|up)?|underline)\{([^{}]*)\}")
 _LATIN_ABBREVIATION = re.compile(r"(?<!\\)\\(e(?=g)|i(?=e))([ge])\b\.?")
 _TEX_TIMES = re.compile(r"(?<!\\)(\$?)\\times\1(?![A-Za-z])")
@@ -85,7 +90,7 @@ def clean_markup(text: str) -> str:
     r"""The text without the mark-up residue that can be told for certain.
 
     Mended are entities and the tags of HTML, JATS and MathML (``&lt;``, ``<sub>``), escaped signs
-    (``\%``), text styles (``\emph{..}``), ``\( .. \)``, TeX accents and quotes, ``\eg``, a tilde
+    (``\%``), text styles (``\emph{..}``), short formulas, TeX accents and quotes, ``\eg``, a tilde
     used as a space, x2013 and x2014 glued into words, "times" and "sim" beside digits. Runs of
     white space and control characters become one space, at the ends none.
     Words outside such residue always survive. An empty text gives "".
@@ -98,6 +103,8 @@ def clean_markup(text: str) -> str:
     text = _one_line(text)
     if "<" in text:
         text = _one_line(_without_tags(text))
+    if "$" in text:
+        text = without_formulas(text)
     if "\\" in text:
         text = _one_line(_without_tex(text))
     text = _with_plain_quotes(text)
@@ -179,8 +186,10 @@ def _formula(tex: str) -> str:
 
 
 def _without_tex(text: str) -> str:
-    text = _ONE_SYMBOL.sub(lambda found: _symbol(found[1]) or found[0], text)
-    text = _MATH.sub(lambda found: _plain_symbols(_unwrapped(_MATH_STYLE, found[1])).strip(), text)
+    text = _ONE_SYMBOL.sub(lambda found: symbol(found[1]) or found[0], text)
+    text = _MATH.sub(lambda found: plain_formula(found[1]) or found[0], text)
+    if "$" not in text:  # else it may stand in a formula that is left whole
+        text = _GREEK.sub(lambda found: symbol(found[1]) or found[0], text)
     text = _LATIN_ABBREVIATION.sub(r"\1.\2.", text)
     text = _TEX_SIM.sub("~", _TEX_TIMES.sub("×", text))
     text = _ESCAPED.sub(r"\1", _ACCENT.sub(lambda found: _accented(found[0]), text))
@@ -194,21 +203,6 @@ def _unwrapped(style: re.Pattern[str], text: str) -> str:
         if not count:
             break
     return text
-
-
-def _plain_symbols(formula: str) -> str:
-    """The formula with the characters its symbols stand for; other macros stay as they are."""
-    return _MATH_SYMBOL.sub(lambda found: _symbol(found[1]) or found[0], formula)
-
-
-@lru_cache(maxsize=1024)
-def _symbol(macro: str) -> str:
-    """The character that a TeX macro stands for; "" if it stands for none."""
-    from pylatexenc.latex2text import get_default_latex_context_db
-
-    known = get_default_latex_context_db().get_macro_spec(macro)
-    text = getattr(known, "simplify_repl", None)
-    return text if isinstance(text, str) and text.strip() and "%" not in text else ""
 
 
 @cache

@@ -250,6 +250,34 @@ def test_a_key_of_a_service_does_not_take_an_own_records_authors(key: str) -> No
     assert (paper.authors, paper.metadata) == (("A. Turing",), {key: "x"})
 
 
+@pytest.mark.parametrize(
+    ("written", "authors"),
+    [
+        (["Müller, Hans", "A. Smith", "et al."], ("Hans Müller", "A. Smith")),
+        (["A. Smith and others"], ("A. Smith",)),
+        (["Data Group, Inc."], ("Data Group, Inc.",)),
+        ("Müller, Hans; Smith, A.", ("Hans Müller", "A. Smith")),
+        ("Müller, Hans", ("Hans Müller",)),
+        ("H. Müller, A. Smith et al.", ("H. Müller", "A. Smith")),
+        (None, ()),
+    ],
+)
+def test_authors_of_an_own_record_are_named_as_those_of_other_formats(
+    written: object, authors: tuple[str, ...]
+) -> None:
+    line = json.dumps({"title": "A", "authors": written})
+    for found in (*json_lines.read([line]), *json_array.read([f"[{line}]"])):
+        assert isinstance(found[1], Found)
+        assert found[1].authors == authors
+
+
+def test_names_that_papertrail_wrote_keep_their_commas() -> None:
+    record = {"title": "A", "authors": ["University of Bath, Library"], "sources": []}
+    [(_, found)] = json_lines.read([json.dumps(record)])
+    assert isinstance(found, Found)
+    assert found.authors == ("University of Bath, Library",)
+
+
 @pytest.mark.parametrize("text", ["[1] A. Turing, Mind, 1950.", '["a"]', "{a}", '{"data": "x"}'])
 def test_other_texts_are_no_lists_of_records(text: str) -> None:
     assert not json_array.recognises(text)

@@ -38,6 +38,12 @@ MENDED = [
     ("<jats:p>cut off", "cut off"),
     ("one<br>two", "one two"),
     (r"$\alpha$-divergence and $ \epsilon $", "α-divergence and ϵ"),
+    (r"CO$_{\textrm{2}}$ and Ca$^{2+}$ at 20$^\circ$C", "CO₂ and Ca²⁺ at 20°C"),
+    (r"10$^{-3}$ of the 5$^{th}$ H$_{\rm{max}}$", "10^-3 of the 5th H_max"),
+    (r"$AdS_5$ and \(AdS_{5}\), $\mathcal{O}(n^2)$", "AdS_5 and AdS_5, O(n^2)"),
+    (r"\alpha < 5, $\alpha < 5$% of it, $36\%$ more", "α < 5, α < 5% of it, 36% more"),
+    (r"$k$-NN with $n \le 5\,000$, $a < b$ and $f(x)$", "k-NN with n ≤ 5 000, a < b and f(x)"),
+    (r"$x_{ij}$, $x_{i+1}y$ and $\mathbf{W}_{q}^{T}$", "x_ij, x_{i+1}y and W_q^T"),
 ]
 
 LEFT_ALONE = [
@@ -45,7 +51,10 @@ LEFT_ALONE = [
     "the <mask> token, <s> and </s>, List<int>, <unk/>",
     "gains of 36% over AT&T; R&D; a && b, & c",
     "<p of it>",
-    r"$\alpha_1$, $\mathcal$, $$\alpha$$ of 5% are",
+    r"$\mathcal$, $$\alpha$$ of 5% are $\frac{a}{b}$ of it",
+    "costs of $5, $6 and 7$, US$5M and A$6M, $5 million to $ 6",
+    "$HOME/$USER of $MY_VAR/$OTHER_VAR, $PATH:$PWD and $a b$",
+    r"C:\alpha and files/\beta",
 ]
 
 

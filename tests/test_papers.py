@@ -218,6 +218,25 @@ def test_an_empty_abstract_is_filled_without_a_warning() -> None:
     assert (papers[0].abstract, merges[1].warning) == (SHORT, None)
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "kept"),
+    [
+        (("A. Smith",), ("Anna Smith", "Bo Li"), ("Anna Smith", "Bo Li")),
+        (("Anna Smith", "Bo Li"), ("A. Smith",), ("Anna Smith", "Bo Li")),
+        ((), ("A. Smith",), ("A. Smith",)),
+        (("A. Smith",), (), ("A. Smith",)),
+        (("A. Smith",), ("Anna Smith",), ("A. Smith",)),
+        (("A. Smith", "Bo Li"), ("A. Smith", "C. Roe", "Bo Li"), ("A. Smith", "Bo Li")),
+    ],
+)
+def test_a_list_of_authors_that_goes_on_takes_the_place_of_a_shorter_one(
+    first: tuple[str, ...], second: tuple[str, ...], kept: tuple[str, ...]
+) -> None:
+    papers, merges = merged(record(authors=first), record(authors=second))
+    assert papers[0].authors == kept
+    assert merges[1].warning is None
+
+
 def test_two_titles_under_one_id_are_said() -> None:
     papers, merges = merged(record("A", id="x"), record("B", id="x"))
     assert [paper.title for paper in papers] == ["A"]

@@ -55,7 +55,9 @@ ODD = [
     paper("Without anything else", ""),
     paper("Without abstract, from a library", "", arxiv_id="1706.03762", venue="arXiv"),
     paper("Attention", arxiv_id="cs/0112017", url="https://arxiv.org/abs/cs/0112017"),
-    paper("Groups", authors=("Data Group, Inc.", "Barnes & Noble, Ltd.", "Alice and Bob Lab")),
+    paper(
+        "Groups", authors=("Data Group, Inc.", "University of Bath, Library", "Alice and Bob Lab")
+    ),
     paper("Kept id", own_id="own id/7_(b)", year=2020),
     paper("Kept id, though it has a DOI", own_id="first-met-with-1a2b3c", doi="10.1000/x_y"),
     paper("Found on a page", url="http://example.org/"),
@@ -192,6 +194,49 @@ def test_a_reference_in_markdown_names_what_is_known() -> None:
         " <https://arxiv.org/abs/2001.00001>"
     )
     assert "javascript" not in reference(paper("Script", url="javascript:alert(1)"))
+
+
+NAMES = [  # as shown, and as BibTeX, RIS and CSL-JSON have it
+    ("Ada Lovelace", "Ada Lovelace", "Lovelace, Ada", ("Lovelace", "Ada", "")),
+    ("J. R. Tolkien", "J. R. Tolkien", "Tolkien, J. R.", ("Tolkien", "J. R.", "")),
+    ("Jan van den Berg", "Jan van den Berg", "van den Berg, Jan", ("van den Berg", "Jan", "")),
+    ("Jean-Luc O'Hara", "Jean-Luc O'Hara", "O'Hara, Jean-Luc", ("O'Hara", "Jean-Luc", "")),
+    (
+        "Martin Luther King Jr.",
+        "King, Jr., Martin Luther",
+        "King, Martin Luther, Jr.",
+        ("King", "Martin Luther", "Jr."),
+    ),
+    ("Юлия Соль", "Юлия Соль", "Соль, Юлия", ("Соль", "Юлия", "")),
+    ("Gabriel García Márquez", "Gabriel García Márquez", "Gabriel García Márquez", None),
+    ("Plato", "Plato", "Plato", None),
+    ("Jr.", "Jr.", "Jr.", None),
+    ("Turing AM", "Turing AM", "Turing AM", None),
+    ("李明", "李明", "李明", None),
+    ("小明 王", "小明 王", "小明 王", None),
+    ("OpenAI", "OpenAI", "OpenAI", None),
+    ("World Health Organization", "{World Health Organization}", "World Health Organization", None),
+    ("Tea Study Group", "{Tea Study Group}", "Tea Study Group", None),
+    ("Data Group, Inc.", "{Data Group, Inc.}", "Data Group,, Inc.", None),
+    ("University of Bath, Library", "{University of Bath, Library}",
+     "University of Bath,, Library", None),
+    ("E=mc^2 Collaboration", r"{E=mc\textasciicircum{}2 Collaboration}", "E=mc^2 Collaboration",
+     None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("shown", "bib", "line", "parts"), NAMES, ids=lambda each: str(each)[:20])
+def test_a_name_is_taken_apart_only_where_its_shape_tells_its_parts(
+    shown: str, bib: str, line: str, parts: tuple[str, str, str] | None, tmp_path: Path
+) -> None:
+    named = paper("Names", authors=(shown,))
+    assert f"  author = {{{bib}}},\n" in references([named], "bibtex")
+    assert f"AU  - {line}\n" in references([named], "ris")
+    [item] = json.loads(references([named], "csl"))
+    whole = dict(zip(("family", "given", "suffix"), parts, strict=True)) if parts else {}
+    assert item["author"] == [{k: v for k, v in whole.items() if v} or {"literal": shown}]
+    for form in READ_BACK:
+        same(named, *read_again([named], form, tmp_path))
 
 
 def test_no_paper_gives_a_text_that_can_be_read() -> None:

@@ -47,7 +47,7 @@ MENDED = [
     ("Llama-2 (7B)x2014a model", "Llama-2 (7B)—a model"),
     ("6400times6400 images, 60times faster", "6400×6400 images, 60× faster"),
     ("a 6.5times reduction and 3-4times faster", "a 6.5× reduction and 3-4× faster"),
-    (r"$6400\times6400$ and $\times$", "$6400×6400$ and ×"),
+    (r"$6400\times6400$ and $\times$", "6400×6400 and ×"),
     ("a merely sim0.6 point, by sim3x.", "a merely ~0.6 point, by ~3x."),
     ("two\n lines\tand\u00a0more \x00 ", "two lines and more"),
 ]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag.papers import Paper
-from rag.readers import Refused, arxiv_atom, iter_papers, pubmed_xml
+from rag.readers import Refused, arxiv_atom, iter_papers, medline, pubmed_xml
 from rag.readers.fields import Found
 
 FORMATS = Path(__file__).parent / "fixtures/formats"
@@ -39,7 +39,7 @@ def test_arxivs_feed_gives_its_papers() -> None:
     assert first == Paper(
         "doi:10.1000/frog",
         "Frogs & Graphs: A Leap",
-        "We count frogs where $a < b$.",
+        "We count frogs where a < b.",
         ("Zoë Pond", "陈晨"),
         2021,
         "Frog J. 2 (2022) 1-9",
@@ -65,19 +65,70 @@ def test_pubmeds_set_gives_its_papers() -> None:
     first, second, book, untitled = iter_papers(path)
     assert first == Paper(
         "doi:10.1000/tea",
-        "Effects of Camellia on CO2.",
+        "Effects of Camellia on CO2",
         "BACKGROUND: Tea is old. RESULTS: It helped. More tea.",
         ("Ana María Leaf", "T Cup Jr", "Tea Study Group"),
         2018,
         "Journal of Invented Tea",
-        doi="10.1000/tea",
+        "https://pubmed.ncbi.nlm.nih.gov/101/",
+        "10.1000/tea",
         sources=(str(path),),
-        metadata={"pmid": "101", "tags": ["tea", "health"]},
+        metadata={
+            "pmid": "101",
+            "tags": ["tea", "health", "Humans", "Tea/chemistry/history"],
+        },
     )
     assert isinstance(second, Paper)
     assert (second.title, second.abstract, second.year) == ("[Coffee.]", "", 1998)
-    assert book == Refused(str(path), 17, "the record is no journal article; books are not read.")
-    assert untitled == Refused(str(path), 18, "the record has no title; add one.")
+    assert book == Refused(str(path), 18, "the record is no journal article; books are not read.")
+    assert untitled == Refused(str(path), 19, "the record has no title; add one.")
+
+
+NBIB = """PMID- 101
+DP  - 2018 May
+TI  - {title}
+LID - S1 [pii]
+LID - 10.48550/arXiv.2101.00002 [doi]
+AB  - BACKGROUND: Tea is old. RESULTS: It helped.
+FAU - Leaf, Ana María
+AU  - Leaf AM
+FAU - Cup, T Jr
+AU  - Cup T Jr
+CN  - Tea Study Group
+JT  - Journal of Invented Tea
+OT  - tea
+MH  - Humans
+MH  - Tea/*chemistry/history
+"""
+ARTICLE = """<PubmedArticleSet><PubmedArticle><MedlineCitation><PMID Version="1">101</PMID>
+<Article><Journal><JournalIssue><PubDate><Year>2018</Year></PubDate></JournalIssue>
+<Title>Journal of Invented Tea</Title></Journal><ArticleTitle>{title}</ArticleTitle>
+<ELocationID EIdType="doi">10.48550/arXiv.2101.00002</ELocationID>
+<Abstract><AbstractText Label="BACKGROUND">Tea is old.</AbstractText>
+<AbstractText Label="RESULTS">It helped.</AbstractText></Abstract>
+<AuthorList><Author><LastName>Leaf</LastName><ForeName>Ana María</ForeName></Author>
+<Author><LastName>Cup</LastName><Initials>T</Initials><Suffix>Jr</Suffix></Author>
+<Author><CollectiveName>Tea Study Group</CollectiveName></Author></AuthorList></Article>
+<MeshHeadingList><MeshHeading><DescriptorName>Humans</DescriptorName></MeshHeading>
+<MeshHeading><DescriptorName>Tea</DescriptorName><QualifierName>chemistry</QualifierName>
+<QualifierName>history</QualifierName></MeshHeading></MeshHeadingList>
+<KeywordList><Keyword>tea</Keyword></KeywordList></MedlineCitation></PubmedArticle>
+</PubmedArticleSet>
+"""
+
+
+@pytest.mark.parametrize(
+    ("written", "title"), [("Tea.", "Tea"), ("Tea?", "Tea?"), ("Tea...", "Tea..."), ("Tea", "Tea")]
+)
+def test_an_article_of_pubmed_is_the_same_in_both_of_its_formats(written: str, title: str) -> None:
+    [(_, xml)] = pubmed_xml.read([ARTICLE.format(title=written)])
+    [(_, nbib)] = medline.read(NBIB.format(title=written).splitlines(keepends=True))
+    assert xml == nbib
+    assert isinstance(xml, Found)
+    assert xml.title == title
+    assert xml.url == "https://pubmed.ncbi.nlm.nih.gov/101/"
+    assert xml.arxiv_id == "2101.00002"
+    assert xml.metadata == {"pmid": "101", "tags": ["tea", "Humans", "Tea/chemistry/history"]}
 
 
 @pytest.mark.parametrize("name", ["arxiv_atom.xml", "pubmed.xml"])
@@ -192,9 +243,28 @@ def test_hostile_xml_is_refused_unexpanded(declared: str) -> None:
     assert reason.startswith("the XML declares entities or refers to other files")
 
 
-def test_xml_nested_beyond_reason_is_refused() -> None:
-    [(_, reason)] = outcome(feed("<entry>" + "<a>" * 200_000))
-    assert reason == "the XML is nested too deeply; it is not read further."
+@pytest.mark.parametrize("tag", ["<a>", "<a/>"])
+def test_xml_of_more_tags_than_any_paper_has_is_refused(tag: str) -> None:
+    [(_, reason)] = outcome(feed("<entry>" + tag * 1_000_001))
+    assert reason.startswith("the XML has more tags in one record than any paper;")
+
+
+def test_elements_that_are_nested_deeply_are_read() -> None:
+    deep = "<a>" * 100_000 + "deep" + "</a>" * 100_000
+    assert outcome(feed(f"<entry><title>{deep}</title></entry>", entry("Z"))) == [
+        (2, "deep"),
+        (2, "Z"),
+    ]
+
+
+def test_a_record_is_found_whatever_its_prefix_and_wherever_its_name_stands() -> None:
+    text = """<x:feed xmlns:x="http://www.w3.org/2005/Atom">
+<!-- <x:entry> </x:entry> --><x:entry
+><x:title>An entry of </x:title ><!-- </x:entry> --><x:summary><![CDATA[</x:entry>]]></x:summary>
+</x:entry
+><x:entry/><x:entry><x:title>B</x:title></x:entry></x:feed>
+"""
+    assert outcome(text) == [(2, "An entry of"), (5, "the record has no title; add one."), (5, "B")]
 
 
 @pytest.mark.parametrize(

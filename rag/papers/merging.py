@@ -48,8 +48,9 @@ class PaperMerger:
     Papers given at the start are the library as it was: different ids are different papers. When
     one of them is read again from all of its sources, its file has been edited, so the new record
     takes its place; standard input is no file and never edited. Any other further record of a paper
-    adds to it: the first title stays, the longer abstract is kept, empty fields are filled, sources
-    and ids are united. The cost of adding does not grow with the library.
+    adds to it: the first title stays, the longer abstract is kept, so is the longer of two lists of
+    authors that begin alike, empty fields are filled, sources and ids are united. The cost of
+    adding does not grow with the library.
     """
 
     def __init__(self, papers: Iterable[Paper] = ()) -> None:
@@ -231,7 +232,7 @@ def _united(known: Paper, records: Iterable[Paper]) -> tuple[Paper, list[str]]:
         known = replace(
             known,
             abstract=max(known.abstract, new.abstract, key=len),
-            authors=known.authors or new.authors,
+            authors=_fuller(known.authors, new.authors),
             year=known.year or new.year,
             venue=known.venue or new.venue,
             url=known.url or new.url,
@@ -242,6 +243,17 @@ def _united(known: Paper, records: Iterable[Paper]) -> tuple[Paper, list[str]]:
             metadata={**new.metadata, **known.metadata},
         )
     return known, warnings
+
+
+def _fuller(known: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:
+    """The known authors, or the new ones if these begin with the same and go on."""
+    pairs = zip(known, new, strict=False)
+    is_begun = len(new) > len(known) and all(map(_agree_on_name, pairs))
+    return new if is_begun else known
+
+
+def _agree_on_name(names: tuple[str, str]) -> bool:
+    return _family_name(names[0]) == _family_name(names[1])
 
 
 def _aliases(known: Paper, new: Paper) -> tuple[str, ...]:

@@ -58,9 +58,9 @@ class Paper:
     metadata: Mapping[str, JsonValue] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        for name in _SEVERAL:
-            if type(value := getattr(self, name)) is not tuple:
-                object.__setattr__(self, name, tuple(value))
+        if not type(self.authors) is type(self.sources) is type(self.aliases) is tuple:
+            for name in _SEVERAL:
+                object.__setattr__(self, name, tuple(getattr(self, name)))
         object.__setattr__(self, "metadata", dict(self.metadata))
 
     @property

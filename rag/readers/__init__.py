@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
 from rag.errors import CorpusError
 from rag.markup import clean_markup
 from rag.papers import FROM_STANDARD_INPUT, FROM_STREAM, Paper, PaperMerger, paper_id
-from rag.readers.formats import Formats, formats
+from rag.readers.formats import IN_PIECES, Formats, formats
 from rag.readers.opening import Opened
 
 if TYPE_CHECKING:
@@ -235,7 +235,8 @@ def _read_opened(opened: Opened, name: str, known: Formats) -> Iterator[Paper | 
         )
     else:
         line = 1
-        for line, found in reader.read(opened.lines()):
+        text = opened.pieces() if reader in IN_PIECES else opened.lines()
+        for line, found in reader.read(text):
             opened.begin_record()
             yield _finished(found, name, line)
         if opened.problem:

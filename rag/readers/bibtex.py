@@ -2,9 +2,10 @@
 
 bibtexparser reads the entries, one at a time; what begins a line with "@name{" begins an entry
 there as here, so an entry that is broken spoils only itself and a file is never held as a whole.
-Kept are the @string texts, what an entry may hand down to others, and the entries whose
-`crossref` points further down: those come last. @proceedings and @periodical are no papers and
-give nothing by themselves.
+Kept are the @string texts, what an entry may hand down to others, the entries whose `crossref`
+points further down, and books and collections without an abstract: those come last. @proceedings
+and @periodical are no papers and give nothing by themselves; nor does a book or collection without
+an abstract that other entries point to.
 """
 
 from __future__ import annotations
@@ -40,6 +41,10 @@ _FIRST = re.compile(
 )
 _NOT_BEFORE = re.compile(r"```|^\s*[<#{\[]", re.MULTILINE)  # a page that only quotes an entry
 _WHOLE_NAME = re.compile(r"\{(?:[^{}\\]|\\[&%$#_])*\}")  # "{Data Group, Inc.}", commas and all
+# BibLaTeX's "given=Ada, family=Lovelace", and what stands between its commas.
+_NAMED_PARTS = re.compile(r'(?:^|,)\s*"?(?:given|family|prefix|suffix)\s*=', re.IGNORECASE)
+_NAMED_PART = re.compile(r'(?:\{(?:[^{}]|\{[^{}]*\})*\}|"[^"]*"|[^,{}"])+')
+_NAME_ORDER = ("given", "prefix", "family", "suffix")
 _HAS_TEX = re.compile(r"[\\{}]")
 _ESCAPE_OR_BRACE = re.compile(r"\\([_%&#~{}])|[{}]")
 _BEFORE_CHARS = 4000
@@ -58,32 +63,48 @@ def recognises(head: str) -> bool:
 
 
 def read(lines: Iterable[str]) -> Iterator[tuple[int, Found | str]]:
-    """Each entry with the line where it begins; entries with a later `crossref` come last."""
-    strings: Fields = {}
+    """Each entry with the line where it begins; those that depend on later ones come last."""
     parents: dict[str, Fields] = {}
-    waiting: list[tuple[int, Fields]] = []
+    pointed_to: set[str] = set()
+    waiting: list[tuple[int, str, Fields]] = []
+    for line, kind, key, known in _entries(lines):
+        if isinstance(known, str):
+            yield line, known
+            continue
+        if kind in _PARENTS:
+            parents[key] = _handed_down(known)
+        parent = known.get("crossref", "").lower()
+        pointed_to.add(parent)
+        if kind in _VOLUMES:
+            continue
+        if parent and parent not in parents:
+            waiting.append((line, "", known))
+        elif kind in _PARENTS and not known.get("abstract"):
+            waiting.append((line, key, known))
+        else:
+            yield line, _paper_or_reason(parents.get(parent, {}) | known)
+    for line, key, known in waiting:
+        if not key or key not in pointed_to:
+            parent = known.get("crossref", "").lower()
+            yield line, _paper_or_reason(parents.get(parent, {}) | known)
+
+
+def _entries(lines: Iterable[str]) -> Iterator[tuple[int, str, str, Fields | str]]:
+    """Each entry's line, kind and key with its fields, or with why it cannot be read."""
+    strings: Fields = {}
     for line, block in _blocks(lines):
         entry = block.ignore_error_block if isinstance(block, DuplicateFieldKeyBlock) else block
         if isinstance(entry, String):
             _keep(entry, strings)
         elif isinstance(entry, Entry):
+            known: Fields | str
             try:
                 known = _fields(entry, strings)
             except ValueError as error:
-                yield line, f"the entry cannot be read: {error}."
-                continue
-            kind = entry.entry_type.lower()
-            if kind in _PARENTS:
-                parents[entry.key.lower()] = _handed_down(known)
-            parent = known.get("crossref", "").lower()
-            if parent and parent not in parents:
-                waiting.append((line, known))
-            elif kind not in _VOLUMES:
-                yield line, _paper_or_reason(parents.get(parent, {}) | known)
+                known = f"the entry cannot be read: {error}."
+            yield line, entry.entry_type.lower(), entry.key.lower(), known
         elif isinstance(entry, ParsingFailedBlock):
-            yield line, _broken(entry)
-    for line, known in waiting:
-        yield line, _paper_or_reason(parents.get(known["crossref"].lower(), {}) | known)
+            yield line, "", "", _broken(entry)
 
 
 def _keep(entry: String, strings: Fields) -> None:
@@ -167,12 +188,15 @@ def _paper_or_reason(known: Fields) -> Found | str:
 
 def _authors(names: str) -> tuple[str, ...]:
     several = split_multiple_persons_names(fields.one_line(names)) if names.strip() else []
-    if "{" not in names:
+    if "{" not in names and "=" not in names:
         return fields.authors(map(plain_text, several))
-    found = (
-        plain_text(name)
-        if _WHOLE_NAME.fullmatch(name)
-        else "".join(fields.authors([plain_text(name)]))
-        for name in several
-    )
-    return tuple(filter(None, found))
+    return tuple(filter(None, map(_author, several)))
+
+
+def _author(name: str) -> str:
+    if _NAMED_PARTS.search(name):
+        parts = (part.strip(' "').partition("=") for part in _NAMED_PART.findall(name))
+        known = {key.strip().lower(): plain_text(value.strip(' "')) for key, _, value in parts}
+        return " ".join(filter(None, (known.get(part) for part in _NAME_ORDER)))
+    plain = plain_text(name)
+    return plain if _WHOLE_NAME.fullmatch(name) else "".join(fields.authors([plain]))

@@ -49,8 +49,11 @@ _WEB_ADDRESS = re.compile(r"https?://(?:[^\s;]++|;(?=[^\s;])(?!;*https?:))++", r
 _BETWEEN_ADDRESSES = re.compile(r"(?<!;);++(?:\s+|\Z|(?=https?:))", re.IGNORECASE)
 _ARXIV_NAMED = re.compile(r"(?:arxiv:\s*|10\.48550/arxiv\.)(\S+)", re.IGNORECASE)
 _NOBODY = re.compile(r"(?:and )?(?:others|et\.? al\.?)", re.IGNORECASE)
-_ET_AL_ENDS = ("al", "al.", "AL", "AL.", "Al", "Al.")
-_ET_AL = re.compile(r",?\s+et\.? al\.?$", re.IGNORECASE)
+_NOBODY_ENDS = frozenset({"al", " al", ".al", "al.", "ers"})
+_ET_AL = re.compile(r",?\s+(?:et\.? al\.?|and others)$", re.IGNORECASE)
+_GENERATION = re.compile(r"\s*(?:[JS]r\.?|I{2,3}|IV)\s*$")
+_FIRM = re.compile(r"\s*(?:Inc|Ltd|LLC|Corp|PLC|GmbH)\.?\s*$", re.IGNORECASE)
+_NUMBER_IN_BRACKETS = re.compile(r"\s*\(\d+\)")  # Scopus puts its author ids behind the names
 
 
 def begins(head: str, start: re.Pattern[str]) -> bool:
@@ -67,33 +70,69 @@ def one_line(text: str) -> str:
 def given_first(name: str) -> str:
     """The name with the given name in front; one without a comma stays as it is.
 
-    Two commas are one that stands in the name of a group: "University of Bath,, Library".
+    Two commas are one that stands in the name of a group: "University of Bath,, Library"; so does
+    the comma before "Inc." and the like.
 
-    >>> given_first("King, Jr., Martin"), given_first("King, Martin, Jr."), given_first("Plato")
-    ('Martin King Jr.', 'Martin King Jr.', 'Plato')
+    >>> given_first("King, Jr., Martin"), given_first("King, Martin, Jr."), given_first("Ink, Inc.")
+    ('Martin King Jr.', 'Martin King Jr.', 'Ink, Inc.')
     """
-    if ",," in name:
-        return one_line(name.replace(",,", ","))
+    return _turned(one_line(name))
+
+
+def _turned(name: str) -> str:
+    """The name, which is on one line, with the given name in front."""
     if "," not in name:
-        return one_line(name)
-    family, *rest = (one_line(part) for part in name.split(","))
-    if len(rest) == 1:
-        return f"{rest[0]} {family}".strip()
-    if len(rest) == 2 and re.fullmatch(r"(?:[JS]r\.?|I{2,3}|IV)", rest[0]):
+        return name
+    family, _, given = name.partition(",")
+    if "," not in given:
+        return name if _FIRM.match(given) else f"{given} {family}".strip()
+    if ",," in name:
+        return name.replace(",,", ",")
+    rest = given.split(",")
+    if _FIRM.match(rest[-1]):
+        return name
+    if len(rest) == 2 and _GENERATION.match(rest[0]):
         rest.reverse()
-    return one_line(" ".join([*rest[:1], family, *rest[1:]]))
+    return one_line(" ".join([rest[0], family, *rest[1:]]))
 
 
 def people(names: Iterable[str]) -> tuple[str, ...]:
     """The names as they are written, in order; "others" and "et al." name nobody."""
-    several = (one_line(name) for name in names)
-    plain = (_ET_AL.sub("", name) if name.endswith(_ET_AL_ENDS) else name for name in several)
-    return tuple(name for name in plain if name and not _NOBODY.fullmatch(name))
+    found = []
+    for name in map(one_line, names):
+        plain = name
+        if name[-3:].lower() in _NOBODY_ENDS:
+            plain = "" if _NOBODY.fullmatch(name) else _ET_AL.sub("", name)
+        if plain:
+            found.append(plain)
+    return tuple(found)
 
 
 def authors(names: Iterable[str]) -> tuple[str, ...]:
     """The names, given names first, in order; "others" and "et al." name nobody."""
-    return tuple(filter(None, map(given_first, people(names))))
+    return tuple(filter(None, map(_turned, people(names))))
+
+
+def names_in(text: str, *, single: bool) -> list[str]:
+    """The names that stand in one text; `single` says that a comma never stands between two.
+
+    Without a semicolon or "and", commas either set names of several words apart or turn the only
+    name round.
+
+    >>> names_in("A. Turing, E. Noether", single=False), names_in("Turing, Alan", single=False)
+    (['A. Turing', ' E. Noether'], ['Turing, Alan'])
+    """
+    text = _NUMBER_IN_BRACKETS.sub("", text)
+    if re.search(r"[;|]", text):
+        return re.split(r"[;|]", text)
+    parts = re.split(r",?\s+(?:and|&)\s+", text)
+    return parts if single else [name for part in parts for name in _by_commas(part)]
+
+
+def _by_commas(text: str) -> list[str]:
+    parts = text.split(",")
+    are_names = len(parts) > 2 or all(" " in part.strip() for part in parts)
+    return parts if are_names else [text]
 
 
 def year(*texts: str) -> int | None:
@@ -118,8 +157,11 @@ def web_address(*texts: str) -> str | None:
 
 def addresses(texts: Iterable[str]) -> list[str]:
     """Addresses, of which several may stand in one text, set apart by semicolons."""
-    parts = (part for text in texts for part in _BETWEEN_ADDRESSES.split(text))
-    return [part.strip() for part in parts if part.strip()]
+    found = []
+    for text in texts:
+        parts = _BETWEEN_ADDRESSES.split(text) if ";" in text else [text]
+        found += [part.strip() for part in parts if part.strip()]
+    return found
 
 
 def noted(name: str, notes: Iterable[str]) -> str:
@@ -130,6 +172,20 @@ def noted(name: str, notes: Iterable[str]) -> str:
     """
     said = (note.partition(": ") for note in notes)
     return next((text.strip() for first, _, text in said if first == name and text.strip()), "")
+
+
+def without_stop(title: str) -> str:
+    """The title without the full stop that PubMed ends each with, which is not the paper's.
+
+    >>> without_stop("Tea."), without_stop("Tea?"), without_stop("Tea...")
+    ('Tea', 'Tea?', 'Tea...')
+    """
+    return title if title.endswith("..") else title.removesuffix(".")
+
+
+def pubmed_address(pmid: str) -> str | None:
+    """The page of an article at PubMed; None if the text is no number of one."""
+    return f"https://pubmed.ncbi.nlm.nih.gov/{pmid}/" if pmid.isascii() and pmid.isdigit() else None
 
 
 def carried_id(value: object) -> str:
@@ -166,7 +222,7 @@ def arxiv_id(*texts: str) -> str | None:
 
 def tags(texts: Iterable[str]) -> dict[str, JsonValue]:
     """Metadata with the keywords, each once and in order; {} if there are none."""
-    several: list[JsonValue] = list(dict.fromkeys(filter(None, (one_line(text) for text in texts))))
+    several: list[JsonValue] = list(filter(None, dict.fromkeys(map(one_line, texts))))
     return {"tags": several} if several else {}
 
 

@@ -69,6 +69,10 @@ _FORMATS: Formats = (
 )
 
 
+# To these a text may be several lines as well as one, which saves the time to cut it into lines.
+IN_PIECES: Formats = (arxiv_atom, pubmed_xml)
+
+
 @dataclass(frozen=True, slots=True)
 class _Mapped:
     """A format that was told what its columns are called."""

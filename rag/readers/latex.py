@@ -10,9 +10,11 @@ Called by the BibTeX reader.
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import cache, lru_cache, partial
 from typing import TYPE_CHECKING
 
+from rag.formulas import symbol
 from rag.readers.fields import one_line
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ _ESCAPE_OR_SIGN = re.compile(r"\\.|[%&]", re.DOTALL)
 _LINK = re.compile(r"\\(?:url|href\s*\{[^{}]*\})\s*\{([^{}]*)\}")
 _MARK = re.compile(r'(?<!\\)[{}"#]')
 _BOUNDARY = re.compile(r"\\(?:[A-Za-z]+|.)\s*|[{}$]|\s+", re.DOTALL)
+_SPACE_BEHIND = re.compile(r"(?<!\\)(\\([A-Za-z]+))(?=\s)")
 _DEEPEST = 50  # braces within braces
 _LONGEST_JOINED = 2_000_000  # characters of a value that @string entries make longer
 _SIGNS = {  # which pylatexenc leaves out or takes for others
@@ -130,6 +133,8 @@ def _converted(piece: str) -> str:
     if not _needs_tex(piece):
         return piece
     guarded = _ESCAPE_OR_SIGN.sub(_escaped, piece)
+    if "$" not in piece:
+        guarded = _SPACE_BEHIND.sub(_kept_apart, guarded)
     if len(re.findall(r"(?<!\\)\$", guarded)) % 2:
         guarded = re.sub(r"(?<!\\)\$", r"\\$", guarded)
     if _depth(guarded) > _DEEPEST:
@@ -163,6 +168,14 @@ def _balanced_ends(value: str) -> Iterator[int]:
 
 def _escaped(found: re.Match[str]) -> str:
     return found[0] if found[0].startswith("\\") else "\\" + found[0]
+
+
+def _kept_apart(found: re.Match[str]) -> str:
+    r"""A symbol that keeps the space behind it, which only a letter (``\o``) is to swallow."""
+    sign = symbol(found[2])[:1]
+    return (
+        found[0] + "{}" if sign and not unicodedata.name(sign, "").startswith("LATIN") else found[0]
+    )
 
 
 def _without_braces(value: str) -> str:

@@ -62,13 +62,12 @@ def _paper_or_reason(record: list[tuple[str, list[str]]]) -> Found | str:
     names = {"FAU", "CN"} if "FAU" in known else {"AU", "CN"}
     return Found(
         id="",
-        # PubMed ends each title with a full stop, which is not the paper's.
-        title=title if title.endswith("..") else title.removesuffix("."),
+        title=fields.without_stop(title),
         abstract=_first(known, "AB"),
-        authors=tuple(_name(tag, " ".join(parts)) for tag, parts in record if tag in names),
+        authors=fields.people(_name(tag, " ".join(parts)) for tag, parts in record if tag in names),
         year=fields.year(_first(known, "DP"), _first(known, "DEP")[:4]),
         venue=_first(known, "JT", "TA") or None,
-        url=f"https://pubmed.ncbi.nlm.nih.gov/{pmid}/" if pmid.isdigit() else None,
+        url=fields.pubmed_address(pmid),
         doi=fields.doi(*ids),
         arxiv_id=fields.arxiv_id(*ids),
         metadata={

@@ -30,7 +30,7 @@ def own_paper(record: dict[str, Any]) -> Found:
         id=_taken_id(rest),
         title=required(rest, "title"),
         abstract=text(rest, "abstract"),
-        authors=_several(rest, "authors"),
+        authors=_authors(rest),
         year=_year(rest),
         venue=text(rest, "venue") or None,
         url=fields.web_address(text(rest, "url")),
@@ -71,6 +71,18 @@ def _several(rest: dict[str, Any], name: str) -> tuple[str, ...]:
     if not isinstance(several, list) or not all(isinstance(one, str) for one in several):
         raise FieldError(f'the field "{name}" must be a list of texts.')
     return tuple(one.strip() for one in several if one.strip())
+
+
+def _authors(rest: dict[str, Any]) -> tuple[str, ...]:
+    """Takes the authors; a comma turns a name round, but for what Papertrail wrote itself.
+
+    Only its own records tell their sources.
+    """
+    given = rest.get("authors")
+    if isinstance(given, str):
+        rest["authors"] = fields.names_in(given, single=False)
+    names = _several(rest, "authors")
+    return fields.people(names) if "sources" in rest else fields.authors(names)
 
 
 def _year(rest: dict[str, Any]) -> int | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from rag.readers import fields
 from rag.readers.fields import Found
-from rag.readers.xml_records import records, text_of
+from rag.readers.xml_records import raw_text_of, records, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -43,17 +43,21 @@ def _paper_or_reason(record: Element) -> Found | str:
     if not title:
         return fields.NO_TITLE
     journal = article.find("Journal")
-    pmid = text_of(citation.find("PMID"))
+    pmid = citation.findtext("PMID", "").strip()
     keywords = map(text_of, _each(citation, "KeywordList", "Keyword"))
+    subjects = map(_subject, _each(citation, "MeshHeadingList", "MeshHeading"))
+    ids = _ids(record, article)
     return Found(
         id="",
-        title=title,
+        title=fields.without_stop(title),
         abstract=" ".join(filter(None, map(_part, _each(article, "Abstract", "AbstractText")))),
         authors=fields.people(map(_name, _each(article, "AuthorList", "Author"))),
         year=_year(article, journal),
         venue=_first_text(journal, "Title", "ISOAbbreviation") or None,
-        doi=_doi(record, article),
-        metadata={**({"pmid": pmid} if pmid else {}), **fields.tags(keywords)},
+        url=fields.pubmed_address(pmid),
+        doi=fields.doi(*ids),
+        arxiv_id=fields.arxiv_id(*ids),
+        metadata=({"pmid": pmid} if pmid else {}) | fields.tags((*keywords, *subjects)),
     )
 
 
@@ -73,32 +77,42 @@ def _first_text(parent: Element | None, *tags: str) -> str:
 
 def _part(part: Element) -> str:
     """One part of a structured abstract, behind its label."""
-    label, text = part.get("Label", "").strip(), text_of(part)
+    label, text = part.get("Label", "").strip(), raw_text_of(part).strip()
     return f"{label}: {text}" if label and text else text
 
 
 def _name(author: Element) -> str:
-    given = _first_text(author, "ForeName", "Initials")
-    family, suffix = text_of(author.find("LastName")), text_of(author.find("Suffix"))
-    name = " ".join(filter(None, (given, family, suffix)))
-    return name or text_of(author.find("CollectiveName"))
+    """A name with the given name first, not yet on one line; or that of a group."""
+    given = author.findtext("ForeName") or author.findtext("Initials", "")
+    family, suffix = author.findtext("LastName", ""), author.findtext("Suffix", "")
+    return f"{given} {family} {suffix}".strip() or text_of(author.find("CollectiveName"))
 
 
 def _year(article: Element, journal: Element | None) -> int | None:
     """Of the issue; MedlineDate is free text ("1998 Dec-1999 Jan"), its first year counts."""
-    issues = [] if journal is None else _each(journal, "JournalIssue", "PubDate")
-    dates = [*issues, *article.findall("ArticleDate")]
-    return fields.year(*(text_of(date.find(tag)) for date in dates for tag in _YEARS))
+    issue = None if journal is None else journal.find("JournalIssue")
+    printed = None if issue is None else issue.find("PubDate")
+    if printed is not None and (found := _year_of(printed)):
+        return found
+    return next(filter(None, map(_year_of, article.findall("ArticleDate"))), None)
 
 
-def _doi(record: Element, article: Element) -> str | None:
-    """The article's own; those in its list of references stand deeper."""
+def _year_of(date: Element) -> int | None:
+    return fields.year(*(date.findtext(tag, "") for tag in _YEARS))
+
+
+def _subject(heading: Element) -> str:
+    """A subject heading with its qualifiers, as MEDLINE writes it: "Tea/chemistry"."""
+    return "/".join(map(text_of, heading))
+
+
+def _ids(record: Element, article: Element) -> list[str]:
+    """The article's own DOIs; those in its list of references stand deeper."""
     given = [
-        each
+        text_of(each)
         for each in article.findall("ELocationID")
         if each.get("EIdType") == "doi" and each.get("ValidYN", "Y") == "Y"
     ]
-    for data in record.findall("PubmedData"):
-        ids = _each(data, "ArticleIdList", "ArticleId")
-        given += [each for each in ids if each.get("IdType") == "doi"]
-    return fields.doi(*map(text_of, given))
+    data = record.find("PubmedData")
+    ids = [] if data is None else _each(data, "ArticleIdList", "ArticleId")
+    return given + [text_of(each) for each in ids if each.get("IdType") == "doi"]

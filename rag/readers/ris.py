@@ -1,15 +1,15 @@
 """RIS: two-letter tags, from "TY  - " to "ER  - ", as most reference managers export it.
 
-rispy reads the records, one at a time; so a file is never held as a whole and what is wrong with
-one record stays with it.
+The tags are described at https://en.wikipedia.org/wiki/RIS_(file_format). A line without a tag goes
+on with the text above it or, in a tag that may come several times, is one value more. Where another
+tag comes twice, the first counts. One record is held at a time, so what is wrong with one stays
+with it.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
-
-import rispy
+from typing import TYPE_CHECKING, NamedTuple
 
 from rag.papers import normal_arxiv_id
 from rag.readers import fields
@@ -21,7 +21,22 @@ if TYPE_CHECKING:
 NAME = "RIS"
 
 _START = re.compile(r"TY  - ?\s*\w*\s*$")
-_END = "ER  -"
+_TAG = re.compile(r"[A-Z][A-Z0-9]  -")
+_TAG_CHARS = 5
+_BEGIN, _END = "TY  -", "ER  -"
+_TITLE = ("TI  -", "T1  -")
+_ABSTRACT = ("AB  -", "N2  -")
+_VENUE = ("JF  -", "JO  -", "T2  -", "JA  -")
+_YEAR, _DATE, _DOI = ("PY  -",), ("Y1  -", "DA  -"), ("DO  -",)
+_ONCE = frozenset(_TITLE + _ABSTRACT + _VENUE + _YEAR + _DATE + _DOI)
+_SEVERAL = frozenset({"AU  -", "A1  -", "KW  -", "UR  -", "N1  -"})
+
+
+class _Record(NamedTuple):
+    """The lines of a record by their tags: the first of each, the others, those without a tag."""
+
+    once: dict[str, str]
+    more: dict[str, list[str]]
 
 
 def recognises(head: str) -> bool:
@@ -31,61 +46,57 @@ def recognises(head: str) -> bool:
 
 def read(lines: Iterable[str]) -> Iterator[tuple[int, Found | str]]:
     """Each record with the line of its TY; a record that the file's end cuts off is refused."""
-    first = 0
-    record: list[str] = []
-    # What rispy keeps of tags that it does not know is of no use here, and it cuts addresses.
-    parser = rispy.RisParser(skip_unknown_tags=True, delimiter_tags_mapping={})
+    first, last = 0, ""
+    once, more = record = _Record({}, {})
     for number, line in enumerate(lines, 1):
-        tag = line[:2]
-        if tag == "TY" and _START.match(line):
-            if record:
-                yield first, _paper_or_reason(parser, record)
-            first, record = number, [line]
-        elif tag == "ER" and record and line.startswith(_END):
-            yield first, _paper_or_reason(parser, record)
-            record = []
-        elif record:
-            record.append(line)
-    if record:
+        tag = line[:_TAG_CHARS]
+        if tag in _ONCE:
+            last = "" if tag in once else tag
+            once.setdefault(tag, line)
+        elif tag in _SEVERAL:
+            last = tag
+            more.setdefault(tag, []).append(line[_TAG_CHARS:])
+        elif tag == _END or (tag == _BEGIN and _START.match(line)):
+            if first:
+                yield first, _paper_or_reason(record)
+            first, last = (number if tag == _BEGIN else 0), ""
+            once, more = record = _Record({}, {})
+        elif _TAG.match(tag):
+            last = ""
+        elif last:
+            more.setdefault(last, []).append(line)
+    if first:
         yield first, "the record does not end with ER; the file may be cut off, export it again."
 
 
-def _paper_or_reason(parser: rispy.RisParser, record: list[str]) -> Found | str:
-    found = parser.parse_lines(iter([*record, "ER  - "]))  # type: ignore[arg-type]
-    known = found[0] if found else {}
-    title = _text(known, "title", "primary_title")
+def _paper_or_reason(record: _Record) -> Found | str:
+    title = fields.one_line(_text(record, _TITLE))
     if not title:
         return fields.NO_TITLE
-    urls, doi = fields.addresses(_several(known, "urls")), _text(known, "doi")
-    notes = _several(known, "notes")
+    more = record.more
+    urls, doi = fields.addresses(more.get("UR  -", ())), _text(record, _DOI)
+    notes = [fields.one_line(note) for note in more.get("N1  -", ())]
+    arxiv_id = normal_arxiv_id(fields.noted("arXiv", notes)) if notes else None
     return Found(
-        id=fields.carried_id(fields.noted("Papertrail", notes)),
+        id=fields.carried_id(fields.noted("Papertrail", notes)) if notes else "",
         title=title,
-        abstract=_text(known, "abstract", "notes_abstract"),
-        authors=fields.authors(_several(known, "authors") or _several(known, "first_authors")),
-        year=fields.year(_text(known, "year"), _text(known, "publication_year", "date")),
-        venue=_text(
-            known, "alternate_title3", "journal_name", "secondary_title", "alternate_title2"
-        )
-        or None,
+        abstract=_text(record, _ABSTRACT),
+        authors=fields.authors(more.get("AU  -") or more.get("A1  -") or ()),
+        year=fields.year(_text(record, _YEAR)) or fields.year(_text(record, _DATE)),
+        venue=fields.one_line(_text(record, _VENUE)) or None,
         url=fields.web_address(*urls),
         doi=fields.doi(doi, *urls),
-        arxiv_id=normal_arxiv_id(fields.noted("arXiv", notes)) or fields.arxiv_id(doi, *urls),
-        metadata=fields.tags(_several(known, "keywords")),
+        arxiv_id=arxiv_id or fields.arxiv_id(doi, *urls),
+        metadata=fields.tags(more.get("KW  -", ())),
     )
 
 
-def _several(known: dict[str, Any], name: str) -> list[str]:
-    values = known.get(name) or []
-    return values if isinstance(values, list) else [str(values)]
-
-
-def _text(known: dict[str, Any], *names: str) -> str:
-    """The first of several fields that is there; "" if none is."""
-    for name in names:
-        value = known.get(name)
-        if value and (
-            text := fields.one_line(value if isinstance(value, str) else " ".join(value))
-        ):
-            return text
+def _text(record: _Record, tags: tuple[str, ...]) -> str:
+    """The text of the first of several tags that has one; "" if none has."""
+    for tag in tags:
+        if line := record.once.get(tag):
+            further = record.more.get(tag)
+            text = " ".join([line[_TAG_CHARS:], *further]) if further else line[_TAG_CHARS:]
+            if text := text.strip():
+                return text
     return ""

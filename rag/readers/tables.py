@@ -42,7 +42,6 @@ _NONE_NAMED: Mapping[str, str] = MappingProxyType({})
 _DELIMITERS = (",", ";", "\t")
 _SEPARATOR_LINE = re.compile(r'"?sep=.\s*"?\s*', re.IGNORECASE)  # spreadsheets take it as a hint
 _HEADER_CHARS = 10_000
-_NUMBER_IN_BRACKETS = re.compile(r"\s*\(\d+\)")  # Scopus puts its author ids behind the names
 
 
 def recognises(head: str, columns: Mapping[str, str] = _NONE_NAMED) -> bool:
@@ -128,7 +127,7 @@ def _paper_or_reason(row: dict[str, str], columns: Mapping[str, tuple[str, ...]]
         id="",
         title=title,
         abstract=text("abstract"),
-        authors=fields.authors(_people(text("authors"), single="author" in row)),
+        authors=fields.authors(fields.names_in(text("authors"), single="author" in row)),
         year=fields.year(*(row.get(name, "") for name in columns["year"])),
         venue=text("venue") or None,
         url=fields.web_address(url),
@@ -136,22 +135,3 @@ def _paper_or_reason(row: dict[str, str], columns: Mapping[str, tuple[str, ...]]
         arxiv_id=normal_arxiv_id(arxiv) or fields.arxiv_id(doi, url),
         metadata=fields.tags(fields.keywords(text("tags"))),
     )
-
-
-def _people(cell: str, *, single: bool) -> list[str]:
-    """The names in a cell; `single` says that a comma never stands between two of them.
-
-    Without a semicolon or "and", commas either set names of several words apart or turn the only
-    name round.
-    """
-    cell = _NUMBER_IN_BRACKETS.sub("", cell)
-    if re.search(r"[;|]", cell):
-        return re.split(r"[;|]", cell)
-    parts = re.split(r",?\s+(?:and|&)\s+", cell)
-    return parts if single else [name for part in parts for name in _by_commas(part)]
-
-
-def _by_commas(cell: str) -> list[str]:
-    parts = cell.split(",")
-    are_names = len(parts) > 2 or all(" " in part.strip() for part in parts)
-    return parts if are_names else [cell]

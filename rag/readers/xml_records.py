@@ -10,7 +10,6 @@ Called by `rag.readers.arxiv_atom` and `rag.readers.pubmed_xml`.
 from __future__ import annotations
 
 import re
-from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
 from rag.readers.fields import one_line
@@ -20,37 +19,43 @@ if TYPE_CHECKING:
     from pyexpat import XMLParserType
     from xml.etree.ElementTree import Element
 
+    from defusedxml.ElementTree import XMLParser
+
 Found: TypeAlias = "tuple[int, Element | str]"
 
 _HOSTILE = "the XML declares entities or refers to other files; such files are not read."
-_DEEP = "the XML is nested too deeply; it is not read further."
+_CROWDED = "the XML has more tags in one record than any paper; it is not read further."
 _REASON_CHARS = 200
-_DEPTH = 200
+_TAGS = 1_000_000
 _CHUNK_CHARS = 1 << 14
-_LINES = 16  # that are taken at a time
+_PREFIX_CHARS = 200
 
 
 def records(lines: Iterable[str], names: tuple[str, ...], opening: str) -> Iterator[Found]:
     """Each record's line with its element, or with the reason why it cannot be read.
 
     Args:
-        lines: the document.
+        lines: the document, each text one line or several whole ones.
         names: the local names of the elements that are records.
         opening: a start tag of the document's root, on one line, for starting anew.
     """
     source = _Source(lines, names)
     while True:
         reason = yield from _parsed(source, names)
-        if reason is None or reason in {_HOSTILE, _DEEP} or not source.restart(opening):
+        if reason is None or reason in {_HOSTILE, _CROWDED} or not source.restart(opening):
             return
 
 
 def text_of(element: Element | None) -> str:
     """All the text inside the element on one line, without its tags; "" for None."""
+    return one_line(raw_text_of(element))
+
+
+def raw_text_of(element: Element | None) -> str:
+    """All the text inside the element, its line ends and all; "" for None."""
     if element is None:
         return ""
-    text = "".join(element.itertext()) if len(element) else element.text or ""
-    return one_line(text)
+    return "".join(element.itertext()) if len(element) else element.text or ""
 
 
 def _parsed(source: _Source, names: tuple[str, ...]) -> Generator[Found, None, str | None]:
@@ -66,11 +71,11 @@ def _parsed(source: _Source, names: tuple[str, ...]) -> Generator[Found, None, s
     while text and reason is None:
         text = source.read()
         try:
-            parser.feed(text)
+            target.feed(parser, text)
             if not text:
                 parser.close()
-        except _TooDeep:
-            reason = _DEEP
+        except _Crowded:
+            reason = _CROWDED
         except DefusedXmlException:
             reason = _HOSTILE
         except ParseError as error:
@@ -85,62 +90,99 @@ def _parsed(source: _Source, names: tuple[str, ...]) -> Generator[Found, None, s
     return reason
 
 
-class _TooDeep(Exception):
+class _Crowded(Exception):
     pass
 
 
 class _Records:
     """What the parser tells of the elements; keeps whole records until they are taken.
 
+    Inside a record expat hands everything to a tree builder without a word of Python, which takes a
+    third of the time. The end of a record is looked out for only where the text names it.
+
     Attributes:
         begun: the line of the record that is open, from 1 where the parser began; 0 between two.
     """
 
     def __init__(self, names: tuple[str, ...]) -> None:
-        from xml.etree.ElementTree import TreeBuilder
-
-        builder = TreeBuilder()
         self.begun = 0
-        self.data = builder.data
-        self._open, self._close = builder.start, builder.end
         self._names = names
-        self._path: list[Element] = []
         self._whole: list[tuple[int, Element]] = []
+        self._tags = 0  # since the last record ended, or more
 
     def follow(self, expat: XMLParserType) -> None:
-        """Takes the elements from expat itself, in a third of the time that the parser takes."""
+        """Takes the elements from expat itself."""
         self._expat = expat
         expat.ordered_attributes = False
-        expat.StartElementHandler, expat.EndElementHandler = self.start, self.end
+        self._look_for_record()
 
-    def start(self, tag: str, attributes: dict[str, str]) -> None:
-        """An element begins; expat's name for it lacks the brace in front of a namespace."""
-        if "}" in tag:
-            tag = "{" + tag
-        path = self._path
-        path.append(self._open(tag, attributes))
-        if len(path) > _DEPTH:
-            raise _TooDeep
-        if tag.endswith(self._names) and self._is_record(tag):
-            self.begun = self._expat.CurrentLineNumber
+    def feed(self, parser: XMLParser, text: str) -> None:
+        """Gives the parser text that ends between two tags or within one that names no record."""
+        self._tags += text.count("<")
+        if self._tags > _TAGS:
+            raise _Crowded
+        at = 0
+        for end in self._ends(text):
+            parser.feed(text[at:end])
+            if self.begun:
+                self._expat.EndElementHandler = self._end
+            at = end
+        parser.feed(text[at:])
 
-    def end(self, tag: str) -> None:
-        """The element has ended."""
-        element = self._close(tag)
-        self._path.pop()
-        if tag.endswith(self._names) and self._is_record(tag):
-            self._whole.append((self.begun, element))
-            self.begun = 0
-            for parent in self._path:
-                parent.clear()
+    def data(self, text: str) -> None:
+        """Text outside of records says nothing; what is asked for it must be there."""
 
     def taken(self) -> list[tuple[int, Element]]:
         """The records that have ended since they were last taken."""
         whole, self._whole = self._whole, []
         return whole
 
-    def _is_record(self, tag: str) -> bool:
-        return tag.rpartition("}")[2] in self._names
+    def _ends(self, text: str) -> list[int]:
+        """Where tags may end a record; prefixes, comments and longer names are all let pass."""
+        found = []
+        for name in self._names:
+            at = text.find(name)
+            while at >= 0:
+                tag = text.rfind("<", max(0, at - _PREFIX_CHARS), at)
+                if tag >= 0 and text[tag + 1] == "/":
+                    found.append(tag)
+                at = text.find(name, at + 1)
+        return sorted(found)
+
+    def _look_for_record(self) -> None:
+        expat = self._expat
+        expat.StartElementHandler = self._start
+        expat.EndElementHandler = expat.CharacterDataHandler = None
+
+    def _start(self, tag: str, attributes: dict[str, str]) -> None:
+        """An element begins that stands in no record."""
+        if tag.rpartition("}")[2] not in self._names:
+            return
+        from xml.etree.ElementTree import TreeBuilder
+
+        builder = self._builder = TreeBuilder()
+        expat = self._expat
+        self.begun = expat.CurrentLineNumber
+        start = self._start_with_namespace if "}" in tag else builder.start
+        self._record = start(tag, attributes)
+        expat.StartElementHandler, expat.EndElementHandler = start, self._first_end
+        expat.CharacterDataHandler = builder.data
+
+    def _start_with_namespace(self, tag: str, attributes: dict[str, str]) -> Element:
+        """Mends expat's names, which lack the brace in front of a namespace."""
+        return self._builder.start("{" + tag if "}" in tag else tag, attributes)
+
+    def _first_end(self, tag: str) -> None:
+        """The first element in a record has ended, or the record if it is empty."""
+        self._expat.EndElementHandler = self._builder.end
+        self._end(tag)
+
+    def _end(self, tag: str) -> None:
+        """An element has ended that may be the record."""
+        if self._builder.end(tag) is self._record:
+            self._whole.append((self.begun, self._record))
+            self.begun = self._tags = 0
+            self._look_for_record()
 
 
 class _Source:
@@ -169,6 +211,9 @@ class _Source:
         if self._end >= len(self._text):
             self._take_lines()
         self._end = min(len(self._text), self._start + self._size)
+        if self._end < len(self._text):  # cut no tag in two
+            tag = self._text.rfind("<", self._start + 1, self._end)
+            self._end = tag if tag > 0 else self._end
         opening, self._opening = self._opening, ""
         self._column += len(opening)
         self.ended = self._end == self._start
@@ -224,9 +269,11 @@ class _Source:
     def _take_lines(self) -> None:
         several: list[str] = []
         size = 0
-        while size < self._size and (more := list(islice(self._lines, _LINES))):
-            several += more
-            size += sum(map(len, more))
+        for more in self._lines:
+            several.append(more)
+            size += len(more)
+            if size >= self._size:
+                break
         self._text = "".join(several)
         self._start = self._end = 0
         self._restarted_at = -1

@@ -9,7 +9,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from rag.references.fields import carried_id, citation_key, one_line, tags
+from rag.references.fields import (
+    carried_id,
+    citation_key,
+    is_group,
+    name_parts,
+    one_line,
+    tags,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -72,9 +79,17 @@ def bibtex_entry(paper: Paper) -> str:
 
 
 def _name(author: str) -> str:
-    """A name; one that BibTeX would take apart at a comma or an "and" is kept whole by braces."""
+    """A name, kept whole by braces if it is a group's or has a comma or an "and".
+
+    BibTeX takes the last word for the family name, which is wrong of a "Jr." only.
+    """
     name = one_line(author)
-    return f"{{{_escaped(name)}}}" if _AND.search(name) else _escaped(name)
+    if _AND.search(name) or is_group(name):
+        return f"{{{_escaped(name)}}}"
+    known = name_parts(name)
+    if known and known.suffix:
+        name = f"{known.family}, {known.suffix}, {known.given}"
+    return _escaped(name)
 
 
 def _escaped(text: str | None) -> str:

@@ -1,6 +1,6 @@
 """CSL-JSON, as citeproc, pandoc and Zotero read it: items of the general type "document".
 
-A name is written whole ("literal"): which part of it is the family name, the library does not know.
+A name that does not tell its parts is written whole ("literal").
 
 Source: https://docs.citationstyles.org/en/stable/specification.html
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from rag.references.fields import citation_key, one_line, tags
+from rag.references.fields import citation_key, name_parts, one_line, tags
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -36,7 +36,7 @@ def csl_item(paper: Paper) -> dict[str, Any]:
         "id": citation_key(paper),
         "type": "document",
         "title": one_line(paper.title),
-        "author": [{"literal": one_line(name)} for name in paper.authors],
+        "author": [_name(one_line(name)) for name in paper.authors],
         "issued": {"date-parts": [[paper.year]]} if paper.year else None,
         "container-title": one_line(paper.venue),
         "DOI": paper.doi,
@@ -47,3 +47,9 @@ def csl_item(paper: Paper) -> dict[str, Any]:
         "custom": {"papertrail-id": paper.id},
     }
     return {name: value for name, value in item.items() if value}
+
+
+def _name(author: str) -> dict[str, str]:
+    known = name_parts(author)
+    parts = known._asdict() if known else {"literal": author}
+    return {part: text for part, text in parts.items() if text}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rag.papers import normal_doi, paper_id
 
@@ -18,6 +18,16 @@ if TYPE_CHECKING:
 _BLANK = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 _NO_KEY = re.compile(r"[^A-Za-z0-9_]+")
 _MARKS = frozenset(":./-")  # one of these may stand between two letters of a key
+_GENERATIONS = frozenset({"Jr.", "Jr", "Sr.", "Sr", "II", "III", "IV"})
+_INITIALS = re.compile(r"(?:[^\W\d_]\.-?)+|[A-Z]{1,3}")
+_PERSONS_WORD = re.compile(r"[^\W\d_](?:[^\W\d_]|['’.-])*")
+_GROUP = re.compile(
+    r"\b(?:Academy|Agency|Alliance|Association|Bank|Cent(?:er|re)s?|Collaboration|College|Commission"
+    r"|Committee|Company|Consortium|Corp(?:oration)?|Council|Department|Foundation|GmbH|Groups?|Inc"
+    r"|Initiative|Institut[eo]?s?|Investigators|Labs?|Laborator(?:y|ies)|LLC|Ltd|Ministry|Nations"
+    r"|Network|Office|Organi[sz]ations?|Programme|Project|Research|School|Services?|Society|Team"
+    r"|The|Union|Universi\w+|at|for|in|of|on|the)\b"
+)
 
 
 def citation_key(paper: Paper) -> str:
@@ -47,6 +57,48 @@ def carried_id(paper: Paper) -> str:
     else:
         certain = bool(paper.doi) or not (paper.url or paper.venue)
     return "" if certain and paper.id == made else paper.id
+
+
+class NameParts(NamedTuple):
+    """A person's name in parts; a part that is not there is empty."""
+
+    family: str
+    given: str
+    suffix: str
+
+
+def is_group(name: str) -> bool:
+    """Whether a word of the name is one that organisations have and people have not.
+
+    >>> is_group("World Health Organization"), is_group("Ada Lovelace")
+    (True, False)
+    """
+    return _GROUP.search(name) is not None
+
+
+def name_parts(name: str) -> NameParts | None:
+    """The parts of a name where its shape tells them; None where that would be a guess.
+
+    The library holds names as they are shown. Of one given name, initials and a last word, the last
+    is the family name with the small words before it; the middle one of three whole words may be
+    part of either ("Gabriel García Márquez", "Mary Ann Evans"), unless a "Jr." follows.
+
+    >>> name_parts("Anna M. van den Berg"), name_parts("Gabriel García Márquez")
+    (NameParts(family='van den Berg', given='Anna M.', suffix=''), None)
+    """
+    words = name.split(" ")
+    suffix = words.pop() if words[-1] in _GENERATIONS else ""
+    if len(words) < 2 or is_group(name) or not all(map(_PERSONS_WORD.fullmatch, words)):
+        return None
+    start = len(words) - 1
+    while start > 1 and words[start - 1].islower():
+        start -= 1
+    given, family = words[:start], words[start:]
+    is_told = bool(suffix) or all(map(_INITIALS.fullmatch, given[1:]))
+    is_person = given[0][0].isupper() and family[-1][0].isupper() and not family[-1].isupper()
+    if not is_told or not is_person:
+        return None
+    return NameParts(" ".join(family), " ".join(given), suffix)
 
 
 def one_line(text: str | None) -> str:

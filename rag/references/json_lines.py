@@ -1,4 +1,8 @@
-"""JSON Lines: one paper a line with all its fields, as `Paper.to_dict` gives them."""
+"""JSON Lines: one paper a line with all its fields, as `Paper.to_dict` gives them.
+
+The sources are there even where there are none: by them a reader knows that names of authors are
+written as they are shown, commas and all.
+"""
 
 from __future__ import annotations
 
@@ -16,4 +20,5 @@ ENDINGS: tuple[str, ...] = (".jsonl", ".ndjson")
 
 def pieces(papers: Iterable[Paper]) -> Iterator[str]:
     """One line a paper."""
-    return (json.dumps(paper.to_dict(), ensure_ascii=False) + "\n" for paper in papers)
+    records = ({**paper.to_dict(), "sources": list(paper.sources)} for paper in papers)
+    return (json.dumps(record, ensure_ascii=False) + "\n" for record in records)

@@ -1,13 +1,15 @@
 """RIS: one record a paper, of the general type GEN.
 
-RIS has no field for an arXiv id, nor for ours: both stand in notes of their own.
+RIS has no field for an arXiv id, nor for ours: both stand in notes of their own. A name is written
+"Family, Given" where it tells its parts, else as it is shown; programs that read RIS take that for
+a name of one part, as groups have.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rag.references.fields import carried_id, one_line, tags
+from rag.references.fields import carried_id, name_parts, one_line, tags
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,8 +30,7 @@ def pieces(papers: Iterable[Paper]) -> Iterator[str]:
 def _fields(paper: Paper) -> Iterator[tuple[str, str]]:
     yield "TI", one_line(paper.title)
     for author in paper.authors:
-        # two commas are RIS's way to say that none stands behind a family name
-        yield "AU", one_line(author).replace(",", ",,")
+        yield "AU", _name(one_line(author))
     yield "PY", str(paper.year or "")
     yield "T2", one_line(paper.venue)
     yield "DO", one_line(paper.doi)
@@ -39,3 +40,10 @@ def _fields(paper: Paper) -> Iterator[tuple[str, str]]:
     for tag in tags(paper):
         yield "KW", tag
     yield "AB", one_line(paper.abstract)
+
+
+def _name(author: str) -> str:
+    if known := name_parts(author):
+        return ", ".join(filter(None, (known.family, known.given, known.suffix)))
+    # two commas are RIS's way to say that none stands behind a family name
+    return author.replace(",", ",,")
