@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rag.page.shelf import LibraryState
 
 _FOLDER = Path(__file__).parent
-_SCRIPTS = ("conversations.js", "page.js")
+_SCRIPTS = ("conversations.js", "answers.js", "page.js")
 
 
 def look() -> dict[str, Any]:
