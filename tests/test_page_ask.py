@@ -107,8 +107,27 @@ def test_an_edited_question_replaces_its_turn_and_those_behind(rooms) -> None:
     (view,) = acts(rooms, session, act="edit", turn="1")
     assert view.question == QUESTION
     assert "the 1 after it" in view.note
-    collect(rooms.desk.ask(session, "what is ZORP?"))
+    acts(rooms, session, act="ask", text="what is ZORP?", box=True)
     assert [turn.question for turn in session.turns] == ["what is ZORP?"]
+
+
+def test_a_question_that_was_edited_and_left_replaces_nothing(rooms) -> None:
+    session = claimed()
+    collect(rooms.desk.ask(session, QUESTION))
+    acts(rooms, session, act="edit", turn="1")
+    (view,) = acts(rooms, session, act="cancel")
+    assert view.note == ""
+    acts(rooms, session, act="ask", text="what is ZORP?", box=True)
+    assert [turn.question for turn in session.turns] == [QUESTION, "what is ZORP?"]
+
+
+def test_only_the_box_asks_the_edited_question(rooms) -> None:
+    session = claimed()
+    collect(rooms.desk.ask(session, QUESTION))
+    acts(rooms, session, act="edit", turn="1")
+    acts(rooms, session, act="ask", text="what is ZORP?")  # a suggested question
+    assert [turn.question for turn in session.turns] == [QUESTION, "what is ZORP?"]
+    assert session.editing is None
 
 
 def test_an_error_of_the_library_is_one_sentence_and_the_page_goes_on(tmp_path) -> None:

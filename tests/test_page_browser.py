@@ -152,6 +152,30 @@ def test_the_conversation_is_there_after_a_reload_and_can_be_renamed_and_deleted
     assert "None yet." in page.locator("#list").inner_text()
 
 
+@pytest.mark.parametrize("way", ["Escape", "Cancel"])
+def test_editing_a_question_can_be_left_and_the_box_is_as_it_was(page, way) -> None:
+    ask(page, QUESTION)
+    page.fill("#question textarea", "half a thou")
+    page.click("#turn-1 [data-act=edit]")
+    page.wait_for_selector("#note :text('Editing question 1')")
+    assert page.input_value("#question textarea") == QUESTION
+    if way == "Escape":
+        page.keyboard.press("Escape")
+    else:
+        page.click("#note button:has-text('Cancel')")
+    page.wait_for_selector("#note button", state="detached")
+    assert page.input_value("#question textarea") == "half a thou"
+    ask(page, "what does QUUX sort samples by?", 2)
+    assert QUESTION in page.locator("#turn-1").inner_text()
+    page.click("#turn-1 [data-act=edit]")
+    page.wait_for_selector("#note button")
+    page.fill("#question textarea", "what is ZORP?")
+    page.press("#question textarea", "Enter")
+    page.wait_for_selector("#past #turn-1:has-text('what is ZORP?') .facts", timeout=60_000)
+    assert page.locator("#past .turn").count() == 1
+    assert page.input_value("#question textarea") == ""
+
+
 def test_citations_and_conversations_can_be_taken_away(page) -> None:
     ask(page, QUESTION)
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])

@@ -37,6 +37,7 @@ class Actions:
             **dict.fromkeys(ACTIONS, self._library),
             **dict.fromkeys(("new", "open", "rename", "delete", "list"), self._conversation),
             "edit": self._edit,
+            "cancel": lambda session, _: self._desk.cancel(session),
             "thumb": self._thumb,
             "choose": self._choose,
             "export": self._export,
@@ -57,7 +58,8 @@ class Actions:
         """Does an action; one that is unknown does nothing."""
         name = action.get("act")
         if name == "ask":
-            views = self._desk.ask(session, _text(action))
+            edited = session.editing if action.get("box") else None
+            views = self._desk.ask(session, _text(action), replaces=edited)
         elif name == "retry":
             views = self._desk.retry(session)
         elif name == "remove":

@@ -61,7 +61,6 @@ class Desk:
             replaces: number of the turn whose place the answer takes, with all after it.
         """
         question = question.strip()
-        replaces = replaces or session.editing
         if refusal := self._refusal(session, question, len(session.turns)):
             yield View(note=refusal)
             return
@@ -96,6 +95,7 @@ class Desk:
 
     async def retry(self, session: Session) -> AsyncIterator[View]:
         """Asks the last question again, in place of its answer."""
+        session.editing = None
         question, replaces = session.pending, None
         if not question and session.turns:
             question, replaces = session.turns[-1].question, len(session.turns)
@@ -104,15 +104,21 @@ class Desk:
 
     def edit(self, session: Session, number: int) -> View:
         """Puts a question back into the box; asked again, it replaces what came after it."""
-        if session.pending and number == len(session.turns) + 1:
-            return View(question=session.pending, note="")
-        if not 1 <= number <= len(session.turns):
+        questions = [turn.question for turn in session.turns]
+        if session.pending:
+            questions.append(session.pending)
+        if not 1 <= number <= len(questions):
             return View()
         session.editing = number
         later = len(session.turns) - number
         note = f"Editing question {number}; asking it again replaces its answer"
-        note += f" and the {later} after it." if later else "."
-        return View(question=session.turns[number - 1].question, note=note)
+        note += f" and the {later} after it." if later > 0 else "."
+        return View(question=questions[number - 1], note=f"{note} Escape leaves it as it was.")
+
+    def cancel(self, session: Session) -> View:
+        """Leaves the question that is edited as it was; the page puts back what the box held."""
+        session.editing = None
+        return View(note="")
 
     async def suggest(self, session: Session) -> View:
         """Next questions below the last answer, where a language model proposes some."""

@@ -60,6 +60,12 @@ def header(state: LibraryState, user: str | None = None) -> str:
     )
 
 
+def note(sentence: str, *, cancel: bool) -> str:
+    """The line above the question box; while a question is edited, with the way out."""
+    leave = '<button type="button" data-act="cancel">Cancel</button>' if cancel else ""
+    return f'<p><span role="status">{safe(sentence)}</span>{leave}</p>'
+
+
 def _signed_in(user: str | None) -> str:
     if user is None:
         return ""

@@ -16,7 +16,7 @@ document.addEventListener("click", (event) => {
   } else if (hit.dataset.act) {
     if (hit.dataset.act === "new") { store(ACTIVE, null); active = ""; }
     send({ ...hit.dataset });
-    if (hit.dataset.act === "edit" || hit.dataset.act === "new") one("#question textarea")?.focus();
+    if (["edit", "cancel", "new"].includes(hit.dataset.act)) one("#question textarea")?.focus();
   }
 });
 
@@ -95,7 +95,7 @@ function goTo(tab) {
 
 document.addEventListener("keydown", (event) => {
   const typing = event.target.closest?.("input, textarea, select, [contenteditable]");
-  if (event.key === "Escape") one("#composer.busy #halt")?.click();
+  if (event.key === "Escape") one('#composer.busy #halt, #note [data-act="cancel"]')?.click();
   else if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey) {
     event.preventDefault();
     one("#question textarea")?.focus();
@@ -166,16 +166,30 @@ function settle() {
   if (waiting.size) settle.timer = setTimeout(settle, 200);
 }
 
+// What stood in the box before a question was edited there; it comes back when that ends.
+let draft = null;
+
+function fill(text) {
+  const box = one("#question textarea");
+  box.value = text;
+  box.dispatchEvent(new Event("input", { bubbles: true }));
+}
+
+function putBack() {
+  if (draft !== null) fill(draft);
+  draft = null;
+}
+
 // The server has escaped whatever is foreign in the HTML that it sends.
 function show(name, value) {
   const part = (which) => one(`[data-part="${which}"]`);
+  if (name === "note" && !value.includes('data-act="cancel"')) putBack();
   if (PARTS.has(name)) { waiting.set(name, value); settle(); }
   else if (name === "busy") one("#composer").classList.toggle("busy", value);
   else if (name === "message") obey(value);
   else if (name === "question") {
-    const box = one("#question textarea");
-    box.value = value;
-    box.dispatchEvent(new Event("input", { bubbles: true }));
+    if (value) draft ??= one("#question textarea").value;
+    fill(value);
   } else if (name === "kept") {
     all("#past .welcome, #sources .hint").forEach((each) => { if (!each.closest("section[data-turn]")) each.remove(); });
     all("#past .turn, #sources section").forEach((each) => { if (Number(each.dataset.turn) > value) each.remove(); });

@@ -45,7 +45,7 @@ class Session:
         picked: ids of the papers that are selected in the Library tab.
         only: ids of the papers that questions are answered from; empty for all.
         choices: of the Settings tab.
-        editing: number of the turn that the next question replaces.
+        editing: number of the turn that the next question of the box replaces.
         pending: the question that was stopped or failed, to be retried.
         job: the question being answered.
         outbox: what the page was just sent.
