@@ -243,6 +243,36 @@ def test_a_narrow_screen_has_no_sideways_scrolling_and_no_small_text(
         assert page.locator("#turn-1-source-1 mark.here").is_visible()
 
 
+MANY = "Which papers are about ZORP, and which about QUUX and its curriculum of samples?"
+
+
+def in_sight(page, selector):
+    box = page.locator(selector).bounding_box()
+    return box["y"] + box["height"] > 0 and box["y"] < page.viewport_size["height"]
+
+
+def test_on_a_narrow_screen_the_answer_stays_in_sight_and_sources_lead_back(
+    browser, address
+) -> None:
+    with opened(browser, address, viewport={"width": 380, "height": 500}) as page:
+        assert not page.locator("#find").is_visible()
+        for number, question in enumerate((QUESTION, MANY, QUESTION), start=1):
+            ask(page, question, number)
+            page.wait_for_timeout(300)
+            assert in_sight(page, f"#turn-{number} .facts")
+        page.click("#turn-3 a.marker >> nth=0")
+        page.wait_for_selector("#turn-3-source-1.here")
+        assert not in_sight(page, "#turn-3 .text")
+        page.mouse.wheel(0, 100)
+        page.wait_for_timeout(300)
+        assert in_sight(page, "#sources section[data-turn='3'] .back")
+        page.click("#sources section[data-turn='3'] .back")
+        assert in_sight(page, "#turn-3 a.marker >> nth=0")
+        page.click("#turn-1 [data-show]")
+        page.click("#sources section[data-turn='1'] .back")
+        assert in_sight(page, "#turn-1 [data-show]")
+
+
 def test_the_look_can_be_switched_and_is_remembered(page) -> None:
     dark = "document.body.classList.contains('dark')"
     before = page.evaluate(dark)

@@ -13,17 +13,30 @@ function showQuote(card, start) {
   if (!quote) return;
   quote.classList.add("here");
   const abstract = quote.closest(".abstract");
-  const offset = quote.getBoundingClientRect().top - abstract.getBoundingClientRect().top;
-  abstract.scrollTo({ top: abstract.scrollTop + offset - 12 });
+  const first = quote.getClientRects()[0];
+  const line = parseFloat(getComputedStyle(abstract).lineHeight);
+  const offset = first.top - (line - first.height) / 2 - abstract.getBoundingClientRect().top;
+  abstract.scrollTo({ top: abstract.scrollTop + offset - line }); // the whole line before it, too
+}
+
+// On a narrow screen the sources stand below the answers; this is where the reader came from.
+let left = null;
+
+function goBack(link) {
+  const place = left?.isConnected && left.checkVisibility() ? left : one(link.hash);
+  if (!place) return;
+  place.scrollIntoView({ block: place === left ? "center" : "start" });
+  left?.focus({ preventScroll: true });
 }
 
 function showCard(marker) {
+  left = marker;
   showSources(marker.dataset.turn);
   const card = one(CSS.escape ? `#${CSS.escape(marker.hash.slice(1))}` : marker.hash);
   if (!card) return;
   all(".card.here").forEach((each) => each.classList.remove("here"));
   card.classList.add("here");
-  card.scrollIntoView({ block: "nearest" });
+  card.scrollIntoView({ block: narrow() ? "start" : "nearest" });
   card.focus({ preventScroll: true });
   showQuote(card, marker.dataset.start);
 }

@@ -87,7 +87,8 @@ def section(answer: Answer, turn: int, *, is_shown: bool = True) -> str:
     hidden = "" if is_shown else " hidden"
     return (
         f'<section data-turn="{turn}" aria-label="Sources of answer {turn}"{hidden}>'
-        f'<h2 class="label">Sources <span>of answer {turn}</span></h2>'
+        f'<header><h2 class="label">Sources <span>of answer {turn}</span></h2>'
+        f'<a class="back" href="#turn-{turn}">Back to the answer</a></header>'
         f"{cards}{none}{_folded(others)}</section>"
     )
 

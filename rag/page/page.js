@@ -3,14 +3,16 @@
 // Events -------------------------------------------------------------------------------------
 
 document.addEventListener("click", (event) => {
-  const hit = event.target.closest?.("a.marker, [data-act], [data-copy], [data-show], [data-quote], [data-thumb], #theme");
+  const hit = event.target.closest?.("a.marker, a.back, [data-act], [data-copy], [data-show], [data-quote], [data-thumb], #theme");
   if (!hit) return;
   if (hit.matches("a.marker")) { event.preventDefault(); showCard(hit); }
+  else if (hit.matches("a.back")) { event.preventDefault(); goBack(hit); }
   else if (hit.id === "theme") undress();
   else if (hit.dataset.copy !== undefined) copy(hit.dataset.copy);
   else if (hit.dataset.quote !== undefined) showQuote(hit.closest(".card"), hit.dataset.quote);
   else if (hit.dataset.thumb) askWhy(hit);
   else if (hit.dataset.show) {
+    left = hit;
     showSources(hit.dataset.show);
     one("#panel").scrollIntoView({ block: "nearest" });
   } else if (hit.dataset.act) {
@@ -107,19 +109,23 @@ let following = true;
 let latest = null; // the turn that is written: a new one is always brought into sight
 let pages = null;
 
+function isAtEnd() {
+  if (narrow()) return one("#talk").getBoundingClientRect().bottom - window.innerHeight < 80;
+  return pages.scrollHeight - pages.scrollTop - pages.clientHeight < 80;
+}
+
 function follow() {
   pages = one("#pages");
   if (!pages) { setTimeout(follow, 100); return; }
-  pages.addEventListener("scroll", () => {
-    following = pages.scrollHeight - pages.scrollTop - pages.clientHeight < 80;
-  });
+  document.addEventListener("scroll", () => { following = isAtEnd(); }, true);
   new MutationObserver(() => {
     const written = one("#live .turn")?.id ?? null;
+    const ends = latest && !written;
     if (written && written !== latest) following = true;
     latest = written;
-    if (written && following) {
+    if ((written || ends) && following) {
       pages.scrollTo({ top: pages.scrollHeight });
-      if (narrow()) one("#composer")?.scrollIntoView({ block: "end" });
+      if (narrow()) one("#talk").scrollIntoView({ block: "end" });
     }
   }).observe(pages, { childList: true, subtree: true, characterData: true });
 }
@@ -137,6 +143,7 @@ const PARTS = new Set(["top", "past", "live", "sources", "note", "filters", "tab
 const done = new Map();
 
 function take() {
+  if (!done.size && narrow()) one("#kept").removeAttribute("open");
   let streams;
   try { streams = JSON.parse(element.textContent); } catch { return; }
   for (const [stream, values] of Object.entries(streams)) {
@@ -225,7 +232,6 @@ function begin() {
   dress();
   follow();
   keepFocus();
-  if (narrow()) one("#kept")?.removeAttribute("open");
   showList();
 }
 
