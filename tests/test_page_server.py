@@ -11,10 +11,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from page_rooms import QUESTION, build, claimed, collect, rooms_over
+from page_rooms import PAPERS, QUESTION, build, claimed, collect, rooms_over
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
+from rag import Assistant
 from rag.cli import app
 from rag.errors import CorpusError, SettingsError
 from rag.page import Place, launch
@@ -369,6 +370,35 @@ def test_what_a_browser_kept_is_read_with_suspicion(library, tmp_path) -> None:
     with pytest.raises(CorpusError):
         opened(json.dumps(kept), identity="../../etc")
     assert other.turns[0].question == QUESTION
+    rooms.close()
+
+
+def test_a_conversation_held_with_another_library_says_so_and_follow_ups_ask_this_one(
+    library, tmp_path
+) -> None:
+    first = rooms_over(library, tmp_path)
+    kept = collect(first.desk.ask(claimed(), QUESTION))[-1].message["conversation"]
+    first.close()
+    Assistant.build(PAPERS[1:], tmp_path / "others").close()
+    rooms = rooms_over(tmp_path / "others", tmp_path)
+    session = claimed()
+    action = {"act": "open", "id": kept["id"], "text": json.dumps(kept)}
+    (view,) = collect(Actions(rooms).take(session, action))
+    assert "held with the library papers." in view.note
+    assert "One cited paper is not here." in view.note
+    assert "asked of the library others" in view.note
+    assert "Asked of the library papers" in view.past
+    assert 'class="marker unverified"' in view.past
+    assert "no longer in the library" in view.past
+    assert "no longer in the library" in view.sources
+    assert "✓ supported" not in view.sources
+    last = collect(rooms.desk.ask(session, "what does QUUX sort samples by?"))[-1]
+    assert "Asked of the library others" in last.turn
+    assert last.message["conversation"]["libraries"] == ["library papers", "library others"]
+    for libraries in (None, "x", ["one"], [1, {}]):
+        forged = json.dumps({**last.message["conversation"], "libraries": libraries})
+        collect(Actions(rooms).take(session, {"act": "open", "id": kept["id"], "text": forged}))
+        assert len(session.asked_of) == 2
     rooms.close()
 
 

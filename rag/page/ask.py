@@ -47,7 +47,9 @@ class Desk:
 
     def shown(self, session: Session, *, note: str = "") -> View:
         """The whole conversation as it stands."""
-        past = render.turns(session.turns) if session.turns else self._welcome(session)
+        past = self._welcome(session)
+        if session.turns:
+            past = render.turns(session.turns, self._asked_of(session))
         return View(past=past, live="", sources=cards.panel(session.turns), busy=False, note=note)
 
     async def ask(
@@ -66,6 +68,7 @@ class Desk:
             return
         if replaces is not None:
             session.turns = session.turns[: replaces - 1]
+            session.asked_of = session.asked_of[: replaces - 1]
         session.editing = None
         if not session.identity:
             session.begin_conversation()
@@ -131,9 +134,7 @@ class Desk:
             return View()  # nobody asked for them
         if not found or session.turns is not turns or session.job:
             return View()
-        number = len(turns)
-        last = render.turn(turns[-1].question, answer, number, suggestions=tuple(found))
-        return View(turn=last)
+        return View(turn=self._last(session, suggestions=tuple(found)))
 
     def settings(self, session: Session) -> Settings:
         """The settings of a session: the server's, with what its reader chose."""
@@ -162,7 +163,7 @@ class Desk:
                 if isinstance(event, Done):
                     number = self._remember(session, draft.question, event.answer)
                     yield View(
-                        turn=render.turn(draft.question, event.answer, number),
+                        turn=self._last(session),
                         live="",
                         section=cards.section(event.answer, number),
                         busy=False,
@@ -182,6 +183,7 @@ class Desk:
             *session.turns,
             Turn(question, _lean(answer, self.shelf.papers(session.library))),
         ]
+        session.asked_of = [*session.asked_of, self.shelf.title(session.library)]
         session.title = session.title or question
         session.pending = ""
         self.bounds.spend(session.user, answer.usage)
@@ -194,6 +196,24 @@ class Desk:
             return {"kind": "store", "conversation": values}
         self.history.write(session.user, values)
         return {"kind": "list", **self.history.listing(session.user), "active": session.identity}
+
+    def _last(self, session: Session, *, suggestions: tuple[str, ...] = ()) -> str:
+        turn, number = session.turns[-1], len(session.turns)
+        library = self._asked_of(session)[-1]
+        return render.turn(
+            turn.question, turn.answer, number, suggestions=suggestions, library=library
+        )
+
+    def _asked_of(self, session: Session) -> list[str]:
+        """The library of each turn, to be shown; empty where all are of the one at hand."""
+        if self.other_libraries(session):
+            return session.asked_of
+        return [""] * len(session.turns)
+
+    def other_libraries(self, session: Session) -> list[str]:
+        """The libraries that turns were asked of, beside the one that is asked now."""
+        here = self.shelf.title(session.library)
+        return [each for each in dict.fromkeys(session.asked_of) if each not in ("", here)]
 
     def _refusal(self, session: Session, question: str, turns: int) -> str:
         if not question:

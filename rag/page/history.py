@@ -42,7 +42,7 @@ def saved_values(session: Session) -> dict[str, Any]:
         "id": session.identity,
         "title": shortened(session.title, TITLE_CHARS),
         "updated": int(time.time() * 1000),
-        "library": session.library,
+        "libraries": session.asked_of,
         **values,
     }
 
@@ -66,6 +66,7 @@ def restore(session: Session, text: str, papers: Sequence[Paper]) -> tuple[str, 
     session.identity = values["id"]
     session.title = shortened(str(values.get("title", "")), TITLE_CHARS)
     session.turns = turns
+    session.asked_of = _titles(values.get("libraries"), len(turns))
     return warnings
 
 
@@ -82,6 +83,11 @@ def turns_of(text: str, papers: Sequence[Paper]) -> tuple[list[Turn], tuple[str,
             return read_turns(path, papers)
         except CorpusError as error:
             raise CorpusError("This conversation cannot be read; delete it.") from error
+
+
+def _titles(values: object, count: int) -> list[str]:
+    given = values if isinstance(values, list) and len(values) == count else [""] * count
+    return [shortened(str(each), TITLE_CHARS) for each in given]
 
 
 def is_identity(value: object) -> bool:

@@ -9,6 +9,7 @@ import re
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from rag.answer import STANDINGS
 from rag.page.cards import card_id, closest_list
 from rag.page.escape import safe
 
@@ -48,10 +49,11 @@ def welcome(examples: Sequence[str], about: str) -> str:
     )
 
 
-def turns(done: Sequence[Turn]) -> str:
+def turns(done: Sequence[Turn], libraries: Sequence[str]) -> str:
     """Finished turns, oldest first; the page offers "Retry" for the last one only."""
     return "".join(
-        turn(each.question, each.answer, number) for number, each in enumerate(done, start=1)
+        turn(each.question, each.answer, number, library=library)
+        for number, (each, library) in enumerate(zip(done, libraries, strict=True), start=1)
     )
 
 
@@ -61,13 +63,24 @@ def turn(
     number: int,
     *,
     suggestions: Sequence[str] = (),
+    library: str = "",
 ) -> str:
-    """A question and its answer, with verdicts and what can be done with it."""
+    """A question and its answer, with verdicts and what can be done with it.
+
+    Args:
+        question: as the reader put it.
+        answer: to it.
+        number: of the turn, from 1.
+        suggestions: next questions to click.
+        library: which one was asked, where that must be told.
+    """
     follows = (
         f'<p class="understood">Understood as: {safe(answer.asked)}</p>'
         if answer.asked != question.strip()
         else ""
     )
+    if library:
+        follows += f'<p class="understood">Asked of the {safe(library)}</p>'
     if answer.scope:
         follows += f'<p class="understood">Only papers {safe(answer.scope)}</p>'
     body = _abstention(answer, number) if answer.status == "abstained" else _said(answer, number)
@@ -193,11 +206,13 @@ def _with_markers(text: str, cited: Mapping[int, Citation], turn_number: int) ->
 
 def marker(citation: Citation, turn_number: int) -> str:
     """A small number that links to the source card; colour and sign say the verdict."""
-    verdict = citation.verdict or "unverified"
-    sign, words = SIGNS[citation.verdict]
+    known = citation.verdict if citation.standing == "current" else None
+    verdict = known or "unverified"
+    sign, words = SIGNS[known]
+    words = STANDINGS.get(citation.standing, words)
     start = citation.quotes[0].start if citation.quotes else ""
     label = f"Source {citation.number}, {words}"
-    shown = "" if citation.verdict == "supported" else f'<span class="sign">{sign}</span>'
+    shown = "" if known == "supported" else f'<span class="sign">{sign}</span>'
     return (
         f'<a class="marker {verdict}" href="#{card_id(turn_number, citation.number)}" '
         f'data-turn="{turn_number}" data-start="{start}" aria-label="{label}" '
