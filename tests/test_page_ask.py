@@ -121,6 +121,19 @@ def test_a_question_that_was_edited_and_left_replaces_nothing(rooms) -> None:
     assert [turn.question for turn in session.turns] == [QUESTION, "what is ZORP?"]
 
 
+def test_the_title_follows_the_first_question_until_the_reader_gives_another(rooms) -> None:
+    def edited(text):
+        acts(rooms, session, act="edit", turn="1")
+        acts(rooms, session, act="ask", text=text, box=True)
+        return session.title
+
+    session = claimed()
+    collect(rooms.desk.ask(session, "what   is ZORP, " + "really, " * 40))
+    assert edited("what is QUUX?") == "what is QUUX?"
+    acts(rooms, session, act="rename", id=session.identity, text="On samples")
+    assert edited("what is ZORP?") == "On samples"
+
+
 def test_only_the_box_asks_the_edited_question(rooms) -> None:
     session = claimed()
     collect(rooms.desk.ask(session, QUESTION))

@@ -14,7 +14,7 @@ from rag.errors import RagError
 from rag.page import cards, render
 from rag.page.bounds import Bounds
 from rag.page.examples import examples_of
-from rag.page.history import History, saved_values
+from rag.page.history import History, is_renamed, saved_values
 from rag.page.jobs import Job, Stopped, Workers
 from rag.page.view import View
 
@@ -67,6 +67,8 @@ class Desk:
             yield View(note=refusal)
             return
         if replaces is not None:
+            if replaces == 1 and not is_renamed(session):
+                session.title = ""
             session.turns = session.turns[: replaces - 1]
             session.asked_of = session.asked_of[: replaces - 1]
         session.editing = None

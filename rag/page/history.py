@@ -47,6 +47,12 @@ def saved_values(session: Session) -> dict[str, Any]:
     }
 
 
+def is_renamed(session: Session) -> bool:
+    """Whether a conversation has another title than its first question."""
+    first = session.turns[0].question if session.turns else ""
+    return shortened(session.title, TITLE_CHARS) != shortened(first, TITLE_CHARS)
+
+
 def restore(session: Session, text: str, papers: Sequence[Paper]) -> tuple[str, ...]:
     """Puts a kept conversation into a session; gives what the library no longer has of it.
 
