@@ -84,7 +84,11 @@ def test_a_follow_up_is_understood_with_the_question_before(rooms) -> None:
 
 @pytest.mark.parametrize(
     ("question", "sentence"),
-    [("  ", "Write a question first."), ("x" * 2001, "longer than 2,000 characters")],
+    [
+        ("  ", "Write a question first."),
+        ("?!\x00", "Write a question first."),
+        ("x" * 4001, "longer than 4,000 characters"),
+    ],
 )
 def test_what_is_no_question_is_told_in_place(rooms, question, sentence) -> None:
     session = claimed()

@@ -137,10 +137,35 @@ def test_ask_and_search_answer_over_http_and_nothing_else_has_a_name(own) -> Non
     assert [hit["paper"]["id"] for hit in found["hits"]] == ["zorp-1"]
 
 
-@pytest.mark.parametrize("values", [("x" * 2001, 1), (QUESTION, 0), (QUESTION, "many"), (None, 1)])
-def test_the_api_refuses_what_is_out_of_bounds(own, values) -> None:
-    kind, _ = called(own, "ask", *values)
-    assert kind == "error"
+@pytest.mark.parametrize(
+    ("question", "k", "sentence"),
+    [
+        ("x" * 4001, 1, "longer than 4,000 characters"),
+        ("???", 1, "Write a question first."),
+        (None, 1, "The question is no text."),
+        (QUESTION, 0, "whole number from 1 to 50"),
+        (QUESTION, "many", "whole number from 1 to 50"),
+        (QUESTION, True, "whole number from 1 to 50"),
+    ],
+)
+def test_the_api_refuses_what_is_out_of_bounds_and_logs_nothing(
+    own, capfd, question, k, sentence
+) -> None:
+    for endpoint in ("ask", "search"):
+        kind, told = called(own, endpoint, question, k)
+        assert kind == "error"
+        assert sentence in told["error"]
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_functions_that_are_not_there_are_told_and_not_logged(own, capfd) -> None:
+    sent = {"data": [None], "session_hash": "nobody"}
+    posts = [("call/nope", {}), ("call/v2/nope", {}), ("run/nope", {}), ("run/predict", {})]
+    posts += [("queue/join", {"fn_index": n}) for n in (999, -1)]
+    for path, more in posts:
+        answer = own.post(f"/gradio_api/{path}", json={**sent, **more})
+        assert (answer.status_code, answer.text) == (404, "There is no such function.")
+    assert "Traceback" not in capfd.readouterr().err
 
 
 FILE_DATA = {"meta": {"_type": "gradio.FileData"}}

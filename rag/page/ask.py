@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rag.answer import Done, Status, Text, Turn, Verified
 from rag.errors import RagError
 from rag.page import cards, render
-from rag.page.bounds import Bounds
+from rag.page.bounds import Bounds, unfit
 from rag.page.examples import examples_of
 from rag.page.history import History, is_renamed, saved_values
 from rag.page.jobs import Job, Stopped, Workers
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from rag.papers import Paper
     from rag.settings import Settings
 
-LONGEST_QUESTION = 2000  # characters
 _MOST_TURNS = 100  # of one conversation
 
 
@@ -218,12 +217,10 @@ class Desk:
         return [each for each in dict.fromkeys(session.asked_of) if each not in ("", here)]
 
     def _refusal(self, session: Session, question: str, turns: int) -> str:
-        if not question:
-            return "Write a question first."
+        if sentence := unfit(question):
+            return sentence
         if session.job:
             return "An answer is being written; stop it or wait for its end."
-        if len(question) > LONGEST_QUESTION:
-            return f"The question is longer than {LONGEST_QUESTION:,} characters; shorten it."
         if turns >= _MOST_TURNS:
             return f"This conversation has {_MOST_TURNS} questions; begin a new one."
         return self.bounds.take(session.user)

@@ -10,6 +10,9 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
+from rag.retrieval import LONGEST_QUESTION_CHARS
+from rag.text import has_words
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -17,6 +20,15 @@ if TYPE_CHECKING:
 
 _HOUR_S = 3600.0
 _DAY_S = 24 * _HOUR_S
+
+
+def unfit(question: str) -> str:
+    """The sentence that refuses what is no question, or is more than a search reads; or ""."""
+    if not has_words(question):
+        return "Write a question first."
+    if len(question) > LONGEST_QUESTION_CHARS:
+        return f"The question is longer than {LONGEST_QUESTION_CHARS:,} characters; shorten it."
+    return ""
 
 
 class Bounds:

@@ -83,7 +83,6 @@ class _Page:
                         placeholder="Ask the papers",
                         lines=1,
                         max_lines=6,
-                        max_length=4000,
                         autofocus=True,
                         elem_id="question",
                         container=False,
