@@ -246,6 +246,21 @@ def test_every_user_has_bounds_of_their_own(shared) -> None:
     assert called(bob, "search", QUESTION, 1)[0] == "complete"
 
 
+def test_a_page_without_users_has_the_bounds_that_its_owner_sets(library, tmp_path) -> None:
+    rooms = rooms_over(library, tmp_path, place=Place(questions_per_hour=1))
+    collect(rooms.desk.ask(claimed(), QUESTION))
+    (refused,) = collect(rooms.desk.ask(claimed(), QUESTION))
+    assert "You have asked 1 question within an hour" in refused.note
+    rooms.close()
+
+
+def test_users_who_sign_in_have_bounds_though_none_were_set(users) -> None:
+    for place, most in ((Place(), 500), (Place(users=users), 120)):
+        bounds = place.bounds
+        assert [bounds.take("ada") for _ in range(most)] == [""] * most
+        assert bool(bounds.take("ada")) is (place.users is not None)
+
+
 def test_another_users_page_is_closed_by_its_name_alone(shared) -> None:
     ada, bob = shared(), shared()
     sign_in(ada, "ada")

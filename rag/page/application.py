@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag.page.ask import Desk
-from rag.page.bounds import Bounds
 from rag.page.history import History
 from rag.page.shelf import Shelf
 from rag.page.uploads import Uploads
@@ -42,8 +41,7 @@ class Rooms:
         """The rooms for some settings; nothing is opened yet."""
         shelf = Shelf(settings)
         history = History(settings.data_dir / "page" / "conversations")
-        bounds = Bounds(questions=place.questions_per_hour, tokens=place.tokens_per_day)
-        return cls(place, shelf, Desk(shelf, history, bounds), Uploads())
+        return cls(place, shelf, Desk(shelf, history, place.bounds), Uploads())
 
     @property
     def may_edit(self) -> bool:

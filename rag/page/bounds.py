@@ -1,6 +1,6 @@
 """What each user may ask within a time, so that one cannot use up a server for the others.
 
-Only a page that others can reach has bounds; on loopback everything is free.
+A page without accounts is one user's, and has bounds only where its owner sets them.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ class Bounds:
             if self._questions is not None and len(asked) >= self._questions:
                 minutes = int((asked[0] + _HOUR_S - now) // 60) + 1
                 return (
-                    f"You have asked {self._questions} questions within an hour, as many as this "
+                    f"You have asked {self._questions:,} question{'s' * (self._questions != 1)} "
+                    "within an hour, as many as this "
                     f"server allows; ask again in {minutes} minute{'s' * (minutes != 1)}."
                 )
             if self._tokens is not None and sum(count for _, count in spent) >= self._tokens:
