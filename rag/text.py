@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nltk.tokenize.punkt import PunktSentenceTokenizer
     from tiktoken import Encoding
 
+LONGEST_QUESTION_CHARS = 4000  # what lies behind is not read
 _LINK = re.compile(r"(https?:) ?(//(?=\w)[^\s<>\"`{}|\\^\[\]]+)", re.IGNORECASE)
 
 

@@ -10,8 +10,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from rag.retrieval import LONGEST_QUESTION_CHARS
-from rag.text import has_words
+from rag.text import LONGEST_QUESTION_CHARS, has_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable

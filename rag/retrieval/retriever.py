@@ -16,7 +16,7 @@ from rag.index.lexical import lexical_terms
 from rag.retrieval.fusion import fuse
 from rag.retrieval.late_interaction import question_tokens, score_rows
 from rag.retrieval.names import NameIndex, ids_in
-from rag.text import has_words
+from rag.text import LONGEST_QUESTION_CHARS, has_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from rag.passages import Passage
     from rag.retrieval.late_interaction import QuestionTokens, RowScore
 
-LONGEST_QUESTION_CHARS = 4000  # what lies behind is not read; said in the retrieval's notes
 _LEAST = -1.0  # below every cosine
 
 
