@@ -3,7 +3,7 @@
 Sentences come from nltk's punkt and token counts from tiktoken, both with the tables that
 llama-index-core ships, so nothing is downloaded, and are imported on first use.
 
-Called by the passage splitter (sentences, counts) and `Paper` (links).
+Called by the passage splitter (sentences, counts), `Paper` (links) and whatever takes questions.
 """
 
 from __future__ import annotations
@@ -23,7 +23,17 @@ if TYPE_CHECKING:
     from nltk.tokenize.punkt import PunktSentenceTokenizer
     from tiktoken import Encoding
 
+LONGEST_QUESTION_CHARS = 4000  # what lies behind is not read
 _LINK = re.compile(r"(https?:) ?(//(?=\w)[^\s<>\"`{}|\\^\[\]]+)", re.IGNORECASE)
+
+
+def has_words(text: str) -> bool:
+    """Whether a text has a letter or a digit of any script; a question without one is empty.
+
+    >>> has_words("ELECTRA?"), has_words("42"), has_words(" ?! "), has_words(chr(0))
+    (True, True, False, False)
+    """
+    return any(map(str.isalnum, text))
 
 
 def find_links(text: str) -> tuple[str, ...]:

@@ -34,6 +34,7 @@ REQUIRED = {
     "rag/data/minilm/projection.npy",
     "rag/page/page.js",
     "rag/page/conversations.js",
+    "rag/page/answers.js",
     "rag/page/style.css",
     "rag/page/login.html",
     "prompts/__init__.py",

@@ -191,6 +191,13 @@ def test_papers_come_back_exactly_as_they_went_in(library):
     assert library.search("") == []
 
 
+@pytest.mark.parametrize("question", ["", "???", "\x00 \u2026"])
+def test_a_question_without_a_word_is_empty_everywhere(library, rag, question):
+    assert library.search(question) == []
+    assert library.ask(question).reason == "the question is empty."
+    assert "There is no question" in rag("ask", question, status=2)
+
+
 def test_filters_restrict_every_stage(library):
     assert [h.paper.id for h in library.search("tokens", where=Filter(authors=("clark",)))] == [
         "a-1"

@@ -84,7 +84,11 @@ def test_a_follow_up_is_understood_with_the_question_before(rooms) -> None:
 
 @pytest.mark.parametrize(
     ("question", "sentence"),
-    [("  ", "Write a question first."), ("x" * 2001, "longer than 2,000 characters")],
+    [
+        ("  ", "Write a question first."),
+        ("?!\x00", "Write a question first."),
+        ("x" * 4001, "longer than 4,000 characters"),
+    ],
 )
 def test_what_is_no_question_is_told_in_place(rooms, question, sentence) -> None:
     session = claimed()
@@ -107,8 +111,40 @@ def test_an_edited_question_replaces_its_turn_and_those_behind(rooms) -> None:
     (view,) = acts(rooms, session, act="edit", turn="1")
     assert view.question == QUESTION
     assert "the 1 after it" in view.note
-    collect(rooms.desk.ask(session, "what is ZORP?"))
+    acts(rooms, session, act="ask", text="what is ZORP?", box=True)
     assert [turn.question for turn in session.turns] == ["what is ZORP?"]
+
+
+def test_a_question_that_was_edited_and_left_replaces_nothing(rooms) -> None:
+    session = claimed()
+    collect(rooms.desk.ask(session, QUESTION))
+    acts(rooms, session, act="edit", turn="1")
+    (view,) = acts(rooms, session, act="cancel")
+    assert view.note == ""
+    acts(rooms, session, act="ask", text="what is ZORP?", box=True)
+    assert [turn.question for turn in session.turns] == [QUESTION, "what is ZORP?"]
+
+
+def test_the_title_follows_the_first_question_until_the_reader_gives_another(rooms) -> None:
+    def edited(text):
+        acts(rooms, session, act="edit", turn="1")
+        acts(rooms, session, act="ask", text=text, box=True)
+        return session.title
+
+    session = claimed()
+    collect(rooms.desk.ask(session, "what   is ZORP, " + "really, " * 40))
+    assert edited("what is QUUX?") == "what is QUUX?"
+    acts(rooms, session, act="rename", id=session.identity, text="On samples")
+    assert edited("what is ZORP?") == "On samples"
+
+
+def test_only_the_box_asks_the_edited_question(rooms) -> None:
+    session = claimed()
+    collect(rooms.desk.ask(session, QUESTION))
+    acts(rooms, session, act="edit", turn="1")
+    acts(rooms, session, act="ask", text="what is ZORP?")  # a suggested question
+    assert [turn.question for turn in session.turns] == [QUESTION, "what is ZORP?"]
+    assert session.editing is None
 
 
 def test_an_error_of_the_library_is_one_sentence_and_the_page_goes_on(tmp_path) -> None:

@@ -152,6 +152,30 @@ def test_the_conversation_is_there_after_a_reload_and_can_be_renamed_and_deleted
     assert "None yet." in page.locator("#list").inner_text()
 
 
+@pytest.mark.parametrize("way", ["Escape", "Cancel"])
+def test_editing_a_question_can_be_left_and_the_box_is_as_it_was(page, way) -> None:
+    ask(page, QUESTION)
+    page.fill("#question textarea", "half a thou")
+    page.click("#turn-1 [data-act=edit]")
+    page.wait_for_selector("#note :text('Editing question 1')")
+    assert page.input_value("#question textarea") == QUESTION
+    if way == "Escape":
+        page.keyboard.press("Escape")
+    else:
+        page.click("#note button:has-text('Cancel')")
+    page.wait_for_selector("#note button", state="detached")
+    assert page.input_value("#question textarea") == "half a thou"
+    ask(page, "what does QUUX sort samples by?", 2)
+    assert QUESTION in page.locator("#turn-1").inner_text()
+    page.click("#turn-1 [data-act=edit]")
+    page.wait_for_selector("#note button")
+    page.fill("#question textarea", "what is ZORP?")
+    page.press("#question textarea", "Enter")
+    page.wait_for_selector("#past #turn-1:has-text('what is ZORP?') .facts", timeout=60_000)
+    assert page.locator("#past .turn").count() == 1
+    assert page.input_value("#question textarea") == ""
+
+
 def test_citations_and_conversations_can_be_taken_away(page) -> None:
     ask(page, QUESTION)
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -217,6 +241,36 @@ def test_a_narrow_screen_has_no_sideways_scrolling_and_no_small_text(
         page.click("#turn-1 a.marker >> nth=0")
         page.wait_for_timeout(300)
         assert page.locator("#turn-1-source-1 mark.here").is_visible()
+
+
+MANY = "Which papers are about ZORP, and which about QUUX and its curriculum of samples?"
+
+
+def in_sight(page, selector):
+    box = page.locator(selector).bounding_box()
+    return box["y"] + box["height"] > 0 and box["y"] < page.viewport_size["height"]
+
+
+def test_on_a_narrow_screen_the_answer_stays_in_sight_and_sources_lead_back(
+    browser, address
+) -> None:
+    with opened(browser, address, viewport={"width": 380, "height": 500}) as page:
+        assert not page.locator("#find").is_visible()
+        for number, question in enumerate((QUESTION, MANY, QUESTION), start=1):
+            ask(page, question, number)
+            page.wait_for_timeout(300)
+            assert in_sight(page, f"#turn-{number} .facts")
+        page.click("#turn-3 a.marker >> nth=0")
+        page.wait_for_selector("#turn-3-source-1.here")
+        assert not in_sight(page, "#turn-3 .text")
+        page.mouse.wheel(0, 100)
+        page.wait_for_timeout(300)
+        assert in_sight(page, "#sources section[data-turn='3'] .back")
+        page.click("#sources section[data-turn='3'] .back")
+        assert in_sight(page, "#turn-3 a.marker >> nth=0")
+        page.click("#turn-1 [data-show]")
+        page.click("#sources section[data-turn='1'] .back")
+        assert in_sight(page, "#turn-1 [data-show]")
 
 
 def test_the_look_can_be_switched_and_is_remembered(page) -> None:

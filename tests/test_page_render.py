@@ -56,6 +56,27 @@ def test_a_marker_links_to_the_card_of_its_turn_and_tells_its_verdict_in_words()
     assert 'id="turn-3-source-1"' in cards.panel([*[Turn("q", said("weak"))] * 3])
 
 
+def test_a_list_that_is_written_has_no_dash_without_words() -> None:
+    for text, items in (
+        ("Two fit:\n\n- On Rates [1]\n- ", ["On Rates"]),
+        ("Two fit:\n\n- On Rates [1]\n-", ["On Rates"]),
+        ("- On Rates [1]\n- On Si", ["On Rates", "On Si"]),
+        ("- ", []),
+        ("Rates - ", []),
+    ):
+        html = render.writing("q", 1, text, "")
+        assert re.findall(r"<li>([\w ]+\w)", html) == items
+        assert html.count("<ul>") == (1 if items else 0)
+        assert not re.search(r"(^|\n|>)-", html)
+
+
+def test_an_answer_may_begin_with_a_list() -> None:
+    one = replace(said("supported").statements[0], start=2, end=21)
+    html = render.turn("q", answer("- Rates are high. [1]\n", one), 1)
+    assert "<ul><li><span>Rates are high." in html
+    assert "- " not in html.partition('class="text"')[2].partition('class="facts"')[0]
+
+
 def test_every_verdict_has_a_class_and_a_sign_of_its_own() -> None:
     drawn = {
         verdict: render.marker(citation(verdict), 1)
@@ -97,7 +118,7 @@ def test_a_card_shows_what_the_library_knows_and_nothing_else() -> None:
     made = answer("Rates. [1]", Statement("Rates.", 0, 10, (bare,), "supported"))
     html = cards.panel([Turn("q", made)])
     assert "byline" not in html
-    assert "href" not in html
+    assert 'href="http' not in html
 
 
 def test_an_address_that_is_no_web_address_is_no_link() -> None:

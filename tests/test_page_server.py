@@ -11,10 +11,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from page_rooms import QUESTION, build, claimed, collect, rooms_over
+from page_rooms import PAPERS, QUESTION, build, claimed, collect, rooms_over
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
+from rag import Assistant
 from rag.cli import app
 from rag.errors import CorpusError, SettingsError
 from rag.page import Place, launch
@@ -136,10 +137,35 @@ def test_ask_and_search_answer_over_http_and_nothing_else_has_a_name(own) -> Non
     assert [hit["paper"]["id"] for hit in found["hits"]] == ["zorp-1"]
 
 
-@pytest.mark.parametrize("values", [("x" * 2001, 1), (QUESTION, 0), (QUESTION, "many"), (None, 1)])
-def test_the_api_refuses_what_is_out_of_bounds(own, values) -> None:
-    kind, _ = called(own, "ask", *values)
-    assert kind == "error"
+@pytest.mark.parametrize(
+    ("question", "k", "sentence"),
+    [
+        ("x" * 4001, 1, "longer than 4,000 characters"),
+        ("???", 1, "Write a question first."),
+        (None, 1, "The question is no text."),
+        (QUESTION, 0, "whole number from 1 to 50"),
+        (QUESTION, "many", "whole number from 1 to 50"),
+        (QUESTION, True, "whole number from 1 to 50"),
+    ],
+)
+def test_the_api_refuses_what_is_out_of_bounds_and_logs_nothing(
+    own, capfd, question, k, sentence
+) -> None:
+    for endpoint in ("ask", "search"):
+        kind, told = called(own, endpoint, question, k)
+        assert kind == "error"
+        assert sentence in told["error"]
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_functions_that_are_not_there_are_told_and_not_logged(own, capfd) -> None:
+    sent = {"data": [None], "session_hash": "nobody"}
+    posts = [("call/nope", {}), ("call/v2/nope", {}), ("run/nope", {}), ("run/predict", {})]
+    posts += [("queue/join", {"fn_index": n}) for n in (999, -1)]
+    for path, more in posts:
+        answer = own.post(f"/gradio_api/{path}", json={**sent, **more})
+        assert (answer.status_code, answer.text) == (404, "There is no such function.")
+    assert "Traceback" not in capfd.readouterr().err
 
 
 FILE_DATA = {"meta": {"_type": "gradio.FileData"}}
@@ -218,6 +244,21 @@ def test_every_user_has_bounds_of_their_own(shared) -> None:
     kinds = [called(ada, "search", QUESTION, 1)[0] for _ in range(4)]
     assert kinds == ["complete", "complete", "complete", "error"]
     assert called(bob, "search", QUESTION, 1)[0] == "complete"
+
+
+def test_a_page_without_users_has_the_bounds_that_its_owner_sets(library, tmp_path) -> None:
+    rooms = rooms_over(library, tmp_path, place=Place(questions_per_hour=1))
+    collect(rooms.desk.ask(claimed(), QUESTION))
+    (refused,) = collect(rooms.desk.ask(claimed(), QUESTION))
+    assert "You have asked 1 question within an hour" in refused.note
+    rooms.close()
+
+
+def test_users_who_sign_in_have_bounds_though_none_were_set(users) -> None:
+    for place, most in ((Place(), 500), (Place(users=users), 120)):
+        bounds = place.bounds
+        assert [bounds.take("ada") for _ in range(most)] == [""] * most
+        assert bool(bounds.take("ada")) is (place.users is not None)
 
 
 def test_another_users_page_is_closed_by_its_name_alone(shared) -> None:
@@ -369,6 +410,35 @@ def test_what_a_browser_kept_is_read_with_suspicion(library, tmp_path) -> None:
     with pytest.raises(CorpusError):
         opened(json.dumps(kept), identity="../../etc")
     assert other.turns[0].question == QUESTION
+    rooms.close()
+
+
+def test_a_conversation_held_with_another_library_says_so_and_follow_ups_ask_this_one(
+    library, tmp_path
+) -> None:
+    first = rooms_over(library, tmp_path)
+    kept = collect(first.desk.ask(claimed(), QUESTION))[-1].message["conversation"]
+    first.close()
+    Assistant.build(PAPERS[1:], tmp_path / "others").close()
+    rooms = rooms_over(tmp_path / "others", tmp_path)
+    session = claimed()
+    action = {"act": "open", "id": kept["id"], "text": json.dumps(kept)}
+    (view,) = collect(Actions(rooms).take(session, action))
+    assert "held with the library papers." in view.note
+    assert "One cited paper is not here." in view.note
+    assert "asked of the library others" in view.note
+    assert "Asked of the library papers" in view.past
+    assert 'class="marker unverified"' in view.past
+    assert "no longer in the library" in view.past
+    assert "no longer in the library" in view.sources
+    assert "✓ supported" not in view.sources
+    last = collect(rooms.desk.ask(session, "what does QUUX sort samples by?"))[-1]
+    assert "Asked of the library others" in last.turn
+    assert last.message["conversation"]["libraries"] == ["library papers", "library others"]
+    for libraries in (None, "x", ["one"], [1, {}]):
+        forged = json.dumps({**last.message["conversation"], "libraries": libraries})
+        collect(Actions(rooms).take(session, {"act": "open", "id": kept["id"], "text": forged}))
+        assert len(session.asked_of) == 2
     rooms.close()
 
 

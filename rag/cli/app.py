@@ -41,32 +41,44 @@ def page(
         typer.Option(help="File of accounts; `rag app-user add NAME FILE` makes it."),
     ] = None,
     allow_edit: Annotated[
-        bool, typer.Option("--allow-edit", help="Let users who sign in change libraries.")
+        bool,
+        typer.Option(
+            "--allow-edit",
+            help="Let users who sign in change libraries; without --users the page may anyway.",
+        ),
     ] = False,
     questions_per_hour: Annotated[
-        int, typer.Option(min=1, help="Most questions of one user, where users sign in.")
-    ] = 120,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Most questions of one user, or of a page without users.",
+            show_default="120 with --users, else no bound",
+        ),
+    ] = None,
     tokens_per_day: Annotated[
-        int, typer.Option(min=1, help="Most model tokens of one user, where users sign in.")
-    ] = 500_000,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Most model tokens of one user, or of a page without users.",
+            show_default="500,000 with --users, else no bound",
+        ),
+    ] = None,
     quiet: QuietOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Open the page in which one asks, reads, checks and keeps."""
     from rag.page import Place, launch
-    from rag.page.guard import is_loopback
 
     settings = settings_of(
         config, index=index, k=k, sentences=sentences, chat_model=model, chat_url=url
     )
-    bounded = users is not None or not is_loopback(host)
     place = Place(
         host=host,
         port=port,
         users=users,
         allow_edit=allow_edit,
-        questions_per_hour=questions_per_hour if bounded else None,
-        tokens_per_day=tokens_per_day if bounded else None,
+        questions_per_hour=questions_per_hour,
+        tokens_per_day=tokens_per_day,
     )
     launch(place, settings=settings, quiet=quiet)
 

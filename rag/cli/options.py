@@ -73,6 +73,7 @@ def opened(settings: Settings, *, quiet: bool) -> Any:
 def questions_of(question: str | None, file: Path | None) -> Iterator[str]:
     """The questions asked for, none empty."""
     from rag.errors import CorpusError
+    from rag.text import has_words
 
     if (question is None) == (file is None):
         raise CorpusError("Give one question, or --file with one question a line.")
@@ -81,10 +82,10 @@ def questions_of(question: str | None, file: Path | None) -> Iterator[str]:
             lines = file.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise CorpusError(f"The questions in {file} cannot be read: {error}.") from error
-        asked = [line.strip() for line in lines if line.strip()]
+        asked = [line.strip() for line in lines if has_words(line)]
     else:
         text = sys.stdin.read() if question == "-" else question or ""
-        asked = [text.strip()] if text.strip() else []
+        asked = [text.strip()] if has_words(text) else []
     if not asked:
         raise CorpusError("There is no question; write it after the command.")
     yield from asked

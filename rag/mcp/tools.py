@@ -24,13 +24,13 @@ from pydantic import Field, StringConstraints, ValidationError
 
 from rag import Done, Filter, RagError, __version__
 from rag.mcp.results import CheckedAnswer, FoundPapers, checked_answer, found_papers
+from rag.text import LONGEST_QUESTION_CHARS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rag import Answer, Assistant
 
-QUESTION_CHARS = 4000  # as many as a search reads
 MOST_PAPERS = 50
 MOST_VALUES = 100  # of one filter
 AT_ONCE = 4  # calls that work at the same time; others wait for their turn
@@ -49,7 +49,7 @@ _Year = Annotated[int, Field(ge=0, le=9999)]
 
 Question = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=QUESTION_CHARS),
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_QUESTION_CHARS),
     Field(description="The question in plain words, complete in itself."),
 ]
 PaperCount = Annotated[

@@ -37,6 +37,7 @@ class Actions:
             **dict.fromkeys(ACTIONS, self._library),
             **dict.fromkeys(("new", "open", "rename", "delete", "list"), self._conversation),
             "edit": self._edit,
+            "cancel": lambda session, _: self._desk.cancel(session),
             "thumb": self._thumb,
             "choose": self._choose,
             "export": self._export,
@@ -57,7 +58,8 @@ class Actions:
         """Does an action; one that is unknown does nothing."""
         name = action.get("act")
         if name == "ask":
-            views = self._desk.ask(session, _text(action))
+            edited = session.editing if action.get("box") else None
+            views = self._desk.ask(session, _text(action), replaces=edited)
         elif name == "retry":
             views = self._desk.retry(session)
         elif name == "remove":
@@ -113,7 +115,22 @@ class Actions:
         else:
             text = self._desk.history.read(session.user, identity)
         warnings = restore(session, text, self._rooms.shelf.papers(session.library))
-        return self._with_list(session, self._desk.shown(session, note=" ".join(warnings)))
+        note = self._elsewhere(session) or " ".join(warnings)
+        return self._with_list(session, self._desk.shown(session, note=note))
+
+    def _elsewhere(self, session: Session) -> str:
+        """Says that a conversation was held with another library; "" where it was not."""
+        others = " and the ".join(self._desk.other_libraries(session))
+        if not others:
+            return ""
+        here = self._rooms.shelf.title(session.library)
+        cited = [citation for turn in session.turns for citation in turn.answer.citations]
+        lost = len({each.paper.id for each in cited if each.standing == "gone"})
+        are = "One cited paper is" if lost == 1 else f"{lost} cited papers are"
+        return (
+            f"This conversation was held with the {others}. {f'{are} not here. ' if lost else ''}"
+            f"What you ask now is asked of the {here}."
+        )
 
     def _with_list(self, session: Session, view: View) -> View:
         """The view, with the list of conversations that the server keeps for a user."""

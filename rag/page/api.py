@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from rag.errors import RagError
-from rag.page.ask import LONGEST_QUESTION
+from rag.page.bounds import unfit
 
 if TYPE_CHECKING:
     from rag.page.application import Rooms
@@ -23,15 +23,16 @@ def name_endpoints(rooms: Rooms) -> None:
         """Answers a question from the library, with every statement checked.
 
         Args:
-            question: at most 2,000 characters.
+            question: at most 4,000 characters.
             request: given by the server.
             k: papers to retrieve, from 1 to 50.
 
         Returns:
             The answer as `rag ask --json` prints it.
         """
+        wanted = _count(k)
         user = _admitted(rooms, question, request)
-        settings = rooms.shelf.settings.model_copy(update={"k": _count(k)})
+        settings = rooms.shelf.settings.model_copy(update={"k": wanted})
 
         def answered() -> dict[str, Any]:
             answer = rooms.shelf.assistant().varied(settings).ask(question)
@@ -45,17 +46,18 @@ def name_endpoints(rooms: Rooms) -> None:
         """Finds the papers that fit a question best.
 
         Args:
-            question: at most 2,000 characters.
+            question: at most 4,000 characters.
             request: given by the server.
             k: papers wanted, from 1 to 50.
 
         Returns:
             {"hits": [{"rank", "score", "paper"}]}, best first.
         """
+        wanted = _count(k)
         _admitted(rooms, question, request)
 
         def found() -> dict[str, Any]:
-            hits = rooms.shelf.assistant().search(question, k=_count(k))
+            hits = rooms.shelf.assistant().search(question, k=wanted)
             values = [
                 {"rank": hit.rank, "score": round(hit.score, 4), "paper": hit.paper.to_dict()}
                 for hit in hits
@@ -71,17 +73,22 @@ def name_endpoints(rooms: Rooms) -> None:
 
 def _admitted(rooms: Rooms, question: str, request: gr.Request) -> str | None:
     user = request.username or None
-    if not isinstance(question, str) or len(question) > LONGEST_QUESTION:
-        raise gr.Error(f"The question is no text of at most {LONGEST_QUESTION:,} characters.")
-    if refusal := rooms.desk.bounds.take(user):
-        raise gr.Error(refusal)
+    if not isinstance(question, str):
+        raise _refused("The question is no text.")
+    if refusal := unfit(question.strip()) or rooms.desk.bounds.take(user):
+        raise _refused(refusal)
     return user
 
 
 def _count(k: object) -> int:
-    if not isinstance(k, int) or not 1 <= k <= _MOST_PAPERS:
-        raise gr.Error(f"k is a whole number from 1 to {_MOST_PAPERS}.")
+    if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= _MOST_PAPERS:
+        raise _refused(f"k is a whole number from 1 to {_MOST_PAPERS}.")
     return k
+
+
+def _refused(sentence: str) -> gr.Error:
+    """An error for the caller alone: it is no matter for the server's log."""
+    return gr.Error(sentence, print_exception=False)
 
 
 async def _in_place(rooms: Rooms, work: Any) -> Any:
@@ -89,4 +96,4 @@ async def _in_place(rooms: Rooms, work: Any) -> Any:
     try:
         return await asyncio.wrap_future(rooms.desk.workers.submit(work))
     except RagError as error:
-        raise gr.Error(str(error), print_exception=False) from error
+        raise _refused(str(error)) from error

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag.page.ask import Desk
-from rag.page.bounds import Bounds
 from rag.page.history import History
 from rag.page.shelf import Shelf
 from rag.page.uploads import Uploads
 
 if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
     from rag.page.login import Door
     from rag.page.server import Place
     from rag.settings import Settings
@@ -39,8 +41,7 @@ class Rooms:
         """The rooms for some settings; nothing is opened yet."""
         shelf = Shelf(settings)
         history = History(settings.data_dir / "page" / "conversations")
-        bounds = Bounds(questions=place.questions_per_hour, tokens=place.tokens_per_day)
-        return cls(place, shelf, Desk(shelf, history, bounds), Uploads())
+        return cls(place, shelf, Desk(shelf, history, place.bounds), Uploads())
 
     @property
     def may_edit(self) -> bool:
@@ -58,6 +59,13 @@ class Rooms:
         self.shelf.close()
 
 
+def _no_such_function(_request: Request, _error: Exception) -> Response:
+    """What a caller is told who names a function that the page does not have."""
+    from starlette.responses import PlainTextResponse
+
+    return PlainTextResponse("There is no such function.", status_code=404)
+
+
 def application_of(rooms: Rooms) -> tuple[Any, Door | None]:
     """The web application, and the door of one that asks users to sign in.
 
@@ -68,10 +76,12 @@ def application_of(rooms: Rooms) -> tuple[Any, Door | None]:
     """
     import gradio as gr
     from fastapi import FastAPI
+    from gradio.route_utils import FnIndexInferError
 
     from rag.page.frame import look
     from rag.page.layout import layout
 
+    unknown = (KeyError, FnIndexInferError)  # so Gradio says that it has no such function
     door = _door(rooms.place)
     application = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     if door:
@@ -89,6 +99,7 @@ def application_of(rooms: Rooms) -> tuple[Any, Door | None]:
         mcp_server=False,
         pwa=False,
         enable_monitoring=False,
+        app_kwargs={"exception_handlers": dict.fromkeys(unknown, _no_such_function)},
         **look(),
     )
     return application, door

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from rag.answer import Done, Status, Text, Turn, Verified
 from rag.errors import RagError
 from rag.page import cards, render
-from rag.page.bounds import Bounds
+from rag.page.bounds import Bounds, unfit
 from rag.page.examples import examples_of
-from rag.page.history import History, saved_values
+from rag.page.history import History, is_renamed, saved_values
 from rag.page.jobs import Job, Stopped, Workers
 from rag.page.view import View
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from rag.papers import Paper
     from rag.settings import Settings
 
-LONGEST_QUESTION = 2000  # characters
 _MOST_TURNS = 100  # of one conversation
 
 
@@ -47,7 +46,9 @@ class Desk:
 
     def shown(self, session: Session, *, note: str = "") -> View:
         """The whole conversation as it stands."""
-        past = render.turns(session.turns) if session.turns else self._welcome(session)
+        past = self._welcome(session)
+        if session.turns:
+            past = render.turns(session.turns, self._asked_of(session))
         return View(past=past, live="", sources=cards.panel(session.turns), busy=False, note=note)
 
     async def ask(
@@ -61,12 +62,14 @@ class Desk:
             replaces: number of the turn whose place the answer takes, with all after it.
         """
         question = question.strip()
-        replaces = replaces or session.editing
         if refusal := self._refusal(session, question, len(session.turns)):
             yield View(note=refusal)
             return
         if replaces is not None:
+            if replaces == 1 and not is_renamed(session):
+                session.title = ""
             session.turns = session.turns[: replaces - 1]
+            session.asked_of = session.asked_of[: replaces - 1]
         session.editing = None
         if not session.identity:
             session.begin_conversation()
@@ -96,6 +99,7 @@ class Desk:
 
     async def retry(self, session: Session) -> AsyncIterator[View]:
         """Asks the last question again, in place of its answer."""
+        session.editing = None
         question, replaces = session.pending, None
         if not question and session.turns:
             question, replaces = session.turns[-1].question, len(session.turns)
@@ -104,15 +108,21 @@ class Desk:
 
     def edit(self, session: Session, number: int) -> View:
         """Puts a question back into the box; asked again, it replaces what came after it."""
-        if session.pending and number == len(session.turns) + 1:
-            return View(question=session.pending, note="")
-        if not 1 <= number <= len(session.turns):
+        questions = [turn.question for turn in session.turns]
+        if session.pending:
+            questions.append(session.pending)
+        if not 1 <= number <= len(questions):
             return View()
         session.editing = number
         later = len(session.turns) - number
         note = f"Editing question {number}; asking it again replaces its answer"
-        note += f" and the {later} after it." if later else "."
-        return View(question=session.turns[number - 1].question, note=note)
+        note += f" and the {later} after it." if later > 0 else "."
+        return View(question=questions[number - 1], note=f"{note} Escape leaves it as it was.")
+
+    def cancel(self, session: Session) -> View:
+        """Leaves the question that is edited as it was; the page puts back what the box held."""
+        session.editing = None
+        return View(note="")
 
     async def suggest(self, session: Session) -> View:
         """Next questions below the last answer, where a language model proposes some."""
@@ -125,9 +135,7 @@ class Desk:
             return View()  # nobody asked for them
         if not found or session.turns is not turns or session.job:
             return View()
-        number = len(turns)
-        last = render.turn(turns[-1].question, answer, number, suggestions=tuple(found))
-        return View(turn=last)
+        return View(turn=self._last(session, suggestions=tuple(found)))
 
     def settings(self, session: Session) -> Settings:
         """The settings of a session: the server's, with what its reader chose."""
@@ -156,7 +164,7 @@ class Desk:
                 if isinstance(event, Done):
                     number = self._remember(session, draft.question, event.answer)
                     yield View(
-                        turn=render.turn(draft.question, event.answer, number),
+                        turn=self._last(session),
                         live="",
                         section=cards.section(event.answer, number),
                         busy=False,
@@ -176,6 +184,7 @@ class Desk:
             *session.turns,
             Turn(question, _lean(answer, self.shelf.papers(session.library))),
         ]
+        session.asked_of = [*session.asked_of, self.shelf.title(session.library)]
         session.title = session.title or question
         session.pending = ""
         self.bounds.spend(session.user, answer.usage)
@@ -189,13 +198,29 @@ class Desk:
         self.history.write(session.user, values)
         return {"kind": "list", **self.history.listing(session.user), "active": session.identity}
 
+    def _last(self, session: Session, *, suggestions: tuple[str, ...] = ()) -> str:
+        turn, number = session.turns[-1], len(session.turns)
+        library = self._asked_of(session)[-1]
+        return render.turn(
+            turn.question, turn.answer, number, suggestions=suggestions, library=library
+        )
+
+    def _asked_of(self, session: Session) -> list[str]:
+        """The library of each turn, to be shown; empty where all are of the one at hand."""
+        if self.other_libraries(session):
+            return session.asked_of
+        return [""] * len(session.turns)
+
+    def other_libraries(self, session: Session) -> list[str]:
+        """The libraries that turns were asked of, beside the one that is asked now."""
+        here = self.shelf.title(session.library)
+        return [each for each in dict.fromkeys(session.asked_of) if each not in ("", here)]
+
     def _refusal(self, session: Session, question: str, turns: int) -> str:
-        if not question:
-            return "Write a question first."
+        if sentence := unfit(question):
+            return sentence
         if session.job:
             return "An answer is being written; stop it or wait for its end."
-        if len(question) > LONGEST_QUESTION:
-            return f"The question is longer than {LONGEST_QUESTION:,} characters; shorten it."
         if turns >= _MOST_TURNS:
             return f"This conversation has {_MOST_TURNS} questions; begin a new one."
         return self.bounds.take(session.user)

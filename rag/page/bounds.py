@@ -1,6 +1,6 @@
 """What each user may ask within a time, so that one cannot use up a server for the others.
 
-Only a page that others can reach has bounds; on loopback everything is free.
+A page without accounts is one user's, and has bounds only where its owner sets them.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
+from rag.text import LONGEST_QUESTION_CHARS, has_words
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -17,6 +19,15 @@ if TYPE_CHECKING:
 
 _HOUR_S = 3600.0
 _DAY_S = 24 * _HOUR_S
+
+
+def unfit(question: str) -> str:
+    """The sentence that refuses what is no question, or is more than a search reads; or ""."""
+    if not has_words(question):
+        return "Write a question first."
+    if len(question) > LONGEST_QUESTION_CHARS:
+        return f"The question is longer than {LONGEST_QUESTION_CHARS:,} characters; shorten it."
+    return ""
 
 
 class Bounds:
@@ -56,7 +67,8 @@ class Bounds:
             if self._questions is not None and len(asked) >= self._questions:
                 minutes = int((asked[0] + _HOUR_S - now) // 60) + 1
                 return (
-                    f"You have asked {self._questions} questions within an hour, as many as this "
+                    f"You have asked {self._questions:,} question{'s' * (self._questions != 1)} "
+                    "within an hour, as many as this "
                     f"server allows; ask again in {minutes} minute{'s' * (minutes != 1)}."
                 )
             if self._tokens is not None and sum(count for _, count in spent) >= self._tokens:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rag.answer import STANDINGS
 from rag.page.escape import safe, safe_address, shortened
 from rag.references import references
 
@@ -87,7 +88,8 @@ def section(answer: Answer, turn: int, *, is_shown: bool = True) -> str:
     hidden = "" if is_shown else " hidden"
     return (
         f'<section data-turn="{turn}" aria-label="Sources of answer {turn}"{hidden}>'
-        f'<h2 class="label">Sources <span>of answer {turn}</span></h2>'
+        f'<header><h2 class="label">Sources <span>of answer {turn}</span></h2>'
+        f'<a class="back" href="#turn-{turn}">Back to the answer</a></header>'
         f"{cards}{none}{_folded(others)}</section>"
     )
 
@@ -126,13 +128,15 @@ def _byline(paper: Paper) -> str:
 def _verdict(statement: Statement, citation: Citation) -> str:
     """What the check found for one statement; a click shows where the abstract says it."""
     start = citation.quotes[0].start if citation.quotes else ""
-    kind = citation.verdict or "unverified"
+    kind, held = citation.verdict or "unverified", _VERDICTS[citation.verdict]
     reason = f" {safe(citation.reason)}" if citation.reason else ""
+    if citation.standing != "current":
+        kind, held, reason = "unverified", f"· {STANDINGS[citation.standing]}", ""
     quote = citation.quotes[0].text if statement.names_paper and citation.quotes else statement.text
     said = safe(shortened(quote, _SAID_CHARS))
     return (
         f'<li class="{kind}"><button type="button" data-quote="{start}">'
-        f"<strong>{_VERDICTS[citation.verdict]}</strong>{reason}: “{said}”</button></li>"
+        f"<strong>{held}</strong>{reason}: “{said}”</button></li>"
     )
 
 

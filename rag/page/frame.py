@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rag.page.shelf import LibraryState
 
 _FOLDER = Path(__file__).parent
-_SCRIPTS = ("conversations.js", "page.js")
+_SCRIPTS = ("conversations.js", "answers.js", "page.js")
 
 
 def look() -> dict[str, Any]:
@@ -58,6 +58,12 @@ def header(state: LibraryState, user: str | None = None) -> str:
         '<button type="button" id="theme" '
         'aria-label="Switch between light and dark">◐</button></header>'
     )
+
+
+def note(sentence: str, *, cancel: bool) -> str:
+    """The line above the question box; while a question is edited, with the way out."""
+    leave = '<button type="button" data-act="cancel">Cancel</button>' if cancel else ""
+    return f'<p><span role="status">{safe(sentence)}</span>{leave}</p>'
 
 
 def _signed_in(user: str | None) -> str:

@@ -42,9 +42,15 @@ def saved_values(session: Session) -> dict[str, Any]:
         "id": session.identity,
         "title": shortened(session.title, TITLE_CHARS),
         "updated": int(time.time() * 1000),
-        "library": session.library,
+        "libraries": session.asked_of,
         **values,
     }
+
+
+def is_renamed(session: Session) -> bool:
+    """Whether a conversation has another title than its first question."""
+    first = session.turns[0].question if session.turns else ""
+    return shortened(session.title, TITLE_CHARS) != shortened(first, TITLE_CHARS)
 
 
 def restore(session: Session, text: str, papers: Sequence[Paper]) -> tuple[str, ...]:
@@ -66,6 +72,7 @@ def restore(session: Session, text: str, papers: Sequence[Paper]) -> tuple[str, 
     session.identity = values["id"]
     session.title = shortened(str(values.get("title", "")), TITLE_CHARS)
     session.turns = turns
+    session.asked_of = _titles(values.get("libraries"), len(turns))
     return warnings
 
 
@@ -82,6 +89,11 @@ def turns_of(text: str, papers: Sequence[Paper]) -> tuple[list[Turn], tuple[str,
             return read_turns(path, papers)
         except CorpusError as error:
             raise CorpusError("This conversation cannot be read; delete it.") from error
+
+
+def _titles(values: object, count: int) -> list[str]:
+    given = values if isinstance(values, list) and len(values) == count else [""] * count
+    return [shortened(str(each), TITLE_CHARS) for each in given]
 
 
 def is_identity(value: object) -> bool:

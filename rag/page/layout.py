@@ -18,7 +18,6 @@ from rag.errors import RagError
 from rag.page import cards, frame, render
 from rag.page.actions import Actions
 from rag.page.api import name_endpoints
-from rag.page.escape import safe
 from rag.page.session import Session
 from rag.page.view import View
 
@@ -84,7 +83,6 @@ class _Page:
                         placeholder="Ask the papers",
                         lines=1,
                         max_lines=6,
-                        max_length=4000,
                         autofocus=True,
                         elem_id="question",
                         container=False,
@@ -135,7 +133,8 @@ class _Page:
     async def _ask(
         self, session: Session, question: str, request: gr.Request
     ) -> AsyncIterator[str]:
-        async for message in self._shown(session, {"act": "ask", "text": question}, request):
+        action = {"act": "ask", "text": question, "box": True}
+        async for message in self._shown(session, action, request):
             yield message
 
     async def _act(
@@ -169,7 +168,7 @@ class _Page:
         One value, since Gradio builds every output that a handler passes over anew, and keeps it.
         """
         if view.note:
-            view = replace(view, note=f'<p role="status">{safe(view.note)}</p>')
+            view = replace(view, note=frame.note(view.note, cancel=session.editing is not None))
         if view.shelf is not None:
             state = self.rooms.shelf.state(session.library)
             view = replace(view, top=frame.header(state, session.user))

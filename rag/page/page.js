@@ -1,100 +1,24 @@
-// The second half of the script: sources, look, library, settings, events and messages.
-
-// Sources ------------------------------------------------------------------------------------
-
-function showSources(turn) {
-  all("#sources section").forEach((each) => { each.hidden = each.dataset.turn !== String(turn); });
-}
-
-function showQuote(card, start) {
-  all("mark.here", card).forEach((each) => each.classList.remove("here"));
-  const quote = start !== "" && one(`mark[data-start="${Number(start)}"]`, card);
-  if (!quote) return;
-  quote.classList.add("here");
-  const abstract = quote.closest(".abstract");
-  const offset = quote.getBoundingClientRect().top - abstract.getBoundingClientRect().top;
-  abstract.scrollTo({ top: abstract.scrollTop + offset - 12 });
-}
-
-function showCard(marker) {
-  showSources(marker.dataset.turn);
-  const card = one(CSS.escape ? `#${CSS.escape(marker.hash.slice(1))}` : marker.hash);
-  if (!card) return;
-  all(".card.here").forEach((each) => each.classList.remove("here"));
-  card.classList.add("here");
-  card.scrollIntoView({ block: "nearest" });
-  card.focus({ preventScroll: true });
-  showQuote(card, marker.dataset.start);
-}
-
-async function copy(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-  } catch {
-    const area = document.createElement("textarea");
-    area.value = text;
-    area.style.position = "fixed";
-    document.body.append(area);
-    area.select();
-    document.execCommand("copy");
-    area.remove();
-  }
-  say("Copied");
-}
-
-function askWhy(thumb) {
-  const actions = thumb.closest(".actions");
-  one(".comment", actions.parentElement)?.remove();
-  all(".thumb", actions).forEach((each) => each.setAttribute("aria-pressed", each === thumb));
-  const form = document.createElement("form");
-  form.className = "comment";
-  const box = document.createElement("input");
-  box.maxLength = 2000;
-  box.placeholder = "What was good or bad? (optional)";
-  box.setAttribute("aria-label", "Comment on this answer, optional");
-  const done = button("Send", "", () => {});
-  done.type = "submit";
-  form.append(box, done);
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    const { thumb: kind, turn } = thumb.dataset;
-    send({ act: "thumb", thumb: kind, turn, comment: box.value });
-    form.remove();
-  });
-  actions.after(form);
-  box.focus();
-}
-
-// Look ---------------------------------------------------------------------------------------
-
-function dress() {
-  const look = stored(LOOK);
-  if (look) document.body.classList.toggle("dark", look === "dark");
-}
-
-function undress() {
-  const dark = !document.body.classList.contains("dark");
-  store(LOOK, dark ? "dark" : "light");
-  document.body.classList.toggle("dark", dark);
-}
+// The last part of the script: library, settings, events and messages.
 
 // Events -------------------------------------------------------------------------------------
 
 document.addEventListener("click", (event) => {
-  const hit = event.target.closest?.("a.marker, [data-act], [data-copy], [data-show], [data-quote], [data-thumb], #theme");
+  const hit = event.target.closest?.("a.marker, a.back, [data-act], [data-copy], [data-show], [data-quote], [data-thumb], #theme");
   if (!hit) return;
   if (hit.matches("a.marker")) { event.preventDefault(); showCard(hit); }
+  else if (hit.matches("a.back")) { event.preventDefault(); goBack(hit); }
   else if (hit.id === "theme") undress();
   else if (hit.dataset.copy !== undefined) copy(hit.dataset.copy);
   else if (hit.dataset.quote !== undefined) showQuote(hit.closest(".card"), hit.dataset.quote);
   else if (hit.dataset.thumb) askWhy(hit);
   else if (hit.dataset.show) {
+    left = hit;
     showSources(hit.dataset.show);
     one("#panel").scrollIntoView({ block: "nearest" });
   } else if (hit.dataset.act) {
     if (hit.dataset.act === "new") { store(ACTIVE, null); active = ""; }
     send({ ...hit.dataset });
-    if (hit.dataset.act === "edit" || hit.dataset.act === "new") one("#question textarea")?.focus();
+    if (["edit", "cancel", "new"].includes(hit.dataset.act)) one("#question textarea")?.focus();
   }
 });
 
@@ -173,7 +97,7 @@ function goTo(tab) {
 
 document.addEventListener("keydown", (event) => {
   const typing = event.target.closest?.("input, textarea, select, [contenteditable]");
-  if (event.key === "Escape") one("#composer.busy #halt")?.click();
+  if (event.key === "Escape") one('#composer.busy #halt, #note [data-act="cancel"]')?.click();
   else if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey) {
     event.preventDefault();
     one("#question textarea")?.focus();
@@ -185,19 +109,23 @@ let following = true;
 let latest = null; // the turn that is written: a new one is always brought into sight
 let pages = null;
 
+function isAtEnd() {
+  if (narrow()) return one("#talk").getBoundingClientRect().bottom - window.innerHeight < 80;
+  return pages.scrollHeight - pages.scrollTop - pages.clientHeight < 80;
+}
+
 function follow() {
   pages = one("#pages");
   if (!pages) { setTimeout(follow, 100); return; }
-  pages.addEventListener("scroll", () => {
-    following = pages.scrollHeight - pages.scrollTop - pages.clientHeight < 80;
-  });
+  document.addEventListener("scroll", () => { following = isAtEnd(); }, true);
   new MutationObserver(() => {
     const written = one("#live .turn")?.id ?? null;
+    const ends = latest && !written;
     if (written && written !== latest) following = true;
     latest = written;
-    if (written && following) {
+    if ((written || ends) && following) {
       pages.scrollTo({ top: pages.scrollHeight });
-      if (narrow()) one("#composer")?.scrollIntoView({ block: "end" });
+      if (narrow()) one("#talk").scrollIntoView({ block: "end" });
     }
   }).observe(pages, { childList: true, subtree: true, characterData: true });
 }
@@ -215,6 +143,7 @@ const PARTS = new Set(["top", "past", "live", "sources", "note", "filters", "tab
 const done = new Map();
 
 function take() {
+  if (!done.size && narrow()) one("#kept").removeAttribute("open");
   let streams;
   try { streams = JSON.parse(element.textContent); } catch { return; }
   for (const [stream, values] of Object.entries(streams)) {
@@ -244,16 +173,30 @@ function settle() {
   if (waiting.size) settle.timer = setTimeout(settle, 200);
 }
 
+// What stood in the box before a question was edited there; it comes back when that ends.
+let draft = null;
+
+function fill(text) {
+  const box = one("#question textarea");
+  box.value = text;
+  box.dispatchEvent(new Event("input", { bubbles: true }));
+}
+
+function putBack() {
+  if (draft !== null) fill(draft);
+  draft = null;
+}
+
 // The server has escaped whatever is foreign in the HTML that it sends.
 function show(name, value) {
   const part = (which) => one(`[data-part="${which}"]`);
+  if (name === "note" && !value.includes('data-act="cancel"')) putBack();
   if (PARTS.has(name)) { waiting.set(name, value); settle(); }
   else if (name === "busy") one("#composer").classList.toggle("busy", value);
   else if (name === "message") obey(value);
   else if (name === "question") {
-    const box = one("#question textarea");
-    box.value = value;
-    box.dispatchEvent(new Event("input", { bubbles: true }));
+    if (value) draft ??= one("#question textarea").value;
+    fill(value);
   } else if (name === "kept") {
     all("#past .welcome, #sources .hint").forEach((each) => { if (!each.closest("section[data-turn]")) each.remove(); });
     all("#past .turn, #sources section").forEach((each) => { if (Number(each.dataset.turn) > value) each.remove(); });
@@ -289,7 +232,6 @@ function begin() {
   dress();
   follow();
   keepFocus();
-  if (narrow()) one("#kept")?.removeAttribute("open");
   showList();
 }
 

@@ -6,8 +6,10 @@ Called by the handlers of the conversation; `cards` draws the panel of sources b
 from __future__ import annotations
 
 import re
+from itertools import groupby
 from typing import TYPE_CHECKING
 
+from rag.answer import STANDINGS
 from rag.page.cards import card_id, closest_list
 from rag.page.escape import safe
 
@@ -28,6 +30,7 @@ EXTRACTIVE = "extractive: verbatim sentences, no language model"
 _MARKER = re.compile(r"\[(\d{1,4})\]")
 _SPACE_BEFORE = re.compile(r" +(?=\[\d{1,4}\])")
 _LIST_ITEM = re.compile(r"\n- $")
+_DASH_ALONE = re.compile(r"(^|\n)- ?$")
 _STRONG = re.compile(r"\*\*(?=\S)([^*\n]{1,300}?\S)\*\*")
 
 
@@ -46,10 +49,11 @@ def welcome(examples: Sequence[str], about: str) -> str:
     )
 
 
-def turns(done: Sequence[Turn]) -> str:
+def turns(done: Sequence[Turn], libraries: Sequence[str]) -> str:
     """Finished turns, oldest first; the page offers "Retry" for the last one only."""
     return "".join(
-        turn(each.question, each.answer, number) for number, each in enumerate(done, start=1)
+        turn(each.question, each.answer, number, library=library)
+        for number, (each, library) in enumerate(zip(done, libraries, strict=True), start=1)
     )
 
 
@@ -59,13 +63,24 @@ def turn(
     number: int,
     *,
     suggestions: Sequence[str] = (),
+    library: str = "",
 ) -> str:
-    """A question and its answer, with verdicts and what can be done with it."""
+    """A question and its answer, with verdicts and what can be done with it.
+
+    Args:
+        question: as the reader put it.
+        answer: to it.
+        number: of the turn, from 1.
+        suggestions: next questions to click.
+        library: which one was asked, where that must be told.
+    """
     follows = (
         f'<p class="understood">Understood as: {safe(answer.asked)}</p>'
         if answer.asked != question.strip()
         else ""
     )
+    if library:
+        follows += f'<p class="understood">Asked of the {safe(library)}</p>'
     if answer.scope:
         follows += f'<p class="understood">Only papers {safe(answer.scope)}</p>'
     body = _abstention(answer, number) if answer.status == "abstained" else _said(answer, number)
@@ -81,6 +96,7 @@ def writing(
     question: str, number: int, text: str, status: str, statements: Sequence[Statement] = ()
 ) -> str:
     """A turn while it is written; markers have no verdict before they were checked."""
+    text = _DASH_ALONE.sub("", text)  # its words are still to come
     fits = statements and all(text[s.start : s.end].startswith(s.text) for s in statements)
     body = _checked(text, statements, number) if fits else _unchecked(text)
     shown = f'<div class="text" dir="auto">{body}</div>' if text else ""
@@ -92,7 +108,9 @@ def failed(question: str, number: int, text: str, sentence: str, *, stopped: boo
     """A turn that was stopped or came to nothing, with the sentence that says why."""
     shown = f'<div class="text" dir="auto">{_unchecked(text)}</div>' if text else ""
     kind, role = ("stopped", "status") if stopped else ("error", "alert")
-    retry = _button("retry", "Retry", number) + _button("edit", "Edit question", number)
+    retry = _button("retry", "Retry", number) + _button(
+        "edit", "Edit", number, name="Edit question"
+    )
     return _article(
         question,
         number,
@@ -148,9 +166,9 @@ def _checked(text: str, statements: Sequence[Statement], turn_number: int) -> st
             continue
         between = text[at : each.start]
         said = _statement(text[each.start : each.end], each, turn_number)
-        item = _LIST_ITEM.search(between)
+        item = _LIST_ITEM.search(between if at else f"\n{between}")
         if item:
-            before = between[: item.start()]
+            before = between[: -len("- ")]
             if in_list and before.strip():
                 parts += ["</ul>", _plain(before.strip("\n")), "<ul>"]
             elif not in_list:
@@ -188,11 +206,13 @@ def _with_markers(text: str, cited: Mapping[int, Citation], turn_number: int) ->
 
 def marker(citation: Citation, turn_number: int) -> str:
     """A small number that links to the source card; colour and sign say the verdict."""
-    verdict = citation.verdict or "unverified"
-    sign, words = SIGNS[citation.verdict]
+    known = citation.verdict if citation.standing == "current" else None
+    verdict = known or "unverified"
+    sign, words = SIGNS[known]
+    words = STANDINGS.get(citation.standing, words)
     start = citation.quotes[0].start if citation.quotes else ""
     label = f"Source {citation.number}, {words}"
-    shown = "" if citation.verdict == "supported" else f'<span class="sign">{sign}</span>'
+    shown = "" if known == "supported" else f'<span class="sign">{sign}</span>'
     return (
         f'<a class="marker {verdict}" href="#{card_id(turn_number, citation.number)}" '
         f'data-turn="{turn_number}" data-start="{start}" aria-label="{label}" '
@@ -201,6 +221,18 @@ def marker(citation: Citation, turn_number: int) -> str:
 
 
 def _unchecked(text: str) -> str:
+    """Escaped text whose markers are not checked yet; lines that begin with a dash are a list."""
+    parts = []
+    for is_list, lines in groupby(text.split("\n"), lambda line: line.startswith("- ")):
+        if is_list:
+            items = "".join(f"<li>{_with_bare_markers(line[2:])}</li>" for line in lines)
+            parts.append(f"<ul>{items}</ul>")
+        else:
+            parts.append(_with_bare_markers("\n".join(lines).strip("\n")))
+    return "".join(parts)
+
+
+def _with_bare_markers(text: str) -> str:
     spaced = _SPACE_BEFORE.sub("\N{NO-BREAK SPACE}", text)
     return _MARKER.sub(r'<span class="marker unverified">\1</span>', _plain(spaced))
 
@@ -236,15 +268,16 @@ def _actions(answer: Answer, number: int) -> str:
         f'<button type="button" data-copy="{copied}">Copy</button>',
         f'<button type="button" data-show="{number}">Sources</button>',
         _button("retry", "Retry", number),
-        _button("edit", "Edit question", number),
+        _button("edit", "Edit", number, name="Edit question"),
         _thumb("up", "Good answer", "Good", number),
         _thumb("down", "Bad answer", "Bad", number),
     ]
     return f'<div class="actions">{"".join(buttons)}</div>'
 
 
-def _button(act: str, label: str, number: int) -> str:
-    return f'<button type="button" data-act="{act}" data-turn="{number}">{label}</button>'
+def _button(act: str, label: str, number: int, *, name: str = "") -> str:
+    named = f' aria-label="{name}" title="{name}"' if name else ""
+    return f'<button type="button" data-act="{act}" data-turn="{number}"{named}>{label}</button>'
 
 
 def _thumb(thumb: str, label: str, sign: str, number: int) -> str:

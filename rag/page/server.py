@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import SettingsError
+from rag.page.bounds import Bounds
 from rag.page.guard import Guard, is_loopback
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 DEFAULT_PORT = 7860
 _PORTS_TRIED = 20
+_BOUNDS = (120, 500_000)  # questions an hour and tokens a day of a user who signs in
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +35,8 @@ class Place:
         port: None takes the first free one from 7860 on.
         users: file with the accounts; needed where others can reach the page.
         allow_edit: whether signed-in users may change libraries.
-        questions_per_hour: most questions of one user; None for no bound.
-        tokens_per_day: most tokens of one user's answers; None for no bound.
+        questions_per_hour: most questions of one user; None bounds only users who sign in.
+        tokens_per_day: most tokens of one user's answers; None bounds only users who sign in.
     """
 
     host: str = "127.0.0.1"
@@ -53,6 +55,14 @@ class Place:
     def is_own(self) -> bool:
         """Whether the page is for the one who started it: on this machine, without accounts."""
         return self.is_loopback and self.users is None
+
+    @property
+    def bounds(self) -> Bounds:
+        """What one user may ask; who is alone with their page has only the bounds they set."""
+        questions, tokens = (None, None) if self.users is None else _BOUNDS
+        return Bounds(
+            questions=self.questions_per_hour or questions, tokens=self.tokens_per_day or tokens
+        )
 
     def check(self) -> None:
         """Refuses to open the page to others without accounts.

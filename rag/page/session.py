@@ -40,12 +40,13 @@ class Session:
         identity: of the conversation.
         title: of the conversation; its first question unless the reader gave it another.
         turns: oldest first.
+        asked_of: for each turn what readers call the library that answered; empty if unknown.
         library: a library of the user's data folder in place of the page's own.
         sight: what of the library is looked at.
         picked: ids of the papers that are selected in the Library tab.
         only: ids of the papers that questions are answered from; empty for all.
         choices: of the Settings tab.
-        editing: number of the turn that the next question replaces.
+        editing: number of the turn that the next question of the box replaces.
         pending: the question that was stopped or failed, to be retried.
         job: the question being answered.
         outbox: what the page was just sent.
@@ -55,6 +56,7 @@ class Session:
     identity: str = ""
     title: str = ""
     turns: list[Turn] = field(default_factory=list)
+    asked_of: list[str] = field(default_factory=list)
     library: str | None = None
     sight: Sight = field(default_factory=Sight)
     picked: frozenset[str] = frozenset()
@@ -80,7 +82,7 @@ class Session:
     def begin_conversation(self) -> None:
         """Starts an empty one; the choices stay."""
         self.identity, self.title = token_hex(8), ""
-        self.turns = []
+        self.turns, self.asked_of = [], []
         self.editing, self.pending = None, ""
 
     @property

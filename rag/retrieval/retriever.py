@@ -16,6 +16,7 @@ from rag.index.lexical import lexical_terms
 from rag.retrieval.fusion import fuse
 from rag.retrieval.late_interaction import question_tokens, score_rows
 from rag.retrieval.names import NameIndex, ids_in
+from rag.text import LONGEST_QUESTION_CHARS, has_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from rag.passages import Passage
     from rag.retrieval.late_interaction import QuestionTokens, RowScore
 
-LONGEST_QUESTION_CHARS = 4000  # what lies behind is not read; said in the retrieval's notes
 _LEAST = -1.0  # below every cosine
 
 
@@ -143,7 +143,7 @@ class Retriever:
         """The `k` best papers, fewer where the library or the filter has fewer.
 
         Args:
-            question: any text; an empty one finds nothing.
+            question: any text; one without a letter or digit is empty and finds nothing.
             k: papers wanted.
             where: restricts the papers.
         """
@@ -159,7 +159,7 @@ class Retriever:
     ) -> Retrieval:
         """Like `search`, with all that was seen on the way; `candidates` in place of its own."""
         notes = []
-        text = question.strip()
+        text = question.strip() if has_words(question) else ""
         if len(text) > LONGEST_QUESTION_CHARS:
             text = text[:LONGEST_QUESTION_CHARS]
             notes.append(f"Only the first {LONGEST_QUESTION_CHARS} characters were read.")

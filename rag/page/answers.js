@@ -1,0 +1,93 @@
+// What a reader does with an answer: its sources beside it, copying, a word about it; and the look
+// of the page. Second part of the one script of the page; the first is conversations.js.
+
+// Sources ------------------------------------------------------------------------------------
+
+function showSources(turn) {
+  all("#sources section").forEach((each) => { each.hidden = each.dataset.turn !== String(turn); });
+}
+
+function showQuote(card, start) {
+  all("mark.here", card).forEach((each) => each.classList.remove("here"));
+  const quote = start !== "" && one(`mark[data-start="${Number(start)}"]`, card);
+  if (!quote) return;
+  quote.classList.add("here");
+  const abstract = quote.closest(".abstract");
+  const first = quote.getClientRects()[0];
+  const line = parseFloat(getComputedStyle(abstract).lineHeight);
+  const offset = first.top - (line - first.height) / 2 - abstract.getBoundingClientRect().top;
+  abstract.scrollTo({ top: abstract.scrollTop + offset - line }); // the whole line before it, too
+}
+
+// On a narrow screen the sources stand below the answers; this is where the reader came from.
+let left = null;
+
+function goBack(link) {
+  const place = left?.isConnected && left.checkVisibility() ? left : one(link.hash);
+  if (!place) return;
+  place.scrollIntoView({ block: place === left ? "center" : "start" });
+  left?.focus({ preventScroll: true });
+}
+
+function showCard(marker) {
+  left = marker;
+  showSources(marker.dataset.turn);
+  const card = one(CSS.escape ? `#${CSS.escape(marker.hash.slice(1))}` : marker.hash);
+  if (!card) return;
+  all(".card.here").forEach((each) => each.classList.remove("here"));
+  card.classList.add("here");
+  card.scrollIntoView({ block: narrow() ? "start" : "nearest" });
+  card.focus({ preventScroll: true });
+  showQuote(card, marker.dataset.start);
+}
+
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    const area = document.createElement("textarea");
+    area.value = text;
+    area.style.position = "fixed";
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+  say("Copied");
+}
+
+function askWhy(thumb) {
+  const actions = thumb.closest(".actions");
+  one(".comment", actions.parentElement)?.remove();
+  all(".thumb", actions).forEach((each) => each.setAttribute("aria-pressed", each === thumb));
+  const form = document.createElement("form");
+  form.className = "comment";
+  const box = document.createElement("input");
+  box.maxLength = 2000;
+  box.placeholder = "What was good or bad? (optional)";
+  box.setAttribute("aria-label", "Comment on this answer, optional");
+  const done = button("Send", "", () => {});
+  done.type = "submit";
+  form.append(box, done);
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const { thumb: kind, turn } = thumb.dataset;
+    send({ act: "thumb", thumb: kind, turn, comment: box.value });
+    form.remove();
+  });
+  actions.after(form);
+  box.focus();
+}
+
+// Look ---------------------------------------------------------------------------------------
+
+function dress() {
+  const look = stored(LOOK);
+  if (look) document.body.classList.toggle("dark", look === "dark");
+}
+
+function undress() {
+  const dark = !document.body.classList.contains("dark");
+  store(LOOK, dark ? "dark" : "light");
+  document.body.classList.toggle("dark", dark);
+}
