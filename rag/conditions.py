@@ -20,7 +20,7 @@ _NUMBER = re.compile(
     r"(?<![\w.,-])(?P<name>[A-Za-z][\w.]*-(?:[\w.]+-)*)?"
     r"(?P<number>\d[\d,]*(?:\.\d+)?|a|one|two|three|four|five|six|seven|eight|nine|ten|eleven|"
     r"twelve|fifteen|sixteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)"
-    rf"(?P<scale>[\s-]?(?:{_SCALE})(?![A-Za-z]))?(?![\w.]*\d)(?=[^\w]|$)",
+    rf"(?P<scale>[\s-]?(?:{_SCALE})(?![A-Za-z]))?(?![\w.]*\d)(?P<share>\s?%|[x×X](?![A-Za-z]))?(?=[^\w]|$)",
     re.ASCII,
 )
 _BOUNDS = (
@@ -42,6 +42,7 @@ _WORD = re.compile(r"[\s-]*([A-Za-z]+)(?=\W|$)")
 _CONNECTIVES = frozenset({"or", "more", "fewer", "less", "larger", "smaller", "of", "different"})
 _UNIT_WORDS = 3
 _PARAMETERS = frozenset({"paramet"})
+_SHARES = {"percent": "%", "time": "x", "fold": "x"}  # stems
 _ONE = ("a", "one")  # numbers only with a scale: "one billion"
 # "8B models" and "Llama (8B)" speak of parameters, "8B tokens" does not
 _SIZED = "model models encoder decoder network transformer lm llm variant version baseline backbone"
@@ -161,7 +162,9 @@ def _counted(text: str) -> list[_Counted]:
 
 
 def _unit(text: str, match: re.Match[str]) -> frozenset[str]:
-    """Stems of what a number counts, as its next words say."""
+    """Stems of what a number counts, as its next words say, or the sign behind it."""
+    if match["share"]:
+        return frozenset({"%" if "%" in match["share"] else "x"})
     words: list[str] = []
     end = match.end()
     while len(words) < _UNIT_WORDS and (word := _WORD.match(text, end)):
@@ -173,7 +176,7 @@ def _unit(text: str, match: re.Match[str]) -> frozenset[str]:
         stems & _stems(_SIZED) or (match["scale"].endswith("B") and not stems)
     ):
         return _PARAMETERS
-    return stems & _PARAMETERS or stems
+    return stems & _PARAMETERS or frozenset(_SHARES.get(stem, stem) for stem in stems)
 
 
 def _without_unit(text: str) -> str:

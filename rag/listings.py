@@ -84,7 +84,8 @@ _OPENING = re.compile(
     r"reports? (?:results|scores|experiments)|evaluates?(?= on)|tests?(?= on)|run experiments|"
     r"uses?|using|stud(?:y|ies)|addresse?s?|looks?|relies|rely|focus(?:es)?|concerns?|concerned|"
     r"considers?|discuss(?:es)?|explores?|exploring|investigates?|covers?|appl(?:y|ies)|employs?|"
-    r"mentions?|tr(?:y|ies) to|about|with|at|on|of|in|for|or|and|it|the)(?=\s|$)",
+    r"mentions?|tr(?:y|ies) to|about|with|at(?! (?:least|most) )|on|of|in|for|or|and|it|the)"
+    r"(?=\s|$)",
     re.IGNORECASE,
 )
 _ENDING = re.compile(
