@@ -17,9 +17,7 @@ from rag.readers.fields import one_line
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
     from pyexpat import XMLParserType
-    from xml.etree.ElementTree import Element
-
-    from defusedxml.ElementTree import XMLParser
+    from xml.etree.ElementTree import Element, XMLParser
 
 Found: TypeAlias = "tuple[int, Element | str]"
 
