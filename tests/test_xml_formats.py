@@ -249,6 +249,30 @@ def test_xml_of_more_tags_than_any_paper_has_is_refused(tag: str) -> None:
     assert reason.startswith("the XML has more tags in one record than any paper;")
 
 
+@pytest.mark.parametrize("marks", [("<!--", "-->"), ("<![CDATA[", "]]>")])
+def test_records_behind_tags_that_are_none_are_all_found(marks: tuple[str, str]) -> None:
+    # The parser may wait for twice as much text where a part of it ends within a comment.
+    for count in range(1000, 9000, 450):
+        hidden = marks[0] + "<entry> </entry>" * (count // 8) + marks[1]
+        after = [entry(letter) for letter in "BCDEFGHI"]
+        text = feed(entry(f"A{hidden}"), *after, *[entry("Z" * 500)] * 40)
+        found = [said for _, said in outcome(text)]
+        assert [said[0] for said in found] == list("ABCDEFGHI" + "Z" * 40)
+
+
+def test_the_end_of_a_record_is_found_whatever_stands_before_it() -> None:
+    prefix = "p" * 40_000  # longer than what is given to the parser at a time
+    long = f'<{prefix}:entry xmlns:{prefix}="http://www.w3.org/2005/Atom">'
+    for spaces in range(16_330, 16_390, 3):  # a piece may end anywhere in the last tag
+        text = f"<title>A</title>{' ' * spaces}"
+        assert outcome(feed(f"<entry>{text}</entry>", entry("Z"))) == [(2, "A"), (2, "Z")]
+    name = f"<title>B</title></{prefix}:entry>"
+    assert outcome(feed(long + name.replace("title", f"{prefix}:title"), entry("Z"))) == [
+        (2, "B"),
+        (2, "Z"),
+    ]
+
+
 def test_elements_that_are_nested_deeply_are_read() -> None:
     deep = "<a>" * 100_000 + "deep" + "</a>" * 100_000
     assert outcome(feed(f"<entry><title>{deep}</title></entry>", entry("Z"))) == [

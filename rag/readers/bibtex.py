@@ -22,7 +22,7 @@ from bibtexparser.splitter import Splitter
 from rag.papers import normal_arxiv_id
 from rag.readers import fields
 from rag.readers.fields import Found
-from rag.readers.latex import bare_value, plain_text
+from rag.readers.latex import bare_value, plain_lines, plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -45,12 +45,20 @@ _WHOLE_NAME = re.compile(r"\{(?:[^{}\\]|\\[&%$#_])*\}")  # "{Data Group, Inc.}",
 _NAMED_PARTS = re.compile(r'(?:^|,)\s*"?(?:given|family|prefix|suffix)\s*=', re.IGNORECASE)
 _NAMED_PART = re.compile(r'(?:\{(?:[^{}]|\{[^{}]*\})*\}|"[^"]*"|[^,{}"])+')
 _NAME_ORDER = ("given", "prefix", "family", "suffix")
+_AND = re.compile(r"\s+and(?=\s)", re.IGNORECASE)
 _HAS_TEX = re.compile(r"[\\{}]")
 _ESCAPE_OR_BRACE = re.compile(r"\\([_%&#~{}])|[{}]")
 _BEFORE_CHARS = 4000
 _MOST_STRING_CHARS = 4_000_000  # of all @string entries of a file
 _VOLUMES = frozenset({"proceedings", "mvproceedings", "periodical"})
 _PARENTS = _VOLUMES | {"book", "mvbook", "collection", "mvcollection", "reference", "mvreference"}
+_READ = frozenset(
+    {
+        *("title", "subtitle", "abstract", "author", "year", "date", "journal", "journaltitle"),
+        *("booktitle", "howpublished", "url", "doi", "eprint", "archiveprefix", "eprinttype"),
+        *("note", "keywords", "keyword", "crossref", "papertrail-id"),
+    }
+)
 
 Fields = dict[str, str]
 
@@ -137,7 +145,9 @@ def _split(first: int, part: list[str]) -> Iterator[tuple[int, Block]]:
 def _fields(entry: Entry, strings: Fields) -> Fields:
     known: Fields = {}
     for field in entry.fields:  # of a name that comes twice, BibTeX takes the first
-        known.setdefault(field.key.lower(), bare_value(str(field.value), strings))
+        name = field.key.lower()
+        if name in _READ and name not in known:
+            known[name] = bare_value(str(field.value), strings)
     return known
 
 
@@ -160,7 +170,10 @@ def _paper_or_reason(known: Fields) -> Found | str:
         return ""
 
     def raw(name: str) -> str:
-        value = known.get(name, "").strip()
+        value = known.get(name, "")
+        if not value:
+            return ""
+        value = value.strip()
         return _ESCAPE_OR_BRACE.sub(r"\1", value).strip() if _HAS_TEX.search(value) else value
 
     title, subtitle = text("title"), text("subtitle")
@@ -174,7 +187,7 @@ def _paper_or_reason(known: Fields) -> Found | str:
     return Found(
         id=fields.carried_id(text("papertrail-id")),
         title=f"{title}: {subtitle}" if subtitle else title,
-        abstract=text("abstract"),
+        abstract=plain_lines(known.get("abstract", "")).strip(),
         authors=_authors(known.get("author", "")),
         year=fields.year(raw("year"), raw("date")),
         venue=venue or None,
@@ -187,10 +200,10 @@ def _paper_or_reason(known: Fields) -> Found | str:
 
 
 def _authors(names: str) -> tuple[str, ...]:
-    several = split_multiple_persons_names(fields.one_line(names)) if names.strip() else []
-    if "{" not in names and "=" not in names:
-        return fields.authors(map(plain_text, several))
-    return tuple(filter(None, map(_author, several)))
+    if _HAS_TEX.search(names) or "=" in names:
+        several = split_multiple_persons_names(fields.one_line(names))
+        return tuple(filter(None, map(_author, several)))
+    return fields.authors(map(plain_text, _AND.split(names)))
 
 
 def _author(name: str) -> str:

@@ -93,15 +93,20 @@ def plain_text(value: str) -> str:
     >>> plain_text(r"{\'E}tude of {BERT} \& co: 5% in $x_{1}$")
     'Étude of BERT & co: 5% in $x_{1}$'
     """
+    return one_line(plain_lines(value))
+
+
+def plain_lines(value: str) -> str:
+    """The same with the white space that the value has."""
     if "\\" in value:
         value = _PLAIN_ESCAPE.sub(r"\1", _LINK.sub(r"\1", value))
     if not _needs_tex(value):
-        return one_line(value)
+        return value
     if "\\" not in value and "$" not in value:  # braces that do no more than keep capitals
         bare = _GROUP.sub(r"\1", value)
         if not _needs_tex(bare):
-            return one_line(bare)
-    return one_line("".join(map(_converted, _pieces(_unwrapped(value)))))
+            return bare
+    return "".join(map(_converted, _pieces(_unwrapped(value))))
 
 
 def _needs_tex(value: str) -> bool:

@@ -17,9 +17,7 @@ from rag.readers.fields import one_line
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
     from pyexpat import XMLParserType
-    from xml.etree.ElementTree import Element
-
-    from defusedxml.ElementTree import XMLParser
+    from xml.etree.ElementTree import Element, XMLParser
 
 Found: TypeAlias = "tuple[int, Element | str]"
 
@@ -28,7 +26,6 @@ _CROWDED = "the XML has more tags in one record than any paper; it is not read f
 _REASON_CHARS = 200
 _TAGS = 1_000_000
 _CHUNK_CHARS = 1 << 14
-_PREFIX_CHARS = 200
 
 
 def records(lines: Iterable[str], names: tuple[str, ...], opening: str) -> Iterator[Found]:
@@ -98,7 +95,8 @@ class _Records:
     """What the parser tells of the elements; keeps whole records until they are taken.
 
     Inside a record expat hands everything to a tree builder without a word of Python, which takes a
-    third of the time. The end of a record is looked out for only where the text names it.
+    third of the time. The end of a record is looked out for where the text names it, and as long as
+    the parser has not told its beginning: it may wait for more text before it goes on.
 
     Attributes:
         begun: the line of the record that is open, from 1 where the parser began; 0 between two.
@@ -107,8 +105,10 @@ class _Records:
     def __init__(self, names: tuple[str, ...]) -> None:
         self.begun = 0
         self._names = names
+        self._named = re.compile("|".join(names))
         self._whole: list[tuple[int, Element]] = []
         self._tags = 0  # since the last record ended, or more
+        self._count = 0  # of records that have begun
 
     def follow(self, expat: XMLParserType) -> None:
         """Takes the elements from expat itself."""
@@ -122,11 +122,14 @@ class _Records:
         if self._tags > _TAGS:
             raise _Crowded
         at = 0
-        for end in self._ends(text):
-            parser.feed(text[at:end])
-            if self.begun:
+        for cut, is_end in self._cuts(text):
+            begun = self._count
+            parser.feed(text[at:cut])
+            at = cut
+            if self.begun and is_end:
                 self._expat.EndElementHandler = self._end
-            at = end
+            elif self.begun and self._count > begun:  # the parser is not behind, as it may be
+                self._expat.EndElementHandler = self._builder.end
         parser.feed(text[at:])
 
     def data(self, text: str) -> None:
@@ -137,17 +140,20 @@ class _Records:
         whole, self._whole = self._whole, []
         return whole
 
-    def _ends(self, text: str) -> list[int]:
-        """Where tags may end a record; prefixes, comments and longer names are all let pass."""
-        found = []
-        for name in self._names:
-            at = text.find(name)
-            while at >= 0:
-                tag = text.rfind("<", max(0, at - _PREFIX_CHARS), at)
-                if tag >= 0 and text[tag + 1] == "/":
-                    found.append(tag)
-                at = text.find(name, at + 1)
-        return sorted(found)
+    def _cuts(self, text: str) -> Iterator[tuple[int, bool]]:
+        """Where tags begin that may end a record, and where those end that may begin one.
+
+        What is no such tag but names a record, in a comment or a text, does no harm.
+        """
+        before = 0
+        for found in self._named.finditer(text):
+            at = found.start()
+            tag = text.rfind("<", before, at)
+            before = at
+            if tag >= 0 and text[tag + 1] == "/":
+                yield tag, True
+            elif tag >= 0 and (behind := text.find("<", at)) >= 0:
+                yield behind, False
 
     def _look_for_record(self) -> None:
         expat = self._expat
@@ -162,20 +168,15 @@ class _Records:
 
         builder = self._builder = TreeBuilder()
         expat = self._expat
-        self.begun = expat.CurrentLineNumber
+        self.begun, self._count = expat.CurrentLineNumber, self._count + 1
         start = self._start_with_namespace if "}" in tag else builder.start
         self._record = start(tag, attributes)
-        expat.StartElementHandler, expat.EndElementHandler = start, self._first_end
+        expat.StartElementHandler, expat.EndElementHandler = start, self._end
         expat.CharacterDataHandler = builder.data
 
     def _start_with_namespace(self, tag: str, attributes: dict[str, str]) -> Element:
         """Mends expat's names, which lack the brace in front of a namespace."""
         return self._builder.start("{" + tag if "}" in tag else tag, attributes)
-
-    def _first_end(self, tag: str) -> None:
-        """The first element in a record has ended, or the record if it is empty."""
-        self._expat.EndElementHandler = self._builder.end
-        self._end(tag)
 
     def _end(self, tag: str) -> None:
         """An element has ended that may be the record."""
@@ -211,9 +212,10 @@ class _Source:
         if self._end >= len(self._text):
             self._take_lines()
         self._end = min(len(self._text), self._start + self._size)
-        if self._end < len(self._text):  # cut no tag in two
+        if self._end < len(self._text):  # no name of an element is cut in two
             tag = self._text.rfind("<", self._start + 1, self._end)
-            self._end = tag if tag > 0 else self._end
+            tag = tag if tag >= 0 else self._text.find("<", self._end)
+            self._end = tag if tag >= 0 else len(self._text)
         opening, self._opening = self._opening, ""
         self._column += len(opening)
         self.ended = self._end == self._start
