@@ -103,7 +103,7 @@ def chosen(count: int, shown: int, total: int, *, may_edit: bool) -> str:
         words = f"{of} paper{'s' * (total != 1)}; tick some to select them."
         which, acts = f"the {shown:,} listed" if shown < total else f"all {total:,}", ""
     else:
-        words, which = f"{count:,} selected", f"the {count:,} selected"
+        words, which = f"{count:,} selected", "selected"
         acts = '<button type="button" class="first" data-act="only">Ask about these only</button>'
         acts += '<button type="button" data-act="unpick">Clear selection</button>'
         if may_edit:
