@@ -128,6 +128,8 @@ class _Page:
         while True:
             state = self.rooms.shelf.state(session.library)
             view = await asyncio.to_thread(self.actions.arrived, session)
+            if session.turns or session.job:  # begun or opened meanwhile: no welcome over it
+                view = replace(view, past=None)
             view = replace(view, top=frame.header(state, session.user))
             yield self._message(view, session, stream)
             if state.kind != "opening":
