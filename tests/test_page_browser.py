@@ -201,6 +201,29 @@ def test_two_browsers_see_their_own_conversations_only(browser, address) -> None
         assert "QUUX" not in one.locator("#list").inner_text()
 
 
+def test_two_tabs_of_one_browser_lose_nothing_of_each_other(page, address) -> None:
+    ask(page, QUESTION)
+    other = page.context.new_page()
+    other.goto(address)
+    other.wait_for_selector("#past #turn-1 .facts", timeout=60_000)  # the same conversation
+    other.click("#list li button >> nth=1")
+    other.fill("#list input", "On speed")
+    other.press("#list input", "Enter")
+    page.wait_for_selector("#list .title:has-text('On speed')")
+    ask(page, "what does QUUX sort samples by?", 2)
+    assert page.locator("#list .title").all_inner_texts() == ["On speed"]
+    ask(other, "how many tokens does ZORP attend to?", 2)
+    other.wait_for_selector("#note :text('another tab')")
+    page.wait_for_selector("#list li:nth-child(2)")
+    other.click("#list .title >> nth=1")
+    other.wait_for_selector("#past #turn-2:has-text('QUUX')")
+    other.click("#list .title >> nth=0")
+    other.wait_for_selector("#past #turn-2:has-text('64 tokens')")
+    other.click("[data-act=new]")
+    ask(other, OFF_TOPIC)
+    page.wait_for_selector("#list li:nth-child(3)")
+
+
 def test_a_thumb_with_a_comment_is_kept(page) -> None:
     ask(page, QUESTION)
     page.click("#turn-1 .thumb[data-thumb=up]")
@@ -268,6 +291,10 @@ def test_on_a_narrow_screen_the_answer_stays_in_sight_and_sources_lead_back(
         assert in_sight(page, "#sources section[data-turn='3'] .back")
         page.click("#sources section[data-turn='3'] .back")
         assert in_sight(page, "#turn-3 a.marker >> nth=0")
+        page.click("#turn-1 [data-act=edit]")
+        page.wait_for_selector("#note button")
+        assert in_sight(page, "#note button")
+        page.click("#note button")
         page.click("#turn-1 [data-show]")
         page.click("#sources section[data-turn='1'] .back")
         assert in_sight(page, "#turn-1 [data-show]")

@@ -96,6 +96,28 @@ def test_the_tab_shows_the_library_and_follows_its_buttons(rooms) -> None:
     assert "ZORP" not in view.table
 
 
+def test_what_the_table_lists_is_downloaded(rooms) -> None:
+    def downloaded():
+        (view,) = acts(rooms, session, act="papers", form="json")
+        return [paper["id"] for paper in json.loads(view.message["text"])]
+
+    session = claimed()
+    (view,) = acts(rooms, session, act="sort", column="Title")  # QUUX before ZORP
+    assert "Download all 2<" in view.chosen
+    assert downloaded() == ["quux-2", "zorp-1"]
+    (view,) = acts(rooms, session, act="find", text="sparse")
+    assert "1 of 2 papers" in view.chosen
+    assert "Download the 1 listed<" in view.chosen
+    assert downloaded() == ["zorp-1"]
+    (view,) = acts(rooms, session, act="filter", values={"since": "2022"})  # and "sparse": none
+    assert "0 of 2 papers" in view.chosen
+    assert "Download" not in view.chosen
+    acts(rooms, session, act="find", text="")
+    assert downloaded() == ["quux-2"]
+    acts(rooms, session, act="pick", id="zorp-1", on=True)
+    assert downloaded() == ["zorp-1"]
+
+
 def test_selected_papers_can_be_asked_and_downloaded(rooms) -> None:
     session = claimed()
     (view,) = acts(rooms, session, act="pick", id="quux-2", on=True)

@@ -389,6 +389,26 @@ def test_conversations_of_users_lie_apart_and_are_listed_renamed_and_deleted(
     rooms.close()
 
 
+def test_two_pages_of_one_user_lose_nothing_of_each_other(library, tmp_path) -> None:
+    rooms = rooms_over(library, tmp_path)
+    one, other = claimed("ada"), claimed("ada")
+    collect(rooms.desk.ask(one, QUESTION))
+    collect(Actions(rooms).take(other, {"act": "open", "id": one.identity}))
+    collect(rooms.desk.ask(one, "what does QUUX sort samples by?"))
+    last = collect(rooms.desk.ask(other, "how many tokens does it attend to?"))[-1]
+    assert "went on in another tab" in last.note
+    assert one.identity != other.identity
+    assert len(last.message["conversations"]) == 2
+    last = collect(rooms.desk.ask(one, "what is ZORP?"))[-1]
+    assert last.note is None
+    kept = json.loads(rooms.desk.history.read("ada", one.identity))
+    assert [turn["question"] for turn in kept["turns"]][1:] == [
+        "what does QUUX sort samples by?",
+        "what is ZORP?",
+    ]
+    rooms.close()
+
+
 def test_what_a_browser_kept_is_read_with_suspicion(library, tmp_path) -> None:
     rooms = rooms_over(library, tmp_path)
     session = claimed()

@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import CorpusError
 from rag.page.cards import plain_citation
 from rag.page.choices import chosen, form, values_of
 from rag.page.feedback import Feedback
-from rag.page.history import is_identity, restore
+from rag.page.history import WENT_ON, is_identity, restore
 from rag.page.library import ACTIONS, Catalogue
 from rag.page.view import View, joined
 
@@ -36,6 +37,7 @@ class Actions:
         self._steps: dict[str, Callable[[Session, dict[str, Any]], View]] = {
             **dict.fromkeys(ACTIONS, self._library),
             **dict.fromkeys(("new", "open", "rename", "delete", "list"), self._conversation),
+            "fork": self._fork,
             "edit": self._edit,
             "cancel": lambda session, _: self._desk.cancel(session),
             "thumb": self._thumb,
@@ -131,6 +133,13 @@ class Actions:
             f"This conversation was held with the {others}. {f'{are} not here. ' if lost else ''}"
             f"What you ask now is asked of the {here}."
         )
+
+    def _fork(self, session: Session, _action: dict[str, Any]) -> View:
+        """Keeps a conversation as one of its own, since another tab went on with it."""
+        if not session.turns or session.user is not None:
+            return View()
+        session.identity = token_hex(8)
+        return joined(View(note=WENT_ON), self._desk.kept(session))
 
     def _with_list(self, session: Session, view: View) -> View:
         """The view, with the list of conversations that the server keeps for a user."""

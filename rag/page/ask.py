@@ -16,7 +16,7 @@ from rag.page.bounds import Bounds, unfit
 from rag.page.examples import examples_of
 from rag.page.history import History, is_renamed, saved_values
 from rag.page.jobs import Job, Stopped, Workers
-from rag.page.view import View
+from rag.page.view import View, joined
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator, Sequence
@@ -163,13 +163,13 @@ class Desk:
             async for event in job.events():
                 if isinstance(event, Done):
                     number = self._remember(session, draft.question, event.answer)
-                    yield View(
+                    written = View(
                         turn=self._last(session),
                         live="",
                         section=cards.section(event.answer, number),
                         busy=False,
-                        message=self.kept(session),
                     )
+                    yield joined(written, self.kept(session))
                     return
                 draft.take(event)
                 yield View(live=draft.html)
@@ -190,13 +190,14 @@ class Desk:
         self.bounds.spend(session.user, answer.usage)
         return len(session.turns)
 
-    def kept(self, session: Session) -> dict[str, Any]:
+    def kept(self, session: Session) -> View:
         """Keeps the conversation on disk for a signed-in user, else has the browser keep it."""
-        values = saved_values(session)
         if session.user is None:
-            return {"kind": "store", "conversation": values}
-        self.history.write(session.user, values)
-        return {"kind": "list", **self.history.listing(session.user), "active": session.identity}
+            return View(message={"kind": "store", "conversation": saved_values(session)})
+        told = self.history.keep(session, session.user)
+        listing = self.history.listing(session.user)
+        message = {"kind": "list", **listing, "active": session.identity}
+        return View(note=told or None, message=message)
 
     def _last(self, session: Session, *, suggestions: tuple[str, ...] = ()) -> str:
         turn, number = session.turns[-1], len(session.turns)

@@ -58,7 +58,24 @@ function browserKept() {
 
 const conversations = () => kept ?? browserKept();
 
+// Conversations as this tab last read or wrote them: another tab of the browser may go on with one.
+const lastSeen = new Map();
+
+function read(id) {
+  try {
+    const { updated, title } = JSON.parse(stored(KEY + id));
+    return { updated, title };
+  } catch { return null; }
+}
+
 function keep(conversation) {
+  const now = read(conversation.id);
+  const before = lastSeen.get(conversation.id);
+  if (now && now.updated !== before?.updated) { send({ act: "fork" }); return; }
+  if (now && now.title !== before.title) {
+    conversation.title = now.title;
+    send({ act: "rename", id: conversation.id, text: now.title });
+  }
   active = conversation.id;
   const text = JSON.stringify(conversation);
   for (const old of browserKept().slice(MOST_KEPT)) store(KEY + old.id, null);
@@ -67,9 +84,14 @@ function keep(conversation) {
     if (!oldest) { say("The browser cannot keep this conversation."); break; }
     store(KEY + oldest.id, null);
   }
+  lastSeen.set(active, read(active));
   store(ACTIVE, active);
   showList();
 }
+
+window.addEventListener("storage", (event) => {
+  if ((!event.key || event.key.startsWith(KEY)) && !one("#list input")) showList();
+});
 
 function button(label, title, act) {
   const made = document.createElement("button");
@@ -114,6 +136,7 @@ function open(id) {
   active = id;
   const text = kept ? "" : stored(KEY + id);
   if (text === null) { showList(); return; }
+  lastSeen.set(id, read(id));
   send({ act: "open", id, text });
   if (narrow()) one("#kept")?.removeAttribute("open");
 }
@@ -128,6 +151,7 @@ function rename(line, conversation) {
       if (!kept) {
         const values = JSON.parse(stored(KEY + conversation.id));
         store(KEY + conversation.id, JSON.stringify({ ...values, title }));
+        if (lastSeen.has(conversation.id)) lastSeen.get(conversation.id).title = title;
       }
       send({ act: "rename", id: conversation.id, text: title });
     }

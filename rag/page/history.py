@@ -12,6 +12,7 @@ import re
 import tempfile
 import time
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import CorpusError, DiskError
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 TITLE_CHARS = 120
 LARGEST_BYTES = 4_000_000  # of one conversation that a browser hands over
+WENT_ON = "This conversation went on in another tab; here it is one of its own from now on."
 _MOST_KEPT = 500  # conversations of one user
 _IDENTITY = re.compile(r"[0-9a-f]{16}")
 _USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
@@ -71,7 +73,7 @@ def restore(session: Session, text: str, papers: Sequence[Paper]) -> tuple[str, 
     session.begin_conversation()
     session.identity = values["id"]
     session.title = shortened(str(values.get("title", "")), TITLE_CHARS)
-    session.turns = turns
+    session.turns, session.updated = turns, values.get("updated")
     session.asked_of = _titles(values.get("libraries"), len(turns))
     return warnings
 
@@ -143,6 +145,24 @@ class History:
             return self._path(user, identity).read_text(encoding="utf-8")
         except (OSError, ValueError) as error:
             raise CorpusError("You have no such conversation; reload the page.") from error
+
+    def keep(self, session: Session, user: str) -> str:
+        """Keeps a user's conversation; one that another page went on with gets an id of its own.
+
+        Returns:
+            A sentence that tells so, or "".
+
+        Raises:
+            DiskError: it cannot be written.
+        """
+        there = _values(self._path(user, session.identity))
+        forked = bool(there) and there.get("updated") != session.updated
+        if forked:
+            session.identity = token_hex(8)
+        values = saved_values(session)
+        self.write(user, values)
+        session.updated = values["updated"]
+        return WENT_ON if forked else ""
 
     def rename(self, user: str, identity: str, title: str) -> None:
         """Gives a conversation another title.

@@ -74,23 +74,27 @@ class _Page:
                 with gr.Column(elem_id="pages", min_width=0):
                     frame.drawn(render.welcome((), ""), "past")
                     frame.drawn("", "live")
-                frame.drawn("", "scope")
-                frame.drawn("", "note")
-                with gr.Row(elem_id="composer"):
-                    self.question = gr.Textbox(
-                        label="Question",
-                        show_label=False,
-                        placeholder="Ask the papers",
-                        lines=1,
-                        max_lines=6,
-                        autofocus=True,
-                        elem_id="question",
-                        container=False,
-                    )
-                    self.go = gr.Button("Ask", variant="primary", elem_id="go", min_width=0)
-                    self.halt = gr.Button("Stop", elem_id="halt", min_width=0)
+                with gr.Column(elem_id="bottom", min_width=0):
+                    frame.drawn("", "scope")
+                    frame.drawn("", "note")
+                    self._composer()
             with gr.Column(elem_id="panel", min_width=0):
                 frame.drawn(cards.EMPTY, "sources")
+
+    def _composer(self) -> None:
+        with gr.Row(elem_id="composer"):
+            self.question = gr.Textbox(
+                label="Question",
+                show_label=False,
+                placeholder="Ask the papers",
+                lines=1,
+                max_lines=6,
+                autofocus=True,
+                elem_id="question",
+                container=False,
+            )
+            self.go = gr.Button("Ask", variant="primary", elem_id="go", min_width=0)
+            self.halt = gr.Button("Stop", elem_id="halt", min_width=0)
 
     def _library_tab(self) -> None:
         with gr.Column(elem_id="library-tab", min_width=0):
@@ -124,6 +128,8 @@ class _Page:
         while True:
             state = self.rooms.shelf.state(session.library)
             view = await asyncio.to_thread(self.actions.arrived, session)
+            if session.turns or session.job:  # begun or opened meanwhile: no welcome over it
+                view = replace(view, past=None)
             view = replace(view, top=frame.header(state, session.user))
             yield self._message(view, session, stream)
             if state.kind != "opening":

@@ -17,7 +17,7 @@ from rag.errors import CorpusError, RagError, SettingsError
 from rag.libraries import update_library
 from rag.page import intake, sifting, table
 from rag.page.escape import safe
-from rag.page.table import COLUMNS, Sight
+from rag.page.table import COLUMNS, Sight, seen
 from rag.page.view import View, joined
 
 if TYPE_CHECKING:
@@ -29,19 +29,8 @@ if TYPE_CHECKING:
     from rag.page.session import Session
     from rag.papers import Paper
 
-ACTIONS = {
-    "find",
-    "filter",
-    "sort",
-    "turn",
-    "pick",
-    "unpick",
-    "only",
-    "all",
-    "papers",
-    "library",
-    "shelf",
-}
+_LOOKS = ("find", "filter", "sort", "turn")
+ACTIONS = {*_LOOKS, "pick", "unpick", "only", "all", "papers", "library", "shelf"}
 _POLL_S = 0.2
 _LOCK_WAIT_S = 5.0
 _LONGEST_QUERY = 200
@@ -82,7 +71,7 @@ class Catalogue:
         if name == "library":
             return self._go(session, str(action.get("text", "")))
         papers = self._shelf.papers(session.library)
-        if name in ("find", "filter", "sort", "turn"):
+        if name in _LOOKS:
             return self._look(session, papers, action)
         if name == "papers":
             return self._download(session, papers, str(action.get("form")))
@@ -196,7 +185,7 @@ class Catalogue:
             session.sight = _looked(session.sight, action)
         except SettingsError as error:
             return View(table=f'<p class="hint" role="alert">{safe(error)}</p>')
-        return View(table=self._table(session, papers))
+        return View(table=self._table(session, papers), chosen=self._chosen(session, papers))
 
     def _go(self, session: Session, name: str) -> View:
         if not self.may_choose or (name and name not in self._shelf.named()):
@@ -215,17 +204,24 @@ class Catalogue:
             session.picked -= {identity}
         return View(chosen=self._chosen(session, papers))
 
+    def _filtered(self, session: Session, papers: Sequence[Paper]) -> Sequence[Paper]:
+        where = session.sight.where
+        return self._shelf.assistant(session.library).papers(where=where) if where else papers
+
     def _table(self, session: Session, papers: Sequence[Paper]) -> str:
         bundled = self._shelf.is_bundled(session.library)  # its files mean nothing to readers
-        if where := session.sight.where:
-            papers = self._shelf.assistant(session.library).papers(where=where)
+        papers = self._filtered(session, papers)
         return table.table(papers, session.sight, session.picked, source=not bundled)
 
     def _chosen(self, session: Session, papers: Sequence[Paper]) -> str:
-        return table.chosen(len(session.picked), len(papers), may_edit=self.may_edit(session))
+        shown = len(seen(self._filtered(session, papers), session.sight))
+        count = len(session.picked)
+        return table.chosen(count, shown, len(papers), may_edit=self.may_edit(session))
 
     def _download(self, session: Session, papers: Sequence[Paper], form: str) -> View:
-        wanted = [p for p in papers if not session.picked or p.id in session.picked]
+        """The selected papers; where none is, those that the table lists on all its pages."""
+        wanted = [paper for paper in papers if paper.id in session.picked]
+        wanted = wanted or seen(self._filtered(session, papers), session.sight)
         if form == "json":
             values = [paper.to_dict() for paper in wanted]
             text, kind = json.dumps(values, ensure_ascii=False, indent=1), "application/json"

@@ -48,6 +48,7 @@ class Session:
         choices: of the Settings tab.
         editing: number of the turn that the next question of the box replaces.
         pending: the question that was stopped or failed, to be retried.
+        updated: when the conversation was read or kept on the server (ms since 1970).
         job: the question being answered.
         outbox: what the page was just sent.
     """
@@ -64,6 +65,7 @@ class Session:
     choices: Choices = field(default_factory=Choices)
     editing: int | None = None
     pending: str = ""
+    updated: int | None = None
     job: Job | None = None
     outbox: Outbox = field(default_factory=Outbox)
     claimed: bool = False
@@ -83,7 +85,7 @@ class Session:
         """Starts an empty one; the choices stay."""
         self.identity, self.title = token_hex(8), ""
         self.turns, self.asked_of = [], []
-        self.editing, self.pending = None, ""
+        self.editing, self.pending, self.updated = None, "", None
 
     @property
     def where(self) -> Any:

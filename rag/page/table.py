@@ -89,11 +89,19 @@ def table(papers: Sequence[Paper], sight: Sight, picked: Collection[str], *, sou
     )
 
 
-def chosen(count: int, total: int, *, may_edit: bool) -> str:
-    """What can be done with the papers that are selected, or with all."""
+def chosen(count: int, shown: int, total: int, *, may_edit: bool) -> str:
+    """What can be done with the papers that are selected, or with those that the table lists.
+
+    Args:
+        count: of selected papers.
+        shown: papers that fit what is looked for.
+        total: papers of the library.
+        may_edit: whether papers may be removed.
+    """
     if not count:
-        words, which = f"{total:,} papers; tick some to select them.", "all"
-        acts = ""
+        of = f"{shown:,} of {total:,}" if shown < total else f"{total:,}"
+        words = f"{of} paper{'s' * (total != 1)}; tick some to select them."
+        which, acts = f"the {shown:,} listed" if shown < total else f"all {total:,}", ""
     else:
         words, which = f"{count:,} selected", "selected"
         acts = '<button type="button" class="first" data-act="only">Ask about these only</button>'
@@ -105,10 +113,8 @@ def chosen(count: int, total: int, *, may_edit: bool) -> str:
         f'aria-label="Download {which} as {name}">{name}</button>'
         for form, name in (("bibtex", "BibTeX"), ("json", "JSON"))
     )
-    return (
-        f'<p class="chosen"><strong role="status">{words}</strong>{acts}'
-        f"<span>Download {which}</span>{forms}</p>"
-    )
+    download = f"<span>Download {which}</span>{forms}" if count or shown else ""
+    return f'<p class="chosen"><strong role="status">{words}</strong>{acts}{download}</p>'
 
 
 def as_bibtex(papers: Sequence[Paper]) -> str:
