@@ -15,13 +15,7 @@ from rag.answer import Answer, AnswerEvent, Done, Status
 from rag.answering import Answerer, checked_chat_model
 from rag.conversation import Conversation
 from rag.errors import IndexDamaged, IndexMissing, IndexStale
-from rag.followups import (
-    needs_history,
-    suggested,
-    understood,
-    understood_papers,
-    with_previous,
-)
+from rag.followups import needs_history, suggested, understood, understood_papers, with_previous
 from rag.libraries import index_bundled, index_folder, settings_for, update_library
 from rag.lister import Lister
 from rag.listings import subject_of_list
@@ -259,9 +253,10 @@ class Assistant:
             yield Status(f"Understood as: {asked.text}")
         with self._live.reading() as live:
             asked = understood_papers(asked, live.index, where)
+            count = live.index.manifest.paper_count
         if asked.where:
             yield Status(f"Only papers {asked.where}")
-        yield Status(f"Searching {self.paper_count} papers")
+        yield Status(f"Searching {count} papers")
         subject = subject_of_list(asked.text, narrowed=asked.where is not None)
         if subject is not None:
             answer = yield from self._lister.answer(asked, subject, self._live)
