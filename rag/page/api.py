@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rag.page.application import Rooms
+    from rag.retrieval import Hit
 
 _MOST_PAPERS = 50
 
@@ -59,16 +60,16 @@ def name_endpoints(rooms: Rooms) -> None:
 
         def found() -> dict[str, Any]:
             hits = rooms.shelf.assistant().search(question, k=wanted)
-            values = [
-                {"rank": hit.rank, "score": round(hit.score, 4), "paper": hit.paper.to_dict()}
-                for hit in hits
-            ]
-            return {"hits": values}
+            return {"hits": [_values(hit) for hit in hits]}
 
         return await _in_place(rooms, found)
 
     for endpoint, name in ((ask, "ask"), (search, "search")):
         gr.api(endpoint, api_name=name, concurrency_limit=None)  # type: ignore[attr-defined]
+
+
+def _values(hit: Hit) -> dict[str, Any]:
+    return {"rank": hit.rank, "score": round(hit.score, 4), "paper": hit.paper.to_dict()}
 
 
 def _admitted(rooms: Rooms, question: str, request: gr.Request) -> str | None:
