@@ -17,6 +17,30 @@ from rag.cli.options import (
     settings_of,
 )
 
+EditOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-edit",
+        help="Let users who sign in change libraries; without --users you may anyway.",
+    ),
+]
+QuestionsOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Most questions of one user, or of a page without users.",
+        show_default="120 with --users, else no bound",
+    ),
+]
+TokensOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Most model tokens of one user, or of a page without users.",
+        show_default="500,000 with --users, else no bound",
+    ),
+]
+
 users_app = typer.Typer(help="Keep the accounts of a page that others can reach.")
 
 
@@ -40,29 +64,9 @@ def page(
         Path | None,
         typer.Option(help="File of accounts; `rag app-user add NAME FILE` makes it."),
     ] = None,
-    allow_edit: Annotated[
-        bool,
-        typer.Option(
-            "--allow-edit",
-            help="Let users who sign in change libraries; without --users the page may anyway.",
-        ),
-    ] = False,
-    questions_per_hour: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Most questions of one user, or of a page without users.",
-            show_default="120 with --users, else no bound",
-        ),
-    ] = None,
-    tokens_per_day: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Most model tokens of one user, or of a page without users.",
-            show_default="500,000 with --users, else no bound",
-        ),
-    ] = None,
+    allow_edit: EditOption = False,
+    questions_per_hour: QuestionsOption = None,
+    tokens_per_day: TokensOption = None,
     quiet: QuietOption = False,
     config: ConfigOption = None,
 ) -> None:

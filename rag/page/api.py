@@ -11,7 +11,10 @@ from rag.errors import RagError
 from rag.page.bounds import unfit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rag.page.application import Rooms
+    from rag.retrieval import Hit
 
 _MOST_PAPERS = 50
 
@@ -39,8 +42,7 @@ def name_endpoints(rooms: Rooms) -> None:
             rooms.desk.bounds.spend(user, answer.usage)
             return answer.to_dict()
 
-        values: dict[str, Any] = await _in_place(rooms, answered)
-        return values
+        return await _in_place(rooms, answered)
 
     async def search(question: str, request: gr.Request, k: int = 8) -> dict[str, Any]:
         """Finds the papers that fit a question best.
@@ -58,17 +60,16 @@ def name_endpoints(rooms: Rooms) -> None:
 
         def found() -> dict[str, Any]:
             hits = rooms.shelf.assistant().search(question, k=wanted)
-            values = [
-                {"rank": hit.rank, "score": round(hit.score, 4), "paper": hit.paper.to_dict()}
-                for hit in hits
-            ]
-            return {"hits": values}
+            return {"hits": [_values(hit) for hit in hits]}
 
-        values: dict[str, Any] = await _in_place(rooms, found)
-        return values
+        return await _in_place(rooms, found)
 
     for endpoint, name in ((ask, "ask"), (search, "search")):
         gr.api(endpoint, api_name=name, concurrency_limit=None)  # type: ignore[attr-defined]
+
+
+def _values(hit: Hit) -> dict[str, Any]:
+    return {"rank": hit.rank, "score": round(hit.score, 4), "paper": hit.paper.to_dict()}
 
 
 def _admitted(rooms: Rooms, question: str, request: gr.Request) -> str | None:
@@ -91,9 +92,10 @@ def _refused(sentence: str) -> gr.Error:
     return gr.Error(sentence, print_exception=False)
 
 
-async def _in_place(rooms: Rooms, work: Any) -> Any:
+async def _in_place(rooms: Rooms, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """What some work gives, done when a worker is free; errors as their one sentence."""
     try:
-        return await asyncio.wrap_future(rooms.desk.workers.submit(work))
+        values: dict[str, Any] = await asyncio.wrap_future(rooms.desk.workers.submit(work))
     except RagError as error:
         raise _refused(str(error)) from error
+    return values
