@@ -59,10 +59,17 @@ class Rooms:
         self.shelf.close()
 
 
-def _no_such_function(_request: Request, _error: Exception) -> Response:
-    """What a caller is told who names a function that the page does not have."""
+def _no_such_function(_request: Request, error: Exception) -> Response:
+    """What a caller is told who names a function that the page does not have.
+
+    Gradio looks them up by number and by name, as "/ask"; any other key that is missing is a
+    defect, and shows as one.
+    """
     from starlette.responses import PlainTextResponse
 
+    key = error.args[0] if isinstance(error, KeyError) else 0
+    if not (isinstance(key, int) or str(key).startswith("/")):
+        raise error
     return PlainTextResponse("There is no such function.", status_code=404)
 
 
