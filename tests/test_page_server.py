@@ -394,7 +394,9 @@ def test_two_pages_of_one_user_lose_nothing_of_each_other(library, tmp_path) -> 
     one, other = claimed("ada"), claimed("ada")
     collect(rooms.desk.ask(one, QUESTION))
     collect(Actions(rooms).take(other, {"act": "open", "id": one.identity}))
-    collect(rooms.desk.ask(one, "what does QUUX sort samples by?"))
+    collect(Actions(rooms).take(other, {"act": "rename", "id": one.identity, "text": "On speed"}))
+    last = collect(rooms.desk.ask(one, "what does QUUX sort samples by?"))[-1]
+    assert [each["title"] for each in last.message["conversations"]] == ["On speed"]
     last = collect(rooms.desk.ask(other, "how many tokens does it attend to?"))[-1]
     assert "went on in another tab" in last.note
     assert one.identity != other.identity

@@ -66,7 +66,7 @@ class Desk:
             yield View(note=refusal)
             return
         if replaces is not None:
-            if replaces == 1 and not is_renamed(session):
+            if replaces == 1 and not is_renamed(session.title, session.turns[0].question):
                 session.title = ""
             session.turns = session.turns[: replaces - 1]
             session.asked_of = session.asked_of[: replaces - 1]

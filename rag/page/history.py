@@ -49,10 +49,9 @@ def saved_values(session: Session) -> dict[str, Any]:
     }
 
 
-def is_renamed(session: Session) -> bool:
+def is_renamed(title: str, first: str) -> bool:
     """Whether a conversation has another title than its first question."""
-    first = session.turns[0].question if session.turns else ""
-    return shortened(session.title, TITLE_CHARS) != shortened(first, TITLE_CHARS)
+    return shortened(title, TITLE_CHARS) != shortened(first, TITLE_CHARS)
 
 
 def restore(session: Session, text: str, papers: Sequence[Paper]) -> tuple[str, ...]:
@@ -159,6 +158,7 @@ class History:
         forked = bool(there) and there.get("updated") != session.updated
         if forked:
             session.identity = token_hex(8)
+        session.title = _name_given(there) or session.title  # in another page, perhaps
         values = saved_values(session)
         self.write(user, values)
         session.updated = values["updated"]
@@ -198,6 +198,15 @@ class History:
         if not _USER.fullmatch(user):
             raise CorpusError("This user name cannot have conversations.")
         return self._folder / user
+
+
+def _name_given(values: dict[str, Any]) -> str:
+    """The title of a kept conversation that its user has named; else ""."""
+    try:
+        title, first = values["title"], values["turns"][0]["question"]
+    except (LookupError, TypeError):
+        return ""
+    return str(title) if is_renamed(str(title), str(first)) else ""
 
 
 def _values(path: Path) -> dict[str, Any]:
