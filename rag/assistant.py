@@ -23,6 +23,7 @@ from rag.models import ChatModel, make_embedder
 from rag.prices import cost_of
 from rag.prompts import load_prompt
 from rag.retrieval.live import LiveIndex
+from rag.understanding import of_named_authors
 from rag.verification.offline import OfflineVerifier, token_embedder
 
 if TYPE_CHECKING:
@@ -262,6 +263,8 @@ class Assistant:
             answer = yield from self._lister.answer(asked, subject, self._live)
         else:
             retrieval = self.retrieve(asked.text, k=k, where=asked.where)
+            if asked.where != where:
+                retrieval = of_named_authors(retrieval, asked.where)
             if asked.history:
                 retrieval = with_previous(retrieval, asked, self.retrieve)
             answer = yield from self._answerer.answer(asked, retrieval)

@@ -42,6 +42,12 @@ _OPENS_BACK = re.compile(
     r"go on|continue|tell me more|more|elaborate|explain|which one|compared to what|how so)\b",
     re.IGNORECASE,
 )
+_OTHERS = re.compile(r"\b(?:it|its|they|them|their|these|those|this|that)\b", re.IGNORECASE)
+_OF_THESE = re.compile(
+    r"\s*(?:and )?(?:which|what|how many|are any|any|list|show) (?:ones )?of (?:these|those|them)"
+    r"\b",
+    re.IGNORECASE,
+)
 _ORDINALS = {"first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5}
 _ABOUT = re.compile(
     r"\s*(?:and|(?:and )?(?:what|how) about)\s+(?P<subject>.+?)[\s?.!]*", re.IGNORECASE
@@ -62,12 +68,15 @@ def needs_history(question: str) -> bool:
     >>> [needs_history(q) for q in ("why?", "and the second one?", "How is ELECTRA trained?")]
     [True, True, False]
     """
+    if subject_of_list(question) and not _OTHERS.search(question):
+        return False
     terms = len(lexical_terms(question))
     if _OPENS_BACK.match(question) and terms <= 2 * _SHORT_TERMS:
         return True
     if _POINTS_BACK.search(question) and not _names_its_subject(question):
         return True
-    return terms <= 1 and "?" in question and len(question.split()) <= 3
+    short = terms <= 1 and "?" in question and len(question.split()) <= 3
+    return short and not _names_its_subject(question)
 
 
 def understood(
@@ -77,6 +86,9 @@ def understood(
     text = question.strip()
     if not history:
         return Asked(question, text)
+    if _OF_THESE.match(text) and (last := history[-1].answer.sources):
+        cited = tuple(paper.id for paper in last.values())
+        return Asked(question, text, history, where=Filter(ids=cited))
     if not needs_history(text):
         return Asked(question, text, history)
     if model is None:
@@ -92,8 +104,10 @@ def understood(
 
 def understood_papers(asked: Asked, library: Library, where: Filter | None) -> Asked:
     """The question without the years and authors that it names; they restrict the papers."""
-    text, where = understand(asked.text, library, where)
-    return replace(asked, text=text, where=where)
+    given = (where or Filter()).and_also(asked.where) if asked.where else where
+    found = understand(asked.text, library, given)
+    warnings = (*asked.warnings, *found.notes)
+    return replace(asked, text=found.text, where=found.where, warnings=warnings)
 
 
 def with_previous(

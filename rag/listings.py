@@ -16,8 +16,10 @@ _PARTS = {
     "PAPERS": r"(?:papers|studies|articles|publications|abstracts|surveys|reviews|preprints|ones|"
     r"research|work(?= (?:is|are) there| exists| do we| there is)|THINGS)",
     "THINGS": r"(?:benchmarks|datasets|methods|approaches|models|systems)"
-    r"(?! for| of| to| in| on| do\b| does| did| can\b| are\b| were\b)",
-    "KIND": r"(?P<kind>(?:(?!(?:papers|of|for|in|on|to|with|from)\b)[\w/-]+ ){0,4}?)",
+    r"(?! for| of| to| in| on| do\b| does| did| can\b| are\b(?! BOUND)| were\b)",
+    "BOUND": r"(?:under|over|below|above|at|up|between|smaller|larger|bigger)",
+    "KIND": r"(?P<kind>(?:(?!(?:papers|of|for|in|on|to|with|from|do|does|did|are|is|was|were|the)"
+    r"\b)[\w/-]+ ){0,4}?)",
     "OF THESE": r"(?:of (?:these|those|them|the (?:papers|abstracts|library)) )",
     "DO": r"(?:are|were|have|had|do|deal|study|report|evaluate|train|pre-?train|use|work|address|"
     r"rely|apply|look|focus|consider|propose|introduce|compare|discuss|mention|test|release|show|"
@@ -37,7 +39,7 @@ GIVE ME (?:(?:all|every|the|any)(?: of)?(?: the)? )?KIND(?P<noun>PAPERS|paper)\b
 GIVE ME (?:all|the)(?: of)?(?: the)? (?P<noun>works) (?P<rest>THAT .+)
 GIVE ME (?:everything|all) (?P<rest>THAT .+)
 do any KIND(?P<noun>PAPERS)\b(?P<rest>.*)
-(?:are|is) there (?:any|some|other) KIND(?P<noun>PAPERS)\b(?P<rest>.*)
+(?:are|is) there (?:(?:any|some|other) )?KIND(?P<noun>PAPERS)\b(?P<rest>.*)
 (?:any|all) KIND(?P<noun>papers|works|studies)\b(?P<rest>.*)
 (?:is there )?anything (?P<rest>THAT .+)
 KIND(?P<noun>papers|studies|methods|approaches) (?P<rest>THAT .+)

@@ -8,13 +8,16 @@ understood. Called by the assistant before it searches.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from rag.index import Filter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from rag.retrieval import Retrieval
 
 _YEAR = r"(?P<{}>(?:1[89]|20)\d\d)"
 _FIRST, _LAST = _YEAR.format("first"), _YEAR.format("last")
@@ -27,7 +30,11 @@ _END = (
     r"and|or|for|from|of|where|show|say|use|study)\b))"
 )
 _CAPITAL = r"(?![a-z])[^\W\d_]"  # of any alphabet
-_AUTHOR = rf"(?:(?:{_CAPITAL}[\w'’-]*\.?|van|von|de|der|den|la|le|di|da) ){{0,3}}{_CAPITAL}[\w'’-]*"
+_OPENER = r"(?!(?:Is|Are|Was|Were|Did|Does|Do|Has|Have|In|By|And|But|The|What|How|Why|If)\b)"
+_AUTHOR = (
+    rf"{_OPENER}(?:(?:{_CAPITAL}[\w'’-]*\.?|van|von|de|der|den|la|le|di|da) ){{0,3}}"
+    rf"{_CAPITAL}[\w'’-]*"
+)
 _YEARS: tuple[tuple[str, Callable[[int, int], tuple[int | None, int | None]]], ...] = (
     (rf"between {_FIRST} and {_LAST}", lambda a, b: (a, b)),
     (rf"(?:from|in|of) {_FIRST}(?: to | until | through | ?[-–] ?){_LAST}", lambda a, b: (a, b)),
@@ -46,6 +53,32 @@ _WRITTEN_BY = re.compile(
     rf"(?<=papers )(?:of|from))) (?P<author>{_AUTHOR})(?:,? (?:and|or|&) (?P<other>{_AUTHOR}))?"
 )
 _THEIR_WORK = re.compile(rf"\b(?P<author>{_AUTHOR})(?:'s|’s|s['’]) (?={_PAPERS}\b)")
+_FINDS = (
+    r"(?:find|found|show|say|said|state|report|propose|introduce|present|argue|claim|conclude|"
+    r"suggest|describe|observe|discover|measure|think|write|wrote)(?:n|e?d)?\b"
+)
+_DATED = rf"(?:,? \(?{_FIRST}\)?)?"
+_WHO_FINDS = re.compile(
+    rf"\b(?P<before>(?:[Dd]id|[Dd]oes|[Dd]o|[Hh]as|[Hh]ave) )(?P<author>{_AUTHOR})"
+    rf"(?: (?:and|&) (?P<other>{_AUTHOR}))?{_DATED}(?= {_FINDS})"
+)
+_ACCORDING_TO = re.compile(rf"(?P<before>[Aa]ccording to )(?P<author>{_AUTHOR}){_DATED}")
+_CITED = re.compile(rf"\b(?P<author>{_AUTHOR})(?: (?:and|&) (?P<other>{_AUTHOR}))? \({_FIRST}\)")
+_FEW_PAPERS = 3  # that an author's name may stand for, as a title does
+
+
+class Understood(NamedTuple):
+    """What a question says of papers.
+
+    Attributes:
+        text: the question to be searched for.
+        where: the papers that it is asked of; None for all.
+        notes: sentences that a reader should know.
+    """
+
+    text: str
+    where: Filter | None
+    notes: tuple[str, ...] = ()
 
 
 class Library(Protocol):
@@ -56,9 +89,7 @@ class Library(Protocol):
         ...
 
 
-def understand(
-    question: str, library: Library, where: Filter | None = None
-) -> tuple[str, Filter | None]:
+def understand(question: str, library: Library, where: Filter | None = None) -> Understood:
     """The question to be searched for, and the papers that it is asked of.
 
     Args:
@@ -67,11 +98,13 @@ def understand(
         where: a restriction that holds anyway; what it says of years or authors stands.
     """
     if len(question) > _LONGEST:
-        return question, where
+        return Understood(question, where)
     authors: list[str] = []
     years: list[tuple[int | None, int | None]] = []
     takes = partial(_takes_authors, library=library, authors=authors, years=years)
-    text = _ET_AL.sub(lambda match: "the authors" if takes(match) else match[0], question)
+    text = question
+    for pattern in (_ET_AL, _WHO_FINDS, _ACCORDING_TO, _CITED):
+        text = pattern.sub(partial(_authors_of, takes=takes), text)
     for pattern in (_THEIR_WORK, _WRITTEN_BY):
         text = pattern.sub(lambda match: "" if takes(match) else match[0], text)
     without = _without_years(text, years)
@@ -79,11 +112,40 @@ def understand(
         years = []
     else:
         text = without
+    notes = _unknown_authors(text, library)
     if not (authors or years):
-        return question, where
+        return Understood(question, where, notes)
     text = re.sub(r"\s+([?.,;!])", r"\1", " ".join(text.split())).strip(" ,;")
     named = Filter(years=_narrowed(years), authors=tuple(dict.fromkeys(authors)))
-    return text, (where or Filter()).and_also(named)
+    return Understood(text, (where or Filter()).and_also(named), notes)
+
+
+def of_named_authors(retrieval: Retrieval, where: Filter | None) -> Retrieval:
+    """What was found, where a question names its papers by their authors.
+
+    Few papers of an author are named by that as by their titles; among many one is looked for.
+
+    Args:
+        retrieval: of the question.
+        where: as it was understood.
+    """
+    if not (where and where.authors) or len(retrieval.hits) > _FEW_PAPERS:
+        return retrieval
+    return replace(retrieval, hits=tuple(replace(hit, named=True) for hit in retrieval.hits))
+
+
+def _authors_of(match: re.Match[str], takes: Callable[[re.Match[str]], bool]) -> str:
+    """What stands for the authors of a match in the question that is searched for."""
+    before = match.groupdict().get("before") or ""
+    return f"{before}the authors" if takes(match) else match[0]
+
+
+def _unknown_authors(text: str, library: Library) -> tuple[str, ...]:
+    """A note on who is asked for as an author and is none, in a library that has authors."""
+    found = [m["author"] for p in (_ET_AL, _WRITTEN_BY) for m in p.finditer(text)]
+    if not found or not library.holds(Filter(years=(0, 9999))):
+        return ()
+    return tuple(f"No paper of the library is by {name}." for name in dict.fromkeys(found))
 
 
 def _takes_authors(

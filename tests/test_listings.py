@@ -209,11 +209,18 @@ class Known:
         ("results on WMT 2014", None, None),
         ("Was it released in 2020?", None, None),
         ("papers by Nobody", None, None),
+        ("what did Clark find about X?", "what did the authors find about X?",
+         Filter(authors=("Clark",))),
+        ("What does Clark (2020) say of X?", "What does the authors say of X?",
+         Filter((2020, 2020), ("Clark",))),
+        ("X, according to Clark?", "X, according to the authors?", Filter(authors=("Clark",))),
+        ("Is Clark (2019) right?", "Is the authors right?", Filter((2019, 2019), ("Clark",))),
+        ("What does ELECTRA find?", None, None),
         ("learning by hand", None, None),
     ],
 )  # fmt: skip
 def test_what_is_understood_of_years_and_authors(question, text, where):
-    assert understand(question, Known()) == (text or question, where)
+    assert understand(question, Known())[:2] == (text or question, where)
 
 
 def test_years_mean_nothing_to_a_library_without_years(tmp_path):
