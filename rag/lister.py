@@ -15,6 +15,7 @@ from rag.answer import Answer, AnswerEvent, Status, Text, Verified
 from rag.answering import CLOSEST_PAPERS, Asked, shown_numbers
 from rag.citations import Numbering
 from rag.conditions import condition_in
+from rag.listings import denies
 from rag.prompts import load_prompt
 from rag.relevance import MOST_LOOKED_AT, lines, relevances
 from rag.verification import Quote
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
     from rag.retrieval.live import LiveIndex
     from rag.retrieval.retriever import ScoredSentence
     from rag.settings import Settings
+
+
+_DENIED = (
+    "abstracts do not tell what a paper does not do, so such a list cannot be made; ask which do."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,8 @@ class Lister:
             subject: what the papers shall be about or do; empty for all papers there are.
             live: the library.
         """
+        if denies(asked.text):
+            return (yield from _nothing(_base(asked, ()), (), _DENIED))
         if not subject:
             with live.reading():
                 papers = [stored.paper for stored in live.index.all_papers(asked.where)]
@@ -104,7 +112,10 @@ class Lister:
             found = yield from self._read(asked, found, worth, self._model)
         hits = {each.hit.paper.id: each.hit for each in candidates}
         if not found.entries:
-            return (yield from _nothing(found.base, tuple(hits.values())[:CLOSEST_PAPERS]))
+            closest = tuple(hits.values())[:CLOSEST_PAPERS]
+            return (
+                yield from _nothing(found.base, closest, "no paper of the library seems to fit.")
+            )
         base = replace(found.base, hits=tuple(hits[entry.paper.id] for entry in found.entries))
         first = heading(found.entries, len(candidates), among, subject)
         return (yield from self._told(asked, base, found.entries, first, found.how))
@@ -192,17 +203,18 @@ def _with_condition(hit: Hit, likely: float, cut: Lines, condition: Condition) -
     if not said:
         return replace(plain, likely=min(likely, nextafter(cut.possible, 0.0)))
     if not condition.rest:
-        return _Candidate(hit, max(likely, cut.counted), said[:1], "it has a number that fits")
+        return _Candidate(hit, max(likely, cut.counted), said[:1], "its numbers fit")
     quotes = tuple(dict.fromkeys((*plain.quotes, said[0])))
-    return _Candidate(hit, likely, quotes, f"{plain.reason}, and it has a number that fits")
+    return _Candidate(hit, likely, quotes, f"{plain.reason}, and its numbers fit")
 
 
 def _quote(hit: Hit, sentence: ScoredSentence) -> Quote:
     return Quote(hit.paper.id, sentence.start, sentence.end, sentence.text)
 
 
-def _nothing(base: Answer, closest: tuple[Hit, ...]) -> Generator[AnswerEvent, None, Answer]:
-    reason = "no paper of the library seems to fit."
+def _nothing(
+    base: Answer, closest: tuple[Hit, ...], reason: str
+) -> Generator[AnswerEvent, None, Answer]:
     text = f"The library does not seem to hold an answer: {reason}"
     yield Text(text)
     return replace(base, text=text, status="abstained", reason=reason, closest=closest)
@@ -217,7 +229,7 @@ def _entry(candidate: _Candidate, cut: Lines, by: str) -> Entry:
 
 def _how(searched: str, cut: Lines, condition: Condition | None) -> str:
     if condition and not condition.rest:
-        return "Decided by the numbers in the abstracts."
+        return "Decided by the numbers in the abstracts; whose they are was not looked at."
     numbers = "the numbers in the abstracts and by " if condition else ""
     return (
         f"Decided by {numbers}how relevant each paper is to “{searched}”, from 0 to 1: "

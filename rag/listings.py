@@ -18,7 +18,8 @@ _PARTS = {
     "THINGS": r"(?:benchmarks|datasets|methods|approaches|models|systems)"
     r"(?! for| of| to| in| on| do\b| does| did| can\b| are\b(?! BOUND)| were\b)",
     "BOUND": r"(?:under|over|below|above|at|up|between|smaller|larger|bigger)",
-    "KIND": r"(?P<kind>(?:(?!(?:papers|of|for|in|on|to|with|from|do|does|did|are|is|was|were|the)"
+    "KIND": r"(?P<kind>(?:(?!(?:papers|of|for|in|on|to|with|from|do|does|did|are|is|was|were|the|a|"
+    r"an|one|how|what|why|when)"
     r"\b)[\w/-]+ ){0,4}?)",
     "OF THESE": r"(?:of (?:these|those|them|the (?:papers|abstracts|library)) )",
     "DO": r"(?:are|were|have|had|do|deal|study|report|evaluate|train|pre-?train|use|work|address|"
@@ -31,7 +32,7 @@ _PARTS = {
 }
 _FORMS = r"""
 WHICH OF THESE(?:PAPERS )?(?P<rest>DO.*)
-WHICH (?P<noun>works)\b(?P<rest>.*)
+WHICH (?P<noun>works)\b(?! better| best| well| worse| for)(?P<rest>.*)
 WHICH (?:all )?KIND(?P<noun>PAPERS)\b(?P<rest>.*)
 how many OF THESE?(?P<rest>DO.*)
 how many OF THESE?KIND(?P<noun>PAPERS)\b(?P<rest>.*)
@@ -46,18 +47,33 @@ KIND(?P<noun>papers|studies|methods|approaches) (?P<rest>THAT .+)
 what is there (?P<rest>THAT .+)
 what (?:have|do) we (?:got|have) (?P<rest>THAT .+)
 is there (?:any )?(?:work|research) (?P<rest>THAT .+)
-any (?P<rest>.+) in (?:the|this|our|your) (?:library|collection)\W*
+any (?!idea|chance|way|reason|hint)(?P<rest>.+) in (?:the|this|our|your) (?:library|collection)\W*
 does any(?:body|one) here (?P<rest>.+)
 what (?:does|do) (?:the library|the collection|we|you|i) (?:have|hold)(?: here)? (?P<rest>THAT .+)
 who(?: else)? ACTS(?P<rest>.+)
 """
-_ALL = re.compile(r"(?:(?:which|what|the|all|any) )?(?:papers?|works?|articles)\W*", re.IGNORECASE)
+_ALL = re.compile(
+    r"(?:(?:which|what|the|all|any) )?(?:papers?|works?|articles)\W*|(?:which|what|how many|any)"
+    r"(?: ones)? of (?:these|those|them)(?: (?:are|were|is|was))?\W*",
+    re.IGNORECASE,
+)
 _LONGEST = 600  # characters; who writes more asks for more than a list
 # "which two papers", "which papers ..., and what does each": a few, or more than a list; and a
 # question of several sentences asks for more too, unless what follows only says "list them"
 _MORE = re.compile(
-    r"\s*(?:which|what) (?:two|three|of the two)\b|.*\band (?:what|how|why|does|do)\b(?! are they)|"
+    r"\s*(?:which|what) (?:two|three|of the two)\b|.*\b(?:and|then) "
+    r"(?:what|how|why|which|does|do|summari[sz]e|explain|describe|compare|tell|rank|sort)\b"
+    r"(?! are they| ones)|.*: (?:(?:what|how) (?:is|are|do|does)|why)\b|.*\. (?:Why|How)\b|"
+    r"\S+ (?:\S+ ){0,3}?(?:papers|studies|works) (?:(?:should|would|could|can) |(?:did|do) they\b)|"
     r".*(?:[?!] |\. (?=(?-i:[A-Z])))(?!(?:please )?(?:list|name|show|give)\b)\w+ \w+ \w+",
+    re.IGNORECASE,
+)
+# what an abstract does not say is not known; "that BERT does not need labels" is said
+_NEGATED = re.compile(
+    r"\s*\S+ (?:\S+ ){0,4}?(?:papers|studies|works|articles|abstracts|models|methods|approaches|"
+    r"systems|datasets|benchmarks|ones)(?: that| which)? "
+    r"(?:(?:do|does|did|are|is|were|have|has|was) ?(?:not|n['’]?t)\b|(?:don|doesn|aren|haven)t\b|"
+    r"not \w+ing\b|never\b)",
     re.IGNORECASE,
 )
 _LEAD = re.compile(
@@ -65,7 +81,7 @@ _LEAD = re.compile(
     r"(?:Which|What|How many|Are there|List|Show)(?: [\w-]+){0,3}? "
     r"(?:papers|studies|works|articles|abstracts|surveys)\b[^.!?]+[.?]?)"
 )
-_POINTS_BACK = re.compile(r"\b(?:that|this|it|them|these|those)$", re.IGNORECASE)
+_POINTS_BACK = re.compile(r"\b(?:that|this|it|them|these|those|less|more|fewer)$", re.IGNORECASE)
 # "Summarizing source code does not count." would find just that
 _NOT_COUNTED = re.compile(
     r"(?<=[?.!]) [A-Z][^.?!]*\b(?:not (?:be )?(?:count|included)|(?:leave|left) (?:out|aside)|"
@@ -75,7 +91,8 @@ _WIDER = re.compile(r"(?:papers?|works?|studies|articles|publications|research|o
 # What is said to be left out finds just what is not wanted; how to decide finds nothing.
 _ASIDE = re.compile(
     r"\s*\((?:no|not|excluding|except|without)\b[^)]*\)|"
-    r",? (?:not|rather than|leaving aside|excluding|as opposed to|other than) [^,;]*$|"
+    r",? (?:(?:but )?(?<!do )(?<!does )(?<!did )(?<!is )(?<!are )(?<!can )not|rather than|"
+    r"leaving aside|excluding|as opposed to|other than) [^,;]*$|"
     r",? (?:going by|as (?:stated|told) in|according to) the [^,;]*$|"
     r" as the (?:setting|field|area) they work in$|[?.!] (?:please )?list them$",
     re.IGNORECASE,
@@ -138,6 +155,15 @@ def _lead_and_question(text: str) -> tuple[str, str]:
     return (match["lead"], match["question"]) if match else ("", text)
 
 
+def denies(question: str) -> bool:
+    """Whether a listing asks for papers that do not do something.
+
+    >>> denies("which papers do not use BERT?"), denies("which papers show that BERT is not deep?")
+    (True, False)
+    """
+    return _NEGATED.match(" ".join(question.split())) is not None
+
+
 def _subject(parts: dict[str, str | None]) -> str:
     """The kind of paper and what is said of it, without words that every listing has."""
     noun = (parts.get("noun") or "").lower()
@@ -147,7 +173,8 @@ def _subject(parts: dict[str, str | None]) -> str:
 
 
 def _trimmed(text: str) -> str:
-    text = _ASIDE.sub("", text.strip(" ,.:;?!")).strip(" ,.:;?!")
+    text = text.strip(" ,.:;?!")
+    text = _ASIDE.sub("", text).strip(" ,.:;?!") or text
     while ending := _ENDING.search(text):
         text = text[: ending.start()].strip(" ,.:;?!")
     while opening := _OPENING.match(text):

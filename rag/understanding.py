@@ -40,8 +40,11 @@ _YEARS: tuple[tuple[str, Callable[[int, int], tuple[int | None, int | None]]], .
     (rf"(?:from|in|of) {_FIRST}(?: to | until | through | ?[-–] ?){_LAST}", lambda a, b: (a, b)),
     (rf"(?:since|from) {_FIRST}(?: on(?:wards?)?)\b", lambda a, _: (a, None)),
     (rf"since {_FIRST}", lambda a, _: (a, None)),
-    (rf"(?:after|later than|newer than) {_FIRST}", lambda a, _: (a + 1, None)),
-    (rf"(?:before|earlier than|older than|prior to) {_FIRST}", lambda a, _: (None, a - 1)),
+    (rf"(?:from )?(?:after|later than|newer than) {_FIRST}", lambda a, _: (a + 1, None)),
+    (
+        rf"(?:from )?(?:before|earlier than|older than|prior to) {_FIRST}",
+        lambda a, _: (None, a - 1),
+    ),
     (rf"(?:up to|until|through|no later than) {_FIRST}", lambda a, _: (None, a)),
     (rf"(?:in|of|from|during) {_FIRST}", lambda a, _: (a, a)),
 )

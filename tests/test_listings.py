@@ -11,6 +11,7 @@ from model_server import ModelServer, Step
 from rag import Assistant, Filter, Paper, Status, load_settings
 from rag.conditions import condition_in
 from rag.errors import CorpusError, SettingsError
+from rag.followups import needs_history
 from rag.index import filters
 from rag.listings import subject_of_list
 from rag.relevance import lines, relevances
@@ -428,6 +429,17 @@ def test_a_list_survives_being_saved_and_opened(library, tmp_path):
         ("use between 1 and 3 million images", 1e6, 3e6, ""),
         ("between one and seven billion parameters", 1e9, 7e9, ""),
         ("up to a million tokens", -math.inf, 1e6, ""),
+        ("over 1M but under 1B parameters", 1e6, 1e9, ""),
+        ("more than 2 and less than 5 datasets", 2, 5, ""),
+        ("10 000 or more tokens", 1e4, math.inf, ""),
+        ("less than 1,5 million tokens", -math.inf, 1.5e6, ""),
+        ("at least three and a half billion parameters", 3.5e9, math.inf, ""),
+        ("at least two dozen languages", 24, math.inf, ""),
+        (">=100 languages", 100, math.inf, ""),
+        ("100+ languages", 100, math.inf, ""),
+        ("under .5B parameters", -math.inf, 5e8, ""),
+        ("at least twenty-five languages", 25, math.inf, ""),
+        ("a hundred million or more cells", 1e8, math.inf, ""),
     ],
 )
 def test_a_condition_on_numbers_is_read(subject, lowest, highest, rest):
@@ -436,7 +448,18 @@ def test_a_condition_on_numbers_is_read(subject, lowest, highest, rest):
 
 
 @pytest.mark.parametrize(
-    "subject", ["GPT-3 and T5", "evaluate on 3 datasets", "over the years", "ImageNet-1K", ""]
+    "subject",
+    [
+        "between 100 languages",
+        "1/2 the parameters",
+        "at least a B grade",
+        "a T cell",
+        "GPT-3 and T5",
+        "evaluate on 3 datasets",
+        "over the years",
+        "ImageNet-1K",
+        "",
+    ],
 )
 def test_other_numbers_are_no_conditions(subject):
     assert condition_in(subject) is None
@@ -451,6 +474,11 @@ def test_other_numbers_are_no_conditions(subject):
         ("under 1B parameters", "It is trained on 15M tokens.", False),
         ("7B models", "We tune Llama-2-7B on it.", True),
         ("7B models", "It has 6.7 billion parameters.", True),
+        ("7B models", "It has 7.5B parameters.", False),
+        ("7B models", "It is better than Llama-2-7B.", False),
+        ("under 100 parameters", "It has 16 times fewer trainable parameters.", False),
+        ("more than 5 cells", "We engineer a T cell. There are 12 cells a sample.", True),
+        ("more than 5 cells", "We engineer a T cell that survives.", False),
         ("7B models", "It sees 7B tokens.", False),
         ("7B models", "NLLB-54B is larger.", False),
         ("more than 100 languages", "It covers over 100 languages.", True),
@@ -478,7 +506,9 @@ def test_a_list_with_a_condition_holds_papers_whose_numbers_meet_it(tmp_path):
         large = library.ask("which papers train models with more than ten billion parameters?")
         assert {p.id for p in large.sources.values()} == {"large", "large-dog"}
         assert large.text.startswith("2 of the 4 papers fit")
-        assert large.text.endswith("Decided by the numbers in the abstracts.")
+        assert large.text.endswith(
+            "Decided by the numbers in the abstracts; whose they are was not looked at."
+        )
         quotes = {c.quotes[0].text for s in large.statements for c in s.citations}
         assert "A model with 13B parameters is trained on purrs." in quotes
         cats = library.ask("which papers are about cats that purr, under one billion parameters?")
@@ -486,3 +516,40 @@ def test_a_list_with_a_condition_holds_papers_whose_numbers_meet_it(tmp_path):
         assert "We train a model with 300M parameters on purrs." in [
             q.text for s in cats.statements for c in s.citations for q in c.quotes
         ]
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "which papers do not use cats?",
+        "how many papers don't mention cats?",
+        "list papers not using cats",
+        "which papers are not about cats?",
+    ],
+)
+def test_no_list_is_made_of_what_papers_do_not_say(library, question):
+    answer = library.ask(question)
+    assert answer.status == "abstained"
+    assert answer.reason.startswith("abstracts do not tell what a paper does not do")
+
+
+def test_a_question_for_a_list_stands_alone_and_one_of_these_leans_on_the_last(library):
+    chat = library.chat()
+    chat.ask("how do cats purr?")
+    listed = chat.ask("which papers are about more than one cat?")
+    assert listed.asked == "which papers are about more than one cat?"
+    assert needs_history("what is MosaicBERT?") is False
+    among = chat.ask("which papers are about cats?").sources
+    recent = chat.ask("which of these are from after 2020?")
+    assert {p.id for p in recent.sources.values()} == {
+        p.id for p in among.values() if (p.year or 0) > 2020
+    }
+    assert recent.scope.startswith("from 2021 on")
+
+
+def test_what_few_papers_of_an_author_found_is_answered(library):
+    answer = library.ask("What did Clark et al. (2019) find?")
+    assert answer.status == "answered"
+    assert [p.id for p in answer.sources.values()] == ["cat-1"]
+    nobody = library.ask("papers by Nobody since 2020")
+    assert "No paper of the library is by Nobody." in nobody.warnings

@@ -10,7 +10,7 @@ import math
 import re
 from dataclasses import dataclass
 
-_SMALL = [
+SMALL_NUMBERS = [
     "zero",
     "one",
     "two",
@@ -32,10 +32,10 @@ _SMALL = [
     "eighteen",
     "nineteen",
 ]
-_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _WORDS: dict[str, tuple[float, str]] = {
-    **{word: (float(value), "") for value, word in enumerate(_SMALL)},
-    **{word: (10.0 * value, "") for value, word in enumerate(_TENS, start=2)},
+    **{word: (float(value), "") for value, word in enumerate(SMALL_NUMBERS)},
+    **{word: (10.0 * value, "") for value, word in enumerate(TENS, start=2)},
     "dozen": (12.0, ""),
     "half": (50.0, "%"),
     "halves": (50.0, "%"),
@@ -54,7 +54,7 @@ _WORDS: dict[str, tuple[float, str]] = {
     "tripled": (3.0, "x"),
     "thrice": (3.0, "x"),
 }
-_SCALES = {
+SCALES = {
     "hundred": 1e2, "hundreds": 1e2, "thousand": 1e3, "thousands": 1e3, "k": 1e3,
     "million": 1e6, "millions": 1e6, "m": 1e6, "mn": 1e6,
     "billion": 1e9, "billions": 1e9, "b": 1e9, "bn": 1e9, "trillion": 1e12, "t": 1e12,
@@ -159,7 +159,7 @@ def _words(text: str, match: re.Match[str]) -> Quantity | None:
         return Quantity(
             _WORDS[head][0], _UNITS[tail], 1.0, _is_rough(text, match.start()), match[0]
         )
-    if tail and head in _TENS and tail in _SMALL:  # twenty-five
+    if tail and head in TENS and tail in SMALL_NUMBERS:  # twenty-five
         value, unit = _WORDS[head][0] + _WORDS[tail][0], ""
     elif word in _WORDS and word not in ("one", "zero"):
         value, unit = _WORDS[word]
@@ -201,7 +201,7 @@ def _following(text: str, end: int) -> tuple[float, str]:
 
 def _scale_and_unit(word: str) -> tuple[float, str]:
     key = word.casefold()
-    return _SCALES.get(key, 1.0), _UNITS.get(key, "")
+    return SCALES.get(key, 1.0), _UNITS.get(key, "")
 
 
 def _is_rough(text: str, start: int) -> bool:
