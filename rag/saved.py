@@ -65,7 +65,8 @@ def read_turns(path: str | Path, papers: Sequence[Paper]) -> tuple[list[Turn], t
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))
-        raise _no_conversation(path, f"{where or 'file'}: {first['msg']}") from error
+        wrong = f"{where}: {first['msg']}" if where else "it is not what /save writes to a .json"
+        raise _no_conversation(path, wrong) from error
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         raise CorpusError(f"{path} cannot be read: {_reason(error)}.", path=path) from error
     for turn in saved.turns:

@@ -328,3 +328,20 @@ def test_a_citation_of_a_removed_or_changed_paper_says_so_everywhere(run, tmp_pa
     run("index", "--update", "-i", "mine", "-q")
     shown = run("chat", "-i", "mine", "--load", "b", text="/sources\n")
     assert "not verified" not in shown
+
+
+def test_papers_are_listed_by_filter_and_shown_by_how_their_id_begins(kept, run) -> None:
+    assert run("papers", "list", "-i", kept, "--author", "Clark").startswith("zorp-1\t")
+    assert run("papers", "list", "-i", kept, "--year", "2022..") == ""
+    assert run("papers", "-i", kept).count("\n") == 2
+    assert run("papers", "show", "ZORP", "-i", kept).startswith("ZORP: Sparse Attention")
+    assert "no paper's id" in run("papers", "show", "nosuch", "-i", kept, status=2)
+
+
+def test_a_list_of_all_papers_tells_each_once(kept, run) -> None:
+    assert run("ask", "how many papers are there?", "-i", kept).count("Curriculum Order") == 1
+
+
+def test_a_command_that_is_none_is_told(kept, run) -> None:
+    shown = run("chat", "-i", kept, text="/foo\n/load a.md\n")
+    assert "/save FILE" in shown

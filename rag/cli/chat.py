@@ -167,6 +167,8 @@ def _command(conversation: Conversation, said: str, cite_style: CiteStyle) -> bo
         elif name == "/load":
             _load(conversation, rest.strip())
         else:
+            if name not in ("/help", "/?"):
+                typer.echo(f"rag: there is no command {name}; these are:", err=True)
             show.line(HELP)
     except RagError as error:
         typer.echo(f"rag: {error}", err=True)

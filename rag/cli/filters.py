@@ -42,7 +42,7 @@ def filtered(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def with_options(**arguments: Any) -> None:
-        given = {name: arguments.pop(name) for name in _OPTIONS}
+        given = {name: arguments.pop(name, None) for name in _OPTIONS}
         command(**arguments, chosen=functools.partial(_filter, given))
 
     with_options.__signature__ = inspect.Signature(list(own.values()))  # type: ignore[attr-defined]

@@ -127,18 +127,20 @@ def papers_default(
 
 
 @papers_app.command("list")
+@filtered
 def papers_list(
     *,
     index: IndexOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     config: ConfigOption = None,
+    chosen: Any = None,
 ) -> None:
-    """List the papers: id and title."""
+    """List the papers, or some of them: id and title."""
     from rag.cli import show
 
     with opened(settings_of(config, index=index), quiet=quiet) as assistant:
-        papers = assistant.papers()
+        papers = assistant.papers(where=chosen(assistant))
     if as_json:
         show.json_value([paper.to_dict() for paper in papers])
     else:
@@ -148,7 +150,9 @@ def papers_list(
 
 @papers_app.command("show")
 def papers_show(
-    identity: Annotated[str, typer.Argument(metavar="ID", help="Id or alias of a paper.")],
+    identity: Annotated[
+        str, typer.Argument(metavar="ID", help="Id or alias of a paper, or how one begins.")
+    ],
     *,
     index: IndexOption = None,
     as_json: JsonOption = False,
@@ -157,12 +161,10 @@ def papers_show(
 ) -> None:
     """Show one paper."""
     from rag.cli import show
-    from rag.errors import CorpusError
+    from rag.index.filters import Filter
 
     with opened(settings_of(config, index=index), quiet=quiet) as assistant:
-        found = [p for p in assistant.papers() if identity in (p.id, *p.aliases)]
-    if not found:
-        raise CorpusError(f"No paper has the id {identity}; `rag papers list` shows the ids.")
+        found = assistant.papers(where=Filter(ids=assistant.paper_ids([identity])))
     if as_json:
         show.json_value(found[0].to_dict())
     else:

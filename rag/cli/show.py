@@ -132,7 +132,8 @@ def _print_sources(console: Console, found: Answer) -> None:
         _print(console, "\nClosest papers:")
         for hit in found.closest:
             _print(console, f"- {hit.paper.title}", indent=2)
-    if found.sources:
+    all_listed = not any(statement.claim for statement in found.statements)
+    if found.sources and not all_listed:  # a list of a whole library has their titles already
         _print(console, "\nSources", style="bold")
         for number, source in found.sources.items():
             _source(console, found, number, source)
@@ -237,7 +238,9 @@ def paper(found: Paper) -> None:
     """Prints one paper."""
     console = _console()
     _print(console, found.title, style="bold")
-    for name, value in found.to_dict().items():
+    values = found.to_dict()
+    further: Any = values.pop("metadata", {})
+    for name, value in {**values, **further}.items():
         if name in ("title", "abstract"):
             continue
         shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
