@@ -164,6 +164,9 @@ def test_broken_entries_are_refused_with_their_lines_and_nothing_is_printed(
         ("the {{B}ERT} of {T}wo{s} # {#1}", "the BERT of Twos # #1"),
         ("{-}- and -{-}", "-- and --"),
         ("one--two~three", "one–two three"),
+        ("-----''' ````", "—–”' ““"),
+        ("-" * 1_000_000, "—" * 333_333 + "-"),
+        ("x {$" + "a b" * 100_000 + "$}", "x $" + "a b" * 100_000 + "$"),
         (r"\input{/etc/passwd} nothing", "nothing"),
         ("{{{all} of it}}", "all of it"),
         ("{open", "open"),
@@ -198,6 +201,7 @@ def authors_of(entry: str) -> tuple[str, ...]:
             ("Data Group, Inc.", "Hans, P. Müller"),
         ),
         ("{E=mc Group} and E=mc, A", ("E=mc Group", "A E=mc")),
+        (f"Ada{' ' * 500_000}Lovelace\nAND\tNoether, E.", ("Ada Lovelace", "E. Noether")),
         ("family=, given=", ()),
     ],
 )
@@ -291,6 +295,13 @@ ER  -
     assert " ".join(rates.abstract.split()) == "We measure rates. AB - is no tag here."
     assert rates.arxiv_id == "2103.00001"
     assert (other.title, other.authors, other.abstract) == ("Other", (), "")
+
+
+def test_a_type_behind_any_white_space_begins_a_ris_record_and_two_words_do_not() -> None:
+    wide = " " * 300_000
+    lines = [f"TY  -{wide}JOUR{wide}\n", "TI  - A\n", f"TY  -{wide}a b\n", "ER  -\n"]
+    assert [(line, getattr(found, "title", "")) for line, found in ris.read(lines)] == [(1, "A")]
+    assert not ris.recognises(lines[2])
 
 
 # --- MEDLINE ------------------------------------------------------------------------------------
@@ -388,6 +399,10 @@ def test_the_separator_line_of_spreadsheets_is_passed_over(tmp_path: Path) -> No
         ("A. Turing, B. Noether and C. Gauss", ("A. Turing", "B. Noether", "C. Gauss")),
         ("Turing, Alan and Noether, Emmy", ("Alan Turing", "Emmy Noether")),
         ("Turing, Alan | Noether, Emmy", ("Alan Turing", "Emmy Noether")),
+        (
+            f"Turing,{' ' * 100_000}Alan (1){' ' * 20_000}and\tE. Noether",
+            ("Alan Turing", "E. Noether"),
+        ),
         ("李明", ("李明",)),
     ],
 )

@@ -184,6 +184,12 @@ def test_a_comment_that_never_ends_is_read_through_once() -> None:
     assert [line for line, _ in outcome("".join(lines))] == [1, 200_002]
 
 
+@pytest.mark.parametrize("behind", ["", "-->" + entry("B") + "<!-- <entry> --> <entry> </feed>"])
+def test_a_comment_that_names_an_element_many_times_is_read_through_once(behind: str) -> None:
+    found = outcome(feed(entry("A"), "<!--" + "<entry></entry>" * 200_000 + behind, entry("Z")))
+    assert [said for _, said in found if len(said) == 1] == ["A", "B", "Z"] if behind else ["A"]
+
+
 def test_two_feeds_one_behind_the_other_are_both_read() -> None:
     found = outcome(feed(entry("A")) + feed(entry("B")))
     assert [found[0], found[-1]] == [(2, "A"), (5, "B")]

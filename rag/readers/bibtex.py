@@ -45,7 +45,7 @@ _WHOLE_NAME = re.compile(r"\{(?:[^{}\\]|\\[&%$#_])*\}")  # "{Data Group, Inc.}",
 _NAMED_PARTS = re.compile(r'(?:^|,)\s*"?(?:given|family|prefix|suffix)\s*=', re.IGNORECASE)
 _NAMED_PART = re.compile(r'(?:\{(?:[^{}]|\{[^{}]*\})*\}|"[^"]*"|[^,{}"])+')
 _NAME_ORDER = ("given", "prefix", "family", "suffix")
-_AND = re.compile(r"\s+and(?=\s)", re.IGNORECASE)
+_AND = re.compile(r" and(?= )", re.IGNORECASE)
 _HAS_TEX = re.compile(r"[\\{}]")
 _ESCAPE_OR_BRACE = re.compile(r"\\([_%&#~{}])|[{}]")
 _BEFORE_CHARS = 4000
@@ -200,8 +200,9 @@ def _paper_or_reason(known: Fields) -> Found | str:
 
 
 def _authors(names: str) -> tuple[str, ...]:
+    names = fields.one_line(names)
     if _HAS_TEX.search(names) or "=" in names:
-        several = split_multiple_persons_names(fields.one_line(names))
+        several = split_multiple_persons_names(names)
         return tuple(filter(None, map(_author, several)))
     return fields.authors(map(plain_text, _AND.split(names)))
 

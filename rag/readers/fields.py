@@ -53,7 +53,7 @@ _NOBODY_ENDS = frozenset({"al", " al", ".al", "al.", "ers"})
 _ET_AL = re.compile(r",?\s+(?:et\.? al\.?|and others)$", re.IGNORECASE)
 _GENERATION = re.compile(r"\s*(?:[JS]r\.?|I{2,3}|IV)\s*$")
 _FIRM = re.compile(r"\s*(?:Inc|Ltd|LLC|Corp|PLC|GmbH)\.?\s*$", re.IGNORECASE)
-_NUMBER_IN_BRACKETS = re.compile(r"\s*\(\d+\)")  # Scopus puts its author ids behind the names
+_NUMBER_IN_BRACKETS = re.compile(r" ?\(\d+\)")  # Scopus puts its author ids behind the names
 
 
 def begins(head: str, start: re.Pattern[str]) -> bool:
@@ -122,10 +122,10 @@ def names_in(text: str, *, single: bool) -> list[str]:
     >>> names_in("A. Turing, E. Noether", single=False), names_in("Turing, Alan", single=False)
     (['A. Turing', ' E. Noether'], ['Turing, Alan'])
     """
-    text = _NUMBER_IN_BRACKETS.sub("", text)
+    text = _NUMBER_IN_BRACKETS.sub("", one_line(text))
     if re.search(r"[;|]", text):
         return re.split(r"[;|]", text)
-    parts = re.split(r",?\s+(?:and|&)\s+", text)
+    parts = re.split(",? (?:and|&) ", text)
     return parts if single else [name for part in parts for name in _by_commas(part)]
 
 
