@@ -337,6 +337,37 @@ def test_an_edited_file_does_not_replace_what_also_stands_in_another() -> None:
     assert merges[0].warning
 
 
+def test_what_no_source_says_any_more_is_gone_once_all_have_been_read_again() -> None:
+    longer = LONG + " It is fast."
+    known = record(abstract=longer, year=2019, venue="ACL", sources=("a", "b"))
+    edited, other = record(sources=("a",)), record(abstract=LONG, venue="ICML", sources=("b",))
+    for order in ((edited, other), (other, edited)):
+        papers, merges = merged(*order, library=(known,))
+        assert papers == [record(abstract=LONG, venue="ICML", sources=("a", "b"))]
+        assert [merge.status for merge in merges] == ["unchanged", "changed"]
+        assert merges[1].warning == (
+            f"{known.id} has two abstracts, of 33 and 11 characters; the longer is kept."
+        )
+        assert {merge.status for merge in merged(*order, library=tuple(papers))[1]} == {"unchanged"}
+
+
+def test_a_text_that_one_of_two_sources_makes_longer_is_a_change() -> None:
+    known = record(sources=("a", "b"))
+    papers, merges = merged(
+        record(abstract=LONG, sources=("a",)), record(sources=("b",)), library=(known,)
+    )
+    assert papers == [record(abstract=LONG, sources=("a", "b"))]
+    assert [merge.status for merge in merges] == ["changed", "unchanged"]
+
+
+def test_a_new_source_adds_to_a_paper_whose_own_source_was_edited() -> None:
+    known = record(abstract=LONG, sources=("a",))
+    records = record(venue="ACL", sources=("c",)), record("On rates", sources=("a",))
+    for order in (records, records[::-1]):
+        papers, _ = merged(*order, library=(known,))
+        assert papers == [record("On rates", venue="ACL", sources=("a", "c"))]
+
+
 def test_two_records_of_one_file_are_joined_and_not_taken_for_an_edit() -> None:
     papers, merges = merged(record(abstract=LONG, sources=("a",)), record(sources=("a",)))
     assert papers[0].abstract == LONG
