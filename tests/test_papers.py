@@ -269,6 +269,8 @@ def test_equal_titles_with_a_trait_that_disagrees_are_two_papers(
         ({"year": 2001}, {"doi": "10.1000/a", "authors": ("A",)}),
         ({"authors": ("Vaswani, Ashish",)}, {"authors": ("A. Vaswani and N. Shazeer",)}),
         ({"authors": ("Jan Müller Jr.",)}, {"authors": ("Muller, J.",)}),
+        ({"authors": ("王小明",)}, {"authors": ("小明 王",)}),
+        ({"authors": ("王 小明", "A")}, {"authors": ("王小明",)}),
         ({"doi": "10.1000/a"}, {"doi": "https://doi.org/10.1000/A"}),
         # the DOI that arXiv gives a preprint speaks against no publisher's DOI
         ({"doi": "10.48550/arXiv.1706.03762"}, {"arxiv_id": "1706.03762v2"}),

@@ -93,7 +93,7 @@ def test_a_biblatex_entry_gives_its_fields_and_the_first_of_two_titles() -> None
     assert seen(papers(FORMATS / "papers.bib")[1]) == {
         "title": "关于速率",
         "abstract": "",
-        "authors": ["明 李", "Ada Lovelace", "Martin King Jr."],
+        "authors": ["李明", "Ada Lovelace", "Martin King Jr."],
         "year": 2021,
         "venue": "Журнал",
         "arxiv_id": "2103.00001",
@@ -201,6 +201,7 @@ def authors_of(entry: str) -> tuple[str, ...]:
             ("Data Group, Inc.", "Hans, P. Müller"),
         ),
         ("{E=mc Group} and E=mc, A", ("E=mc Group", "A E=mc")),
+        ("family=王, given=小明 and 李, {明} and Ng, 明", ("王小明", "李明", "明 Ng")),
         (f"Ada{' ' * 500_000}Lovelace\nAND\tNoether, E.", ("Ada Lovelace", "E. Noether")),
         ("family=, given=", ()),
     ],
@@ -242,7 +243,7 @@ def test_ris_records_give_their_fields_under_newer_and_older_tags() -> None:
     assert seen(old) == {
         "title": "关于速率",
         "abstract": "An abstract under its older tag.",
-        "authors": ["明 李"],
+        "authors": ["李明"],
         "year": 2021,
         "venue": "A Conference",
         "url": "http://arxiv.org/abs/2103.00001v2",
@@ -404,6 +405,8 @@ def test_the_separator_line_of_spreadsheets_is_passed_over(tmp_path: Path) -> No
             ("Alan Turing", "E. Noether"),
         ),
         ("李明", ("李明",)),
+        ("欧阳, 小明", ("欧阳小明",)),
+        ("Šulc, J. -L. and X. -Y. Li and A. - B. C", ("J.-L. Šulc", "X.-Y. Li", "A. - B. C")),
     ],
 )
 def test_a_cell_of_authors_gives_each_name(

@@ -117,6 +117,17 @@ ARTICLE = """<PubmedArticleSet><PubmedArticle><MedlineCitation><PMID Version="1"
 """
 
 
+def test_a_name_in_han_characters_has_no_space_and_the_family_name_first() -> None:
+    article = (
+        ARTICLE.replace("Leaf", "叶")
+        .replace("Ana María", "安\n")
+        .replace("<Initials>T", "<Initials>明")
+    )
+    [(_, found)] = pubmed_xml.read([article])
+    assert isinstance(found, Found)
+    assert found.authors == ("叶安", "明 Cup Jr", "Tea Study Group")
+
+
 @pytest.mark.parametrize(
     ("written", "title"), [("Tea.", "Tea"), ("Tea?", "Tea?"), ("Tea...", "Tea..."), ("Tea", "Tea")]
 )

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from rag.papers.names import family_name
 from rag.papers.paper import normal_arxiv_id, normal_doi, normal_title, paper_id, title_id
-from rag.papers.uniting import ReadAgain, family_name, united
+from rag.papers.uniting import ReadAgain, united
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

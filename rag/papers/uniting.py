@@ -5,18 +5,14 @@ Called by `rag.papers.merging`, which tells which records are of one paper.
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from rag.papers.names import family_name
 from rag.papers.paper import Paper, normal_title
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-_NAME_END = re.compile(r"[;,&]| and | et al\b", re.IGNORECASE)
-_GENERATIONS = frozenset({"jr", "sr", "ii", "iii", "iv"})
 
 
 class ReadAgain(NamedTuple):
@@ -111,11 +107,3 @@ def _differences(known: Paper, new: Paper) -> list[str]:
             f"{known.id} has two abstracts, of {kept} and {other} characters; the longer is kept."
         )
     return warnings
-
-
-def family_name(author: str) -> str | None:
-    """The last word of the name, or the one before the comma, without accents and case."""
-    name = unicodedata.normalize("NFKD", _NAME_END.split(author, maxsplit=1)[0]).casefold()
-    words = re.findall(r"[^\W_]+", "".join(c for c in name if not unicodedata.combining(c)))
-    names = [word for word in words if word not in _GENERATIONS]
-    return names[-1] if names else None

@@ -19,7 +19,7 @@ from bibtexparser.middlewares.names import split_multiple_persons_names
 from bibtexparser.model import DuplicateFieldKeyBlock, Entry, ParsingFailedBlock, String
 from bibtexparser.splitter import Splitter
 
-from rag.papers import normal_arxiv_id
+from rag.papers import full_name, normal_arxiv_id
 from rag.readers import fields
 from rag.readers.fields import Found
 from rag.readers.latex import bare_value, plain_lines, plain_text
@@ -211,6 +211,7 @@ def _author(name: str) -> str:
     if _NAMED_PARTS.search(name):
         parts = (part.strip(' "').partition("=") for part in _NAMED_PART.findall(name))
         known = {key.strip().lower(): plain_text(value.strip(' "')) for key, _, value in parts}
-        return " ".join(filter(None, (known.get(part) for part in _NAME_ORDER)))
+        given, *family = (known.get(part, "") for part in _NAME_ORDER)
+        return full_name(given, " ".join(filter(None, family)))
     plain = plain_text(name)
     return plain if _WHOLE_NAME.fullmatch(name) else "".join(fields.authors([plain]))
