@@ -402,6 +402,26 @@ RECORDS = st.builds(
 )
 
 
+def of_three_files(abstracts: list[list[str]]) -> list[Paper]:
+    several = zip("abc", abstracts, strict=True)
+    return [record(abstract=text, sources=(file,)) for file, texts in several for text in texts]
+
+
+FILES = st.lists(
+    st.lists(st.sampled_from(["", SHORT, "We try it.", LONG]), min_size=1, max_size=2),
+    min_size=3,
+    max_size=3,
+).map(of_three_files)
+
+
+@given(FILES, FILES)
+def test_a_library_read_again_from_all_files_is_what_they_say_now(
+    before: list[Paper], now: list[Paper]
+) -> None:
+    library, _ = merged(*before)
+    assert merged(*now, library=tuple(library))[0] == merged(*now)[0]
+
+
 @given(st.lists(RECORDS, max_size=12))
 def test_no_record_is_lost_and_no_id_is_given_twice(records: list[Paper]) -> None:
     merger = PaperMerger()
