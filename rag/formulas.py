@@ -16,7 +16,10 @@ from functools import lru_cache
 # As pandoc tells a formula from prices, and shorter than any that reads well.
 _FORMULA = re.compile(r"(?<![\\$])\$(?![\s$])([^$]{1,200})(?<![\s\\])\$(?![\d$])(?=(\w?))")
 _IS_TEX = re.compile(r"[\\{]|^[_^]")
-_IS_FORMULA = re.compile(r"[_^\\]|^[A-Za-z]['*]?$|^\w+(?:\s?[-+=<>*/|,]\s?\w+)+$|^\w\([\w, ]+\)$")
+_IS_FORMULA = re.compile(
+    r"[_^\\]|^[A-Za-z]['*]?$|^\w+(?:\s?[-+=<>*/|,]\s?\w+)+$|^\w\([\w, ]+\)$"
+    r"|^[-+<>]?\s?\d+(?:\.\d+)?\s?%$"
+)
 _STYLE = re.compile(
     r"\\(?:math[a-z]+|text(?:rm|it|bf|sc|sf|tt|up|normal)?|mbox|operatorname)\s?"
     r"\{([^{}\\]*)\}"

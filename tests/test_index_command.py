@@ -171,6 +171,34 @@ def test_the_report_tells_what_became_of_every_record(rag: Run, tmp_path: Path) 
     assert json.loads(rag("index", str(one), "-i", "mine", "--json"))["changed"] == [ponds]
 
 
+def test_a_text_that_no_file_holds_any_more_is_gone_after_an_update(
+    rag: Run, tmp_path: Path
+) -> None:
+    one, two = tmp_path / "one.jsonl", tmp_path / "two.jsonl"
+    one.write_text(lines({**FIRST, "abstract": "We test rates. They fall slowly."}))
+    two.write_text(lines(FIRST))
+    rag("index", str(one), str(two), "-i", "mine")
+    for abstract, kept in [
+        ("Rates rise.", "We test rates."),
+        ("We test rates. They rise.", "We test rates. They rise."),
+    ]:
+        one.write_text(lines({**FIRST, "abstract": abstract}))
+        counts = rag("index", "--update", "-i", "mine").splitlines()[0]
+        assert counts.startswith("2 read, 0 added, 1 changed, 0 merged, 1 unchanged, ")
+        [paper] = json.loads(rag("papers", "list", "-i", "mine", "--json"))
+        assert (paper["abstract"], paper["sources"]) == (kept, [str(one), str(two)])
+
+
+def test_a_file_of_several_records_of_a_paper_read_again_changes_nothing(
+    rag: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "papers.jsonl"
+    file.write_text(lines(FIRST, {**FIRST, "venue": "J. Rates"}, SECOND))
+    rag("index", str(file), "-i", "mine")
+    counts = rag("index", "--update", "-i", "mine").splitlines()[0]
+    assert counts.startswith("3 read, 0 added, 0 changed, 0 merged, 3 unchanged, ")
+
+
 def test_two_papers_that_turn_out_to_be_one_are_reported_as_one(rag: Run, tmp_path: Path) -> None:
     file = tmp_path / "papers.jsonl"
     doi, arxiv = {"doi": "10.1000/x"}, {"arxiv_id": "2101.00001"}

@@ -115,7 +115,7 @@ def test_zoteros_export_gives_its_papers() -> None:
         "doi:10.1000/moss",
         "Moss at Night",
         "We look at moss.",
-        ("Anna van den Berg", "The Moss Group", "小明 王"),
+        ("Anna van den Berg", "The Moss Group", "王小明"),
         2015,
         "Moss Quarterly",
         "https://moss.example/1",

@@ -261,6 +261,18 @@ def test_more_ids_than_one_condition_holds_are_split():
     assert filters.Filter(ids=()).id_conditions() == []
 
 
+def test_a_name_in_han_characters_is_found_whole_turned_and_by_its_family_name(tmp_path):
+    paper = Paper("han-1", "On Rates", "We test rates.", authors=("王小明",))
+    with Assistant.build([paper, *PAPERS], tmp_path / "han") as library:
+        for name, ids in (
+            ("王小明", ["han-1"]),
+            ("王, 小明", ["han-1"]),
+            ("王", ["han-1"]),
+            ("小", []),
+        ):
+            assert [p.id for p in library.papers(where=Filter(authors=(name,)))] == ids, name
+
+
 def test_a_paper_of_thousands_is_indexed_and_found_by_its_authors(tmp_path):
     paper = Paper(
         "big-1",

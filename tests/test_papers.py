@@ -269,6 +269,8 @@ def test_equal_titles_with_a_trait_that_disagrees_are_two_papers(
         ({"year": 2001}, {"doi": "10.1000/a", "authors": ("A",)}),
         ({"authors": ("Vaswani, Ashish",)}, {"authors": ("A. Vaswani and N. Shazeer",)}),
         ({"authors": ("Jan Müller Jr.",)}, {"authors": ("Muller, J.",)}),
+        ({"authors": ("王小明",)}, {"authors": ("小明 王",)}),
+        ({"authors": ("王 小明", "A")}, {"authors": ("王小明",)}),
         ({"doi": "10.1000/a"}, {"doi": "https://doi.org/10.1000/A"}),
         # the DOI that arXiv gives a preprint speaks against no publisher's DOI
         ({"doi": "10.48550/arXiv.1706.03762"}, {"arxiv_id": "1706.03762v2"}),
@@ -337,6 +339,37 @@ def test_an_edited_file_does_not_replace_what_also_stands_in_another() -> None:
     assert merges[0].warning
 
 
+def test_what_no_source_says_any_more_is_gone_once_all_have_been_read_again() -> None:
+    longer = LONG + " It is fast."
+    known = record(abstract=longer, year=2019, venue="ACL", sources=("a", "b"))
+    edited, other = record(sources=("a",)), record(abstract=LONG, venue="ICML", sources=("b",))
+    for order in ((edited, other), (other, edited)):
+        papers, merges = merged(*order, library=(known,))
+        assert papers == [record(abstract=LONG, venue="ICML", sources=("a", "b"))]
+        assert [merge.status for merge in merges] == ["unchanged", "changed"]
+        assert merges[1].warning == (
+            f"{known.id} has two abstracts, of 33 and 11 characters; the longer is kept."
+        )
+        assert {merge.status for merge in merged(*order, library=tuple(papers))[1]} == {"unchanged"}
+
+
+def test_a_text_that_one_of_two_sources_makes_longer_is_a_change() -> None:
+    known = record(sources=("a", "b"))
+    papers, merges = merged(
+        record(abstract=LONG, sources=("a",)), record(sources=("b",)), library=(known,)
+    )
+    assert papers == [record(abstract=LONG, sources=("a", "b"))]
+    assert [merge.status for merge in merges] == ["changed", "unchanged"]
+
+
+def test_a_new_source_adds_to_a_paper_whose_own_source_was_edited() -> None:
+    known = record(abstract=LONG, sources=("a",))
+    records = record(venue="ACL", sources=("c",)), record("On rates", sources=("a",))
+    for order in (records, records[::-1]):
+        papers, _ = merged(*order, library=(known,))
+        assert papers == [record("On rates", venue="ACL", sources=("a", "c"))]
+
+
 def test_two_records_of_one_file_are_joined_and_not_taken_for_an_edit() -> None:
     papers, merges = merged(record(abstract=LONG, sources=("a",)), record(sources=("a",)))
     assert papers[0].abstract == LONG
@@ -367,6 +400,26 @@ RECORDS = st.builds(
     authors=st.sampled_from([(), ("A. Turing",), ("A. Church",)]),
     sources=st.sampled_from([("a",), ("b",)]),
 )
+
+
+def of_three_files(abstracts: list[list[str]]) -> list[Paper]:
+    several = zip("abc", abstracts, strict=True)
+    return [record(abstract=text, sources=(file,)) for file, texts in several for text in texts]
+
+
+FILES = st.lists(
+    st.lists(st.sampled_from(["", SHORT, "We try it.", LONG]), min_size=1, max_size=2),
+    min_size=3,
+    max_size=3,
+).map(of_three_files)
+
+
+@given(FILES, FILES)
+def test_a_library_read_again_from_all_files_is_what_they_say_now(
+    before: list[Paper], now: list[Paper]
+) -> None:
+    library, _ = merged(*before)
+    assert merged(*now, library=tuple(library))[0] == merged(*now)[0]
 
 
 @given(st.lists(RECORDS, max_size=12))

@@ -93,7 +93,7 @@ def test_a_biblatex_entry_gives_its_fields_and_the_first_of_two_titles() -> None
     assert seen(papers(FORMATS / "papers.bib")[1]) == {
         "title": "关于速率",
         "abstract": "",
-        "authors": ["明 李", "Ada Lovelace", "Martin King Jr."],
+        "authors": ["李明", "Ada Lovelace", "Martin King Jr."],
         "year": 2021,
         "venue": "Журнал",
         "arxiv_id": "2103.00001",
@@ -164,6 +164,9 @@ def test_broken_entries_are_refused_with_their_lines_and_nothing_is_printed(
         ("the {{B}ERT} of {T}wo{s} # {#1}", "the BERT of Twos # #1"),
         ("{-}- and -{-}", "-- and --"),
         ("one--two~three", "one–two three"),
+        ("-----''' ````", "—–”' ““"),
+        ("-" * 1_000_000, "—" * 333_333 + "-"),
+        ("x {$" + "a b" * 100_000 + "$}", "x $" + "a b" * 100_000 + "$"),
         (r"\input{/etc/passwd} nothing", "nothing"),
         ("{{{all} of it}}", "all of it"),
         ("{open", "open"),
@@ -198,6 +201,8 @@ def authors_of(entry: str) -> tuple[str, ...]:
             ("Data Group, Inc.", "Hans, P. Müller"),
         ),
         ("{E=mc Group} and E=mc, A", ("E=mc Group", "A E=mc")),
+        ("family=王, given=小明 and 李, {明} and Ng, 明", ("王小明", "李明", "明 Ng")),
+        (f"Ada{' ' * 500_000}Lovelace\nAND\tNoether, E.", ("Ada Lovelace", "E. Noether")),
         ("family=, given=", ()),
     ],
 )
@@ -238,7 +243,7 @@ def test_ris_records_give_their_fields_under_newer_and_older_tags() -> None:
     assert seen(old) == {
         "title": "关于速率",
         "abstract": "An abstract under its older tag.",
-        "authors": ["明 李"],
+        "authors": ["李明"],
         "year": 2021,
         "venue": "A Conference",
         "url": "http://arxiv.org/abs/2103.00001v2",
@@ -291,6 +296,13 @@ ER  -
     assert " ".join(rates.abstract.split()) == "We measure rates. AB - is no tag here."
     assert rates.arxiv_id == "2103.00001"
     assert (other.title, other.authors, other.abstract) == ("Other", (), "")
+
+
+def test_a_type_behind_any_white_space_begins_a_ris_record_and_two_words_do_not() -> None:
+    wide = " " * 300_000
+    lines = [f"TY  -{wide}JOUR{wide}\n", "TI  - A\n", f"TY  -{wide}a b\n", "ER  -\n"]
+    assert [(line, getattr(found, "title", "")) for line, found in ris.read(lines)] == [(1, "A")]
+    assert not ris.recognises(lines[2])
 
 
 # --- MEDLINE ------------------------------------------------------------------------------------
@@ -388,7 +400,13 @@ def test_the_separator_line_of_spreadsheets_is_passed_over(tmp_path: Path) -> No
         ("A. Turing, B. Noether and C. Gauss", ("A. Turing", "B. Noether", "C. Gauss")),
         ("Turing, Alan and Noether, Emmy", ("Alan Turing", "Emmy Noether")),
         ("Turing, Alan | Noether, Emmy", ("Alan Turing", "Emmy Noether")),
+        (
+            f"Turing,{' ' * 100_000}Alan (1){' ' * 20_000}and\tE. Noether",
+            ("Alan Turing", "E. Noether"),
+        ),
         ("李明", ("李明",)),
+        ("欧阳, 小明", ("欧阳小明",)),
+        ("Šulc, J. -L. and X. -Y. Li and A. - B. C", ("J.-L. Šulc", "X.-Y. Li", "A. - B. C")),
     ],
 )
 def test_a_cell_of_authors_gives_each_name(

@@ -214,6 +214,7 @@ NAMES = [  # as shown, and as BibTeX, RIS and CSL-JSON have it
     ("Turing AM", "Turing AM", "Turing AM", None),
     ("李明", "李明", "李明", None),
     ("小明 王", "小明 王", "小明 王", None),
+    ("J.-L. Šulc", "J.-L. Šulc", "Šulc, J.-L.", ("Šulc", "J.-L.", "")),
     ("OpenAI", "OpenAI", "OpenAI", None),
     ("World Health Organization", "{World Health Organization}", "World Health Organization", None),
     ("Tea Study Group", "{Tea Study Group}", "Tea Study Group", None),

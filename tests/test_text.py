@@ -48,11 +48,13 @@ MENDED = [
     ("6400times6400 images, 60times faster", "6400×6400 images, 60× faster"),
     ("a 6.5times reduction and 3-4times faster", "a 6.5× reduction and 3-4× faster"),
     (r"$6400\times6400$ and $\times$", "6400×6400 and ×"),
+    ("from $1.5%$ to $20 %$ and $<5%$", "from 1.5% to 20 % and <5%"),
     ("a merely sim0.6 point, by sim3x.", "a merely ~0.6 point, by ~3x."),
     ("two\n lines\tand\u00a0more \x00 ", "two lines and more"),
 ]
 
 LEFT_ALONE = [
+    "at $5% and 6%$, for $1.5% of $2",
     "gains of 36% over BERT. Next, R&D at $20 and #1.",
     "an excess risk of mathcal{O}(mathcal{C_Phi/m} + 1/n)",
     "just 187 and \\800 each",

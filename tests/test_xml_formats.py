@@ -117,6 +117,17 @@ ARTICLE = """<PubmedArticleSet><PubmedArticle><MedlineCitation><PMID Version="1"
 """
 
 
+def test_a_name_in_han_characters_has_no_space_and_the_family_name_first() -> None:
+    article = (
+        ARTICLE.replace("Leaf", "叶")
+        .replace("Ana María", "安\n")
+        .replace("<Initials>T", "<Initials>明")
+    )
+    [(_, found)] = pubmed_xml.read([article])
+    assert isinstance(found, Found)
+    assert found.authors == ("叶安", "明 Cup Jr", "Tea Study Group")
+
+
 @pytest.mark.parametrize(
     ("written", "title"), [("Tea.", "Tea"), ("Tea?", "Tea?"), ("Tea...", "Tea..."), ("Tea", "Tea")]
 )
@@ -182,6 +193,12 @@ def test_lines_are_told_in_long_files_and_where_a_comment_names_an_element() -> 
 def test_a_comment_that_never_ends_is_read_through_once() -> None:
     lines = [FEED, entry("A"), "<!-- ", *["words in a line\n"] * 200_000]
     assert [line for line, _ in outcome("".join(lines))] == [1, 200_002]
+
+
+@pytest.mark.parametrize("behind", ["", "-->" + entry("B") + "<!-- <entry> --> <entry> </feed>"])
+def test_a_comment_that_names_an_element_many_times_is_read_through_once(behind: str) -> None:
+    found = outcome(feed(entry("A"), "<!--" + "<entry></entry>" * 200_000 + behind, entry("Z")))
+    assert [said for _, said in found if len(said) == 1] == ["A", "B", "Z"] if behind else ["A"]
 
 
 def test_two_feeds_one_behind_the_other_are_both_read() -> None:

@@ -10,6 +10,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import SettingsError
+from rag.papers import full_name, is_han
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -138,6 +139,7 @@ def _author_keys(authors: Iterable[str]) -> Iterable[str]:
     """All that authors may be called, what is asked for most first: there may be thousands."""
     names = [words for words in (_name(author).split() for author in authors) if words]
     yield from (words[-1] for words in names)
+    yield from (word[0] for word, *more in names if is_han(word) and not more)  # the family name
     yield from (f"{words[0][0]} {words[-1]}" for words in names)
     yield from (f"{words[0]} {words[-1]}" for words in names)
     yield from (" ".join(words[n:]) for words in names for n in range(len(words) - 1))
@@ -147,7 +149,7 @@ def _author_keys(authors: Iterable[str]) -> Iterable[str]:
 def _name(author: str) -> str:
     """A name as it is compared, given name first."""
     family, _, given = author.partition(",")
-    return _plain(f"{given} {family}")
+    return _plain(full_name(given, family))
 
 
 def _words(text: str) -> list[str]:

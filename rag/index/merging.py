@@ -78,6 +78,7 @@ def take_in(
     known = _ids(final)  # a later record may have shown two papers to be one
     came = {status: [known.get(each, each) for each in ids] for status, ids in by_status.items()}
     before = {known.get(paper.id) for paper in papers}
+    _count_as_unchanged(came, {paper.id for paper in papers if merger.get(paper.id) == paper})
     fresh = frozenset(came["new"] + came["changed"] + came["merged"])
     return Intake(
         papers=final,
@@ -93,6 +94,13 @@ def take_in(
         refused=tuple(refused),
         warnings=tuple(warnings),
     )
+
+
+def _count_as_unchanged(came: dict[str, list[str]], ids: set[str]) -> None:
+    """Where one record of a file took back what the one before it had changed, nothing changed."""
+    for status in ("changed", "merged"):
+        came["unchanged"] += [each for each in came[status] if each in ids]
+        came[status] = [each for each in came[status] if each not in ids]
 
 
 def _ids(papers: Iterable[Paper]) -> dict[str, str]:

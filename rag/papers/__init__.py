@@ -1,6 +1,7 @@
 """Papers: the value, its identity, and how several records of one paper become one."""
 
 from rag.papers.merging import FROM_STANDARD_INPUT, FROM_STREAM, Merge, PaperMerger
+from rag.papers.names import full_name, is_han
 from rag.papers.paper import (
     JsonValue,
     Paper,
@@ -17,6 +18,8 @@ __all__ = [
     "Merge",
     "Paper",
     "PaperMerger",
+    "full_name",
+    "is_han",
     "normal_arxiv_id",
     "normal_doi",
     "normal_title",

@@ -7,23 +7,23 @@ else speaks against it: "Editorial" is the title of many. Called by the readers 
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from rag.papers.paper import Paper, normal_arxiv_id, normal_doi, normal_title, paper_id, title_id
+from rag.papers.names import family_name
+from rag.papers.paper import normal_arxiv_id, normal_doi, normal_title, paper_id, title_id
+from rag.papers.uniting import ReadAgain, united
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from rag.papers.paper import Paper
 
 FROM_STANDARD_INPUT = "standard input"
 FROM_STREAM = "the stream"
 _PASSING = frozenset({FROM_STANDARD_INPUT, FROM_STREAM})  # names of what is never the same twice
 _ARXIV_DOI = "10.48550/arxiv."
-_NAME_END = re.compile(r"[;,&]| and | et al\b", re.IGNORECASE)
-_GENERATIONS = frozenset({"jr", "sr", "ii", "iii", "iv"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Merge:
     Attributes:
         paper: the paper as it now stands in the library.
         status: "new"; "unchanged" (it told nothing new); "merged" (it added to a known paper);
-            "changed" (its file was edited and it took the place of what was known).
+            "changed" (a file that it had been read from now tells something else).
         warning: what had to be decided between records that differ, or None.
     """
 
@@ -46,11 +46,11 @@ class PaperMerger:
     """The papers of a library: each once, whatever the number of records of it.
 
     Papers given at the start are the library as it was: different ids are different papers. When
-    one of them is read again from all of its sources, its file has been edited, so the new record
-    takes its place; standard input is no file and never edited. Any other further record of a paper
-    adds to it: the first title stays, the longer abstract is kept, so is the longer of two lists of
-    authors that begin alike, empty fields are filled, sources and ids are united. The cost of
-    adding does not grow with the library.
+    one of them has been read again from all of its sources, what they say now, united in their
+    order, takes its place; standard input is no file and never read again. Any other further record
+    of a paper adds to it: the first title stays, the longer abstract is kept, so is the longer of
+    two lists of authors that begin alike, empty fields are filled, sources and ids are united. The
+    cost of adding does not grow with the library.
     """
 
     def __init__(self, papers: Iterable[Paper] = ()) -> None:
@@ -59,7 +59,8 @@ class PaperMerger:
         self._by_title: dict[str, int] = {}  # the first paper of that title
         self._namesakes: dict[tuple[object, ...], dict[int, None]] = {}  # the further ones
         self._next_place = 0
-        self._not_read_again: set[int] = set()
+        self._not_read_again: set[int] = set()  # from all of their sources
+        self._partly_read: dict[int, ReadAgain] = {}  # of these, the ones read from some
         for paper in papers:
             if paper.id in self._by_key:
                 self.add(paper)
@@ -123,15 +124,11 @@ class PaperMerger:
     def _join(self, places: list[int], paper: Paper) -> Merge:
         first, *others = places
         known = self._papers[first]
-        edited = (
-            not others
-            and first in self._not_read_again
-            and _PASSING.isdisjoint(paper.sources)
-            and set(known.sources) <= set(paper.sources)
-        )
-        self._not_read_again.difference_update(places)
-        records = [*(self._papers[other] for other in others), paper]
-        whole, warnings = (_replaced(known, paper), []) if edited else _united(known, records)
+        again = self._read_again(places, paper)
+        if again and again.is_whole:
+            whole, warnings = again.newest()
+        else:
+            whole, warnings = united(known, [*(self._papers[each] for each in others), paper])
         own = (alias for alias in whole.aliases if self._by_key.get(alias, first) in places)
         whole = replace(whole, aliases=tuple(own))
         warning = " ".join(warnings) or None
@@ -141,7 +138,21 @@ class PaperMerger:
             self._drop(place)
         self._put(first, whole)
         gained_only = replace(whole, sources=known.sources, aliases=known.aliases) == known
+        edited = again and (again.is_whole or set(paper.sources) <= set(again.known.sources))
         return Merge(whole, "changed" if edited and not gained_only else "merged", warning)
+
+    def _read_again(self, places: list[int], paper: Paper) -> ReadAgain | None:
+        """What has been read again of a paper of the library, this record too; None if nothing."""
+        place, *others = places
+        again = None
+        if not others and place in self._not_read_again and _PASSING.isdisjoint(paper.sources):
+            again = self._partly_read.setdefault(place, ReadAgain(self._papers[place], {}))
+            again.add(paper)
+        if again is None or again.is_whole:
+            self._not_read_again.difference_update(places)
+            for each in places:
+                self._partly_read.pop(each, None)
+        return again
 
     def _put(self, place: int, paper: Paper) -> None:
         self._papers[place] = paper
@@ -184,7 +195,7 @@ def _traits(paper: Paper) -> _Traits:
     if doi and doi.startswith(_ARXIV_DOI):  # the DOI of a preprint speaks against no publisher's
         arxiv_id = arxiv_id or normal_arxiv_id(doi.removeprefix(_ARXIV_DOI))
         doi = None
-    author = _family_name(paper.authors[0]) if paper.authors else None
+    author = family_name(paper.authors[0]) if paper.authors else None
     return _Traits(doi, arxiv_id, paper.year, author)
 
 
@@ -197,14 +208,6 @@ def _keys(paper: Paper) -> list[str]:
     return list(dict.fromkeys(keys))
 
 
-def _family_name(author: str) -> str | None:
-    """The last word of the name, or the one before the comma, without accents and case."""
-    name = unicodedata.normalize("NFKD", _NAME_END.split(author, maxsplit=1)[0]).casefold()
-    words = re.findall(r"[^\W_]+", "".join(c for c in name if not unicodedata.combining(c)))
-    names = [word for word in words if word not in _GENERATIONS]
-    return names[-1] if names else None
-
-
 def _agree(traits: Iterable[object], others: Iterable[object]) -> bool:
     pairs = zip(traits, others, strict=True)
     return all(one is None or other is None or one == other for one, other in pairs)
@@ -213,63 +216,3 @@ def _agree(traits: Iterable[object], others: Iterable[object]) -> bool:
 def _patterns(paper: Paper) -> Iterator[tuple[object, ...]]:
     """The title with every choice of traits that agrees with the paper's."""
     return product([normal_title(paper.title)], *((trait, _ANY) for trait in _traits(paper)))
-
-
-def _replaced(known: Paper, new: Paper) -> Paper:
-    return replace(
-        new,
-        id=known.id,
-        sources=tuple(dict.fromkeys((*known.sources, *new.sources))),
-        aliases=_aliases(known, new),
-    )
-
-
-def _united(known: Paper, records: Iterable[Paper]) -> tuple[Paper, list[str]]:
-    """The known paper with what the records add, and what had to be decided."""
-    warnings: list[str] = []
-    for new in records:
-        warnings += _differences(known, new)
-        known = replace(
-            known,
-            abstract=max(known.abstract, new.abstract, key=len),
-            authors=_fuller(known.authors, new.authors),
-            year=known.year or new.year,
-            venue=known.venue or new.venue,
-            url=known.url or new.url,
-            doi=known.doi or new.doi,
-            arxiv_id=known.arxiv_id or new.arxiv_id,
-            sources=tuple(dict.fromkeys((*known.sources, *new.sources))),
-            aliases=_aliases(known, new),
-            metadata={**new.metadata, **known.metadata},
-        )
-    return known, warnings
-
-
-def _fuller(known: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:
-    """The known authors, or the new ones if these begin with the same and go on."""
-    pairs = zip(known, new, strict=False)
-    is_begun = len(new) > len(known) and all(map(_agree_on_name, pairs))
-    return new if is_begun else known
-
-
-def _agree_on_name(names: tuple[str, str]) -> bool:
-    return _family_name(names[0]) == _family_name(names[1])
-
-
-def _aliases(known: Paper, new: Paper) -> tuple[str, ...]:
-    several = dict.fromkeys((*known.aliases, new.id, *new.aliases))
-    return tuple(alias for alias in several if alias != known.id)
-
-
-def _differences(known: Paper, new: Paper) -> list[str]:
-    warnings = []
-    if normal_title(known.title) != normal_title(new.title):
-        warnings.append(
-            f'{known.id} has two titles; "{known.title}" is kept, "{new.title}" is not.'
-        )
-    if known.abstract and new.abstract and known.abstract != new.abstract:
-        kept, other = sorted((len(known.abstract), len(new.abstract)), reverse=True)
-        warnings.append(
-            f"{known.id} has two abstracts, of {kept} and {other} characters; the longer is kept."
-        )
-    return warnings

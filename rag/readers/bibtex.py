@@ -19,7 +19,7 @@ from bibtexparser.middlewares.names import split_multiple_persons_names
 from bibtexparser.model import DuplicateFieldKeyBlock, Entry, ParsingFailedBlock, String
 from bibtexparser.splitter import Splitter
 
-from rag.papers import normal_arxiv_id
+from rag.papers import full_name, normal_arxiv_id
 from rag.readers import fields
 from rag.readers.fields import Found
 from rag.readers.latex import bare_value, plain_lines, plain_text
@@ -45,7 +45,7 @@ _WHOLE_NAME = re.compile(r"\{(?:[^{}\\]|\\[&%$#_])*\}")  # "{Data Group, Inc.}",
 _NAMED_PARTS = re.compile(r'(?:^|,)\s*"?(?:given|family|prefix|suffix)\s*=', re.IGNORECASE)
 _NAMED_PART = re.compile(r'(?:\{(?:[^{}]|\{[^{}]*\})*\}|"[^"]*"|[^,{}"])+')
 _NAME_ORDER = ("given", "prefix", "family", "suffix")
-_AND = re.compile(r"\s+and(?=\s)", re.IGNORECASE)
+_AND = re.compile(r" and(?= )", re.IGNORECASE)
 _HAS_TEX = re.compile(r"[\\{}]")
 _ESCAPE_OR_BRACE = re.compile(r"\\([_%&#~{}])|[{}]")
 _BEFORE_CHARS = 4000
@@ -200,8 +200,9 @@ def _paper_or_reason(known: Fields) -> Found | str:
 
 
 def _authors(names: str) -> tuple[str, ...]:
+    names = fields.one_line(names)
     if _HAS_TEX.search(names) or "=" in names:
-        several = split_multiple_persons_names(fields.one_line(names))
+        several = split_multiple_persons_names(names)
         return tuple(filter(None, map(_author, several)))
     return fields.authors(map(plain_text, _AND.split(names)))
 
@@ -210,6 +211,7 @@ def _author(name: str) -> str:
     if _NAMED_PARTS.search(name):
         parts = (part.strip(' "').partition("=") for part in _NAMED_PART.findall(name))
         known = {key.strip().lower(): plain_text(value.strip(' "')) for key, _, value in parts}
-        return " ".join(filter(None, (known.get(part) for part in _NAME_ORDER)))
+        given, *family = (known.get(part, "") for part in _NAME_ORDER)
+        return full_name(given, " ".join(filter(None, family)))
     plain = plain_text(name)
     return plain if _WHOLE_NAME.fullmatch(name) else "".join(fields.authors([plain]))

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from rag.markup import is_one_line
-from rag.papers import normal_arxiv_id, normal_doi
+from rag.papers import full_name, normal_arxiv_id, normal_doi
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -51,9 +51,10 @@ _ARXIV_NAMED = re.compile(r"(?:arxiv:\s*|10\.48550/arxiv\.)(\S+)", re.IGNORECASE
 _NOBODY = re.compile(r"(?:and )?(?:others|et\.? al\.?)", re.IGNORECASE)
 _NOBODY_ENDS = frozenset({"al", " al", ".al", "al.", "ers"})
 _ET_AL = re.compile(r",?\s+(?:et\.? al\.?|and others)$", re.IGNORECASE)
+_LOOSE_INITIAL = re.compile(r"\. -(?=[^\W\d_]\.)")  # "J. -L.", as arXiv writes "J.-L."
 _GENERATION = re.compile(r"\s*(?:[JS]r\.?|I{2,3}|IV)\s*$")
 _FIRM = re.compile(r"\s*(?:Inc|Ltd|LLC|Corp|PLC|GmbH)\.?\s*$", re.IGNORECASE)
-_NUMBER_IN_BRACKETS = re.compile(r"\s*\(\d+\)")  # Scopus puts its author ids behind the names
+_NUMBER_IN_BRACKETS = re.compile(r" ?\(\d+\)")  # Scopus puts its author ids behind the names
 
 
 def begins(head: str, start: re.Pattern[str]) -> bool:
@@ -68,7 +69,7 @@ def one_line(text: str) -> str:
 
 
 def given_first(name: str) -> str:
-    """The name with the given name in front; one without a comma stays as it is.
+    """The name with the given name in front, but in Han characters; one without a comma stays.
 
     Two commas are one that stands in the name of a group: "University of Bath,, Library"; so does
     the comma before "Inc." and the like.
@@ -85,7 +86,7 @@ def _turned(name: str) -> str:
         return name
     family, _, given = name.partition(",")
     if "," not in given:
-        return name if _FIRM.match(given) else f"{given} {family}".strip()
+        return name if _FIRM.match(given) else full_name(given, family)
     if ",," in name:
         return name.replace(",,", ",")
     rest = given.split(",")
@@ -97,12 +98,18 @@ def _turned(name: str) -> str:
 
 
 def people(names: Iterable[str]) -> tuple[str, ...]:
-    """The names as they are written, in order; "others" and "et al." name nobody."""
+    """The names as they are written, in order; "others" and "et al." name nobody.
+
+    >>> people(["J. -L. Šulc", "Ada Lovelace et al."])
+    ('J.-L. Šulc', 'Ada Lovelace')
+    """
     found = []
     for name in map(one_line, names):
         plain = name
         if name[-3:].lower() in _NOBODY_ENDS:
             plain = "" if _NOBODY.fullmatch(name) else _ET_AL.sub("", name)
+        if " -" in plain:
+            plain = _LOOSE_INITIAL.sub(".-", plain)
         if plain:
             found.append(plain)
     return tuple(found)
@@ -122,10 +129,10 @@ def names_in(text: str, *, single: bool) -> list[str]:
     >>> names_in("A. Turing, E. Noether", single=False), names_in("Turing, Alan", single=False)
     (['A. Turing', ' E. Noether'], ['Turing, Alan'])
     """
-    text = _NUMBER_IN_BRACKETS.sub("", text)
+    text = _NUMBER_IN_BRACKETS.sub("", one_line(text))
     if re.search(r"[;|]", text):
         return re.split(r"[;|]", text)
-    parts = re.split(r",?\s+(?:and|&)\s+", text)
+    parts = re.split(",? (?:and|&) ", text)
     return parts if single else [name for part in parts for name in _by_commas(part)]
 
 

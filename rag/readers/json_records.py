@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from rag.markup import clean_markup
-from rag.papers import normal_arxiv_id, normal_doi
+from rag.papers import full_name, normal_arxiv_id, normal_doi
 from rag.readers import fields
 from rag.readers.fields import Found
 from rag.readers.own_records import FieldError, own_paper, required, text
@@ -227,9 +227,10 @@ def _from_csl(record: Record) -> Found:
 
 
 def _csl_name(name: Record) -> str:
-    parts = ("given", "dropping-particle", "non-dropping-particle", "family", "suffix")
+    parts = ("dropping-particle", "non-dropping-particle", "family", "suffix")
     whole = _text(name.get("literal")) or _text(name.get("name"))
-    return whole or " ".join(_texts(name.get(part) for part in parts))
+    family = " ".join(_texts(name.get(part) for part in parts))
+    return whole or full_name(_text(name.get("given")), family)
 
 
 def _text(value: object) -> str:

@@ -28,10 +28,14 @@ _GROUP = re.compile(r"\{([^{}#]*)\}")
 _PLAIN_ESCAPE = re.compile(r"(?<!\\)\\([%&])")
 _ESCAPE_OR_SIGN = re.compile(r"\\.|[%&]", re.DOTALL)
 _LINK = re.compile(r"\\(?:url|href\s*\{[^{}]*\})\s*\{([^{}]*)\}")
+_HAS_TEX = re.compile(r"[\\${}]")
 _MARK = re.compile(r'(?<!\\)[{}"#]')
 _BOUNDARY = re.compile(r"\\(?:[A-Za-z]+|.)\s*|[{}$]|\s+", re.DOTALL)
 _SPACE_BEHIND = re.compile(r"(?<!\\)(\\([A-Za-z]+))(?=\s)")
+_LIGATURES = {"~": "\xa0", "--": "–", "---": "—", "``": "“", "''": "”"}
+_LIGATURE = re.compile("~|---?|``|''")
 _DEEPEST = 50  # braces within braces
+_LONGEST_PIECE = 50_000  # characters; pylatexenc takes more time a character the more there are
 _LONGEST_JOINED = 2_000_000  # characters of a value that @string entries make longer
 _SIGNS = {  # which pylatexenc leaves out or takes for others
     "textbraceleft": "{",
@@ -137,6 +141,10 @@ def _pieces(value: str) -> Iterator[str]:
 def _converted(piece: str) -> str:
     if not _needs_tex(piece):
         return piece
+    if not _HAS_TEX.search(piece):
+        return _LIGATURE.sub(lambda found: _LIGATURES[found[0]], piece)
+    if len(piece) > _LONGEST_PIECE:
+        return _without_braces(piece)
     guarded = _ESCAPE_OR_SIGN.sub(_escaped, piece)
     if "$" not in piece:
         guarded = _SPACE_BEHIND.sub(_kept_apart, guarded)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from rag.papers import full_name
 from rag.readers import fields
 from rag.readers.fields import Found
 from rag.readers.xml_records import raw_text_of, records, text_of
@@ -82,10 +83,10 @@ def _part(part: Element) -> str:
 
 
 def _name(author: Element) -> str:
-    """A name with the given name first, not yet on one line; or that of a group."""
-    given = author.findtext("ForeName") or author.findtext("Initials", "")
+    """A full name, not yet on one line; or that of a group."""
+    given = author.findtext("ForeName", "") or author.findtext("Initials", "")
     family, suffix = author.findtext("LastName", ""), author.findtext("Suffix", "")
-    return f"{given} {family} {suffix}".strip() or text_of(author.find("CollectiveName"))
+    return f"{full_name(given, family)} {suffix}".strip() or text_of(author.find("CollectiveName"))
 
 
 def _year(article: Element, journal: Element | None) -> int | None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 NAME = "RIS"
 
-_START = re.compile(r"TY  - ?\s*\w*\s*$")
+_START = re.compile(r"TY  -\s*(?:\w+\s*)?$")
 _TAG = re.compile(r"[A-Z][A-Z0-9]  -")
 _TAG_CHARS = 5
 _BEGIN, _END = "TY  -", "ER  -"

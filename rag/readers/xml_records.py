@@ -123,13 +123,16 @@ class _Records:
             raise _Crowded
         at = 0
         for cut, is_end in self._cuts(text):
-            begun = self._count
+            begun, behind = self._count, self._expat.CurrentByteIndex
             parser.feed(text[at:cut])
+            waits = at < cut and self._expat.CurrentByteIndex == behind
             at = cut
-            if self.begun and is_end:
+            if self.begun and (is_end or waits):
                 self._expat.EndElementHandler = self._end
             elif self.begun and self._count > begun:  # the parser is not behind, as it may be
                 self._expat.EndElementHandler = self._builder.end
+            if waits:  # a comment goes on, which would be looked through anew at each name in it
+                break
         parser.feed(text[at:])
 
     def data(self, text: str) -> None:
