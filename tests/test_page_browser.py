@@ -386,6 +386,34 @@ def test_papers_are_pasted_and_uploaded_and_then_asked_about(browser, tmp_path) 
         page.wait_for_selector("#top :text('251 papers')")
 
 
+def test_a_reload_is_back_at_the_library_that_was_chosen(browser, tmp_path) -> None:
+    bibtex = "@misc{w, title = {WUGG: Tiny Models}, abstract = {WUGG has 12 parameters.}}"
+    with served(tmp_path) as address, opened(browser, address) as page:
+        go_to(page, "Library")
+        page.click("#adding summary")
+        page.fill("#pasted", bibtex)
+        page.fill("#name", "My own")
+        page.click("#add-papers button")
+        page.wait_for_selector("#report :text('1 added')", timeout=60_000)
+        go_to(page, "Ask")
+        ask(page, "how many parameters does WUGG have?")
+        for _ in range(2):
+            page.reload()
+            page.wait_for_selector("#past #turn-1 .facts", timeout=60_000)
+            page.wait_for_selector("#top .ready:has-text('library My own, 1 paper')")
+            assert page.locator("#turn-1 a.marker.supported").count() == 1
+            assert "left the library" not in page.locator("#past").inner_text()
+            assert page.locator("#note").inner_text().strip() == ""
+        go_to(page, "Library")
+        assert page.input_value("#library") == "My own"
+        page.select_option("#library", "")
+        page.wait_for_selector("#top :text('251 papers')")
+        page.reload()
+        page.wait_for_selector("#top :text('251 papers')")
+        page.wait_for_selector(".example")
+        assert page.locator("#past .turn").count() == 0
+
+
 def test_what_cannot_be_added_is_told_in_a_sentence(browser, library, tmp_path) -> None:
     with served(tmp_path, "--index", f"{library}/") as address, opened(browser, address) as page:
         go_to(page, "Library")

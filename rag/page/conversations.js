@@ -5,6 +5,7 @@ const KEY = "papertrail.conversation.";
 const ACTIVE = "papertrail.active";
 const LOOK = "papertrail.look";
 const CHOICES = "papertrail.choices";
+const LIBRARY = "papertrail.library";
 const MOST_KEPT = 200;
 let kept = null; // the server's list for a signed-in user; null where the browser keeps them
 let active = "";
@@ -131,13 +132,13 @@ function item(conversation) {
   return line;
 }
 
-function open(id) {
+function open(id, how = { act: "open" }) {
   store(ACTIVE, id);
   active = id;
   const text = kept ? "" : stored(KEY + id);
   if (text === null) { showList(); return; }
   lastSeen.set(id, read(id));
-  send({ act: "open", id, text });
+  send({ ...how, id, text });
   if (narrow()) one("#kept")?.removeAttribute("open");
 }
 

@@ -194,6 +194,7 @@ function show(name, value) {
   if (PARTS.has(name)) { waiting.set(name, value); settle(); }
   else if (name === "busy") one("#composer").classList.toggle("busy", value);
   else if (name === "message") obey(value);
+  else if (name === "library") store(LIBRARY, value || null);
   else if (name === "question") {
     if (value) draft ??= one("#question textarea").value;
     fill(value);
@@ -243,8 +244,10 @@ function greet() {
     if (values && Object.keys(values).length) send({ act: "choose", values });
   } catch { store(CHOICES, null); }
   const last = stored(ACTIVE);
-  if (last && stored(KEY + last) !== null) open(last);
-  else send({ act: "list" });
+  const text = last && stored(KEY + last);
+  const library = stored(LIBRARY) ?? "";
+  if (text) open(last, { act: "back", library });
+  else send({ act: "back", library });
 }
 
 watch("value", take);
