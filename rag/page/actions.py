@@ -224,6 +224,7 @@ class Actions:
             return View()
         self._feedback.add(
             session.turns[number - 1],
+            place=f"{session.identity} {number}",
             user=session.user,
             thumb=str(action["thumb"]),
             comment=str(action.get("comment", "")),

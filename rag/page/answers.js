@@ -59,6 +59,8 @@ async function copy(text) {
 function askWhy(thumb) {
   const actions = thumb.closest(".actions");
   one(".comment", actions.parentElement)?.remove();
+  const { thumb: kind, turn } = thumb.dataset;
+  if (thumb.getAttribute("aria-pressed") !== "true") send({ act: "thumb", thumb: kind, turn });
   all(".thumb", actions).forEach((each) => each.setAttribute("aria-pressed", each === thumb));
   const form = document.createElement("form");
   form.className = "comment";
@@ -71,9 +73,9 @@ function askWhy(thumb) {
   form.append(box, done);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    const { thumb: kind, turn } = thumb.dataset;
-    send({ act: "thumb", thumb: kind, turn, comment: box.value });
+    if (box.value.trim()) send({ act: "thumb", thumb: kind, turn, comment: box.value });
     form.remove();
+    thumb.focus();
   });
   actions.after(form);
   box.focus();
