@@ -224,9 +224,11 @@ def test_two_tabs_of_one_browser_lose_nothing_of_each_other(page, address) -> No
     page.wait_for_selector("#list li:nth-child(3)")
 
 
-def test_a_thumb_with_a_comment_is_kept(page) -> None:
+def test_a_thumb_is_kept_at_once_and_a_comment_amends_it(page) -> None:
     ask(page, QUESTION)
     page.click("#turn-1 .thumb[data-thumb=up]")
+    page.wait_for_selector("#said.shown:has-text('kept on this server')")
+    page.wait_for_selector("#said:not(.shown)", state="attached")
     page.fill(".comment input", "just right")
     page.press(".comment input", "Enter")
     page.wait_for_selector("#said.shown:has-text('kept on this server')")
@@ -381,6 +383,11 @@ def test_papers_are_pasted_and_uploaded_and_then_asked_about(browser, tmp_path) 
         assert "seven times" in page.locator("#turn-1 .text").inner_text()
         go_to(page, "Library")
         page.click("text=Remove from library")
+        page.click("#chosen button:has-text('Keep')")
+        assert page.locator("#chosen .sure").count() == 0
+        assert page.locator("#table tr:has-text('FROB')").count() == 1
+        page.click("text=Remove from library")
+        page.click("#chosen .sure button:has-text('Remove')")
         page.wait_for_selector("#report :text('1 removed')")
         page.select_option("#library", "")
         page.wait_for_selector("#top :text('251 papers')")

@@ -15,12 +15,27 @@ document.addEventListener("click", (event) => {
     left = hit;
     showSources(hit.dataset.show);
     one("#panel").scrollIntoView({ block: "nearest" });
-  } else if (hit.dataset.act) {
+  } else if (hit.dataset.act === "remove") makeSure(hit);
+  else if (hit.dataset.act) {
     if (hit.dataset.act === "new") { store(ACTIVE, null); active = ""; }
     send({ ...hit.dataset });
     if (["edit", "cancel", "new"].includes(hit.dataset.act)) one("#question textarea")?.focus();
   }
 });
+
+// What cannot be undone is asked for twice, as where a conversation is deleted.
+function makeSure(asked) {
+  const place = document.createElement("span");
+  place.className = "sure";
+  const leave = () => { place.replaceWith(asked); asked.focus(); };
+  place.append(
+    "Remove from the library?",
+    button("Remove", "", () => { leave(); send({ ...asked.dataset }); }),
+    button("Keep", "", leave),
+  );
+  asked.replaceWith(place);
+  one("button", place).focus();
+}
 
 document.addEventListener("input", (event) => {
   const box = event.target;
