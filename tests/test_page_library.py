@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from page_rooms import PAPERS, QUESTION, build, claimed, collect, rooms_over
@@ -50,6 +51,16 @@ def test_papers_are_searched_sorted_and_turned_over() -> None:
     assert "51 to 60 of 60" in table(papers, Sight(page=1), set(), source=False)
     assert "51 to 60 of 60" in table(papers, Sight(page=99), set(), source=False)
     assert "No paper fits." in table(papers, Sight(query="zz"), set(), source=False)
+
+
+def test_the_table_says_how_it_is_sorted_and_names_keep_their_place() -> None:
+    names = ("محمد علي", "Örjan Ek", *"ABCDEF")
+    papers = [Paper("a", "A", "x", authors=names, year=2012)]
+    html = table(papers, Sight(column="Year", descending=True), set(), source=False)
+    found = re.findall(r'aria-sort="(\w+)".*?aria-hidden="true">(.)<', html)
+    assert found == [("none", "↕"), ("none", "↕"), ("descending", "↓")]
+    assert "<bdi>محمد علي</bdi>, <bdi>Örjan Ek</bdi>, <bdi>A</bdi>" in html
+    assert "<bdi>D</bdi> and 2 more</td>" in html
 
 
 def test_columns_without_a_value_are_hidden() -> None:

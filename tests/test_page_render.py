@@ -112,7 +112,8 @@ def test_a_quote_that_the_abstract_no_longer_has_is_not_marked() -> None:
 
 def test_a_card_shows_what_the_library_knows_and_nothing_else() -> None:
     full = cards.panel([Turn("q", said("supported"))])
-    assert "Ada Clark, Bo Li · 2021 · Journal" in full
+    byline = "<bdi>Ada Clark</bdi>, <bdi>Bo Li</bdi> · <bdi>2021</bdi> · <bdi>Journal</bdi>"
+    assert f'<p class="byline">{byline}</p>' in full
     assert 'href="https://doi.org/10.1000/xyz"' in full
     bare = Citation(1, Paper("b", "Bare", "Rates are high."), (), "supported", "", "offline")
     made = answer("Rates. [1]", Statement("Rates.", 0, 10, (bare,), "supported"))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from rag.answer import STANDINGS
 from rag.page.cards import card_id, closest_list
-from rag.page.escape import safe
+from rag.page.escape import isolated, safe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -75,14 +75,14 @@ def turn(
         library: which one was asked, where that must be told.
     """
     follows = (
-        f'<p class="understood">Understood as: {safe(answer.asked)}</p>'
+        f'<p class="understood">Understood as: {isolated(answer.asked)}</p>'
         if answer.asked != question.strip()
         else ""
     )
     if library:
-        follows += f'<p class="understood">Asked of the {safe(library)}</p>'
+        follows += f'<p class="understood">Asked of the {isolated(library)}</p>'
     if answer.scope:
-        follows += f'<p class="understood">Only papers {safe(answer.scope)}</p>'
+        follows += f'<p class="understood">Only papers {isolated(answer.scope)}</p>'
     body = _abstention(answer, number) if answer.status == "abstained" else _said(answer, number)
     return _article(
         question,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rag.page import sifting
 from rag.page.cards import paper_address, plain_citation
-from rag.page.escape import safe, shortened
+from rag.page.escape import isolated, safe, shortened
 from rag.references import references
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rag.papers import Paper
 
 PAGE_PAPERS = 50
+_MOST_AUTHORS = 6  # of one paper in the table
 _LONGEST_QUERY = 200
 _COLUMNS: dict[str, Callable[[Paper], str]] = {
     "Title": lambda paper: paper.title,
@@ -150,28 +151,34 @@ def _haystack(paper: Paper) -> str:
 
 
 def _head(name: str, sight: Sight) -> str:
-    sign, order = "", "none"
+    sign, order = "↕", "none"
     if sight.column == name:
-        sign, order = (" ↓", "descending") if sight.descending else (" ↑", "ascending")
+        sign, order = ("↓", "descending") if sight.descending else ("↑", "ascending")
     return (
-        f'<th aria-sort="{order}" class="{name.casefold()}"><button type="button" '
-        f'id="sort-{name.casefold()}" data-act="sort" data-column="{name}">{name}{sign}</button>'
-        "</th>"
+        f'<th scope="col" aria-sort="{order}" class="{name.casefold()}"><button type="button" '
+        f'id="sort-{name.casefold()}" data-act="sort" data-column="{name}" '
+        f'title="Sort by {name.casefold()}">{name} <span class="order" aria-hidden="true">{sign}'
+        "</span></button></th>"
     )
 
 
 def _row(paper: Paper, columns: Sequence[str], *, is_picked: bool) -> str:
     label = safe(f"Select {shortened(paper.title, 80)}")
-    cells = "".join(
-        f'<td class="{name.casefold()}" dir="auto">'
-        + (_title(paper) if name == "Title" else safe(shortened(_COLUMNS[name](paper), 120)))
-        + "</td>"
-        for name in columns
-    )
+    cells = "".join(f'<td class="{name.casefold()}">{_cell(paper, name)}</td>' for name in columns)
     return (
         f'<tr><td class="pick"><input type="checkbox" data-pick="{safe(paper.id)}" '
         f'aria-label="{label}"{" checked" if is_picked else ""}></td>{cells}</tr>'
     )
+
+
+def _cell(paper: Paper, name: str) -> str:
+    if name == "Title":
+        return _title(paper)
+    if name == "Authors":
+        more = f" and {len(paper.authors) - _MOST_AUTHORS} more"
+        shown = ", ".join(map(isolated, paper.authors[:_MOST_AUTHORS]))
+        return shown + more * (len(paper.authors) > _MOST_AUTHORS)
+    return isolated(shortened(_COLUMNS[name](paper), 120))
 
 
 def _title(paper: Paper) -> str:
@@ -185,7 +192,7 @@ def _title(paper: Paper) -> str:
     bibtex = safe(references([paper], "bibtex"))
     abstract = safe(paper.abstract) or "This paper has no abstract; it is found by its title."
     return (
-        f"<details><summary>{safe(paper.title)}</summary><p>{abstract}</p>"
+        f'<details><summary dir="auto">{safe(paper.title)}</summary><p dir="auto">{abstract}</p>'
         f'<p class="copies">{link}<button type="button" data-copy="{bibtex}">'
         f'Copy BibTeX</button><button type="button" data-copy="{safe(plain_citation(paper))}">'
         "Copy plain citation</button></p></details>"
