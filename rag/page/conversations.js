@@ -13,7 +13,8 @@ let active = "";
 const one = (selector, root = document) => root.querySelector(selector);
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 const send = (action) => trigger("click", action);
-const narrow = () => window.matchMedia("(max-width: 1023px)").matches;
+const NARROW = "(max-width: 1023px)";
+const narrow = () => window.matchMedia(NARROW).matches;
 
 function stored(name) {
   try { return localStorage.getItem(name); } catch { return null; }

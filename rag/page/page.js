@@ -183,6 +183,7 @@ function settle() {
     if (!place) continue;
     waiting.delete(name);
     place.innerHTML = html;
+    if (name === "sources") showFirstQuotes();
   }
   clearTimeout(settle.timer);
   if (waiting.size) settle.timer = setTimeout(settle, 200);
@@ -245,6 +246,8 @@ function obey(message) {
 }
 
 function begin() {
+  window.matchMedia(NARROW).addEventListener("change", () => { one("#kept").open = !narrow(); });
+  window.addEventListener("resize", () => all("#sources .abstract[data-seen]").forEach(cue));
   dress();
   follow();
   keepFocus();
