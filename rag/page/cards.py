@@ -21,6 +21,7 @@ _VERDICTS = {
     "unsupported": "✗ unsupported",
     None: "· not verified",
 }
+NOTHING_TO_VERIFY = "nothing to verify"  # of a paper that is listed and of which nothing is claimed
 _SAID_CHARS = 60  # of a statement beside its verdict
 EMPTY = '<p class="hint">The papers behind an answer appear here.</p>'
 
@@ -132,7 +133,10 @@ def _verdict(statement: Statement, citation: Citation) -> str:
     kind, held = citation.verdict or "unverified", _VERDICTS[citation.verdict]
     reason = f" {isolated(citation.reason)}" if citation.reason else ""
     if citation.standing != "current":
-        kind, held, reason = "unverified", f"· {STANDINGS[citation.standing]}", ""
+        kind, reason = "unverified", ""
+        held = f"{citation.standing}: {STANDINGS[citation.standing]}"
+    elif not (citation.verdict or statement.claim):
+        held = NOTHING_TO_VERIFY
     quote = citation.quotes[0].text if statement.names_paper and citation.quotes else statement.text
     said = safe(shortened(quote, _SAID_CHARS))
     return (
