@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 
 import pytest
@@ -326,3 +327,28 @@ def test_many_may_ask_while_the_library_changes(library, tmp_path) -> None:
     assert failures == []
     assert len(assistant.papers()) == 5
     assistant.close()
+
+
+def test_a_thumb_is_kept_at_the_click_and_what_follows_amends_it(rooms) -> None:
+    session = claimed()
+    for question in (QUESTION, "what does QUUX sort samples by?"):
+        collect(rooms.desk.ask(session, question))
+
+    def kept():
+        (view,) = acts(rooms, session, act="feedback")
+        lines = [json.loads(line) for line in view.message["text"].splitlines()]
+        return [(line["question"], line["thumb"], line["comment"]) for line in lines]
+
+    acts(rooms, session, act="thumb", turn="1", thumb="up")
+    acts(rooms, session, act="thumb", turn="2", thumb="down")
+    assert kept() == [(QUESTION, "up", ""), ("what does QUUX sort samples by?", "down", "")]
+    acts(rooms, session, act="thumb", turn="2", thumb="down", comment=" too short ")
+    acts(rooms, session, act="thumb", turn="1", thumb="down")
+    assert kept() == [
+        ("what does QUUX sort samples by?", "down", "too short"),
+        (QUESTION, "down", ""),
+    ]
+    path = rooms.shelf.settings.data_dir / "page" / "feedback.jsonl"
+    lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    assert [line["thumb"] for line in lines] == ["up", "down", "down", "down"]
+    assert lines[0]["id"] == lines[3]["id"] != lines[1]["id"] == lines[2]["id"]

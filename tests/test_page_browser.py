@@ -224,9 +224,11 @@ def test_two_tabs_of_one_browser_lose_nothing_of_each_other(page, address) -> No
     page.wait_for_selector("#list li:nth-child(3)")
 
 
-def test_a_thumb_with_a_comment_is_kept(page) -> None:
+def test_a_thumb_is_kept_at_once_and_a_comment_amends_it(page) -> None:
     ask(page, QUESTION)
     page.click("#turn-1 .thumb[data-thumb=up]")
+    page.wait_for_selector("#said.shown:has-text('kept on this server')")
+    page.wait_for_selector("#said:not(.shown)", state="attached")
     page.fill(".comment input", "just right")
     page.press(".comment input", "Enter")
     page.wait_for_selector("#said.shown:has-text('kept on this server')")
@@ -360,6 +362,56 @@ def go_to(page, tab):
     page.click(f"button[role=tab]:has-text('{tab}')")
 
 
+LONG = "We begin. " * 60 + "FROB loops seven times. " + "We go on. " * 60
+
+
+@pytest.fixture(scope="module")
+def long_papers(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("long")
+    paper = Paper("frob-1", "FROB: Loops", LONG, authors=("محمد علي", "Örjan Ek"), year=2012)
+    other = Paper("wugg-2", "WUGG: A Model", "WUGG is small.", venue="A long name of a venue " * 4)
+    Assistant.build([paper, other], folder / "data" / "libraries" / ("x" * 48)).close()
+    with served(folder) as found:
+        yield found
+
+
+def test_a_long_abstract_shows_its_quote_and_that_it_goes_on(browser, long_papers) -> None:
+    with opened(browser, long_papers) as page:
+        go_to(page, "Library")
+        page.select_option("#library", "x" * 48)
+        page.wait_for_selector("#top :text('2 papers')")
+        go_to(page, "Ask")
+        ask(page, "how many times does FROB loop?")
+        page.wait_for_selector("#turn-1-source-1 .abstract.above.below")
+        mark = page.locator("#turn-1-source-1 mark").first.bounding_box()
+        frame = page.locator("#turn-1-source-1 .abstract").bounding_box()
+        assert frame["y"] <= mark["y"] < frame["y"] + frame["height"]
+        page.locator("#turn-1-source-1 .abstract").evaluate("it => it.scrollTo(0, 1e6)")
+        page.wait_for_selector("#turn-1-source-1 .abstract.above:not(.below)")
+
+
+def test_the_library_fits_a_narrow_screen_and_the_list_folds_as_it_narrows(
+    browser, long_papers
+) -> None:
+    with opened(browser, long_papers) as page:
+        assert page.locator("#find").is_visible()
+        page.set_viewport_size({"width": 380, "height": 800})
+        page.wait_for_selector("#find", state="hidden")
+        go_to(page, "Library")
+        page.select_option("#library", "x" * 48)
+        page.wait_for_selector("#table :text('FROB: Loops')")
+        for each in ("#library", "#table .authors >> nth=1", "#table .venue >> nth=2"):
+            box = page.locator(each).bounding_box()
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= 380
+        assert page.evaluate("document.querySelector('#table .wide').scrollWidth") <= 380
+        # of four short lines: title, authors, year and source
+        assert page.locator("#table tr:has-text('FROB')").bounding_box()["height"] < 130
+        page.set_viewport_size({"width": 1280, "height": 800})
+        go_to(page, "Ask")
+        assert page.locator("#find").is_visible()
+
+
 def test_papers_are_pasted_and_uploaded_and_then_asked_about(browser, tmp_path) -> None:
     bibtex = "@misc{w, title = {WUGG: Tiny Models}, abstract = {WUGG has 12 parameters.}}"
     upload = tmp_path / "frob.ris"
@@ -381,9 +433,42 @@ def test_papers_are_pasted_and_uploaded_and_then_asked_about(browser, tmp_path) 
         assert "seven times" in page.locator("#turn-1 .text").inner_text()
         go_to(page, "Library")
         page.click("text=Remove from library")
+        page.click("#chosen button:has-text('Keep')")
+        assert page.locator("#chosen .sure").count() == 0
+        assert page.locator("#table tr:has-text('FROB')").count() == 1
+        page.click("text=Remove from library")
+        page.click("#chosen .sure button:has-text('Remove')")
         page.wait_for_selector("#report :text('1 removed')")
         page.select_option("#library", "")
         page.wait_for_selector("#top :text('251 papers')")
+
+
+def test_a_reload_is_back_at_the_library_that_was_chosen(browser, tmp_path) -> None:
+    bibtex = "@misc{w, title = {WUGG: Tiny Models}, abstract = {WUGG has 12 parameters.}}"
+    with served(tmp_path) as address, opened(browser, address) as page:
+        go_to(page, "Library")
+        page.click("#adding summary")
+        page.fill("#pasted", bibtex)
+        page.fill("#name", "My own")
+        page.click("#add-papers button")
+        page.wait_for_selector("#report :text('1 added')", timeout=60_000)
+        go_to(page, "Ask")
+        ask(page, "how many parameters does WUGG have?")
+        for _ in range(2):
+            page.reload()
+            page.wait_for_selector("#past #turn-1 .facts", timeout=60_000)
+            page.wait_for_selector("#top .ready:has-text('library My own, 1 paper')")
+            assert page.locator("#turn-1 a.marker.supported").count() == 1
+            assert "left the library" not in page.locator("#past").inner_text()
+            assert page.locator("#note").inner_text().strip() == ""
+        go_to(page, "Library")
+        assert page.input_value("#library") == "My own"
+        page.select_option("#library", "")
+        page.wait_for_selector("#top :text('251 papers')")
+        page.reload()
+        page.wait_for_selector("#top :text('251 papers')")
+        page.wait_for_selector(".example")
+        assert page.locator("#past .turn").count() == 0
 
 
 def test_what_cannot_be_added_is_told_in_a_sentence(browser, library, tmp_path) -> None:

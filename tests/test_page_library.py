@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from page_rooms import PAPERS, QUESTION, build, claimed, collect, rooms_over
@@ -50,6 +51,16 @@ def test_papers_are_searched_sorted_and_turned_over() -> None:
     assert "51 to 60 of 60" in table(papers, Sight(page=1), set(), source=False)
     assert "51 to 60 of 60" in table(papers, Sight(page=99), set(), source=False)
     assert "No paper fits." in table(papers, Sight(query="zz"), set(), source=False)
+
+
+def test_the_table_says_how_it_is_sorted_and_names_keep_their_place() -> None:
+    names = ("محمد علي", "Örjan Ek", *"ABCDEF")
+    papers = [Paper("a", "A", "x", authors=names, year=2012)]
+    html = table(papers, Sight(column="Year", descending=True), set(), source=False)
+    found = re.findall(r'aria-sort="(\w+)".*?aria-hidden="true">(.)<', html)
+    assert found == [("none", "↕"), ("none", "↕"), ("descending", "↓")]
+    assert "<bdi>محمد علي</bdi>, <bdi>Örjan Ek</bdi>, <bdi>A</bdi>" in html
+    assert "<bdi>D</bdi> and 2 more</td>" in html
 
 
 def test_columns_without_a_value_are_hidden() -> None:
@@ -208,7 +219,7 @@ def test_papers_added_to_the_bundled_library_begin_a_library_of_ones_own(bundled
     views = added(rooms, session, pasted=BIBTEX, name="My papers")
     assert "1 added" in next(v.report for v in reversed(views) if v.report)
     assert session.library == "My papers"
-    assert views[-1].moved is True
+    assert views[-1].library == "My papers"
     assert rooms.shelf.named() == ["My papers"]
     assert len(rooms.shelf.papers()) == 251
     assert len(rooms.shelf.papers("My papers")) == 1
@@ -226,6 +237,50 @@ def test_papers_added_to_the_bundled_library_begin_a_library_of_ones_own(bundled
     assert "cannot be changed" in views[-1].report
     assert len(rooms.shelf.papers()) == 251
     rooms.close()
+
+
+def test_a_page_that_is_reloaded_is_back_at_its_library_and_reads_its_answers_there(
+    bundled_home,
+) -> None:
+    rooms = rooms_over("", bundled_home, index="")
+    session = claimed()
+    added(rooms, session, pasted=BIBTEX, name="Reloaded")
+    ask = rooms.desk.ask(session, "how many parameters does WUGG have?")
+    text = json.dumps(collect(ask)[-1].message["conversation"])
+    kept = {"id": session.identity, "text": text}
+
+    def shown(rooms, again, **action):
+        (view,) = acts(rooms, again, **kept, **action)
+        assert "✓ supported" in view.sources
+        assert "left the library" not in view.past
+        return view
+
+    again = claimed()
+    view = shown(rooms, again, act="back", library="Reloaded")
+    assert (again.library, view.note, view.library) == ("Reloaded", "", "Reloaded")
+    assert "Asked of" not in view.past
+    view = shown(rooms, claimed(), act="open")  # from the bundled library
+    assert view.note == (
+        "This conversation was held with the library Reloaded. What you ask now is asked of the "
+        "bundled library."
+    )
+    assert "is a tiny model" in view.sources  # its abstract, which only its own library has
+    view = shown(rooms, claimed(), act="back", library="Gone")
+    assert view.library == ""
+    assert "held with the library Reloaded." in view.note
+    for name in ("Gone", "../Reloaded"):
+        again = claimed()
+        (view,) = acts(rooms, again, act="back", library=name)
+        assert again.library is None
+        assert view.library == ""
+        assert f"The library {name} is not here any more; this is the bundled library." in view.note
+    rooms.close()
+    shared = rooms_over("", bundled_home, index="", place=Place(host="0.0.0.0"))
+    shared.desk.history.write("ada", json.loads(text))
+    view = shown(shared, claimed("ada"), act="back", library="Reloaded")  # not for her to open
+    assert "library Reloaded, which is not here." in view.note
+    assert "The abstract is not here." in view.sources
+    shared.close()
 
 
 def test_libraries_are_not_changed_from_other_machines_unless_allowed(tmp_path) -> None:

@@ -88,6 +88,25 @@ def test_every_verdict_has_a_class_and_a_sign_of_its_own() -> None:
     assert texts == {"1", "1~", "1✗", "1·"}
 
 
+def test_a_listed_paper_a_changed_one_and_one_that_is_gone_are_told_apart() -> None:
+    def shown(claim, standing):
+        cited = replace(citation(None, reason=""), standing=standing)
+        made = Statement("Rates are high.", 0, 19, (cited,), None, claim)
+        html = render.marker(cited, 1, is_claim=claim)
+        card = cards.section(answer("Rates are high. [1]", made), 1)
+        label, text = re.search(r'aria-label="Source 1, ([^"]*)".*?>1(.*)</a>', html).groups()
+        verdict = re.search(r'data-quote="20"><strong>(.*?)</strong>', card)[1]
+        return re.sub("<.*?>", " ", text).strip(), label, verdict
+
+    assert shown(False, "current") == ("", "nothing to verify", "nothing to verify")
+    assert shown(True, "current") == ("·", "not verified", "· not verified")
+    lost = "no longer in the library; not verified any more"
+    assert shown(True, "gone") == ("gone", lost, f"gone: {lost}")
+    assert shown(False, "gone") == ("gone", lost, f"gone: {lost}")
+    other = "its abstract has changed since it was quoted; not verified any more"
+    assert shown(True, "changed") == ("changed", other, f"changed: {other}")
+
+
 def test_a_doubtful_statement_is_underlined_and_says_why() -> None:
     html = render.turn("q", said("unsupported"), 1)
     assert '<span class="statement unsupported" title="not supported">' in html
@@ -112,7 +131,8 @@ def test_a_quote_that_the_abstract_no_longer_has_is_not_marked() -> None:
 
 def test_a_card_shows_what_the_library_knows_and_nothing_else() -> None:
     full = cards.panel([Turn("q", said("supported"))])
-    assert "Ada Clark, Bo Li · 2021 · Journal" in full
+    byline = "<bdi>Ada Clark</bdi>, <bdi>Bo Li</bdi> · <bdi>2021</bdi> · <bdi>Journal</bdi>"
+    assert f'<p class="byline">{byline}</p>' in full
     assert 'href="https://doi.org/10.1000/xyz"' in full
     bare = Citation(1, Paper("b", "Bare", "Rates are high."), (), "supported", "", "offline")
     made = answer("Rates. [1]", Statement("Rates.", 0, 10, (bare,), "supported"))
@@ -167,8 +187,15 @@ def test_the_line_below_an_answer_tells_verdicts_mode_seconds_and_tokens() -> No
     assert re.sub("<[^>]*>", "|", line).strip("|").split("||") == [
         "1 of 1 statement supported",
         "extractive: verbatim sentences, no language model",
-        "0.2 s",
+        "0.25 s",
     ]
+    for seconds, words in (
+        (0.0, "under 0.1 s"),
+        (0.099, "under 0.1 s"),
+        (0.1, "0.10 s"),
+        (61, "61.0 s"),
+    ):
+        assert f"<span>{words}</span>" in render.turn("q", answer("Hm.", seconds=seconds), 1)
     model = answer("Hm.", mode="model", model="gpt-x", usage=Usage(1, 1000, 234))
     assert "<span>model: gpt-x</span>" in render.turn("q", model, 1)
     assert "<span>1,234 tokens</span>" in render.turn("q", model, 1)

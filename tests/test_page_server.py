@@ -371,7 +371,7 @@ def test_conversations_of_users_lie_apart_and_are_listed_renamed_and_deleted(
     def act(session, **action):
         return collect(Actions(rooms).take(session, action))
 
-    (listed,) = act(bob, act="list")
+    (listed,) = act(bob, act="back")
     assert listed.message["conversations"] == []
     with pytest.raises(CorpusError, match="no such conversation"):
         act(bob, act="open", id=ada.identity)
@@ -381,7 +381,7 @@ def test_conversations_of_users_lie_apart_and_are_listed_renamed_and_deleted(
     (renamed,) = act(again, act="rename", id=ada.identity, text="On speed")
     assert renamed.message["conversations"][0]["title"] == "On speed"
     act(bob, act="delete", id=ada.identity)
-    (listed,) = act(again, act="list")
+    (listed,) = act(again, act="back")
     assert len(listed.message["conversations"]) == 1
     (gone,) = act(again, act="delete", id=ada.identity)
     assert gone.message["conversations"] == []
@@ -446,14 +446,15 @@ def test_a_conversation_held_with_another_library_says_so_and_follow_ups_ask_thi
     session = claimed()
     action = {"act": "open", "id": kept["id"], "text": json.dumps(kept)}
     (view,) = collect(Actions(rooms).take(session, action))
-    assert "held with the library papers." in view.note
-    assert "One cited paper is not here." in view.note
-    assert "asked of the library others" in view.note
+    assert view.note == (
+        "This conversation was held with the library papers, which is not here. What it says is "
+        "shown as it was checked then. What you ask now is asked of the library others."
+    )
     assert "Asked of the library papers" in view.past
-    assert 'class="marker unverified"' in view.past
-    assert "no longer in the library" in view.past
-    assert "no longer in the library" in view.sources
-    assert "✓ supported" not in view.sources
+    assert 'class="marker supported"' in view.past
+    assert "✓ supported" in view.sources
+    for claim in ("no longer in the library", "left the library"):
+        assert claim not in view.past + view.sources
     last = collect(rooms.desk.ask(session, "what does QUUX sort samples by?"))[-1]
     assert "Asked of the library others" in last.turn
     assert last.message["conversation"]["libraries"] == ["library papers", "library others"]

@@ -189,6 +189,13 @@ class Answer(CitesPapers):
         """One line that says how the statements held."""
         return verification_line(self.statements)
 
+    @property
+    def took(self) -> str:
+        """The seconds in words: "under 0.1 s", "0.38 s", "12.3 s"."""
+        if self.seconds < 0.1:
+            return "under 0.1 s"
+        return f"{self.seconds:.2f} s" if self.seconds < 1 else f"{self.seconds:.1f} s"
+
     def to_dict(self) -> dict[str, Any]:
         """The answer as plain JSON values; papers appear with id and title, not whole."""
         return {

@@ -108,7 +108,7 @@ def _finish(
     if quiet:
         return
     mode = EXTRACTIVE if found.mode == "extractive" else str(found.model)
-    parts = [mode, *_spent(found), f"{found.seconds:.2f} s"]
+    parts = [mode, *_spent(found), found.took]
     if found.statements:
         parts.insert(0, found.verification.rstrip("."))
     _print(console, "\n" + " · ".join(parts), style="dim")

@@ -6,12 +6,14 @@ An action comes from the browser as plain values, which are input like any other
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from dataclasses import replace
+from functools import partial
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
-from rag.errors import CorpusError
+from rag.errors import CorpusError, RagError
 from rag.page.cards import plain_citation
 from rag.page.choices import chosen, form, values_of
 from rag.page.feedback import Feedback
@@ -20,10 +22,11 @@ from rag.page.library import ACTIONS, Catalogue
 from rag.page.view import View, joined
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from rag.page.application import Rooms
     from rag.page.session import Session
+    from rag.papers import Paper
 
 
 class Actions:
@@ -36,7 +39,8 @@ class Actions:
         self.catalogue = Catalogue(rooms)
         self._steps: dict[str, Callable[[Session, dict[str, Any]], View]] = {
             **dict.fromkeys(ACTIONS, self._library),
-            **dict.fromkeys(("new", "open", "rename", "delete", "list"), self._conversation),
+            **dict.fromkeys(("new", "open", "rename", "delete"), self._conversation),
+            "back": self._back,
             "fork": self._fork,
             "edit": self._edit,
             "cancel": lambda session, _: self._desk.cancel(session),
@@ -82,7 +86,22 @@ class Actions:
 
     def _library(self, session: Session, action: dict[str, Any]) -> View:
         view = self.catalogue.take(session, action)
-        return self.moved(session, view) if view.moved else view
+        return view if view.library is None else self.moved(session, view)
+
+    def _back(self, session: Session, action: dict[str, Any]) -> View:
+        """What a page shows whose browser tells what was chosen and read here last."""
+        identity = str(action.get("id", ""))
+        view = self.catalogue.returned(session, str(action.get("library", "")))
+        if session.turns or session.job:  # begun meanwhile
+            return self._with_list(session, view)
+        if not identity:
+            went = view.library is not None
+            return self.moved(session, view) if went else self._with_list(session, view)
+        view = replace(view, choices=form(session, self._rooms.shelf))
+        try:
+            return joined(view, self._open(session, identity, action))
+        except RagError as error:
+            return joined(self.moved(session, view), View(note=str(error)))
 
     def _edit(self, session: Session, action: dict[str, Any]) -> View:
         return self._desk.edit(session, _number(action))
@@ -97,7 +116,7 @@ class Actions:
             return self._with_list(session, self._desk.shown(session))
         if name == "open":
             return self._open(session, identity, action)
-        if session.user is not None and name != "list":
+        if session.user is not None:
             if name == "rename":
                 self._desk.history.rename(session.user, identity, _text(action))
             else:
@@ -116,23 +135,37 @@ class Actions:
             text = _text(action)
         else:
             text = self._desk.history.read(session.user, identity)
-        warnings = restore(session, text, self._rooms.shelf.papers(session.library))
-        note = self._elsewhere(session) or " ".join(warnings)
+        warnings = restore(session, text, partial(self._papers_of, session))
+        note = " ".join(part for part in (self._elsewhere(session), *warnings) if part)
         return self._with_list(session, self._desk.shown(session, note=note))
+
+    def _papers_of(self, session: Session, title: str) -> Sequence[Paper] | None:
+        """The papers of the library that readers call so; None for one that is not here.
+
+        Of the one at hand for ""; of another only for those who may go there.
+        """
+        shelf = self._rooms.shelf
+        others = [None, *shelf.named()] if self.catalogue.may_choose else []
+        for name in (session.library, *others):
+            if title in ("", shelf.title(name)):
+                with contextlib.suppress(RagError):
+                    return shelf.papers(name)
+        return None
 
     def _elsewhere(self, session: Session) -> str:
         """Says that a conversation was held with another library; "" where it was not."""
-        others = " and the ".join(self._desk.other_libraries(session))
+        others = self._desk.other_libraries(session)
         if not others:
             return ""
+        away = [each for each in others if self._papers_of(session, each) is None]
+        held = f"This conversation was held with the {' and the '.join(others)}"
+        if away == others:
+            held += ", which is not here" if len(away) == 1 else ", which are not here"
+        elif away:
+            held += f"; the {' and the '.join(away)} {'is' if len(away) == 1 else 'are'} not here"
+        stay = " What it says is shown as it was checked then." if away else ""
         here = self._rooms.shelf.title(session.library)
-        cited = [citation for turn in session.turns for citation in turn.answer.citations]
-        lost = len({each.paper.id for each in cited if each.standing == "gone"})
-        are = "One cited paper is" if lost == 1 else f"{lost} cited papers are"
-        return (
-            f"This conversation was held with the {others}. {f'{are} not here. ' if lost else ''}"
-            f"What you ask now is asked of the {here}."
-        )
+        return f"{held}.{stay} What you ask now is asked of the {here}."
 
     def _fork(self, session: Session, _action: dict[str, Any]) -> View:
         """Keeps a conversation as one of its own, since another tab went on with it."""
@@ -151,15 +184,14 @@ class Actions:
         files = self._rooms.uploads.take(action.get("files"), session.user)
         pasted, name = str(action.get("pasted", "")), str(action.get("name", ""))
         async for view in self.catalogue.add(session, files, pasted, name):
-            yield self.moved(session, view) if view.moved else view
+            yield view if view.library is None else self.moved(session, view)
 
     def moved(self, session: Session, view: View) -> View:
         """The view of a page that went to another library: a new conversation begins."""
         self._desk.stop(session)
         session.begin_conversation()
-        begun = self._desk.shown(session)
-        begun = replace(begun, message=None) if view.message else self._with_list(session, begun)
-        return joined(view, replace(begun, choices=form(session, self._rooms.shelf)))
+        begun = self._with_list(session, self._desk.shown(session))
+        return joined(replace(begun, choices=form(session, self._rooms.shelf)), view)
 
     def _choose(self, session: Session, action: dict[str, Any]) -> View:
         values = action.get("values")
@@ -192,6 +224,7 @@ class Actions:
             return View()
         self._feedback.add(
             session.turns[number - 1],
+            place=f"{session.identity} {number}",
             user=session.user,
             thumb=str(action["thumb"]),
             comment=str(action.get("comment", "")),

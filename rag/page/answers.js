@@ -5,6 +5,33 @@
 
 function showSources(turn) {
   all("#sources section").forEach((each) => { each.hidden = each.dataset.turn !== String(turn); });
+  showFirstQuotes();
+}
+
+// An abstract that is seen for the first time shows its first quote.
+function showFirstQuotes() {
+  for (const abstract of all("#sources section:not([hidden]) .card .abstract")) {
+    if (abstract.dataset.seen || !abstract.getClientRects().length) continue;
+    abstract.dataset.seen = "yes";
+    const quote = one("mark", abstract);
+    if (quote) bring(quote);
+    cue(abstract);
+    abstract.addEventListener("scroll", () => cue(abstract));
+  }
+}
+
+// Says to the eye that a text goes on above or below what is seen of it.
+function cue(text) {
+  text.classList.toggle("above", text.scrollTop > 2);
+  text.classList.toggle("below", text.scrollHeight - text.scrollTop - text.clientHeight > 2);
+}
+
+function bring(quote) {
+  const abstract = quote.closest(".abstract");
+  const first = quote.getClientRects()[0];
+  const line = parseFloat(getComputedStyle(abstract).lineHeight);
+  const offset = first.top - (line - first.height) / 2 - abstract.getBoundingClientRect().top;
+  abstract.scrollTo({ top: abstract.scrollTop + offset - line }); // the whole line before it, too
 }
 
 function showQuote(card, start) {
@@ -12,11 +39,7 @@ function showQuote(card, start) {
   const quote = start !== "" && one(`mark[data-start="${Number(start)}"]`, card);
   if (!quote) return;
   quote.classList.add("here");
-  const abstract = quote.closest(".abstract");
-  const first = quote.getClientRects()[0];
-  const line = parseFloat(getComputedStyle(abstract).lineHeight);
-  const offset = first.top - (line - first.height) / 2 - abstract.getBoundingClientRect().top;
-  abstract.scrollTo({ top: abstract.scrollTop + offset - line }); // the whole line before it, too
+  bring(quote);
 }
 
 // On a narrow screen the sources stand below the answers; this is where the reader came from.
@@ -59,6 +82,8 @@ async function copy(text) {
 function askWhy(thumb) {
   const actions = thumb.closest(".actions");
   one(".comment", actions.parentElement)?.remove();
+  const { thumb: kind, turn } = thumb.dataset;
+  if (thumb.getAttribute("aria-pressed") !== "true") send({ act: "thumb", thumb: kind, turn });
   all(".thumb", actions).forEach((each) => each.setAttribute("aria-pressed", each === thumb));
   const form = document.createElement("form");
   form.className = "comment";
@@ -71,9 +96,9 @@ function askWhy(thumb) {
   form.append(box, done);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    const { thumb: kind, turn } = thumb.dataset;
-    send({ act: "thumb", thumb: kind, turn, comment: box.value });
+    if (box.value.trim()) send({ act: "thumb", thumb: kind, turn, comment: box.value });
     form.remove();
+    thumb.focus();
   });
   actions.after(form);
   box.focus();

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rag.answer import STANDINGS
-from rag.page.escape import safe, safe_address, shortened
+from rag.page.escape import isolated, safe, safe_address, shortened
 from rag.references import references
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ _VERDICTS = {
     "unsupported": "✗ unsupported",
     None: "· not verified",
 }
+NOTHING_TO_VERIFY = "nothing to verify"  # of a paper that is listed and of which nothing is claimed
 _SAID_CHARS = 60  # of a statement beside its verdict
 EMPTY = '<p class="hint">The papers behind an answer appear here.</p>'
 
@@ -120,23 +121,27 @@ def _title(paper: Paper) -> str:
 
 
 def _byline(paper: Paper) -> str:
-    names = ", ".join(paper.authors[:4]) + (" et al." if len(paper.authors) > 4 else "")
-    parts = [safe(part) for part in (names, paper.year, paper.venue) if part]
-    return f'<p class="byline" dir="auto">{" · ".join(parts)}</p>' if parts else ""
+    names = ", ".join(map(isolated, paper.authors[:4])) + " et al." * (len(paper.authors) > 4)
+    parts = [names, *(isolated(part) for part in (paper.year, paper.venue) if part)]
+    shown = " · ".join(part for part in parts if part)
+    return f'<p class="byline">{shown}</p>' if shown else ""
 
 
 def _verdict(statement: Statement, citation: Citation) -> str:
     """What the check found for one statement; a click shows where the abstract says it."""
     start = citation.quotes[0].start if citation.quotes else ""
     kind, held = citation.verdict or "unverified", _VERDICTS[citation.verdict]
-    reason = f" {safe(citation.reason)}" if citation.reason else ""
+    reason = f" {isolated(citation.reason)}" if citation.reason else ""
     if citation.standing != "current":
-        kind, held, reason = "unverified", f"· {STANDINGS[citation.standing]}", ""
+        kind, reason = "unverified", ""
+        held = f"{citation.standing}: {STANDINGS[citation.standing]}"
+    elif not (citation.verdict or statement.claim):
+        held = NOTHING_TO_VERIFY
     quote = citation.quotes[0].text if statement.names_paper and citation.quotes else statement.text
     said = safe(shortened(quote, _SAID_CHARS))
     return (
         f'<li class="{kind}"><button type="button" data-quote="{start}">'
-        f"<strong>{held}</strong>{reason}: “{said}”</button></li>"
+        f"<strong>{held}</strong>{reason}: “<bdi>{said}</bdi>”</button></li>"
     )
 
 

@@ -5,6 +5,7 @@ const KEY = "papertrail.conversation.";
 const ACTIVE = "papertrail.active";
 const LOOK = "papertrail.look";
 const CHOICES = "papertrail.choices";
+const LIBRARY = "papertrail.library";
 const MOST_KEPT = 200;
 let kept = null; // the server's list for a signed-in user; null where the browser keeps them
 let active = "";
@@ -12,7 +13,8 @@ let active = "";
 const one = (selector, root = document) => root.querySelector(selector);
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 const send = (action) => trigger("click", action);
-const narrow = () => window.matchMedia("(max-width: 1023px)").matches;
+const NARROW = "(max-width: 1023px)";
+const narrow = () => window.matchMedia(NARROW).matches;
 
 function stored(name) {
   try { return localStorage.getItem(name); } catch { return null; }
@@ -131,13 +133,13 @@ function item(conversation) {
   return line;
 }
 
-function open(id) {
+function open(id, how = { act: "open" }) {
   store(ACTIVE, id);
   active = id;
   const text = kept ? "" : stored(KEY + id);
   if (text === null) { showList(); return; }
   lastSeen.set(id, read(id));
-  send({ act: "open", id, text });
+  send({ ...how, id, text });
   if (narrow()) one("#kept")?.removeAttribute("open");
 }
 

@@ -20,6 +20,15 @@ def safe(text: object) -> str:
     return escape(str(text).translate(_LEFT_OUT), quote=True)
 
 
+def isolated(text: object) -> str:
+    """Text from elsewhere amid other text, whose order it does not change, as HTML.
+
+    >>> isolated("A & B")
+    '<bdi>A &amp; B</bdi>'
+    """
+    return f"<bdi>{safe(text)}</bdi>"
+
+
 def safe_address(url: str | None) -> str:
     """An http or https address as an attribute shows it, or "".
 

@@ -1,7 +1,12 @@
-"""What readers thought of answers: one line of JSON each, in a local file that can be exported."""
+"""What readers thought of answers: lines of JSON in a local file that can be exported.
+
+A thumb is a line at once, and a comment that follows, or another thumb, is a line of the same id;
+the last one of an id holds.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from datetime import UTC, datetime
@@ -26,14 +31,25 @@ class Feedback:
         self._path = path
         self._lock = threading.Lock()
 
-    def add(self, turn: Turn, *, user: str | None, thumb: str, comment: str) -> None:
-        """Keeps what a reader thought of an answer.
+    def add(
+        self, turn: Turn, *, place: str, user: str | None, thumb: str, comment: str = ""
+    ) -> None:
+        """Keeps what a reader thought of an answer, in place of what they said of it before.
+
+        Args:
+            turn: the question and its answer.
+            place: which turn of which conversation it is.
+            user: the name of the signed-in reader, or None.
+            thumb: "up" or "down".
+            comment: in their words; the first 2,000 characters are kept.
 
         Raises:
             DiskError: it cannot be written.
         """
         answer = turn.answer
+        said = "\0".join((place, turn.question, answer.text))
         values = {
+            "id": hashlib.sha256(said.encode("utf-8", "replace")).hexdigest()[:16],
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
             "user": user,
             "thumb": thumb,
@@ -58,16 +74,28 @@ class Feedback:
             raise DiskError(f"The feedback cannot be kept: {error.strerror}.") from error
 
     def text(self, user: str | None) -> str:
-        """The lines of a user; all of them where nobody signs in. Empty where there is none."""
+        """What a user thinks of answers, the last line of each; "" where there is none.
+
+        Where nobody signs in, of all.
+        """
         try:
             lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
         except OSError:
             return ""
-        return "".join(line for line in lines if user is None or _of(line) == user)
+        last: dict[object, str] = {}
+        for number, line in enumerate(lines):
+            values = _values(line)
+            if user is None or values.get("user") == user:
+                identity = values.get("id")
+                key = identity if isinstance(identity, str) else number
+                last.pop(key, None)
+                last[key] = line
+        return "".join(last.values())
 
 
-def _of(line: str) -> Any:
+def _values(line: str) -> dict[str, Any]:
     try:
-        return json.loads(line).get("user")
-    except (ValueError, AttributeError):
-        return None
+        values = json.loads(line)
+    except ValueError:
+        return {}
+    return values if isinstance(values, dict) else {}

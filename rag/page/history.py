@@ -11,6 +11,7 @@ import json
 import re
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from rag.page.escape import shortened
 from rag.saved import read_turns, write_turns, write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from rag.answer import Turn
     from rag.page.session import Session
@@ -54,8 +55,16 @@ def is_renamed(title: str, first: str) -> bool:
     return shortened(title, TITLE_CHARS) != shortened(first, TITLE_CHARS)
 
 
-def restore(session: Session, text: str, papers: Sequence[Paper]) -> tuple[str, ...]:
-    """Puts a kept conversation into a session; gives what the library no longer has of it.
+def restore(
+    session: Session, text: str, papers_of: Callable[[str], Sequence[Paper] | None]
+) -> tuple[str, ...]:
+    """Puts a kept conversation into a session; gives what its libraries no longer have of it.
+
+    Args:
+        session: of the page that opens it.
+        text: as `saved_values` made it.
+        papers_of: papers of the library that readers call so; of the one at hand for "", and
+            None for one that is not here.
 
     Raises:
         CorpusError: it is no conversation, contradicts itself or is too large.
@@ -68,32 +77,64 @@ def restore(session: Session, text: str, papers: Sequence[Paper]) -> tuple[str, 
         values = None
     if not isinstance(values, dict) or not is_identity(values.get("id")):
         raise CorpusError("This conversation cannot be read; delete it.")
-    turns, warnings = turns_of(text, papers)
+    given = _titles(values)
+    turns, warnings = _turns(values, given, papers_of)
     session.begin_conversation()
     session.identity = values["id"]
     session.title = shortened(str(values.get("title", "")), TITLE_CHARS)
     session.turns, session.updated = turns, values.get("updated")
-    session.asked_of = _titles(values.get("libraries"), len(turns))
+    session.asked_of = given
     return warnings
 
 
-def turns_of(text: str, papers: Sequence[Paper]) -> tuple[list[Turn], tuple[str, ...]]:
-    """The turns in a kept conversation's text.
+def _turns(
+    values: dict[str, Any], titles: list[str], papers_of: Callable[[str], Sequence[Paper] | None]
+) -> tuple[list[Turn], tuple[str, ...]]:
+    """The turns of a kept conversation, each read against the library it was held with.
 
-    Raises:
-        CorpusError: it is no conversation or contradicts itself.
+    What rests on a library that is not here stays as it was saved.
     """
+    turns, _ = _read(values, ())
+    missing: dict[str, None] = {}
+    for title in dict.fromkeys(titles):
+        papers = papers_of(title)
+        numbers = [number for number, each in enumerate(titles) if each == title]
+        if papers is None:
+            found = [_as_saved(turns[number]) for number in numbers]
+        else:
+            own = [values["turns"][number] for number in numbers]
+            found, lost = _read({**values, "turns": own}, papers)
+            missing.update(dict.fromkeys(lost))
+        for number, turn in zip(numbers, found, strict=True):
+            turns[number] = turn
+    return turns, tuple(missing)
+
+
+def _as_saved(turn: Turn) -> Turn:
+    """A turn whose citations are not looked up, though no library had them when it was read."""
+    statements = tuple(
+        replace(each, citations=tuple(replace(c, standing="current") for c in each.citations))
+        for each in turn.answer.statements
+    )
+    return replace(turn, answer=replace(turn.answer, statements=statements))
+
+
+def _read(values: dict[str, Any], papers: Sequence[Paper]) -> tuple[list[Turn], tuple[str, ...]]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "conversation.json"
-        path.write_text(text, encoding="utf-8", errors="replace")
         try:
+            path.write_text(json.dumps(values), encoding="utf-8")
             return read_turns(path, papers)
-        except CorpusError as error:
+        except (CorpusError, RecursionError) as error:
             raise CorpusError("This conversation cannot be read; delete it.") from error
 
 
-def _titles(values: object, count: int) -> list[str]:
-    given = values if isinstance(values, list) and len(values) == count else [""] * count
+def _titles(values: dict[str, Any]) -> list[str]:
+    """What readers call the library of each turn; "" where that is not known."""
+    turns, given = values.get("turns"), values.get("libraries")
+    count = len(turns) if isinstance(turns, list) else 0
+    if not isinstance(given, list) or len(given) != count:
+        given = [""] * count
     return [shortened(str(each), TITLE_CHARS) for each in given]
 
 

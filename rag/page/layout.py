@@ -126,8 +126,11 @@ class _Page:
         session.claim(user_of(request))
         stream = token_hex(4)
         while True:
-            state = self.rooms.shelf.state(session.library)
+            library = session.library
+            state = self.rooms.shelf.state(library)
             view = await asyncio.to_thread(self.actions.arrived, session)
+            if session.library != library:  # the reader's own choice came meanwhile
+                continue
             if session.turns or session.job:  # begun or opened meanwhile: no welcome over it
                 view = replace(view, past=None)
             view = replace(view, top=frame.header(state, session.user))

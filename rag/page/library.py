@@ -10,14 +10,13 @@ import asyncio
 import contextlib
 import json
 import threading
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import CorpusError, RagError, SettingsError
 from rag.libraries import update_library
 from rag.page import intake, sifting, table
-from rag.page.escape import safe
-from rag.page.table import COLUMNS, Sight, seen
+from rag.page.escape import safe, shortened
+from rag.page.table import Sight, seen
 from rag.page.view import View, joined
 
 if TYPE_CHECKING:
@@ -33,7 +32,6 @@ _LOOKS = ("find", "filter", "sort", "turn")
 ACTIONS = {*_LOOKS, "pick", "unpick", "only", "all", "papers", "library", "shelf"}
 _POLL_S = 0.2
 _LOCK_WAIT_S = 5.0
-_LONGEST_QUERY = 200
 
 
 class Catalogue:
@@ -111,7 +109,8 @@ class Catalogue:
             session.library, session.sight = target, Sight()
             session.picked = session.only = frozenset()
         shown = await asyncio.to_thread(self.shown, session)
-        yield joined(shown, View(moved=begins, message={"kind": "added"}))
+        went = View(library=target if begins else None, message={"kind": "added"})
+        yield joined(shown, went)
 
     async def remove(self, session: Session) -> AsyncIterator[View]:
         """Takes the selected papers out of the library."""
@@ -182,7 +181,7 @@ class Catalogue:
 
     def _look(self, session: Session, papers: Sequence[Paper], action: dict[str, Any]) -> View:
         try:
-            session.sight = _looked(session.sight, action)
+            session.sight = table.looked(session.sight, action)
         except SettingsError as error:
             return View(table=f'<p class="hint" role="alert">{safe(error)}</p>')
         return View(table=self._table(session, papers), chosen=self._chosen(session, papers))
@@ -193,7 +192,19 @@ class Catalogue:
         session.library = name or None
         session.sight, session.picked, session.only = Sight(), frozenset(), frozenset()
         self._shelf.assistant(session.library)
-        return joined(self.shown(session), View(moved=True))
+        return joined(self.shown(session), View(library=name))
+
+    def returned(self, session: Session, name: str) -> View:
+        """Goes to the library that the browser says was chosen here last, if that is possible."""
+        if not name or not self.may_choose:
+            return View()
+        try:
+            return self._go(session, name)
+        except RagError:
+            session.library = None
+            lost = f"The library {shortened(name, 60)} is not here any more"
+            note = f"{lost}; this is the {self._shelf.title(None)}."
+            return joined(self.shown(session), View(library="", note=note))
 
     def _pick(self, session: Session, papers: Sequence[Paper], action: dict[str, Any]) -> View:
         identity = str(action.get("id", ""))
@@ -268,22 +279,3 @@ def scope(session: Session) -> str:
         return ""
     words = f"Asking {count:,} selected paper{'s' * (count != 1)} only"
     return f'<p>{words}<button type="button" data-act="all">Ask all papers</button></p>'
-
-
-def _looked(sight: Sight, action: dict[str, Any]) -> Sight:
-    name = action["act"]
-    if name == "find":
-        return replace(sight, query=str(action.get("text", ""))[:_LONGEST_QUERY], page=0)
-    if name == "filter":
-        return replace(sight, where=sifting.filter_of(action.get("values")), page=0)
-    if name == "sort":
-        column = str(action.get("column"))
-        if column not in COLUMNS:
-            return sight
-        descending = sight.column == column and not sight.descending
-        return replace(sight, column=column, descending=descending, page=0)
-    try:
-        number = int(action.get("to", 0))
-    except (TypeError, ValueError):
-        number = 0
-    return replace(sight, page=max(0, number))

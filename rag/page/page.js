@@ -15,12 +15,27 @@ document.addEventListener("click", (event) => {
     left = hit;
     showSources(hit.dataset.show);
     one("#panel").scrollIntoView({ block: "nearest" });
-  } else if (hit.dataset.act) {
+  } else if (hit.dataset.act === "remove") makeSure(hit);
+  else if (hit.dataset.act) {
     if (hit.dataset.act === "new") { store(ACTIVE, null); active = ""; }
     send({ ...hit.dataset });
     if (["edit", "cancel", "new"].includes(hit.dataset.act)) one("#question textarea")?.focus();
   }
 });
+
+// What cannot be undone is asked for twice, as where a conversation is deleted.
+function makeSure(asked) {
+  const place = document.createElement("span");
+  place.className = "sure";
+  const leave = () => { place.replaceWith(asked); asked.focus(); };
+  place.append(
+    "Remove from the library?",
+    button("Remove", "", () => { leave(); send({ ...asked.dataset }); }),
+    button("Keep", "", leave),
+  );
+  asked.replaceWith(place);
+  one("button", place).focus();
+}
 
 document.addEventListener("input", (event) => {
   const box = event.target;
@@ -168,6 +183,7 @@ function settle() {
     if (!place) continue;
     waiting.delete(name);
     place.innerHTML = html;
+    if (name === "sources") showFirstQuotes();
   }
   clearTimeout(settle.timer);
   if (waiting.size) settle.timer = setTimeout(settle, 200);
@@ -194,6 +210,7 @@ function show(name, value) {
   if (PARTS.has(name)) { waiting.set(name, value); settle(); }
   else if (name === "busy") one("#composer").classList.toggle("busy", value);
   else if (name === "message") obey(value);
+  else if (name === "library") store(LIBRARY, value || null);
   else if (name === "question") {
     if (value) draft ??= one("#question textarea").value;
     fill(value);
@@ -229,6 +246,8 @@ function obey(message) {
 }
 
 function begin() {
+  window.matchMedia(NARROW).addEventListener("change", () => { one("#kept").open = !narrow(); });
+  window.addEventListener("resize", () => all("#sources .abstract[data-seen]").forEach(cue));
   dress();
   follow();
   keepFocus();
@@ -243,8 +262,10 @@ function greet() {
     if (values && Object.keys(values).length) send({ act: "choose", values });
   } catch { store(CHOICES, null); }
   const last = stored(ACTIVE);
-  if (last && stored(KEY + last) !== null) open(last);
-  else send({ act: "list" });
+  const text = last && stored(KEY + last);
+  const library = stored(LIBRARY) ?? "";
+  if (text) open(last, { act: "back", library });
+  else send({ act: "back", library });
 }
 
 watch("value", take);

@@ -10,8 +10,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from rag.answer import STANDINGS
-from rag.page.cards import card_id, closest_list
-from rag.page.escape import safe
+from rag.page.cards import NOTHING_TO_VERIFY, card_id, closest_list
+from rag.page.escape import isolated, safe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -75,14 +75,14 @@ def turn(
         library: which one was asked, where that must be told.
     """
     follows = (
-        f'<p class="understood">Understood as: {safe(answer.asked)}</p>'
+        f'<p class="understood">Understood as: {isolated(answer.asked)}</p>'
         if answer.asked != question.strip()
         else ""
     )
     if library:
-        follows += f'<p class="understood">Asked of the {safe(library)}</p>'
+        follows += f'<p class="understood">Asked of the {isolated(library)}</p>'
     if answer.scope:
-        follows += f'<p class="understood">Only papers {safe(answer.scope)}</p>'
+        follows += f'<p class="understood">Only papers {isolated(answer.scope)}</p>'
     body = _abstention(answer, number) if answer.status == "abstained" else _said(answer, number)
     return _article(
         question,
@@ -184,7 +184,7 @@ def _checked(text: str, statements: Sequence[Statement], turn_number: int) -> st
 
 def _statement(text: str, statement: Statement, turn_number: int) -> str:
     cited = {citation.number: citation for citation in statement.citations}
-    body = _with_markers(text, cited, turn_number)
+    body = _with_markers(text, cited, turn_number, is_claim=statement.claim)
     doubtful = statement.claim and statement.verdict in ("weak", "unsupported", "uncited")
     if not doubtful:
         return f"<span>{body}</span>"
@@ -192,27 +192,35 @@ def _statement(text: str, statement: Statement, turn_number: int) -> str:
     return f'<span class="statement {statement.verdict}" title="{words}">{body}</span>'
 
 
-def _with_markers(text: str, cited: Mapping[int, Citation], turn_number: int) -> str:
+def _with_markers(
+    text: str, cited: Mapping[int, Citation], turn_number: int, *, is_claim: bool
+) -> str:
     """Escaped text in which the markers of citations are links to their cards."""
     parts, at = [], 0
     text = _SPACE_BEFORE.sub("\N{NO-BREAK SPACE}", text)
     for found in _MARKER.finditer(text):
         citation = cited.get(int(found[1]))
         if citation:
-            parts += [_plain(text[at : found.start()]), marker(citation, turn_number)]
+            mark = marker(citation, turn_number, is_claim=is_claim)
+            parts += [_plain(text[at : found.start()]), mark]
             at = found.end()
     return "".join([*parts, _plain(text[at:])])
 
 
-def marker(citation: Citation, turn_number: int) -> str:
-    """A small number that links to the source card; colour and sign say the verdict."""
+def marker(citation: Citation, turn_number: int, *, is_claim: bool = True) -> str:
+    """A small number that links to the source card; colour and sign say the verdict.
+
+    What is listed claims nothing, and has nothing to verify; of a paper that has changed or is gone
+    the number says that.
+    """
     known = citation.verdict if citation.standing == "current" else None
     verdict = known or "unverified"
-    sign, words = SIGNS[known]
-    words = STANDINGS.get(citation.standing, words)
+    sign, words = SIGNS[known] if known or is_claim else ("", NOTHING_TO_VERIFY)
+    if citation.standing != "current":
+        sign, words = citation.standing, STANDINGS[citation.standing]
     start = citation.quotes[0].start if citation.quotes else ""
     label = f"Source {citation.number}, {words}"
-    shown = "" if known == "supported" else f'<span class="sign">{sign}</span>'
+    shown = "" if known == "supported" or not sign else f'<span class="sign">{sign}</span>'
     return (
         f'<a class="marker {verdict}" href="#{card_id(turn_number, citation.number)}" '
         f'data-turn="{turn_number}" data-start="{start}" aria-label="{label}" '
@@ -254,7 +262,7 @@ def _facts(answer: Answer) -> str:
     parts = [
         "" if answer.status == "abstained" else answer.verification.rstrip("."),
         f"model: {answer.model}" if answer.model else EXTRACTIVE,
-        f"{answer.seconds:.1f} s",
+        answer.took,
         used,
         answer.cost or "",
     ]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
+from rag.page import sifting
 from rag.page.cards import paper_address, plain_citation
-from rag.page.escape import safe, shortened
+from rag.page.escape import isolated, safe, shortened
 from rag.references import references
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from rag.papers import Paper
 
 PAGE_PAPERS = 50
+_MOST_AUTHORS = 6  # of one paper in the table
+_LONGEST_QUERY = 200
 _COLUMNS: dict[str, Callable[[Paper], str]] = {
     "Title": lambda paper: paper.title,
     "Authors": lambda paper: ", ".join(paper.authors),
@@ -58,6 +61,26 @@ def seen(papers: Sequence[Paper], sight: Sight) -> list[Paper]:
     if value:
         found.sort(key=lambda paper: value(paper).casefold(), reverse=sight.descending)
     return found
+
+
+def looked(sight: Sight, action: dict[str, Any]) -> Sight:
+    """What is looked at after an action of the tab: words, filters, an order or another page."""
+    name = action["act"]
+    if name == "find":
+        return replace(sight, query=str(action.get("text", ""))[:_LONGEST_QUERY], page=0)
+    if name == "filter":
+        return replace(sight, where=sifting.filter_of(action.get("values")), page=0)
+    if name == "sort":
+        column = str(action.get("column"))
+        if column not in COLUMNS:
+            return sight
+        descending = sight.column == column and not sight.descending
+        return replace(sight, column=column, descending=descending, page=0)
+    try:
+        number = int(action.get("to", 0))
+    except (TypeError, ValueError):
+        number = 0
+    return replace(sight, page=max(0, number))
 
 
 def table(papers: Sequence[Paper], sight: Sight, picked: Collection[str], *, source: bool) -> str:
@@ -128,28 +151,34 @@ def _haystack(paper: Paper) -> str:
 
 
 def _head(name: str, sight: Sight) -> str:
-    sign, order = "", "none"
+    sign, order = "↕", "none"
     if sight.column == name:
-        sign, order = (" ↓", "descending") if sight.descending else (" ↑", "ascending")
+        sign, order = ("↓", "descending") if sight.descending else ("↑", "ascending")
     return (
-        f'<th aria-sort="{order}" class="{name.casefold()}"><button type="button" '
-        f'id="sort-{name.casefold()}" data-act="sort" data-column="{name}">{name}{sign}</button>'
-        "</th>"
+        f'<th scope="col" aria-sort="{order}" class="{name.casefold()}"><button type="button" '
+        f'id="sort-{name.casefold()}" data-act="sort" data-column="{name}" '
+        f'title="Sort by {name.casefold()}">{name} <span class="order" aria-hidden="true">{sign}'
+        "</span></button></th>"
     )
 
 
 def _row(paper: Paper, columns: Sequence[str], *, is_picked: bool) -> str:
     label = safe(f"Select {shortened(paper.title, 80)}")
-    cells = "".join(
-        f'<td class="{name.casefold()}" dir="auto">'
-        + (_title(paper) if name == "Title" else safe(shortened(_COLUMNS[name](paper), 120)))
-        + "</td>"
-        for name in columns
-    )
+    cells = "".join(f'<td class="{name.casefold()}">{_cell(paper, name)}</td>' for name in columns)
     return (
         f'<tr><td class="pick"><input type="checkbox" data-pick="{safe(paper.id)}" '
         f'aria-label="{label}"{" checked" if is_picked else ""}></td>{cells}</tr>'
     )
+
+
+def _cell(paper: Paper, name: str) -> str:
+    if name == "Title":
+        return _title(paper)
+    if name == "Authors":
+        more = f" and {len(paper.authors) - _MOST_AUTHORS} more"
+        shown = ", ".join(map(isolated, paper.authors[:_MOST_AUTHORS]))
+        return shown + more * (len(paper.authors) > _MOST_AUTHORS)
+    return isolated(shortened(_COLUMNS[name](paper), 120))
 
 
 def _title(paper: Paper) -> str:
@@ -163,7 +192,7 @@ def _title(paper: Paper) -> str:
     bibtex = safe(references([paper], "bibtex"))
     abstract = safe(paper.abstract) or "This paper has no abstract; it is found by its title."
     return (
-        f"<details><summary>{safe(paper.title)}</summary><p>{abstract}</p>"
+        f'<details><summary dir="auto">{safe(paper.title)}</summary><p dir="auto">{abstract}</p>'
         f'<p class="copies">{link}<button type="button" data-copy="{bibtex}">'
         f'Copy BibTeX</button><button type="button" data-copy="{safe(plain_citation(paper))}">'
         "Copy plain citation</button></p></details>"

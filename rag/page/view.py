@@ -35,7 +35,7 @@ class View:
         report: HTML of what adding or removing papers did.
         scope: HTML of the line that tells which papers are asked.
         choices: HTML of the form in the Settings tab.
-        moved: whether the page went to another library.
+        library: name of the library that the page went to, "" for its own; the browser keeps it.
         message: for the script of the page: what it shall store, list, download or say.
     """
 
@@ -56,7 +56,7 @@ class View:
     report: str | None = None
     scope: str | None = None
     choices: str | None = None
-    moved: bool | None = None
+    library: str | None = None
     message: dict[str, Any] | None = None
 
 
