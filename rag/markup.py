@@ -24,7 +24,9 @@ _SHORT_CHARS = 100
 _ASCII_CONTROL = bytes((*range(0x20), 0x7F))
 
 _ENTITY = re.compile(r"&(?:amp;)?(?:#\d{1,7}|#[xX][\da-fA-F]{1,6}|[A-Za-z][A-Za-z\d]{1,30});")
-_TAG = re.compile(r"<(/?)((?:[A-Za-z]+:)?)([A-Za-z][A-Za-z\d-]*)(?:\s[^<>]*)?/?>")
+# Only what has a value counts as an attribute: of "p<b and q>c" every word is the text's.
+_ATTRIBUTES = r"""(?:\s[\w:.-]+\s?=\s?(?:"[^"<]*"|'[^'<]*'|[^\s"'<>]+))*+\s?"""
+_TAG = re.compile(rf"<(/?)((?:[A-Za-z]+:)?)([A-Za-z][A-Za-z\d-]*){_ATTRIBUTES}/?>")
 _NAMESPACES = {"jats:", "mml:"}
 _APART = {"p", "sec", "title", "div", "br", "li", "list-item", "tr", "td", "h1", "h2", "h3", "h4"}
 _ELEMENTS = _APART | {
