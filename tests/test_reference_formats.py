@@ -208,6 +208,22 @@ def test_names_of_biblatex_whose_parts_are_named_are_put_together(
 
 
 @pytest.mark.parametrize(
+    ("names", "authors"),
+    [
+        (r"Ada Foo and \'{E}mile Zola", ("Ada Foo", "Émile Zola")),
+        (r"A B and \O{}ystein Berg and \L{}ukasz K", ("A B", "Øystein Berg", "Łukasz K")),
+        (r"A B and \"Omer, Can and {\O}dd {and Co}", ("A B", "Can Ömer", "Ødd and Co")),
+        (r"\& Co and  \& Sons AND \textbraceleft{}X\textbraceright{}", ("& Co", "& Sons", "{X}")),
+        (r"{A and {B} and \& C} and D", ("A and B and & C", "D")),
+    ],
+)
+def test_names_behind_an_and_keep_the_command_that_they_begin_with(
+    names: str, authors: tuple[str, ...]
+) -> None:
+    assert authors_of(names) == authors
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "# Papertrail\n\n```\n@article{a, title = {B}}\n```\n",
