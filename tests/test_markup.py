@@ -89,6 +89,13 @@ MENDED = [
     (r"$AdS_5$ and \(AdS_{5}\), $\mathcal{O}(n^2)$", "AdS_5 and AdS_5, O(n^2)"),
     (r"\alpha < 5, $\alpha < 5$% of it, $36\%$ more", "α < 5, α < 5% of it, 36% more"),
     (r"$k$-NN with $n \le 5\,000$, $a < b$ and $f(x)$", "k-NN with n ≤ 5 000, a < b and f(x)"),
+    (r"$O(n\log n)$ of $2\sin x$, $x^{2}\log\log\alpha$", "O(n log n) of 2 sin x, x^2 log log α"),
+    (
+        r"$\log_2 n$, $\max(a, b)$, $\arg\min x$ and $(\ln2)$",
+        "log_2 n, max(a, b), arg min x and (ln 2)",
+    ),
+    (r"37$^{\circ}$C, $37^{\circ}$C, $37^\circ$C of M$_{\odot}$", "37°C, 37°C, 37°C of M_⊙"),
+    (r"$1.5%$ of it, $^{13}$C $A^{\top}B$ and ${}^{13}$C", "1.5% of it, ¹³C A^⊤B and ^13C"),
     (r"$x_{ij}$, $x_{i+1}y$ and $\mathbf{W}_{q}^{T}$", "x_ij, x_{i+1}y and W_q^T"),
 ]
 
@@ -100,6 +107,8 @@ LEFT_ALONE = [
     r"$\mathcal$, $$\alpha$$ of 5% are $\frac{a}{b}$ of it",
     "costs of $5, $6 and 7$, US$5M and A$6M, $5 million to $ 6",
     "$HOME/$USER of $MY_VAR/$OTHER_VAR, $PATH:$PWD and $a b$",
+    "$MY_DIR/${OTHER}, ${MY_DIR}/${OTHER}, ${A}_$B and $A_B/$C",
+    "costs of $5% and $6, $1.5 and 2%$ 3",
     r"C:\alpha and files/\beta",
 ]
 
