@@ -18,7 +18,7 @@ _FORMULA = re.compile(r"(?<![\\$])\$(?![\s$])([^$]{1,200})(?<![\s\\])\$(?![\d${]
 _IS_TEX = re.compile(r"\\|[_^{]\{|\{\}|^[_^]")
 _IS_FORMULA = re.compile(
     r"[_^\\]|^[A-Za-z]['*]?$|^\w+(?:\s?[-+=<>*/|,]\s?\w+)+$|^\w\([\w, ]+\)$"
-    r"|^\d+(?:\.\d+)?%$"
+    r"|^[-+<>]?\s?\d+(?:\.\d+)?\s?%$"
 )
 _STYLE = re.compile(
     r"\\(?:math[a-z]+|text(?:rm|it|bf|sc|sf|tt|up|normal)?|mbox|operatorname)\s?"
