@@ -269,6 +269,18 @@ def test_ris_records_without_title_or_cut_off_are_refused_with_their_lines() -> 
     ]
 
 
+@pytest.mark.parametrize(("before", "between"), [("", " "), ("  ", "  "), ("\t", " ")])
+def test_ris_that_is_indented_or_lacks_a_space_is_read(before: str, between: str) -> None:
+    tags = ["TY - JOUR", "TI - Rates", "AU - Turing, Alan", "AB - We measure", "rates.", "ER -"]
+    text = "Exported by hand\n\n"
+    text += "".join(f"{before}{tag.replace(' -', between + '-')}\n" for tag in tags)
+    assert ris.recognises(text)
+    [(line, found)] = ris.read(text.splitlines(keepends=True))
+    assert isinstance(found, Found)
+    assert (line, found.title, found.authors) == (3, "Rates", ("Alan Turing",))
+    assert found.abstract.split() == ["We", "measure", "rates."]
+
+
 def test_ris_as_programs_bend_it_is_read_all_the_same() -> None:
     text = """Exported by hand
 AU  - Nobody, N.
