@@ -14,8 +14,8 @@ import re
 from functools import lru_cache
 
 # As pandoc tells a formula from prices, and shorter than any that reads well.
-_FORMULA = re.compile(r"(?<![\\$])\$(?![\s$])([^$]{1,200})(?<![\s\\])\$(?![\d$])(?=(\w?))")
-_IS_TEX = re.compile(r"[\\{]|^[_^]")
+_FORMULA = re.compile(r"(?<![\\$])\$(?![\s$])([^$]{1,200})(?<![\s\\])\$(?![\d${])(?=(\w?))")
+_IS_TEX = re.compile(r"\\|[_^{]\{|\{\}|^[_^]")
 _IS_FORMULA = re.compile(
     r"[_^\\]|^[A-Za-z]['*]?$|^\w+(?:\s?[-+=<>*/|,]\s?\w+)+$|^\w\([\w, ]+\)$"
     r"|^[-+<>]?\s?\d+(?:\.\d+)?\s?%$"
@@ -31,11 +31,14 @@ _NOTHING = re.compile(
 _BARE_GROUP = re.compile(r"(?<![_^\w}])\{([^{}\\]*)\}")
 _SYMBOL = re.compile(r"\\([A-Za-z]+)(?![A-Za-z{])")
 _SIGN = re.compile(r"\\([%&#_])")
-_BRACED = re.compile(r"([_^])\s?\{\s*([-+]?(?:\d+(?:\.\d+)?[-+]?|[^\W_]+|[*+'-]))\s*\}(?!\w)")
+_BRACED = re.compile(r"([_^])\s?\{\s*([-+]?(?:\d+(?:\.\d+)?[-+]?|[^\W_]+))\s*\}(?!\w)")
+_ONE_SIGN = re.compile(r"([_^])\s?\{\s*([^\w\s{}\\])\s*\}")
+_DEGREES = re.compile(r"(?<=\d)\s?\^∘(?!\w)")
 _GROUPED = re.compile(r"[_^]\{[^{}]*\}")
 _FIRST_SCRIPT = re.compile(r"([_^])([-+]?\w+[-+]?|.)")
 _BELOW = str.maketrans("0123456789+-=()", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎")
 _ABOVE = str.maketrans("0123456789+-=()n∘", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿ°")
+_OPERATORS = frozenset({"arg", "deg", "det", "dim", "gcd", "ker", "liminf", "limsup", "Pr"})
 _ORDINALS = frozenset({"st", "nd", "rd", "th"})
 
 
@@ -59,8 +62,9 @@ def plain_formula(tex: str) -> str:
         if not count:
             break
     tex = _BARE_GROUP.sub(r"\1", _NOTHING.sub("", _SPACE.sub(" ", tex)))
-    tex = _SIGN.sub(r"\1", _SYMBOL.sub(lambda found: symbol(found[1]) or found[0], tex))
-    tex = _BRACED.sub(r"\1\2", tex)
+    tex = _SIGN.sub(r"\1", _SYMBOL.sub(_named, tex))
+    tex = _BRACED.sub(r"\1\2", _ONE_SIGN.sub(r"\1\2", tex))
+    tex = _DEGREES.sub("°", tex)
     rest = _GROUPED.sub("", tex)
     return "" if "\\" in rest or "{" in rest or "}" in rest else " ".join(tex.split())
 
@@ -73,6 +77,17 @@ def symbol(macro: str) -> str:
     known = get_default_latex_context_db().get_macro_spec(macro)
     text = getattr(known, "simplify_repl", None)
     return text if isinstance(text, str) and text.strip() and "%" not in text else ""
+
+
+def _named(found: re.Match[str]) -> str:
+    """The character of a macro, or the word of an operator with spaces beside it."""
+    macro, (start, end) = found[1], found.span()
+    text = symbol(macro) or (macro if macro in _OPERATORS else found[0])
+    if len(text) == 1 or not text.isalpha():
+        return text
+    before = " " if re.match(r"[\w)\]}']", found.string[start - 1 : start]) else ""
+    behind = " " if re.match(r"[\d\\]", found.string[end : end + 1]) else ""
+    return before + text + behind
 
 
 def _replaced(found: re.Match[str]) -> str:

@@ -18,13 +18,16 @@ import re
 from functools import cache
 
 from rag.formulas import plain_formula, symbol, without_formulas
+from rag.mathml import bracketed, with_signs
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SHORT_CHARS = 100
 _ASCII_CONTROL = bytes((*range(0x20), 0x7F))
 
 _ENTITY = re.compile(r"&(?:amp;)?(?:#\d{1,7}|#[xX][\da-fA-F]{1,6}|[A-Za-z][A-Za-z\d]{1,30});")
-_TAG = re.compile(r"<(/?)((?:[A-Za-z]+:)?)([A-Za-z][A-Za-z\d-]*)(?:\s[^<>]*)?/?>")
+# Only what has a value counts as an attribute: of "p<b and q>c" every word is the text's.
+_ATTRIBUTES = r"""(?:\s[\w:.-]+\s?=\s?(?:"[^"<]*"|'[^'<]*'|[^\s"'<>]+))*+\s?"""
+_TAG = re.compile(rf"<(/?)((?:[A-Za-z]+:)?)([A-Za-z][A-Za-z\d-]*){_ATTRIBUTES}/?>")
 _NAMESPACES = {"jats:", "mml:"}
 _APART = {"p", "sec", "title", "div", "br", "li", "list-item", "tr", "td", "h1", "h2", "h3", "h4"}
 _ELEMENTS = _APART | {
@@ -35,10 +38,15 @@ _ELEMENTS = _APART | {
     *("msubsup", "mfrac", "msqrt", "mover", "munder", "munderover", "mfenced", "mtable", "mtr"),
     *("mtd", "mroot", "annotation", "annotation-xml", "named-content"),
 }
-_LEAF = r"<((?:mml:)?m[ion])\b[^<>]*>([^<]*)</\{}>\s?"
-_SCRIPT = re.compile(rf"<((?:mml:)?)m(sup|sub|frac)>\s?{_LEAF.format(3)}{_LEAF.format(5)}</\1m\2>")
-_SIGN = {"sup": "^", "sub": "_", "frac": "/"}
-_POWER = re.compile(r"(?<=\d)<(?:jats:)?sup>(?=[-−–+]?\d)")
+_RAISED = re.compile(
+    r"<((?:jats:)?(?:sup|sub|inf))>((?:[^<>]|</?(?:jats:)?(?:i|b|em|italic|bold)>){1,80}?)</\1>"
+)
+_ANY_TAG = re.compile(r"<[^<>]*>")
+_NEAR = 80  # characters before a script that show its base
+_WORD, _WORDS = re.compile(r"[^\W_]"), re.compile(r"[^\W_]{2}\W*\s\W*[^\W_]{2}")
+_VARIABLE = re.compile(r"(?<![^\W_])[a-z]$")
+_DIGITS = re.compile(r"[-−–+]?\d[\d.,]*[-−–+]?")
+_ORDINALS = frozenset({"st", "nd", "rd", "th", "er", "re", "o", "TM"})
 _HEADING = re.compile(r"<((?:jats:)?title)>([^<>]*)</\1>")
 _TEX_MATH = re.compile(r"<((?:jats:)?tex-math)\b[^<>]*>([^<]*)</\1>")
 
@@ -139,9 +147,11 @@ def _one_line(text: str) -> str:
 
 
 def _without_tags(text: str) -> str:
-    text = _SCRIPT.sub(lambda found: found[4] + _SIGN[found[2]] + found[6], text)
+    if "<m" in text:
+        text = with_signs(text)
+    text = _RAISED.sub(_scripted, text)
     text = _TEX_MATH.sub(lambda found: f"<{found[1]}>{_formula(found[2])}</{found[1]}>", text)
-    text = _POWER.sub("^", _HEADING.sub(_label, text))
+    text = _HEADING.sub(_label, text)
     closed = {f"{tag[2]}{tag[3]}".lower() for tag in _TAG.finditer(text) if tag[1]}
     parts: list[str] = []
     at = 0
@@ -164,6 +174,31 @@ def _without_tags(text: str) -> str:
         elif name != "math":
             has_tex = False
     return "".join([*parts, text[at:]])
+
+
+def _scripted(found: re.Match[str]) -> str:
+    """A power or index with its sign where it would be read as part of its base without one."""
+    start = found.start()
+    before = _ANY_TAG.sub("", found.string[max(0, start - _NEAR) : start])
+    script = _ANY_TAG.sub("", found[2]).strip()
+    if _WORDS.search(script):  # a note
+        return " " + found[0]
+    sign = _sign("^" if "sup" in found[1] else "_", before, script)
+    return sign + bracketed(script) if sign else found[0]
+
+
+def _sign(sign: str, before: str, script: str) -> str:
+    """The sign between a base and its script; "" where the two are read right without one.
+
+    So are Ca2+, the 5th, Vmax and Kd; 10^6, 2^n and x_i need it.
+    """
+    if not before[-1:].isalnum() or not _WORD.search(script):
+        return ""
+    if before[-1].isdigit():
+        return "" if script in _ORDINALS else sign
+    if sign == "^":
+        return "" if script in _ORDINALS or _DIGITS.fullmatch(script) else sign
+    return sign if _VARIABLE.search(before) and len(script) == 1 and script.isalpha() else ""
 
 
 def _is_tag(tag: re.Match[str], closed: set[str]) -> bool:

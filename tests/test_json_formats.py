@@ -121,7 +121,7 @@ def test_zoteros_export_gives_its_papers() -> None:
         "https://moss.example/1",
         "10.1000/moss",
         sources=(str(FORMATS / "zotero_csl.json"),),
-        metadata={"tags": ["moss", "night", "green"]},
+        metadata={"tags": ["moss, night", "green"]},
     )
     assert isinstance(second, Paper)
     assert (second.title, second.abstract, second.url) == ("A Page About Moss", "", None)

@@ -25,6 +25,49 @@ MENDED = [
     (MATHML.format("<mml:mi>x</mml:mi><mml:mo>=</mml:mo><mml:mn>2</mml:mn>"), "x=2"),
     (MATHML.format("<mml:msup><mml:mi>x</mml:mi><mml:mn>2</mml:mn></mml:msup>"), "x^2"),
     ("<math><mfrac><mn>1</mn><mi>n</mi></mfrac></math>", "1/n"),
+    (
+        "2<sup>n</sup> states, 10<sup>x</sup> and 2<sup>n + 1</sup>",
+        "2^n states, 10^x and 2^(n + 1)",
+    ),
+    ("<i>x</i><sup><i>n</i></sup>, x<sub>1</sub><sup>2</sup>", "x^n, x1^2"),
+    (
+        "the 5<sup>th</sup> m<sup>2</sup> of CD4<sup>+</sup> SO<sub>4</sub><sup>2-</sup>",
+        "the 5th m2 of CD4+ SO4^2-",
+    ),
+    (
+        "K<sub>d</sub>, V<sub>max</sub>, x<sub>i</sub>, 10<sub>2</sub>, 5 <sup>13</sup>C",
+        "Kd, Vmax, x_i, 10_2, 5 13C",
+    ),
+    ("seen<sup>as was told before</sup>", "seen as was told before"),
+    ("<math><msup><mi>x</mi><mrow><mn>2</mn><mi>n</mi></mrow></msup></math>", "x^(2n)"),
+    ("<math><mn>5</mn><msqrt><mn>2</mn></msqrt></math>", "5√2"),
+    ("<math><mn>5</mn><mfrac><mn>1</mn><mn>2</mn></mfrac><mi>x</mi></math>", "5 1/2 x"),
+    ("<math><msubsup><mi>x</mi><mi>i</mi><mn>2</mn></msubsup><mi>y</mi></math>", "x_i^2 y"),
+    (
+        "<math><mroot><mi>x</mi><mn>3</mn></mroot><mo>&#8290;</mo><mi>y</mi></math>",
+        "x^(1/3)\u2062y",
+    ),
+    (
+        (
+            "<math><mfrac><mrow><mi>a</mi><mo>+</mo><msup><mi>b</mi><mn>2</mn></msup></mrow><mi>c</mi>"
+            "</mfrac><msqrt><mi>a</mi><mo>+</mo><mn>1</mn></msqrt></math>"
+        ),
+        "(a+b^2)/c √(a+1)",
+    ),
+    (
+        (
+            "<math><munderover><mo>∑</mo><mrow><mi>i</mi><mo>=</mo><mn>1</mn></mrow><mi>n</mi>"
+            "</munderover><mover><mi>x</mi><mo>¯</mo></mover><mo>=</mo><mfrac><mi>a</mi></mfrac></math>"
+        ),
+        "∑_(i=1)^n x¯=a",
+    ),
+    (
+        (
+            "10<math><msup><mrow/><mn>6</mn></msup></math> at 37<math><msup><mi/><mo>∘</mo></msup>"
+            "</math>C or <math><msup><mn>5</mn><mo>∘</mo></msup></math>"
+        ),
+        "10^6 at 37°C or 5°",
+    ),
     (MATHML.format("<mml:mi>x</mml:mi><mml:annotation>$x$</mml:annotation>") + " here", "x here"),
     (
         "in <jats:inline-formula><jats:alternatives><jats:tex-math>\\documentclass{minimal}"
@@ -36,6 +79,9 @@ MENDED = [
     ),
     ('see <a href="https://a.org">this</a>', "see this"),
     ("<jats:p>cut off", "cut off"),
+    ("We need p<b and q>c for <b>all</b> runs", "We need p<b and q>c for all runs"),
+    ("values <i and j> 3 in <i>E. coli</i>", "values <i and j> 3 in E. coli"),
+    ("<p class='x' id=y dir = \"l>r\" >one</p ><br clear=all/>two", "one two"),
     ("one<br>two", "one two"),
     (r"$\alpha$-divergence and $ \epsilon $", "α-divergence and ϵ"),
     (r"CO$_{\textrm{2}}$ and Ca$^{2+}$ at 20$^\circ$C", "CO₂ and Ca²⁺ at 20°C"),
@@ -43,6 +89,13 @@ MENDED = [
     (r"$AdS_5$ and \(AdS_{5}\), $\mathcal{O}(n^2)$", "AdS_5 and AdS_5, O(n^2)"),
     (r"\alpha < 5, $\alpha < 5$% of it, $36\%$ more", "α < 5, α < 5% of it, 36% more"),
     (r"$k$-NN with $n \le 5\,000$, $a < b$ and $f(x)$", "k-NN with n ≤ 5 000, a < b and f(x)"),
+    (r"$O(n\log n)$ of $2\sin x$, $x^{2}\log\log\alpha$", "O(n log n) of 2 sin x, x^2 log log α"),
+    (
+        r"$\log_2 n$, $\max(a, b)$, $\arg\min x$ and $(\ln2)$",
+        "log_2 n, max(a, b), arg min x and (ln 2)",
+    ),
+    (r"37$^{\circ}$C, $37^{\circ}$C, $37^\circ$C of M$_{\odot}$", "37°C, 37°C, 37°C of M_⊙"),
+    (r"$1.5%$ of it, $^{13}$C $A^{\top}B$ and ${}^{13}$C", "1.5% of it, ¹³C A^⊤B and ^13C"),
     (r"$x_{ij}$, $x_{i+1}y$ and $\mathbf{W}_{q}^{T}$", "x_ij, x_{i+1}y and W_q^T"),
 ]
 
@@ -54,6 +107,8 @@ LEFT_ALONE = [
     r"$\mathcal$, $$\alpha$$ of 5% are $\frac{a}{b}$ of it",
     "costs of $5, $6 and 7$, US$5M and A$6M, $5 million to $ 6",
     "$HOME/$USER of $MY_VAR/$OTHER_VAR, $PATH:$PWD and $a b$",
+    "$MY_DIR/${OTHER}, ${MY_DIR}/${OTHER}, ${A}_$B and $A_B/$C",
+    "costs of $5% and $6, $1.5 and 2%$ 3",
     r"C:\alpha and files/\beta",
 ]
 
@@ -70,7 +125,16 @@ def test_signs_that_only_look_like_tags_stay(text: str) -> None:
 
 @pytest.mark.parametrize(
     "part",
-    ["<mml:math>", "<title>", "<jats:tex-math>\\documentclass", "<p ", "</", "&amp;", "<msup><mi>"],
+    [
+        "<mml:math>",
+        "<title>",
+        "<jats:tex-math>\\documentclass",
+        "<p ",
+        "</",
+        "&amp;",
+        "<msup><mi>",
+        "<sup><i>",
+    ],
 )
 def test_a_megabyte_of_open_tags_is_read_through(part: str) -> None:
     text = part * (1_000_000 // len(part)) + "</p>"

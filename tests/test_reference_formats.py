@@ -213,6 +213,22 @@ def test_names_of_biblatex_whose_parts_are_named_are_put_together(
 
 
 @pytest.mark.parametrize(
+    ("names", "authors"),
+    [
+        (r"Ada Foo and \'{E}mile Zola", ("Ada Foo", "Émile Zola")),
+        (r"A B and \O{}ystein Berg and \L{}ukasz K", ("A B", "Øystein Berg", "Łukasz K")),
+        (r"A B and \"Omer, Can and {\O}dd {and Co}", ("A B", "Can Ömer", "Ødd and Co")),
+        (r"\& Co and  \& Sons AND \textbraceleft{}X\textbraceright{}", ("& Co", "& Sons", "{X}")),
+        (r"{A and {B} and \& C} and D", ("A and B and & C", "D")),
+    ],
+)
+def test_names_behind_an_and_keep_the_command_that_they_begin_with(
+    names: str, authors: tuple[str, ...]
+) -> None:
+    assert authors_of(names) == authors
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "# Papertrail\n\n```\n@article{a, title = {B}}\n```\n",
@@ -256,6 +272,18 @@ def test_ris_records_without_title_or_cut_off_are_refused_with_their_lines() -> 
         (17, "the record has no title; add one."),
         (27, "the record does not end with ER; the file may be cut off, export it again."),
     ]
+
+
+@pytest.mark.parametrize(("before", "between"), [("", " "), ("  ", "  "), ("\t", " ")])
+def test_ris_that_is_indented_or_lacks_a_space_is_read(before: str, between: str) -> None:
+    tags = ["TY - JOUR", "TI - Rates", "AU - Turing, Alan", "AB - We measure", "rates.", "ER -"]
+    text = "Exported by hand\n\n"
+    text += "".join(f"{before}{tag.replace(' -', between + '-')}\n" for tag in tags)
+    assert ris.recognises(text)
+    [(line, found)] = ris.read(text.splitlines(keepends=True))
+    assert isinstance(found, Found)
+    assert (line, found.title, found.authors) == (3, "Rates", ("Alan Turing",))
+    assert found.abstract.split() == ["We", "measure", "rates."]
 
 
 def test_ris_as_programs_bend_it_is_read_all_the_same() -> None:

@@ -58,6 +58,9 @@ ODD = [
     paper(
         "Groups", authors=("Data Group, Inc.", "University of Bath, Library", "Alice and Bob Lab")
     ),
+    paper("Begun with signs", authors=("Ada Clark", "& Co", "{Braced}", "\\Slashed", "#1 Lab")),
+    paper("Tags with commas", metadata={"tags": ["Models, Biological", "Tea/chemistry"]}),
+    paper("One tag with a comma", metadata={"tags": ["a, b"]}),
     paper("Kept id", own_id="own id/7_(b)", year=2020),
     paper("Kept id, though it has a DOI", own_id="first-met-with-1a2b3c", doi="10.1000/x_y"),
     paper("Found on a page", url="http://example.org/"),

@@ -15,7 +15,6 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from bibtexparser.middlewares.names import split_multiple_persons_names
 from bibtexparser.model import DuplicateFieldKeyBlock, Entry, ParsingFailedBlock, String
 from bibtexparser.splitter import Splitter
 
@@ -46,6 +45,7 @@ _NAMED_PARTS = re.compile(r'(?:^|,)\s*"?(?:given|family|prefix|suffix)\s*=', re.
 _NAMED_PART = re.compile(r'(?:\{(?:[^{}]|\{[^{}]*\})*\}|"[^"]*"|[^,{}"])+')
 _NAME_ORDER = ("given", "prefix", "family", "suffix")
 _AND = re.compile(r" and(?= )", re.IGNORECASE)
+_ESCAPE_BRACE_OR_AND = re.compile(rf"\\.|[{{}}]|{_AND.pattern}", re.IGNORECASE)
 _HAS_TEX = re.compile(r"[\\{}]")
 _ESCAPE_OR_BRACE = re.compile(r"\\([_%&#~{}])|[{}]")
 _BEFORE_CHARS = 4000
@@ -202,9 +202,23 @@ def _paper_or_reason(known: Fields) -> Found | str:
 def _authors(names: str) -> tuple[str, ...]:
     names = fields.one_line(names)
     if _HAS_TEX.search(names) or "=" in names:
-        several = split_multiple_persons_names(names)
-        return tuple(filter(None, map(_author, several)))
+        return tuple(filter(None, map(_author, _set_apart(names))))
     return fields.authors(map(plain_text, _AND.split(names)))
+
+
+def _set_apart(names: str) -> Iterator[str]:
+    r"""The names between each "and" that no brace holds.
+
+    bibtexparser's own function loses a command right behind an "and", as that of ``\O{}ystein``.
+    """
+    start = depth = 0
+    for mark in _ESCAPE_BRACE_OR_AND.finditer(names):
+        if mark[0] in {"{", "}"}:
+            depth = max(0, depth + (1 if mark[0] == "{" else -1))
+        elif depth == 0 and mark[0][0] != "\\":
+            yield names[start : mark.start()].strip()
+            start = mark.end()
+    yield names[start:].strip()
 
 
 def _author(name: str) -> str:

@@ -206,9 +206,7 @@ def _from_csl(record: Record) -> Found:
     issued = _dict(record.get("issued"))
     date = _first(_list(issued.get("date-parts")))
     written = _text(issued.get("literal")) or _text(issued.get("raw"))
-    keywords = re.split(r"[,;]", _text(record.get("keyword"))) + _texts(
-        _list(record.get("subject"))
-    )
+    keywords = fields.keywords(_text(record.get("keyword"))) + _texts(_list(record.get("subject")))
     doi, address = _text(record.get("DOI")), _text(record.get("URL"))
     title, subtitle = _first(record.get("title")), _line(_first(_list(record.get("subtitle"))))
     whole = required({"title": title}, "title")

@@ -2,13 +2,14 @@
 
 The tags are described at https://en.wikipedia.org/wiki/RIS_(file_format). A line without a tag goes
 on with the text above it or, in a tag that may come several times, is one value more. Where another
-tag comes twice, the first counts. One record is held at a time, so what is wrong with one stays
-with it.
+tag comes twice, the first counts. Where the first TY is indented or lacks a space, so may all tags.
+One record is held at a time, so what is wrong with one stays with it.
 """
 
 from __future__ import annotations
 
 import re
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 from rag.papers import normal_arxiv_id
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 NAME = "RIS"
 
 _START = re.compile(r"TY  -\s*(?:\w+\s*)?$")
+# Written by hand or by programs that take no heed: indented, or a space less before the hyphen.
+_LOOSE_START = re.compile(r"\s*TY {1,2}-\s*+\w*+\s*$")
+_LOOSE_TAG = re.compile(r"[ \t]*([A-Z][A-Z0-9]) {1,2}-(?=\s)")
 _TAG = re.compile(r"[A-Z][A-Z0-9]  -")
 _TAG_CHARS = 5
 _BEGIN, _END = "TY  -", "ER  -"
@@ -41,14 +45,14 @@ class _Record(NamedTuple):
 
 def recognises(head: str) -> bool:
     """Whether a record begins among the first lines that are not blank."""
-    return fields.begins(head, _START)
+    return fields.begins(head, _LOOSE_START)
 
 
 def read(lines: Iterable[str]) -> Iterator[tuple[int, Found | str]]:
     """Each record with the line of its TY; a record that the file's end cuts off is refused."""
     first, last = 0, ""
     once, more = record = _Record({}, {})
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(_spaced(lines), 1):
         tag = line[:_TAG_CHARS]
         if tag in _ONCE:
             last = "" if tag in once else tag
@@ -67,6 +71,20 @@ def read(lines: Iterable[str]) -> Iterator[tuple[int, Found | str]]:
             more.setdefault(last, []).append(line)
     if first:
         yield first, "the record does not end with ER; the file may be cut off, export it again."
+
+
+def _spaced(lines: Iterable[str]) -> Iterable[str]:
+    """The lines from the first TY on, blank ones before; its spaces show those of all tags."""
+    rest = iter(lines)
+    for before, line in enumerate(rest):
+        if _LOOSE_START.match(line):
+            whole = chain(repeat("\n", before), [line], rest)
+            return whole if _START.match(line) else map(_with_usual_spaces, whole)
+    return ()
+
+
+def _with_usual_spaces(line: str) -> str:
+    return _LOOSE_TAG.sub(r"\1  -", line, count=1) if _LOOSE_TAG.match(line) else line
 
 
 def _paper_or_reason(record: _Record) -> Found | str:

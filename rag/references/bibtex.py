@@ -15,7 +15,7 @@ from rag.references.fields import (
     is_group,
     name_parts,
     one_line,
-    tags,
+    tags_in_one,
 )
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def bibtex_entry(paper: Paper) -> str:
         "eprint": _verbatim(paper.arxiv_id),
         "archiveprefix": "arXiv" if paper.arxiv_id else "",
         "url": _verbatim(paper.url),
-        "keywords": _escaped("; ".join(tags(paper))),
+        "keywords": _escaped(tags_in_one(paper)),
         "abstract": _escaped(paper.abstract),
         "papertrail-id": _escaped(carried_id(paper)),
     }

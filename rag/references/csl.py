@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from rag.references.fields import citation_key, name_parts, one_line, tags
+from rag.references.fields import citation_key, name_parts, one_line, tags_in_one
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -42,7 +42,7 @@ def csl_item(paper: Paper) -> dict[str, Any]:
         "DOI": paper.doi,
         "number": f"arXiv:{paper.arxiv_id}" if paper.arxiv_id else None,
         "URL": paper.url,
-        "keyword": "; ".join(tags(paper)),
+        "keyword": tags_in_one(paper),
         "abstract": one_line(paper.abstract),
         "custom": {"papertrail-id": paper.id},
     }

@@ -115,3 +115,14 @@ def tags(paper: Paper) -> list[str]:
     several = paper.metadata.get("tags")
     known = several if isinstance(several, list) else []
     return [one_line(tag) for tag in known if isinstance(tag, str) and tag.strip()]
+
+
+def tags_in_one(paper: Paper) -> str:
+    """The keywords in one text, set apart by semicolons; one behind a lone tag keeps its commas.
+
+    >>> from rag.papers import Paper
+    >>> tags_in_one(Paper("p", "T", "", metadata={"tags": ["Models, Biological"]}))
+    'Models, Biological;'
+    """
+    known = tags(paper)
+    return known[0] + ";" if len(known) == 1 and "," in known[0] else "; ".join(known)
