@@ -45,8 +45,8 @@ _ROUGHLY = re.compile(
     re.IGNORECASE,
 )
 _FOREIGN = re.compile(
-    r"(?:\bsuch as|\be\.g\.,?|\blike|\bcompar\w+ (?:to|with)|\bthan|\bagainst|\brival\w*|"
-    r"\b(?:out|sur)p\w+)\b[^.;:]{0,40}$",
+    r"(?:\be\.g\.,?|\b(?:such as|like|compar\w+ (?:to|with)|than|against|rival\w*|(?:out|sur)p\w+)"
+    r"\b)[^.;:]{0,40}$",
     re.IGNORECASE,
 )
 

@@ -488,6 +488,7 @@ def test_other_numbers_are_no_conditions(subject):
         ("7B models", "It has 6.7 billion parameters.", True),
         ("7B models", "It has 7.5B parameters.", False),
         ("7B models", "It is better than Llama-2-7B.", False),
+        ("7B models", "Models grow (e.g., 7B parameters for LLaMA).", False),
         ("under 100 parameters", "It has 16 times fewer trainable parameters.", False),
         ("more than 5 cells", "We engineer a T cell. There are 12 cells a sample.", True),
         ("more than 5 cells", "We engineer a T cell that survives.", False),
