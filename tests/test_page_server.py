@@ -158,6 +158,15 @@ def test_the_api_refuses_what_is_out_of_bounds_and_logs_nothing(
     assert "Traceback" not in capfd.readouterr().err
 
 
+def test_a_call_with_too_few_values_is_told_and_not_logged(own, capfd) -> None:
+    for endpoint in ("ask", "search"):
+        for given in ((), (QUESTION,)):
+            kind, told = called(own, endpoint, *given)
+            assert kind == "error"
+            assert told["error"] == f"This function takes 2 values and was given {len(given)}."
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_functions_that_are_not_there_are_told_and_not_logged(own, capfd) -> None:
     sent = {"data": [None], "session_hash": "nobody"}
     posts = [("call/nope", {}), ("call/v2/nope", {}), ("run/nope", {}), ("run/predict", {})]
@@ -450,13 +459,13 @@ def test_a_conversation_held_with_another_library_says_so_and_follow_ups_ask_thi
         "This conversation was held with the library papers, which is not here. What it says is "
         "shown as it was checked then. What you ask now is asked of the library others."
     )
-    assert "Asked of the library papers" in view.past
+    assert "Asked of the <bdi>library papers</bdi>" in view.past
     assert 'class="marker supported"' in view.past
     assert "✓ supported" in view.sources
     for claim in ("no longer in the library", "left the library"):
         assert claim not in view.past + view.sources
     last = collect(rooms.desk.ask(session, "what does QUUX sort samples by?"))[-1]
-    assert "Asked of the library others" in last.turn
+    assert "Asked of the <bdi>library others</bdi>" in last.turn
     assert last.message["conversation"]["libraries"] == ["library papers", "library others"]
     for libraries in (None, "x", ["one"], [1, {}]):
         forged = json.dumps({**last.message["conversation"], "libraries": libraries})

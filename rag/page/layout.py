@@ -22,6 +22,8 @@ from rag.page.session import Session
 from rag.page.view import View
 
 if TYPE_CHECKING:
+    from gradio.block_function import BlockFunction
+
     from rag.page.application import Rooms
 
 _POLL_S = 0.3
@@ -37,13 +39,28 @@ PRIVATE: dict[str, Any] = {
 def layout(rooms: Rooms) -> gr.Blocks:
     """The page."""
     page: gr.Blocks
-    with gr.Blocks(
+    with _Blocks(
         title="Papertrail", analytics_enabled=False, fill_width=True, fill_height=True
     ) as page:
         _Page(rooms, page)
     page.state_session_capacity = _MOST_PAGES
     page.queue(api_open=True, default_concurrency_limit=None)
     return page
+
+
+class _Blocks(gr.Blocks):
+    """Gradio's page, for which a call with too few values is the caller's error, not the log's."""
+
+    def validate_inputs(self, block_fn: BlockFunction, inputs: list[Any]) -> None:
+        """Passes what has enough values.
+
+        Raises:
+            Error: it has too few.
+        """
+        wanted = len(block_fn.inputs)
+        if len(inputs) < wanted:
+            sentence = f"This function takes {wanted} values and was given {len(inputs)}."
+            raise gr.Error(sentence, print_exception=False)
 
 
 class _Page:
