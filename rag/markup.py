@@ -39,7 +39,8 @@ _ELEMENTS = _APART | {
     *("mtd", "mroot", "annotation", "annotation-xml", "named-content"),
 }
 _RAISED = re.compile(
-    r"<((?:jats:)?(?:sup|sub|inf))>((?:[^<>]|</?(?:jats:)?(?:i|b|em|italic|bold)>){1,80}?)</\1>"
+    r"<((?:jats:)?(?:sup|sub|inf))(?:\s[^<>]*)?>"
+    r"((?:[^<>]|</?(?:jats:)?(?:i|b|em|italic|bold|a|xref)(?:\s[^<>]*)?>){1,80}?)</\1>"
 )
 _ANY_TAG = re.compile(r"<[^<>]*>")
 _NEAR = 80  # characters before a script that show its base

@@ -23,19 +23,21 @@ _SCRIPTS = {
     "msubsup": "_^",
     "munderover": "_^",
 }
-_KNOWN = "|".join((*_ROWS, *_ROOTS, *_SCRIPTS))
+_KNOWN = "|".join((*_ROWS, *_ROOTS, "mfenced", *_SCRIPTS))
 _INNERMOST = re.compile(
-    rf"<((?:mml:)?)({_KNOWN})(?:\s[^<>]*)?>"
+    rf"<((?:mml:)?)({_KNOWN})((?:\s[^<>]*)?)>"
     rf"([^<]*+(?:<(?!/?(?:mml:)?(?:{_KNOWN})\b)[^<]*+)*+)</\1\2>"
 )
 _EMPTY = re.compile(rf"<((?:mml:)?)({_KNOWN}|m[ino])\s?/>")
 _LEAF = re.compile(r"<((?:mml:)?m(?:[ino]|text))(?:\s[^<>]*)?>([^<]*)</\1>")
 _ONE_TOKEN = re.compile(
-    r"[-+−–]?(?:\d+(?:[.,]\d+)*[-+−–]?|[^\W\d_]+['′]*)|[^\w\s]|\([^()]*\)|√\w+|"
+    r"[-+−–]?(?:\d+(?:[.,]\d+)*[-+−–]?|[^\W\d_]+['′]*)|[^\w\s]|√\w+|"
+    r"|\([^()]*\)|\[[^][]*\]|\|[^|]*\|"
 )
 _INDEXED = re.compile(r"[^\W\d_]+_[^\W_]+")
 _WORD_BEFORE = re.compile(r"\w</(?:mml:)?m(?:[ino]|text)>\s?$")
 _WORD_BEHIND = re.compile(r"\s?<(?:mml:)?m(?:sup|sub|sqrt|root|(?:[in]|text)\b[^<>]*>[\w√])")
+_FENCE = re.compile(r"""\s(open|close|separators)\s?=\s?["']([^"']*)["']""")
 _PRIMES = frozenset("'′″‴")
 _DEEPEST = 20  # elements within elements
 _NEAR = 80  # characters that show what stands beside an element
@@ -67,16 +69,18 @@ def bracketed(part: str) -> str:
 
 def _as_leaf(found: re.Match[str]) -> str:
     """The element as a leaf; as it is if it holds others than leaves or not as many as it takes."""
-    space, name, inside = found.groups()
+    space, name, attributes, inside = found.groups()
     row = _LEAF.sub(r"\2", inside)
     if "<" in row:
         return found[0]
     if name in _ROWS:
         return f"<{space}mi>{row}</{space}mi>"
+    parts = [leaf[2].strip() for leaf in _LEAF.finditer(inside)]
     if name == "msqrt":
         text = "√" + bracketed(row)
+    elif name == "mfenced":
+        text = _fenced(attributes, parts)
     else:
-        parts = [leaf[2].strip() for leaf in _LEAF.finditer(inside)]
         if len(parts) != len(_SCRIPTS.get(name, "^")) + 1:
             return found[0]
         if not parts[0] and name in {"msup", "msub"}:  # the base stands before the formula
@@ -88,6 +92,16 @@ def _as_leaf(found: re.Match[str]) -> str:
     if _WORD_BEHIND.match(behind) and not re.search(r"_\d+$", text):
         text += " "
     return f"<{space}mi>{text}</{space}mi>"
+
+
+def _fenced(attributes: str, parts: list[str]) -> str:
+    """The parts in the brackets and with the commas that MathML puts where nothing else is said.
+
+    Source: https://www.w3.org/TR/MathML3/chapter3.html#presm.mfenced
+    """
+    known: dict[str, str] = {name: value.strip() for name, value in _FENCE.findall(attributes)}
+    between = known.get("separators", ",")[:1]
+    return known.get("open", "(") + between.join(parts) + known.get("close", ")")
 
 
 def _beside(found: re.Match[str]) -> tuple[str, str]:

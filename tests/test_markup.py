@@ -38,6 +38,18 @@ MENDED = [
         "K<sub>d</sub>, V<sub>max</sub>, x<sub>i</sub>, 10<sub>2</sub>, 5 <sup>13</sup>C",
         "Kd, Vmax, x_i, 10_2, 5 13C",
     ),
+    (
+        'of 2019<sup class="n"><a href="#r">1</a></sup> they say<sup>a,b</sup>',
+        "of 2019^1 they say^(a,b)",
+    ),
+    ("<math><mi>f</mi><mfenced><mi>x</mi><mi>y</mi></mfenced></math>", "f(x,y)"),
+    (
+        (
+            "<math><msup><mfenced open='[' close=\"]\" separators=''><mi>x</mi></mfenced>"
+            "<mn>2</mn></msup></math>"
+        ),
+        "[x]^2",
+    ),
     ("seen<sup>as was told before</sup>", "seen as was told before"),
     ("<math><msup><mi>x</mi><mrow><mn>2</mn><mi>n</mi></mrow></msup></math>", "x^(2n)"),
     ("<math><mn>5</mn><msqrt><mn>2</mn></msqrt></math>", "5√2"),

@@ -116,6 +116,23 @@ def test_a_volume_that_only_hands_down_its_fields_is_no_paper(kind: str) -> None
         assert (found.title, found.venue, found.year) == ("A Child", "The Volume", 2019)
 
 
+def test_entries_take_over_what_they_lack_from_shared_ones_which_are_no_papers() -> None:
+    shared = """@xdata{J, journaltitle = {Journal of Tea}, year = 2019}
+@XData{k, xdata = {j}, date = {2018-05}, keywords = {tea}}
+"""
+    article = "@article{a, title = {On Tea}, xdata = {K, none}, abstract = {We brew.}}\n"
+    plain = "@article{b, title = {On Cups}, year = 2001, xdata = {j,k}}\n"
+    for text in (shared + article + plain, article + plain + shared):
+        found = [each for _, each in bibtex.read(text.splitlines(keepends=True))]
+        tea = {"tags": ["tea"]}
+        assert sorted(
+            (each.title, each.venue, each.year, dict(each.metadata))
+            for each in found
+            if isinstance(each, Found)
+        ) == [("On Cups", "Journal of Tea", 2001, tea), ("On Tea", "Journal of Tea", 2018, tea)]
+        assert len(found) == 2
+
+
 def test_a_book_that_says_something_or_stands_alone_is_a_paper() -> None:
     text = """@collection{alone, title = {Alone}}
 @book{v, title = {Told}, abstract = {We tell.}}

@@ -2,10 +2,10 @@
 
 bibtexparser reads the entries, one at a time; what begins a line with "@name{" begins an entry
 there as here, so an entry that is broken spoils only itself and a file is never held as a whole.
-Kept are the @string texts, what an entry may hand down to others, the entries whose `crossref`
-points further down, and books and collections without an abstract: those come last. @proceedings
-and @periodical are no papers and give nothing by themselves; nor does a book or collection without
-an abstract that other entries point to.
+Kept are the @string texts, what an entry may hand down to others, the entries whose `crossref` or
+`xdata` points further down, and books and collections without an abstract: those come last.
+@proceedings, @periodical and @xdata are no papers and give nothing by themselves; nor does a book
+or collection without an abstract that other entries point to.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rag.readers.fields import Found
 from rag.readers.latex import bare_value, plain_lines, plain_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from bibtexparser.model import Block
 
@@ -50,13 +50,15 @@ _HAS_TEX = re.compile(r"[\\{}]")
 _ESCAPE_OR_BRACE = re.compile(r"\\([_%&#~{}])|[{}]")
 _BEFORE_CHARS = 4000
 _MOST_STRING_CHARS = 4_000_000  # of all @string entries of a file
-_VOLUMES = frozenset({"proceedings", "mvproceedings", "periodical"})
+_SHARED = "xdata"  # BibLaTeX's entry of fields that several others have in common
+_VOLUMES = frozenset({"proceedings", "mvproceedings", "periodical", _SHARED})
 _PARENTS = _VOLUMES | {"book", "mvbook", "collection", "mvcollection", "reference", "mvreference"}
+_DATES = frozenset({"year", "date"})
 _READ = frozenset(
     {
         *("title", "subtitle", "abstract", "author", "year", "date", "journal", "journaltitle"),
         *("booktitle", "howpublished", "url", "doi", "eprint", "archiveprefix", "eprinttype"),
-        *("note", "keywords", "keyword", "crossref", "papertrail-id"),
+        *("note", "keywords", "keyword", "crossref", "xdata", "papertrail-id"),
     }
 )
 
@@ -79,22 +81,40 @@ def read(lines: Iterable[str]) -> Iterator[tuple[int, Found | str]]:
         if isinstance(known, str):
             yield line, known
             continue
+        named = _named_parents(known)
         if kind in _PARENTS:
-            parents[key] = _handed_down(known)
-        parent = known.get("crossref", "").lower()
-        pointed_to.add(parent)
+            parents[key] = _inherited(known, parents) if kind == _SHARED else _handed_down(known)
+        pointed_to.update(named)
         if kind in _VOLUMES:
             continue
-        if parent and parent not in parents:
+        if any(parent not in parents for parent in named):
             waiting.append((line, "", known))
         elif kind in _PARENTS and not known.get("abstract"):
             waiting.append((line, key, known))
         else:
-            yield line, _paper_or_reason(parents.get(parent, {}) | known)
+            yield line, _paper_or_reason(_inherited(known, parents))
     for line, key, known in waiting:
         if not key or key not in pointed_to:
-            parent = known.get("crossref", "").lower()
-            yield line, _paper_or_reason(parents.get(parent, {}) | known)
+            yield line, _paper_or_reason(_inherited(known, parents))
+
+
+def _named_parents(known: Fields) -> list[str]:
+    """The keys of the entries whose fields this one takes over where it lacks them."""
+    if "crossref" not in known and "xdata" not in known:
+        return []
+    keys = [known.get("crossref", ""), *known.get("xdata", "").split(",")]
+    return [key.strip().lower() for key in keys if key.strip()]
+
+
+def _inherited(known: Fields, parents: Mapping[str, Fields]) -> Fields:
+    """The fields with those that its parents hand down; of two parents the first counts."""
+    whole = known
+    for parent in _named_parents(known):
+        handed = parents.get(parent, {})
+        if _DATES & whole.keys():  # its own date also counts where the parent's has another name
+            handed = {name: handed[name] for name in handed if name not in _DATES}
+        whole = handed | whole
+    return whole
 
 
 def _entries(lines: Iterable[str]) -> Iterator[tuple[int, str, str, Fields | str]]:
@@ -153,7 +173,7 @@ def _fields(entry: Entry, strings: Fields) -> Fields:
 
 def _handed_down(parent: Fields) -> Fields:
     """What papers take over from the volume that they point to."""
-    named = {name: parent[name] for name in ("year", "date") if parent.get(name)}
+    named = {name: parent[name] for name in _DATES if parent.get(name)}
     return {**named, "booktitle": parent.get("booktitle") or parent.get("title", "")}
 
 
@@ -207,7 +227,7 @@ def _authors(names: str) -> tuple[str, ...]:
 
 
 def _set_apart(names: str) -> Iterator[str]:
-    r"""The names between each "and" that no brace holds.
+    r"""The names, on one line, between each "and" that no brace holds.
 
     bibtexparser's own function loses a command right behind an "and", as that of ``\O{}ystein``.
     """

@@ -23,7 +23,7 @@ NAME = "RIS"
 
 _START = re.compile(r"TY  -\s*(?:\w+\s*)?$")
 # Written by hand or by programs that take no heed: indented, or a space less before the hyphen.
-_LOOSE_START = re.compile(r"\s*TY {1,2}-\s*+\w*+\s*$")
+_LOOSE_START = re.compile(r"\s*TY {1,2}-\s*(?:\w+\s*)?$")
 _LOOSE_TAG = re.compile(r"[ \t]*([A-Z][A-Z0-9]) {1,2}-(?=\s)")
 _TAG = re.compile(r"[A-Z][A-Z0-9]  -")
 _TAG_CHARS = 5
