@@ -7,12 +7,13 @@ import json
 import pytest
 from page_rooms import PAPERS, QUESTION, build, claimed, collect, rooms_over
 
-from rag import Paper
+from rag import Assistant, Paper
 from rag.errors import CorpusError
 from rag.page import Place, intake
 from rag.page.actions import Actions
 from rag.page.choices import form
 from rag.page.intake import Brought
+from rag.page.shelf import Ended
 from rag.page.table import Sight, seen, table
 
 BIBTEX = """@article{w, title = {WUGG: Tiny Models}, author = {Eve Fox}, year = {2024},
@@ -276,6 +277,26 @@ def test_a_model_can_be_left_out_by_a_reader(tmp_path) -> None:
     collect(rooms.desk.ask(session, QUESTION))
     answer = session.turns[0].answer
     assert (answer.mode, answer.warnings) == ("extractive", ())
+    rooms.close()
+
+
+def test_a_new_library_that_was_interrupted_is_begun_again_under_its_name(
+    tmp_path,
+) -> None:
+    rooms = rooms_over(build(tmp_path / "library"), tmp_path)
+    folder = rooms.shelf.settings.data_dir / "libraries" / "mine"
+    embedder = rooms.shelf.assistant().embedder
+
+    def ended(done, total):
+        rooms.end()
+        rooms.shelf.go_on()
+
+    with pytest.raises(Ended):
+        Assistant.build(PAPERS, folder, embedder=embedder, on_progress=ended)
+    assert (folder / "manifest.json").exists()
+    assert rooms.shelf.named() == []
+    Assistant.build(PAPERS, folder, embedder=embedder).close()
+    assert rooms.shelf.named() == ["mine"]
     rooms.close()
 
 

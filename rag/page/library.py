@@ -21,13 +21,14 @@ from rag.page.table import COLUMNS, Sight, seen
 from rag.page.view import View, joined
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
     from rag.index import IndexReport, OnProgress
     from rag.page.application import Rooms
     from rag.page.intake import Brought
     from rag.page.session import Session
     from rag.papers import Paper
+    from rag.readers import Refused
 
 _LOOKS = ("find", "filter", "sort", "turn")
 ACTIONS = {*_LOOKS, "pick", "unpick", "only", "all", "papers", "library", "shelf"}
@@ -95,7 +96,7 @@ class Catalogue:
             self._check_edit()
             intake.check_sizes(files, pasted)
             target = self._new_name(name) if begins else session.library
-            found = intake.records(files, pasted)
+            found = self._going_on(intake.records(files, pasted))
             async for view in self._changed(
                 target, lambda tell: self._update(target, tell, records=found)
             ):
@@ -112,6 +113,11 @@ class Catalogue:
             session.picked = session.only = frozenset()
         shown = await asyncio.to_thread(self.shown, session)
         yield joined(shown, View(moved=begins, message={"kind": "added"}))
+
+    def _going_on(self, records: Iterator[Paper | Refused]) -> Iterator[Paper | Refused]:
+        for record in records:
+            self._shelf.go_on()
+            yield record
 
     async def remove(self, session: Session) -> AsyncIterator[View]:
         """Takes the selected papers out of the library."""
@@ -167,6 +173,7 @@ class Catalogue:
         said = ["Reading …"]
 
         def tell(done: int, total: int) -> None:
+            self._shelf.go_on()
             said[0] = f"Indexing: {done:,} of {total:,} papers …"
 
         task = asyncio.create_task(asyncio.to_thread(work, tell))
