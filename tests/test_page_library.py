@@ -115,8 +115,26 @@ def test_what_the_table_lists_is_downloaded(rooms) -> None:
     assert "Download" not in view.chosen
     acts(rooms, session, act="find", text="")
     assert downloaded() == ["quux-2"]
+    (view,) = acts(rooms, session, act="filter", values={"since": "soon"})
+    assert "Download" not in view.chosen
+    for action in ({"act": "find", "text": "a"}, {"act": "sort", "column": "Year"}):
+        (view,) = acts(rooms, session, **action)
+        assert "A year is written with digits" in view.table
+    (view,) = acts(rooms, session, act="papers", form="json")
+    assert view.message == {"kind": "say", "text": "A year is written with digits, such as 2021."}
+    acts(rooms, session, act="filter", values={"since": "2021"})
+    assert downloaded() == ["zorp-1", "quux-2"]
     acts(rooms, session, act="pick", id="zorp-1", on=True)
     assert downloaded() == ["zorp-1"]
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("nan"), "1e400", None, [], "9" * 9999])
+def test_numbers_that_are_none_do_nothing(rooms, number) -> None:
+    session = claimed()
+    collect(rooms.desk.ask(session, QUESTION))
+    assert acts(rooms, session, act="edit", turn=number)[0].note is None
+    (view,) = acts(rooms, session, act="turn", to=number)
+    assert "ZORP: " in view.table
 
 
 def test_selected_papers_can_be_asked_and_downloaded(rooms) -> None:

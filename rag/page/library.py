@@ -13,11 +13,11 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from rag.errors import CorpusError, RagError, SettingsError
+from rag.errors import CorpusError, RagError
 from rag.libraries import update_library
 from rag.page import intake, sifting, table
 from rag.page.escape import safe
-from rag.page.table import COLUMNS, Sight, seen
+from rag.page.table import Sight, seen
 from rag.page.view import View, joined
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ _LOOKS = ("find", "filter", "sort", "turn")
 ACTIONS = {*_LOOKS, "pick", "unpick", "only", "all", "papers", "library", "shelf"}
 _POLL_S = 0.2
 _LOCK_WAIT_S = 5.0
-_LONGEST_QUERY = 200
 
 
 class Catalogue:
@@ -58,6 +57,7 @@ class Catalogue:
     def shown(self, session: Session) -> View:
         """The tab as it stands."""
         papers = self._shelf.papers(session.library)
+        session.sight = replace(session.sight, problem="")  # the fields are drawn without it
         return View(
             filters=sifting.fields(papers, session.sight.where),
             table=self._table(session, papers),
@@ -188,10 +188,7 @@ class Catalogue:
         yield View(report=intake.report(found))
 
     def _look(self, session: Session, papers: Sequence[Paper], action: dict[str, Any]) -> View:
-        try:
-            session.sight = _looked(session.sight, action)
-        except SettingsError as error:
-            return View(table=f'<p class="hint" role="alert">{safe(error)}</p>')
+        session.sight = sifting.looked(session.sight, action)
         return View(table=self._table(session, papers), chosen=self._chosen(session, papers))
 
     def _go(self, session: Session, name: str) -> View:
@@ -212,10 +209,14 @@ class Catalogue:
         return View(chosen=self._chosen(session, papers))
 
     def _filtered(self, session: Session, papers: Sequence[Paper]) -> Sequence[Paper]:
+        if session.sight.problem:
+            return ()
         where = session.sight.where
         return self._shelf.assistant(session.library).papers(where=where) if where else papers
 
     def _table(self, session: Session, papers: Sequence[Paper]) -> str:
+        if problem := session.sight.problem:
+            return f'<p class="hint" role="alert">{safe(problem)}</p>'
         bundled = self._shelf.is_bundled(session.library)  # its files mean nothing to readers
         papers = self._filtered(session, papers)
         return table.table(papers, session.sight, session.picked, source=not bundled)
@@ -228,6 +229,8 @@ class Catalogue:
     def _download(self, session: Session, papers: Sequence[Paper], form: str) -> View:
         """The selected papers; where none is, those that the table lists on all its pages."""
         wanted = [paper for paper in papers if paper.id in session.picked]
+        if session.sight.problem and not wanted:
+            return View(message={"kind": "say", "text": session.sight.problem})
         wanted = wanted or seen(self._filtered(session, papers), session.sight)
         if form == "json":
             values = [paper.to_dict() for paper in wanted]
@@ -275,22 +278,3 @@ def scope(session: Session) -> str:
         return ""
     words = f"Asking {count:,} selected paper{'s' * (count != 1)} only"
     return f'<p>{words}<button type="button" data-act="all">Ask all papers</button></p>'
-
-
-def _looked(sight: Sight, action: dict[str, Any]) -> Sight:
-    name = action["act"]
-    if name == "find":
-        return replace(sight, query=str(action.get("text", ""))[:_LONGEST_QUERY], page=0)
-    if name == "filter":
-        return replace(sight, where=sifting.filter_of(action.get("values")), page=0)
-    if name == "sort":
-        column = str(action.get("column"))
-        if column not in COLUMNS:
-            return sight
-        descending = sight.column == column and not sight.descending
-        return replace(sight, column=column, descending=descending, page=0)
-    try:
-        number = int(action.get("to", 0))
-    except (TypeError, ValueError):
-        number = 0
-    return replace(sight, page=max(0, number))

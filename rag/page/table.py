@@ -36,6 +36,7 @@ class Sight:
         descending: last first.
         page: from 0.
         where: the filters that are set.
+        problem: why those that were asked for last mean nothing; no paper is listed then.
     """
 
     query: str = ""
@@ -43,6 +44,7 @@ class Sight:
     descending: bool = False
     page: int = 0
     where: Filter | None = None
+    problem: str = ""
 
 
 def seen(papers: Sequence[Paper], sight: Sight) -> list[Paper]:
