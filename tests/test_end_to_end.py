@@ -370,6 +370,47 @@ def test_interruption_during_indexing_exits_130(places, tmp_path):
         Index.open(tmp_path / "index")
 
 
+ENDING = """
+import atexit, os, signal, sys, threading, time
+import rag.cli
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+
+def linger():
+    threading.main_thread().join()
+    while True:  # until the main thread has begun to wait for this one
+        interrupt()
+        time.sleep(0.1)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+if sys.argv.pop(1) == "linger":
+    threading.Thread(target=linger).start()
+else:
+    atexit.register(interrupt)
+rag.cli.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "said"),
+    [("end", 0, ""), ("linger", 130, "rag: interrupted; nothing that was finished is lost.\n")],
+)
+def test_interruption_after_a_command_is_done_is_told_only_where_it_ends_something(
+    places, how, status, said
+):
+    done = subprocess.run(
+        [sys.executable, "-c", ENDING, how, "--version"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **places},
+        cwd=ROOT,
+        timeout=50,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (status, said)
+
+
 def test_error_tree_has_exit_codes():
     assert (RagError.exit_code, CorpusError.exit_code, IndexDamaged.exit_code) == (3, 2, 3)
 

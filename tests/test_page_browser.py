@@ -11,7 +11,7 @@ import re
 import select
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -650,3 +650,19 @@ def test_users_sign_in_keep_conversations_on_the_server_and_see_only_their_own(
                 assert page.evaluate(own) == []
                 page.click("text=Sign out")
                 page.wait_for_selector(".login")
+
+
+def test_a_page_whose_server_goes_says_so(browser, tmp_path) -> None:
+    rows = [{"title": f"Paper {i}", "abstract": f"Words on {i}. " * 60} for i in range(1000)]
+    (tmp_path / "many.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    server = ExitStack()
+    address = server.enter_context(served(tmp_path, "--index", f"{build(tmp_path)}/"))
+    with server, opened(browser, address) as page:
+        page.get_by_role("tab", name="Library").click()
+        page.get_by_text("Add papers").first.click()
+        page.set_input_files("#files", tmp_path / "many.jsonl")
+        page.click("#add-papers button")
+        page.wait_for_selector("#report :text('Indexing: 32 of 1,000 papers')", timeout=60_000)
+        server.close()
+        page.wait_for_selector("#report :text('What was finished is kept')", timeout=60_000)
+        assert "Indexing" not in page.inner_text("#report")

@@ -8,12 +8,13 @@ import re
 import pytest
 from page_rooms import PAPERS, QUESTION, build, claimed, collect, rooms_over
 
-from rag import Paper
+from rag import Assistant, Paper
 from rag.errors import CorpusError
 from rag.page import Place, intake
 from rag.page.actions import Actions
 from rag.page.choices import form
 from rag.page.intake import Brought
+from rag.page.shelf import Ended
 from rag.page.table import Sight, seen, table
 
 BIBTEX = """@article{w, title = {WUGG: Tiny Models}, author = {Eve Fox}, year = {2024},
@@ -125,8 +126,26 @@ def test_what_the_table_lists_is_downloaded(rooms) -> None:
     assert "Download" not in view.chosen
     acts(rooms, session, act="find", text="")
     assert downloaded() == ["quux-2"]
+    (view,) = acts(rooms, session, act="filter", values={"since": "soon"})
+    assert "Download" not in view.chosen
+    for action in ({"act": "find", "text": "a"}, {"act": "sort", "column": "Year"}):
+        (view,) = acts(rooms, session, **action)
+        assert "A year is written with digits" in view.table
+    (view,) = acts(rooms, session, act="papers", form="json")
+    assert view.message == {"kind": "say", "text": "A year is written with digits, such as 2021."}
+    acts(rooms, session, act="filter", values={"since": "2021"})
+    assert downloaded() == ["zorp-1", "quux-2"]
     acts(rooms, session, act="pick", id="zorp-1", on=True)
     assert downloaded() == ["zorp-1"]
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("nan"), "1e400", None, [], "9" * 9999])
+def test_numbers_that_are_none_do_nothing(rooms, number) -> None:
+    session = claimed()
+    collect(rooms.desk.ask(session, QUESTION))
+    assert acts(rooms, session, act="edit", turn=number)[0].note is None
+    (view,) = acts(rooms, session, act="turn", to=number)
+    assert "ZORP: " in view.table
 
 
 def test_selected_papers_can_be_asked_and_downloaded(rooms) -> None:
@@ -331,6 +350,26 @@ def test_a_model_can_be_left_out_by_a_reader(tmp_path) -> None:
     collect(rooms.desk.ask(session, QUESTION))
     answer = session.turns[0].answer
     assert (answer.mode, answer.warnings) == ("extractive", ())
+    rooms.close()
+
+
+def test_a_new_library_that_was_interrupted_is_begun_again_under_its_name(
+    tmp_path,
+) -> None:
+    rooms = rooms_over(build(tmp_path / "library"), tmp_path)
+    folder = rooms.shelf.settings.data_dir / "libraries" / "mine"
+    embedder = rooms.shelf.assistant().embedder
+
+    def ended(done, total):
+        rooms.end()
+        rooms.shelf.go_on()
+
+    with pytest.raises(Ended):
+        Assistant.build(PAPERS, folder, embedder=embedder, on_progress=ended)
+    assert (folder / "manifest.json").exists()
+    assert rooms.shelf.named() == []
+    Assistant.build(PAPERS, folder, embedder=embedder).close()
+    assert rooms.shelf.named() == ["mine"]
     rooms.close()
 
 

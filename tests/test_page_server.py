@@ -158,12 +158,30 @@ def test_the_api_refuses_what_is_out_of_bounds_and_logs_nothing(
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_a_call_with_too_few_values_is_told_and_not_logged(own, capfd) -> None:
+def test_a_fault_of_ours_is_told_in_a_sentence_and_logged_once(
+    library, tmp_path, caplog, capfd
+) -> None:
+    rooms = rooms_over(library, tmp_path)
+    application, door = application_of(rooms)
+    with TestClient(Guard(application, only_loopback=False, door=door)) as client:
+        rooms.desk.workers.close()  # no question can be worked on: nobody foresaw it
+        kind, told = called(client, "ask", QUESTION, 1)
+    assert kind == "error"
+    assert "because of a fault in Papertrail; the server's log tells more." in told["error"]
+    assert caplog.text.count("Traceback") == 1
+    assert "cannot schedule new futures after shutdown" in caplog.text
+    assert "Traceback" not in capfd.readouterr().err  # not from Gradio, too
+    rooms.close()
+
+
+def test_a_call_without_k_is_answered_and_one_without_a_question_is_refused(own, capfd) -> None:
     for endpoint in ("ask", "search"):
-        for given in ((), (QUESTION,)):
-            kind, told = called(own, endpoint, *given)
-            assert kind == "error"
-            assert told["error"] == f"This function takes 2 values and was given {len(given)}."
+        kind, (found,) = called(own, endpoint, QUESTION)
+        assert (kind, len(found["hits"])) == ("complete", 2)
+        answer = own.post(f"/gradio_api/call/{endpoint}", json={"data": []})
+        assert (answer.status_code, answer.text[:15]) == (400, "Give a question")
+    for body in ({"data": {}}, {"data": "x"}, {}, None, [], 7):
+        assert own.post("/gradio_api/call/ask", json=body).status_code == 422
     assert "Traceback" not in capfd.readouterr().err
 
 
@@ -280,6 +298,18 @@ def test_another_users_page_is_closed_by_its_name_alone(shared) -> None:
     refused = bob.get("/gradio_api/queue/data", params={"session_hash": "adaspage"})
     assert refused.status_code == 403
     assert bob.get("/gradio_api/heartbeat/adaspage").status_code == 403
+
+
+def test_an_answer_over_the_api_is_for_the_user_who_asked(shared) -> None:
+    ada, bob = shared(), shared()
+    sign_in(ada, "ada")
+    sign_in(bob, "bob")
+    # no matter whether it was a question: the bounds of other tests are not touched
+    word = ada.post("/gradio_api/call/ask", json={"data": ["???", 1]}).json()["event_id"]
+    for path in (f"call/ask/{word}", f"call/search/{word}/", f"call/v2/ask/{word}"):
+        assert bob.get(f"/gradio_api/{path}").status_code == 403
+    assert bob.get("/gradio_api/queue/data", params={"session_hash": word}).status_code == 403
+    assert "Write a question first." in ada.get(f"/gradio_api/call/ask/{word}").text
 
 
 def test_uploads_are_closed_where_nothing_may_be_changed(shared) -> None:

@@ -6,7 +6,6 @@ Data goes to standard output, everything else to standard error. Only typer is i
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated, NoReturn
 
 import typer
@@ -15,7 +14,7 @@ from rag.cli.app import page, users_app
 from rag.cli.ask import ask, search
 from rag.cli.chat import chat
 from rag.cli.evaluation import evaluate
-from rag.cli.exits import Commands
+from rag.cli.exits import Commands, end_in_peace, leave
 from rag.cli.information import info
 from rag.cli.libraries import index_delete, index_list
 from rag.cli.library import index_command, papers_app
@@ -70,5 +69,7 @@ def main() -> NoReturn:
     try:
         app()
     except KeyboardInterrupt:  # before the command itself began
-        sys.exit(130)
+        leave()
+    finally:
+        end_in_peace()
     raise AssertionError("typer exits by itself")

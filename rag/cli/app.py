@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from rag.cli.exits import leave
 from rag.cli.options import (
     ConfigOption,
     IndexOption,
@@ -84,7 +85,10 @@ def page(
         questions_per_hour=questions_per_hour,
         tokens_per_day=tokens_per_day,
     )
-    launch(place, settings=settings, quiet=quiet)
+    try:
+        launch(place, settings=settings, quiet=quiet)
+    except KeyboardInterrupt:  # all is closed; a question may wait for a model for minutes still
+        leave()
 
 
 NameArgument = Annotated[str, typer.Argument(help="Name of the user.")]

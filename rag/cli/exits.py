@@ -5,13 +5,17 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
+import signal
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
+
+INTERRUPTED = "rag: interrupted; nothing that was finished is lost."
 
 
 class Commands(TyperGroup):
@@ -34,7 +38,7 @@ class Commands(TyperGroup):
         except RagError as error:
             raise _ended(f"rag: {error}", error.exit_code) from error
         except KeyboardInterrupt as error:
-            raise _ended("rag: interrupted; nothing that was finished is lost.", 130) from error
+            raise _ended(INTERRUPTED, 130) from error
         except BrokenPipeError as error:  # whoever read our output has read enough
             _let_go_of_output()
             raise typer.Exit(0) from error
@@ -42,6 +46,29 @@ class Commands(TyperGroup):
             said = f"rag: the output cannot be written: {error.strerror or error}."
             _let_go_of_output()
             raise _ended(said, 3) from error
+
+
+def leave(sentence: str = INTERRUPTED) -> NoReturn:
+    """Ends the process on an interrupt at once, whatever its threads are still doing.
+
+    Nothing is lost by it, for an index that is being made survives a kill at any moment.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # once is enough
+    from rag.cli.show import note
+
+    _open_what_is_closed()
+    note(sentence)
+    sys.stderr.flush()
+    os._exit(130)
+
+
+def end_in_peace() -> None:
+    """Called when a command is done: an interrupt can stop only threads that it left behind.
+
+    Taking the process down takes a while, in which nothing is left to be interrupted.
+    """
+    signal.signal(signal.SIGINT, lambda _number, _frame: leave())
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)  # after threads were waited for
 
 
 def _open_what_is_closed() -> None:

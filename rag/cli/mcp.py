@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import threading
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from rag.cli.exits import leave
 from rag.cli.options import (
     ConfigOption,
     IndexOption,
@@ -183,12 +183,5 @@ def _warm(library: Library) -> None:
 
 
 def _leave(_number: int, _frame: object) -> NoReturn:
-    """Ends at once: a thread that waits for the client's next line cannot be interrupted.
-
-    Nothing is lost by it, for an index that is being made survives a kill at any moment.
-    """
-    from rag.cli import show
-
-    show.note("rag: interrupted.")
-    sys.stderr.flush()
-    os._exit(130)
+    """Ends at once: a thread that waits for the client's next line cannot be interrupted."""
+    leave("rag: interrupted.")

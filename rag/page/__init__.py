@@ -31,6 +31,7 @@ def launch(place: Place, *, settings: Settings | None = None, quiet: bool = Fals
     Raises:
         SettingsError: others could reach the page and nobody would have to sign in, or the address
             cannot be used.
+        KeyboardInterrupt: Ctrl-C ended it.
     """
     from rag.page.application import Rooms, application_of
     from rag.page.server import serve
@@ -46,6 +47,8 @@ def launch(place: Place, *, settings: Settings | None = None, quiet: bool = Fals
             door=door,
             uploads=rooms.may_edit,
             on_start=rooms.begin,
+            on_signal=rooms.end,
+            on_end=rooms.close,
             quiet=quiet,
         )
     finally:

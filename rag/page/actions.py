@@ -19,6 +19,7 @@ from rag.page.choices import chosen, form, values_of
 from rag.page.feedback import Feedback
 from rag.page.history import WENT_ON, is_identity, restore
 from rag.page.library import ACTIONS, Catalogue
+from rag.page.sifting import whole_number
 from rag.page.view import View, joined
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class Actions:
             return joined(self.moved(session, view), View(note=str(error)))
 
     def _edit(self, session: Session, action: dict[str, Any]) -> View:
-        return self._desk.edit(session, _number(action))
+        return self._desk.edit(session, whole_number(action.get("turn")))
 
     def _conversation(self, session: Session, action: dict[str, Any]) -> View:
         name = action["act"]
@@ -219,7 +220,7 @@ class Actions:
         return View(message=download(f"{name}.md", "text/markdown", markdown(session)))
 
     def _thumb(self, session: Session, action: dict[str, Any]) -> View:
-        number = _number(action)
+        number = whole_number(action.get("turn"))
         if not 1 <= number <= len(session.turns) or action.get("thumb") not in ("up", "down"):
             return View()
         self._feedback.add(
@@ -252,10 +253,3 @@ def download(name: str, kind: str, text: str) -> dict[str, Any]:
 
 def _text(action: dict[str, Any]) -> str:
     return str(action.get("text", ""))
-
-
-def _number(action: dict[str, Any]) -> int:
-    try:
-        return int(action.get("turn", 0))
-    except (TypeError, ValueError):
-        return 0

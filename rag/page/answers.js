@@ -1,5 +1,5 @@
-// What a reader does with an answer: its sources beside it, copying, a word about it; and the look
-// of the page. Second part of the one script of the page; the first is conversations.js.
+// What a reader does with an answer: its sources beside it, copying, a word about it; the look of
+// the page; and what it says when its server has gone. Second part of the one script of the page; the first is conversations.js.
 
 // Sources ------------------------------------------------------------------------------------
 
@@ -115,4 +115,20 @@ function undress() {
   const dark = !document.body.classList.contains("dark");
   store(LOOK, dark ? "dark" : "light");
   document.body.classList.toggle("dark", dark);
+}
+
+// Server -------------------------------------------------------------------------------------
+
+// While something is being done, whether there is still a server that does it.
+setInterval(() => {
+  if (one("#report .doing, #composer.busy")) fetch("/favicon.ico", { method: "HEAD", cache: "no-store" }).catch(gone);
+}, 3000);
+
+function gone() {
+  const sentence = "The server has gone. What was finished is kept; when it is back, reload the page and do this again.";
+  if (one("#report .doing")) show("report", `<p class="note error" role="alert">${sentence}</p>`);
+  if (one("#composer.busy")) {
+    show("busy", false);
+    show("note", `<p><span role="status">${sentence}</span></p>`);
+  }
 }

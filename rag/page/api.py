@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from rag.errors import RagError
-from rag.page.bounds import unfit
+from rag.page.bounds import DEFAULT_PAPERS, unfit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,12 +18,17 @@ if TYPE_CHECKING:
     from rag.retrieval import Hit
 
 _MOST_PAPERS = 50
+_FAULT = (
+    "The question could not be answered because of a fault in Papertrail; the server's log tells "
+    "more."
+)
+_log = logging.getLogger("papertrail.page")
 
 
 def name_endpoints(rooms: Rooms) -> None:
     """Adds `ask` and `search` to the page being laid out."""
 
-    async def ask(question: str, request: gr.Request, k: int = 8) -> dict[str, Any]:
+    async def ask(question: str, request: gr.Request, k: int = DEFAULT_PAPERS) -> dict[str, Any]:
         """Answers a question from the library, with every statement checked.
 
         Args:
@@ -44,7 +50,7 @@ def name_endpoints(rooms: Rooms) -> None:
 
         return await _in_place(rooms, answered)
 
-    async def search(question: str, request: gr.Request, k: int = 8) -> dict[str, Any]:
+    async def search(question: str, request: gr.Request, k: int = DEFAULT_PAPERS) -> dict[str, Any]:
         """Finds the papers that fit a question best.
 
         Args:
@@ -98,4 +104,7 @@ async def _in_place(rooms: Rooms, work: Callable[[], dict[str, Any]]) -> dict[st
         values: dict[str, Any] = await asyncio.wrap_future(rooms.desk.workers.submit(work))
     except RagError as error:
         raise _refused(str(error)) from error
+    except Exception as error:
+        _log.exception("a question over the API failed")
+        raise _refused(_FAULT) from error
     return values

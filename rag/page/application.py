@@ -52,8 +52,13 @@ class Rooms:
         """Begins to open the library that visitors meet first."""
         self.shelf.begin()
 
+    def end(self) -> None:
+        """Lets the work on libraries stop at its next block; may be called by a signal."""
+        self.shelf.end()
+
     def close(self) -> None:
-        """Lets go of everything."""
+        """Lets go of everything; harmless when repeated."""
+        self.end()
         self.desk.close()
         self.uploads.close()
         self.shelf.close()

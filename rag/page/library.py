@@ -10,9 +10,10 @@ import asyncio
 import contextlib
 import json
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from rag.errors import CorpusError, RagError, SettingsError
+from rag.errors import CorpusError, RagError
 from rag.libraries import update_library
 from rag.page import intake, sifting, table
 from rag.page.escape import safe, shortened
@@ -20,13 +21,14 @@ from rag.page.table import Sight, seen
 from rag.page.view import View, joined
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
     from rag.index import IndexReport, OnProgress
     from rag.page.application import Rooms
     from rag.page.intake import Brought
     from rag.page.session import Session
     from rag.papers import Paper
+    from rag.readers import Refused
 
 _LOOKS = ("find", "filter", "sort", "turn")
 ACTIONS = {*_LOOKS, "pick", "unpick", "only", "all", "papers", "library", "shelf"}
@@ -55,6 +57,7 @@ class Catalogue:
     def shown(self, session: Session) -> View:
         """The tab as it stands."""
         papers = self._shelf.papers(session.library)
+        session.sight = replace(session.sight, problem="")  # the fields are drawn without it
         return View(
             filters=sifting.fields(papers, session.sight.where),
             table=self._table(session, papers),
@@ -93,7 +96,7 @@ class Catalogue:
             self._check_edit()
             intake.check_sizes(files, pasted)
             target = self._new_name(name) if begins else session.library
-            found = intake.records(files, pasted)
+            found = self._going_on(intake.records(files, pasted))
             async for view in self._changed(
                 target, lambda tell: self._update(target, tell, records=found)
             ):
@@ -111,6 +114,11 @@ class Catalogue:
         shown = await asyncio.to_thread(self.shown, session)
         went = View(library=target if begins else None, message={"kind": "added"})
         yield joined(shown, went)
+
+    def _going_on(self, records: Iterator[Paper | Refused]) -> Iterator[Paper | Refused]:
+        for record in records:
+            self._shelf.go_on()
+            yield record
 
     async def remove(self, session: Session) -> AsyncIterator[View]:
         """Takes the selected papers out of the library."""
@@ -166,6 +174,7 @@ class Catalogue:
         said = ["Reading …"]
 
         def tell(done: int, total: int) -> None:
+            self._shelf.go_on()
             said[0] = f"Indexing: {done:,} of {total:,} papers …"
 
         task = asyncio.create_task(asyncio.to_thread(work, tell))
@@ -180,10 +189,7 @@ class Catalogue:
         yield View(report=intake.report(found))
 
     def _look(self, session: Session, papers: Sequence[Paper], action: dict[str, Any]) -> View:
-        try:
-            session.sight = table.looked(session.sight, action)
-        except SettingsError as error:
-            return View(table=f'<p class="hint" role="alert">{safe(error)}</p>')
+        session.sight = sifting.looked(session.sight, action)
         return View(table=self._table(session, papers), chosen=self._chosen(session, papers))
 
     def _go(self, session: Session, name: str) -> View:
@@ -216,10 +222,14 @@ class Catalogue:
         return View(chosen=self._chosen(session, papers))
 
     def _filtered(self, session: Session, papers: Sequence[Paper]) -> Sequence[Paper]:
+        if session.sight.problem:
+            return ()
         where = session.sight.where
         return self._shelf.assistant(session.library).papers(where=where) if where else papers
 
     def _table(self, session: Session, papers: Sequence[Paper]) -> str:
+        if problem := session.sight.problem:
+            return f'<p class="hint" role="alert">{safe(problem)}</p>'
         bundled = self._shelf.is_bundled(session.library)  # its files mean nothing to readers
         papers = self._filtered(session, papers)
         return table.table(papers, session.sight, session.picked, source=not bundled)
@@ -232,6 +242,8 @@ class Catalogue:
     def _download(self, session: Session, papers: Sequence[Paper], form: str) -> View:
         """The selected papers; where none is, those that the table lists on all its pages."""
         wanted = [paper for paper in papers if paper.id in session.picked]
+        if session.sight.problem and not wanted:
+            return View(message={"kind": "say", "text": session.sight.problem})
         wanted = wanted or seen(self._filtered(session, papers), session.sight)
         if form == "json":
             values = [paper.to_dict() for paper in wanted]

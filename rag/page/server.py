@@ -1,11 +1,13 @@
 """Serving the page: where, for how long, and what is said about it.
 
-The library is opened once the server listens, so that the page comes up first.
+The library is opened once the server listens, so that the page comes up first. A signal lets work
+on libraries stop at its next block, then ends what browsers still listen to.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
 import sys
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from rag.page.guard import Guard, is_loopback
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
+    from types import FrameType
 
     from rag.page.login import Door
 
@@ -84,30 +87,50 @@ def serve(
     door: Door | None,
     uploads: bool,
     on_start: Callable[[], None],
+    on_signal: Callable[[], None],
+    on_end: Callable[[], None],
     quiet: bool,
 ) -> None:
-    """Serves until it is interrupted.
+    """Serves until a signal ends it.
+
+    Args:
+        application: the page.
+        place: where.
+        door: of a page that asks users to sign in.
+        uploads: whether files may be sent.
+        on_start: called once it listens.
+        on_signal: called in the handler of the signal that ends it.
+        on_end: called when nobody is served any more, also where SIGTERM then ends the process.
+        quiet: whether the address is not told on standard error.
 
     Raises:
         SettingsError: the address or port cannot be listened on.
+        KeyboardInterrupt: it was ended by Ctrl-C.
     """
     import uvicorn
+
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            on_signal()
+            # An open page listens without end: that it is cut off now is no failure.
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+            super().handle_exit(sig, frame)
 
     listening = _listening(place)
     port = listening.getsockname()[1]
     shown = f"[{place.host}]" if ":" in place.host else place.host
-    application.router.lifespan_context = _with_start(application.router.lifespan_context, on_start)
+    application.router.lifespan_context = _lifespan(
+        application.router.lifespan_context, on_start, on_end
+    )
     config = uvicorn.Config(
         Guard(application, only_loopback=place.is_own, door=door, uploads=uploads),
         log_level="error",
         timeout_graceful_shutdown=1,
         server_header=False,
     )
-    server = uvicorn.Server(config)
     if not quiet:
         _announce(f"http://{shown}:{port}", place)
-    with contextlib.suppress(KeyboardInterrupt):
-        server.run(sockets=[listening])
+    Server(config).run(sockets=[listening])
 
 
 def _announce(address: str, place: Place) -> None:
@@ -142,11 +165,12 @@ def _listening(place: Place) -> socket.socket:
     )
 
 
-def _with_start(lifespan: Any, on_start: Callable[[], None]) -> Any:
+def _lifespan(lifespan: Any, on_start: Callable[[], None], on_end: Callable[[], None]) -> Any:
     @contextlib.asynccontextmanager
-    async def started(application: Any) -> AsyncIterator[Any]:
+    async def lived(application: Any) -> AsyncIterator[Any]:
         async with lifespan(application) as state:
             on_start()
             yield state
+        on_end()
 
-    return started
+    return lived

@@ -10,13 +10,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rag.errors import RagError
+from rag.errors import IndexMissing, RagError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rag.assistant import Assistant
     from rag.papers import Paper
     from rag.settings import Settings
 
+_ENDED = "The server was ended. What it was indexing goes on from there when it is begun again."
 _WARMING = "which papers are these?"  # asked once, so that the first reader does not wait
 BUNDLED = "bundled library"
 
@@ -34,6 +37,10 @@ class LibraryState:
     text: str
 
 
+class Ended(RagError):
+    """The server ends, so work on a library stops."""
+
+
 class Shelf:
     """Opens libraries and keeps them open; may be shared by threads."""
 
@@ -49,12 +56,14 @@ class Shelf:
         self._progress: dict[str | None, str] = {}
         self._papers: dict[str | None, tuple[int, list[Paper]]] = {}
         self._openers = ThreadPoolExecutor(1, thread_name_prefix="opening")
+        self._has_ended = False
 
     def begin(self, name: str | None = None) -> Future[Assistant]:
         """Begins to open a library if nobody has; None is the one in the settings."""
         with self._lock:
             future = self._futures.get(name)
             if future is None or (future.done() and future.exception()):
+                self.go_on()
                 future = self._openers.submit(self._open, name)
                 self._futures[name] = future
             return future
@@ -107,12 +116,25 @@ class Shelf:
         return self.settings.model_copy(update={"index": name}) if name else self.settings
 
     def named(self) -> list[str]:
-        """The libraries in the user's data folder, in order of name."""
+        """The libraries in the user's data folder that were finished, in order of name."""
         folder = self.settings.data_dir / "libraries"
         try:
-            return sorted(p.name for p in folder.iterdir() if (p / "manifest.json").is_file())
+            return sorted(each.name for each in folder.iterdir() if _is_library(each))
         except OSError:
             return []
+
+    def end(self) -> None:
+        """Lets work on libraries stop where it next calls `go_on`; may be called by a signal."""
+        self._has_ended = True
+
+    def go_on(self) -> None:
+        """Called by work on a library after each block of papers.
+
+        Raises:
+            Ended: it is to stop. An index survives that at any moment.
+        """
+        if self._has_ended:
+            raise Ended(_ENDED)
 
     def close(self) -> None:
         """Lets go of all libraries."""
@@ -125,6 +147,7 @@ class Shelf:
         from rag.assistant import Assistant
 
         def on_progress(done: int, total: int) -> None:
+            self.go_on()
             self._progress[name] = f"Indexing the {self.title(name)}: {done} of {total} papers …"
 
         others = [f.result() for f in self._futures.values() if f.done() and not f.exception()]
@@ -134,6 +157,18 @@ class Shelf:
         )
         assistant.search(_WARMING, k=1)
         return assistant
+
+
+def _is_library(folder: Path) -> bool:
+    """Whether a folder is a library; one that was interrupted at its first papers is none yet."""
+    from rag.index import read_manifest
+
+    try:
+        return read_manifest(folder).generation > 0
+    except IndexMissing:
+        return False
+    except RagError:  # who opens it is told
+        return True
 
 
 def _sentence(error: BaseException) -> str:

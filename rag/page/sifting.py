@@ -1,22 +1,53 @@
-"""The filters of the Library tab: fields for what the library knows, and the `Filter` they mean."""
+"""What a reader of the Library tab looks for: query, order, page, and filters with their fields."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import SettingsError
 from rag.index.filters import Filter
 from rag.page.escape import safe
+from rag.page.table import COLUMNS, Sight
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rag.papers import Paper
 
+_LONGEST_QUERY = 200
 _LONGEST = 100  # characters of a name
 _LAST_YEAR = 9999
 _PARTS: dict[str, Any] = {"venue": "venues", "author": "authors", "tag": "tags"}
 _NAMES = ("since", "until", *_PARTS)
+
+
+def looked(sight: Sight, action: dict[str, Any]) -> Sight:
+    """What is looked at after an action of a browser."""
+    name = action["act"]
+    if name == "find":
+        return replace(sight, query=str(action.get("text", ""))[:_LONGEST_QUERY], page=0)
+    if name == "filter":
+        try:
+            where = filter_of(action.get("values"))
+        except SettingsError as error:
+            return replace(sight, problem=str(error), page=0)
+        return replace(sight, where=where, problem="", page=0)
+    if name == "sort":
+        column = str(action.get("column"))
+        if column not in COLUMNS:
+            return sight
+        descending = sight.column == column and not sight.descending
+        return replace(sight, column=column, descending=descending, page=0)
+    return replace(sight, page=max(0, whole_number(action.get("to"))))
+
+
+def whole_number(value: Any) -> int:
+    """The number that a browser sent; 0 for what is none."""
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):  # the last for 1e400, which is read as infinity
+        return 0
 
 
 def fields(papers: Sequence[Paper], where: Filter | None) -> str:

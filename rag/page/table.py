@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from rag.page import sifting
 from rag.page.cards import paper_address, plain_citation
 from rag.page.escape import isolated, safe, shortened
 from rag.references import references
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
 PAGE_PAPERS = 50
 _MOST_AUTHORS = 6  # of one paper in the table
-_LONGEST_QUERY = 200
 _COLUMNS: dict[str, Callable[[Paper], str]] = {
     "Title": lambda paper: paper.title,
     "Authors": lambda paper: ", ".join(paper.authors),
@@ -39,6 +37,7 @@ class Sight:
         descending: last first.
         page: from 0.
         where: the filters that are set.
+        problem: why those that were asked for last mean nothing; no paper is listed then.
     """
 
     query: str = ""
@@ -46,6 +45,7 @@ class Sight:
     descending: bool = False
     page: int = 0
     where: Filter | None = None
+    problem: str = ""
 
 
 def seen(papers: Sequence[Paper], sight: Sight) -> list[Paper]:
@@ -61,26 +61,6 @@ def seen(papers: Sequence[Paper], sight: Sight) -> list[Paper]:
     if value:
         found.sort(key=lambda paper: value(paper).casefold(), reverse=sight.descending)
     return found
-
-
-def looked(sight: Sight, action: dict[str, Any]) -> Sight:
-    """What is looked at after an action of the tab: words, filters, an order or another page."""
-    name = action["act"]
-    if name == "find":
-        return replace(sight, query=str(action.get("text", ""))[:_LONGEST_QUERY], page=0)
-    if name == "filter":
-        return replace(sight, where=sifting.filter_of(action.get("values")), page=0)
-    if name == "sort":
-        column = str(action.get("column"))
-        if column not in COLUMNS:
-            return sight
-        descending = sight.column == column and not sight.descending
-        return replace(sight, column=column, descending=descending, page=0)
-    try:
-        number = int(action.get("to", 0))
-    except (TypeError, ValueError):
-        number = 0
-    return replace(sight, page=max(0, number))
 
 
 def table(papers: Sequence[Paper], sight: Sight, picked: Collection[str], *, source: bool) -> str:

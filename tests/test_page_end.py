@@ -1,0 +1,84 @@
+"""The page when it is interrupted, as a process of its own with somebody listening to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from page_rooms import PAPERS, build
+
+from rag import Assistant
+
+ROOT = Path(__file__).parents[1]
+SENTENCE = "rag: interrupted; nothing that was finished is lost.\n"
+PAGE = "abcdef"
+
+
+@contextmanager
+def served(library):
+    """The process that serves a library, and a client for its address."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(library.parent)}
+    command = [sys.executable, "-m", "rag", "app", "--port", "0", "--index", f"{library}/"]
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT
+    ) as process:
+        try:
+            ready, _, _ = select.select([process.stderr], [], [], 120)
+            line = process.stderr.readline() if ready else ""
+            found = re.search(r"http://[\w.:]+", line)
+            assert found, f"the page did not start: {line}"
+            with httpx.Client(base_url=found[0], timeout=120) as client:
+                yield process, client
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, -15)])
+def test_a_page_that_somebody_has_open_ends_quietly(tmp_path, number, status) -> None:
+    with (
+        served(build(tmp_path)) as (process, client),
+        client.stream("GET", f"/gradio_api/heartbeat/{PAGE}") as heartbeat,
+    ):
+        assert "ALIVE" in next(heartbeat.iter_lines())
+        process.send_signal(number)
+        assert process.wait(60) == status
+        assert process.stderr.read() == (SENTENCE if number == signal.SIGINT else "")
+        assert list(tmp_path.glob("papertrail-*")) == []  # where uploads wait
+
+
+def bridge(client):
+    """The number of the function that takes what buttons inside the page send, and its inputs."""
+    config = client.get("/config").json()
+    element = next(c["id"] for c in config["components"] if c["props"].get("elem_id") == "bridge")
+    return next(
+        (each["id"], [None] * len(each["inputs"]))
+        for each in config["dependencies"]
+        if [element, "click"] in [list(target) for target in each["targets"]]
+    )
+
+
+def test_an_interrupt_stops_the_adding_of_papers_and_the_library_stays_as_it_was(tmp_path) -> None:
+    library = build(tmp_path)
+    rows = [{"title": f"Paper {i}", "abstract": f"Words on {i}. " * 60} for i in range(1000)]
+    with served(library) as (process, client):
+        sent = client.post("/upload?name=x.jsonl", content="\n".join(map(json.dumps, rows)))
+        action = {"act": "add", "files": [sent.json()["word"]]}
+        function, inputs = bridge(client)
+        event = {"data": inputs, "fn_index": function, "session_hash": PAGE, "event_data": action}
+        assert client.post("/gradio_api/queue/join", json=event).status_code == 200
+        with client.stream("GET", f"/gradio_api/queue/data?session_hash={PAGE}") as told:
+            assert any("Indexing: 32 of 1,000 papers" in line for line in told.iter_lines())
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 130
+        assert process.stderr.read() == SENTENCE
+    with Assistant.open(library) as assistant:
+        assert assistant.papers() == PAPERS
