@@ -26,7 +26,8 @@ _SCRIPTS = {
 _KNOWN = "|".join((*_ROWS, *_ROOTS, "mfenced", *_SCRIPTS))
 _INNERMOST = re.compile(
     rf"<((?:mml:)?)({_KNOWN})((?:\s[^<>]*)?)>"
-    rf"([^<]*+(?:<(?!/?(?:mml:)?(?:{_KNOWN})\b)[^<]*+)*+)</\1\2>"
+    # not possessive: before Python 3.11.5 that loses what the groups before it have found
+    rf"([^<]*(?:<(?!/?(?:mml:)?(?:{_KNOWN})\b)[^<]*)*)</\1\2>"
 )
 _EMPTY = re.compile(rf"<((?:mml:)?)({_KNOWN}|m[ino])\s?/>")
 _LEAF = re.compile(r"<((?:mml:)?m(?:[ino]|text))(?:\s[^<>]*)?>([^<]*)</\1>")
