@@ -9,9 +9,10 @@ import json
 import os
 import re
 import select
+import signal
 import subprocess
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,13 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 @contextmanager
 def served(home, *options):
     """The page's address; it is served by a process of its own."""
+    with started(home, *options) as server:
+        yield address_of(server)
+
+
+@contextmanager
+def started(home, *options):
+    """The process that serves the page."""
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
@@ -39,7 +47,7 @@ def served(home, *options):
     command = [sys.executable, str(ROOT / "app.py"), "--port", "0", *options]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as server:
         try:
-            yield address_of(server)
+            yield server
         finally:
             server.terminate()
             server.wait(20)
@@ -652,17 +660,23 @@ def test_users_sign_in_keep_conversations_on_the_server_and_see_only_their_own(
                 page.wait_for_selector(".login")
 
 
-def test_a_page_whose_server_goes_says_so(browser, tmp_path) -> None:
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        (signal.SIGTERM, "What it was indexing goes on from there"),
+        (signal.SIGKILL, "What was finished is kept"),
+    ],
+)
+def test_a_page_whose_server_goes_says_so(browser, tmp_path, end, said) -> None:
     rows = [{"title": f"Paper {i}", "abstract": f"Words on {i}. " * 60} for i in range(1000)]
     (tmp_path / "many.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    server = ExitStack()
-    address = server.enter_context(served(tmp_path, "--index", f"{build(tmp_path)}/"))
-    with server, opened(browser, address) as page:
+    serving = started(tmp_path, "--index", f"{build(tmp_path)}/")
+    with serving as server, opened(browser, address_of(server)) as page:
         page.get_by_role("tab", name="Library").click()
         page.get_by_text("Add papers").first.click()
         page.set_input_files("#files", tmp_path / "many.jsonl")
         page.click("#add-papers button")
         page.wait_for_selector("#report :text('Indexing: 32 of 1,000 papers')", timeout=60_000)
-        server.close()
-        page.wait_for_selector("#report :text('What was finished is kept')", timeout=60_000)
+        server.send_signal(end)
+        page.wait_for_selector(f"#report :text('{said}')", timeout=60_000)
         assert "Indexing" not in page.inner_text("#report")

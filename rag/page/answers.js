@@ -121,7 +121,7 @@ function undress() {
 
 // While something is being done, whether there is still a server that does it.
 setInterval(() => {
-  if (one("#report .doing, #composer.busy")) fetch("/favicon.ico", { method: "HEAD", cache: "no-store" }).catch(gone);
+  if (one("#report .doing, #composer.busy")) fetch("/favicon.ico", { cache: "no-store" }).catch(gone);
 }, 3000);
 
 function gone() {
