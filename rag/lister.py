@@ -229,7 +229,7 @@ def _entry(candidate: _Candidate, cut: Lines, by: str) -> Entry:
 
 def _how(searched: str, cut: Lines, condition: Condition | None) -> str:
     if condition and not condition.rest:
-        return "Decided by the numbers in the abstracts; whose they are was not looked at."
+        return "Decided by the numbers in the abstracts; whose they are is only guessed."
     numbers = "the numbers in the abstracts and by " if condition else ""
     return (
         f"Decided by {numbers}how relevant each paper is to “{searched}”, from 0 to 1: "

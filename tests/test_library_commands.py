@@ -343,5 +343,7 @@ def test_a_list_of_all_papers_tells_each_once(kept, run) -> None:
 
 
 def test_a_command_that_is_none_is_told(kept, run) -> None:
-    shown = run("chat", "-i", kept, text="/foo\n/load a.md\n")
-    assert "/save FILE" in shown
+    told = CliRunner().invoke(app, ["chat", "-i", kept], input="/foo\n/help\n")
+    assert told.stderr.count("there is no command") == 1
+    assert "there is no command /foo" in told.stderr
+    assert told.stdout.count("/save FILE") == 2

@@ -520,7 +520,7 @@ def test_a_list_with_a_condition_holds_papers_whose_numbers_meet_it(tmp_path):
         assert {p.id for p in large.sources.values()} == {"large", "large-dog"}
         assert large.text.startswith("2 of the 4 papers fit")
         assert large.text.endswith(
-            "Decided by the numbers in the abstracts; whose they are was not looked at."
+            "Decided by the numbers in the abstracts; whose they are is only guessed."
         )
         quotes = {c.quotes[0].text for s in large.statements for c in s.citations}
         assert "A model with 13B parameters is trained on purrs." in quotes

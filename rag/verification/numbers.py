@@ -106,7 +106,7 @@ class Quantity:
 
 
 def quantities(text: str) -> list[Quantity]:
-    """The numbers of a text, in order; "one" alone and ordinals are no numbers here.
+    """The numbers of a text, in order; "one" and ordinals are no numbers here.
 
     >>> [(q.value, q.unit) for q in quantities("About a third of 1,200 tokens, 14x, 7B and T5.")]
     [(33.333333333333336, '%'), (1200.0, ''), (14.0, 'x'), (7000000000.0, '')]
@@ -165,8 +165,6 @@ def _words(text: str, match: re.Match[str]) -> Quantity | None:
         value, unit = _WORDS[word]
         if word in ("third", "quarter", "fifth", "tenth", "half") and not _is_fraction(text, match):
             return None
-    elif word in ("a", "one") and _following(text, match.end())[0] > 1:  # one billion
-        value, unit = 1.0, ""
     elif word.endswith("fold") and word[:-4] in _WORDS:  # threefold
         value, unit = _WORDS[word[:-4]][0], "x"
     else:
