@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
 from rag.errors import CorpusError
 from rag.markup import clean_markup
 from rag.papers import FROM_STANDARD_INPUT, FROM_STREAM, Paper, PaperMerger, paper_id
+from rag.readers.fields import remembered
 from rag.readers.formats import IN_PIECES, Formats, formats
 from rag.readers.opening import Opened
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 Source: TypeAlias = str | Path | BinaryIO
 
 STANDARD_INPUT = "-"
+_clean_venue = remembered(clean_markup)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +256,7 @@ def _finished(found: Found | str, name: str, line: int) -> Paper | Refused:
         clean_markup(found.abstract),
         found.authors,
         found.year,
-        found.venue and clean_markup(found.venue),
+        found.venue and _clean_venue(found.venue),
         found.url,
         found.doi,
         found.arxiv_id,

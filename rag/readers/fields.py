@@ -6,6 +6,7 @@ Called by the format modules, so that one paper exported in two formats comes ou
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,7 +14,7 @@ from rag.markup import is_one_line
 from rag.papers import full_name, normal_arxiv_id, normal_doi
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from rag.papers import JsonValue
 
@@ -43,6 +44,7 @@ NO_TITLE = "the record has no title; add one."
 _BEFORE = 20  # lines that may stand before the first record
 _ID_CHARS = 200
 _LONG_CHARS = 200  # below, splitting a text costs less than looking whether it must be split
+_REMEMBERED = 4096  # texts, so that those of a function take a megabyte or two
 _YEAR = re.compile(r"(?<!\d)(?:1[5-9]|20)\d\d(?!\d)")
 _WEB_ADDRESS = re.compile(r"https?://(?:[^\s;]++|;(?=[^\s;])(?!;*https?:))++", re.IGNORECASE)
 # Begun only at the first of several semicolons: twenty thousand of them would else take seconds.
@@ -66,6 +68,15 @@ def begins(head: str, start: re.Pattern[str]) -> bool:
 def one_line(text: str) -> str:
     """The text with each run of white space as one space, none at the ends."""
     return text if len(text) > _LONG_CHARS and is_one_line(text) else " ".join(text.split())
+
+
+def remembered(read: Callable[[str], str]) -> Callable[[str], str]:
+    """The function with its last results at hand, for names and venues, which come back often.
+
+    Long texts are neither remembered nor likely to come back.
+    """
+    known = lru_cache(maxsize=_REMEMBERED)(read)
+    return lambda text: known(text) if len(text) < _LONG_CHARS else read(text)
 
 
 def given_first(name: str) -> str:
@@ -103,21 +114,28 @@ def people(names: Iterable[str]) -> tuple[str, ...]:
     >>> people(["J. -L. Šulc", "Ada Lovelace et al."])
     ('J.-L. Šulc', 'Ada Lovelace')
     """
-    found = []
-    for name in map(one_line, names):
-        plain = name
-        if name[-3:].lower() in _NOBODY_ENDS:
-            plain = "" if _NOBODY.fullmatch(name) else _ET_AL.sub("", name)
-        if " -" in plain:
-            plain = _LOOSE_INITIAL.sub(".-", plain)
-        if plain:
-            found.append(plain)
-    return tuple(found)
+    return tuple(filter(None, map(_known_person, names)))
 
 
 def authors(names: Iterable[str]) -> tuple[str, ...]:
     """The names, given names first, in order; "others" and "et al." name nobody."""
-    return tuple(filter(None, map(_turned, people(names))))
+    return tuple(filter(None, map(_known_author, names)))
+
+
+def _person(name: str) -> str:
+    """The name on one line; "" if it names nobody."""
+    plain = name = one_line(name)
+    if name[-3:].lower() in _NOBODY_ENDS:
+        plain = "" if _NOBODY.fullmatch(name) else _ET_AL.sub("", name)
+    return _LOOSE_INITIAL.sub(".-", plain) if " -" in plain else plain
+
+
+def _author(name: str) -> str:
+    """The same with the given name in front."""
+    return _turned(_person(name))
+
+
+_known_person, _known_author = remembered(_person), remembered(_author)
 
 
 def names_in(text: str, *, single: bool) -> list[str]:
@@ -149,7 +167,7 @@ def year(*texts: str) -> int | None:
     2019
     """
     for text in texts:
-        if found := _YEAR.search(text):
+        if text and (found := _YEAR.search(text)):
             return int(found[0])
     return None
 
