@@ -24,7 +24,7 @@ NAME = "RIS"
 _START = re.compile(r"TY  -\s*(?:\w+\s*)?$")
 # Written by hand or by programs that take no heed: indented, or a space less before the hyphen.
 _LOOSE_START = re.compile(r"\s*TY {1,2}-\s*(?:\w+\s*)?$")
-_LOOSE_TAG = re.compile(r"[ \t]*([A-Z][A-Z0-9]) {1,2}-(?=\s)")
+_LOOSE_TAG = re.compile(r"[ \t]*([A-Z][A-Z0-9]) {1,2}-(?=\s|$)")
 _TAG = re.compile(r"[A-Z][A-Z0-9]  -")
 _TAG_CHARS = 5
 _BEGIN, _END = "TY  -", "ER  -"
@@ -48,18 +48,23 @@ def recognises(head: str) -> bool:
     return fields.begins(head, _LOOSE_START)
 
 
-def read(lines: Iterable[str]) -> Iterator[tuple[int, Found | str]]:
+def read(pieces: Iterable[str]) -> Iterator[tuple[int, Found | str]]:
     """Each record with the line of its TY; a record that the file's end cuts off is refused."""
     first, last = 0, ""
     once, more = record = _Record({}, {})
-    for number, line in enumerate(_spaced(lines), 1):
+    for number, line in enumerate(_spaced(_lines(pieces)), 1):
         tag = line[:_TAG_CHARS]
         if tag in _ONCE:
-            last = "" if tag in once else tag
-            once.setdefault(tag, line)
+            if tag in once:
+                last = ""
+            else:
+                last, once[tag] = tag, line[_TAG_CHARS:].strip()
         elif tag in _SEVERAL:
             last = tag
-            more.setdefault(tag, []).append(line[_TAG_CHARS:])
+            if tag in more:
+                more[tag].append(line[_TAG_CHARS:])
+            else:
+                more[tag] = [line[_TAG_CHARS:]]
         elif tag == _END or (tag == _BEGIN and _START.match(line)):
             if first:
                 yield first, _paper_or_reason(record)
@@ -73,12 +78,16 @@ def read(lines: Iterable[str]) -> Iterator[tuple[int, Found | str]]:
         yield first, "the record does not end with ER; the file may be cut off, export it again."
 
 
-def _spaced(lines: Iterable[str]) -> Iterable[str]:
+def _lines(pieces: Iterable[str]) -> Iterator[str]:
+    """The lines without their ends."""
+    return chain.from_iterable(piece.removesuffix("\n").split("\n") for piece in pieces)
+
+
+def _spaced(lines: Iterator[str]) -> Iterable[str]:
     """The lines from the first TY on, blank ones before; its spaces show those of all tags."""
-    rest = iter(lines)
-    for before, line in enumerate(rest):
+    for before, line in enumerate(lines):
         if _LOOSE_START.match(line):
-            whole = chain(repeat("\n", before), [line], rest)
+            whole = chain(repeat("", before), [line], lines)
             return whole if _START.match(line) else map(_with_usual_spaces, whole)
     return ()
 
@@ -111,10 +120,10 @@ def _paper_or_reason(record: _Record) -> Found | str:
 
 def _text(record: _Record, tags: tuple[str, ...]) -> str:
     """The text of the first of several tags that has one; "" if none has."""
+    once, more = record
     for tag in tags:
-        if line := record.once.get(tag):
-            further = record.more.get(tag)
-            text = " ".join([line[_TAG_CHARS:], *further]) if further else line[_TAG_CHARS:]
-            if text := text.strip():
+        if tag in once:
+            text = " ".join([once[tag], *more[tag]]).strip() if tag in more else once[tag]
+            if text:
                 return text
     return ""
