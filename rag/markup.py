@@ -16,6 +16,7 @@ from __future__ import annotations
 import html
 import re
 from functools import cache
+from string import digits
 
 from rag.formulas import plain_formula, symbol, without_formulas
 from rag.mathml import bracketed, with_signs
@@ -119,6 +120,8 @@ def clean_markup(text: str) -> str:
     text = _with_plain_quotes(text)
     if "~" in text:
         text = _TILDE.sub(lambda found: " " if found[1] else found[0], text)
+    if len(text) > _SHORT_CHARS and text.isascii() and not any(map(text.__contains__, digits)):
+        return text  # the rest looks for names beside a digit
     if "x201" in text:
         text = _DASH.sub(lambda found: "–" if found[1] == "3" else "—", text)
     if "times" in text:
