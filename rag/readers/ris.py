@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from itertools import chain, repeat
+from string import ascii_uppercase, digits
 from typing import TYPE_CHECKING, NamedTuple
 
 from rag.papers import normal_arxiv_id
@@ -25,7 +26,9 @@ _START = re.compile(r"TY  -\s*(?:\w+\s*)?$")
 # Written by hand or by programs that take no heed: indented, or a space less before the hyphen.
 _LOOSE_START = re.compile(r"\s*TY {1,2}-\s*(?:\w+\s*)?$")
 _LOOSE_TAG = re.compile(r"[ \t]*([A-Z][A-Z0-9]) {1,2}-(?=\s|$)")
-_TAG = re.compile(r"[A-Z][A-Z0-9]  -")
+_TAGS = frozenset(
+    f"{first}{second}  -" for first in ascii_uppercase for second in ascii_uppercase + digits
+)
 _TAG_CHARS = 5
 _BEGIN, _END = "TY  -", "ER  -"
 _TITLE = ("TI  -", "T1  -")
@@ -61,16 +64,13 @@ def read(pieces: Iterable[str]) -> Iterator[tuple[int, Found | str]]:
                 last, once[tag] = tag, line[_TAG_CHARS:].strip()
         elif tag in _SEVERAL:
             last = tag
-            if tag in more:
-                more[tag].append(line[_TAG_CHARS:])
-            else:
-                more[tag] = [line[_TAG_CHARS:]]
+            more.setdefault(tag, []).append(line[_TAG_CHARS:])
         elif tag == _END or (tag == _BEGIN and _START.match(line)):
             if first:
                 yield first, _paper_or_reason(record)
             first, last = (number if tag == _BEGIN else 0), ""
             once, more = record = _Record({}, {})
-        elif _TAG.match(tag):
+        elif tag in _TAGS:
             last = ""
         elif last:
             more.setdefault(last, []).append(line)
