@@ -5,6 +5,7 @@ from rag.papers.names import full_name, is_han
 from rag.papers.paper import (
     JsonValue,
     Paper,
+    known_id,
     normal_arxiv_id,
     normal_doi,
     normal_title,
@@ -20,6 +21,7 @@ __all__ = [
     "PaperMerger",
     "full_name",
     "is_han",
+    "known_id",
     "normal_arxiv_id",
     "normal_doi",
     "normal_title",

@@ -139,13 +139,16 @@ def paper_id(title: str, *, doi: str | None = None, arxiv_id: str | None = None)
     >>> paper_id("Attention Is All You Need")
     'attention-is-all-you-need-4a1c93'
     """
-    known_doi = normal_doi(doi) if doi else None
-    if known_doi:
-        return f"doi:{known_doi}"
-    known_arxiv = normal_arxiv_id(arxiv_id) if arxiv_id else None
-    if known_arxiv:
-        return f"arxiv:{known_arxiv}"
-    return title_id(title, normal_title(title))
+    return known_id(
+        title, normal_doi(doi) if doi else None, normal_arxiv_id(arxiv_id) if arxiv_id else None
+    )
+
+
+def known_id(title: str, doi: str | None, arxiv_id: str | None) -> str:
+    """The same from a DOI and an arXiv id in their normal forms."""
+    if doi:
+        return f"doi:{doi}"
+    return f"arxiv:{arxiv_id}" if arxiv_id else title_id(title, normal_title(title))
 
 
 def title_id(title: str, seed: str, *, digits: int = 6) -> str:

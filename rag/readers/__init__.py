@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
 
 from rag.errors import CorpusError
 from rag.markup import clean_markup
-from rag.papers import FROM_STANDARD_INPUT, FROM_STREAM, Paper, PaperMerger, paper_id
+from rag.papers import FROM_STANDARD_INPUT, FROM_STREAM, Paper, PaperMerger, known_id
 from rag.readers.fields import remembered
 from rag.readers.formats import IN_PIECES, Formats, formats
 from rag.readers.opening import Opened
@@ -251,7 +251,7 @@ def _finished(found: Found | str, name: str, line: int) -> Paper | Refused:
         return Refused(name, line, found)
     title = clean_markup(found.title)
     paper = Paper(
-        found.id or paper_id(title, doi=found.doi, arxiv_id=found.arxiv_id),
+        found.id or known_id(title, found.doi, found.arxiv_id),
         title,
         clean_markup(found.abstract),
         found.authors,
