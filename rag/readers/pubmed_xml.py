@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 NAME = "PubMed XML"
 
-_YEARS = ("Year", "MedlineDate")
 _ROOT = re.compile(r"<(?:!DOCTYPE\s+)?Pubmed(?:Article|BookArticle)(?:Set)?[\s>]")
 
 
@@ -99,7 +98,7 @@ def _year(article: Element, journal: Element | None) -> int | None:
 
 
 def _year_of(date: Element) -> int | None:
-    return fields.year(*(date.findtext(tag, "") for tag in _YEARS))
+    return fields.year(date.findtext("Year", ""), date.findtext("MedlineDate", ""))
 
 
 def _subject(heading: Element) -> str:
