@@ -46,7 +46,6 @@ _NAMED_PART = re.compile(r'(?:\{(?:[^{}]|\{[^{}]*\})*\}|"[^"]*"|[^,{}"])+')
 _NAME_ORDER = ("given", "prefix", "family", "suffix")
 _AND = re.compile(r" and(?= )", re.IGNORECASE)
 _ESCAPE_BRACE_OR_AND = re.compile(rf"\\.|[{{}}]|{_AND.pattern}", re.IGNORECASE)
-_HAS_TEX = re.compile(r"[\\{}]")
 _ESCAPE_OR_BRACE = re.compile(r"\\([_%&#~{}])|[{}]")
 _BEFORE_CHARS = 4000
 _MOST_STRING_CHARS = 4_000_000  # of all @string entries of a file
@@ -82,6 +81,9 @@ def read(lines: Iterable[str]) -> Iterator[tuple[int, Found | str]]:
             yield line, known
             continue
         named = _named_parents(known)
+        if not named and kind not in _PARENTS:
+            yield line, _paper_or_reason(known)
+            continue
         if kind in _PARENTS:
             parents[key] = _inherited(known, parents) if kind == _SHARED else _handed_down(known)
         pointed_to.update(named)
@@ -190,11 +192,8 @@ def _paper_or_reason(known: Fields) -> Found | str:
         return ""
 
     def raw(name: str) -> str:
-        value = known.get(name, "")
-        if not value:
-            return ""
-        value = value.strip()
-        return _ESCAPE_OR_BRACE.sub(r"\1", value).strip() if _HAS_TEX.search(value) else value
+        value = known.get(name, "").strip()
+        return _ESCAPE_OR_BRACE.sub(r"\1", value).strip() if _has_tex(value) else value
 
     title, subtitle = text("title"), text("subtitle")
     if not title:
@@ -221,9 +220,12 @@ def _paper_or_reason(known: Fields) -> Found | str:
 
 def _authors(names: str) -> tuple[str, ...]:
     names = fields.one_line(names)
-    if _HAS_TEX.search(names) or "=" in names:
-        return tuple(filter(None, map(_author, _set_apart(names))))
-    return fields.authors(map(plain_text, _AND.split(names)))
+    several = _set_apart(names) if _has_tex(names) or "=" in names else _AND.split(names)
+    return tuple(filter(None, map(_known_author, several)))
+
+
+def _has_tex(value: str) -> bool:
+    return "\\" in value or "{" in value or "}" in value
 
 
 def _set_apart(names: str) -> Iterator[str]:
@@ -249,3 +251,6 @@ def _author(name: str) -> str:
         return full_name(given, " ".join(filter(None, family)))
     plain = plain_text(name)
     return plain if _WHOLE_NAME.fullmatch(name) else "".join(fields.authors([plain]))
+
+
+_known_author = fields.remembered(_author)
