@@ -71,12 +71,12 @@ def recognises(head: str) -> bool:
     return first is not None and len(before) <= _BEFORE_CHARS and not _NOT_BEFORE.search(before)
 
 
-def read(lines: Iterable[str]) -> Iterator[tuple[int, Found | str]]:
+def read(pieces: Iterable[str]) -> Iterator[tuple[int, Found | str]]:
     """Each entry with the line where it begins; those that depend on later ones come last."""
     parents: dict[str, Fields] = {}
     pointed_to: set[str] = set()
     waiting: list[tuple[int, str, Fields]] = []
-    for line, kind, key, known in _entries(lines):
+    for line, kind, key, known in _entries(pieces):
         if isinstance(known, str):
             yield line, known
             continue
@@ -119,10 +119,10 @@ def _inherited(known: Fields, parents: Mapping[str, Fields]) -> Fields:
     return whole
 
 
-def _entries(lines: Iterable[str]) -> Iterator[tuple[int, str, str, Fields | str]]:
+def _entries(pieces: Iterable[str]) -> Iterator[tuple[int, str, str, Fields | str]]:
     """Each entry's line, kind and key with its fields, or with why it cannot be read."""
     strings: Fields = {}
-    for line, block in _blocks(lines):
+    for line, block in _blocks(pieces):
         entry = block.ignore_error_block if isinstance(block, DuplicateFieldKeyBlock) else block
         if isinstance(entry, String):
             _keep(entry, strings)
@@ -145,20 +145,20 @@ def _keep(entry: String, strings: Fields) -> None:
             strings[entry.key.lower()] = value
 
 
-def _blocks(lines: Iterable[str]) -> Iterator[tuple[int, Block]]:
+def _blocks(pieces: Iterable[str]) -> Iterator[tuple[int, Block]]:
     """What bibtexparser finds between one line that begins an entry and the next."""
     first = 1
     part: list[str] = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(fields.lines(pieces), 1):
         if part and "@" in line and _BLOCK.match(line):
             yield from _split(first, part)
             first, part = number, []
-        part.append(line if line.endswith("\n") else line + "\n")
+        part.append(line)
     yield from _split(first, part)
 
 
 def _split(first: int, part: list[str]) -> Iterator[tuple[int, Block]]:
-    text = "".join(part)
+    text = "\n".join([*part, ""])
     if "@" in text:
         for block in Splitter(text).split().blocks:
             yield first + (block.start_line or 0), block

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,7 +15,7 @@ from rag.markup import is_one_line
 from rag.papers import full_name, normal_arxiv_id, normal_doi
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from rag.papers import JsonValue
 
@@ -64,6 +65,11 @@ def begins(head: str, start: re.Pattern[str]) -> bool:
     """Whether one of the first lines that are not blank matches."""
     lines = [line for line in head.split("\n") if line.strip()][:_BEFORE]
     return any(start.match(line) for line in lines)
+
+
+def lines(pieces: Iterable[str]) -> Iterator[str]:
+    """The lines without their ends, from pieces of whole lines."""
+    return chain.from_iterable(piece.removesuffix("\n").split("\n") for piece in pieces)
 
 
 def one_line(text: str) -> str:

@@ -70,7 +70,7 @@ _FORMATS: Formats = (
 
 
 # To these a text may be several lines as well as one, which saves the time to cut it into lines.
-IN_PIECES: Formats = (arxiv_atom, pubmed_xml, ris)
+IN_PIECES: Formats = (arxiv_atom, pubmed_xml, bibtex, ris)
 
 
 @dataclass(frozen=True, slots=True)

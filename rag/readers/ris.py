@@ -55,7 +55,7 @@ def read(pieces: Iterable[str]) -> Iterator[tuple[int, Found | str]]:
     """Each record with the line of its TY; a record that the file's end cuts off is refused."""
     first, last = 0, ""
     once, more = record = _Record({}, {})
-    for number, line in enumerate(_spaced(_lines(pieces)), 1):
+    for number, line in enumerate(_spaced(fields.lines(pieces)), 1):
         tag = line[:_TAG_CHARS]
         if tag in _ONCE:
             if tag in once:
@@ -76,11 +76,6 @@ def read(pieces: Iterable[str]) -> Iterator[tuple[int, Found | str]]:
             more.setdefault(last, []).append(line)
     if first:
         yield first, "the record does not end with ER; the file may be cut off, export it again."
-
-
-def _lines(pieces: Iterable[str]) -> Iterator[str]:
-    """The lines without their ends."""
-    return chain.from_iterable(piece.removesuffix("\n").split("\n") for piece in pieces)
 
 
 def _spaced(lines: Iterator[str]) -> Iterable[str]:
