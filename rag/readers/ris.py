@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from itertools import chain, repeat
 from string import ascii_uppercase, digits
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, TypeAlias
 
 from rag.papers import normal_arxiv_id
 from rag.readers import fields
@@ -39,11 +39,9 @@ _ONCE = frozenset(_TITLE + _ABSTRACT + _VENUE + _YEAR + _DATE + _DOI)
 _SEVERAL = frozenset({"AU  -", "A1  -", "KW  -", "UR  -", "N1  -"})
 
 
-class _Record(NamedTuple):
-    """The lines of a record by their tags: the first of each, the others, those without a tag."""
-
-    once: dict[str, str]
-    more: dict[str, list[str]]
+# The lines of a record by their tags: the first of each, and the others with those without a tag.
+Once: TypeAlias = dict[str, str]
+More: TypeAlias = dict[str, list[str]]
 
 
 def recognises(head: str) -> bool:
@@ -54,7 +52,8 @@ def recognises(head: str) -> bool:
 def read(pieces: Iterable[str]) -> Iterator[tuple[int, Found | str]]:
     """Each record with the line of its TY; a record that the file's end cuts off is refused."""
     first, last = 0, ""
-    once, more = record = _Record({}, {})
+    once: Once = {}
+    more: More = {}
     for number, line in enumerate(_spaced(fields.lines(pieces)), 1):
         tag = line[:_TAG_CHARS]
         if tag in _ONCE:
@@ -67,9 +66,9 @@ def read(pieces: Iterable[str]) -> Iterator[tuple[int, Found | str]]:
             more.setdefault(tag, []).append(line[_TAG_CHARS:])
         elif tag == _END or (tag == _BEGIN and _START.match(line)):
             if first:
-                yield first, _paper_or_reason(record)
+                yield first, _paper_or_reason(once, more)
             first, last = (number if tag == _BEGIN else 0), ""
-            once, more = record = _Record({}, {})
+            once, more = {}, {}
         elif tag in _TAGS:
             last = ""
         elif last:
@@ -91,21 +90,20 @@ def _with_usual_spaces(line: str) -> str:
     return _LOOSE_TAG.sub(r"\1  -", line, count=1) if _LOOSE_TAG.match(line) else line
 
 
-def _paper_or_reason(record: _Record) -> Found | str:
-    title = fields.one_line(_text(record, _TITLE))
+def _paper_or_reason(once: Once, more: More) -> Found | str:
+    title = fields.one_line(_text(once, more, _TITLE))
     if not title:
         return fields.NO_TITLE
-    more = record.more
-    urls, doi = fields.addresses(more.get("UR  -", ())), _text(record, _DOI)
+    urls, doi = fields.addresses(more.get("UR  -", ())), _text(once, more, _DOI)
     notes = [fields.one_line(note) for note in more.get("N1  -", ())]
     arxiv_id = normal_arxiv_id(fields.noted("arXiv", notes)) if notes else None
     return Found(
         id=fields.carried_id(fields.noted("Papertrail", notes)) if notes else "",
         title=title,
-        abstract=_text(record, _ABSTRACT),
+        abstract=_text(once, more, _ABSTRACT),
         authors=fields.authors(more.get("AU  -") or more.get("A1  -") or ()),
-        year=fields.year(_text(record, _YEAR)) or fields.year(_text(record, _DATE)),
-        venue=fields.one_line(_text(record, _VENUE)) or None,
+        year=fields.year(_text(once, more, _YEAR)) or fields.year(_text(once, more, _DATE)),
+        venue=fields.one_line(_text(once, more, _VENUE)) or None,
         url=fields.web_address(*urls),
         doi=fields.doi(doi, *urls),
         arxiv_id=arxiv_id or fields.arxiv_id(doi, *urls),
@@ -113,9 +111,8 @@ def _paper_or_reason(record: _Record) -> Found | str:
     )
 
 
-def _text(record: _Record, tags: tuple[str, ...]) -> str:
+def _text(once: Once, more: More, tags: tuple[str, ...]) -> str:
     """The text of the first of several tags that has one; "" if none has."""
-    once, more = record
     for tag in tags:
         if tag in once:
             text = " ".join([once[tag], *more[tag]]).strip() if tag in more else once[tag]
