@@ -254,8 +254,9 @@ def arxiv_id(*texts: str) -> str | None:
 
 def tags(texts: Iterable[str]) -> dict[str, JsonValue]:
     """Metadata with the keywords, each once and in order; {} if there are none."""
-    several: list[JsonValue] = list(filter(None, dict.fromkeys(map(one_line, texts))))
-    return {"tags": several} if several else {}
+    several = dict.fromkeys(map(one_line, texts))
+    several.pop("", None)
+    return {"tags": list(several)} if several else {}
 
 
 def keywords(text: str) -> list[str]:

@@ -44,7 +44,7 @@ def _paper_or_reason(record: Element) -> Found | str:
         return fields.NO_TITLE
     journal = article.find("Journal")
     pmid = citation.findtext("PMID", "").strip()
-    keywords = map(text_of, _each(citation, "KeywordList", "Keyword"))
+    keywords = map(raw_text_of, _each(citation, "KeywordList", "Keyword"))
     subjects = map(_subject, _each(citation, "MeshHeadingList", "MeshHeading"))
     ids = _ids(record, article)
     return Found(
@@ -63,7 +63,10 @@ def _paper_or_reason(record: Element) -> Found | str:
 
 def _each(parent: Element, several: str, one: str) -> list[Element]:
     """The elements inside the lists of that name, in a tenth of the time that a path takes."""
-    return [each for group in parent.findall(several) for each in group.findall(one)]
+    found = []
+    for group in parent.findall(several):
+        found += group.findall(one)
+    return found
 
 
 def _first_text(parent: Element | None, *tags: str) -> str:
@@ -84,8 +87,10 @@ def _part(part: Element) -> str:
 def _name(author: Element) -> str:
     """A full name, not yet on one line; or that of a group."""
     given = author.findtext("ForeName", "") or author.findtext("Initials", "")
-    family, suffix = author.findtext("LastName", ""), author.findtext("Suffix", "")
-    return f"{full_name(given, family)} {suffix}".strip() or text_of(author.find("CollectiveName"))
+    name = full_name(given, author.findtext("LastName", ""))
+    if suffix := author.findtext("Suffix"):
+        name = f"{name} {suffix}".strip()
+    return name or text_of(author.find("CollectiveName"))
 
 
 def _year(article: Element, journal: Element | None) -> int | None:
