@@ -103,7 +103,10 @@ class _Records:
     """
 
     def __init__(self, names: tuple[str, ...]) -> None:
+        from xml.etree.ElementTree import TreeBuilder
+
         self.begun = 0
+        self._new_builder = TreeBuilder
         self._names = names
         self._named = re.compile("|".join(names))
         self._whole: list[tuple[int, Element]] = []
@@ -167,9 +170,7 @@ class _Records:
         """An element begins that stands in no record."""
         if tag.rpartition("}")[2] not in self._names:
             return
-        from xml.etree.ElementTree import TreeBuilder
-
-        builder = self._builder = TreeBuilder()
+        builder = self._builder = self._new_builder()
         expat = self._expat
         self.begun, self._count = expat.CurrentLineNumber, self._count + 1
         start = self._start_with_namespace if "}" in tag else builder.start
