@@ -301,6 +301,7 @@ def test_ris_that_is_indented_or_lacks_a_space_is_read(before: str, between: str
     assert isinstance(found, Found)
     assert (line, found.title, found.authors) == (3, "Rates", ("Alan Turing",))
     assert found.abstract.split() == ["We", "measure", "rates."]
+    assert list(ris.read([text.removesuffix("\n")])) == [(3, found)]
 
 
 def test_ris_as_programs_bend_it_is_read_all_the_same() -> None:

@@ -46,7 +46,7 @@ NO_TITLE = "the record has no title; add one."
 _BEFORE = 20  # lines that may stand before the first record
 _ID_CHARS = 200
 _LONG_CHARS = 200  # below, splitting a text costs less than looking whether it must be split
-_REMEMBERED = 4096  # texts, so that those of a function take a megabyte or two
+_REMEMBERED = 4096  # texts, which take a megabyte or two for a function, and seven at most
 _YEAR = re.compile(r"(?<!\d)(?:1[5-9]|20)\d\d(?!\d)")
 _WEB_ADDRESS = re.compile(r"https?://(?:[^\s;]++|;(?=[^\s;])(?!;*https?:))++", re.IGNORECASE)
 # Begun only at the first of several semicolons: twenty thousand of them would else take seconds.

@@ -69,7 +69,7 @@ _FORMATS: Formats = (
 )
 
 
-# To these a text may be several lines as well as one, which saves the time to cut it into lines.
+# To these a text may be several whole lines as well as one, which they cut faster or not at all.
 IN_PIECES: Formats = (arxiv_atom, pubmed_xml, bibtex, ris)
 
 
