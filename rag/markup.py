@@ -121,7 +121,7 @@ def clean_markup(text: str) -> str:
     if "~" in text:
         text = _TILDE.sub(lambda found: " " if found[1] else found[0], text)
     if len(text) > _SHORT_CHARS and text.isascii() and not any(map(text.__contains__, digits)):
-        return text  # the rest looks for names beside a digit
+        return text  # what is left to mend holds a digit or stands beside one
     if "x201" in text:
         text = _DASH.sub(lambda found: "–" if found[1] == "3" else "—", text)
     if "times" in text:

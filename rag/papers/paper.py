@@ -145,7 +145,7 @@ def paper_id(title: str, *, doi: str | None = None, arxiv_id: str | None = None)
 
 
 def known_id(title: str, doi: str | None, arxiv_id: str | None) -> str:
-    """The same from a DOI and an arXiv id in their normal forms."""
+    """The same id; a DOI and an arXiv id that are given must be in their normal forms."""
     if doi:
         return f"doi:{doi}"
     return f"arxiv:{arxiv_id}" if arxiv_id else title_id(title, normal_title(title))

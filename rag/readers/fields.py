@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class Found(NamedTuple):
     """What a format says of a paper, not yet cleaned; its fields are those of a `Paper`.
 
-    Its DOI and arXiv id are in their normal forms.
-    It takes a fifth of the time that a paper takes to make, and each paper is made only once.
+    Its DOI and arXiv id are in their normal forms. It takes a fifth of the time that a paper takes
+    to make, and each paper is made only once.
     """
 
     id: str
