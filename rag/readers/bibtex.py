@@ -244,13 +244,13 @@ def _set_apart(names: str) -> Iterator[str]:
 
 
 def _author(name: str) -> str:
-    if _NAMED_PARTS.search(name):
+    if "=" in name and _NAMED_PARTS.search(name):
         parts = (part.strip(' "').partition("=") for part in _NAMED_PART.findall(name))
         known = {key.strip().lower(): plain_text(value.strip(' "')) for key, _, value in parts}
         given, *family = (known.get(part, "") for part in _NAME_ORDER)
         return full_name(given, " ".join(filter(None, family)))
     plain = plain_text(name)
-    return plain if _WHOLE_NAME.fullmatch(name) else "".join(fields.authors([plain]))
+    return plain if _WHOLE_NAME.fullmatch(name) else fields.author(plain)
 
 
 _known_author = fields.remembered(_author)
