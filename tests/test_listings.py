@@ -13,6 +13,7 @@ from rag.conditions import condition_in
 from rag.errors import CorpusError, SettingsError
 from rag.followups import needs_history
 from rag.index import filters
+from rag.lister import decimals
 from rag.listings import subject_of_list
 from rag.relevance import lines, relevances
 from rag.understanding import understand
@@ -315,6 +316,23 @@ def test_relevance_is_a_share_and_grows_with_the_fit(library):
     assert cut.read <= cut.possible <= cut.counted
     assert lines(hits, likely / 2).counted < cut.counted
     assert relevances([]).size == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "values", "digits"),
+    [
+        (0.23, [0.99, 0.14], 2),
+        (0.0936, [0.0918], 3),  # 0.09 both, then 0.094 and 0.092
+        (0.0936, [0.09358], 5),  # 0.0936 both, then 0.09360 and 0.09358
+        (0.0936, [0.0936, 0.5], 2),  # on the line counts
+        (0.0936, [], 2),
+        (0.5, [math.nextafter(0.5, 0)], 16),
+    ],
+)
+def test_relevances_are_printed_so_finely_that_none_below_the_line_seems_on_it(
+    line, values, digits
+):
+    assert decimals(line, values) == digits
 
 
 def test_the_heading_counts_both_groups():
