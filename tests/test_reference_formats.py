@@ -116,6 +116,25 @@ def test_a_volume_that_only_hands_down_its_fields_is_no_paper(kind: str) -> None
         assert (found.title, found.venue, found.year) == ("A Child", "The Volume", 2019)
 
 
+@pytest.mark.parametrize(
+    ("written", "tags"),
+    [
+        ("{tea; cups and {S}aucers}", ["tea", "cups and Saucers"]),
+        ("{{tea; cups; R\\&D}}", ["tea", "cups", "R&D"]),  # braces around all, as some export it
+        ("{{tea}, {cups}, {R\\&D}}", ["tea", "cups", "R&D"]),
+        ("{{tea; hot}; cups}", ["tea; hot", "cups"]),
+        ("{{tea; hot};}", ["tea; hot"]),
+    ],
+)
+def test_a_semicolon_in_braces_sets_no_keywords_apart_beside_one_that_does(
+    written: str, tags: list[str]
+) -> None:
+    entry = f"@article{{a, title = {{On Tea}}, keywords = {written}}}\n"
+    [(_, found)] = bibtex.read([entry])
+    assert isinstance(found, Found)
+    assert found.metadata == {"tags": tags}
+
+
 def test_entries_take_over_what_they_lack_from_shared_ones_which_are_no_papers() -> None:
     shared = """@xdata{J, journaltitle = {Journal of Tea}, year = 2019}
 @XData{k, xdata = {j}, date = {2018-05}, keywords = {tea}}

@@ -61,6 +61,8 @@ ODD = [
     paper("Begun with signs", authors=("Ada Clark", "& Co", "{Braced}", "\\Slashed", "#1 Lab")),
     paper("Tags with commas", metadata={"tags": ["Models, Biological", "Tea/chemistry"]}),
     paper("One tag with a comma", metadata={"tags": ["a, b"]}),
+    paper("Tags with semicolons", metadata={"tags": ["a; b", "R&D; {x}", "c, d", ";"]}),
+    paper("One tag with a semicolon", metadata={"tags": ["Rates; and_more"]}),
     paper("Kept id", own_id="own id/7_(b)", year=2020),
     paper("Kept id, though it has a DOI", own_id="first-met-with-1a2b3c", doi="10.1000/x_y"),
     paper("Found on a page", url="http://example.org/"),

@@ -15,6 +15,7 @@ from rag.references.fields import (
     is_group,
     name_parts,
     one_line,
+    tags,
     tags_in_one,
 )
 
@@ -70,7 +71,7 @@ def bibtex_entry(paper: Paper) -> str:
         "eprint": _verbatim(paper.arxiv_id),
         "archiveprefix": "arXiv" if paper.arxiv_id else "",
         "url": _verbatim(paper.url),
-        "keywords": _escaped(tags_in_one(paper)),
+        "keywords": tags_in_one([_tag(tag) for tag in tags(paper)]),
         "abstract": _escaped(paper.abstract),
         "papertrail-id": _escaped(carried_id(paper)),
     }
@@ -90,6 +91,11 @@ def _name(author: str) -> str:
     if known and known.suffix:
         name = f"{known.family}, {known.suffix}, {known.given}"
     return _escaped(name)
+
+
+def _tag(tag: str) -> str:
+    """A keyword, kept whole by braces if it holds what sets keywords apart."""
+    return f"{{{_escaped(tag)}}}" if ";" in tag else _escaped(tag)
 
 
 def _escaped(text: str | None) -> str:
