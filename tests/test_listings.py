@@ -367,6 +367,13 @@ def test_filters_let_papers_through_alike_in_lists_and_in_searches(library, wher
     assert sorted(hit.paper.id for hit in library.search("cats", where=where)) == sorted(ids)
 
 
+def test_authors_that_are_left_out_are_nobodys_name(tmp_path):
+    paper = Paper("cut-1", "On Rates", "We test rates.", authors=("Ada Clark", "et al."))
+    with Assistant.build([paper], tmp_path / "cut") as library:
+        for name, count in (("Clark", 1), ("al", 0), ("et al.", 0)):
+            assert len(library.papers(where=Filter(authors=(name,)))) == count, name
+
+
 def test_more_ids_than_one_condition_holds_are_split():
     where = Filter(ids=tuple(f"x-{n}" for n in range(401)))
     assert len(where.id_conditions()) == 3

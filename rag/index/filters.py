@@ -10,7 +10,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import SettingsError
-from rag.papers import full_name, is_han
+from rag.papers import full_name, is_han, named_authors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -132,7 +132,7 @@ def filter_fields(paper: Paper) -> dict[str, Any]:
         "paper_ids": [paper.id, *paper.aliases],
         "source_keys": [key for path in paper.sources for key in (path, PurePath(path).name)],
         "venue_keys": _venue_keys(paper.venue or ""),
-        "author_keys": _author_keys(paper.authors),
+        "author_keys": _author_keys(named_authors(paper.authors)),
         "tag_keys": map(_plain, map(str, tags if isinstance(tags, list) else ())),
     }
     keys = {name: _keys(values, _MOST_KEYS[name]) for name, values in named.items()}

@@ -223,7 +223,9 @@ def _paper_or_reason(known: Fields) -> Found | str:
 def _authors(names: str) -> tuple[str, ...]:
     names = fields.one_line(names)
     if _HAS_TEX.search(names) or "=" in names:
-        return tuple(filter(None, map(_author, _set_apart(names, _ESCAPE_BRACE_OR_AND))))
+        parts = list(_set_apart(names, _ESCAPE_BRACE_OR_AND))
+        found = tuple(filter(None, map(_author, parts)))
+        return (*found, *fields.left_out(parts[-1])) if found else ()
     return fields.authors(map(plain_text, _AND.split(names)))
 
 
@@ -257,4 +259,4 @@ def _author(name: str) -> str:
         given, *family = (known.get(part, "") for part in _NAME_ORDER)
         return full_name(given, " ".join(filter(None, family)))
     plain = plain_text(name)
-    return plain if _WHOLE_NAME.fullmatch(name) else "".join(fields.authors([plain]))
+    return plain if _WHOLE_NAME.fullmatch(name) else "".join(fields.authors([plain])[:1])

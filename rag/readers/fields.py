@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from rag.markup import is_one_line
-from rag.papers import full_name, normal_arxiv_id, normal_doi
+from rag.papers import ET_AL, full_name, normal_arxiv_id, normal_doi
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -98,12 +98,13 @@ def _turned(name: str) -> str:
 
 
 def people(names: Iterable[str]) -> tuple[str, ...]:
-    """The names as they are written, in order; "others" and "et al." name nobody.
+    """The names as they are written, in order; "others" and "et al." at their end are `ET_AL`.
 
-    >>> people(["J. -L. Šulc", "Ada Lovelace et al."])
-    ('J.-L. Šulc', 'Ada Lovelace')
+    >>> people(["J. -L. Šulc", "Ada Lovelace and others"])
+    ('J.-L. Šulc', 'Ada Lovelace', 'et al.')
     """
     found = []
+    name = ""
     for name in map(one_line, names):
         plain = name
         if name[-3:].lower() in _NOBODY_ENDS:
@@ -112,11 +113,18 @@ def people(names: Iterable[str]) -> tuple[str, ...]:
             plain = _LOOSE_INITIAL.sub(".-", plain)
         if plain:
             found.append(plain)
-    return tuple(found)
+    return (*found, *left_out(name)) if found else ()
+
+
+def left_out(last: str) -> tuple[str, ...]:
+    """`ET_AL` where the last name of a list says that others are left out; else nothing."""
+    if last[-3:].lower() not in _NOBODY_ENDS:
+        return ()
+    return (ET_AL,) if _NOBODY.fullmatch(last) or _ET_AL.search(last) else ()
 
 
 def authors(names: Iterable[str]) -> tuple[str, ...]:
-    """The names, given names first, in order; "others" and "et al." name nobody."""
+    """The names, given names first, in order; "others" and "et al." at their end are `ET_AL`."""
     return tuple(filter(None, map(_turned, people(names))))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from rag.papers import ET_AL
 from rag.references.fields import (
     carried_id,
     citation_key,
@@ -84,6 +85,8 @@ def _name(author: str) -> str:
 
     BibTeX takes the last word for the family name, which is wrong of a "Jr." only.
     """
+    if author == ET_AL:
+        return "others"
     name = one_line(author)
     if _AND.search(name) or is_group(name):
         return f"{{{_escaped(name)}}}"

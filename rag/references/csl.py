@@ -1,6 +1,7 @@
 """CSL-JSON, as citeproc, pandoc and Zotero read it: items of the general type "document".
 
-A name that does not tell its parts is written whole ("literal").
+A name that does not tell its parts is written whole ("literal"). That authors are left out the
+format has no way to say; pandoc takes the literal name "others" for it.
 
 Source: https://docs.citationstyles.org/en/stable/specification.html
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from rag.papers import ET_AL
 from rag.references.fields import citation_key, name_parts, one_line, tags, tags_in_one
 
 if TYPE_CHECKING:
@@ -56,5 +58,7 @@ def csl_item(paper: Paper) -> dict[str, Any]:
 
 def _name(author: str) -> dict[str, str]:
     known = name_parts(author)
+    if author == ET_AL:
+        return {"literal": "others"}
     parts = known._asdict() if known else {"literal": author}
     return {part: text for part, text in parts.items() if text}
