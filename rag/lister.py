@@ -23,7 +23,7 @@ from rag.writers.listing import Entry, heading, written_list
 from rag.writers.selection import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Iterable, Sequence
 
     from rag.conditions import Condition
     from rag.models.chat import ChatModel
@@ -106,7 +106,7 @@ class Lister:
         )
         by = "numbers" if condition else "relevance"
         possible = [_entry(each, cut, by) for each in candidates if each.likely >= cut.possible]
-        found = _Found(base, possible, _how(searched, cut, condition))
+        found = _Found(base, possible, _how(searched, cut, condition, _digits(likely, cut)))
         if self._model is not None:
             worth = [_entry(each, cut, by) for each in candidates if each.likely >= cut.read]
             found = yield from self._read(asked, found, worth, self._model)
@@ -182,24 +182,39 @@ def _candidates(
     hits: Sequence[Hit], likely: Sequence[float], cut: Lines, condition: Condition | None
 ) -> list[_Candidate]:
     """The papers that were found, likeliest first."""
-    found = [
-        _with_condition(hit, chance, cut, condition) if condition else _candidate(hit, chance)
-        for hit, chance in zip(hits, likely, strict=True)
-    ]
+    digits = _digits(likely, cut)
+    found = [_candidate(hit, each, digits) for hit, each in zip(hits, likely, strict=True)]
+    if condition:
+        found = [_with_condition(each, cut, condition) for each in found]
     return sorted(found, key=lambda each: (-each.likely, each.hit.paper.id))
 
 
-def _candidate(hit: Hit, likely: float) -> _Candidate:
+def decimals(line: float, values: Iterable[float]) -> int:
+    """How many decimals of a line, two at least, tell it from the values below it.
+
+    >>> decimals(0.0936, [0.0918, 0.4]), decimals(0.0936, [0.08, 0.0936])
+    (3, 2)
+    """
+    below = max((value for value in values if value < line), default=-1.0)
+    return next((n for n in range(2, 17) if f"{below:.{n}f}" != f"{line:.{n}f}"), 17)
+
+
+def _digits(likely: Iterable[float], cut: Lines) -> int:
+    """How many decimals keep the relevances that are listed on their sides of the line."""
+    return decimals(cut.counted, (each for each in likely if each >= cut.possible))
+
+
+def _candidate(hit: Hit, likely: float, digits: int) -> _Candidate:
     """A paper with its best sentence."""
     best = tuple(_quote(hit, each) for each in hit.sentences[:1])
-    reason = f"relevance {likely:.2f}" + ("" if best else ", only its title is known")
+    reason = f"relevance {likely:.{digits}f}" + ("" if best else ", only its title is known")
     return _Candidate(hit, likely, best, reason)
 
 
-def _with_condition(hit: Hit, likely: float, cut: Lines, condition: Condition) -> _Candidate:
+def _with_condition(plain: _Candidate, cut: Lines, condition: Condition) -> _Candidate:
     """A paper beside a condition on numbers: only one with a number that meets it may fit."""
+    hit, likely = plain.hit, plain.likely
     said = tuple(_quote(hit, each) for each in hit.sentences if condition.met_by(each.text))
-    plain = _candidate(hit, likely)
     if not said:
         return replace(plain, likely=min(likely, nextafter(cut.possible, 0.0)))
     if not condition.rest:
@@ -227,11 +242,11 @@ def _entry(candidate: _Candidate, cut: Lines, by: str) -> Entry:
     return Entry(candidate.hit.paper, candidate.quotes, verdict, candidate.reason, by)
 
 
-def _how(searched: str, cut: Lines, condition: Condition | None) -> str:
+def _how(searched: str, cut: Lines, condition: Condition | None, digits: int) -> str:
     if condition and not condition.rest:
         return "Decided by the numbers in the abstracts; whose they are is only guessed."
     numbers = "the numbers in the abstracts and by " if condition else ""
     return (
         f"Decided by {numbers}how relevant each paper is to “{searched}”, from 0 to 1: "
-        f"from {cut.counted:.2f} on it counts, from {cut.possible:.2f} on it may."
+        f"from {cut.counted:.{digits}f} on it counts, from {cut.possible:.{digits}f} on it may."
     )

@@ -49,6 +49,17 @@ _WORD, _WORDS = re.compile(r"[^\W_]"), re.compile(r"[^\W_]{2}\W*\s\W*[^\W_]{2}")
 _VARIABLE = re.compile(r"(?<![^\W_])[a-z]$")
 _DIGITS = re.compile(r"[-−–+]?\d[\d.,]*[-−–+]?")
 _ORDINALS = frozenset({"st", "nd", "rd", "th", "er", "re", "o", "TM"})
+# A number that is a power, not a footnote: behind a lone letter, a unit, an index or a formula in
+# brackets, and behind any word if it is negative. Nobody writes a power of 1, and B12 and P32 name.
+_POWER = re.compile(r"(?:(?P<negative>[-−–])|(?!1$))\d{1,2}(?:\.\d+)?|(?P<letter>[^\W\d_])")
+_BASE = re.compile(r"(?:(?<![\w.'’])[^\W\d_]|(?<!\w)[cdkmnµμ]m)$")
+_NAMING = re.compile(r"[A-Z]\d\d")
+_GROUP = re.compile(
+    r"(?:\||(?<=\w)\([^\W\d_]\)|[(\[](?=[^()\[\]]*[^\W\d_])(?=[^()\[\]]*(?:[-+−–*/·×]|log))"
+    r"(?:\s|\d|[-+−–*/·×=^_.|]|[^\W\d_](?![^\W\d_])|(?:log|ln|exp|max|min)\b)*[)\]])$"
+)
+_INDEX_BEFORE = re.compile(r"</(?:jats:)?(?:sub|inf)>$")
+_ELEMENT = re.compile(r"(?:<[^<>]*>){0,4}[A-Z]")  # of an isotope, as in δ<sup>13</sup>C
 _HEADING = re.compile(r"<((?:jats:)?title)>([^<>]*)</\1>")
 _TEX_MATH = re.compile(r"<((?:jats:)?tex-math)\b[^<>]*>([^<]*)</\1>")
 
@@ -188,6 +199,8 @@ def _scripted(found: re.Match[str]) -> str:
     if _WORDS.search(script):  # a note
         return " " + found[0]
     sign = _sign("^" if "sup" in found[1] else "_", before, script)
+    if not sign and "sup" in found[1]:
+        sign = "^" if _is_power(found, before, script) else ""
     return sign + bracketed(script) if sign else found[0]
 
 
@@ -203,6 +216,22 @@ def _sign(sign: str, before: str, script: str) -> str:
     if sign == "^":
         return "" if script in _ORDINALS or _DIGITS.fullmatch(script) else sign
     return sign if _VARIABLE.search(before) and len(script) == 1 and script.isalpha() else ""
+
+
+def _is_power(found: re.Match[str], before: str, script: str) -> bool:
+    """Whether a raised number that `_sign` lets stand as it is would lose its meaning so."""
+    power = _POWER.fullmatch(script)
+    if not power or _ELEMENT.match(found.string, found.end()):
+        return False
+    if power["negative"]:
+        return before[-1:].isalpha() or before[-1:] in {")", "]"}
+    if _GROUP.search(before):
+        return True
+    if power["letter"] or _NAMING.fullmatch(before[-1:] + script):
+        return False
+    start = found.start()
+    is_indexed = _INDEX_BEFORE.search(found.string, max(0, start - _NEAR), start) is not None
+    return is_indexed or _BASE.search(before) is not None
 
 
 def _is_tag(tag: re.Match[str], closed: set[str]) -> bool:

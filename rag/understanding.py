@@ -1,7 +1,7 @@
-"""Years and authors that a question names, understood as a restriction on papers.
+"""Years, authors and venues that a question names, understood as a restriction on papers.
 
 "Papers after 2020 by Clark on distillation" asks about distillation, among certain papers. That is
-understood only where the library knows years and authors, and the reader is shown what was
+understood only where the library knows years, authors and venues, and the reader is shown what was
 understood. Called by the assistant before it searches.
 """
 
@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from rag.index import Filter
+from rag.venues import END, PAPERS, place_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,13 +23,8 @@ if TYPE_CHECKING:
 _YEAR = r"(?P<{}>(?:1[89]|20)\d\d)"
 _FIRST, _LAST = _YEAR.format("first"), _YEAR.format("last")
 _LONGEST = 1000  # characters; more is no question but a text
-_PAPERS = r"(?:papers?|works?|studies|study|articles?|publications?|research|preprints?|abstracts?)"
 _PUBLISHED = r"(?:(?:that |which )?(?:(?:were|was|are) )?(?:published|written|appeared) )?"
-# what may stand behind a year: "after 2000 steps" is none
-_END = (
-    r"(?=\s*(?:$|[?.,;:!)]|(?:by|about|on|that|which|who|with|in|using|are|is|do|does|did|what|how|"
-    r"and|or|for|from|of|where|show|say|use|study)\b))"
-)
+_END = rf"(?=\s*(?:$|[?.,;:!)]|(?:{END})\b))"
 _CAPITAL = r"(?![a-z])[^\W\d_]"  # of any alphabet
 _OPENER = r"(?!(?:Is|Are|Was|Were|Did|Does|Do|Has|Have|In|By|And|But|The|What|How|Why|If)\b)"
 _AUTHOR = (
@@ -48,14 +44,14 @@ _YEARS: tuple[tuple[str, Callable[[int, int], tuple[int | None, int | None]]], .
     (rf"(?:up to|until|through|no later than) {_FIRST}", lambda a, _: (None, a)),
     (rf"(?:in|of|from|during) {_FIRST}", lambda a, _: (a, a)),
 )
-_SPEAKS_OF_PAPERS = re.compile(rf"\b(?:{_PAPERS}|published|written|appeared)\b", re.IGNORECASE)
-_YEAR_OF_PAPERS = re.compile(rf"\b{_FIRST} (?={_PAPERS}\b)", re.IGNORECASE)
+_SPEAKS_OF_PAPERS = re.compile(rf"\b(?:{PAPERS}|published|written|appeared)\b", re.IGNORECASE)
+_YEAR_OF_PAPERS = re.compile(rf"\b{_FIRST} (?={PAPERS}\b)", re.IGNORECASE)
 _ET_AL = re.compile(rf"\b(?P<author>{_AUTHOR}),? et\.? al\.?(?:'s|’s)?(?:,? \(?{_FIRST}\)?)?")
 _WRITTEN_BY = re.compile(
     rf"(?:,? (?:(?:that |which )?(?:were |was |are )?(?:written |authored |published )?by|"
     rf"(?<=papers )(?:of|from))) (?P<author>{_AUTHOR})(?:,? (?:and|or|&) (?P<other>{_AUTHOR}))?"
 )
-_THEIR_WORK = re.compile(rf"\b(?P<author>{_AUTHOR})(?:'s|’s|s['’]) (?={_PAPERS}\b)")
+_THEIR_WORK = re.compile(rf"\b(?P<author>{_AUTHOR})(?:'s|’s|s['’]) (?={PAPERS}\b)")
 _FINDS = (
     r"(?:find|found|show|say|said|state|report|propose|introduce|present|argue|claim|conclude|"
     r"suggest|describe|observe|discover|measure|think|write|wrote)(?:n|e?d)?\b"
@@ -97,29 +93,34 @@ def understand(question: str, library: Library, where: Filter | None = None) -> 
 
     Args:
         question: any text, understandable alone.
-        library: asked whether it knows years, and each author that may be named.
-        where: a restriction that holds anyway; what it says of years or authors stands.
+        library: asked whether it knows years, and each author and venue that may be named.
+        where: a restriction that holds anyway; what it says of years, authors or venues stands.
     """
     if len(question) > _LONGEST:
         return Understood(question, where)
     authors: list[str] = []
     years: list[tuple[int | None, int | None]] = []
     takes = partial(_takes_authors, library=library, authors=authors, years=years)
-    text = question
+    text, venues = place_in(question, library.holds)
     for pattern in (_ET_AL, _WHO_FINDS, _ACCORDING_TO, _CITED):
         text = pattern.sub(partial(_authors_of, takes=takes), text)
     for pattern in (_THEIR_WORK, _WRITTEN_BY):
         text = pattern.sub(lambda match: "" if takes(match) else match[0], text)
-    without = _without_years(text, years)
+    of_papers = bool(venues) or _SPEAKS_OF_PAPERS.search(text) is not None
+    without = _without_years(text, years, of_papers=of_papers)
     if years and not library.holds(Filter(years=(0, 9999))):
         years = []
     else:
         text = without
     notes = _unknown_authors(text, library)
-    if not (authors or years):
+    if not (authors or years or venues):
         return Understood(question, where, notes)
     text = re.sub(r"\s+([?.,;!])", r"\1", " ".join(text.split())).strip(" ,;")
-    named = Filter(years=_narrowed(years), authors=tuple(dict.fromkeys(authors)))
+    named = Filter(
+        years=_narrowed(years),
+        authors=tuple(dict.fromkeys(authors)),
+        venues=tuple(f"={name}" for name in venues),
+    )
     return Understood(text, (where or Filter()).and_also(named), notes)
 
 
@@ -168,13 +169,14 @@ def _takes_authors(
     return True
 
 
-def _without_years(text: str, years: list[tuple[int | None, int | None]]) -> str:
+def _without_years(
+    text: str, years: list[tuple[int | None, int | None]], *, of_papers: bool
+) -> str:
     """The text without the years that restrict papers, which are noted."""
-    speaks_of_papers = _SPEAKS_OF_PAPERS.search(text) is not None
     for form, meaning in _YEARS:
         pattern = re.compile(rf",? ?\b{_PUBLISHED}{form}{_END}", re.IGNORECASE)
         match = pattern.search(text)
-        if match is None or not (speaks_of_papers or _is_aside(text, match)):
+        if match is None or not (of_papers or _is_aside(text, match)):
             continue
         last = match.groupdict().get("last") or match["first"]
         years.append(meaning(int(match["first"]), int(last)))

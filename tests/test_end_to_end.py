@@ -260,7 +260,7 @@ def test_unusable_indexes_are_refused_and_left_alone(library, tmp_path):
     for text, error in (
         ("{", IndexDamaged),
         ("{}", IndexDamaged),
-        (manifest.replace('"schema_version": 2', '"schema_version": 1'), IndexStale),
+        (manifest.replace('"schema_version": 3', '"schema_version": 1'), IndexStale),
         (manifest.replace('"row_count": ', '"row_count": 9'), IndexDamaged),
     ):
         (folder / FILE_NAME).write_text(text, encoding="utf-8")

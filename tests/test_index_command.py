@@ -159,7 +159,7 @@ def test_the_report_tells_what_became_of_every_record(rag: Run, tmp_path: Path) 
     reason = 'the field "title" is missing or empty.'
     assert found["refused"] == [{"path": str(one), "line": 5, "reason": reason}]
     counts, *rest = rag("index", str(one), str(two), "-i", "other").splitlines()
-    assert counts.startswith("6 read, 3 added, 0 changed, 2 merged, 1 unchanged, 0 removed, ")
+    assert counts.startswith("6 read, 3 added, 0 changed, 2 merged, 1 unchanged, 1 without ")
     assert counts.endswith("1 without abstract, 1 refused.")
     assert rest == [
         f'merged: 2 records into "On Rates" ({rates}), from {one}, {two}',

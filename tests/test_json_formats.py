@@ -73,7 +73,7 @@ def test_semantic_scholars_answer_gives_its_papers() -> None:
         "doi:10.1000/bread",
         "Bread {and {Braces}}",
         'We bake "{" and ] often.',
-        ("Mia Crumb",),
+        ("Mia Crumb", "et al."),
         2021,
         "Annals of Bread",
         "https://www.semanticscholar.org/paper/a1b2",
@@ -253,12 +253,13 @@ def test_a_key_of_a_service_does_not_take_an_own_records_authors(key: str) -> No
 @pytest.mark.parametrize(
     ("written", "authors"),
     [
-        (["Müller, Hans", "A. Smith", "et al."], ("Hans Müller", "A. Smith")),
-        (["A. Smith and others"], ("A. Smith",)),
+        (["Müller, Hans", "A. Smith", "et al."], ("Hans Müller", "A. Smith", "et al.")),
+        (["A. Smith and others"], ("A. Smith", "et al.")),
+        (["et al."], ()),
         (["Data Group, Inc."], ("Data Group, Inc.",)),
         ("Müller, Hans; Smith, A.", ("Hans Müller", "A. Smith")),
         ("Müller, Hans", ("Hans Müller",)),
-        ("H. Müller, A. Smith et al.", ("H. Müller", "A. Smith")),
+        ("H. Müller, A. Smith et al.", ("H. Müller", "A. Smith", "et al.")),
         (None, ()),
     ],
 )

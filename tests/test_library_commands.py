@@ -145,7 +145,7 @@ def test_an_update_reads_the_recorded_sources_again_from_any_folder(run, tmp_pat
     (tmp_path / "a.jsonl").write_text(records(("Beta", "We test less.")))
     (tmp_path / "folder" / "d.jsonl").write_text(records(("Delta", "We test delta.")))
     text = run("index", "--update", "-i", "mine")
-    assert "3 read, 1 added, 1 changed, 0 merged, 1 unchanged, 0 removed, " in text
+    assert "3 read, 1 added, 1 changed, 0 merged, 1 unchanged, 0 without " in text
     assert "note: 1 no longer in their files, and kept: alpha-" in text
     papers = {p["title"]: p["abstract"] for p in json.loads(run("papers", "-i", "mine", "--json"))}
     assert papers["Alpha"] == "We test alpha."
@@ -191,7 +191,12 @@ def test_papers_are_removed_by_their_ids(run, tmp_path):
     (tmp_path / "a.jsonl").write_text(records(A, B, C))
     run("index", "a.jsonl", "-i", "mine", "-q")
     ids = [p["id"] for p in json.loads(run("papers", "-i", "mine", "--json"))]
-    assert "2 removed" in run("papers", "remove", *ids[:2], "-i", "mine")
+    assert run("papers", "remove", *ids[:2], "-i", "mine").splitlines()[-4:] == [
+        "2 removed.",
+        f"removed: {ids[0]}",
+        f"removed: {ids[1]}",
+        "The library has 1 paper in 1 passage.",
+    ]
     assert "No paper with the id" in run("papers", "remove", ids[0], "-i", "mine", status=2)
     assert [p["id"] for p in json.loads(run("papers", "-i", "mine", "--json"))] == ids[2:]
 

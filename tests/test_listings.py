@@ -12,7 +12,8 @@ from rag import Assistant, Filter, Paper, Status, load_settings
 from rag.conditions import condition_in
 from rag.errors import CorpusError, SettingsError
 from rag.followups import needs_history
-from rag.index import filters
+from rag.index import Index, filters
+from rag.lister import decimals
 from rag.listings import subject_of_list
 from rag.relevance import lines, relevances
 from rag.understanding import understand
@@ -224,6 +225,117 @@ def test_what_is_understood_of_years_and_authors(question, text, where):
     assert understand(question, Known())[:2] == (text or question, where)
 
 
+VENUES = (
+    "Nature",
+    "Nature Medicine",
+    "The Lancet",
+    "Science",
+    "Cell",
+    "Information Retrieval",
+    "Annual Meeting of the Association for Computational Linguistics (ACL)",
+    "Proc. Natl. Acad. Sci. (USA)",
+)
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory):
+    """A library with venues, some of which are called like a subject."""
+    path = tmp_path_factory.mktemp("venues") / "papers"
+    papers = [
+        Paper(f"v-{n}", f"On Rate {n}", f"We test rate {n}.", year=2018 + n, venue=venue)
+        for n, venue in enumerate(VENUES)
+    ]
+    Assistant.build([*papers, *PAPERS], path).close()
+    with Assistant.open(path) as library:
+        yield library
+
+
+@pytest.fixture(scope="module")
+def shelf_index(shelf):
+    index = Index.open(shelf.folder)
+    yield index
+    index.close()
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "venues", "years"),
+    [
+        ("papers in Nature Medicine", "papers", ["Nature Medicine"], None),
+        ("papers in Nature Medicine on X", "papers on X", ["Nature Medicine"], None),
+        ("which ACL papers use X?", "which papers use X?", ["ACL"], None),
+        ("which recent ACL papers use X?", "which recent papers use X?", ["ACL"], None),
+        ("ACL 2024 papers on X", "papers on X", ["ACL"], (2024, 2024)),
+        ("what was published in The Lancet on X?", "what is there on X?", ["Lancet"], None),
+        ("papers on X published in the lancet", "papers on X", ["lancet"], None),
+        ("papers that appeared in Nature", "papers", ["Nature"], None),
+        ("Which papers were published in Nature?", "Which papers?", ["Nature"], None),
+        ("papers published in 2018 in Nature", "papers", ["Nature"], (2018, 2018)),
+        ("papers published in ACL 2024 on X", "papers on X", ["ACL"], (2024, 2024)),
+        ("what appeared in Nature since 2018 on X?", "what is there on X?", ["Nature"],
+         (2018, None)),
+        ("papers published in Nature or Science", "papers", ["Nature", "Science"], None),
+        ("Which Nature papers use X?", "Which papers use X?", ["Nature"], None),
+        ("which Information Retrieval papers use X?", "which papers use X?",
+         ["Information Retrieval"], None),
+        ("what is said of X in the journal Information Retrieval?", "what is said of X?",
+         ["Information Retrieval"], None),
+        ("what is said of X in the Journal of Animal Sounds?", "what is said of X?",
+         ["Journal of Animal Sounds"], None),
+        ("papers at Cell", "papers", ["Cell"], None),
+        ("papers on X at ACL", "papers on X", ["ACL"], None),
+    ],
+)  # fmt: skip
+def test_a_venue_of_the_library_in_a_question_restricts_the_papers(
+    shelf_index, question, text, venues, years
+):
+    where = Filter(years=years, venues=tuple(f"={venue}" for venue in venues))
+    assert understand(question, shelf_index)[:2] == (text, where)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "papers in Information Retrieval",  # the subject
+        "papers in Science",
+        "papers on Cell biology",
+        "what do papers say of nature?",
+        "which cell papers are there?",
+        "Science papers",  # perhaps a capital only because it opens the question
+        "which Computer Science papers use X?",  # no venue of the library
+        "papers published in Nature Communications",
+        "papers published in science fiction magazines",
+        "papers published in Nature and Brain",
+        "Was ELECTRA published in Nature?",
+        "when was ELECTRA presented at ACL?",
+        "papers on attacks at Nature",
+        "Which USA papers are there?",
+        "which EMNLP papers use X?",
+        "is a cell in nature at rest?",
+    ],
+)
+def test_what_may_be_a_subject_or_is_no_venue_of_the_library_is_no_venue(shelf_index, question):
+    assert understand(question, shelf_index)[:2] == (question, None)
+
+
+def test_papers_of_a_venue_are_those_of_its_whole_name(shelf):
+    answer = shelf.ask("papers published in Nature")
+    assert answer.scope == "in Nature"
+    assert [paper.id for paper in answer.sources.values()] == ["v-0"]
+    assert [p.id for p in shelf.papers(where=Filter(venues=("=the nature",)))] == ["v-0"]
+    assert [p.id for p in shelf.papers(where=Filter(venues=("Nature",)))] == ["v-0", "v-1"]
+    assert [p.id for p in shelf.papers(where=Filter(venues=("=Medicine", "=")))] == []
+    full = "=Annual meeting of the association for computational linguistics"
+    for name in ("=ACL", full, f"{full} (ACL)"):
+        assert [p.id for p in shelf.papers(where=Filter(venues=(name,)))] == ["v-6"], name
+
+
+def test_a_venue_that_is_given_wins_over_the_one_that_a_question_names(shelf):
+    given = Filter(venues=("Science",))
+    answer = shelf.ask("papers published in Nature", where=given)
+    assert answer.scope == "in Science"
+    assert [paper.id for paper in answer.sources.values()] == ["v-3"]
+
+
 def test_years_mean_nothing_to_a_library_without_years(tmp_path):
     with Assistant.build([Paper("a-1", "Cats", "Cats purr.")], tmp_path / "no-years") as library:
         answer = library.ask("which papers after 2020 are about cats?")
@@ -253,6 +365,13 @@ def test_years_mean_nothing_to_a_library_without_years(tmp_path):
 def test_filters_let_papers_through_alike_in_lists_and_in_searches(library, where, ids):
     assert [paper.id for paper in library.papers(where=where)] == ids
     assert sorted(hit.paper.id for hit in library.search("cats", where=where)) == sorted(ids)
+
+
+def test_authors_that_are_left_out_are_nobodys_name(tmp_path):
+    paper = Paper("cut-1", "On Rates", "We test rates.", authors=("Ada Clark", "et al."))
+    with Assistant.build([paper], tmp_path / "cut") as library:
+        for name, count in (("Clark", 1), ("al", 0), ("et al.", 0)):
+            assert len(library.papers(where=Filter(authors=(name,)))) == count, name
 
 
 def test_more_ids_than_one_condition_holds_are_split():
@@ -315,6 +434,23 @@ def test_relevance_is_a_share_and_grows_with_the_fit(library):
     assert cut.read <= cut.possible <= cut.counted
     assert lines(hits, likely / 2).counted < cut.counted
     assert relevances([]).size == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "values", "digits"),
+    [
+        (0.23, [0.99, 0.14], 2),
+        (0.0936, [0.0918], 3),  # 0.09 both, then 0.094 and 0.092
+        (0.0936, [0.09358], 5),  # 0.0936 both, then 0.09360 and 0.09358
+        (0.0936, [0.0936, 0.5], 2),  # on the line counts
+        (0.0936, [], 2),
+        (0.5, [math.nextafter(0.5, 0)], 16),
+    ],
+)
+def test_relevances_are_printed_so_finely_that_none_below_the_line_seems_on_it(
+    line, values, digits
+):
+    assert decimals(line, values) == digits
 
 
 def test_the_heading_counts_both_groups():

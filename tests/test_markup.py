@@ -32,7 +32,7 @@ MENDED = [
     ("<i>x</i><sup><i>n</i></sup>, x<sub>1</sub><sup>2</sup>", "x^n, x1^2"),
     (
         "the 5<sup>th</sup> m<sup>2</sup> of CD4<sup>+</sup> SO<sub>4</sub><sup>2-</sup>",
-        "the 5th m2 of CD4+ SO4^2-",
+        "the 5th m^2 of CD4+ SO4^2-",
     ),
     (
         "K<sub>d</sub>, V<sub>max</sub>, x<sub>i</sub>, 10<sub>2</sub>, 5 <sup>13</sup>C",
@@ -41,6 +41,26 @@ MENDED = [
     (
         'of 2019<sup class="n"><a href="#r">1</a></sup> they say<sup>a,b</sup>',
         "of 2019^1 they say^(a,b)",
+    ),
+    ("O(n<sup>2</sup>), <i>R</i><sup>2</sup> and χ<sup>2</sup>", "O(n^2), R^2 and χ^2"),
+    ("5 cm<sup>2</sup> s<sup>-1</sup> (kg d)<sup>−1</sup>", "5 cm^2 s^-1 (kg d)^−1"),
+    (
+        "(1 − p)<sup>n</sup> (n+1)<sup>2</sup> f(x)<sup>2</sup> |x|<sup>4</sup>.",
+        "(1 − p)^n (n+1)^2 f(x)^2 |x|^4.",
+    ),
+    ("x<sub>i</sub><sup>2</sup> in L<sup>2</sup>, n<sup>1.5</sup>", "x_i^2 in L^2, n^1.5"),
+    ("(log n)<sup>3</sup>", "(log n)^3"),
+    (  # footnotes
+        "seen<sup>2</sup> it (as told)<sup>3</sup> (2019)<sup>4</sup> (SD)<sup>2</sup>",
+        "seen2 it (as told)3 (2019)4 (SD)2",
+    ),
+    (
+        "x<sup>1</sup> a<sup>2,3</sup> Menière's<sup>2</sup> U.S.<sup>2</sup> end.<sup>3</sup>",
+        "x1 a2,3 Menière's2 U.S.2 end.3",
+    ),
+    (  # isotopes and charges
+        "<sup>14</sup>C δ<sup>13</sup>C P<sup>32</sup> Fe<sup>3+</sup> Cl<sup>-</sup>",
+        "14C δ13C P32 Fe3+ Cl-",
     ),
     ("<math><mi>f</mi><mfenced><mi>x</mi><mi>y</mi></mfenced></math>", "f(x,y)"),
     (

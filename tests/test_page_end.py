@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -9,7 +10,8 @@ import select
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
+import threading
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import httpx
@@ -17,6 +19,7 @@ import pytest
 from page_rooms import PAPERS, build
 
 from rag import Assistant
+from rag.page.server import lifespan_of
 
 ROOT = Path(__file__).parents[1]
 SENTENCE = "rag: interrupted; nothing that was finished is lost.\n"
@@ -53,6 +56,25 @@ def test_a_page_that_somebody_has_open_ends_quietly(tmp_path, number, status) ->
         assert process.wait(60) == status
         assert process.stderr.read() == (SENTENCE if number == signal.SIGINT else "")
         assert list(tmp_path.glob("papertrail-*")) == []  # where uploads wait
+
+
+def test_the_end_of_the_page_waits_for_none_of_its_threads() -> None:
+    told: list[str | bool] = []
+    gate = threading.Event()
+
+    async def served() -> None:
+        own = asynccontextmanager(nothing)
+        around = lifespan_of(own, lambda: told.append("start"), lambda: told.append("end"))
+        async with around(None):
+            loop = asyncio.get_running_loop()
+            loop.run_in_executor(None, lambda: told.append(gate.wait(60)))
+
+    async def nothing(_application):
+        yield None
+
+    asyncio.run(served())
+    assert told == ["start", "end"]  # and not what the thread tells after a minute
+    gate.set()
 
 
 def bridge(client):

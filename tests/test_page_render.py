@@ -8,6 +8,7 @@ from dataclasses import replace
 from rag import Answer, Citation, Paper, Quote, Statement, Turn
 from rag.page import cards, render
 from rag.page.examples import from_titles
+from rag.page.table import Sight, table
 from rag.retrieval import Hit, ScoredSentence
 
 PAPER = Paper(
@@ -266,3 +267,16 @@ def test_a_list_has_no_fold_of_papers_that_it_does_not_cite() -> None:
     assert "Other" in cards.panel([Turn("q", listed)])
     named = tuple(replace(each, text=PAPER.title) for each in listed.statements)
     assert "Other" not in cards.panel([Turn("q", replace(listed, statements=named))])
+
+
+def test_a_list_of_authors_that_is_cut_off_does_not_look_whole() -> None:
+    several = tuple(f"A. B{n}" for n in range(9))
+    for authors, told in (
+        (("Ada Clark", "et al."), "Ada Clark, et al. On Rates."),
+        ((*several, "et al."), f"{', '.join(several)}, et al. On Rates."),
+    ):
+        paper = Paper("cut-1", "On Rates", "We test rates.", authors=authors)
+        assert cards.plain_citation(paper) == told
+        cell = table([paper], Sight(), frozenset(), source=False)
+        assert "et al." in cell
+        assert " more" not in cell

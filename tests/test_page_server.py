@@ -185,6 +185,17 @@ def test_a_call_without_k_is_answered_and_one_without_a_question_is_refused(own,
     assert "Traceback" not in capfd.readouterr().err
 
 
+def test_a_call_without_k_takes_the_setting_and_one_with_k_its_own(library, tmp_path) -> None:
+    rooms = rooms_over(library, tmp_path, k=1)
+    application, door = application_of(rooms)
+    with TestClient(Guard(application, only_loopback=False, door=door)) as client:
+        for endpoint in ("ask", "search"):
+            for given, count in (((), 1), ((None,), 1), ((2,), 2)):
+                kind, (found,) = called(client, endpoint, QUESTION, *given)
+                assert (kind, len(found["hits"])) == ("complete", count)
+    rooms.close()
+
+
 def test_functions_that_are_not_there_are_told_and_not_logged(own, capfd) -> None:
     sent = {"data": [None], "session_hash": "nobody"}
     posts = [("call/nope", {}), ("call/v2/nope", {}), ("run/nope", {}), ("run/predict", {})]

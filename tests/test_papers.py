@@ -227,6 +227,10 @@ def test_an_empty_abstract_is_filled_without_a_warning() -> None:
         (("A. Smith",), (), ("A. Smith",)),
         (("A. Smith",), ("Anna Smith",), ("A. Smith",)),
         (("A. Smith", "Bo Li"), ("A. Smith", "C. Roe", "Bo Li"), ("A. Smith", "Bo Li")),
+        (("A. Smith", "et al."), ("A. Smith", "Bo Li"), ("A. Smith", "Bo Li")),
+        (("A. Smith", "Bo Li"), ("A. Smith", "et al."), ("A. Smith", "Bo Li")),
+        (("A. Smith",), ("A. Smith", "et al."), ("A. Smith", "et al.")),
+        (("A. Smith", "et al."), ("A. Smith",), ("A. Smith", "et al.")),
     ],
 )
 def test_a_list_of_authors_that_goes_on_takes_the_place_of_a_shorter_one(

@@ -32,7 +32,7 @@ FLOORS = (
     {"papers", "minilm"},
     {"readers", "passages", "models"},
     {"index"},
-    {"libraries", "retrieval"},
+    {"libraries", "retrieval", "venues"},
     {"verification", "answerable", "keeping", "listings", "relevance", "understanding"},
     {"counted", "references", "prices", "statements"},
     {"answer", "conditions"},

@@ -80,7 +80,7 @@ def test_a_bibtex_entry_gives_its_fields_as_plain_text() -> None:
     assert seen(papers(FORMATS / "papers.bib")[0]) == {
         "title": "Deep Nested Braces for Études",
         "abstract": "We gain 36% over strong baselines & keep x_1. It is “good”, 5% more.",
-        "authors": ["Åsa Sjöberg", "Jan van der Berg", "Data Group, Inc."],
+        "authors": ["Åsa Sjöberg", "Jan van der Berg", "Data Group, Inc.", "et al."],
         "year": 2020,
         "venue": "Proceedings of the Annual Meeting 2020",
         "url": "https://example.org/2020.acl-main.1",
@@ -114,6 +114,25 @@ def test_a_volume_that_only_hands_down_its_fields_is_no_paper(kind: str) -> None
         [(_, found)] = bibtex.read(text.splitlines(keepends=True))
         assert isinstance(found, Found)
         assert (found.title, found.venue, found.year) == ("A Child", "The Volume", 2019)
+
+
+@pytest.mark.parametrize(
+    ("written", "tags"),
+    [
+        ("{tea; cups and {S}aucers}", ["tea", "cups and Saucers"]),
+        ("{{tea; cups; R\\&D}}", ["tea", "cups", "R&D"]),  # braces around all, as some export it
+        ("{{tea}, {cups}, {R\\&D}}", ["tea", "cups", "R&D"]),
+        ("{{tea; hot}; cups}", ["tea; hot", "cups"]),
+        ("{{tea; hot};}", ["tea; hot"]),
+    ],
+)
+def test_a_semicolon_in_braces_sets_no_keywords_apart_beside_one_that_does(
+    written: str, tags: list[str]
+) -> None:
+    entry = f"@article{{a, title = {{On Tea}}, keywords = {written}}}\n"
+    [(_, found)] = bibtex.read([entry])
+    assert isinstance(found, Found)
+    assert found.metadata == {"tags": tags}
 
 
 def test_entries_take_over_what_they_lack_from_shared_ones_which_are_no_papers() -> None:
@@ -211,12 +230,16 @@ def authors_of(entry: str) -> tuple[str, ...]:
         ),
         (
             "given={Martin L.}, given-i={ML}, family=King, suffix=Jr. and Noether, E. and others",
-            ("Martin L. King Jr.", "E. Noether"),
+            ("Martin L. King Jr.", "E. Noether", "et al."),
         ),
         (
             '"family={Data Group, Inc.}" and FAMILY = {M{\\"u}ller}, Given="Hans, P."',
             ("Data Group, Inc.", "Hans, P. Müller"),
         ),
+        ("Lovelace, Ada and {others}", ("Ada Lovelace", "others")),
+        ("{The Team} and Noether, E. et al.", ("The Team", "E. Noether", "et al.")),
+        ("{others} and others", ("others", "et al.")),
+        ("others", ()),
         ("{E=mc Group} and E=mc, A", ("E=mc Group", "A E=mc")),
         ("family=王, given=小明 and 李, {明} and Ng, 明", ("王小明", "李明", "明 Ng")),
         (f"Ada{' ' * 500_000}Lovelace\nAND\tNoether, E.", ("Ada Lovelace", "E. Noether")),
@@ -266,7 +289,7 @@ def test_ris_records_give_their_fields_under_newer_and_older_tags() -> None:
     assert seen(new) == {
         "title": "Rates over Time",
         "abstract": "We measure rates over two lines.",
-        "authors": ["Åsa Sjöberg", "Martin King Jr."],
+        "authors": ["Åsa Sjöberg", "Martin King Jr.", "et al."],
         "year": 2020,
         "venue": "Journal of Rates",
         "url": "https://example.org/rates",
@@ -442,7 +465,7 @@ def test_the_separator_line_of_spreadsheets_is_passed_over(tmp_path: Path) -> No
     [
         ("Alan Turing, Ada Lovelace", ("Alan Turing", "Ada Lovelace")),
         ("Turing, Alan", ("Alan Turing",)),
-        ("Turing A., King M., et al.", ("Turing A.", "King M.")),
+        ("Turing A., King M., et al.", ("Turing A.", "King M.", "et al.")),
         ("A. Turing, B. Noether and C. Gauss", ("A. Turing", "B. Noether", "C. Gauss")),
         ("Turing, Alan and Noether, Emmy", ("Alan Turing", "Emmy Noether")),
         ("Turing, Alan | Noether, Emmy", ("Alan Turing", "Emmy Noether")),

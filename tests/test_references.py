@@ -58,9 +58,12 @@ ODD = [
     paper(
         "Groups", authors=("Data Group, Inc.", "University of Bath, Library", "Alice and Bob Lab")
     ),
+    paper("Some authors left out", authors=("Ada Clark", "Data Group, Inc.", "et al.")),
     paper("Begun with signs", authors=("Ada Clark", "& Co", "{Braced}", "\\Slashed", "#1 Lab")),
     paper("Tags with commas", metadata={"tags": ["Models, Biological", "Tea/chemistry"]}),
     paper("One tag with a comma", metadata={"tags": ["a, b"]}),
+    paper("Tags with semicolons", metadata={"tags": ["a; b", "R&D; {x}", "c, d", ";"]}),
+    paper("One tag with a semicolon", metadata={"tags": ["Rates; and_more"]}),
     paper("Kept id", own_id="own id/7_(b)", year=2020),
     paper("Kept id, though it has a DOI", own_id="first-met-with-1a2b3c", doi="10.1000/x_y"),
     paper("Found on a page", url="http://example.org/"),
@@ -241,6 +244,15 @@ def test_a_name_is_taken_apart_only_where_its_shape_tells_its_parts(
     assert item["author"] == [{k: v for k, v in whole.items() if v} or {"literal": shown}]
     for form in READ_BACK:
         same(named, *read_again([named], form, tmp_path))
+
+
+def test_authors_that_are_left_out_are_written_as_each_format_does() -> None:
+    cut = paper("Names", authors=("Ada Clark", "et al."))
+    assert "  author = {Ada Clark and others},\n" in references([cut], "bibtex")
+    assert "AU  - Clark, Ada\nAU  - et al.\n" in references([cut], "ris")
+    [item] = json.loads(references([cut], "csl"))
+    assert item["author"] == [{"family": "Clark", "given": "Ada"}, {"literal": "others"}]
+    assert references([cut], "markdown") == "1. Ada Clark, et al. Names.\n"
 
 
 def test_no_paper_gives_a_text_that_can_be_read() -> None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from rag.index import IndexReport
+    from rag.index.merging import Intake
     from rag.papers import Paper
 
 _SHOWN = 10  # of the records of one kind; --json has all
@@ -38,30 +39,41 @@ def mapped(columns: Sequence[str] | None) -> dict[str, str]:
 def report(found: IndexReport) -> None:
     """Prints what an update did: the counts, then the records that were not simply added."""
     intake = found.intake
-    counts = [
-        f"{intake.read} read",
-        f"{len(intake.added)} added",
-        f"{len(set(intake.changed))} changed",
-        f"{sum(intake.merged.values())} merged",
-        f"{intake.unchanged} unchanged",
-        f"{len(intake.removed)} removed",
-        f"{len(intake.without_abstract)} without abstract",
-        f"{len(intake.refused)} refused",
-    ]
-    line(", ".join(counts) + ".")
+    line(", ".join(_counts(intake)) + ".")
     papers = {paper.id: paper for paper in intake.papers}
     _some(
         f"merged: {_records(count)} into {_named(papers[each])}, from "
         f"{', '.join(papers[each].sources)}"
         for each, count in intake.merged.items()
     )
+    _some(f"removed: {each}" for each in intake.removed)
     _some(
         f"without abstract, found by title only: {_named(papers[each])}"
         for each in intake.without_abstract
     )
     _some(f"refused: {refused}" for refused in intake.refused)
     _some(f"note: {warning}" for warning in intake.warnings)
-    line(f"The library has {found.papers} papers in {found.passages} passages.")
+    line(
+        f"The library has {found.papers} paper{'s' * (found.papers != 1)} in "
+        f"{found.passages} passage{'s' * (found.passages != 1)}."
+    )
+
+
+def _counts(intake: Intake) -> list[str]:
+    """What was counted; of papers only taken out, nothing about records that were read."""
+    removed = [f"{len(intake.removed)} removed"] if intake.removed else []
+    if removed and not (intake.read or intake.refused):
+        return removed
+    return [
+        f"{intake.read} read",
+        f"{len(intake.added)} added",
+        f"{len(set(intake.changed))} changed",
+        f"{sum(intake.merged.values())} merged",
+        f"{intake.unchanged} unchanged",
+        *removed,
+        f"{len(intake.without_abstract)} without abstract",
+        f"{len(intake.refused)} refused",
+    ]
 
 
 def _some(lines: Iterable[str]) -> None:

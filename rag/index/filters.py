@@ -10,7 +10,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import SettingsError
-from rag.papers import full_name, is_han
+from rag.papers import full_name, is_han, named_authors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,13 +21,16 @@ Condition = dict[str, Any]
 _NOBODY = ""  # a key that no row has
 _MOST_VALUES = 200  # of one part of a filter; a condition holds no more
 _MOST_WORDS = 40  # of a venue that are compared
+_WHOLE = "="  # before the whole name of a venue
+_ACRONYM = re.compile(r"\(([A-Z][\w&-]*[A-Z][\w&-]*)\)")
+_COUNTRIES = frozenset({"USA"})  # no acronyms of venues
 # Keys of one row, by field: the database takes about 5,400 in one row.
 _MOST_KEYS = {
     "author_keys": 3500,
     "tag_keys": 500,
     "source_keys": 500,
     "paper_ids": 500,
-    "venue_keys": _MOST_WORDS,
+    "venue_keys": _MOST_WORDS + 10,
 }
 _BLOCK_IDS = 200  # in one condition; SQLite's expressions are at most 1000 deep
 
@@ -42,7 +45,9 @@ class Filter:
         years: first and last year, both included; None leaves an end open.
         authors: any of these: a family name ("Clark"), or a given name or initial with it ("Kevin
             Clark", "K. Clark", "Clark, K."); further given names of the paper do not matter.
-        venues: any of these; all words must stand in the venue's name.
+        venues: any of these; all words must stand in the venue's name, and of one behind "=" it
+            must be the whole name ("=Nature"), or the acronym that the name has in parentheses; a
+            "the" that it begins with does not matter.
         sources: any of these source files, by path or by name.
         ids: any of these paper ids (an alias counts); None restricts nothing, () lets none pass.
         tags: any of these tags or keywords.
@@ -74,7 +79,7 @@ class Filter:
         parts = [
             *self._year_parts(),
             *_any_of("author_keys", [[_name(author)] for author in self.authors]),
-            *_any_of("venue_keys", [_words(venue) for venue in self.venues]),
+            *_any_of("venue_keys", [_asked_venue(venue) for venue in self.venues]),
             *_any_of("source_keys", [[_printable(source)] for source in self.sources]),
             *_any_of("tag_keys", [[_plain(tag)] for tag in self.tags]),
         ]
@@ -95,7 +100,7 @@ class Filter:
         said = [_years_in_words(*self.years)] if self.years else []
         named = (
             ("by", self.authors),
-            ("in", self.venues),
+            ("in", [venue.removeprefix(_WHOLE) for venue in self.venues]),
             ("from the file", self.sources),
             ("with the tag", self.tags),
         )
@@ -126,8 +131,8 @@ def filter_fields(paper: Paper) -> dict[str, Any]:
     named: dict[str, Iterable[str]] = {
         "paper_ids": [paper.id, *paper.aliases],
         "source_keys": [key for path in paper.sources for key in (path, PurePath(path).name)],
-        "venue_keys": _words(paper.venue or ""),
-        "author_keys": _author_keys(paper.authors),
+        "venue_keys": _venue_keys(paper.venue or ""),
+        "author_keys": _author_keys(named_authors(paper.authors)),
         "tag_keys": map(_plain, map(str, tags if isinstance(tags, list) else ())),
     }
     keys = {name: _keys(values, _MOST_KEYS[name]) for name, values in named.items()}
@@ -144,6 +149,24 @@ def _author_keys(authors: Iterable[str]) -> Iterable[str]:
     yield from (f"{words[0]} {words[-1]}" for words in names)
     yield from (" ".join(words[n:]) for words in names for n in range(len(words) - 1))
     yield from (word for words in names for word in words)
+
+
+def _asked_venue(venue: str) -> list[str]:
+    """The keys that a venue must have to be the one that is asked for."""
+    return [_whole(venue)] if venue.startswith(_WHOLE) else _words(venue)
+
+
+def _venue_keys(venue: str) -> Iterable[str]:
+    """All that a venue may be asked for by: its names, then their words."""
+    acronyms = [name for name in _ACRONYM.findall(venue) if len(name) > 2]
+    names = [venue, _ACRONYM.sub(" ", venue), *(a for a in acronyms if a not in _COUNTRIES)]
+    yield from islice(map(_whole, filter(str.strip, names)), 10)
+    yield from _words(venue)
+
+
+def _whole(venue: str) -> str:
+    """The key of a whole name; no word is one."""
+    return _WHOLE + " ".join(_plain(venue).split()[:_MOST_WORDS]).removeprefix("the ")
 
 
 def _name(author: str) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SCHEMA = 2  # 1 had no tags, and compared names letter by letter
+SCHEMA = 3  # 1 had no tags, and compared names letter by letter; 2 no whole names of venues
 FILE_NAME = "manifest.json"
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from rag.errors import RagError
-from rag.page.bounds import DEFAULT_PAPERS, unfit
+from rag.page.bounds import unfit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,20 +28,22 @@ _log = logging.getLogger("papertrail.page")
 def name_endpoints(rooms: Rooms) -> None:
     """Adds `ask` and `search` to the page being laid out."""
 
-    async def ask(question: str, request: gr.Request, k: int = DEFAULT_PAPERS) -> dict[str, Any]:
+    async def ask(question: str, request: gr.Request, k: int | None = None) -> dict[str, Any]:
         """Answers a question from the library, with every statement checked.
 
         Args:
             question: at most 4,000 characters.
             request: given by the server.
-            k: papers to retrieve, from 1 to 50.
+            k: papers to retrieve, from 1 to 50; None takes the setting.
 
         Returns:
             The answer as `rag ask --json` prints it.
         """
         wanted = _count(k)
         user = _admitted(rooms, question, request)
-        settings = rooms.shelf.settings.model_copy(update={"k": wanted})
+        settings = rooms.shelf.settings
+        if wanted is not None:
+            settings = settings.model_copy(update={"k": wanted})
 
         def answered() -> dict[str, Any]:
             answer = rooms.shelf.assistant().varied(settings).ask(question)
@@ -50,13 +52,13 @@ def name_endpoints(rooms: Rooms) -> None:
 
         return await _in_place(rooms, answered)
 
-    async def search(question: str, request: gr.Request, k: int = DEFAULT_PAPERS) -> dict[str, Any]:
+    async def search(question: str, request: gr.Request, k: int | None = None) -> dict[str, Any]:
         """Finds the papers that fit a question best.
 
         Args:
             question: at most 4,000 characters.
             request: given by the server.
-            k: papers wanted, from 1 to 50.
+            k: papers wanted, from 1 to 50; None takes the setting.
 
         Returns:
             {"hits": [{"rank", "score", "paper"}]}, best first.
@@ -87,7 +89,9 @@ def _admitted(rooms: Rooms, question: str, request: gr.Request) -> str | None:
     return user
 
 
-def _count(k: object) -> int:
+def _count(k: object) -> int | None:
+    if k is None:
+        return None
     if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= _MOST_PAPERS:
         raise _refused(f"k is a whole number from 1 to {_MOST_PAPERS}.")
     return k

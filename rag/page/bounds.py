@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from rag.models import Usage
 
-DEFAULT_PAPERS = 8  # retrieved for a question over the API that names no other number
 _HOUR_S = 3600.0
 _DAY_S = 24 * _HOUR_S
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rag.answer import STANDINGS
 from rag.page.escape import isolated, safe, safe_address, shortened
+from rag.papers import ET_AL
 from rag.references import references
 
 if TYPE_CHECKING:
@@ -58,9 +59,9 @@ def plain_citation(paper: Paper) -> str:
     'Ada Clark and Bo Li (2021). On Rates.'
     """
     *first, last = paper.authors or ("",)
-    names = f"{', '.join(first)} and {last}" if first else last
+    names = f"{', '.join(first)}{', ' if last == ET_AL else ' and '}{last}" if first else last
     year = f"({paper.year})" if paper.year else ""
-    head = " ".join(part for part in (names, year) if part)
+    head = " ".join(part for part in (names, year) if part).removesuffix(".")
     address = f"https://doi.org/{paper.doi}" if paper.doi else paper.url
     if not address and paper.arxiv_id:
         address = f"https://arxiv.org/abs/{paper.arxiv_id}"

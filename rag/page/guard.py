@@ -13,7 +13,6 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from rag.page.bounds import DEFAULT_PAPERS
 from rag.page.intake import LARGEST_FILE_BYTES
 
 if TYPE_CHECKING:
@@ -199,7 +198,7 @@ def _is_harmless(body: bytes) -> bool:
 
 
 def _completed(body: bytes) -> bytes | None:
-    """A call of `ask` or `search`, with the k that it left out; None where it lacks the question.
+    """A call of `ask` or `search`, with a null for a k left out; None where it lacks the question.
 
     Gradio fills in what its own client leaves out, and fails on what others do.
     """
@@ -208,7 +207,7 @@ def _completed(body: bytes) -> bytes | None:
     if values == []:
         return None
     if isinstance(values, list) and len(values) == 1:
-        return json.dumps({**call, "data": [*values, DEFAULT_PAPERS]}).encode()
+        return json.dumps({**call, "data": [*values, None]}).encode()
     return body
 
 

@@ -1,15 +1,19 @@
 """Serving the page: where, for how long, and what is said about it.
 
 The library is opened once the server listens, so that the page comes up first. A signal lets work
-on libraries stop at its next block, then ends what browsers still listen to.
+on libraries stop at its next block, then ends what browsers still listen to. No thread is waited
+for: one may merge papers or write the word index of a large library for a minute, and an index
+survives a kill at any moment.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import socket
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +84,14 @@ class Place:
             )
 
 
+class _Unwaited(ThreadPoolExecutor):
+    """Threads of an event loop that ends without them."""
+
+    def shutdown(self, *_given: object, **_named: object) -> None:
+        """Takes no more work; what runs is left behind, whatever is asked for."""
+        super().shutdown(wait=False, cancel_futures=True)
+
+
 def serve(
     application: Any,
     place: Place,
@@ -119,7 +131,7 @@ def serve(
     listening = _listening(place)
     port = listening.getsockname()[1]
     shown = f"[{place.host}]" if ":" in place.host else place.host
-    application.router.lifespan_context = _lifespan(
+    application.router.lifespan_context = lifespan_of(
         application.router.lifespan_context, on_start, on_end
     )
     config = uvicorn.Config(
@@ -165,9 +177,18 @@ def _listening(place: Place) -> socket.socket:
     )
 
 
-def _lifespan(lifespan: Any, on_start: Callable[[], None], on_end: Callable[[], None]) -> Any:
+def lifespan_of(lifespan: Any, on_start: Callable[[], None], on_end: Callable[[], None]) -> Any:
+    """What holds around all that an application serves; its event loop waits for no thread.
+
+    Args:
+        lifespan: the application's own.
+        on_start: called once it has begun.
+        on_end: called before it ends.
+    """
+
     @contextlib.asynccontextmanager
     async def lived(application: Any) -> AsyncIterator[Any]:
+        asyncio.get_running_loop().set_default_executor(_Unwaited(thread_name_prefix="page"))
         async with lifespan(application) as state:
             on_start()
             yield state

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rag.page.cards import paper_address, plain_citation
 from rag.page.escape import isolated, safe, shortened
+from rag.papers import ET_AL
 from rag.references import references
 
 if TYPE_CHECKING:
@@ -155,7 +156,8 @@ def _cell(paper: Paper, name: str) -> str:
     if name == "Title":
         return _title(paper)
     if name == "Authors":
-        more = f" and {len(paper.authors) - _MOST_AUTHORS} more"
+        is_cut = paper.authors[-1:] == (ET_AL,)
+        more = f" {ET_AL}" if is_cut else f" and {len(paper.authors) - _MOST_AUTHORS} more"
         shown = ", ".join(map(isolated, paper.authors[:_MOST_AUTHORS]))
         return shown + more * (len(paper.authors) > _MOST_AUTHORS)
     return isolated(shortened(_COLUMNS[name](paper), 120))

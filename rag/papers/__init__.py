@@ -1,7 +1,7 @@
 """Papers: the value, its identity, and how several records of one paper become one."""
 
 from rag.papers.merging import FROM_STANDARD_INPUT, FROM_STREAM, Merge, PaperMerger
-from rag.papers.names import full_name, is_han
+from rag.papers.names import ET_AL, full_name, is_han, named_authors
 from rag.papers.paper import (
     JsonValue,
     Paper,
@@ -13,6 +13,7 @@ from rag.papers.paper import (
 )
 
 __all__ = [
+    "ET_AL",
     "FROM_STANDARD_INPUT",
     "FROM_STREAM",
     "JsonValue",
@@ -22,6 +23,7 @@ __all__ = [
     "full_name",
     "is_han",
     "known_id",
+    "named_authors",
     "normal_arxiv_id",
     "normal_doi",
     "normal_title",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+ET_AL = "et al."  # behind the last author that a source names, where it leaves others out
 _HAN = re.compile(r"[々〇\u3400-\u9fff\uf900-\ufaff\U00020000-\U000323af]+")
 _NAME_END = re.compile(r"[;,&]| and | et al\b", re.IGNORECASE)
 _GENERATIONS = frozenset({"jr", "sr", "ii", "iii", "iv"})
@@ -24,6 +25,15 @@ def full_name(given: str, family: str) -> str:
         if is_han(joined):
             return joined
     return f"{given} {family}".strip()
+
+
+def named_authors(authors: tuple[str, ...]) -> tuple[str, ...]:
+    """The authors without the mark that others are left out.
+
+    >>> named_authors(("Ada Lovelace", "et al."))
+    ('Ada Lovelace',)
+    """
+    return authors[:-1] if authors and authors[-1] == ET_AL else authors
 
 
 def is_han(name: str) -> bool:

@@ -33,7 +33,8 @@ class Paper:
         id: stable for the life of a library; see `paper_id`.
         title: as plain text on one line.
         abstract: as plain text on one line; offsets of passages and quotes count in it.
-        authors: in the order of the paper; () when unknown.
+        authors: in the order of the paper; () when unknown. A last "et al." says that the source
+            leaves others out.
         year: of publication, or None.
         venue: journal or conference, or None.
         url: an http or https address of the paper itself, or None.

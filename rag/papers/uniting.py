@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from rag.papers.names import family_name
+from rag.papers.names import family_name, named_authors
 from rag.papers.paper import Paper, normal_title
 
 if TYPE_CHECKING:
@@ -80,10 +80,14 @@ def united(known: Paper, records: Iterable[Paper]) -> tuple[Paper, list[str]]:
 
 
 def _fuller(known: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:
-    """The known authors, or the new ones if these begin with the same and go on."""
-    pairs = zip(known, new, strict=False)
-    is_begun = len(new) > len(known) and all(map(_agree_on_name, pairs))
-    return new if is_begun else known
+    """The known authors, or the new ones if these begin with the same and go on.
+
+    Of two that name the same, the one counts that says that it leaves others out.
+    """
+    names, new_names = named_authors(known), named_authors(new)
+    goes_on = (len(new_names), len(new)) > (len(names), len(known))
+    pairs = zip(names, new_names, strict=False)
+    return new if goes_on and all(map(_agree_on_name, pairs)) else known
 
 
 def _agree_on_name(names: tuple[str, str]) -> bool:

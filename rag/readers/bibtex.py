@@ -45,6 +45,7 @@ _NAMED_PARTS = re.compile(r'(?:^|,)\s*"?(?:given|family|prefix|suffix)\s*=', re.
 _NAMED_PART = re.compile(r'(?:\{(?:[^{}]|\{[^{}]*\})*\}|"[^"]*"|[^,{}"])+')
 _NAME_ORDER = ("given", "prefix", "family", "suffix")
 _AND = re.compile(r" and(?= )", re.IGNORECASE)
+_ESCAPE_BRACE_OR_SEMICOLON = re.compile(r"\\.|[{};]")
 _ESCAPE_BRACE_OR_AND = re.compile(rf"\\.|[{{}}]|{_AND.pattern}", re.IGNORECASE)
 _ESCAPE_OR_BRACE = re.compile(r"\\([_%&#~{}])|[{}]")
 _BEFORE_CHARS = 4000
@@ -214,33 +215,43 @@ def _paper_or_reason(known: Fields) -> Found | str:
         doi=fields.doi(doi, url),
         arxiv_id=(normal_arxiv_id(eprint) if is_arxiv else None)
         or fields.arxiv_id(eprint, url, doi, venue, raw("note")),
-        metadata=fields.tags(fields.keywords(text("keywords", "keyword"))),
+        metadata=fields.tags(_keywords(known.get("keywords") or known.get("keyword", ""))),
     )
 
 
 def _authors(names: str) -> tuple[str, ...]:
     names = fields.one_line(names)
-    several = _set_apart(names) if _has_tex(names) or "=" in names else _AND.split(names)
-    return tuple(filter(None, map(_known_author, several)))
+    tex = _has_tex(names) or "=" in names
+    several = list(_set_apart(names, _ESCAPE_BRACE_OR_AND)) if tex else _AND.split(names)
+    found = tuple(filter(None, map(_known_author, several)))
+    return (*found, *fields.left_out(several[-1])) if found else ()
 
 
 def _has_tex(value: str) -> bool:
     return "\\" in value or "{" in value or "}" in value
 
 
-def _set_apart(names: str) -> Iterator[str]:
-    r"""The names, on one line, between each "and" that no brace holds.
+def _keywords(value: str) -> list[str]:
+    """The keywords; a semicolon in braces sets none apart, where others do."""
+    parts = list(_set_apart(value, _ESCAPE_BRACE_OR_SEMICOLON)) if "{" in value else []
+    if len(parts) > 1 and any(";" in part for part in parts):
+        return list(map(plain_text, parts))
+    return fields.keywords(plain_text(value))
+
+
+def _set_apart(text: str, marks: re.Pattern[str]) -> Iterator[str]:
+    r"""What stands, on one line, between the marks of separation that no brace holds.
 
     bibtexparser's own function loses a command right behind an "and", as that of ``\O{}ystein``.
     """
     start = depth = 0
-    for mark in _ESCAPE_BRACE_OR_AND.finditer(names):
+    for mark in marks.finditer(text):
         if mark[0] in {"{", "}"}:
             depth = max(0, depth + (1 if mark[0] == "{" else -1))
         elif depth == 0 and mark[0][0] != "\\":
-            yield names[start : mark.start()].strip()
+            yield text[start : mark.start()].strip()
             start = mark.end()
-    yield names[start:].strip()
+    yield text[start:].strip()
 
 
 def _author(name: str) -> str:

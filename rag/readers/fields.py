@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from rag.markup import is_one_line
-from rag.papers import full_name, normal_arxiv_id, normal_doi
+from rag.papers import ET_AL, full_name, normal_arxiv_id, normal_doi
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -117,17 +117,23 @@ def _turned(name: str) -> str:
 
 
 def people(names: Iterable[str]) -> tuple[str, ...]:
-    """The names as they are written, in order; "others" and "et al." name nobody.
+    """The names as they are written, in order; "others" and "et al." at their end are `ET_AL`.
 
-    >>> people(["J. -L. Šulc", "Ada Lovelace et al."])
-    ('J.-L. Šulc', 'Ada Lovelace')
+    >>> people(["J. -L. Šulc", "Ada Lovelace and others"])
+    ('J.-L. Šulc', 'Ada Lovelace', 'et al.')
     """
-    return tuple(filter(None, map(_person, names)))
+    return _listed(names, _person)
 
 
 def authors(names: Iterable[str]) -> tuple[str, ...]:
-    """The names, given names first, in order; "others" and "et al." name nobody."""
-    return tuple(filter(None, map(_known_author, names)))
+    """The names, given names first, in order; "others" and "et al." at their end are `ET_AL`."""
+    return _listed(names, _known_author)
+
+
+def _listed(names: Iterable[str], read: Callable[[str], str]) -> tuple[str, ...]:
+    several = list(names)
+    found = tuple(filter(None, map(read, several)))
+    return (*found, *left_out(several[-1])) if found else ()
 
 
 def _person(name: str) -> str:
@@ -136,6 +142,14 @@ def _person(name: str) -> str:
     if name[-3:].lower() in _NOBODY_ENDS:
         plain = "" if _NOBODY.fullmatch(name) else _ET_AL.sub("", name)
     return _LOOSE_INITIAL.sub(".-", plain) if " -" in plain else plain
+
+
+def left_out(last: str) -> tuple[str, ...]:
+    """`ET_AL` where the last name of a list says that others are left out; else nothing."""
+    last = one_line(last)
+    if last[-3:].lower() not in _NOBODY_ENDS:
+        return ()
+    return (ET_AL,) if _NOBODY.fullmatch(last) or _ET_AL.search(last) else ()
 
 
 def author(name: str) -> str:

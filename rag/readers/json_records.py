@@ -30,7 +30,7 @@ AS_NAMED: Mapping[str, str] = MappingProxyType({})
 
 _ARXIV_YEAR = re.compile(r"(?:.*/)?(\d\d)\d\d")
 _HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
-_OWN_ID = "papertrail-id"  # in CSL-JSON that Papertrail wrote
+_OWN_ID, _OWN_TAGS = "papertrail-id", "papertrail-tags"  # in CSL-JSON that Papertrail wrote
 _CSL_TYPES = {
     *("article", "article-journal", "article-magazine", "article-newspaper", "book", "chapter"),
     *("dataset", "document", "manuscript", "paper-conference", "post", "post-weblog", "report"),
@@ -206,12 +206,14 @@ def _from_csl(record: Record) -> Found:
     issued = _dict(record.get("issued"))
     date = _first(_list(issued.get("date-parts")))
     written = _text(issued.get("literal")) or _text(issued.get("raw"))
-    keywords = fields.keywords(_text(record.get("keyword"))) + _texts(_list(record.get("subject")))
+    custom = _dict(record.get("custom"))
+    keywords = _texts(_list(custom.get(_OWN_TAGS))) or fields.keywords(_text(record.get("keyword")))
+    keywords += _texts(_list(record.get("subject")))
     doi, address = _text(record.get("DOI")), _text(record.get("URL"))
     title, subtitle = _first(record.get("title")), _line(_first(_list(record.get("subtitle"))))
     whole = required({"title": title}, "title")
     return Found(
-        id=fields.carried_id(_dict(record.get("custom")).get(_OWN_ID)),
+        id=fields.carried_id(custom.get(_OWN_ID)),
         title=f"{whole}: {subtitle}" if subtitle and subtitle not in whole else whole,
         abstract=text(record, "abstract"),
         authors=_people(_csl_name(_dict(each)) for each in _list(record.get("author"))),

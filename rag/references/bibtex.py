@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from rag.papers import ET_AL
 from rag.references.fields import (
     carried_id,
     citation_key,
     is_group,
     name_parts,
     one_line,
+    tags,
     tags_in_one,
 )
 
@@ -70,7 +72,7 @@ def bibtex_entry(paper: Paper) -> str:
         "eprint": _verbatim(paper.arxiv_id),
         "archiveprefix": "arXiv" if paper.arxiv_id else "",
         "url": _verbatim(paper.url),
-        "keywords": _escaped(tags_in_one(paper)),
+        "keywords": tags_in_one([_tag(tag) for tag in tags(paper)]),
         "abstract": _escaped(paper.abstract),
         "papertrail-id": _escaped(carried_id(paper)),
     }
@@ -83,6 +85,8 @@ def _name(author: str) -> str:
 
     BibTeX takes the last word for the family name, which is wrong of a "Jr." only.
     """
+    if author == ET_AL:
+        return "others"
     name = one_line(author)
     if _AND.search(name) or is_group(name):
         return f"{{{_escaped(name)}}}"
@@ -90,6 +94,11 @@ def _name(author: str) -> str:
     if known and known.suffix:
         name = f"{known.family}, {known.suffix}, {known.given}"
     return _escaped(name)
+
+
+def _tag(tag: str) -> str:
+    """A keyword, kept whole by braces if it holds what sets keywords apart."""
+    return f"{{{_escaped(tag)}}}" if ";" in tag else _escaped(tag)
 
 
 def _escaped(text: str | None) -> str:

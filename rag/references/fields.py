@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from rag.papers import normal_doi, paper_id
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rag.papers import Paper
 
 _BLANK = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
@@ -117,12 +119,11 @@ def tags(paper: Paper) -> list[str]:
     return [one_line(tag) for tag in known if isinstance(tag, str) and tag.strip()]
 
 
-def tags_in_one(paper: Paper) -> str:
-    """The keywords in one text, set apart by semicolons; one behind a lone tag keeps its commas.
+def tags_in_one(known: Sequence[str]) -> str:
+    """Keywords in one text, set apart by semicolons; one behind a lone tag keeps it whole.
 
-    >>> from rag.papers import Paper
-    >>> tags_in_one(Paper("p", "T", "", metadata={"tags": ["Models, Biological"]}))
-    'Models, Biological;'
+    >>> tags_in_one(["Models, Biological"]), tags_in_one(["Tea", "Rates"])
+    ('Models, Biological;', 'Tea; Rates')
     """
-    known = tags(paper)
-    return known[0] + ";" if len(known) == 1 and "," in known[0] else "; ".join(known)
+    is_alone = len(known) == 1 and ("," in known[0] or ";" in known[0])
+    return known[0] + ";" if is_alone else "; ".join(known)
