@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from functools import cache
 
+from rag.subjects import without_frame
+
 # What stands for a part of a form. "Which approaches for X ..." asks of the approaches, "which
 # approaches prune tokens" of papers; "code papers" and "mixture-of-experts papers" name a kind.
 _PARTS = {
@@ -19,16 +21,25 @@ _PARTS = {
     r"(?! for| of| to| in| on| do\b| does| did| can\b| are\b(?! BOUND)| were\b)",
     "BOUND": r"(?:under|over|below|above|at|up|between|smaller|larger|bigger)",
     "KIND": r"(?P<kind>(?:(?!(?:papers|of|for|in|on|to|with|from|do|does|did|are|is|was|were|the|a|"
-    r"an|one|how|what|why|when)"
+    r"an|one|who|that|which|how|what|why|when|everything|anything|i|my|we|our|you|your|they|it|"
+    r"this|these|those)"
     r"\b)[\w/-]+ ){0,4}?)",
     "OF THESE": r"(?:of (?:these|those|them|the (?:papers|abstracts|library)) )",
     "DO": r"(?:are|were|have|had|do|deal|study|report|evaluate|train|pre-?train|use|work|address|"
     r"rely|apply|look|focus|consider|propose|introduce|compare|discuss|mention|test|release|show|"
     r"explore|investigate|make|give|present|build|learn|combine|cover|concern|involve|also|only)\b",
-    "ACTS": r"(?=looks? |works? |stud|uses? |address|investigat|tries |evaluat|trains? )",
-    "GIVE ME": r"(?:can you |could you )?(?:list|name|show|give|find|enumerate|count)(?: me)?",
+    "ACTS": r"(?=(?:look|work|use|train) |ha(?:s|ve) \w+ed |(?!(?:is|was|does|has) )\w+[^s\W]s )",
+    "GIVE ME": r"(?:(?:can you |could you )?(?:list|name|show|give|find|enumerate|count)(?: me)?|"
+    r"i(?: am|['’]m)? (?:need|want|looking for))",
     "WHICH": r"(?:which|what)",
-    "THAT": r"(?:that|on|about|with|which|where|using|from|in which|there is on)",
+    "THAT": r"(?:that|on|about|with|which|where|from|in which|there is on|(?!during)\w{2,}ing|"
+    r"(?:aimed|based) \w+)",
+    "WAYS": r"(?:methods|approaches|models|systems)",
+    "USE": r"(?:use|exploit|rely on|employ|apply|adopt|leverage|combine|build on)",
+    "ANY": r"(?:more|other|others|some|good|best|similar|related|recent|new|two|three|\d+)\b",
+    "HERE": r"(?:in (?:the|this|our|your) (?:library|collection)|(?:in )?here)\W*",
+    "ASKED": r"(?:what (?:is there|do we have|have we got)|(?:which|any) papers|"
+    r"who (?:uses|does|studies|reports|has) (?:it|them|this|that))\W*",
 }
 _FORMS = r"""
 WHICH OF THESE(?:PAPERS )?(?P<rest>DO.*)
@@ -40,14 +51,20 @@ GIVE ME (?:(?:all|every|the|any)(?: of)?(?: the)? )?KIND(?P<noun>PAPERS|paper)\b
 GIVE ME (?:all|the)(?: of)?(?: the)? (?P<noun>works) (?P<rest>THAT .+)
 GIVE ME (?:everything|all) (?P<rest>THAT .+)
 do any KIND(?P<noun>PAPERS)\b(?P<rest>.*)
+do any of (?:the|these|those) (?:authors|papers|works) (?P<rest>.+)
+do (?:we|you) have (?:(?:any|some) )?KIND(?P<noun>PAPERS)\b(?P<rest>.*)
 (?:are|is) there (?:(?:any|some|other) )?KIND(?P<noun>PAPERS)\b(?P<rest>.*)
 (?:any|all) KIND(?P<noun>papers|works|studies)\b(?P<rest>.*)
 (?:is there )?anything (?P<rest>THAT .+)
-KIND(?P<noun>papers|studies|methods|approaches) (?P<rest>THAT .+)
+KIND(?P<noun>papers|studies|work|works|methods|approaches) (?P<rest>THAT .+)
 what is there (?P<rest>THAT .+)
 what (?:have|do) we (?:got|have) (?P<rest>THAT .+)
 is there (?:any )?(?:work|research) (?P<rest>THAT .+)
-any (?!idea|chance|way|reason|hint)(?P<rest>.+) in (?:the|this|our|your) (?:library|collection)\W*
+any (?!idea|chance|way|reason|hint)(?P<rest>.+?) HERE
+(?P<rest>\w[^?:]*?)(?: [-–—]|:) ASKED
+WHICH KIND(?P<noun>WAYS) (?P<rest>(?:for|to|of|in|on) (?:\S+ ){1,4}?USE .+)
+KIND(?P<noun>papers|studies|articles)\b(?P<rest>.*?),? please\W*
+(?!ANY)(?=\S+ \S)KIND(?P<noun>papers)(?P<rest>)\W*
 does any(?:body|one) here (?P<rest>.+)
 what (?:does|do) (?:the library|the collection|we|you|i) (?:have|hold)(?: here)? (?P<rest>THAT .+)
 who(?: else)? ACTS(?P<rest>.+)
@@ -64,7 +81,8 @@ _MORE = re.compile(
     r"\s*(?:which|what) (?:two|three|of the two)\b|.*\b(?:and|then) "
     r"(?:what|how|why|which|does|do|summari[sz]e|explain|describe|compare|tell|rank|sort)\b"
     r"(?! are they| ones)|.*: (?:(?:what|how) (?:is|are|do|does)|why)\b|.*\. (?:Why|How)\b|"
-    r"\S+ (?:\S+ ){0,3}?(?:papers|studies|works) (?:(?:should|would|could|can) |(?:did|do) they\b)|"
+    r"\S+ (?:\S+ ){0,3}?(?:papers|studies|works) (?:(?:should|would|could|can) (?!be on|i )|"
+    r"(?:did|do) they\b)|"
     r".*(?:[?!] |\. (?=(?-i:[A-Z])))(?!(?:please )?(?:list|name|show|give)\b)\w+ \w+ \w+",
     re.IGNORECASE,
 )
@@ -77,41 +95,24 @@ _NEGATED = re.compile(
     re.IGNORECASE,
 )
 _LEAD = re.compile(
-    r"(?P<lead>[^?]+[.!;:]) (?P<question>"
-    r"(?:Which|What|How many|Are there|List|Show)(?: [\w-]+){0,3}? "
-    r"(?:papers|studies|works|articles|abstracts|surveys)\b[^.!?]+[.?]?)"
+    r"(?P<lead>[^?]+(?:[.!;:]|, so|, I wonder)) (?P<question>(?:please |[Cc](?:an|ould) you )?"
+    r"(?:Which|What|How many|Are there|List|Show|Please list|list|(?<=[:;or] )which)"
+    r"(?: [\w-]+){0,3}? (?:papers|paper that|studies|works|articles|abstracts|surveys)\b"
+    r"(?:[^.!?]|i\.e\.|e\.g\.)+[.?]?)"
 )
-_POINTS_BACK = re.compile(r"\b(?:that|this|it|them|these|those|less|more|fewer)$", re.IGNORECASE)
+# "... cover that?", "where this ability comes from": understood with what was told before
+_POINTS_BACK = re.compile(
+    r"(?:\S+ ){0,3}(?:that|this|it|them|these|those|less|more|fewer)|"
+    r"(?:\S+ ){0,3}(?:this|these|those|such(?! as)) .*",
+    re.IGNORECASE,
+)
 # "Summarizing source code does not count." would find just that
 _NOT_COUNTED = re.compile(
     r"(?<=[?.!]) [A-Z][^.?!]*\b(?:not (?:be )?(?:count|included)|(?:leave|left) (?:out|aside)|"
-    r"ignore|exclude)[^.?!]*[.!]?$"
+    r"ignore|exclude|(?:not|don['’]t|doesn['’]t) (?:mind|care|matter))[^.?!]*[.!]?$"
 )
-_WIDER = re.compile(r"(?:papers?|works?|studies|articles|publications|research|ones|)")
-# What is said to be left out finds just what is not wanted; how to decide finds nothing.
-_ASIDE = re.compile(
-    r"\s*\((?:no|not|excluding|except|without)\b[^)]*\)|"
-    r",? (?:(?:but )?(?<!do )(?<!does )(?<!did )(?<!is )(?<!are )(?<!can )not|rather than|"
-    r"leaving aside|excluding|as opposed to|other than) [^,;]*$|"
-    r",? (?:going by|as (?:stated|told) in|according to) the [^,;]*$|"
-    r" as the (?:setting|field|area) they work in$|[?.!] (?:please )?list them$",
-    re.IGNORECASE,
-)
-_OPENING = re.compile(
-    r"(?:that|which|who|where|there|in here|here|is|are|was|were|do|does|have|has|we|you|these|"
-    r"those|all|also|explicitly|actually|ever|deals?|works?|results|"
-    r"reports? (?:results|scores|experiments)|evaluates?(?= on)|tests?(?= on)|run experiments|"
-    r"uses?|using|stud(?:y|ies)|addresse?s?|looks?|relies|rely|focus(?:es)?|concerns?|concerned|"
-    r"considers?|discuss(?:es)?|explores?|exploring|investigates?|covers?|appl(?:y|ies)|employs?|"
-    r"mentions?|tr(?:y|ies) to|about|with|at(?! (?:least|most) )|on|of|in|for|or|and|it|the)"
-    r"(?=\s|$)",
-    re.IGNORECASE,
-)
-_ENDING = re.compile(
-    r"(?:[,;.?!]?\s*(?:and )?(?:which (?:ones|are they|papers)|what are they|list (?:them|all)"
-    r"(?: of (?:it|them))?|are there|do we have|exist|is there|please)|\s+(?:in|of|from) "
-    r"(?:the|this|our|your) (?:library|collection|corpus)|\s+(?:in )?here|\s+papers?)[\s?.!]*$",
-    re.IGNORECASE,
+_WIDER = re.compile(
+    r"(?:papers?|works?|studies|articles|abstracts|publications|research|methods|approaches|ones|)"
 )
 
 
@@ -141,7 +142,7 @@ def subject_of_list(question: str, *, narrowed: bool = False) -> str | None:
     for form in _forms():
         if match := form.fullmatch(text):
             subject = _subject(match.groupdict())
-            if lead and (not subject or _POINTS_BACK.search(subject)):
+            if lead and (not subject or _POINTS_BACK.fullmatch(subject)):
                 return f"{lead} {subject}".strip()  # "... Which papers cover that?"
             if subject or len(text.split()) > 2:  # "which papers?" says too little
                 return subject
@@ -167,19 +168,9 @@ def denies(question: str) -> bool:
 def _subject(parts: dict[str, str | None]) -> str:
     """The kind of paper and what is said of it, without words that every listing has."""
     noun = (parts.get("noun") or "").lower()
-    rest = _trimmed(parts["rest"] or "")
+    rest = without_frame(parts["rest"] or "")
     kind = " ".join([parts.get("kind") or "", "" if _WIDER.fullmatch(noun) else noun])
     return " ".join(f"{kind} {rest}".split())
-
-
-def _trimmed(text: str) -> str:
-    text = text.strip(" ,.:;?!")
-    text = _ASIDE.sub("", text).strip(" ,.:;?!") or text
-    while ending := _ENDING.search(text):
-        text = text[: ending.start()].strip(" ,.:;?!")
-    while opening := _OPENING.match(text):
-        text = text[opening.end() :].strip(" ,.:;?!")
-    return text
 
 
 @cache

@@ -32,7 +32,7 @@ FLOORS = (
     {"papers", "minilm"},
     {"readers", "passages", "models"},
     {"index"},
-    {"libraries", "retrieval", "venues"},
+    {"libraries", "retrieval", "subjects", "venues"},
     {"verification", "answerable", "keeping", "listings", "relevance", "understanding"},
     {"counted", "references", "prices", "statements"},
     {"answer", "conditions"},
