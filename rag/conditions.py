@@ -28,6 +28,7 @@ _BEHIND = re.compile(
     r"(?:(?P<least>more|above|larger|bigger|up)|fewer|less|below|smaller)\b",
     re.IGNORECASE,
 )
+_OPEN_END = re.compile(r"(?: (?:of|with|in|on|to|for|by|from|at|a|an|the))+$", re.IGNORECASE)
 _ALTERNATIVE = re.compile(r"\s*(?:,|or|and|to|-|–)\s*")
 # what is left of "train a model with ten billion parameters" says nothing more
 _ANY_MODEL = (
@@ -114,7 +115,7 @@ def condition_in(subject: str) -> Condition | None:
     bounds = [each for each in bounds if each.numbers[-1].unit == unit]
     lows, highs = zip(*(each.ends() for each in bounds), strict=True)
     left = f"{subject[: bounds[0].start]} {_without_unit(subject[bounds[-1].end :], unit)}"
-    rest = "" if _means_any_model(left) else " ".join(left.split())
+    rest = "" if _means_any_model(left) else _OPEN_END.sub("", " ".join(left.split()))
     excluded = frozenset().union(*(each.excluded for each in bounds))
     return Condition(max(lows), min(highs), excluded, unit, rest)
 

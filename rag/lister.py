@@ -98,7 +98,8 @@ class Lister:
                 searched, k=MOST_LOOKED_AT, where=asked.where, candidates=MOST_LOOKED_AT
             )
         likely = relevances(retrieval.hits)
-        cut = lines(retrieval.hits, likely)
+        best = max(_of_those_that_meet(condition, retrieval.hits, likely.tolist()), default=0.0)
+        cut = lines(retrieval.hits, best)
         candidates = _candidates(retrieval.hits, likely.tolist(), cut, condition)
         base = replace(
             _base(asked, retrieval.notes),
@@ -187,6 +188,17 @@ def _candidates(
     if condition:
         found = [_with_condition(each, cut, condition) for each in found]
     return sorted(found, key=lambda each: (-each.likely, each.hit.paper.id))
+
+
+def _of_those_that_meet(
+    condition: Condition | None, hits: Sequence[Hit], likely: Sequence[float]
+) -> list[float]:
+    """The relevances of the papers whose numbers meet the condition; all where there is none."""
+    return [
+        each
+        for hit, each in zip(hits, likely, strict=True)
+        if condition is None or any(condition.met_by(s.text) for s in hit.sentences)
+    ]
 
 
 def decimals(line: float, values: Iterable[float]) -> int:

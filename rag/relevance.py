@@ -47,9 +47,11 @@ class Lines:
 class _Fitted(BaseModel):
     """What scripts/fit_relevance.py found for one set of signals; weights are for raw values.
 
-    A list is cut at `floor` and a `share` of its best paper's relevance above it.
+    A list is cut at `floor` and a `share` of its best paper's relevance above it, if that paper has
+    the `least` relevance.
     """
 
+    least: float
     floor: float
     share: float
     possible: float
@@ -83,16 +85,18 @@ def relevances(hits: Sequence[Hit]) -> NDArray[np.float64]:
     return chances
 
 
-def lines(hits: Sequence[Hit], likely: NDArray[np.float64]) -> Lines:
+def lines(hits: Sequence[Hit], best: float) -> Lines:
     """Where a list of these hits is cut.
 
     Args:
         hits: of the subject.
-        likely: their relevances, shape (hits,).
+        best: the highest relevance of a paper that may be listed, in [0, 1]; 0 for none.
     """
     fitted = _fitted(hits)
-    counted = fitted.floor + fitted.share * float(likely.max(initial=0.0))
-    return Lines(counted, min(fitted.possible, counted), fitted.read)
+    cut = fitted.floor + fitted.share * best
+    return Lines(
+        cut if best >= fitted.least else fitted.least, min(fitted.possible, cut), fitted.read
+    )
 
 
 def signals(hits: Sequence[Hit]) -> dict[str, NDArray[np.float64]]:

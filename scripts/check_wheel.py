@@ -43,6 +43,7 @@ REQUIRED = {
     "eval/judge.json",
     "eval/report.html",
     "eval/qa/dev.jsonl",
+    "eval/qa/lists.jsonl",
     "eval/qa/test.jsonl",
 }
 METADATA = {

@@ -1,12 +1,13 @@
 """Fits the decision which papers belong in a list, and writes rag/data/relevance.json.
 
-    python scripts/fit_relevance.py eval/qa/dev.jsonl
+    python scripts/fit_relevance.py eval/qa/dev.jsonl eval/qa/lists.jsonl
 
 Needs the `fit` extra (scikit-learn). Each listing question is fitted on the whole library, on the
 library without its gold papers, and on small libraries drawn with a fixed seed, so that the
-decision does not lean on there being 251 papers. Every figure it prints and stores comes from
-models that never saw the question (leave one question out). Borderline papers count neither way.
-Questions with a condition on numbers are left out: those papers are found by reading numbers.
+decision does not lean on there being 251 papers; questions that ask for a list of what no paper has
+are fitted too. Every figure it prints and stores comes from models that never saw the question
+(leave one question out). Borderline papers count neither way. Questions with a condition on numbers
+are left out: those papers are found by reading numbers.
 """
 
 from __future__ import annotations
@@ -32,17 +33,29 @@ SETS = {
 PENALTY = 0.1
 EVERY = 1_000_000  # more than any library that this is fitted on
 SMALL_LIBRARIES = (20, 80)  # papers drawn beside the gold ones
-FLOORS, SHARES = np.arange(0, 0.3, 0.01), np.arange(0, 0.8, 0.05)
+LEASTS, FLOORS, SHARES = np.arange(0, 0.5, 0.02), np.arange(0, 0.2, 0.02), np.arange(0, 0.8, 0.05)
+# Of questions for what is far from the library's subjects, so many may get a list: about as many as
+# ordinary ones get an answer. Those near to its subjects cannot be told by these signals.
+FALSE_LISTS = 0.25
+NEAR = "no paper: near"
 POSSIBLE_RECALL, READ_RECALL = 0.85, 0.97  # mean over the questions
 
 
 @dataclass(frozen=True)
 class Example:
-    """One listing question: raw signals of every paper that is not borderline, and its truth."""
+    """One question for a list: raw signals of every paper that is not borderline, and its truth.
+
+    Attributes:
+        id: of the question.
+        columns: of each signal, its values, shape (papers,).
+        gold: which papers fit, shape (papers,); none for what the library does not have.
+        near: whether that is close to what it has.
+    """
 
     id: str
     columns: dict[str, np.ndarray]
     gold: np.ndarray
+    near: bool = False
 
     def values(self, names: tuple[str, ...], papers: np.ndarray) -> np.ndarray:
         """The signals of some papers beside their gaps to the best of them."""
@@ -53,25 +66,29 @@ class Example:
 def main() -> None:
     """Runs the fit."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("questions", type=Path)
+    parser.add_argument("questions", type=Path, nargs="+")
     parser.add_argument("-o", "--out", type=Path, default=COEFFICIENTS)
     arguments = parser.parse_args()
-    content = arguments.questions.read_bytes()
+    content = b"".join(path.read_bytes() for path in arguments.questions)
     records = [json.loads(line) for line in content.splitlines()]
     with Assistant.open() as assistant:
-        asked = [r for r in records if r["kind"] == "listing"]
-        subjects = [subject_of_list(r["question"]) for r in asked]
+        subjects = [subject_of_list(record["question"]) for record in records]
         examples = [
             example(assistant, record, subject)
-            for record, subject in zip(asked, subjects, strict=True)
+            for record, subject in zip(records, subjects, strict=True)
+            if record["kind"] in ("listing", "unanswerable")
             if subject and not condition_in(subject)
         ]
     found = {name: fitted(examples, signals) for name, signals in SETS.items()}
     found["fitted_on"] = {
-        "file": arguments.questions.name,
+        "files": [path.name for path in arguments.questions],
         "sha256": hashlib.sha256(content).hexdigest(),
-        "questions": len(examples),
-        "not_recognised": sum(not subject for subject in subjects),
+        "listings": sum(bool(each.gold.any()) for each in examples),
+        "of_nothing": sum(not each.gold.any() for each in examples),
+        "not_recognised": sum(
+            record["kind"] == "listing" and not subject
+            for record, subject in zip(records, subjects, strict=True)
+        ),
         "gold_papers": int(sum(each.gold.sum() for each in examples)),
     }
     arguments.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
@@ -85,8 +102,8 @@ def example(assistant: Assistant, record: dict, subject: str) -> Example:
         for hit in assistant.retrieve(subject, k=EVERY, candidates=EVERY).hits
         if hit.paper.id not in record.get("borderline", ())
     ]
-    gold = np.array([hit.paper.id in record["papers"] for hit in hits])
-    return Example(record["id"], signals(hits), gold)
+    gold = np.array([hit.paper.id in record.get("papers", ()) for hit in hits])
+    return Example(record["id"], signals(hits), gold, near=record.get("note") == NEAR)
 
 
 def fitted(examples: list[Example], names: tuple[str, ...]) -> dict:
@@ -95,13 +112,15 @@ def fitted(examples: list[Example], names: tuple[str, ...]) -> dict:
         probabilities(regression(examples[:i] + examples[i + 1 :], names), each, names)
         for i, each in enumerate(examples)
     ]
-    golds = [each.gold for each in examples]
-    (floor, share), found = counted_line(held_out, golds)
-    lines = candidate_lines(held_out)
-    possible = line_with_recall(held_out, golds, lines, POSSIBLE_RECALL)
-    read = line_with_recall(held_out, golds, lines, READ_RECALL)
+    (least, floor, share), found = counted_line(held_out, examples)
+    asked = [i for i, each in enumerate(examples) if each.gold.any()]
+    some, golds = [held_out[i] for i in asked], [examples[i].gold for i in asked]
+    lines = candidate_lines(some)
+    possible = line_with_recall(some, golds, lines, POSSIBLE_RECALL)
+    read = line_with_recall(some, golds, lines, READ_RECALL)
     weights, intercept = raw_weights(*regression(examples, names))
     return {
+        "least": least,
         "floor": floor,
         "share": share,
         "possible": possible,
@@ -110,9 +129,9 @@ def fitted(examples: list[Example], names: tuple[str, ...]) -> dict:
         "weights": rounded(names, weights[: len(names)]),
         "gaps": rounded(names, weights[len(names) :]),
         "held_out": {
-            "counted": named(found),
-            "possible": named(precision_recall(held_out, golds, [possible] * len(golds))),
-            "read": named(precision_recall(held_out, golds, [read] * len(golds))),
+            "counted": found,
+            "possible": named(precision_recall(some, golds, [possible] * len(golds))),
+            "read": named(precision_recall(some, golds, [read] * len(golds))),
         },
     }
 
@@ -123,28 +142,54 @@ def named(found: tuple[float, float]) -> dict[str, float]:
 
 
 def counted_line(
-    held_out: list[np.ndarray], golds: list[np.ndarray]
-) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Floor and share of the line, and precision and recall with the line of the other questions.
+    held_out: list[np.ndarray], examples: list[Example]
+) -> tuple[tuple[float, float, float], dict[str, float]]:
+    """Least, floor and share of the line, and what is right with the line of the other questions.
 
     The line that is kept is the best one for all; each question is measured with the one that is
-    best for all others.
+    best for all others. The best one has the highest lower of precision and recall among those that
+    make no more false lists than they may.
     """
-    grid = [(round(f, 2), round(s, 2)) for f in FLOORS for s in SHARES]
+    grid = [(round(a, 2), round(b, 2), round(c, 2)) for a in LEASTS for b in FLOORS for c in SHARES]
     measured = np.array(
         [
-            [
-                one_precision_recall(p, g, f + s * p.max())
-                for p, g in zip(held_out, golds, strict=True)
-            ]
-            for f, s in grid
+            [measured_at(p, each.gold, *line) for p, each in zip(held_out, examples, strict=True)]
+            for line in grid
         ]
-    )
-    best = measured.mean(axis=1).min(axis=1).argmax()
-    others = [np.delete(measured, i, axis=1).mean(axis=1).min(axis=1) for i in range(len(golds))]
-    apart = [measured[each.argmax(), i] for i, each in enumerate(others)]
-    precision, recall = np.mean(apart, axis=0)
-    return grid[best], (float(precision), float(recall))
+    )  # (lines, questions, precision and recall; of those without gold papers, 1 for no list)
+    some = np.array([bool(each.gold.any()) for each in examples])
+    far = np.array([not each.gold.any() and not each.near for each in examples])
+
+    def best(but: int | None = None) -> int:
+        kept = np.ones(len(examples), bool)
+        kept[[] if but is None else [but]] = False
+        quiet = measured[:, far & kept, 0].mean(axis=1) >= 1 - FALSE_LISTS
+        worth = measured[:, some & kept].mean(axis=1).min(axis=1)
+        return int(np.where(quiet, worth, -1.0).argmax())
+
+    apart = np.array([measured[best(i), i] for i in range(len(examples))])
+    near = ~some & ~far
+    precision, recall = apart[some].mean(axis=0)
+    found = {
+        **named((float(precision), float(recall))),
+        "false_lists_far": round(float(1 - apart[far, 0].mean()), 3),
+        "false_lists_near": round(float(1 - apart[near, 0].mean()), 3),
+    }
+    return grid[best()], found
+
+
+def measured_at(
+    found: np.ndarray, gold: np.ndarray, least: float, floor: float, share: float
+) -> tuple[float, float]:
+    """Precision and recall of a question; of one without gold papers, whether it has no list."""
+    highest = float(found.max())
+    line = floor + share * highest
+    if highest < max(least, line):
+        line = np.inf
+    if not gold.any():
+        quiet = float(not (found >= line).any())
+        return quiet, quiet
+    return one_precision_recall(found, gold, line)
 
 
 def regression(
@@ -167,11 +212,12 @@ def libraries(gold: np.ndarray, random: np.random.Generator) -> list[np.ndarray]
     """Papers of the whole library, of one without the gold papers, and of small ones."""
     every = np.arange(len(gold))
     others = every[~gold]
+    whole = [every, others] if gold.any() else [every]
     small = [
         np.concatenate([every[gold], random.choice(others, size, replace=False)])
         for size in SMALL_LIBRARIES
     ]
-    return [every, others, *small]
+    return [*whole, *small]
 
 
 def probabilities(

@@ -80,7 +80,8 @@ def heading(entries: Sequence[Entry], looked_at: int, among: int, subject: str) 
     papers = f"the {among} papers"
     if looked_at < among:
         papers = f"the {looked_at} nearest of {among} papers"
-    fit = f"{sure or 'None'} of {papers} {'fits' if sure <= 1 else 'fit'} “{subject}”"
+    fits = "fit" if sure > 1 else "fits" if sure else "surely fits"
+    fit = f"{sure or 'None'} of {papers} {fits} “{subject}”"
     if among == 1:
         fits = "fits" if sure else "does not surely fit"
         fit = f"The one paper that there is {fits} “{subject}”"
