@@ -69,12 +69,21 @@ def written(
     return path
 
 
+def surname(number: int) -> str:
+    """A name that no other record has: what is remembered of names shall not help here."""
+    letters = ""
+    while number:
+        number, place = divmod(number, 21)
+        letters += "bcdfghjklmnpqrstvwxyz"[place] + "aeiou"[place % 5]
+    return f"Rate{letters}"
+
+
 def bibtex_entry(number: int, abstract: str) -> str:
     """An entry as the ACL Anthology writes them."""
     return (
         f"@inproceedings{{key-{number},\n"
         f'    title = "{{R}}ates of Number {number}",\n'
-        f'    author = "Lovelace, Ada  and\n      Turing, Alan M.",\n'
+        f'    author = "{surname(number)}, Ada  and\n      {surname(number + 1)}n, Alan M.",\n'
         f'    booktitle = "Proceedings of Rates",\n    year = "2020",\n'
         f'    url = "https://example.org/{number}/",\n    doi = "10.1000/rates.{number}",\n'
         f'    pages = "1--9",\n    abstract = "{abstract}"\n}}\n'
@@ -84,7 +93,8 @@ def bibtex_entry(number: int, abstract: str) -> str:
 def ris_record(number: int, abstract: str) -> str:
     """A record as reference managers write them."""
     return (
-        f"TY  - JOUR\nTI  - Rates of Number {number}\nAU  - Lovelace, Ada\nAU  - Turing, Alan M.\n"
+        f"TY  - JOUR\nTI  - Rates of Number {number}\nAU  - {surname(number)}, Ada\n"
+        f"AU  - {surname(number + 1)}n, Alan M.\n"
         f"PY  - 2020/01/02\nJO  - Journal of Rates\nSP  - 1\nEP  - 9\n"
         f"DO  - 10.1000/rates.{number}\nUR  - https://example.org/{number}\nKW  - rates\n"
         f"KW  - time\nAB  - {abstract}\nER  - \n\n"
@@ -99,8 +109,9 @@ def pubmed_article(number: int, abstract: str) -> str:
         "</JournalIssue>\n<Title>Journal of Rates</Title>\n</Journal>\n"
         f"<ArticleTitle>Rates of number {number}.</ArticleTitle>\n<Abstract>\n"
         f"<AbstractText>{abstract}</AbstractText>\n</Abstract>\n<AuthorList>\n<Author>\n"
-        "<LastName>Lovelace</LastName>\n<ForeName>Ada</ForeName>\n</Author>\n<Author>\n"
-        "<LastName>Turing</LastName>\n<ForeName>Alan M</ForeName>\n</Author>\n</AuthorList>\n"
+        f"<LastName>{surname(number)}</LastName>\n<ForeName>Ada</ForeName>\n</Author>\n<Author>\n"
+        f"<LastName>{surname(number + 1)}n</LastName>\n<ForeName>Alan M</ForeName>\n</Author>\n"
+        "</AuthorList>\n"
         "</Article>\n</MedlineCitation>\n<PubmedData>\n<ArticleIdList>\n"
         f'<ArticleId IdType="doi">10.1000/rates.{number}</ArticleId>\n</ArticleIdList>\n'
         "</PubmedData>\n</PubmedArticle>\n"
@@ -112,7 +123,7 @@ def json_line(number: int, abstract: str) -> str:
     record = {
         "title": f"Rates of Number {number}",
         "abstract": abstract,
-        "authors": ["Ada Lovelace", "Alan M. Turing"],
+        "authors": [f"Ada {surname(number)}", f"Alan M. {surname(number + 1)}n"],
         "year": 2020,
         "doi": f"10.1000/rates.{number}",
     }
