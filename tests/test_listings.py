@@ -248,6 +248,7 @@ VENUES = (
     "Information Retrieval",
     "Annual Meeting of the Association for Computational Linguistics (ACL)",
     "Proc. Natl. Acad. Sci. (USA)",
+    "ICML 2020",
 )
 
 
@@ -296,6 +297,7 @@ def shelf_index(shelf):
         ("what is said of X in the Journal of Animal Sounds?", "what is said of X?",
          ["Journal of Animal Sounds"], None),
         ("papers at Cell", "papers", ["Cell"], None),
+        ("which ICML papers use X?", "which papers use X?", ["ICML"], None),
         ("papers on X at ACL", "papers on X", ["ACL"], None),
     ],
 )  # fmt: skip
@@ -337,7 +339,8 @@ def test_papers_of_a_venue_are_those_of_its_whole_name(shelf):
     assert [paper.id for paper in answer.sources.values()] == ["v-0"]
     assert [p.id for p in shelf.papers(where=Filter(venues=("=the nature",)))] == ["v-0"]
     assert [p.id for p in shelf.papers(where=Filter(venues=("Nature",)))] == ["v-0", "v-1"]
-    assert [p.id for p in shelf.papers(where=Filter(venues=("=Medicine", "=")))] == []
+    assert [p.id for p in shelf.papers(where=Filter(venues=("=Medicine", "=", "=2020")))] == []
+    assert [p.id for p in shelf.papers(where=Filter(venues=("=ICML",)))] == ["v-8"]
     full = "=Annual meeting of the association for computational linguistics"
     for name in ("=ACL", full, f"{full} (ACL)"):
         assert [p.id for p in shelf.papers(where=Filter(venues=(name,)))] == ["v-6"], name

@@ -23,6 +23,7 @@ _MOST_VALUES = 200  # of one part of a filter; a condition holds no more
 _MOST_WORDS = 40  # of a venue that are compared
 _WHOLE = "="  # before the whole name of a venue
 _ACRONYM = re.compile(r"\(([A-Z][\w&-]*[A-Z][\w&-]*)\)")
+_YEAR_OF_VENUE = re.compile(r"\b(?:19|20)\d\d\b")  # "ICML 2020" is asked for as "ICML" too
 _COUNTRIES = frozenset({"USA"})  # no acronyms of venues
 # Keys of one row, by field: the database takes about 5,400 in one row.
 _MOST_KEYS = {
@@ -47,7 +48,7 @@ class Filter:
             Clark", "K. Clark", "Clark, K."); further given names of the paper do not matter.
         venues: any of these; all words must stand in the venue's name, and of one behind "=" it
             must be the whole name ("=Nature"), or the acronym that the name has in parentheses; a
-            "the" that it begins with does not matter.
+            "the" that it begins with and a year in it do not matter.
         sources: any of these source files, by path or by name.
         ids: any of these paper ids (an alias counts); None restricts nothing, () lets none pass.
         tags: any of these tags or keywords.
@@ -159,7 +160,9 @@ def _asked_venue(venue: str) -> list[str]:
 def _venue_keys(venue: str) -> Iterable[str]:
     """All that a venue may be asked for by: its names, then their words."""
     acronyms = [name for name in _ACRONYM.findall(venue) if len(name) > 2]
-    names = [venue, _ACRONYM.sub(" ", venue), *(a for a in acronyms if a not in _COUNTRIES)]
+    bare = _ACRONYM.sub(" ", venue)
+    yearless = _YEAR_OF_VENUE.sub(" ", bare)
+    names = [venue, bare, yearless, *(a for a in acronyms if a not in _COUNTRIES)]
     yield from islice(map(_whole, filter(str.strip, names)), 10)
     yield from _words(venue)
 
