@@ -150,7 +150,7 @@ class Lister:
         entries = [Entry(paper, (), None, "it is in the library", "listing") for paper in papers]
         count = f"{len(papers) or 'no'} paper{'s' * (len(papers) != 1)}"
         first = f"The library has {count}" + (f" {asked.where}." if asked.where else ".")
-        how = "These are all that there are." if papers else ""
+        how = "Every paper there is counts; nothing had to be decided." if papers else ""
         return (yield from self._told(asked, _base(asked, ()), entries, first, how))
 
     def _told(

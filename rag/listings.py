@@ -18,19 +18,25 @@ _PARTS = {
     "PAPERS": r"(?:papers|studies|articles|publications|abstracts|surveys|reviews|preprints|ones|"
     r"research|work(?= (?:is|are) there| exists| do we| there is)|THINGS)",
     "THINGS": r"(?:benchmarks|datasets|methods|approaches|models|systems)"
-    r"(?! for| of| to| in| on| do\b| does| did| can\b| are\b(?! BOUND)| were\b)",
+    r"(?! for| of| to| in| on| do\b| does| did| can\b| are\b(?! BOUND)| were\b|"
+    r" \S+ (?:is|was|has)\b)",
     "BOUND": r"(?:under|over|below|above|at|up|between|smaller|larger|bigger)",
     "KIND": r"(?P<kind>(?:(?!(?:papers|of|for|in|on|to|with|from|do|does|did|are|is|was|were|the|a|"
-    r"an|one|who|that|which|how|what|why|when|everything|anything|i|my|we|our|you|your|they|it|"
-    r"this|these|those)"
+    r"an|one|who|that|which|how|what|why|when|everything|anything|any|i|my|we|our|you|your|"
+    r"they|it|this|these|those|makes?|says?)"
     r"\b)[\w/-]+ ){0,4}?)",
     "OF THESE": r"(?:of (?:these|those|them|the (?:papers|abstracts|library)) )",
     "DO": r"(?:are|were|have|had|do|deal|study|report|evaluate|train|pre-?train|use|work|address|"
     r"rely|apply|look|focus|consider|propose|introduce|compare|discuss|mention|test|release|show|"
     r"explore|investigate|make|give|present|build|learn|combine|cover|concern|involve|also|only)\b",
-    "ACTS": r"(?=(?:look|work|use|train) |ha(?:s|ve) \w+ed |(?!(?:is|was|does|has) )\w+[^s\W]s )",
-    "GIVE ME": r"(?:(?:can you |could you )?(?:list|name|show|give|find|enumerate|count)(?: me)?|"
-    r"i(?: am|['’]m)? (?:need|want|looking for))",
+    "ACTS": r"(?=(?:looks?|works?|uses?|trains?|stud(?:y|ies)|address(?:es)?|investigates|tries|"
+    r"evaluates|measures|reports|compares|tests|tackles|handles|explores|examines|analy[sz]es|"
+    r"applies|builds|experiments|describes|discusses|proposes|combines|covers|mentions|deals|"
+    r"focuses|relies|employs|adopts|leverages|checks|ha(?:s|ve) \w+ed) )",
+    "GIVE ME": r"(?:(?:(?:can|could|would) you (?:please )?)?"
+    r"(?:list|name|show|give|find|enumerate|count|recommend|suggest)(?: me)?"
+    r"(?: (?:a|the) (?:full |complete )?list of)?|i(?: am|['’]m)? (?:need|want|looking for))",
+    "COUNT": r"(?:\d+ |two |three |four |five |ten |some )?",
     "WHICH": r"(?:which|what)",
     "THAT": r"(?:that|on|about|with|which|where|from|in which|there is on|(?!during)\w{2,}ing|"
     r"(?:aimed|based) \w+)",
@@ -47,14 +53,18 @@ WHICH (?P<noun>works)\b(?! better| best| well| worse| for)(?P<rest>.*)
 WHICH (?:all )?KIND(?P<noun>PAPERS)\b(?P<rest>.*)
 how many OF THESE?(?P<rest>DO.*)
 how many OF THESE?KIND(?P<noun>PAPERS)\b(?P<rest>.*)
-GIVE ME (?:(?:all|every|the|any)(?: of)?(?: the)? )?KIND(?P<noun>PAPERS|paper)\b(?P<rest>.*)
+GIVE ME (?:(?:all|every|the|any)(?: of)?(?: the)? )?COUNTKIND(?P<noun>PAPERS|paper)\b(?P<rest>.*)
 GIVE ME (?:all|the)(?: of)?(?: the)? (?P<noun>works) (?P<rest>THAT .+)
 GIVE ME (?:everything|all) (?P<rest>THAT .+)
 do any KIND(?P<noun>PAPERS)\b(?P<rest>.*)
 do any of (?:the|these|those) (?:authors|papers|works) (?P<rest>.+)
 do (?:we|you) have (?:(?:any|some) )?KIND(?P<noun>PAPERS)\b(?P<rest>.*)
 (?:are|is) there (?:(?:any|some|other) )?KIND(?P<noun>PAPERS)\b(?P<rest>.*)
-(?:any|all) KIND(?P<noun>papers|works|studies)\b(?P<rest>.*)
+(?:any|all) KIND(?P<noun>papers|works?|studies)\b(?P<rest>.*)
+GIVE ME (?:everything|all)(?P<rest>)\W*
+(?:what are|(?:what is )?(?:the )?number of)(?: all)?(?: the)? KIND(?P<noun>papers)\b(?P<rest>.*)
+what(?:['’]s| is| has| have) been (?:published|done|written) (?P<rest>(?:on|about|in|with|for) .+)
+(?P<noun>models|methods|datasets|benchmarks) (?P<rest>(?:BOUND|with (?:more|fewer|less|at)) .+)
 (?:is there )?anything (?P<rest>THAT .+)
 KIND(?P<noun>papers|studies|work|works|methods|approaches) (?P<rest>THAT .+)
 what is there (?P<rest>THAT .+)
@@ -80,9 +90,12 @@ _LONGEST = 600  # characters; who writes more asks for more than a list
 _MORE = re.compile(
     r"\s*(?:which|what) (?:two|three|of the two)\b|.*\b(?:and|then) "
     r"(?:what|how|why|which|does|do|summari[sz]e|explain|describe|compare|tell|rank|sort)\b"
-    r"(?! are they| ones)|.*: (?:(?:what|how) (?:is|are|do|does)|why)\b|.*\. (?:Why|How)\b|"
-    r"\S+ (?:\S+ ){0,3}?(?:papers|studies|works) (?:(?:should|would|could|can) (?!be on|i )|"
-    r"(?:did|do) they\b)|"
+    r"(?! are they| ones)|.*\. (?:Why|How)\b|"
+    r".*: (?:(?:what|how) (?:is|are|do|does)(?! there\W*$| we have\W*$)|why|is|are|do|does)\b|"
+    r"\S+ (?:\S+ ){0,3}?(?:papers|studies|works) "
+    r"(?:(?:should|would|could|can) (?!be on|i |we |help)|"
+    r"(?:does|did|do) (?!we |you |i |not |n['’])|inspired|influenced|"
+    r"(?:are|were|is|have) (?:the )?(?:most|least|best|worst|newest|oldest|latest)\b)|"
     r".*(?:[?!] |\. (?=(?-i:[A-Z])))(?!(?:please )?(?:list|name|show|give)\b)\w+ \w+ \w+",
     re.IGNORECASE,
 )
@@ -104,6 +117,12 @@ _LEAD = re.compile(
 _POINTS_BACK = re.compile(
     r"(?:\S+ ){0,3}(?:that|this|it|them|these|those|less|more|fewer)|"
     r"(?:\S+ ){0,3}(?:this|these|those|such(?! as)) .*",
+    re.IGNORECASE,
+)
+_ENOUGH = re.compile(r"\b(?:all|everything)\W*$|\S \S+ \S", re.IGNORECASE)
+_LEANS = re.compile(
+    r"\b(?:it|them|these|those|us|me|my|i|useful|helpful|relevant|interest|help|"
+    r"(?:should|can|could) we)\b",
     re.IGNORECASE,
 )
 # "Summarizing source code does not count." would find just that
@@ -144,8 +163,9 @@ def subject_of_list(question: str, *, narrowed: bool = False) -> str | None:
             subject = _subject(match.groupdict())
             if lead and (not subject or _POINTS_BACK.fullmatch(subject)):
                 return f"{lead} {subject}".strip()  # "... Which papers cover that?"
-            if subject or len(text.split()) > 2:  # "which papers?" says too little
-                return subject
+            # "which papers?" says too little; "who uses it?" leans on what was said before
+            says_all = _ENOUGH.search(text) and not _LEANS.search(match["rest"] or "")
+            return subject if subject or says_all else None
     return None
 
 
@@ -179,5 +199,9 @@ def _forms() -> tuple[re.Pattern[str], ...]:
     forms = _FORMS
     for name, part in _PARTS.items():
         forms = forms.replace(name, part)
-    before = r"\s*(?:(?:please|so|and|ok|okay),? )*"
+    before = (
+        r"\s*(?:(?:please|so|and|ok|okay|hi|hello),? |"
+        r"(?:(?:can|could) you )?(?:please )?tell me,? |do you know |"
+        r"i(?: would|['’]d) (?:like|love) to know,? |i (?:want to know|wonder),? )*"
+    )
     return tuple(re.compile(before + form, re.IGNORECASE) for form in forms.split("\n") if form)

@@ -22,6 +22,7 @@ _LIBRARY = r"(?:the|this|our|your) (?:library|collection|corpus)"
 _ENDING = re.compile(
     r"(?:[,;.?!]?\s*(?:and )?(?:which (?:ones|are they|papers)|what are they|"
     r"list (?:them|those papers|all)(?: of (?:it|them))?|are there|do we have|exist|is there|"
+    r"(?:do )?you know|can you find|"
     rf"please)|\s+(?:in|of|from) {_LIBRARY}|\s+(?:in )?here|\s+papers?)[\s?.!]*$",
     re.IGNORECASE,
 )
@@ -41,7 +42,9 @@ _FILLERS = (
     r"(?:ways?|methods?|approach(?:es)?|techniques?) (?:of|to|for)|"
     r"(?:try|tries|tests?|evaluates?|runs?) (?:their|its) (?:models?|methods?) (?:out )?on|"
     rf"(?:in|of|from) {_LIBRARY}|in here|should be on my (?:reading )?list|"
-    r"(?:should|could|can) i \w+(?: (?:him|her|them))?(?: first)?"
+    r"(?:should|could|can) (?:i|we) \w+(?: (?:him|her|them))?(?: first)?|if any|"
+    r"(?:(?:could|would|can|might) )?(?:help|(?:be )?(?:useful|helpful|relevant|of interest))"
+    r"(?: (?:(?:to|for) )?(?:us|me|them))?"
 )
 _LINKS = (
     r"about|with|at(?! (?:least|most) )|on|upon|of|in|for|to|or|and|it|the|using|"
@@ -59,8 +62,9 @@ def _verb(base: str) -> str:
 
 
 _VERB = "|".join(_verb(base) for base in _VERBS.split())
+_OR = rf"(?:(?:on|with|at|in|about|to) )?(?:or|and)(?= (?:{_VERB})\b)"  # "build on or examine"
 _FRAME = re.compile(
-    rf"(?:{_FILLERS}|{_VERB}|(?:(?:on|with|at|in|about|to) )?(?:or|and)(?= (?:{_VERB})\b))(?=\s|$)",
+    rf"(?:{_FILLERS}|{_VERB}|{_OR})(?=[\s,]|$)",
     re.IGNORECASE,
 )
 _LINK = re.compile(rf"(?:{_LINKS})(?=\s|$)", re.IGNORECASE)
