@@ -162,7 +162,7 @@ def subject_of_list(question: str, *, narrowed: bool = False) -> str | None:
         if match := form.fullmatch(text):
             subject = _subject(match.groupdict())
             if lead and (not subject or _POINTS_BACK.fullmatch(subject)):
-                return f"{lead} {subject}".strip()  # "... Which papers cover that?"
+                return f"{lead} {subject}".strip(" ;:,")  # "... Which papers cover that?"
             # "which papers?" says too little; "who uses it?" leans on what was said before
             says_all = _ENOUGH.search(text) and not _LEANS.search(match["rest"] or "")
             return subject if subject or says_all else None
