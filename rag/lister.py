@@ -18,12 +18,13 @@ from rag.conditions import condition_in
 from rag.listings import denies
 from rag.prompts import load_prompt
 from rag.relevance import MOST_LOOKED_AT, lines, relevances
+from rag.subjects import exclusion_in
 from rag.verification import Quote
 from rag.writers.listing import Entry, heading, written_list
 from rag.writers.selection import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
 
     from rag.conditions import Condition
     from rag.models.chat import ChatModel
@@ -102,7 +103,7 @@ class Lister:
         cut = lines(retrieval.hits, best)
         candidates = _candidates(retrieval.hits, likely.tolist(), cut, condition)
         base = replace(
-            _base(asked, retrieval.notes),
+            _base(asked, (*retrieval.notes, *_not_left_out(asked.text))),
             confidence=max((each.likely for each in candidates), default=0.0),
         )
         by = "numbers" if condition else "relevance"
@@ -177,6 +178,11 @@ def _base(asked: Asked, notes: Sequence[str]) -> Answer:
         usage=asked.usage,
         warnings=(*asked.warnings, *notes),
     )
+
+
+def _not_left_out(question: str) -> Iterator[str]:
+    if exclusion := exclusion_in(question):
+        yield f"Papers are not left out by what they are about: “{exclusion}” was set aside."
 
 
 def _candidates(

@@ -16,7 +16,8 @@ from rag.subjects import without_frame
 # approaches prune tokens" of papers; "code papers" and "mixture-of-experts papers" name a kind.
 _PARTS = {
     "PAPERS": r"(?:papers|studies|articles|publications|abstracts|surveys|reviews|preprints|ones|"
-    r"research|work(?= (?:is|are) there| exists| do we| there is)|THINGS)",
+    r"research(?! questions?| directions?| problems?| groups?)|"
+    r"work(?= (?:is|are) there| exists| do we| there is)|THINGS)",
     "THINGS": r"(?:benchmarks|datasets|methods|approaches|models|systems)"
     r"(?! for| of| to| in| on| do\b| does| did| can\b| are\b(?! BOUND)| were\b|"
     r" \S+ (?:is|was|has)\b)",
@@ -35,7 +36,8 @@ _PARTS = {
     r"focuses|relies|employs|adopts|leverages|checks|ha(?:s|ve) \w+ed) )",
     "GIVE ME": r"(?:(?:(?:can|could|would) you (?:please )?)?"
     r"(?:list|name|show|give|find|enumerate|count|recommend|suggest)(?: me)?"
-    r"(?: (?:a|the) (?:full |complete )?list of)?|i(?: am|['’]m)? (?:need|want|looking for))",
+    r"(?: (?:a|the) (?:full |complete )?list of)?|i(?: am|['’]m)? (?:need|want|looking for)|"
+    r"i(?: would|['’]d) like(?: to (?:see|read|find))?)",
     "COUNT": r"(?:\d+ |two |three |four |five |ten |some )?",
     "WHICH": r"(?:which|what)",
     "THAT": r"(?:that|on|about|with|which|where|from|in which|there is on|(?!during)\w{2,}ing|"
@@ -94,17 +96,17 @@ _MORE = re.compile(
     r".*: (?:(?:what|how) (?:is|are|do|does)(?! there\W*$| we have\W*$)|why|is|are|do|does)\b|"
     r"\S+ (?:\S+ ){0,3}?(?:papers|studies|works) "
     r"(?:(?:should|would|could|can) (?!be on|i |we |help)|"
-    r"(?:does|did|do) (?!we |you |i |not |n['’])|inspired|influenced|"
+    r"(?:does|did) (?!we |you |i |not )|do (?:the|these|those|they|both) |inspired|influenced|"
     r"(?:are|were|is|have) (?:the )?(?:most|least|best|worst|newest|oldest|latest)\b)|"
     r".*(?:[?!] |\. (?=(?-i:[A-Z])))(?!(?:please )?(?:list|name|show|give)\b)\w+ \w+ \w+",
     re.IGNORECASE,
 )
 # what an abstract does not say is not known; "that BERT does not need labels" is said
 _NEGATED = re.compile(
-    r"\s*\S+ (?:\S+ ){0,4}?(?:papers|studies|works|articles|abstracts|models|methods|approaches|"
-    r"systems|datasets|benchmarks|ones)(?: that| which)? "
+    r"\s*\S+ (?:(?!papers|studies|works|articles)\S+ ){0,4}?(?:papers|studies|works|articles|"
+    r"abstracts|models|methods|approaches|systems|datasets|benchmarks|ones)(?: that| which)? "
     r"(?:(?:do|does|did|are|is|were|have|has|was) ?(?:not|n['’]?t)\b|(?:don|doesn|aren|haven)t\b|"
-    r"not \w+ing\b|never\b)",
+    r"not \w+ing\b|never\b)(?! only| just| merely)",
     re.IGNORECASE,
 )
 _LEAD = re.compile(
@@ -119,6 +121,7 @@ _POINTS_BACK = re.compile(
     r"(?:\S+ ){0,3}(?:this|these|those|such(?! as)) .*",
     re.IGNORECASE,
 )
+_PRONOUN = re.compile(r"(?:it|them|this|that|these|those|us|me)\W*")
 _ENOUGH = re.compile(r"\b(?:all|everything)\W*$|\S \S+ \S", re.IGNORECASE)
 _LEANS = re.compile(
     r"\b(?:it|them|these|those|us|me|my|i|useful|helpful|relevant|interest|help|"
@@ -128,7 +131,8 @@ _LEANS = re.compile(
 # "Summarizing source code does not count." would find just that
 _NOT_COUNTED = re.compile(
     r"(?<=[?.!]) [A-Z][^.?!]*\b(?:not (?:be )?(?:count|included)|(?:leave|left) (?:out|aside)|"
-    r"ignore|exclude|(?:not|don['’]t|doesn['’]t) (?:mind|care|matter))[^.?!]*[.!]?$"
+    r"ignore|exclude|(?:not|don['’]t|doesn['’]t) (?:mind|care|matter))[^.?!]*[.!]?$|"
+    r"(?<=[?.!]) [Tt]hank(?:s| you)[^.?!]*[.!]?$"
 )
 _WIDER = re.compile(
     r"(?:papers?|works?|studies|articles|abstracts|publications|research|methods|approaches|ones|)"
@@ -161,11 +165,15 @@ def subject_of_list(question: str, *, narrowed: bool = False) -> str | None:
     for form in _forms():
         if match := form.fullmatch(text):
             subject = _subject(match.groupdict())
+            if _PRONOUN.fullmatch(subject):
+                subject = ""
             if lead and (not subject or _POINTS_BACK.fullmatch(subject)):
                 return f"{lead} {subject}".strip(" ;:,")  # "... Which papers cover that?"
             # "which papers?" says too little; "who uses it?" leans on what was said before
-            says_all = _ENOUGH.search(text) and not _LEANS.search(match["rest"] or "")
-            return subject if subject or says_all else None
+            if not subject:
+                says_all = _ENOUGH.search(text) and not _LEANS.search(match["rest"] or "")
+                return "" if says_all else None
+            return subject
     return None
 
 
@@ -181,6 +189,8 @@ def denies(question: str) -> bool:
 
     >>> denies("which papers do not use BERT?"), denies("which papers show that BERT is not deep?")
     (True, False)
+    >>> denies("which papers propose methods that do not need labels?")
+    False
     """
     return _NEGATED.match(" ".join(question.split())) is not None
 

@@ -102,6 +102,12 @@ def library(folder):
         ("models under 1 billion parameters", "models under 1 billion parameters"),
         ("name five papers about moths", "moths"),
         ("list everything", ""),
+        ("Which papers use state space models?", "state space models"),
+        ("Which papers use in context learning?", "in context learning"),
+        ("which papers build on or examine state spaces?", "state spaces"),
+        ("Which papers report results?", "results"),
+        ("Which works do speech recognition?", "speech recognition"),
+        ("I am writing a survey. Which papers use GLUE? Thanks!", "GLUE"),
         ("Of robots: could you list the papers on gripping? I don't mind how.", "gripping"),
         ("I look for moths. Which papers should be on my list?", "I look for moths."),
         ("I have time: which papers use models such as S4?", "models such as S4"),
@@ -126,6 +132,8 @@ def test_a_listing_is_recognised_with_its_subject(question, subject):
         "other papers?",
         "earthquakes?",
         "who uses it?",
+        "Which papers use it?",
+        "Which research questions does the paper answer?",
         "which papers should I read?",
         "what papers inspired ELECTRA?",
         "which papers does ELECTRA build on?",
@@ -471,6 +479,12 @@ def test_relevance_is_a_share_and_grows_with_the_fit(library):
     cut = lines(hits, float(max(likely)))
     assert cut.read <= cut.possible <= cut.counted <= max(likely)
     assert lines(hits, float(max(likely)) / 2).counted < cut.counted
+
+
+def test_what_a_list_was_asked_to_leave_out_is_said_to_be_in_it(library):
+    answer = library.ask("Which papers are about cats but not about whiskers?")
+    assert any("“but not about whiskers” was set aside" in warning for warning in answer.warnings)
+    assert library.ask("Which papers are about cats?").warnings == ()
 
 
 def test_a_subject_whose_best_paper_is_unsure_has_none_that_counts(library):
