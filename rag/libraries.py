@@ -170,13 +170,13 @@ def recorded_sources(settings: Settings, embedder_name: str) -> Mapping[str, Map
     """The files and folders that a library was read from, each with the columns that were mapped.
 
     Raises:
-        IndexMissing, IndexDamaged, IndexStale: the manifest cannot be read; name the sources.
+        IndexMissing, IndexDamaged: the manifest cannot be read; name the sources.
         CorpusError: none were recorded.
     """
     folder = index_folder(settings, embedder_name)
     if folder == bundled_folder(settings, embedder_name):
         return {str(BUNDLED_SOURCE): {}}
-    manifest = read_manifest(folder)
+    manifest = read_manifest(folder, any_layout=True)
     if not manifest.sources:
         raise CorpusError(
             f"The library at {folder} has no recorded sources; name the files to read.", path=folder

@@ -153,6 +153,20 @@ def test_an_update_reads_the_recorded_sources_again_from_any_folder(run, tmp_pat
     assert "Delta" in papers
 
 
+def test_a_library_of_an_earlier_layout_is_rebuilt_from_what_it_was_read_from(run, tmp_path):
+    for name, paper in (("a.jsonl", A), ("b.jsonl", B)):
+        (tmp_path / name).write_text(records(paper))
+    run("index", "a.jsonl", "b.jsonl", "-i", "mine", "-q")
+    (manifest,) = (tmp_path / "data").rglob("manifest.json")
+    manifest.write_text(manifest.read_text().replace('"schema_version": 3', '"schema_version": 2'))
+    said = run("papers", "-i", "mine", status=2)
+    command = said.partition("rebuild it with `rag ")[2].partition("`")[0]
+    assert "SOURCES" not in command
+    run(*command.split(), "-q")
+    papers = json.loads(run("papers", "-i", "mine", "--json"))
+    assert {paper["title"] for paper in papers} == {"Alpha", "Beta"}
+
+
 def test_namesakes_are_not_taken_for_papers_that_left_their_file(run, tmp_path):
     several = [{"title": "Editorial", "abstract": f"Of {y}.", "year": y} for y in (2001, 2002)]
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(each) + "\n" for each in several))

@@ -69,8 +69,12 @@ class Manifest(BaseModel):
     columns: dict[str, dict[str, str]] = {}
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path, *, any_layout: bool = False) -> Manifest:
     """Reads the manifest of an index.
+
+    Args:
+        folder: of the index.
+        any_layout: whether one that another version laid out will do, for what it was read from.
 
     Raises:
         IndexMissing: there is no index in the folder.
@@ -92,15 +96,16 @@ def read_manifest(folder: Path) -> Manifest:
             f"{path} is not a readable manifest; "
             f"rebuild with `rag index SOURCES --index {path.parent} --rebuild`."
         ) from error
-    return _validated(raw, path)
+    return _validated(raw, path, any_layout=any_layout)
 
 
-def _validated(raw: Any, path: Path) -> Manifest:
+def _validated(raw: Any, path: Path, *, any_layout: bool) -> Manifest:
     found = raw.get("schema_version") if isinstance(raw, dict) else None
-    if isinstance(found, int) and found != SCHEMA:
+    if isinstance(found, int) and found != SCHEMA and not any_layout:
+        sources = "" if raw.get("sources") else "SOURCES "
         raise IndexStale(
             f"The index at {path.parent} has layout {found}, this version reads layout {SCHEMA}; "
-            f"rebuild it with `rag index SOURCES --index {path.parent} --rebuild`."
+            f"rebuild it with `rag index {sources}--index {path.parent} --rebuild`."
         )
     try:
         return Manifest.model_validate(raw)
