@@ -106,7 +106,8 @@ def sentence_spans(text: str) -> tuple[tuple[int, int], ...]:
 def _is_sentence_end(text: str, start: int) -> bool:
     """Whether punkt is right that a sentence begins at `start`."""
     before = text[max(0, start - 60) : start]
-    goes_on = _LOWER_WORD.match(text, start) is not None
+    # most sentences begin with a capital, which is told in no time
+    goes_on = text[start : start + 1].islower() and _LOWER_WORD.match(text, start) is not None
     if goes_on and _QUOTE_END.search(before):  # (articles, etc.) is   "can it?" asks
         return False
     last = _LAST_WORD.search(before, before.rstrip().rfind(" ") + 1)
