@@ -45,7 +45,7 @@ _LEAVES_OUT = re.compile(
     r"(?:not(?! (?:before|after|older|newer|later|earlier)\b)|never|except(?:ing)?(?: for)?|"
     r"exclud(?:e|es|ing)|other than|apart from|aside from|besides|without|rather than|instead of|"
     r"minus|outside(?: of)?|leav(?:e|ing) (?:out|aside)|ignor(?:e|ing)|omit(?:ting)?|"
-    r"(?:(?<=all )|(?<=thing )|(?<=papers ))but)\b|"
+    r"(?:(?<=all )|(?<=thing )|(?<=papers ))but|(?:by|from|in) neither)\b|"
     r" (?:is|are|was|were|do|does|did|has|have)n['’]?t\b)"
     rf"(?: (?:been|any|only|just|even|the|those|these|ones?|{PAPERS}|anything|that|which|are|were|"
     r"was|is))*\s+",
@@ -82,11 +82,15 @@ _WHAT_WAS_WRITTEN = re.compile(
     r"(?=(?:on|about)\b)",
     re.IGNORECASE,
 )
+_IN_NAME = re.compile(r" in [A-Z][^?.!]*$")
 _LIKE_A_VENUE = re.compile(
-    rf"\b{PAPERS} in (?P<name>[A-Z][^?.!]*?)[\s?.!]*$|(?P<before>[A-Z]\S*) {PAPERS}[\s?.!]*$"
+    rf"\b{PAPERS}(?: are)? in (?P<name>[A-Z][^?.!]*?)[\s?.!]*$|"
+    rf"(?P<before>[A-Z]\S*) {PAPERS}[\s?.!]*$"
 )
 _WROTE_THAT = re.compile(rf"\b{PAPERS} (?:that|which) (?!(?:are|were|was|is) )")
-_DANGLING = re.compile(rf"\b({PAPERS}) (?:or|and)(?=[\s?.!]*$| (?:on|about|by|that|in|for)\b)")
+_DANGLING = re.compile(
+    rf"\b({PAPERS}) (?:or|and)(?=[\s?.!]*$| (?:on|about|by|that|in|for)\b)", re.IGNORECASE
+)
 
 
 class Understood(NamedTuple):
@@ -154,8 +158,11 @@ def understand(question: str, library: Library, where: Filter | None = None) -> 
 
 def _refused(said: _Said, unmet: tuple[str, ...]) -> str:
     """Why a question is refused that asks for nothing but what cannot be done; "" if it is not."""
-    reasons = (*unmet, *(said.notes if said.unknown else ()))
-    text = _cleaned(without_written_by(said.text) if said.unknown else said.text)
+    like_a_venue = _LIKE_A_VENUE.search(said.text)
+    is_unclear = bool(said.unknown or (like_a_venue and like_a_venue["name"]))
+    reasons = (*unmet, *(said.notes if is_unclear else ()))
+    text = without_written_by(said.text) if said.unknown else said.text
+    text = _cleaned(_IN_NAME.sub("", text) if is_unclear else text)
     if not reasons or subject_of_list(text, narrowed=True) != "":
         return ""
     return f"{reasons[0][0].lower()}{reasons[0][1:]}"
@@ -218,7 +225,10 @@ def _named_like(text: str, library: Library) -> Iterator[str]:
     match = _LIKE_A_VENUE.search(text)
     name = match["name"] or match["before"] if match else ""
     if name and library.holds(whole_venue(name)):
-        yield f"{name} is a venue of the library, too; “papers published in {name}” asks for its."
+        yield (
+            f"“{name}” may be a subject and is a venue of the library; “papers published in "
+            f"{name}” asks for those of the venue, “papers on {name}” for those on the subject."
+        )
 
 
 def _without_left_out(text: str, library: Library) -> tuple[str, list[str]]:
@@ -248,7 +258,8 @@ def _left_out(text: str, library: Library) -> tuple[int, int] | None:
         for count in range(len(words), 0, -1):
             named = " ".join(words[:count]).rstrip("?.,;:!) ")
             end = start + len(named)
-            if _BEHIND.match(text, end) and named and _is_restriction(named, library):
+            alone = named.replace(" nor ", " or ")
+            if _BEHIND.match(text, end) and named and _is_restriction(alone, library):
                 return cue.start(), end
     return who_did_not_write(text, library.holds)
 

@@ -744,6 +744,7 @@ def test_what_few_papers_of_an_author_found_is_answered(library):
         "everything except papers by Clark",
         "papers by authors other than Clark",
         "which papers did Clark not write?",
+        "papers by neither Clark nor Wu",
         "papers by Wu not from 2019",
         "papers from 2019 or 2021",
         "papers before 2018 or after 2020",
@@ -944,3 +945,4 @@ def test_a_subject_that_is_a_venue_too_is_said_to_be_one(exports, question):
     assert answer.scope == ""
     name = question.replace("papers", "").replace(" in ", "").strip()
     assert f"“papers published in {name}” asks for" in " ".join(answer.warnings)
+    assert answer.sources == {}
