@@ -62,6 +62,7 @@ class Asked:
         usage: spent so far.
         warnings: so far.
         where: the papers that it is asked of; None for all.
+        refused: why it cannot be answered; empty where it can.
     """
 
     question: str
@@ -70,6 +71,7 @@ class Asked:
     usage: Usage = NO_USAGE
     warnings: tuple[str, ...] = ()
     where: Filter | None = None
+    refused: str = ""
 
 
 class Answerer:
@@ -119,6 +121,24 @@ class Answerer:
             yield Status("The model did not answer; choosing verbatim sentences instead")
             return (yield from self._extractive(asked, fallen, retrieval))
 
+    def refuse(self, asked: Asked) -> Generator[AnswerEvent, None, Answer]:
+        """An abstention from a question that asks for nothing but what cannot be done."""
+        text = f"The library does not seem to hold an answer: {asked.refused}"
+        yield Text(text)
+        return Answer(
+            question=asked.question,
+            asked=asked.text,
+            text=text,
+            statements=(),
+            hits=(),
+            status="abstained",
+            mode="extractive",
+            reason=asked.refused,
+            scope=str(asked.where or ""),
+            usage=asked.usage,
+            warnings=asked.warnings,
+        )
+
     def _extractive(
         self, asked: Asked, base: Answer, retrieval: Retrieval
     ) -> Generator[AnswerEvent, None, Answer]:
@@ -132,6 +152,11 @@ class Answerer:
             space = " " if statements else ""
             statements.append(statement)
             yield Text(space + shown(statement.text, statement.citations))
+        if not statements:  # papers without an abstract
+            reason = "only the titles of the papers that were found are known."
+            text = f"The library does not seem to hold an answer: {reason}"
+            yield Text(text)
+            return replace(base, text=text, reason=reason, closest=base.hits[:CLOSEST_PAPERS])
         found = tuple(statements)
         yield Verified(found)
         return replace(base, text=joined(found), statements=found, status="answered", reason="")

@@ -259,7 +259,9 @@ class Assistant:
             yield Status(f"Only papers {asked.where}")
         yield Status(f"Searching {count} papers")
         subject = subject_of_list(asked.text, narrowed=asked.where is not None)
-        if subject is not None:
+        if asked.refused:
+            answer = yield from self._answerer.refuse(asked)
+        elif subject is not None:
             answer = yield from self._lister.answer(asked, subject, self._live)
         else:
             retrieval = self.retrieve(asked.text, k=k, where=asked.where)
@@ -268,9 +270,8 @@ class Assistant:
             if asked.history:
                 retrieval = with_previous(retrieval, asked, self.retrieve)
             answer = yield from self._answerer.answer(asked, retrieval)
-        cost = None
-        if answer.model and self.settings.prices:
-            cost = cost_of(answer.usage, answer.model, self.settings.prices)
+        prices = self.settings.prices
+        cost = cost_of(answer.usage, answer.model, prices) if answer.model and prices else None
         yield Done(replace(answer, cost=cost, seconds=time.perf_counter() - started))
 
     def chat(self, *, where: Filter | None = None) -> Conversation:

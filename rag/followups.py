@@ -107,7 +107,9 @@ def understood_papers(asked: Asked, library: Library, where: Filter | None) -> A
     given = (where or Filter()).and_also(asked.where) if asked.where else where
     found = understand(asked.text, library, given)
     warnings = (*asked.warnings, *found.notes)
-    return replace(asked, text=found.text, where=found.where, warnings=warnings)
+    return replace(
+        asked, text=found.text, where=found.where, warnings=warnings, refused=found.refused
+    )
 
 
 def with_previous(

@@ -2,68 +2,95 @@
 
 "Papers after 2020 by Clark on distillation" asks about distillation, among certain papers. That is
 understood only where the library knows years, authors and venues, and the reader is shown what was
-understood. Called by the assistant before it searches.
+understood. What no filter can do, such as leaving an author out, is said, and where the question
+asks for nothing else it is refused. Called by the assistant before it searches.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import replace
-from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from rag.authors import AUTHOR, authors_in, who_did_not_write, without_written_by
 from rag.index import Filter
-from rag.venues import END, PAPERS, place_in
+from rag.listings import subject_of_list
+from rag.venues import END, PAPERS, place_in, whole_venue
+from rag.years import years_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from rag.retrieval import Retrieval
+    from rag.years import Span
 
-_YEAR = r"(?P<{}>(?:1[89]|20)\d\d)"
-_FIRST, _LAST = _YEAR.format("first"), _YEAR.format("last")
 _LONGEST = 1000  # characters; more is no question but a text
-_PUBLISHED = r"(?:(?:that |which )?(?:(?:were|was|are) )?(?:published|written|appeared) )?"
-_END = rf"(?=\s*(?:$|[?.,;:!)]|(?:{END})\b))"
-_CAPITAL = r"(?![a-z])[^\W\d_]"  # of any alphabet
-_OPENER = r"(?!(?:Is|Are|Was|Were|Did|Does|Do|Has|Have|In|By|And|But|The|What|How|Why|If)\b)"
-_AUTHOR = (
-    rf"{_OPENER}(?:(?:{_CAPITAL}[\w'’-]*\.?|van|von|de|der|den|la|le|di|da) ){{0,3}}"
-    rf"{_CAPITAL}[\w'’-]*"
+_LONGEST_NAME = 14  # words that may be left out
+_MOST_LEFT_OUT = 5  # places that are looked at
+_SPEAKS_OF_PAPERS = re.compile(
+    rf"\b(?:{PAPERS}|published|written|appeared|came out|what (?:was|were|is) (?:released|new)|"
+    r"(?:any|every)thing (?:(?:new|published|released) )?"
+    r"(?:from|of|in|by|since|after|before|between)|what (?:do|have) (?:we|you))\b",
+    re.IGNORECASE,
 )
-_YEARS: tuple[tuple[str, Callable[[int, int], tuple[int | None, int | None]]], ...] = (
-    (rf"between {_FIRST} and {_LAST}", lambda a, b: (a, b)),
-    (rf"(?:from|in|of) {_FIRST}(?: to | until | through | ?[-–] ?){_LAST}", lambda a, b: (a, b)),
-    (rf"(?:since|from) {_FIRST}(?: on(?:wards?)?)\b", lambda a, _: (a, None)),
-    (rf"since {_FIRST}", lambda a, _: (a, None)),
-    (rf"(?:from )?(?:after|later than|newer than) {_FIRST}", lambda a, _: (a + 1, None)),
-    (
-        rf"(?:from )?(?:before|earlier than|older than|prior to) {_FIRST}",
-        lambda a, _: (None, a - 1),
-    ),
-    (rf"(?:up to|until|through|no later than) {_FIRST}", lambda a, _: (None, a)),
-    (rf"(?:in|of|from|during) {_FIRST}", lambda a, _: (a, a)),
-)
-_SPEAKS_OF_PAPERS = re.compile(rf"\b(?:{PAPERS}|published|written|appeared)\b", re.IGNORECASE)
-_YEAR_OF_PAPERS = re.compile(rf"\b{_FIRST} (?={PAPERS}\b)", re.IGNORECASE)
-_ET_AL = re.compile(rf"\b(?P<author>{_AUTHOR}),? et\.? al\.?(?:'s|’s)?(?:,? \(?{_FIRST}\)?)?")
-_WRITTEN_BY = re.compile(
-    rf"(?:,? (?:(?:that |which )?(?:were |was |are )?(?:written |authored |published )?by|"
-    rf"(?<=papers )(?:of|from))) (?P<author>{_AUTHOR})(?:,? (?:and|or|&) (?P<other>{_AUTHOR}))?"
-)
-_THEIR_WORK = re.compile(rf"\b(?P<author>{_AUTHOR})(?:'s|’s|s['’]) (?={PAPERS}\b)")
-_FINDS = (
-    r"(?:find|found|show|say|said|state|report|propose|introduce|present|argue|claim|conclude|"
-    r"suggest|describe|observe|discover|measure|think|write|wrote)(?:n|e?d)?\b"
-)
-_DATED = rf"(?:,? \(?{_FIRST}\)?)?"
-_WHO_FINDS = re.compile(
-    rf"\b(?P<before>(?:[Dd]id|[Dd]oes|[Dd]o|[Hh]as|[Hh]ave) )(?P<author>{_AUTHOR})"
-    rf"(?: (?:and|&) (?P<other>{_AUTHOR}))?{_DATED}(?= {_FINDS})"
-)
-_ACCORDING_TO = re.compile(rf"(?P<before>[Aa]ccording to )(?P<author>{_AUTHOR}){_DATED}")
-_CITED = re.compile(rf"\b(?P<author>{_AUTHOR})(?: (?:and|&) (?P<other>{_AUTHOR}))? \({_FIRST}\)")
 _FEW_PAPERS = 3  # that an author's name may stand for, as a title does
+_ANY_YEAR = Filter(years=(0, 9999))
+# "papers that are not ...", "papers by anyone other than ...", with words that name nothing
+_LEAVES_OUT = re.compile(
+    r"(?: (?:by|from|of|in|at) (?:any |other |all )?(?:authors?|people|anyone|anybody|someone|"
+    r"years?|journals?|venues?|conferences?)(?: else)?)?"
+    r"(?:,? (?:that|which|who)\b)?(?:,? (?:is|are|was|were|has|have|had|been|do|does|did)\b)*"
+    r"(?:[,;]? ?\(?\b(?:(?:but|and) )?"
+    r"(?:not(?! (?:before|after|older|newer|later|earlier)\b)|never|except(?:ing)?(?: for)?|"
+    r"exclud(?:e|es|ing)|other than|apart from|aside from|besides|without|rather than|instead of|"
+    r"minus|outside(?: of)?|leav(?:e|ing) (?:out|aside)|ignor(?:e|ing)|omit(?:ting)?|"
+    r"(?:(?<=all )|(?<=thing )|(?<=papers ))but|(?:by|from|in) neither)\b|"
+    r" (?:is|are|was|were|do|does|did|has|have)n['’]?t\b)"
+    rf"(?: (?:been|any|only|just|even|the|those|these|ones?|{PAPERS}|anything|that|which|are|were|"
+    r"was|is))*\s+",
+    re.IGNORECASE,
+)
+_MAY_RESTRICT = re.compile(
+    r"(?:by|of|from|in|at|published|written|authored|appeared|presented|released|since|after|"
+    r"before|between|during|up|until|newer|older)\b|[^a-z]"
+)
+_AS_PAPERS = (
+    "papers {}", "{}", "{} papers", "papers by {}", "papers in {}", "papers published in {}",
+    "papers published {}",
+)  # fmt: skip
+_BY_SOMEBODY = re.compile(rf"(?:written |authored |published )?by {AUTHOR}|{AUTHOR}['’]s")
+_BEHIND = re.compile(rf"\s*(?:$|[?.,;:!)]|(?:{END})\b)")
+# what is left of "which papers came out in 2020?", "what do we have by Clark?"
+_ALL_THERE_ARE = re.compile(
+    r"(?:(?:please|so|and|ok|okay),? )*(?:(?:can|could) you )?"
+    r"(?:(?:list|show|give|find|name|count|enumerate)(?: me| us)?\b ?)?(?:i (?:want|need) )?"
+    r"(?:(?:all|any|every|some|the|other|which|what|how many|there are|(?:are|is) there|"
+    r"do (?:we|you) have|of)\b ?)*"
+    rf"(?P<noun>(?:{PAPERS}|ones|those|(?:any|every|some)thing)\b ?)?"
+    r"(?:(?:that|which|is|are|was|were|there|have|has|been|do|did|"
+    r"(?:do|have) (?:we|you)(?: have| got)?|"
+    r"published|written|released|printed|presented|new|exist|(?:came|come) out|appear(?:ed)?|"
+    r"(?:did|have|has) the authors (?:written|write|published?)|by the authors|"
+    r"(?:in )?here|(?:in|of) (?:the|this|our|your|my) (?:library|collection)|please)\b ?)*"
+    r"[\s?.!,]*",
+    re.IGNORECASE,
+)
+_ASKS = re.compile(r"\b(?:what|which|how many|list|show|all|everything|anything)\b", re.IGNORECASE)
+_WHAT_WAS_WRITTEN = re.compile(
+    r"what (?:(?:was|were|is|has been|came|appeared) )?(?:(?:published|written|released|out) )?"
+    r"(?=(?:on|about)\b)",
+    re.IGNORECASE,
+)
+_IN_NAME = re.compile(r" in [A-Z][^?.!]*$")
+_LIKE_A_VENUE = re.compile(
+    rf"\b{PAPERS}(?: are)? in (?P<name>[A-Z][^?.!]*?)[\s?.!]*$|"
+    rf"(?P<before>[A-Z]\S*) {PAPERS}[\s?.!]*$"
+)
+_WROTE_THAT = re.compile(rf"\b{PAPERS} (?:that|which) (?!(?:are|were|was|is) )")
+_DANGLING = re.compile(
+    rf"\b({PAPERS}) (?:or|and)(?=[\s?.!]*$| (?:on|about|by|that|in|for)\b)", re.IGNORECASE
+)
 
 
 class Understood(NamedTuple):
@@ -73,11 +100,13 @@ class Understood(NamedTuple):
         text: the question to be searched for.
         where: the papers that it is asked of; None for all.
         notes: sentences that a reader should know.
+        refused: why it cannot be answered, where it asks for nothing but what cannot be done.
     """
 
     text: str
     where: Filter | None
     notes: tuple[str, ...] = ()
+    refused: str = ""
 
 
 class Library(Protocol):
@@ -86,6 +115,24 @@ class Library(Protocol):
     def holds(self, where: Filter) -> bool:
         """Whether any paper passes a filter."""
         ...
+
+
+class _Said(NamedTuple):
+    """What a text says of papers.
+
+    Attributes:
+        text: without what was understood.
+        where: what restricts papers; None for nothing.
+        unmet: sentences on what was understood and cannot be done.
+        notes: other sentences.
+        unknown: authors whom it asks for, and of whom the library has no paper; in the text.
+    """
+
+    text: str
+    where: Filter | None
+    unmet: tuple[str, ...]
+    notes: tuple[str, ...]
+    unknown: tuple[str, ...]
 
 
 def understand(question: str, library: Library, where: Filter | None = None) -> Understood:
@@ -98,30 +145,27 @@ def understand(question: str, library: Library, where: Filter | None = None) -> 
     """
     if len(question) > _LONGEST:
         return Understood(question, where)
-    authors: list[str] = []
-    years: list[tuple[int | None, int | None]] = []
-    takes = partial(_takes_authors, library=library, authors=authors, years=years)
-    text, venues = place_in(question, library.holds)
-    for pattern in (_ET_AL, _WHO_FINDS, _ACCORDING_TO, _CITED):
-        text = pattern.sub(partial(_authors_of, takes=takes), text)
-    for pattern in (_THEIR_WORK, _WRITTEN_BY):
-        text = pattern.sub(lambda match: "" if takes(match) else match[0], text)
-    of_papers = bool(venues) or _SPEAKS_OF_PAPERS.search(text) is not None
-    without = _without_years(text, years, of_papers=of_papers)
-    if years and not library.holds(Filter(years=(0, 9999))):
-        years = []
-    else:
-        text = without
-    notes = _unknown_authors(text, library)
-    if not (authors or years or venues):
-        return Understood(question, where, notes)
-    text = re.sub(r"\s+([?.,;!])", r"\1", " ".join(text.split())).strip(" ,;")
-    named = Filter(
-        years=_narrowed(years),
-        authors=tuple(dict.fromkeys(authors)),
-        venues=tuple(f"={name}" for name in venues),
-    )
-    return Understood(text, (where or Filter()).and_also(named), notes)
+    text, left_out = _without_left_out(question, library)
+    said = _restrictions(text, library)
+    unmet = (*left_out, *said.unmet)
+    refused = _refused(said, unmet)
+    if not (said.where or unmet):
+        return Understood(question, where, said.notes, refused)
+    if said.where:
+        where = (where or Filter()).and_also(said.where)
+    return Understood(_cleaned(said.text), where, (*unmet, *said.notes), refused)
+
+
+def _refused(said: _Said, unmet: tuple[str, ...]) -> str:
+    """Why a question is refused that asks for nothing but what cannot be done; "" if it is not."""
+    like_a_venue = _LIKE_A_VENUE.search(said.text)
+    is_unclear = bool(said.unknown or (like_a_venue and like_a_venue["name"]))
+    reasons = (*unmet, *(said.notes if is_unclear else ()))
+    text = without_written_by(said.text) if said.unknown else said.text
+    text = _cleaned(_IN_NAME.sub("", text) if is_unclear else text)
+    if not reasons or subject_of_list(text, narrowed=True) != "":
+        return ""
+    return f"{reasons[0][0].lower()}{reasons[0][1:]}"
 
 
 def of_named_authors(retrieval: Retrieval, where: Filter | None) -> Retrieval:
@@ -138,70 +182,104 @@ def of_named_authors(retrieval: Retrieval, where: Filter | None) -> Retrieval:
     return replace(retrieval, hits=tuple(replace(hit, named=True) for hit in retrieval.hits))
 
 
-def _authors_of(match: re.Match[str], takes: Callable[[re.Match[str]], bool]) -> str:
-    """What stands for the authors of a match in the question that is searched for."""
-    before = match.groupdict().get("before") or ""
-    return f"{before}the authors" if takes(match) else match[0]
+def _restrictions(question: str, library: Library) -> _Said:
+    """The years, authors and venues of a text."""
+    text, venues = place_in(question, library.holds)
+    of_papers = bool(venues) or _SPEAKS_OF_PAPERS.search(text) is not None
+    authors = authors_in(text, library.holds, of_papers=of_papers)
+    beside: list[Span] = [(year, year) for year in authors.years]
+    of_papers = of_papers or _SPEAKS_OF_PAPERS.search(authors.text) is not None
+    years = years_in(authors.text, beside, of_papers=of_papers)
+    text, unknown = years.text, authors.unknown
+    said = " and ".join(years.said or map(str, authors.years))
+    has_years = not (said or unknown) or library.holds(_ANY_YEAR)
+    unmet: list[str] = []
+    if said and not has_years:
+        unmet.append(f"The papers of the library have no years, so “{said}” chooses none.")
+    elif years.said and years.span is None:
+        unmet.append(
+            f"Papers are chosen by one range of years only, so “{said}” is left aside; ask for one "
+            "range."
+        )
+    if not has_years:  # then authors are hardly known, and a name is no part of the subject
+        if of_papers and not _WROTE_THAT.search(text):
+            unmet += [f"No paper of the library is known to be by {name}." for name in unknown]
+            text = without_written_by(text) if unknown else text
+        unknown = ()
+    where = Filter(
+        years=years.span if has_years else None,
+        authors=authors.names,
+        venues=tuple(f"={name}" for name in venues),
+    )
+    notes = (*_unknown_authors(unknown), *_named_like(text, library))
+    return _Said(text, where if where != Filter() else None, tuple(unmet), notes, unknown)
 
 
-def _unknown_authors(text: str, library: Library) -> tuple[str, ...]:
-    """A note on who is asked for as an author and is none, in a library that has authors."""
-    found = [m["author"] for p in (_ET_AL, _WRITTEN_BY) for m in p.finditer(text)]
-    if not found or not library.holds(Filter(years=(0, 9999))):
-        return ()
-    return tuple(f"No paper of the library is by {name}." for name in dict.fromkeys(found))
+def _unknown_authors(names: tuple[str, ...]) -> Iterator[str]:
+    """Who is asked for as an author and is none."""
+    yield from (f"No paper of the library is by {name}." for name in names)
 
 
-def _takes_authors(
-    match: re.Match[str],
-    library: Library,
-    authors: list[str],
-    years: list[tuple[int | None, int | None]],
-) -> bool:
-    """Notes the authors of a match, and the year beside "et al."; whether the library has them."""
-    named = [name for group in ("author", "other") if (name := match.groupdict().get(group))]
-    known = [name for name in named if library.holds(Filter(authors=(name,)))]
-    if len(known) < len(named):
-        return False
-    authors += known
-    if year := match.groupdict().get("first"):
-        years.append((int(year), int(year)))
-    return True
+def _named_like(text: str, library: Library) -> Iterator[str]:
+    """That what papers are asked for "in" is a subject here, and a venue of the library too."""
+    match = _LIKE_A_VENUE.search(text)
+    name = match["name"] or match["before"] if match else ""
+    if name and library.holds(whole_venue(name)):
+        yield (
+            f"“{name}” may be a subject and is a venue of the library; “papers published in "
+            f"{name}” asks for those of the venue, “papers on {name}” for those on the subject."
+        )
 
 
-def _without_years(
-    text: str, years: list[tuple[int | None, int | None]], *, of_papers: bool
-) -> str:
-    """The text without the years that restrict papers, which are noted."""
-    for form, meaning in _YEARS:
-        pattern = re.compile(rf",? ?\b{_PUBLISHED}{form}{_END}", re.IGNORECASE)
-        match = pattern.search(text)
-        if match is None or not (of_papers or _is_aside(text, match)):
+def _without_left_out(text: str, library: Library) -> tuple[str, list[str]]:
+    """The text without the years, authors and venues that it leaves out, and a note on them."""
+    left_out: list[str] = []
+    while len(left_out) < _MOST_LEFT_OUT and (span := _left_out(text, library)):
+        start, end = span
+        left_out.append(text[start:end].strip(" ,;()"))
+        text = f"{text[:start]} {text[end:].removeprefix(')').lstrip()}".strip()
+    if not left_out:
+        return text, []
+    said = "” and “".join(left_out)
+    note = (
+        "Papers cannot be left out by year, author or venue, so "
+        f"“{said}” is left aside; ask for those that you want."
+    )
+    return text, [note]
+
+
+def _left_out(text: str, library: Library) -> tuple[int, int] | None:
+    """Where a text leaves out a year, an author or a venue."""
+    for cue in islice(_LEAVES_OUT.finditer(text), _MOST_LEFT_OUT):
+        start = cue.end()
+        words = text[start:].split(" ")[:_LONGEST_NAME]
+        if not _MAY_RESTRICT.match(text, start):
             continue
-        last = match.groupdict().get("last") or match["first"]
-        years.append(meaning(int(match["first"]), int(last)))
-        text = f"{text[: match.start()]} {text[match.end() :]}"
-    if match := _YEAR_OF_PAPERS.search(text):
-        years.append((int(match["first"]), int(match["first"])))
-        text = text[: match.start()] + text[match.end() :]
-    return text
+        for count in range(len(words), 0, -1):
+            named = " ".join(words[:count]).rstrip("?.,;:!) ")
+            end = start + len(named)
+            alone = named.replace(" nor ", " or ")
+            if _BEHIND.match(text, end) and named and _is_restriction(alone, library):
+                return cue.start(), end
+    return who_did_not_write(text, library.holds)
 
 
-def _is_aside(text: str, match: re.Match[str]) -> bool:
-    """Whether a year stands at an end of a question, as in "What is known of X since 2020?".
+def _is_restriction(named: str, library: Library) -> bool:
+    """Whether some words alone would choose papers."""
+    if _BY_SOMEBODY.fullmatch(named):
+        return True
+    for form in _AS_PAPERS:
+        said = _restrictions(form.format(named), library)
+        if (said.where or said.unmet) and re.fullmatch(r"\W*(?:papers)?\W*", said.text):
+            return True
+    return False
 
-    "In 2014" may stand there and mean the data; only an open or wide span is a restriction.
-    """
-    at_an_end = not text[match.end() :].strip(" ?.!") or not text[: match.start()].strip()
-    return at_an_end and not re.match(r"[, ]*(?:in|of|from|during) \S+$", match[0], re.IGNORECASE)
 
-
-def _narrowed(
-    spans: list[tuple[int | None, int | None]],
-) -> tuple[int | None, int | None] | None:
-    """What all spans have in common; None without any, or where nothing is."""
-    if not spans:
-        return None
-    first = max((a for a, _ in spans if a is not None), default=None)
-    last = min((b for _, b in spans if b is not None), default=None)
-    return None if first is not None and last is not None and first > last else (first, last)
+def _cleaned(text: str) -> str:
+    """A question that reads well without what was taken out of it."""
+    text = re.sub(r"\s+([?.,;!])", r"\1", " ".join(text.split())).strip(" ,;")
+    text = _DANGLING.sub(r"\1", text)
+    match = _ALL_THERE_ARE.fullmatch(text)
+    if not text or (match and (match["noun"] or _ASKS.search(text))):
+        return "papers"
+    return _WHAT_WAS_WRITTEN.sub("what is there ", text)

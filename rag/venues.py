@@ -39,7 +39,7 @@ _PUBLISHED_IN = re.compile(
 )
 _IN_THE_JOURNAL = re.compile(r",? (?:in|from|at) the (?=(?:journal|conference)\b)", re.IGNORECASE)
 _AT = re.compile(r",? at (?:the )?", re.IGNORECASE)
-_IN = re.compile(r",? (?:in|from|of) (?:the )?", re.IGNORECASE)
+_IN = re.compile(r",? (?P<word>in|from|of) (?:the )?(?P<rest>.?)", re.IGNORECASE)
 _BEFORE_PAPERS = re.compile(rf" (?=(?:{_YEAR} )?(?:papers?|articles?)\b)", re.IGNORECASE)
 _KIND = re.compile(r"(?:journal|conference) ", re.IGNORECASE)
 _FURTHER = re.compile(r"(?:,|,? (?:and|or)) (?:in |at )?(?:the )?(?=[A-Z])")
@@ -48,6 +48,7 @@ _ENDS_IN_PAPERS = re.compile(rf"\b{PAPERS}$", re.IGNORECASE)
 _ENDS_IN_NOUN = re.compile(
     rf"\b(?:{PAPERS}|what|which|(?:any|every|some)thing|those|ones)$", re.IGNORECASE
 )
+_ENDS_IN_ARE = re.compile(rf"\b{PAPERS} (?:(?:that|which) )?(?:are|were|is|was)$", re.IGNORECASE)
 _ENDS_IN_WHAT = re.compile(r"\bwhat$", re.IGNORECASE)
 _ASKS = re.compile(
     r"(?:which|what|how many|list|show|find|name|give|me|all|any|the|are|there|is|do|does|some|"
@@ -89,7 +90,7 @@ def place_in(text: str, holds: Callable[[Filter], bool]) -> Place:
     for start, end, is_certain in _openings(text):
         spans = _names_at(text, end, holds)
         names = tuple(text[first:last] for first, last in spans)
-        if names and (is_certain or all(map(_is_called_as_venue, names))):
+        if names and (is_certain or any(map(_is_called_as_venue, names))):
             return Place(_without(text, start, spans[-1][1]), names)
     for opening in _BEFORE_PAPERS.finditer(text):
         end = opening.start()
@@ -111,8 +112,13 @@ def _openings(text: str) -> Iterator[tuple[int, int, bool]]:
         if _SPEAKS_OF_PAPERS.search(before):
             yield opening.start(), opening.end(), bool(_ENDS_IN_PAPERS.search(before))
     for opening in _IN.finditer(text):
-        if _ENDS_IN_PAPERS.search(text[: opening.start()]):
-            yield opening.start(), opening.end(), False
+        before, word = text[: opening.start()], opening["word"].lower()
+        if _ENDS_IN_NOUN.search(before) or (word == "from" and _ENDS_IN_ARE.search(before)):
+            # "papers from Science" are of a venue, "papers in Science" perhaps of a subject
+            is_certain = word == "from" and opening["rest"].isupper()
+            yield opening.start(), opening.start("rest"), is_certain
+        elif word == "in" and _SPEAKS_OF_PAPERS.search(before):
+            yield opening.start(), opening.start("rest"), False
 
 
 def _is_said_of_papers(before: str, opening: re.Match[str]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from contextlib import closing
 
 import pytest
 from model_server import ModelServer, Step
@@ -236,7 +237,7 @@ class Known:
     """A library that knows years and one author."""
 
     def holds(self, where):
-        return not where.authors or where.authors[0].endswith("Clark")
+        return not where.venues and (not where.authors or where.authors[0].endswith("Clark"))
 
 
 @pytest.mark.parametrize(
@@ -312,7 +313,7 @@ def shelf_index(shelf):
         ("what was published in The Lancet on X?", "what is there on X?", ["Lancet"], None),
         ("papers on X published in the lancet", "papers on X", ["lancet"], None),
         ("papers that appeared in Nature", "papers", ["Nature"], None),
-        ("Which papers were published in Nature?", "Which papers?", ["Nature"], None),
+        ("Which papers were published in Nature?", "papers", ["Nature"], None),
         ("papers published in 2018 in Nature", "papers", ["Nature"], (2018, 2018)),
         ("papers published in ACL 2024 on X", "papers on X", ["ACL"], (2024, 2024)),
         ("what appeared in Nature since 2018 on X?", "what is there on X?", ["Nature"],
@@ -761,3 +762,222 @@ def test_what_few_papers_of_an_author_found_is_answered(library):
     assert [p.id for p in answer.sources.values()] == ["cat-1"]
     nobody = library.ask("papers by Nobody since 2020")
     assert "No paper of the library is by Nobody." in nobody.warnings
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "papers not by Clark",
+        "which papers are not by Clark or Wu?",
+        "papers not from 2019",
+        "papers except those from 2019",
+        "papers not published in Nature",
+        "which papers weren't published in Nature Medicine?",
+        "papers other than Clark's",
+        "papers other than Somebody's",
+        "list all papers except Clark's",
+        "everything except papers by Clark",
+        "papers by authors other than Clark",
+        "which papers did Clark not write?",
+        "papers by neither Clark nor Wu",
+        "papers by Wu not from 2019",
+        "papers from 2019 or 2021",
+        "papers before 2018 or after 2020",
+        "papers by Nobody",
+    ],
+)
+def test_what_no_filter_can_do_is_refused_where_nothing_else_is_asked(shelf, question):
+    answer = shelf.ask(question)
+    assert answer.status == "abstained"
+    assert answer.sources == {}
+    said = r"papers (cannot be left out|are chosen by one range)|no paper of the library is by"
+    assert re.match(said, answer.reason)
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "where", "left_aside"),
+    [
+        ("papers on ice not by Clark", "papers on ice", None, "not by Clark"),
+        ("papers that are not from 2019 on ice", "papers on ice", None, "that are not from 2019"),
+        ("papers on rates not in Nature Medicine", "papers on rates", None,
+         "not in Nature Medicine"),
+        ("papers by Wu on ice, but not from 2019", "papers on ice", Filter(authors=("Wu",)),
+         "but not from 2019"),
+        ("papers from 2018 or 2021 on ice", "papers on ice", None, "from 2018 or 2021"),
+    ],
+)  # fmt: skip
+def test_what_no_filter_can_do_restricts_nothing_and_is_said(
+    shelf_index, question, text, where, left_aside
+):
+    found = understand(question, shelf_index)
+    assert (found.text, found.where, found.refused) == (text, where, "")
+    assert f"“{left_aside}”" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("question", "text"),
+    [
+        ("papers on what is not known of X since 2018", "papers on what is not known of X"),
+        ("papers since 2018 on models that do not say who wrote X",
+         "papers on models that do not say who wrote X"),
+    ],
+)  # fmt: skip
+def test_a_negation_of_something_else_leaves_a_restriction_as_it_is(shelf_index, question, text):
+    assert understand(question, shelf_index) == (text, Filter((2018, None)), (), "")
+
+
+@pytest.mark.parametrize(
+    ("question", "years"),
+    [
+        ("papers from 2016 and later", (2016, None)),
+        ("from 2020 or later", (2020, None)),
+        ("papers 2016 or newer", (2016, None)),
+        ("papers from 2016 onwards", (2016, None)),
+        ("papers not older than 2016", (2016, None)),
+        ("papers from 2019 or earlier", (None, 2019)),
+        ("papers of 2010 and before", (None, 2010)),
+        ("papers no later than 2010", (None, 2010)),
+        ("papers from 2012, 2013 and 2014", (2012, 2014)),
+        ("papers in 2019 and 2020", (2019, 2020)),
+        ("papers from 2020 or from 2019", (2019, 2020)),
+        ("2019 and 2020 papers", (2019, 2020)),
+        ("2017-2019 papers", (2017, 2019)),
+        ("papers from the years 2019 to 2021", (2019, 2021)),
+        ("which papers came out after 2020?", (2021, None)),
+        ("which papers were released in 2019?", (2019, 2019)),
+        ("what was published in 2019?", (2019, 2019)),
+        ("anything from 2019?", (2019, 2019)),
+        ("how many papers are from 2019?", (2019, 2019)),
+    ],
+)
+def test_years_alone_ask_for_all_papers_of_them(question, years):
+    assert understand(question, Known()) == ("papers", Filter(years), (), "")
+
+
+@pytest.mark.parametrize(
+    ("question", "text"),
+    [
+        ("which papers are by Clark et al.?", "papers"),
+        ("how many papers by Clark et al. are there?", "papers"),
+        ("papers by Clark et al. on wolves", "papers on wolves"),
+        ("how many papers did Clark write?", "papers"),
+        ("which papers has Clark written?", "papers"),
+        ("which papers has Clark written on wolves?", "which papers on wolves?"),
+        ("papers that Clark wrote on wolves", "papers on wolves"),
+        ("list Clark's papers", "papers"),
+        ("List Clark's papers on wolves", "List papers on wolves"),
+        ("anything by Clark?", "papers"),
+        ("anything by Clark on wolves?", "anything on wolves?"),
+        ("what do we have by Clark?", "papers"),
+        ("what did Clark write?", "papers"),
+        ("what was found by Clark et al.?", "what was found by the authors?"),
+    ],
+)
+def test_what_an_author_leaves_of_a_question_reads_as_a_list(question, text):
+    assert understand(question, Known()) == (text, Filter(authors=("Clark",)), (), "")
+
+
+def test_papers_whose_titles_alone_are_known_are_listed_and_tell_no_finding(tmp_path):
+    papers = [Paper("t-1", "On Engines", "", authors=("Ada Lovelace",), year=1843)]
+    with Assistant.build(papers, tmp_path / "titles") as titles:
+        listed = titles.ask("anything by Lovelace?")
+        assert listed.text.startswith("The library has 1 paper by Lovelace.")
+        assert [paper.id for paper in listed.sources.values()] == ["t-1"]
+        found = titles.ask("what did Lovelace find on engines?")
+        assert found.status == "abstained"
+        assert found.text
+        assert [hit.paper.id for hit in found.closest] == ["t-1"]
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory):
+    """A library without years, authors and venues."""
+    path = tmp_path_factory.mktemp("bare") / "papers"
+    papers = [Paper("a-1", "Cats", "Cats purr."), Paper("a-2", "Rain", "We measure rain.")]
+    with Assistant.build(papers, path) as library:
+        yield library
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "note"),
+    [
+        ("which papers from 2020 are about cats?", "which papers are about cats?",
+         "The papers of the library have no years, so “from 2020” chooses none."),
+        ("papers on cats by Hinton", "papers on cats",
+         "No paper of the library is known to be by Hinton."),
+        ("which papers by Hinton et al. study cats?", "which papers study cats?",
+         "No paper of the library is known to be by Hinton."),
+    ],
+)  # fmt: skip
+def test_years_and_authors_are_no_subject_where_the_library_has_none(bare, question, text, note):
+    answer = bare.ask(question)
+    assert answer.asked == text
+    assert note in answer.warnings
+    assert "a-2" not in [paper.id for paper in answer.sources.values()]
+
+
+@pytest.mark.parametrize(
+    "question", ["how many papers of 2023 are there?", "papers by Hinton", "papers not by Hinton"]
+)
+def test_all_papers_of_a_year_or_author_are_refused_where_the_library_has_none(bare, question):
+    answer = bare.ask(question)
+    assert answer.status == "abstained"
+    assert answer.sources == {}
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["papers that learn by Gradient Descent", "what is the score on the set of 2014?"],
+)
+def test_what_is_no_restriction_stays_in_a_library_without_years(bare, question):
+    with closing(Index.open(bare.folder)) as index:
+        assert understand(question, index) == (question, None, (), "")
+
+
+VENUES_OF_EXPORTS = (
+    "Lancet (London, England)",
+    "BMJ (Clinical research ed.)",
+    "Gut",
+    "Nature chemistry",
+    "Urban Climate",
+    "Soil Letters",
+)
+
+
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory):
+    """A library with venues as exports name them."""
+    path = tmp_path_factory.mktemp("exports") / "papers"
+    papers = [
+        Paper(f"e-{n}", f"On Rate {n}", f"We test rate {n}.", year=2018, venue=venue)
+        for n, venue in enumerate(VENUES_OF_EXPORTS)
+    ]
+    with Assistant.build(papers, path) as library:
+        yield library
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "ids"),
+    [
+        ("papers published in The Lancet", "papers", ["e-0"]),
+        ("BMJ papers", "papers", ["e-1"]),
+        ("papers from Gut", "papers", ["e-2"]),
+        ("which papers are from Gut?", "papers", ["e-2"]),
+        ("papers from Nature Chemistry or Urban Climate", "papers", ["e-3", "e-4"]),
+        ("papers on rates in Soil Letters", "papers on rates", ["e-5"]),
+    ],
+)
+def test_venues_are_asked_for_by_the_names_that_readers_know(exports, question, text, ids):
+    with closing(Index.open(exports.folder)) as index:
+        found = understand(question, index)
+    assert (found.text, found.notes) == (text, ())
+    assert [paper.id for paper in exports.papers(where=found.where)] == ids
+
+
+@pytest.mark.parametrize("question", ["papers in Gut", "Gut papers", "papers in Urban Climate"])
+def test_a_subject_that_is_a_venue_too_is_said_to_be_one(exports, question):
+    answer = exports.ask(question)
+    assert answer.scope == ""
+    name = question.replace("papers", "").replace(" in ", "").strip()
+    assert f"“papers published in {name}” asks for" in " ".join(answer.warnings)
+    assert answer.sources == {}

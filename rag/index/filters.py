@@ -48,7 +48,8 @@ class Filter:
             Clark", "K. Clark", "Clark, K."); further given names of the paper do not matter.
         venues: any of these; all words must stand in the venue's name, and of one behind "=" it
             must be the whole name ("=Nature"), or the acronym that the name has in parentheses; a
-            "the" that it begins with and a year in it do not matter.
+            "the" that it begins with, a year in it and what follows from a parenthesis on
+            ("BMJ (Clinical research ed.)") do not matter.
         sources: any of these source files, by path or by name.
         ids: any of these paper ids (an alias counts); None restricts nothing, () lets none pass.
         tags: any of these tags or keywords.
@@ -162,7 +163,8 @@ def _venue_keys(venue: str) -> Iterable[str]:
     acronyms = [name for name in _ACRONYM.findall(venue) if len(name) > 2]
     bare = _ACRONYM.sub(" ", venue)
     yearless = _YEAR_OF_VENUE.sub(" ", bare)
-    names = [venue, bare, yearless, *(a for a in acronyms if a not in _COUNTRIES)]
+    opening = venue.partition("(")[0]  # "BMJ (Clinical research ed.)"
+    names = [venue, bare, yearless, opening, *(a for a in acronyms if a not in _COUNTRIES)]
     yield from islice(map(_whole, filter(str.strip, names)), 10)
     yield from _words(venue)
 
