@@ -425,6 +425,34 @@ def test_a_table_of_zotero_gives_its_rows() -> None:
     assert refusals(FORMATS / "zotero.csv") == [(5, "the record has no title; add one.")]
 
 
+@pytest.mark.parametrize("column", ["Authors", "Author"])
+@pytest.mark.parametrize(
+    ("written", "authors"),
+    [
+        ("Vogt, V., Mohr, M., et al.", ("V. Vogt", "M. Mohr", "et al.")),
+        ("Vogt, V., et al.", ("V. Vogt", "et al.")),
+        ("Vogt, V. M., Mohr, J.-P., and Li, L.", ("V. M. Vogt", "J.-P. Mohr", "L. Li")),
+        ("van der Berg, A., Mohr, M. & Şahin, Ş.", ("A. van der Berg", "M. Mohr", "Ş. Şahin")),
+        ("Vogt, VM, Mohr, M", ("VM Vogt", "M Mohr")),
+        ("Vogt, V.", ("V. Vogt",)),
+    ],
+)
+def test_initials_behind_every_second_comma_of_a_table_belong_to_the_name_before_it(
+    tmp_path: Path, column: str, written: str, authors: tuple[str, ...]
+) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(f'Title,{column}\nRates,"{written}"\n', encoding="utf-8")
+    (paper,) = papers(path)
+    assert paper.authors == authors
+
+
+def test_names_in_capitals_between_commas_are_no_initials(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text('Title,Authors\nRates,"UN, WHO, EU, FAO"\n', encoding="utf-8")
+    (paper,) = papers(path)
+    assert paper.authors == ("UN", "WHO", "EU", "FAO")
+
+
 @pytest.mark.parametrize(
     ("name", "title", "venue", "doi", "first"),
     [
