@@ -89,6 +89,16 @@ def test_a_bibtex_entry_gives_its_fields_as_plain_text() -> None:
     }
 
 
+def test_a_power_in_an_entry_keeps_its_sign_and_an_ordinal_has_none(tmp_path: Path) -> None:
+    path = tmp_path / "powers.bib"
+    path.write_text(
+        r"@misc{a, title={The 5\textsuperscript{th} n\textsuperscript{2}}, author={A. Sea},"
+        r" abstract={It takes 10\textsuperscript{6} H\textsubscript{2}O.}}"
+    )
+    (paper,) = papers(path)
+    assert (paper.title, paper.abstract) == ("The 5th n^2", "It takes 10^6 H2O.")
+
+
 def test_a_biblatex_entry_gives_its_fields_and_the_first_of_two_titles() -> None:
     assert seen(papers(FORMATS / "papers.bib")[1]) == {
         "title": "关于速率",
