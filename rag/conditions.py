@@ -1,34 +1,34 @@
 """Conditions on numbers in listing questions, such as "under one billion parameters".
 
-Called by the lister.
+A bound on what is counted is met by any number of the same things; one on a share, a ratio or a
+score ("an accuracy of at least 90%") only by a number beside the same words. A bound that cannot be
+read so is met by none. Called by the lister.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from math import inf
 
 from rag.counted import PARAMETERS, SIZED, Counted, counted
 from rag.index.lexical import lexical_terms
+from rag.measures import BOUNDS, TELLING, Measure, beside, counts, measure_of
 
-_BOUNDS = (
-    ("least", r"at least|no (?:fewer|less|smaller) than|a minimum of|≥|>="),
-    ("most", r"at most|up to|(?:no|not) (?:more|larger|bigger) than|a maximum of|≤|<="),
-    ("below", r"(?:fewer|less|smaller|lower) than|under|below|<"),
-    ("above", r"(?:more|larger|bigger|greater|higher) than|over|above|exceeding|beyond|>"),
-    ("span", r"between|from"),
-)
-_BEFORE = tuple(
-    (name, re.compile(rf"(?:\b|(?=[<>≤≥]))(?:{form})\s*$", re.IGNORECASE)) for name, form in _BOUNDS
-)
 _BEHIND = re.compile(
     r"(?P<plus>\+)|\W*(?:[a-z]+ ){0,3}?or "
     r"(?:(?P<least>more|above|larger|bigger|up)|fewer|less|below|smaller)\b",
     re.IGNORECASE,
 )
+_UNREAD = re.compile(r"(?:than|over|above|under|below|least|most|[<>≤≥]=?)\s*[-−]\.?\d")
 _OPEN_END = re.compile(r"(?: (?:of|with|in|on|to|for|by|from|at|a|an|the))+$", re.IGNORECASE)
+_TELLING_END = re.compile(
+    rf"(?:(?:^|(?<=\s))(?:{'|'.join(TELLING.split())}|an?|the|that|which|with|have|has|having|had|of)"
+    r"\s+)+$",
+    re.IGNORECASE,
+)
+_OPEN_START = re.compile(r"^\W*(?:(?:in|on|for|with|at|and|when|while|among|by)\b\s*)?")
 _ALTERNATIVE = re.compile(r"\s*(?:,|or|and|to|-|–)\s*")
 # what is left of "train a model with ten billion parameters" says nothing more
 _ANY_MODEL = (
@@ -47,6 +47,7 @@ class Condition:
         excluded: ends that do not meet it themselves.
         unit: stems of what is counted.
         rest: what else the question asks for; empty where that is any model.
+        measure: what a share, a ratio or a score is of; None where things are counted.
     """
 
     lowest: float
@@ -54,9 +55,12 @@ class Condition:
     excluded: frozenset[float]
     unit: frozenset[str]
     rest: str
+    measure: Measure | None = None
 
     def met_by(self, text: str) -> bool:
         """Whether a number of a text meets it; the size of a model only compared with does not."""
+        if self.measure:
+            return any(self._holds(each, text) for each in beside(text, self.measure))
         return any(
             self._meets(each)
             for each in counted(text)
@@ -66,7 +70,21 @@ class Condition:
     def _meets(self, number: Counted) -> bool:
         if number.value in self.excluded and not number.rough:
             return False
-        return self.lowest <= number.value <= self.highest
+        return self._within(number.value)
+
+    def _holds(self, number: Counted, text: str) -> bool:
+        """Whether all that a text says of a number meets it: "over 90%" is not below 95%."""
+        before = re.sub(r"\bup to\s*$", "", text[: number.start], flags=re.IGNORECASE)
+        said = next((name for name, form in BOUNDS if form.search(before)), "")
+        if (said in ("least", "above") and self.highest < inf) or (
+            said in ("most", "below", "span") and self.lowest > -inf
+        ):
+            return False
+        is_open = said in ("above", "below") and number.value in (self.lowest, self.highest)
+        return is_open or (number.value not in self.excluded and self._within(number.value))
+
+    def _within(self, value: float) -> bool:
+        return self.lowest <= value <= self.highest
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +95,7 @@ class _Bound:
     numbers: tuple[Counted, ...]
     start: int
     end: int
+    measure: Measure | None = None
 
     def ends(self) -> tuple[float, float]:
         """The smallest and the largest value that it allows."""
@@ -109,27 +128,51 @@ def condition_in(subject: str) -> Condition | None:
     True
     """
     bounds = _bounds(subject)
+    if any(each.measure for each in bounds) or (not bounds and _UNREAD.search(subject)):
+        return _measured(subject, bounds)
     if not bounds:
         return None
     unit = bounds[-1].numbers[-1].unit
     bounds = [each for each in bounds if each.numbers[-1].unit == unit]
-    lows, highs = zip(*(each.ends() for each in bounds), strict=True)
     left = f"{subject[: bounds[0].start]} {_without_unit(subject[bounds[-1].end :], unit)}"
     rest = "" if _means_any_model(left) else _OPEN_END.sub("", " ".join(left.split()))
-    excluded = frozenset().union(*(each.excluded for each in bounds))
-    return Condition(max(lows), min(highs), excluded, unit, rest)
+    return Condition(*_limits(bounds), unit, rest)
+
+
+def _measured(subject: str, bounds: list[_Bound]) -> Condition:
+    """A condition on what is measured; where that is not the same in all bounds, none meets it."""
+    known = {(each.measure.stems, each.measure.sign) for each in bounds if each.measure}
+    measure = bounds[-1].measure if bounds else None
+    if measure is None or len(known) > 1 or not all(each.measure for each in bounds):
+        return Condition(
+            inf, -inf, frozenset(), frozenset(), subject, Measure(frozenset(), "", 0, 0)
+        )
+    before = _TELLING_END.sub("", subject[: min(bounds[0].start, measure.start)])
+    behind = _OPEN_START.sub("", subject[max(bounds[-1].end, measure.end) :])
+    left = f"{before} {behind}"
+    rest = "" if _means_any_model(left) else _OPEN_END.sub("", " ".join(left.split()))
+    return Condition(*_limits(bounds), frozenset(), rest, measure)
+
+
+def _limits(bounds: list[_Bound]) -> tuple[float, float, frozenset[float]]:
+    """The lowest and the highest value that all bounds allow, and the ends that are left out."""
+    lows, highs = zip(*(each.ends() for each in bounds), strict=True)
+    excluded: frozenset[float] = frozenset().union(*(each.excluded for each in bounds))
+    return max(lows), min(highs), excluded
 
 
 def _bounds(subject: str) -> list[_Bound]:
     """The bounds of a subject, in order."""
-    numbers, found, place = counted(subject), [], 0
+    numbers, place = counted(subject, bare=True), 0
+    found: list[_Bound] = []
     while place < len(numbers):
         pair = tuple(numbers[place : place + 2])
         if len(pair) == 2 and not _ALTERNATIVE.fullmatch(subject[pair[0].end : pair[1].start]):
             pair = pair[:1]
         bound = _bound(subject, pair)
-        if bound:
-            found.append(bound)
+        read = bound and _with_measure(subject, bound, found[-1:])
+        if read:
+            found.append(read)
         place += len(bound.numbers) if bound else 1
     return found
 
@@ -137,7 +180,7 @@ def _bounds(subject: str) -> list[_Bound]:
 def _bound(subject: str, numbers: tuple[Counted, ...]) -> _Bound | None:
     """The bound that one number or two beside each other stand in."""
     first, last = numbers[0], numbers[-1]
-    for name, before in _BEFORE:
+    for name, before in BOUNDS:
         if match := before.search(subject[: first.start]):
             taken = numbers if name == "span" else numbers[:1]
             if name == "span" and len(numbers) == 1:
@@ -149,6 +192,19 @@ def _bound(subject: str, numbers: tuple[Counted, ...]) -> _Bound | None:
     if first.unit != PARAMETERS:
         return None
     return _Bound("equal", numbers, first.start, last.end)
+
+
+def _with_measure(subject: str, bound: _Bound, last: list[_Bound]) -> _Bound | None:
+    """The bound with what it measures, if it counts nothing; None for a year or an age."""
+    number = bound.numbers[-1]
+    if counts(subject, number, bound.end):
+        return bound
+    if not number.unit & {"%", "x"} and number.step == 1 and 1500 <= number.value < 2100:
+        return None
+    measure = measure_of(subject, bound.start, bound.end, number)
+    if measure and not measure.stems and last:
+        measure = last[0].measure or measure
+    return replace(bound, measure=measure) if measure else None
 
 
 def _without_unit(text: str, unit: frozenset[str]) -> str:

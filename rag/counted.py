@@ -36,6 +36,7 @@ _BETWEEN = re.compile(
 _WORD = re.compile(r"\+?[\s-]*([A-Za-z]+)(?=\W|$)")
 _CONNECTIVES = frozenset({"or", "more", "fewer", "less", "larger", "smaller", "of", "different"})
 _UNIT_WORDS = 3
+_OWN_UNITS = (PARAMETERS, frozenset("%"), frozenset("x"))  # not those of the next number
 _SHARES = {"percent": "%", "time": "x", "fold": "x"}  # stems
 # "8B models" and "Llama (8B)" speak of parameters, "8B tokens" does not
 SIZED = "model models encoder decoder network transformer lm llm variant version baseline backbone"
@@ -74,8 +75,12 @@ class Counted:
     end: int
 
 
-def counted(text: str) -> list[Counted]:
+def counted(text: str, *, bare: bool = False) -> list[Counted]:
     """The numbers of a text that count something; in "7 or 8B models" both count the same.
+
+    Args:
+        text: to read.
+        bare: take also those that count nothing; their unit is empty.
 
     >>> [(each.value, sorted(each.unit)) for each in counted("GPT-3 has two dozen heads, 2.5x.")]
     [(24.0, ['head']), (2.5, ['x'])]
@@ -87,10 +92,10 @@ def counted(text: str) -> list[Counted]:
     for at, (left, right) in reversed(list(enumerate(pairwise(matches)))):
         if _BETWEEN.fullmatch(text[left.end() : right.start()]):
             scales[at] = scales[at] if scales[at] > 1 else scales[at + 1]
-            units[at] = units[at] if units[at] == PARAMETERS else units[at + 1]
+            units[at] = units[at] if units[at] in _OWN_UNITS else units[at + 1]
     found = []
     for match, scale, unit in zip(matches, scales, units, strict=True):
-        if unit and (scale > 1 or (match["word"] or "").lower() not in ("a", "one")):
+        if (unit or bare) and (scale > 1 or (match["word"] or "").lower() not in ("a", "one")):
             value, step = _value(match)
             before = text[max(0, match.start() - 60) : match.start()]
             found.append(

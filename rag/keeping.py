@@ -17,6 +17,7 @@ from rag.errors import CorpusError, IndexMissing, IndexStale, RagError, Settings
 from rag.index import read_manifest
 from rag.index.lock import LOCK_NAME, writer_lock
 from rag.index.manifest import FILE_NAME, disk_errors
+from rag.index.merging import marks
 from rag.libraries import index_folder, recorded_sources, update_library
 
 if TYPE_CHECKING:
@@ -71,11 +72,13 @@ class SourceReport:
         update: what changed.
         missing: sources that are not there any more; their papers are kept.
         vanished: ids of papers that their files no longer hold; they are kept too.
+        left_out: ids of papers that the sources hold and that were removed from the library.
     """
 
     update: IndexReport
     missing: tuple[str, ...]
     vanished: tuple[str, ...]
+    left_out: tuple[str, ...]
 
 
 def libraries(settings: Settings) -> list[Library]:
@@ -117,7 +120,8 @@ def update_from_sources(
     """Reads the recorded sources of a library again and takes in what is new in them.
 
     No paper is ever taken out: neither those of a source that has gone nor those that a file no
-    longer holds. A source that cannot be read is refused and the others are taken in.
+    longer holds; one that was removed stays out. A source that cannot be read is refused and the
+    others are taken in.
 
     Args:
         settings: name the library.
@@ -140,15 +144,39 @@ def update_from_sources(
             "Name the files to read now.",
             path=missing[0],
         )
+    removed = frozenset(_removed(settings, embedder.name))
+    left_out: dict[str, None] = {}
     update = update_library(
-        _records(present),
+        _without(_records(present), removed, left_out),
         settings=settings,
         embedder=embedder,
         sources=present,
         on_progress=on_progress,
     )
     papers = update.intake.papers
-    return SourceReport(update, missing, tuple(_vanished(papers, update.intake.met, present)))
+    return SourceReport(
+        update, missing, tuple(_vanished(papers, update.intake.met, present)), tuple(left_out)
+    )
+
+
+def _removed(settings: Settings, embedder_name: str) -> tuple[str, ...]:
+    try:
+        return read_manifest(index_folder(settings, embedder_name)).removed
+    except IndexMissing:  # the bundled library before its first use
+        return ()
+
+
+def _without(
+    records: Iterable[Paper | Refused], removed: frozenset[str], left_out: dict[str, None]
+) -> Iterator[Paper | Refused]:
+    """The records but for those of removed papers, whose ids are put into `left_out`."""
+    from rag.readers import Refused
+
+    for record in records:
+        if isinstance(record, Refused) or removed.isdisjoint(marks(record)):
+            yield record
+        else:
+            left_out[record.id] = None
 
 
 def _records(sources: Mapping[str, Mapping[str, str]]) -> Iterator[Paper | Refused]:

@@ -49,10 +49,10 @@ _WORD, _WORDS = re.compile(r"[^\W_]"), re.compile(r"[^\W_]{2}\W*\s\W*[^\W_]{2}")
 _VARIABLE = re.compile(r"(?<![^\W_])[a-z]$")
 _DIGITS = re.compile(r"[-−–+]?\d[\d.,]*[-−–+]?")
 _ORDINALS = frozenset({"st", "nd", "rd", "th", "er", "re", "o", "TM"})
-# A number that is a power, not a footnote: behind a lone letter, a unit, an index or a formula in
-# brackets, and behind any word if it is negative. Nobody writes a power of 1, and B12 and P32 name.
+# A number that is a power, not a footnote: behind a lone letter, a unit, an index, a formula in
+# brackets or "=" and few letters, and behind any word if negative. B12 and P32 are names.
 _POWER = re.compile(r"(?:(?P<negative>[-−–])|(?!1$))\d{1,2}(?:\.\d+)?|(?P<letter>[^\W\d_])")
-_BASE = re.compile(r"(?:(?<![\w.'’])[^\W\d_]|(?<!\w)[cdkmnµμ]m)$")
+_BASE = re.compile(r"(?:(?<![\w.'’])[^\W\d_]|(?<!\w)[cdkmnµμ]m|=\s?(?!ns)[a-z]{2,3})$")
 _NAMING = re.compile(r"[A-Z]\d\d")
 _GROUP = re.compile(
     r"(?:\||(?<=\w)\([^\W\d_]\)|[(\[](?=[^()\[\]]*[^\W\d_])(?=[^()\[\]]*(?:[-+−–*/·×]|log))"
@@ -64,6 +64,7 @@ _HEADING = re.compile(r"<((?:jats:)?title)>([^<>]*)</\1>")
 _TEX_MATH = re.compile(r"<((?:jats:)?tex-math)\b[^<>]*>([^<]*)</\1>")
 
 # Everything below needs a backslash that is not itself escaped.
+_TEX_SCRIPT = re.compile(r"(?<!\\)\\text(su[pb])(?:er)?script\s?\{([^{}]*)\}")
 _MATH = re.compile(r"(?<!\\)\\\((.{1,400}?)(?<!\\)\\\)")
 _ONE_SYMBOL = re.compile(r"(?<![\\$])\$\s?\\([A-Za-z]+)\s?\$(?!\$)")
 _GREEK = re.compile(
@@ -121,7 +122,7 @@ def clean_markup(text: str) -> str:
     """
     if "&" in text:
         text = _ENTITY.sub(lambda found: html.unescape(html.unescape(found[0])), text)
-    text = _one_line(text)
+    text = _one_line(with_tags(text) if "\\text" in text else text)
     if "<" in text:
         text = _one_line(_without_tags(text))
     if "$" in text:
@@ -138,6 +139,15 @@ def clean_markup(text: str) -> str:
     if "times" in text:
         text = _TIMES.sub("×", text)
     return _SIM.sub("~", text) if "sim" in text else text
+
+
+def with_tags(text: str) -> str:
+    r"""The text with the tags of HTML for TeX's raised and lowered text.
+
+    >>> with_tags(r"n\textsuperscript{2} of H\textsubscript{2}O")
+    'n<sup>2</sup> of H<sub>2</sub>O'
+    """
+    return _TEX_SCRIPT.sub(r"<\1>\2</\1>", text)
 
 
 def is_one_line(text: str) -> bool:

@@ -215,6 +215,52 @@ def test_papers_are_removed_by_their_ids(run, tmp_path):
     assert [p["id"] for p in json.loads(run("papers", "-i", "mine", "--json"))] == ids[2:]
 
 
+def test_a_removed_paper_stays_out_of_updates_until_its_source_is_named_again(run, tmp_path):
+    def titles():
+        return [p["title"] for p in json.loads(run("papers", "-i", "mine", "--json"))]
+
+    (tmp_path / "a.jsonl").write_text(records(A, B))
+    run("index", "a.jsonl", "-i", "mine", "-q")
+    alpha = json.loads(run("papers", "-i", "mine", "--json"))[0]["id"]
+    run("papers", "remove", alpha, "-i", "mine", "-q")
+    text = run("index", "--update", "-i", "mine")
+    assert "1 read, 0 added" in text
+    assert "note: 1 was removed before, and stays out until `rag index SOURCE` names" in text
+    (tmp_path / "a.jsonl").write_text(records(A, B, C))
+    assert json.loads(run("index", "--update", "-i", "mine", "--json"))["left_out"] == [alpha]
+    assert titles() == ["Beta", "Gamma"]  # a generation that is written remembers it too
+    assert json.loads(run("index", "--update", "-i", "mine", "--json"))["added"] == []
+
+    assert "1 added" in run("index", "a.jsonl", "-i", "mine")
+    assert json.loads(run("index", "--update", "-i", "mine", "--json"))["left_out"] == []
+    run("papers", "remove", alpha, "-i", "mine", "-q")
+    run("index", "--rebuild", "-i", "mine", "-q")
+    run("index", "--update", "-i", "mine", "-q")
+    assert sorted(titles()) == ["Alpha", "Beta", "Gamma"]
+
+
+def test_an_update_of_a_library_whose_papers_were_all_removed_finds_nothing_new(run, tmp_path):
+    (tmp_path / "a.jsonl").write_text(records(A))
+    run("index", "a.jsonl", "-i", "mine", "-q")
+    (alpha,) = [p["id"] for p in json.loads(run("papers", "-i", "mine", "--json"))]
+    run("papers", "remove", alpha, "-i", "mine", "-q")
+    assert run("index", "--update", "-i", "mine", "-q") == ""
+    assert run("papers", "-i", "mine") == ""
+
+
+def test_a_namesake_of_a_removed_paper_stays_in(run, tmp_path):
+    several = [{"title": "Editorial", "abstract": f"Of {y}.", "year": y} for y in (2001, 2002)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(each) + "\n" for each in several))
+    for year in (2001, 2002):
+        run("index", "a.jsonl", "-i", "mine", "-q", "--rebuild")
+        found = {p["year"]: p["id"] for p in json.loads(run("papers", "-i", "mine", "--json"))}
+        run("papers", "remove", found.pop(year), "-i", "mine", "-q")
+        update = json.loads(run("index", "--update", "-i", "mine", "--json"))
+        assert (update["added"], update["no_longer_in_files"]) == ([], [])
+        left = json.loads(run("papers", "-i", "mine", "--json"))
+        assert [p["id"] for p in left] == list(found.values())
+
+
 def test_libraries_are_listed_and_one_is_deleted(run, tmp_path):
     assert run("index", "list") == ""
     (tmp_path / "list").write_text(records(A))  # a file of that name is ./list
@@ -344,7 +390,7 @@ def test_a_citation_of_a_removed_or_changed_paper_says_so_everywhere(run, tmp_pa
 
     # what has come back is current again
     (tmp_path / "a.jsonl").write_text(f"{json.dumps(zorp)}\n{json.dumps(other)}\n")
-    run("index", "--update", "-i", "mine", "-q")
+    run("index", "a.jsonl", "-i", "mine", "-q")
     shown = run("chat", "-i", "mine", "--load", "b", text="/sources\n")
     assert "not verified" not in shown
 

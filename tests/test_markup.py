@@ -70,6 +70,12 @@ MENDED = [
         ),
         "[x]^2",
     ),
+    ("E=mc<sup>2</sup> and E = mc<sup>2</sup>, mc<sup>2</sup>", "E=mc^2 and E = mc^2, mc2"),
+    (r"n\textsuperscript{2}, 10\textsuperscript{6}, H\textsubscript{2}O", "n^2, 10^6, H2O"),
+    (
+        r"the 5\textsuperscript{th}, \textsuperscript{13}C, seen\textsuperscript{2}",
+        "the 5th, 13C, seen2",
+    ),
     ("seen<sup>as was told before</sup>", "seen as was told before"),
     ("<math><msup><mi>x</mi><mrow><mn>2</mn><mi>n</mi></mrow></msup></math>", "x^(2n)"),
     ("<math><mn>5</mn><msqrt><mn>2</mn></msqrt></math>", "5√2"),

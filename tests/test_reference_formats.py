@@ -89,6 +89,16 @@ def test_a_bibtex_entry_gives_its_fields_as_plain_text() -> None:
     }
 
 
+def test_a_power_in_an_entry_keeps_its_sign_and_an_ordinal_has_none(tmp_path: Path) -> None:
+    path = tmp_path / "powers.bib"
+    path.write_text(
+        r"@misc{a, title={The 5\textsuperscript{th} n\textsuperscript{2}}, author={A. Sea},"
+        r" abstract={It takes 10\textsuperscript{6} H\textsubscript{2}O.}}"
+    )
+    (paper,) = papers(path)
+    assert (paper.title, paper.abstract) == ("The 5th n^2", "It takes 10^6 H2O.")
+
+
 def test_a_biblatex_entry_gives_its_fields_and_the_first_of_two_titles() -> None:
     assert seen(papers(FORMATS / "papers.bib")[1]) == {
         "title": "关于速率",
@@ -423,6 +433,34 @@ def test_a_table_of_zotero_gives_its_rows() -> None:
         "year": 2021,
     }
     assert refusals(FORMATS / "zotero.csv") == [(5, "the record has no title; add one.")]
+
+
+@pytest.mark.parametrize("column", ["Authors", "Author"])
+@pytest.mark.parametrize(
+    ("written", "authors"),
+    [
+        ("Vogt, V., Mohr, M., et al.", ("V. Vogt", "M. Mohr", "et al.")),
+        ("Vogt, V., et al.", ("V. Vogt", "et al.")),
+        ("Vogt, V. M., Mohr, J.-P., and Li, L.", ("V. M. Vogt", "J.-P. Mohr", "L. Li")),
+        ("van der Berg, A., Mohr, M. & Şahin, Ş.", ("A. van der Berg", "M. Mohr", "Ş. Şahin")),
+        ("Vogt, VM, Mohr, M", ("VM Vogt", "M Mohr")),
+        ("Vogt, V.", ("V. Vogt",)),
+    ],
+)
+def test_initials_behind_every_second_comma_of_a_table_belong_to_the_name_before_it(
+    tmp_path: Path, column: str, written: str, authors: tuple[str, ...]
+) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(f'Title,{column}\nRates,"{written}"\n', encoding="utf-8")
+    (paper,) = papers(path)
+    assert paper.authors == authors
+
+
+def test_names_in_capitals_between_commas_are_no_initials(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text('Title,Authors\nRates,"UN, WHO, EU, FAO"\n', encoding="utf-8")
+    (paper,) = papers(path)
+    assert paper.authors == ("UN", "WHO", "EU", "FAO")
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def test_pubmeds_set_gives_its_papers() -> None:
         "doi:10.1000/tea",
         "Effects of Camellia on CO2",
         "BACKGROUND: Tea is old. RESULTS: It helped. More tea.",
-        ("Ana María Leaf", "T Cup Jr", "Tea Study Group"),
+        ("Ana María Leaf", "T Cup Jr", "Tea Study Group", "et al."),
         2018,
         "Journal of Invented Tea",
         "https://pubmed.ncbi.nlm.nih.gov/101/",
@@ -126,6 +126,16 @@ def test_a_name_in_han_characters_has_no_space_and_the_family_name_first() -> No
     [(_, found)] = pubmed_xml.read([article])
     assert isinstance(found, Found)
     assert found.authors == ("叶安", "明 Cup Jr", "Tea Study Group")
+
+
+@pytest.mark.parametrize(("complete", "more"), [("N", ("et al.",)), ("Y", ())])
+def test_a_list_of_authors_that_is_not_complete_says_so(
+    complete: str, more: tuple[str, ...]
+) -> None:
+    article = ARTICLE.replace("<AuthorList>", f'<AuthorList CompleteYN="{complete}">')
+    [(_, found)] = pubmed_xml.read([article])
+    assert isinstance(found, Found)
+    assert found.authors == ("Ana María Leaf", "T Cup Jr", "Tea Study Group", *more)
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,11 @@ def update(
         found = update_from_sources(settings, embedder, columns=columns, on_progress=on_progress)
     if as_json:
         values = intake.report_values(found.update)
-        gone = {"missing_sources": found.missing, "no_longer_in_files": found.vanished}
+        gone = {
+            "missing_sources": found.missing,
+            "no_longer_in_files": found.vanished,
+            "left_out": found.left_out,
+        }
         show.json_value({**values, **gone})
         return
     if quiet:
@@ -91,6 +95,12 @@ def update(
             f"note: {len(found.vanished)} no longer in their files, and kept: {first}"
             + (f" and {more} more (--json names all)" if more else "")
             + "; `rag papers remove ID` takes one out."
+        )
+    if found.left_out:
+        verbs = ("was", "stays") if len(found.left_out) == 1 else ("were", "stay")
+        show.line(
+            f"note: {len(found.left_out)} {verbs[0]} removed before, and {verbs[1]} out until "
+            "`rag index SOURCE` names the source."
         )
 
 

@@ -53,6 +53,7 @@ class Manifest(BaseModel):
         rows_sha256: digest of the list of row ids that this generation vouches for.
         sources: the files and folders its papers were read from, in order of first use.
         columns: of the sources that were read so, the fields that were mapped and their columns.
+        removed: marks of the papers that were taken out and have not come back.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -67,6 +68,7 @@ class Manifest(BaseModel):
     rows_sha256: str = ""
     sources: tuple[str, ...] = ()
     columns: dict[str, dict[str, str]] = {}
+    removed: tuple[str, ...] = ()
 
 
 def read_manifest(folder: Path, *, any_layout: bool = False) -> Manifest:

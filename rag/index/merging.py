@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rag.errors import CorpusError
-from rag.papers import Paper, PaperMerger
+from rag.papers import Paper, PaperMerger, paper_id
+from rag.papers.names import family_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -94,6 +95,26 @@ def take_in(
         refused=tuple(refused),
         warnings=tuple(warnings),
     )
+
+
+def still_removed(known: Sequence[str], before: Iterable[Paper], intake: Intake) -> tuple[str, ...]:
+    """The marks of papers that were removed, earlier or now, and are not back; see `marks`."""
+    if not known and not intake.removed:
+        return ()
+    gone = (each for paper in before if paper.id in intake.removed for each in marks(paper))
+    back = frozenset(each for paper in intake.papers for each in marks(paper))
+    return tuple(dict.fromkeys(each for each in (*known, *gone) if each not in back))
+
+
+def marks(paper: Paper) -> tuple[str, ...]:
+    """What a record is known by to be one of a removed paper: its ids, and its title with more.
+
+    A title alone does not do, nor an id that is made of it: "Editorial" is the title of many.
+    """
+    made = paper_id(paper.title)
+    first = family_name(paper.authors[0]) if paper.authors else None
+    ids = (each for each in (paper.id, *paper.aliases) if each != made)
+    return (*ids, f"{made} {paper.year or ''} {first or ''}")
 
 
 def _count_as_unchanged(came: dict[str, list[str]], ids: set[str]) -> None:

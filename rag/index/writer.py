@@ -19,7 +19,7 @@ from rag.index.embedding import embedded
 from rag.index.lexical import LexicalIndex
 from rag.index.lock import writer_lock
 from rag.index.manifest import FILE_NAME, Manifest, PassageMark, read_manifest, write_manifest
-from rag.index.merging import Intake, take_in
+from rag.index.merging import Intake, still_removed, take_in
 from rag.index.reader import Index, check_fits, embedder_mark
 from rag.index.segments import RowTokens, SegmentWriter
 from rag.index.store import PassageStore, StoredPaper, row_id
@@ -136,7 +136,7 @@ class _Update:
         return [stored.paper for stored in self._stored.values()]
 
     def run(self, intake: Intake, sources: Mapping[str, Mapping[str, str]]) -> IndexReport:
-        if not intake.papers and not intake.removed:
+        if not (intake.papers or intake.removed or self._base.removed):
             raise CorpusError("No paper could be read, so there is nothing to index.")
         columns = {each: dict(mapped) for each, mapped in sources.items()}
         columns = {
@@ -145,6 +145,7 @@ class _Update:
         origin = {
             "sources": tuple(dict.fromkeys((*self._base.sources, *sources))),
             "columns": columns,
+            "removed": still_removed(self._base.removed, self.old_papers, intake),
         }
         if self._old and not intake.fresh and not intake.removed:
             manifest = self._base.model_copy(update=origin)

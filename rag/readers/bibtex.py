@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from bibtexparser.model import DuplicateFieldKeyBlock, Entry, ParsingFailedBlock, String
 from bibtexparser.splitter import Splitter
 
+from rag.markup import with_tags
 from rag.papers import full_name, normal_arxiv_id
 from rag.readers import fields
 from rag.readers.fields import Found
@@ -188,7 +189,7 @@ def _broken(block: ParsingFailedBlock) -> str:
 def _paper_or_reason(known: Fields) -> Found | str:
     def text(*names: str) -> str:
         for name in names:
-            if name in known and (found := plain_text(known[name])):
+            if name in known and (found := plain_text(with_tags(known[name]))):
                 return found
         return ""
 
@@ -207,7 +208,7 @@ def _paper_or_reason(known: Fields) -> Found | str:
     return Found(
         id=fields.carried_id(text("papertrail-id")),
         title=f"{title}: {subtitle}" if subtitle else title,
-        abstract=plain_lines(known.get("abstract", "")).strip(),
+        abstract=plain_lines(with_tags(known.get("abstract", ""))).strip(),
         authors=_authors(known.get("author", "")),
         year=fields.year(raw("year"), raw("date")),
         venue=venue or None,

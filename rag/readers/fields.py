@@ -55,6 +55,7 @@ _ARXIV_NAMED = re.compile(r"(?:arxiv:\s*|10\.48550/arxiv\.)(\S+)", re.IGNORECASE
 _NOBODY = re.compile(r"(?:and )?(?:others|et\.? al\.?)", re.IGNORECASE)
 _NOBODY_ENDS = frozenset({"al", " al", ".al", "al.", "ers"})
 _ET_AL = re.compile(r",?\s+(?:et\.? al\.?|and others)$", re.IGNORECASE)
+_INITIALS = re.compile(r"(?:[^\W\d_](?:\.?[ -]?)){1,4}")
 _LOOSE_INITIAL = re.compile(r"\. -(?=[^\W\d_]\.)")  # "J. -L.", as arXiv writes "J.-L."
 _GENERATION = re.compile(r"\s*(?:[JS]r\.?|I{2,3}|IV)\s*$")
 _FIRM = re.compile(r"\s*(?:Inc|Ltd|LLC|Corp|PLC|GmbH)\.?\s*$", re.IGNORECASE)
@@ -168,16 +169,34 @@ def names_in(text: str, *, single: bool) -> list[str]:
 
     >>> names_in("A. Turing, E. Noether", single=False), names_in("Turing, Alan", single=False)
     (['A. Turing', ' E. Noether'], ['Turing, Alan'])
+    >>> names_in("Vogt, V., Mohr, M., et al.", single=False)
+    ['Vogt, V.', 'Mohr, M.', 'et al.']
     """
     text = _NUMBER_IN_BRACKETS.sub("", one_line(text))
     if re.search(r"[;|]", text):
         return re.split(r"[;|]", text)
     parts = re.split(",? (?:and|&) ", text)
-    return parts if single else [name for part in parts for name in _by_commas(part)]
+    return [name for part in parts for name in _turned_in(part) or _by_commas(part, single=single)]
 
 
-def _by_commas(text: str) -> list[str]:
-    parts = text.split(",")
+def _turned_in(text: str) -> list[str]:
+    """Names with initials behind a comma each; [] if it is no such list, as "UN, WHO, EU, FAO"."""
+    parts = [part for part in map(str.strip, text.split(",")) if part]
+    rest = [parts.pop()] if len(parts) % 2 and left_out(parts[-1]) else []
+    pairs = list(zip(parts[::2], parts[1::2], strict=False))
+    if len(parts) % 2 or len(pairs) + len(rest) < 2 or not all(map(_has_initials, pairs)):
+        return []
+    return [", ".join(pair) for pair in pairs] + rest
+
+
+def _has_initials(pair: tuple[str, str]) -> bool:
+    family, given = pair
+    are_capitals = given.isupper() and ("." in given or not family.isupper())
+    return are_capitals and bool(_INITIALS.fullmatch(given))
+
+
+def _by_commas(text: str, *, single: bool) -> list[str]:
+    parts = [text] if single else text.split(",")
     are_names = len(parts) > 2 or all(" " in part.strip() for part in parts)
     return parts if are_names else [text]
 

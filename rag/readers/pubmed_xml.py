@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from rag.papers import full_name
+from rag.papers import ET_AL, full_name
 from rag.readers import fields
 from rag.readers.fields import Found
 from rag.readers.xml_records import raw_text_of, records, text_of
@@ -51,7 +51,7 @@ def _paper_or_reason(record: Element) -> Found | str:
         id="",
         title=fields.without_stop(title),
         abstract=" ".join(filter(None, map(_part, _each(article, "Abstract", "AbstractText")))),
-        authors=fields.people(map(_name, _each(article, "AuthorList", "Author"))),
+        authors=_authors(article),
         year=_year(article, journal),
         venue=_first_text(journal, "Title", "ISOAbbreviation") or None,
         url=fields.pubmed_address(pmid),
@@ -82,6 +82,13 @@ def _part(part: Element) -> str:
     """One part of a structured abstract, behind its label."""
     label, text = part.get("Label", "").strip(), raw_text_of(part).strip()
     return f"{label}: {text}" if label and text else text
+
+
+def _authors(article: Element) -> tuple[str, ...]:
+    """The names; a list that says it is not complete leaves others out."""
+    names = [_name(each) for each in _each(article, "AuthorList", "Author")]
+    is_cut = any(group.get("CompleteYN") == "N" for group in article.findall("AuthorList"))
+    return fields.people([*names, ET_AL] if is_cut else names)
 
 
 def _name(author: Element) -> str:
