@@ -115,9 +115,7 @@ class Lister:
         hits = {each.hit.paper.id: each.hit for each in candidates}
         if not found.entries:
             closest = tuple(hits.values())[:CLOSEST_PAPERS]
-            return (
-                yield from _nothing(found.base, closest, "no paper of the library seems to fit.")
-            )
+            return (yield from _nothing(found.base, closest, _why_none(condition)))
         base = replace(found.base, hits=tuple(hits[entry.paper.id] for entry in found.entries))
         first = heading(found.entries, len(candidates), among, subject)
         return (yield from self._told(asked, base, found.entries, first, found.how))
@@ -178,6 +176,12 @@ def _base(asked: Asked, notes: Sequence[str]) -> Answer:
         usage=asked.usage,
         warnings=(*asked.warnings, *notes),
     )
+
+
+def _why_none(condition: Condition | None) -> str:
+    if condition and condition.measure and not condition.measure.stems:
+        return "what the number in the question measures cannot be told, so no paper can meet it."
+    return "no paper of the library seems to fit."
 
 
 def _not_left_out(question: str) -> Iterator[str]:

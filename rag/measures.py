@@ -117,7 +117,8 @@ def counts(subject: str, number: Counted, end: int) -> bool:
     """Whether a bound of a question that ends there counts things, as in "100 languages"."""
     if number.unit & _SIGNS or not number.unit:
         return False
-    return number.unit == PARAMETERS or not _NOTHING_COUNTED.match(subject, end)
+    named = set(lexical_terms(subject[number.end : end])) & number.unit  # "8,000 tokens or more"
+    return number.unit == PARAMETERS or bool(named) or not _NOTHING_COUNTED.match(subject, end)
 
 
 def measure_of(subject: str, bound: int, end: int, number: Counted) -> Measure | None:

@@ -640,6 +640,7 @@ def test_a_list_survives_being_saved_and_opened(library, tmp_path):
         ("over 1M but under 1B parameters", 1e6, 1e9, ""),
         ("more than 2 and less than 5 datasets", 2, 5, ""),
         ("10 000 or more tokens", 1e4, math.inf, ""),
+        ("take inputs of 8,000 tokens or more", 8000, math.inf, "take inputs"),
         ("less than 1,5 million tokens", -math.inf, 1.5e6, ""),
         ("at least three and a half billion parameters", 3.5e9, math.inf, ""),
         ("at least two dozen languages", 24, math.inf, ""),
@@ -879,6 +880,12 @@ def test_no_list_is_made_of_what_papers_do_not_say(library, question):
     answer = library.ask(question)
     assert answer.status == "abstained"
     assert answer.reason.startswith("abstracts do not tell what a paper does not do")
+
+
+def test_a_number_of_nothing_is_met_by_no_paper(library):
+    answer = library.ask("which papers have values above 0.5?")
+    assert answer.status == "abstained"
+    assert answer.reason.startswith("what the number in the question measures cannot be told")
 
 
 def test_a_question_for_a_list_stands_alone_and_one_of_these_leans_on_the_last(library):

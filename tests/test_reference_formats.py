@@ -249,6 +249,7 @@ def authors_of(entry: str) -> tuple[str, ...]:
         ("Lovelace, Ada and {others}", ("Ada Lovelace", "others")),
         ("{The Team} and Noether, E. et al.", ("The Team", "E. Noether", "et al.")),
         ("{others} and others", ("others", "et al.")),
+        (r"Noether, E. and \emph{et~al.}", ("E. Noether", "et al.")),
         ("others", ()),
         ("{E=mc Group} and E=mc, A", ("E=mc Group", "A E=mc")),
         ("family=王, given=小明 and 李, {明} and Ng, 明", ("王小明", "李明", "明 Ng")),

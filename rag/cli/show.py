@@ -117,7 +117,8 @@ def _finish(
             Console(stderr=True), f"note: this answer is incomplete: {found.reason.rstrip('.')}."
         )
     for warning in found.warnings:
-        _print(Console(stderr=True), f"note: {warning}")
+        if warning[1:] not in found.text:  # an abstention may be for what a note says
+            _print(Console(stderr=True), f"note: {warning}")
 
 
 def _print_understood(console: Console, found: Answer) -> None:

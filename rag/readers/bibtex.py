@@ -225,7 +225,10 @@ def _authors(names: str) -> tuple[str, ...]:
     tex = _has_tex(names) or "=" in names
     several = list(_set_apart(names, _ESCAPE_BRACE_OR_AND)) if tex else _AND.split(names)
     found = tuple(filter(None, map(_known_author, several)))
-    return (*found, *fields.left_out(several[-1])) if found else ()
+    last = several[-1]
+    if tex and not _WHOLE_NAME.fullmatch(last):
+        last = plain_text(last)
+    return (*found, *fields.left_out(last)) if found else ()
 
 
 def _has_tex(value: str) -> bool:

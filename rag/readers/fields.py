@@ -134,7 +134,8 @@ def authors(names: Iterable[str]) -> tuple[str, ...]:
 def _listed(names: Iterable[str], read: Callable[[str], str]) -> tuple[str, ...]:
     several = list(names)
     found = tuple(filter(None, map(read, several)))
-    return (*found, *left_out(several[-1])) if found else ()
+    last = next((name for name in reversed(several) if name.strip()), "")
+    return (*found, *left_out(last)) if found else ()
 
 
 def _person(name: str) -> str:
