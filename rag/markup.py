@@ -41,7 +41,8 @@ _ELEMENTS = _APART | {
 }
 _RAISED = re.compile(
     r"<((?:jats:)?(?:sup|sub|inf))(?:\s[^<>]*)?>"
-    r"((?:[^<>]|</?(?:jats:)?(?:i|b|em|italic|bold|a|xref)(?:\s[^<>]*)?>){1,80}?)</\1>"
+    r"((?:[^<>]|</?(?:jats:)?(?:i|b|em|italic|bold|a|xref)(?:\s[^<>]*)?>){1,80}?)</\1>",
+    re.IGNORECASE,
 )
 _ANY_TAG = re.compile(r"<[^<>]*>")
 _NEAR = 80  # characters before a script that show its base
@@ -58,7 +59,7 @@ _GROUP = re.compile(
     r"(?:\||(?<=\w)\([^\W\d_]\)|[(\[](?=[^()\[\]]*[^\W\d_])(?=[^()\[\]]*(?:[-+−–*/·×]|log))"
     r"(?:\s|\d|[-+−–*/·×=^_.|]|[^\W\d_](?![^\W\d_])|(?:log|ln|exp|max|min)\b)*[)\]])$"
 )
-_INDEX_BEFORE = re.compile(r"</(?:jats:)?(?:sub|inf)>$")
+_INDEX_BEFORE = re.compile(r"</(?:jats:)?(?:sub|inf)>$", re.IGNORECASE)
 _ELEMENT = re.compile(r"(?:<[^<>]*>){0,4}[A-Z]")  # of an isotope, as in δ<sup>13</sup>C
 _HEADING = re.compile(r"<((?:jats:)?title)>([^<>]*)</\1>")
 _TEX_MATH = re.compile(r"<((?:jats:)?tex-math)\b[^<>]*>([^<]*)</\1>")
@@ -208,8 +209,9 @@ def _scripted(found: re.Match[str]) -> str:
     script = _ANY_TAG.sub("", found[2]).strip()
     if _WORDS.search(script):  # a note
         return " " + found[0]
-    sign = _sign("^" if "sup" in found[1] else "_", before, script)
-    if not sign and "sup" in found[1]:
+    raised = found[1].lower().endswith("sup")
+    sign = _sign("^" if raised else "_", before, script)
+    if not sign and raised:
         sign = "^" if _is_power(found, before, script) else ""
     return sign + bracketed(script) if sign else found[0]
 

@@ -14,6 +14,7 @@ MENDED = [
     ("<p>We test <i>in vitro</i>.</p><p>It works.</p>", "We test in vitro. It works."),
     ("<jats:p>H<jats:sub>2</jats:sub>O and Ca<jats:sup>2+</jats:sup></jats:p>", "H2O and Ca2+"),
     ("10<sup>-3</sup> of 10<sup>6</sup>, CO<inf>2</inf>", "10^-3 of 10^6, CO2"),
+    ("10<SUP>6</SUP> of x<SUB>i</SUB>", "10^6 of x_i"),
     ("<jats:title>Abstract</jats:title><jats:p>We test.</jats:p>", "We test."),
     (
         "<jats:sec><jats:title>Aims.</jats:title><jats:p>To test.</jats:p></jats:sec>",

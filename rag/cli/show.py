@@ -116,9 +116,13 @@ def _finish(
         _print(
             Console(stderr=True), f"note: this answer is incomplete: {found.reason.rstrip('.')}."
         )
-    for warning in found.warnings:
-        if warning[1:] not in found.text:  # an abstention may be for what a note says
-            _print(Console(stderr=True), f"note: {warning}")
+    for warning in _notes(found):
+        _print(Console(stderr=True), f"note: {warning}")
+
+
+def _notes(found: Answer) -> list[str]:
+    """The warnings but the one for which an answer abstains: its text says that already."""
+    return [warning for warning in found.warnings if warning[1:] not in found.text]
 
 
 def _print_understood(console: Console, found: Answer) -> None:
