@@ -178,8 +178,11 @@ class Catalogue:
             said[0] = f"Indexing: {done:,} of {total:,} papers …"
 
         task = asyncio.create_task(asyncio.to_thread(work, tell))
+        # what it raises after the server has ended is told nobody
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
         shown = ""
         while not task.done():
+            self._shelf.go_on()  # a block may take longer than the server goes on listening
             if said[0] != shown:
                 shown = said[0]
                 yield View(report=intake.progress(shown))
