@@ -123,7 +123,7 @@ def clean_markup(text: str) -> str:
     """
     if "&" in text:
         text = _ENTITY.sub(lambda found: html.unescape(html.unescape(found[0])), text)
-    text = _one_line(with_tags(text) if "\\text" in text else text)
+    text = _one_line(with_tags(text))
     if "<" in text:
         text = _one_line(_without_tags(text))
     if "$" in text:
@@ -148,7 +148,7 @@ def with_tags(text: str) -> str:
     >>> with_tags(r"n\textsuperscript{2} of H\textsubscript{2}O")
     'n<sup>2</sup> of H<sub>2</sub>O'
     """
-    return _TEX_SCRIPT.sub(r"<\1>\2</\1>", text)
+    return _TEX_SCRIPT.sub(r"<\1>\2</\1>", text) if "\\text" in text else text
 
 
 def is_one_line(text: str) -> bool:

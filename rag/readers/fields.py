@@ -134,8 +134,9 @@ def authors(names: Iterable[str]) -> tuple[str, ...]:
 def _listed(names: Iterable[str], read: Callable[[str], str]) -> tuple[str, ...]:
     several = list(names)
     found = tuple(filter(None, map(read, several)))
-    last = next((name for name in reversed(several) if name.strip()), "")
-    return (*found, *left_out(last)) if found else ()
+    while several and not several[-1].strip():
+        several.pop()
+    return (*found, *left_out(several[-1])) if found else ()
 
 
 def _person(name: str) -> str:
@@ -148,9 +149,9 @@ def _person(name: str) -> str:
 
 def left_out(last: str) -> tuple[str, ...]:
     """`ET_AL` where the last name of a list says that others are left out; else nothing."""
-    last = one_line(last)
-    if last[-3:].lower() not in _NOBODY_ENDS:
+    if last.rstrip()[-3:].lower() not in _NOBODY_ENDS:
         return ()
+    last = one_line(last)
     return (ET_AL,) if _NOBODY.fullmatch(last) or _ET_AL.search(last) else ()
 
 
