@@ -99,9 +99,12 @@ class Lister:
                 searched, k=MOST_LOOKED_AT, where=asked.where, candidates=MOST_LOOKED_AT
             )
         likely = relevances(retrieval.hits)
-        best = max(_of_those_that_meet(condition, retrieval.hits, likely.tolist()), default=0.0)
-        cut = lines(retrieval.hits, best)
-        candidates = _candidates(retrieval.hits, likely.tolist(), cut, condition)
+        met = [_that_meet(condition, hit) for hit in retrieval.hits] if condition else None
+        cut = lines(retrieval.hits, _best(likely.tolist(), met))
+        candidates = _candidates(retrieval.hits, likely.tolist(), cut)
+        if condition and met:
+            candidates = _with_condition(candidates, met, cut, condition)
+        candidates.sort(key=lambda each: (-each.likely, each.hit.paper.id))
         base = replace(
             _base(asked, (*retrieval.notes, *_not_left_out(asked.text))),
             confidence=max((each.likely for each in candidates), default=0.0),
@@ -189,26 +192,22 @@ def _not_left_out(question: str) -> Iterator[str]:
         yield f"Papers are not left out by what they are about: “{exclusion}” was set aside."
 
 
-def _candidates(
-    hits: Sequence[Hit], likely: Sequence[float], cut: Lines, condition: Condition | None
-) -> list[_Candidate]:
-    """The papers that were found, likeliest first."""
+def _candidates(hits: Sequence[Hit], likely: Sequence[float], cut: Lines) -> list[_Candidate]:
+    """The papers that were found, in the order of the hits."""
     digits = _digits(likely, cut)
-    found = [_candidate(hit, each, digits) for hit, each in zip(hits, likely, strict=True)]
-    if condition:
-        found = [_with_condition(each, cut, condition) for each in found]
-    return sorted(found, key=lambda each: (-each.likely, each.hit.paper.id))
+    return [_candidate(hit, each, digits) for hit, each in zip(hits, likely, strict=True)]
 
 
-def _of_those_that_meet(
-    condition: Condition | None, hits: Sequence[Hit], likely: Sequence[float]
-) -> list[float]:
-    """The relevances of the papers whose numbers meet the condition; all where there is none."""
-    return [
-        each
-        for hit, each in zip(hits, likely, strict=True)
-        if condition is None or any(condition.met_by(s.text) for s in hit.sentences)
-    ]
+def _that_meet(condition: Condition, hit: Hit) -> tuple[Quote, ...]:
+    """The sentences of a paper with a number that meets the condition."""
+    return tuple(_quote(hit, each) for each in hit.sentences if condition.met_by(each.text))
+
+
+def _best(likely: Sequence[float], met: Sequence[tuple[Quote, ...]] | None) -> float:
+    """The highest relevance, of the papers whose numbers meet the condition if there is one."""
+    if met is not None:
+        likely = [each for each, said in zip(likely, met, strict=True) if said]
+    return max(likely, default=0.0)
 
 
 def decimals(line: float, values: Iterable[float]) -> int:
@@ -233,10 +232,22 @@ def _candidate(hit: Hit, likely: float, digits: int) -> _Candidate:
     return _Candidate(hit, likely, best, reason)
 
 
-def _with_condition(plain: _Candidate, cut: Lines, condition: Condition) -> _Candidate:
-    """A paper beside a condition on numbers: only one with a number that meets it may fit."""
+def _with_condition(
+    candidates: Sequence[_Candidate],
+    met: Sequence[tuple[Quote, ...]],
+    cut: Lines,
+    condition: Condition,
+) -> list[_Candidate]:
+    """The papers beside a condition on numbers: only one with a number that meets it may fit."""
+    return [
+        _meeting(each, said, cut, condition) for each, said in zip(candidates, met, strict=True)
+    ]
+
+
+def _meeting(
+    plain: _Candidate, said: tuple[Quote, ...], cut: Lines, condition: Condition
+) -> _Candidate:
     hit, likely = plain.hit, plain.likely
-    said = tuple(_quote(hit, each) for each in hit.sentences if condition.met_by(each.text))
     if not said:
         return replace(plain, likely=min(likely, nextafter(cut.possible, 0.0)))
     if not condition.rest:

@@ -111,7 +111,7 @@ _NEGATED = re.compile(
 )
 _LEAD = re.compile(
     r"(?P<lead>[^?]+(?:[.!;:]|, so|, I wonder)) (?P<question>(?:please |[Cc](?:an|ould) you )?"
-    r"(?:Which|What|How many|Are there|List|Show|Please list|list|(?<=[:;or] )which)"
+    r"(?:Which|What|How many|Are there|List|Show|Please list|list|(?<![.!] )which)"
     r"(?: [\w-]+){0,3}? (?:papers|paper that|studies|works|articles|abstracts|surveys)\b"
     r"(?:[^.!?]|i\.e\.|e\.g\.)+[.?]?)"
 )

@@ -6,9 +6,7 @@ Abstracts reach us through web pages that lost parts of their TeX: ``\%`` is lef
 abstract word for word. A TeX parser let loose on a whole abstract does harm ("gains of 36% over
 BERT" ends at the per cent sign), so only fragments that begin with a backslash are ever read as
 TeX. "<" is also a sign ("<1M parameters", "the <mask> token"), so only known elements that are
-closed somewhere count as tags.
-
-Called by the readers, for every format alike.
+closed somewhere count as tags. Called by the readers, for every format alike.
 """
 
 from __future__ import annotations
@@ -211,8 +209,8 @@ def _scripted(found: re.Match[str]) -> str:
         return " " + found[0]
     raised = found[1].lower().endswith("sup")
     sign = _sign("^" if raised else "_", before, script)
-    if not sign and raised:
-        sign = "^" if _is_power(found, before, script) else ""
+    if not sign and raised and _is_power(found, before, script):
+        sign = "^"
     return sign + bracketed(script) if sign else found[0]
 
 
