@@ -31,7 +31,7 @@ help:
 	@echo 'make test-model-server  the model edge against a foreign server (needs node and npm)'
 	@echo 'make test-page    the page in a real browser (needs Chromium)'
 	@echo 'make eval         score the bundled questions (SPLIT=dev or test), report in $(RUN)'
-	@echo 'make check        format, lint and types'
+	@echo 'make check        format, lint, types and layers'
 	@echo 'make bench        measure against fixed points of comparison'
 	@echo 'make clean        take away $(VENV) and what builds and tests leave'
 
@@ -65,6 +65,7 @@ check: $(VENV)/.dev
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
 
 bench: $(VENV)/.dev
 	@for script in benchmarks/*.py; do \

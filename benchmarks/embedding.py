@@ -25,8 +25,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag.minilm import load_minilm
-from rag.minilm.files import FOLDER, open_tokenizer
+from rag.embedding.minilm import load_minilm
+from rag.embedding.minilm.weights import FOLDER, open_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag import Paper, iter_papers, split_paper
+from rag.llm.tokens import count_tokens
 from rag.papers import PaperMerger
-from rag.text import count_tokens, sentence_spans
+from rag.text.sentences import sentence_spans
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -212,7 +213,7 @@ def compare_passages(folder: Path, count: int) -> None:
 
 def bare_steps(path: Path) -> None:
     """The least that must be done: parse, find sentences, count their tokens."""
-    from rag.text import _encoding, _punkt
+    from rag.text.sentences import _encoding, _punkt
 
     punkt, encoding = _punkt(), _encoding()
     with path.open(encoding="utf-8") as file:

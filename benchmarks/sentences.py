@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 from rag import Assistant
-from rag.writers.extractive import choose_sentences
+from rag.generation.quotes import choose_sentences
 
 QUESTIONS = Path(__file__).parents[1] / "eval" / "qa" / "dev.jsonl"
 PLAIN = "d5"  # ids of the questions in the field's own words begin so

@@ -21,8 +21,8 @@ QUESTION = "how can a byte-level model skip tokens it does not need?"
 IMPORTS = "import chromadb, onnxruntime, tokenizers, bm25s"
 EMBED = (
     "from rag import load_minilm, read_papers\n"
-    "from rag.libraries import BUNDLED_SOURCE\n"
-    "from rag.passages import embedded_text\n"
+    "from rag.library import BUNDLED_SOURCE\n"
+    "from rag.index.passages import embedded_text\n"
     "papers = read_papers(BUNDLED_SOURCE)\n"
     "list(load_minilm().encode([embedded_text(p.title, p.abstract) for p in papers]))\n"
 )
@@ -54,7 +54,7 @@ def compare(title: str, command: list[str] | None, yardstick: list[str], runs: i
 
 def indexing() -> float:
     """Seconds to index the bundled library into a folder of its own."""
-    from rag.libraries import BUNDLED_SOURCE
+    from rag.library import BUNDLED_SOURCE
 
     with tempfile.TemporaryDirectory() as folder:
         where = [sys.executable, "-m", "rag", "index", "-q", "-i", f"{folder}/index"]
@@ -63,7 +63,7 @@ def indexing() -> float:
 
 def unchanged() -> None:
     """Seconds of an index run that finds nothing new."""
-    from rag.libraries import BUNDLED_SOURCE
+    from rag.library import BUNDLED_SOURCE
 
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "rag", "index", "-q", "-i", f"{folder}/index"]

@@ -15,7 +15,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 from rag import Assistant, load_minilm
-from rag.markup import clean_markup
+from rag.text.markup import clean_markup
 from rag.verification import Claim
 from rag.verification.offline import COEFFICIENTS, OfflineVerifier
 

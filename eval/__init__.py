@@ -44,7 +44,7 @@ def evaluate(
     from eval.judges import OfflineJudge
     from eval.report import report_of
     from eval.run import run
-    from rag.minilm import load_minilm
+    from rag.embedding.minilm import load_minilm
 
     judge = judge or OfflineJudge(load_minilm)
     with tempfile.TemporaryDirectory() as folder:

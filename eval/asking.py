@@ -9,9 +9,9 @@ from eval.records import Judged, JudgedFact, JudgedStatement, Record, Variant
 from rag.answer import Answer, Turn
 from rag.errors import ModelError, ModelRejected
 from rag.index import Filter
-from rag.models.reply import Usage
+from rag.llm.cost import cost_of
+from rag.llm.reply import Usage
 from rag.papers import Paper
-from rag.prices import cost_of
 from rag.verification import Claim, Verification
 
 if TYPE_CHECKING:

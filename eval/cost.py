@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from rag.models.reply import NO_USAGE, Usage
+from rag.llm.reply import NO_USAGE, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from eval.records import Record
 
-_COST = re.compile(r"(\d+\.\d+)(?: (.+))?")  # as `rag.prices` writes it
+_COST = re.compile(r"(\d+\.\d+)(?: (.+))?")  # as `rag.llm.cost` writes it
 
 
 @dataclass(frozen=True, slots=True)

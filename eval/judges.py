@@ -19,22 +19,17 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from rag.errors import ModelError, ModelRejected
-from rag.models.chat import ChatModel, Message
-from rag.models.reply import NO_USAGE, Usage
+from rag.llm.client import ChatModel, Message
+from rag.llm.reply import NO_USAGE, Usage
 from rag.prompts import Prompt, neutral
-from rag.text import sentence_spans
+from rag.text.sentences import sentence_spans
 from rag.verification import Claim, Quote, Verdict, Verification, verbatim
-from rag.verification.offline import (
-    Fitted,
-    OfflineVerifier,
-    contradicting_words,
-    load_fitted,
-)
+from rag.verification.offline import Fitted, OfflineVerifier, contradicting_words, load_fitted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from rag.minilm import MiniLM
+    from rag.embedding.minilm import MiniLM
     from rag.verification.features import Measured
 
 COEFFICIENTS = Path(__file__).parent / "judge.json"

@@ -75,9 +75,9 @@ def judge_of(name: str, settings: Settings, assistant: Assistant) -> Judge:
         SettingsError: there is no such judge, or it needs a model.
     """
     from eval.judges import ModelJudge, OfflineJudge
+    from rag.embedding.minilm import MiniLM, load_minilm
     from rag.errors import SettingsError
-    from rag.minilm import MiniLM, load_minilm
-    from rag.models import make_judge_model
+    from rag.llm import make_judge_model
     from rag.prompts import load_prompt
 
     if name == "offline":

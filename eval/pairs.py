@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rag.errors import QuestionError
-from rag.markup import clean_markup
 from rag.papers import Paper
+from rag.text.markup import clean_markup
 from rag.verification import Claim
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from eval.questions import digest
 from eval.records import Variant  # noqa: TC001 - pydantic reads it at run time
 from rag import __version__
-from rag.models.servers import masked
+from rag.llm.servers import masked
 from rag.prompts import load_prompt
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from eval.questions import Fact, Kind
-from rag.models.reply import NO_USAGE, Usage
+from rag.llm.reply import NO_USAGE, Usage
 
 Variant = Literal["asked", "paraphrase", "without gold"]
 JudgedVerdict = Literal["supported", "weak", "unsupported", "contradicted"]

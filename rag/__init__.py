@@ -26,14 +26,15 @@ if TYPE_CHECKING:
         Turn,
         Verified,
     )
+    from rag.answer.conversation import Conversation
     from rag.assistant import Assistant
-    from rag.conversation import Conversation
+    from rag.embedding import Embedder, as_llama_index, from_llama_index
+    from rag.embedding.minilm import load_minilm
     from rag.errors import RagError
     from rag.index import Filter, IndexReport
-    from rag.minilm import load_minilm
-    from rag.models import Embedder, Usage, as_llama_index, from_llama_index
+    from rag.index.passages import Passage, split_paper
+    from rag.llm import Usage
     from rag.papers import Paper
-    from rag.passages import Passage, split_paper
     from rag.readers import Refused, iter_papers, read_papers
     from rag.retrieval import Hit, Retrieval
     from rag.settings import Settings, load_settings
@@ -54,13 +55,14 @@ _HOMES = {
         "Verified",
     ),
     "rag.assistant": ("Assistant",),
-    "rag.conversation": ("Conversation",),
+    "rag.answer.conversation": ("Conversation",),
     "rag.errors": ("RagError",),
     "rag.index": ("Filter", "IndexReport"),
-    "rag.minilm": ("load_minilm",),
-    "rag.models": ("Embedder", "Usage", "as_llama_index", "from_llama_index"),
+    "rag.embedding.minilm": ("load_minilm",),
+    "rag.embedding": ("Embedder", "as_llama_index", "from_llama_index"),
+    "rag.llm": ("Usage",),
     "rag.papers": ("Paper",),
-    "rag.passages": ("Passage", "split_paper"),
+    "rag.index.passages": ("Passage", "split_paper"),
     "rag.readers": ("Refused", "iter_papers", "read_papers"),
     "rag.retrieval": ("Hit", "Retrieval"),
     "rag.settings": ("Settings", "load_settings"),

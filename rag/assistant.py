@@ -12,18 +12,24 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from rag.answer import Answer, AnswerEvent, Done, Status
-from rag.answering import Answerer, checked_chat_model
-from rag.conversation import Conversation
+from rag.answer.conversation import Conversation
+from rag.embedding import make_embedder
 from rag.errors import IndexDamaged, IndexMissing, IndexStale
-from rag.followups import needs_history, suggested, understood, understood_papers, with_previous
-from rag.libraries import index_bundled, index_folder, settings_for, update_library
-from rag.lister import Lister
-from rag.listings import subject_of_list
-from rag.models import ChatModel, make_embedder
-from rag.prices import cost_of
+from rag.generation.listing import Lister
+from rag.generation.pipeline import Answerer, checked_chat_model
+from rag.library import index_bundled, index_folder, settings_for, update_library
+from rag.llm.cost import cost_of
 from rag.prompts import load_prompt
-from rag.retrieval.live import LiveIndex
-from rag.understanding import of_named_authors
+from rag.query.followups import (
+    needs_history,
+    suggested,
+    understood,
+    understood_papers,
+    with_previous,
+)
+from rag.query.listings import subject_of_list
+from rag.query.understanding import of_named_authors
+from rag.retrieval.live_index import LiveIndex
 from rag.verification.offline import OfflineVerifier, token_embedder
 
 if TYPE_CHECKING:
@@ -33,8 +39,9 @@ if TYPE_CHECKING:
     from llama_index.core.llms import LLM
 
     from rag.answer import Turn
+    from rag.embedding import Embedder
     from rag.index import Filter, OnProgress
-    from rag.models import Embedder
+    from rag.llm import ChatModel
     from rag.papers import Paper
     from rag.readers import Refused
     from rag.retrieval import Hit, Retrieval

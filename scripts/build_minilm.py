@@ -199,8 +199,8 @@ def embed_with(model: Path, texts: Sequence[str]) -> NDArray[np.float32]:
     """Unit vectors (n, 384) of the texts by the model file given."""
     import onnxruntime
 
-    from rag.minilm.encoder import MiniLM
-    from rag.minilm.files import open_tokenizer
+    from rag.embedding.minilm.encoder import MiniLM
+    from rag.embedding.minilm.weights import open_tokenizer
 
     session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
     unused = np.eye(DIM, dtype=np.float32)

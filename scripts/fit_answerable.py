@@ -20,7 +20,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 
 from rag import Assistant
-from rag.answerable import COEFFICIENTS, asks_of_named, signals
+from rag.generation.abstention import COEFFICIENTS, asks_of_named, signals
 
 # A follow-up is first rewritten, and a listing asks the whole library: neither is decided so.
 KINDS = ("single", "named", "multi", "unanswerable")

@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from build_minilm import REPOSITORY, TARGET, record, texts_of, write_section
 
-from rag.minilm.encoder import DIM, MiniLM, unit_rows
-from rag.minilm.files import open_session, open_stop_words, open_tokenizer
+from rag.embedding.minilm.encoder import DIM, MiniLM, unit_rows
+from rag.embedding.minilm.weights import open_session, open_stop_words, open_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

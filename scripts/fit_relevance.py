@@ -22,9 +22,9 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from rag import Assistant
-from rag.conditions import condition_in
-from rag.listings import subject_of_list
-from rag.relevance import COEFFICIENTS, signals
+from rag.generation.relevance import COEFFICIENTS, signals
+from rag.query.conditions import condition_in
+from rag.query.listings import subject_of_list
 
 SETS = {
     "token_vectors": ("tokens", "dense", "lexical", "sentence", "words"),

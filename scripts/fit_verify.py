@@ -25,7 +25,7 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 
 from rag import Assistant, load_minilm
-from rag.index.lexical import lexical_terms
+from rag.text.terms import lexical_terms
 from rag.verification.features import OVERLAPS, Measured, measure, read_source
 from rag.verification.offline import COEFFICIENTS, contradicting_words, decide
 

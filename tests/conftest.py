@@ -51,7 +51,7 @@ def asked_library(tmp_path_factory):
 def offline():
     """The offline judge."""
     from eval.judges import OfflineJudge
-    from rag.minilm import load_minilm
+    from rag.embedding.minilm import load_minilm
 
     return OfflineJudge(load_minilm)
 

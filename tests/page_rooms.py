@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from rag import Assistant, Paper, load_settings
-from rag.page import Place
-from rag.page.application import Rooms
-from rag.page.session import Session
+from rag.web import Place
+from rag.web.application import Rooms
+from rag.web.session import Session
 
 PAPERS = [
     Paper(

@@ -10,13 +10,13 @@ import pytest
 
 from rag import Filter, Hit, Paper, verify
 from rag.answer import Answer, Citation, Statement
-from rag.answerable import judge
-from rag.citations import Draft, cite, joined
+from rag.citations.resolve import Draft, cite, joined
 from rag.errors import SettingsError
-from rag.passages import split_paper
+from rag.generation.abstention import judge
+from rag.generation.quotes import choose_sentences
+from rag.index.passages import split_paper
 from rag.retrieval import Retrieval
 from rag.retrieval.retriever import ScoredSentence, StageScore
-from rag.writers.extractive import choose_sentences
 
 CATS = Paper("cats-1", "Cats", "Cats sleep long. They purr when content.", aliases=("c-0",))
 DOGS = Paper("dogs-2", "Dogs {and} more_", "Dogs bark at night. Some never bark.", year=1999)

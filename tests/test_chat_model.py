@@ -12,8 +12,9 @@ from llama_index.core.base.llms.types import ChatMessage, ChatResponse, LLMMetad
 from model_server import ModelServer, Step
 
 from rag import load_settings
+from rag.embedding import make_embedder
 from rag.errors import ModelRejected, ModelReplyInvalid, ModelUnavailable, SettingsError
-from rag.models import ChatModel, Message, make_chat_model, make_embedder
+from rag.llm import ChatModel, Message, make_chat_model
 
 PROMPT = [Message("system", "Be brief."), Message("user", "What is it?")]
 

@@ -19,12 +19,12 @@ from typer.testing import CliRunner
 
 from rag import Assistant, Conversation, Paper, load_settings
 from rag.answer import Answer, Done
-from rag.answering import _finished
-from rag.citations import MarkerResolver, Numbering, checked_statements
+from rag.citations.resolve import MarkerResolver, Numbering, checked_statements
 from rag.cli import app
+from rag.embedding.minilm import load_minilm
 from rag.errors import CorpusError, DiskError
-from rag.minilm import load_minilm
-from rag.saved import write_whole
+from rag.files import write_whole
+from rag.generation.pipeline import _finished
 from rag.verification.offline import OfflineVerifier
 
 ROOT = Path(__file__).parents[1]

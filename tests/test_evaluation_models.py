@@ -19,7 +19,7 @@ from eval.report import report_of
 from eval.run import read_run, run
 from rag import Assistant, load_settings
 from rag.errors import JudgeFailed, ModelRejected
-from rag.models import make_chat_model
+from rag.llm import make_chat_model
 from rag.prompts import load_prompt
 from rag.verification import Claim
 

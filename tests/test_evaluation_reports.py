@@ -19,7 +19,7 @@ from eval.report import report_of
 from eval.run import read_run, run
 from rag import Assistant, Paper
 from rag.errors import RunMismatch
-from rag.models.reply import NO_USAGE, Usage
+from rag.llm.reply import NO_USAGE, Usage
 
 
 def written(folder, finished, *, info=None, records=None):

@@ -10,15 +10,16 @@ import pytest
 from model_server import ModelServer, Step
 
 from rag import Assistant, Filter, Paper, Status, load_settings
-from rag.conditions import condition_in
 from rag.errors import CorpusError, SettingsError
-from rag.followups import needs_history
-from rag.index import Index, filters
-from rag.lister import decimals
-from rag.listings import subject_of_list
-from rag.relevance import lines, relevances
-from rag.understanding import understand
-from rag.writers.listing import Entry, heading
+from rag.generation.list_text import Entry, heading
+from rag.generation.listing import decimals
+from rag.generation.relevance import lines, relevances
+from rag.index import Index
+from rag.index import filter as filters
+from rag.query.conditions import condition_in
+from rag.query.followups import needs_history
+from rag.query.listings import subject_of_list
+from rag.query.understanding import understand
 
 PAPERS = [
     Paper(

@@ -9,9 +9,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rag import Paper
-from rag.citations import MarkerResolver, Numbering
-from rag.markers import LONGEST_BLOCK, LONGEST_HELD, Marker, MarkerReader
-from rag.statements import split_statements
+from rag.citations.markers import LONGEST_BLOCK, LONGEST_HELD, Marker, MarkerReader
+from rag.citations.resolve import MarkerResolver, Numbering
+from rag.citations.statements import split_statements
 
 
 def read(text, size=0):

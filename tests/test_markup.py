@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.markup import clean_markup
+from rag.text.markup import clean_markup
 
 MATHML = "<mml:math><mml:mrow>{}</mml:mrow></mml:math>"
 

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rag.embedding.minilm import MiniLM, load_minilm, unit_rows
+from rag.embedding.minilm.encoder import BLOCK_TEXTS, is_content
+from rag.embedding.minilm.weights import FOLDER, open_session, open_tokenizer
 from rag.errors import ModelUnavailable
-from rag.minilm import MiniLM, load_minilm, unit_rows
-from rag.minilm.encoder import BLOCK_TEXTS, is_content
-from rag.minilm.files import FOLDER, open_session, open_tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path

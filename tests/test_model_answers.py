@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 from rag import Assistant, Done, Filter, Paper, Text, Turn, Verified, load_settings
 from rag.cli import app
 from rag.errors import CorpusError, ModelRejected, PromptError, SettingsError
-from rag.followups import joined_question, needs_history
-from rag.models import Usage
-from rag.prices import cost_of
+from rag.generation.llm import fill
+from rag.llm import Usage
+from rag.llm.cost import cost_of
 from rag.prompts import load_prompt, neutral
-from rag.writers.model import fill
+from rag.query.followups import joined_question, needs_history
 
 PAPERS = [
     ZORP,

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from rag import Assistant, Done, Paper, Text, load_settings
+from rag.embedding import make_embedder
 from rag.errors import ModelError, ModelRejected, ModelUnavailable
-from rag.models import Message, make_chat_model, make_embedder
+from rag.llm import Message, make_chat_model
 
 pytestmark = pytest.mark.model_server
 

@@ -15,9 +15,10 @@ import pytest
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.schema import TextNode
 
+from rag.embedding import as_llama_index, from_llama_index, gives_tokens
+from rag.embedding.minilm import MiniLM, load_minilm
 from rag.errors import ModelError, ModelRejected, ModelReplyInvalid, ModelUnavailable
-from rag.minilm import MiniLM, load_minilm
-from rag.models import as_llama_index, as_model_error, from_llama_index, gives_tokens
+from rag.llm import as_model_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,10 +11,10 @@ from model_server import ModelServer, Step
 from page_rooms import OFF_TOPIC, QUESTION, build, claimed, collect, rooms_over
 
 from rag import Usage
-from rag.page.actions import Actions
-from rag.page.bounds import Bounds
-from rag.page.session import NotYours
-from rag.page.view import Outbox, View
+from rag.web.actions import Actions
+from rag.web.bounds import Bounds
+from rag.web.session import NotYours
+from rag.web.view import Outbox, View
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ import pytest
 from page_rooms import OFF_TOPIC, QUESTION, build
 
 from rag import Assistant, Paper
-from rag.page.accounts import add_account
+from rag.web.accounts import add_account
 
 pytestmark = pytest.mark.page
 ROOT = Path(__file__).parents[1]

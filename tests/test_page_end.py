@@ -19,7 +19,7 @@ import pytest
 from page_rooms import PAPERS, build
 
 from rag import Assistant
-from rag.page.server import lifespan_of
+from rag.web.server import lifespan_of
 
 ROOT = Path(__file__).parents[1]
 SENTENCE = "rag: interrupted; nothing that was finished is lost.\n"

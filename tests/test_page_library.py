@@ -10,12 +10,12 @@ from page_rooms import PAPERS, QUESTION, build, claimed, collect, rooms_over
 
 from rag import Assistant, Paper
 from rag.errors import CorpusError
-from rag.page import Place, intake
-from rag.page.actions import Actions
-from rag.page.choices import form
-from rag.page.intake import Brought
-from rag.page.shelf import Ended
-from rag.page.table import Sight, seen, table
+from rag.web import Place, intake
+from rag.web.actions import Actions
+from rag.web.choices import form
+from rag.web.intake import Brought
+from rag.web.shelf import Ended
+from rag.web.table import Sight, seen, table
 
 BIBTEX = """@article{w, title = {WUGG: Tiny Models}, author = {Eve Fox}, year = {2024},
   abstract = {WUGG is a tiny model. It has 12 parameters.}}

@@ -6,10 +6,10 @@ import re
 from dataclasses import replace
 
 from rag import Answer, Citation, Paper, Quote, Statement, Turn
-from rag.page import cards, render
-from rag.page.examples import from_titles
-from rag.page.table import Sight, table
 from rag.retrieval import Hit, ScoredSentence
+from rag.web import cards, render
+from rag.web.examples import from_titles
+from rag.web.table import Sight, table
 
 PAPER = Paper(
     "a-1",

@@ -18,13 +18,13 @@ from typer.testing import CliRunner
 from rag import Assistant
 from rag.cli import app
 from rag.errors import CorpusError, SettingsError
-from rag.page import Place, launch
-from rag.page.accounts import Accounts, add_account, read_accounts
-from rag.page.actions import Actions
-from rag.page.application import application_of
-from rag.page.guard import Guard
-from rag.page.history import History
-from rag.page.login import COOKIE, Tries
+from rag.web import Place, launch
+from rag.web.accounts import Accounts, add_account, read_accounts
+from rag.web.actions import Actions
+from rag.web.application import application_of
+from rag.web.guard import Guard
+from rag.web.history import History
+from rag.web.login import COOKIE, Tries
 
 PASSWORD = "correct horse battery"
 
@@ -229,7 +229,7 @@ def test_values_that_name_files_or_addresses_never_reach_gradio(own, value) -> N
 def test_a_file_is_sent_under_a_word_and_read_once_by_its_sender(tmp_path) -> None:
     from fastapi import FastAPI
 
-    from rag.page.uploads import Uploads
+    from rag.web.uploads import Uploads
 
     uploads, application = Uploads(), FastAPI()
     uploads.add_to(application, lambda request: request.headers.get("user"))
@@ -541,7 +541,7 @@ def test_tries_side_by_side_wait_like_tries_one_after_the_other(users, library, 
 def test_a_file_that_does_not_come_whole_leaves_nothing(tmp_path) -> None:
     from fastapi import FastAPI
 
-    from rag.page.uploads import Uploads
+    from rag.web.uploads import Uploads
 
     uploads, application = Uploads(), FastAPI()
     uploads.add_to(application, lambda request: None)

@@ -7,9 +7,10 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rag.index.passages import embedded_text, split_paper
+from rag.llm.tokens import count_tokens
 from rag.papers import Paper
-from rag.passages import embedded_text, split_paper
-from rag.text import count_tokens, sentence_spans
+from rag.text.sentences import sentence_spans
 
 SENTENCES = st.lists(
     st.sampled_from(

@@ -1,8 +1,7 @@
-"""What holds over the whole project: floors, the public API, light imports, the documents."""
+"""What holds over the whole project: the public API, light imports, the documents."""
 
 from __future__ import annotations
 
-import ast
 import inspect
 import itertools
 import re
@@ -11,7 +10,6 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -20,47 +18,7 @@ from typer.main import get_command
 import rag
 from rag.cli import app
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 ROOT = Path(__file__).resolve().parent.parent
-
-# A module imports only from lines above its own.
-FLOORS = (
-    {"errors", "formulas", "mathml"},
-    {"settings", "text", "prompts", "markers", "markup"},
-    {"papers", "minilm"},
-    {"readers", "passages", "models"},
-    {"index"},
-    {"libraries", "retrieval", "subjects", "venues"},
-    {"verification", "answerable", "authors", "keeping", "listings", "relevance", "years"},
-    {"counted", "understanding"},
-    {"measures", "references", "prices", "statements"},
-    {"answer", "conditions"},
-    {"citations", "saved"},
-    {"writers", "conversation"},
-    {"answering"},
-    {"followups", "lister"},
-    {"assistant"},
-    {"__init__"},
-    {"information", "mcp"},
-    {"page"},
-    {"cli"},
-    {"__main__"},
-)
-EVAL_FLOORS = (
-    {"questions"},
-    {"records", "judges", "beir"},
-    {"metrics", "asking", "intervals", "pairs", "provenance", "cost"},
-    {"abstention", "run"},
-    {"measures"},
-    {"report"},
-    {"plots", "compare"},
-    {"html"},
-    {"tables", "options", "__init__"},
-    {"__main__"},
-)
-FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
 PUBLIC_NAMES = {
     "Answer",
@@ -99,64 +57,6 @@ PUBLIC_NAMES = {
 }
 
 HEAVY = {"chromadb", "gradio", "llama_index", "mcp", "nltk", "numpy", "onnxruntime"}
-
-
-def imports(path: Path) -> Iterator[str]:
-    """Full names of all that a file imports, at its top, in functions and for type checking."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (name.name for name in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert not node.level, f"{path}: a relative import"
-            yield from (f"{node.module}.{name.name}" for name in node.names)
-
-
-def room(dotted: str) -> str:
-    """The part of `rag` that a full name belongs to.
-
-    >>> room("rag.index.store.row_id"), room("rag.__version__"), room("rag")
-    ('index', '__init__', '__init__')
-    """
-    part = dotted.split(".")[1] if "." in dotted else "__init__"
-    return "__init__" if part in rag.__all__ and part not in FLOOR else part
-
-
-def test_every_module_imports_only_from_lower_floors() -> None:
-    wrong = []
-    for path in (ROOT / "rag").rglob("*.py"):
-        own = path.relative_to(ROOT / "rag").parts[0].removesuffix(".py")
-        assert own in FLOOR, f"rag/{own} stands on no floor; give it one here"
-        for name in imports(path):
-            if name.split(".")[0] == "rag" and room(name) != own:
-                target = room(name)
-                if FLOOR[target] >= FLOOR[own]:
-                    wrong.append(f"{path.relative_to(ROOT)} imports rag.{target}")
-    assert wrong == []
-
-
-def test_every_module_of_the_evaluation_imports_only_from_lower_floors() -> None:
-    floor = {room: number for number, rooms in enumerate(EVAL_FLOORS) for room in rooms}
-    wrong = []
-    for path in (ROOT / "eval").rglob("*.py"):
-        own = path.stem
-        assert own in floor, f"eval/{own} stands on no floor; give it one here"
-        for name in imports(path):
-            package, _, module = name.partition(".")
-            other = module.split(".")[0]
-            if package == "eval" and other != own and floor.get(other, -1) >= floor[own]:
-                wrong.append(f"eval/{own} imports eval.{other}")
-    assert wrong == []
-
-
-def test_the_product_never_imports_its_evaluation_tests_or_scripts() -> None:
-    above = {"eval", "tests", "scripts", "benchmarks", "app"}
-    wrong = [
-        (path.name, name)
-        for path in (ROOT / "rag").rglob("*.py")
-        for name in imports(path)
-        if name.split(".")[0] in above
-    ]
-    assert wrong == []
 
 
 def test_the_public_names_are_exactly_these() -> None:

@@ -14,13 +14,13 @@ from model_server import ModelServer, Step
 
 from rag import Paper, load_settings
 from rag.answer import Answer
-from rag.answering import _finished
-from rag.citations import MarkerResolver, Numbering, checked_statements
-from rag.minilm import load_minilm
-from rag.models import make_chat_model
+from rag.citations.resolve import MarkerResolver, Numbering, checked_statements
+from rag.embedding.minilm import load_minilm
+from rag.generation.pipeline import _finished
+from rag.llm import make_chat_model
 from rag.prompts import load_prompt
-from rag.verification.model import ModelVerifier
 from rag.verification.offline import OfflineVerifier
+from rag.verification.reader import ModelVerifier
 
 ROOT = Path(__file__).parents[1]
 RECORDS = [

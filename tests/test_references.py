@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from rag import Paper, Refused, iter_papers
-from rag.libraries import BUNDLED_SOURCE
-from rag.markup import clean_markup
+from rag.exporters import FORMATS, citation_key, format_of, references
+from rag.exporters.bibtex import bibtex_entry
+from rag.exporters.markdown import escaped, harmless, reference
+from rag.library import BUNDLED_SOURCE
 from rag.papers import paper_id
 from rag.readers import bibtex, json_array, ris
-from rag.references import FORMATS, citation_key, format_of, references
-from rag.references.bibtex import bibtex_entry
-from rag.references.markdown import escaped, harmless, reference
+from rag.text.markup import clean_markup
 
 READ_BACK = {"bibtex": ".bib", "ris": ".ris", "csl": ".csl.json", "jsonl": ".jsonl"}
 

@@ -11,7 +11,7 @@ import pytest
 from rag import Assistant, Paper
 from rag.errors import IndexDamaged
 from rag.retrieval.fusion import fuse, standardised
-from rag.retrieval.names import NameIndex, ids_in, system_name
+from rag.retrieval.mentions import NameIndex, ids_in, system_name
 
 
 class HashingEmbedder:

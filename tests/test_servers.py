@@ -10,11 +10,12 @@ from typer.testing import CliRunner
 
 from rag import Assistant, load_settings
 from rag.cli import app
+from rag.cli.info import collect
+from rag.embedding import make_embedder
 from rag.errors import SettingsError
-from rag.information import collect
-from rag.models import make_chat_model, make_embedder, make_judge_model
-from rag.models.servers import Server, server_of
-from rag.models.thinking import ThoughtFilter, behind_lone_close
+from rag.llm import make_chat_model, make_judge_model
+from rag.llm.servers import Server, server_of
+from rag.llm.thinking import ThoughtFilter, behind_lone_close
 
 # Addresses
 

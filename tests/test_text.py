@@ -13,8 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.markup import clean_markup
-from rag.text import count_tokens, find_links, sentence_spans
+from rag.llm.tokens import count_tokens
+from rag.text.links import find_links
+from rag.text.markup import clean_markup
+from rag.text.sentences import sentence_spans
 
 ROOT = Path(__file__).parent.parent
 LIBRARY = [
@@ -239,7 +241,8 @@ def test_a_hundred_thousand_equal_characters_are_counted() -> None:
 def test_counting_and_splitting_leave_the_process_as_it_was() -> None:
     program = """
 import os, sys
-from rag.text import count_tokens, sentence_spans
+from rag.llm.tokens import count_tokens
+from rag.text.sentences import sentence_spans
 before = dict(os.environ)
 count_tokens("a"), sentence_spans("A b. C d.")
 assert dict(os.environ) == before

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from model_server import ModelServer, Step
 
 from rag import Paper, load_minilm, load_settings, verify
-from rag.models import make_chat_model
+from rag.llm import make_chat_model
 from rag.prompts import load_prompt
+from rag.text.numbers import missing_numbers
 from rag.verification import Claim
 from rag.verification.denials import denies
-from rag.verification.model import ModelVerifier
-from rag.verification.numbers import missing_numbers
 from rag.verification.offline import OfflineVerifier
 from rag.verification.order import kept_order, misplaced_number
+from rag.verification.reader import ModelVerifier
 from rag.verification.words import missing_names, names, turned
 
 ROOT = Path(__file__).parents[1]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rag.answer.markdown import answer_markdown
 from rag.answer.verdicts import lists_papers, verification_line
-from rag.models.reply import NO_USAGE, Usage
-from rag.references import references
+from rag.exporters import references
+from rag.llm.reply import NO_USAGE, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

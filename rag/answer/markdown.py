@@ -1,7 +1,7 @@
 """An answer as Markdown: its text with numbers or pandoc's citations, its sources, its doubts.
 
 What comes from papers is escaped, what a model wrote keeps its form and loses its force; see
-`rag.references.markdown`.
+`rag.exporters.markdown`.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal, get_args
 
+from rag.citations.markers import MarkerReader
+from rag.citations.statements import shown_markers
 from rag.errors import SettingsError
-from rag.markers import MarkerReader
-from rag.references.fields import citation_key
-from rag.references.markdown import escaped, harmless, reference
-from rag.statements import shown_markers
+from rag.exporters.fields import citation_key
+from rag.exporters.markdown import escaped, harmless, reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -72,7 +72,7 @@ def page(
     config: ConfigOption = None,
 ) -> None:
     """Open the page in which one asks, reads, checks and keeps."""
-    from rag.page import Place, launch
+    from rag.web import Place, launch
 
     settings = settings_of(
         config, index=index, k=k, sentences=sentences, chat_model=model, chat_url=url
@@ -98,7 +98,7 @@ FileArgument = Annotated[Path, typer.Argument(help="File of accounts.")]
 @users_app.command("add")
 def add_user(name: NameArgument, file: FileArgument) -> None:
     """Add a user, or change their password, which is asked for."""
-    from rag.page.accounts import add_account
+    from rag.web.accounts import add_account
 
     password = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     add_account(file, name, password)
@@ -108,6 +108,6 @@ def add_user(name: NameArgument, file: FileArgument) -> None:
 @users_app.command("remove")
 def remove_user(name: NameArgument, file: FileArgument) -> None:
     """Take a user out of the accounts."""
-    from rag.page.accounts import remove_account
+    from rag.web.accounts import remove_account
 
     remove_account(file, name)

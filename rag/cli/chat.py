@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from prompt_toolkit.history import History
 
     from rag.answer import Answer, AnswerEvent
+    from rag.answer.conversation import Conversation
     from rag.assistant import Assistant
-    from rag.conversation import Conversation
 
 HELP = """/sources   the papers cited so far
 /save FILE  save the conversation; FILE.md writes it as Markdown, and FILE.bib, FILE.ris and
@@ -118,7 +118,7 @@ def _noted(events: Iterator[AnswerEvent], seen: list[AnswerEvent]) -> Iterator[A
 def _unfinished(question: str, seen: Sequence[AnswerEvent]) -> Answer | None:
     """The answer that some events tell; None where no verdict was given, or all was done."""
     from rag.answer import Answer, Done, Status, Text, Verified
-    from rag.saved import left_over
+    from rag.answer.saved import left_over
 
     verified = [event.statements for event in seen if isinstance(event, Verified)]
     if not verified or isinstance(seen[-1], Done):
@@ -191,7 +191,7 @@ def _sources(conversation: Conversation) -> None:
 
 def _save(conversation: Conversation, named: str, cite_style: CiteStyle) -> None:
     from rag.cli.forms import conversation_as
-    from rag.saved import write_whole
+    from rag.files import write_whole
 
     path = _place(named)
     text = conversation_as(conversation, path, cite_style)

@@ -57,7 +57,7 @@ def _filter(given: dict[str, Any], assistant: Any) -> Any:
         SettingsError: a year cannot be read.
         CorpusError: no paper, or several, have an id that begins as one given.
     """
-    from rag.index.filters import Filter
+    from rag.index.filter import Filter
 
     if all(value is None for value in given.values()):
         return None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from rag.answer import Answer
-    from rag.conversation import Conversation
+    from rag.answer.conversation import Conversation
     from rag.papers import Paper
 
 Form = Literal["text", "markdown", "bibtex", "ris", "csl", "json"]
@@ -57,7 +57,7 @@ def answers_as(answers: Iterable[Answer], form: Form, cite_style: CiteStyle) -> 
 
 def papers_as(papers: Iterable[Paper], form: str) -> str:
     """Papers as references."""
-    from rag.references import references
+    from rag.exporters import references
 
     return references(papers, form)
 
@@ -67,7 +67,7 @@ def conversation_as(conversation: Conversation, path: Path, cite_style: CiteStyl
 
     A file that ends in .json or .jsonl, or in nothing known, is a saved conversation.
     """
-    from rag.references import format_of, references
+    from rag.exporters import format_of, references
 
     form = format_of(path)
     if path.suffix.lower() in (".json", ".jsonl") and not path.name.lower().endswith(".csl.json"):
@@ -85,8 +85,8 @@ def export(papers: Sequence[Paper], form: ReferenceForm | None, out: Path | None
         DiskError: the file cannot be written.
     """
     from rag.errors import SettingsError
-    from rag.references import FORMATS, format_of
-    from rag.saved import write_whole
+    from rag.exporters import FORMATS, format_of
+    from rag.files import write_whole
 
     to_output = out is None or str(out) == "-"
     chosen = form or ("bibtex" if to_output or out is None else format_of(out))

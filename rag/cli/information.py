@@ -29,7 +29,7 @@ def info(
 ) -> None:
     """Show the settings and where they come from, where things lie, and the library's state."""
     from rag.cli import show
-    from rag.information import check_models, collect
+    from rag.cli.info import check_models, collect
 
     settings = settings_of(config, index=index, chat_model=model, chat_url=url)
     values = collect(settings)

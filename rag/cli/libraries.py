@@ -13,15 +13,15 @@ from rag.cli.options import ConfigOption, JsonOption, QuietOption, settings_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rag.keeping import Library
-    from rag.models import Embedder
+    from rag.embedding import Embedder
+    from rag.library import Library
     from rag.settings import Settings
 
 
 def index_list(*, as_json: JsonOption = False, config: ConfigOption = None) -> None:
     """List the libraries in your data folder."""
     from rag.cli import show
-    from rag.keeping import libraries
+    from rag.library import libraries
 
     found = libraries(settings_of(config))
     if as_json:
@@ -45,7 +45,7 @@ def index_delete(
     """Delete a library; the files that it was read from stay."""
     from rag.cli import show
     from rag.errors import SettingsError
-    from rag.keeping import delete_library, library_to_delete
+    from rag.library import delete_library, library_to_delete
 
     library = library_to_delete(settings_of(config), name)
     what = f"{library.folder} ({library.summary})"
@@ -71,7 +71,7 @@ def update(
     """Reads the recorded sources of a library again, with other columns if some are given."""
     from rag.cli import intake, show
     from rag.cli.progress import progress
-    from rag.keeping import update_from_sources
+    from rag.library import update_from_sources
 
     with progress(quiet=quiet) as on_progress:
         found = update_from_sources(settings, embedder, columns=columns, on_progress=on_progress)

@@ -10,14 +10,7 @@ import typer
 
 from rag.cli.filters import filtered
 from rag.cli.forms import ReferenceForm
-from rag.cli.options import (
-    ConfigOption,
-    IndexOption,
-    JsonOption,
-    QuietOption,
-    opened,
-    settings_of,
-)
+from rag.cli.options import ConfigOption, IndexOption, JsonOption, QuietOption, opened, settings_of
 
 papers_app = typer.Typer(help="List the papers of a library, show, export or remove them.")
 
@@ -66,9 +59,9 @@ def index_command(
     """Add papers to a library, make it, rebuild it, or take papers out."""
     from rag.cli import intake, libraries, show
     from rag.cli.progress import progress
+    from rag.embedding import make_embedder
     from rag.errors import SettingsError
-    from rag.libraries import recorded_sources, update_library
-    from rag.models import make_embedder
+    from rag.library import recorded_sources, update_library
     from rag.readers import STANDARD_INPUT, iter_sources
 
     settings = settings_of(
@@ -161,7 +154,7 @@ def papers_show(
 ) -> None:
     """Show one paper."""
     from rag.cli import show
-    from rag.index.filters import Filter
+    from rag.index.filter import Filter
 
     with opened(settings_of(config, index=index), quiet=quiet) as assistant:
         found = assistant.papers(where=Filter(ids=assistant.paper_ids([identity])))

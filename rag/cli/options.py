@@ -73,7 +73,7 @@ def opened(settings: Settings, *, quiet: bool) -> Any:
 def questions_of(question: str | None, file: Path | None) -> Iterator[str]:
     """The questions asked for, none empty."""
     from rag.errors import CorpusError
-    from rag.text import has_words
+    from rag.text.terms import has_words
 
     if (question is None) == (file is None):
         raise CorpusError("Give one question, or --file with one question a line.")

@@ -4,12 +4,12 @@
 vectors, `lexical` BM25; `reader` opens one generation, `writer` makes the next.
 """
 
-from rag.index.filters import Filter
+from rag.index.build import IndexReport, OnProgress, update_index
+from rag.index.filter import Filter
 from rag.index.manifest import Manifest, PassageMark, read_manifest
 from rag.index.merging import Intake
-from rag.index.reader import Index, Neighbour
+from rag.index.open import Index, Neighbour
 from rag.index.store import StoredPaper
-from rag.index.writer import IndexReport, OnProgress, update_index
 
 __all__ = [
     "Filter",

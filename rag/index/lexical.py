@@ -8,52 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import shutil
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rag.index.manifest import damaged, disk_errors
+from rag.text.terms import lexical_terms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
-
-_WORD = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*")
-_LONGEST_WORD = 60  # longer runs of letters are data, not words
-
-
-@cache
-def _stop_words() -> frozenset[str]:
-    from bm25s.stopwords import STOPWORDS_EN_PLUS
-
-    return frozenset(STOPWORDS_EN_PLUS)
-
-
-@cache
-def _stemmer() -> Any:
-    import Stemmer
-
-    return Stemmer.Stemmer("english")
-
-
-def lexical_terms(text: str) -> list[str]:
-    """Stemmed words of a text without stop words, in order, repeats kept.
-
-    A compound with a hyphen gives its parts and the joined word, so that "pre-training" meets
-    "pretraining". Any text is welcome: there is no query syntax.
-    """
-    words: list[str] = []
-    for match in _WORD.finditer(text.lower()):
-        word = match.group().replace("’", "'").removesuffix("'s").replace("'", "")
-        parts = word.split("-")
-        words.extend(parts if len(parts) == 1 else [*parts, "".join(parts)])
-    kept = [word for word in words if word not in _stop_words() and len(word) <= _LONGEST_WORD]
-    return list(_stemmer().stemWords(kept))
 
 
 class LexicalIndex:

@@ -2,7 +2,7 @@
 
 A segment is written with a journal beside it, so that an interrupted update goes on where it was.
 A vector is stored as its direction only (scaled to the int8 range by its largest part); cosines do
-not need its length. `rag.index.tokens` reads what is written here.
+not need its length. `rag.index.token_vectors` reads what is written here.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from rag.minilm import Encoding
-    from rag.passages import Passage
+    from rag.embedding.minilm import Encoding
+    from rag.index.passages import Passage
 
 PIECE_BYTES = 4  # of a stored word-piece id
 

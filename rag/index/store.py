@@ -19,10 +19,10 @@ import chromadb.config
 from chromadb.errors import ChromaError, NotFoundError
 
 from rag.errors import DiskError
-from rag.index.filters import Filter, filter_fields
+from rag.index.filter import Filter, filter_fields
 from rag.index.manifest import damaged
+from rag.index.passages import Passage
 from rag.papers import Paper
-from rag.passages import Passage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -24,7 +24,7 @@ from pydantic import Field, StringConstraints, ValidationError
 
 from rag import Done, Filter, RagError, __version__
 from rag.mcp.results import CheckedAnswer, FoundPapers, checked_answer, found_papers
-from rag.text import LONGEST_QUESTION_CHARS
+from rag.text.terms import LONGEST_QUESTION_CHARS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,6 +1,6 @@
 """Papers: the value, its identity, and how several records of one paper become one."""
 
-from rag.papers.merging import FROM_STANDARD_INPUT, FROM_STREAM, Merge, PaperMerger
+from rag.papers.merge import FROM_STANDARD_INPUT, FROM_STREAM, Merge, PaperMerger
 from rag.papers.names import ET_AL, full_name, is_han, named_authors
 from rag.papers.paper import (
     JsonValue,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from rag.text import find_links
+from rag.text.links import find_links
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

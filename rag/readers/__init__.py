@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
 
 from rag.errors import CorpusError
-from rag.markup import clean_markup
 from rag.papers import FROM_STANDARD_INPUT, FROM_STREAM, Paper, PaperMerger, known_id
 from rag.readers.fields import remembered
 from rag.readers.formats import IN_PIECES, Formats, formats
 from rag.readers.opening import Opened
+from rag.text.markup import clean_markup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

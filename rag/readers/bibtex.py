@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING
 from bibtexparser.model import DuplicateFieldKeyBlock, Entry, ParsingFailedBlock, String
 from bibtexparser.splitter import Splitter
 
-from rag.markup import with_tags
 from rag.papers import full_name, normal_arxiv_id
 from rag.readers import fields
 from rag.readers.fields import Found
 from rag.readers.latex import bare_value, plain_lines, plain_text
+from rag.text.markup import with_tags
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

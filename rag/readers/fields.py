@@ -11,8 +11,8 @@ from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from rag.markup import is_one_line
 from rag.papers import ET_AL, full_name, normal_arxiv_id, normal_doi
+from rag.text.markup import is_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

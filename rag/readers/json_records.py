@@ -16,11 +16,11 @@ import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
-from rag.markup import clean_markup
 from rag.papers import full_name, normal_arxiv_id, normal_doi
 from rag.readers import fields
 from rag.readers.fields import Found
 from rag.readers.own_records import FieldError, own_paper, required, text
+from rag.text.markup import clean_markup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -15,8 +15,8 @@ from functools import cache, lru_cache, partial
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from rag.formulas import symbol
 from rag.readers.fields import one_line
+from rag.text.tex import symbol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from rag.embedding.minilm import Encoding
     from rag.index import Index
-    from rag.index.tokens import TokenBlock
-    from rag.minilm import Encoding
+    from rag.index.token_vectors import TokenBlock
 
 WINDOW_TOKENS = 25
 WINDOW_STEP = 5

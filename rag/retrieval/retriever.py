@@ -12,21 +12,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rag.index import Filter
-from rag.index.lexical import lexical_terms
 from rag.retrieval.fusion import fuse
 from rag.retrieval.late_interaction import question_tokens, score_rows
-from rag.retrieval.names import NameIndex, ids_in
-from rag.text import LONGEST_QUESTION_CHARS, has_words
+from rag.retrieval.mentions import NameIndex, ids_in
+from rag.text.terms import LONGEST_QUESTION_CHARS, has_words, lexical_terms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from rag.embedding import Embedder
     from rag.index import Index, StoredPaper
-    from rag.models import Embedder
+    from rag.index.passages import Passage
     from rag.papers import Paper
-    from rag.passages import Passage
     from rag.retrieval.late_interaction import QuestionTokens, RowScore
 
 _LEAST = -1.0  # below every cosine

@@ -10,14 +10,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from rag.verification.verification import (
-    Claim,
-    Quote,
-    Verdict,
-    Verification,
-    Verifier,
-    verbatim,
-)
+from rag.verification.quotation import Claim, Quote, Verdict, Verification, Verifier, verbatim
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +36,7 @@ def verify(
 
 @cache
 def _shared() -> Verifier:
-    from rag.minilm import load_minilm
+    from rag.embedding.minilm import load_minilm
     from rag.verification.offline import OfflineVerifier
 
     return OfflineVerifier(load_minilm)

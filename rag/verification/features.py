@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rag.index.lexical import lexical_terms
-from rag.verification.numbers import missing_numbers
+from rag.text.numbers import missing_numbers
+from rag.text.terms import lexical_terms
 from rag.verification.words import (
     FALLING,
     RISING,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from rag.minilm import Encoding, MiniLM
+    from rag.embedding.minilm import Encoding, MiniLM
 
 QUOTED_SENTENCES = 3
 # what speaks for support; the fit keeps their weights non-negative

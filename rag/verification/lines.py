@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from rag.prompts import neutral
-from rag.text import sentence_spans
-from rag.verification.verification import Quote, Verdict
+from rag.text.sentences import sentence_spans
+from rag.verification.quotation import Quote, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from pydantic import BaseModel
 
-from rag.text import sentence_spans
+from rag.text.numbers import missing_numbers
+from rag.text.sentences import sentence_spans
 from rag.verification.denials import denies
 from rag.verification.features import Measured, Source, measure, read_source
-from rag.verification.numbers import missing_numbers
 from rag.verification.order import kept_order, misplaced_number
-from rag.verification.verification import Claim, Quote, Verdict, Verification, verbatim
+from rag.verification.quotation import Claim, Quote, Verdict, Verification, verbatim
 from rag.verification.words import in_english, missing_names, negations, overclaims, turned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from rag.minilm import MiniLM
+    from rag.embedding.minilm import MiniLM
     from rag.papers import Paper
 
 COEFFICIENTS = Path(__file__).parents[1] / "data" / "verify.json"
@@ -221,6 +221,6 @@ def token_embedder(embedder: object, threads: int | None) -> MiniLM:
         embedder: of the index; taken if it is the bundled one.
         threads: of one that has to be loaded.
     """
-    from rag.minilm import MiniLM, load_minilm
+    from rag.embedding.minilm import MiniLM, load_minilm
 
     return embedder if isinstance(embedder, MiniLM) else load_minilm(threads=threads)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from difflib import SequenceMatcher
 
-from rag.index.lexical import lexical_terms
-from rag.verification.numbers import Quantity, meets, placed_quantities
+from rag.text.numbers import Quantity, meets, placed_quantities
+from rag.text.terms import lexical_terms
 
 _REACH = 60  # characters to each side of a number that say what it counts
 _MARGIN = 1.25  # how much more must stand around another number

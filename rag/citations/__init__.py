@@ -1,0 +1,1 @@
+"""Citations: markers, statements, and the numbers that readers see."""

@@ -1,0 +1,222 @@
+"""From the text of a reply to its statements: sentences, list items, lines that lead in. Pure.
+
+A marker behind the full stop belongs to the sentence before it, but to the one behind it in a line
+that begins with a marker and ends without. Sentences never reach over the end of a line or of a
+cell in a table, so the items of a list stay apart.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+from itertools import accumulate, groupby, pairwise
+from typing import TYPE_CHECKING, Literal
+
+from rag.citations.markers import LINE_LEAD, fence_end
+from rag.text.sentences import sentence_spans
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_LEAD = re.compile(r"\s*(?:>\s*)*(?:(?:[-*•+]|\d{1,3}[.)])\s+)?")
+_HEADING = re.compile(r"\s*(?:#{1,6}\s|\*\*[^*]{1,80}\*\*:?\s*$|\|?[\s:|-]+\|?\s*$)")
+_ROW = re.compile(r"\s*\|")
+_RULE = re.compile(r"\s*\|[\s:|-]*-[\s:|-]*$")
+_CELL_END = re.compile(r"(?<!\\)\|")
+_FEWEST_WORDS = 4  # a shorter cell without a marker names a row and says nothing
+_FULL_STOP = re.compile(r"[。！？]+[」』”’）]*")  # those of Chinese and Japanese need no space
+_SPACE_BEFORE_STOP = re.compile(r"\s+(?=[.,;:!?)](?:\s|$))")
+_PARTICLE = re.compile(
+    r"(?:yes|no|not (?:necessarily|exactly|quite|really|always|entirely)|partly|in part|maybe|"
+    r"perhaps|it depends|correct|indeed)\W*",
+    re.IGNORECASE,
+)
+_DECORATION = "*_ \t|"
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """One statement of a reply.
+
+    Attributes:
+        text: without markers and list signs.
+        start: offset of its first character in the shown text.
+        end: offset behind its last character there, its markers included.
+        numbers: of its markers, in order, each once.
+        claim: whether it says anything that needs support; headings, code, questions, "Yes.",
+            names in a table and lines that only lead in to a list do not.
+    """
+
+    text: str
+    start: int
+    end: int
+    numbers: tuple[int, ...]
+    claim: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    place: int  # in the text without markers
+    start: int  # in the shown text
+    end: int
+    numbers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A line, or a cell of a table, in the text without markers."""
+
+    start: int
+    end: int
+    kind: Literal["line", "cell", "header"] = "line"
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """A statement in the text without markers."""
+
+    start: int
+    end: int
+    claim: bool
+    name: bool = False  # of a row: a claim only where it is cited
+
+
+def shown_markers(numbers: tuple[int, ...]) -> str:
+    """Numbers as readers see them.
+
+    >>> shown_markers((1, 3))
+    '[1][3]'
+    """
+    return "".join(f"[{number}]" for number in numbers)
+
+
+def split_statements(pieces: list[str | tuple[int, ...]]) -> tuple[str, list[Spoken]]:
+    """The shown text of some pieces, and its statements.
+
+    Args:
+        pieces: text, and the shown numbers of one marker each.
+    """
+    plain, shown, marks = "", "", []
+    for piece in pieces:
+        if isinstance(piece, str):
+            plain += piece
+            shown += piece
+        else:
+            text = shown_markers(piece)
+            marks.append(_Mark(len(plain), len(shown), len(shown) + len(text), piece))
+            shown += text
+    parts = list(_parts(plain))
+    spans = [span for part in parts for span in _spans(plain, part)]
+    own: list[list[_Mark]] = [[] for _ in spans]
+    if spans:
+        for mark, owner in _owned(plain, parts, spans, marks):
+            own[owner].append(mark)
+    places = [mark.place for mark in marks]
+    before = list(accumulate((mark.end - mark.start for mark in marks), initial=0))
+    found = []
+    for span, mine in zip(spans, own, strict=True):
+        start = span.start + before[bisect_left(places, span.start + 1)]
+        end = span.end + before[bisect_left(places, span.end)]
+        found.append(_spoken(plain, span, start, end, mine))
+    return shown, found
+
+
+def _parts(plain: str) -> Iterator[_Part]:
+    """The lines of a text without markers and, of tables, the cells; no code, nothing blank."""
+    start = code = 0
+    lines = plain.splitlines(keepends=True)
+    for number, line in enumerate(lines):
+        at, start = start, start + len(line)
+        lead = at + len(line) - len(line.lstrip(LINE_LEAD))
+        if at >= code:
+            end = fence_end(plain, lead)
+            code = end if end and end > lead else code
+        body = line.rstrip()
+        if at < code or not body:
+            continue
+        if not _ROW.match(body) or _RULE.match(body):
+            yield _Part(at, at + len(body))
+            continue
+        header = number + 1 < len(lines) and bool(_RULE.match(lines[number + 1].rstrip()))
+        ends = [*(found.start() for found in _CELL_END.finditer(body)), len(body)]
+        for left, right in pairwise(ends):
+            if body[left + 1 : right].strip() or right < len(body):
+                yield _Part(at + left + 1, at + right, "header" if header else "cell")
+
+
+def _spans(plain: str, part: _Part) -> Iterator[_Span]:
+    body = plain[part.start : part.end]
+    lead = _LEAD.match(body)
+    first = lead.end() if lead and part.kind == "line" else 0
+    if part.kind == "line" and _HEADING.match(body):
+        yield _Span(part.start + first, part.end, claim=False)
+        return
+    for left, right in _sentences(body[first:]):
+        text = body[first + left : first + right].strip(_DECORATION)
+        if any(letter.isalnum() for letter in text):
+            claim = part.kind != "header" and _is_claim(text)
+            name = part.kind == "cell" and len(text.split()) < _FEWEST_WORDS
+            start = part.start + first
+            yield _Span(start + left, start + right, claim, name)
+
+
+def _sentences(text: str) -> Iterator[tuple[int, int]]:
+    for start, end in sentence_spans(text):
+        ends = [found.end() for found in _FULL_STOP.finditer(text, start, end)]
+        for left, right in pairwise([start, *ends, end]):
+            if right > left:
+                yield left, right
+
+
+def _is_claim(text: str) -> bool:
+    """Not what only leads in, asks, or answers "Yes." or "Not necessarily."."""
+    says = any(letter.isalpha() for letter in text) and not _PARTICLE.fullmatch(text)
+    return says and not text.endswith((":", "?", "：", "？"))
+
+
+def _owned(
+    plain: str, parts: list[_Part], spans: list[_Span], marks: list[_Mark]
+) -> Iterator[tuple[_Mark, int]]:
+    """Each marker with the place of its statement among the spans, of which there are some."""
+    part_starts = [part.start for part in parts]
+    starts = [span.start for span in spans]
+    lines = list(accumulate(map(len, plain.splitlines(keepends=True)), initial=0))
+
+    def part_of(mark: _Mark) -> int:
+        return bisect_right(part_starts, mark.place) - 1
+
+    def line_of(place: int) -> int:
+        return bisect_right(lines, place)
+
+    for number, group in groupby(marks, part_of):
+        together = list(group)
+        forward = number >= 0 and _leads(plain, parts[number], together)
+        for mark in together:
+            before = bisect_left(starts, mark.place) - 1
+            behind = before + 1
+            inside = before >= 0 and mark.place < spans[before].end
+            same_line = before >= 0 and line_of(starts[before]) == line_of(mark.place)
+            next_here = behind < len(spans) and line_of(starts[behind]) == line_of(mark.place)
+            ahead = next_here and not inside and (forward or not same_line)
+            yield mark, behind if ahead or before < 0 else before
+
+
+def _leads(plain: str, part: _Part, marks: list[_Mark]) -> bool:
+    """Whether a line or cell begins with a marker and ends without one."""
+    body = plain[part.start : marks[0].place]
+    lead = _LEAD.match(body)
+    begins = not body[lead.end() if lead else 0 :].strip(_DECORATION)
+    return begins and any(letter.isalnum() for letter in plain[marks[-1].place : part.end])
+
+
+def _spoken(plain: str, span: _Span, start: int, end: int, own: list[_Mark]) -> Spoken:
+    """A statement that lies, without its markers, at these offsets of the shown text."""
+    text = " ".join(plain[span.start : span.end].replace("**", "").split())
+    return Spoken(
+        _SPACE_BEFORE_STOP.sub("", text).strip(_DECORATION),
+        min([start, *(mark.start for mark in own)]),
+        max([end, *(mark.end for mark in own)]),
+        tuple(dict.fromkeys(number for mark in own for number in mark.numbers)),
+        span.claim and (bool(own) or not span.name),
+    )

@@ -1,0 +1,19 @@
+"""Embedders: the protocol, the bundled MiniLM, servers, and adapters for LlamaIndex."""
+
+from rag.embedding.api import make_embedder
+from rag.embedding.protocol import (
+    Embedder,
+    TokenEmbedder,
+    as_llama_index,
+    from_llama_index,
+    gives_tokens,
+)
+
+__all__ = [
+    "Embedder",
+    "TokenEmbedder",
+    "as_llama_index",
+    "from_llama_index",
+    "gives_tokens",
+    "make_embedder",
+]

@@ -1,0 +1,413 @@
+"""Named libraries: where they lie, how they are indexed, updated from their sources, and deleted.
+
+The bundled library, named ones and paths all become a folder here. Called by the assistant, the
+commands and the page.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from secrets import token_hex
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from rag.errors import (
+    CorpusError,
+    IndexDamaged,
+    IndexMissing,
+    IndexStale,
+    ModelUnavailable,
+    RagError,
+    SettingsError,
+)
+from rag.index import Index, PassageMark, read_manifest, update_index
+from rag.index.build import NO_SOURCES
+from rag.index.lock import LOCK_NAME, writer_lock
+from rag.index.manifest import FILE_NAME, disk_errors
+from rag.index.merging import marks
+from rag.papers import Paper
+from rag.settings import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from rag.embedding import Embedder
+    from rag.index import IndexReport, OnProgress
+    from rag.readers import Refused
+    from rag.settings import Settings
+
+BUNDLED_SOURCE = Path(__file__).parent / "data" / "library.jsonl"
+BUNDLED_WAIT_S = 600.0  # for another process that is indexing the bundled library right now
+_FORBIDDEN = set('<>:"|?*\\') | set(map(chr, range(32)))
+
+
+def settings_for(index: str | Path | None, settings: Settings | None) -> Settings:
+    """The settings that name a library; None reads them, or leaves the library that they name."""
+    settings = settings if settings is not None else load_settings()
+    if index is None:
+        return settings
+    named = str(index.absolute()) if isinstance(index, Path) else index
+    return settings.model_copy(update={"index": named})
+
+
+def index_folder(settings: Settings, embedder_name: str) -> Path:
+    """The folder of the library that the settings name.
+
+    Args:
+        settings: `index` is empty for the bundled library, a name without a slash for a library in
+            the user's data folder, anything else a path.
+        embedder_name: part of the bundled library's folder, so that its index always fits.
+
+    Raises:
+        SettingsError: the name cannot be a folder name.
+    """
+    named = settings.index
+    if named is None:
+        return bundled_folder(settings, embedder_name)
+    if "/" in named or "\\" in named or named in (".", ".."):
+        return Path(named).expanduser().absolute()  # a bare name would be a library
+    if not named.strip() or named.startswith(".") or _FORBIDDEN & set(named):
+        raise SettingsError(
+            f"{named!r} cannot be a library's name; use letters, digits, '-' and '_', "
+            "or a path with a slash."
+        )
+    return settings.data_dir / "libraries" / named
+
+
+def bundled_folder(settings: Settings, embedder_name: str) -> Path:
+    """Where the bundled library's index lies; another library, model or cut gives another folder.
+
+    Raises:
+        ModelUnavailable: the package lacks its library.
+    """
+    try:
+        content = BUNDLED_SOURCE.read_bytes()
+    except OSError as error:
+        raise ModelUnavailable(
+            f"The bundled library is missing from this installation ({BUNDLED_SOURCE.name}); "
+            "install the package again."
+        ) from error
+    cut = f"{settings.passage_tokens}/{settings.overlap_sentences}"
+    digest = hashlib.sha256(b"\0".join([content, embedder_name.encode(), cut.encode()]))
+    return settings.cache_dir / "bundled" / digest.hexdigest()[:16]
+
+
+def update_library(
+    records: Iterable[Paper | Refused],
+    *,
+    settings: Settings,
+    embedder: Embedder,
+    sources: Mapping[str, Mapping[str, str]] = NO_SOURCES,
+    remove: Sequence[str] = (),
+    rebuild: bool = False,
+    on_progress: OnProgress | None = None,
+    lock_timeout_s: float = 0.0,
+) -> IndexReport:
+    """Adds papers to the library that the settings name, or takes some out.
+
+    Args and errors: see `rag.index.update_index`.
+    """
+    return update_index(
+        index_folder(settings, embedder.name),
+        _placed(records, sources),
+        embedder,
+        passages=PassageMark(
+            budget_tokens=settings.passage_tokens, overlap_sentences=settings.overlap_sentences
+        ),
+        sources=sources,
+        remove=remove,
+        rebuild=rebuild,
+        on_progress=on_progress,
+        lock_timeout_s=lock_timeout_s,
+    )
+
+
+def _placed(
+    records: Iterable[Paper | Refused], sources: Iterable[str]
+) -> Iterator[Paper | Refused]:
+    """The records, whose files are named as `sources` are, however they were named for reading.
+
+    So the same files read again from another folder are known to be the same.
+    """
+    places = {Path(source) for source in sources}
+    names: dict[str, str] = {}
+    for record in records:
+        if not isinstance(record, Paper):
+            yield record
+            continue
+        for name in record.sources:
+            if name not in names:
+                path = Path(name).absolute()
+                within = path.is_file() and not places.isdisjoint((path, *path.parents))
+                names[name] = str(path) if within else name
+        yield replace(record, sources=tuple(names[name] for name in record.sources))
+
+
+def index_bundled(
+    settings: Settings, embedder: Embedder, on_progress: OnProgress | None = None
+) -> IndexReport:
+    """Indexes the bundled library, from nothing where its index is damaged.
+
+    A second process that needs it at the same moment waits for the first.
+    """
+    from rag.readers import iter_papers
+
+    folder = bundled_folder(settings, embedder.name)
+    rebuild = False
+    try:
+        Index.open(folder).close()
+    except IndexMissing:
+        pass
+    except (IndexDamaged, IndexStale):
+        rebuild = True
+    return update_library(
+        iter_papers(BUNDLED_SOURCE),
+        settings=settings.model_copy(update={"index": None}),
+        embedder=embedder,
+        sources={str(BUNDLED_SOURCE): {}},
+        rebuild=rebuild,
+        on_progress=on_progress,
+        lock_timeout_s=BUNDLED_WAIT_S,
+    )
+
+
+def recorded_sources(settings: Settings, embedder_name: str) -> Mapping[str, Mapping[str, str]]:
+    """The files and folders that a library was read from, each with the columns that were mapped.
+
+    Raises:
+        IndexMissing, IndexDamaged: the manifest cannot be read; name the sources.
+        CorpusError: none were recorded.
+    """
+    folder = index_folder(settings, embedder_name)
+    if folder == bundled_folder(settings, embedder_name):
+        return {str(BUNDLED_SOURCE): {}}
+    manifest = read_manifest(folder, any_layout=True)
+    if not manifest.sources:
+        raise CorpusError(
+            f"The library at {folder} has no recorded sources; name the files to read.", path=folder
+        )
+    return {source: manifest.columns.get(source, {}) for source in manifest.sources}
+
+
+_OWN_NAMES = frozenset({FILE_NAME, f"{FILE_NAME}.new", LOCK_NAME, "chroma", "lexical", "tokens"})
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """A library in the user's data folder.
+
+    Attributes:
+        name: as `--index` takes it.
+        folder: where it lies.
+        size_bytes: of all its files.
+        papers: how many it has; 0 where it cannot be used.
+        generation: how often it was written; 0 where it cannot be used.
+        sources: the files and folders it was read from.
+        problem: why it cannot be used; empty where it can.
+    """
+
+    name: str
+    folder: Path
+    size_bytes: int
+    papers: int = 0
+    generation: int = 0
+    sources: tuple[str, ...] = ()
+    problem: str = ""
+
+    @property
+    def summary(self) -> str:
+        """How large it is, or why it cannot be used."""
+        size = f"{self.size_bytes / 1e6:.1f} MB"
+        if self.problem:
+            return f"{size}; {self.problem}"
+        papers = f"{self.papers} paper{'s' * (self.papers != 1)}"
+        return f"{papers}, generation {self.generation}, {size}"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceReport:
+    """What reading the recorded sources again did.
+
+    Attributes:
+        update: what changed.
+        missing: sources that are not there any more; their papers are kept.
+        vanished: ids of papers that their files no longer hold; they are kept too.
+        left_out: ids of papers that the sources hold and that were removed from the library.
+    """
+
+    update: IndexReport
+    missing: tuple[str, ...]
+    vanished: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
+def libraries(settings: Settings) -> list[Library]:
+    """The libraries in the user's data folder, by name; of no folder there are none."""
+    try:
+        folders = sorted((settings.data_dir / "libraries").iterdir())
+    except OSError:
+        return []
+    return [_library(each) for each in folders if not each.name.startswith(".") and each.is_dir()]
+
+
+def _library(folder: Path) -> Library:
+    size = sum(_size(path) for path in folder.rglob("*"))
+    try:
+        manifest = read_manifest(folder)
+    except RagError as error:
+        return Library(folder.name, folder, size, problem=str(error))
+    if not manifest.generation:
+        return Library(folder.name, folder, size, problem="It was begun and never finished.")
+    return Library(
+        folder.name, folder, size, manifest.paper_count, manifest.generation, manifest.sources
+    )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size if path.is_file() else 0
+    except OSError:  # it was just deleted
+        return 0
+
+
+def update_from_sources(
+    settings: Settings,
+    embedder: Embedder,
+    *,
+    columns: Mapping[str, str] = MappingProxyType({}),
+    on_progress: OnProgress | None = None,
+) -> SourceReport:
+    """Reads the recorded sources of a library again and takes in what is new in them.
+
+    No paper is ever taken out: neither those of a source that has gone nor those that a file no
+    longer holds; one that was removed stays out. A source that cannot be read is refused and the
+    others are taken in.
+
+    Args:
+        settings: name the library.
+        embedder: must be the one of the library.
+        columns: fields with their columns, instead of those that are recorded; see `iter_papers`.
+        on_progress: told after each block of papers.
+
+    Raises:
+        CorpusError: no source is recorded, or all have gone.
+        IndexMissing, IndexLocked, IndexStale, IndexDamaged, DiskError: as `update_library`.
+    """
+    sources = recorded_sources(settings, embedder.name)
+    missing = tuple(source for source in sources if not Path(source).exists())
+    present = {
+        source: columns or recorded for source, recorded in sources.items() if source not in missing
+    }
+    if not present:
+        raise CorpusError(
+            f"All sources of the library have gone, such as {missing[0]}; its papers are kept. "
+            "Name the files to read now.",
+            path=missing[0],
+        )
+    removed = frozenset(_removed(settings, embedder.name))
+    left_out: dict[str, None] = {}
+    update = update_library(
+        _without(_records(present), removed, left_out),
+        settings=settings,
+        embedder=embedder,
+        sources=present,
+        on_progress=on_progress,
+    )
+    papers = update.intake.papers
+    return SourceReport(
+        update, missing, tuple(_vanished(papers, update.intake.met, present)), tuple(left_out)
+    )
+
+
+def _removed(settings: Settings, embedder_name: str) -> tuple[str, ...]:
+    try:
+        return read_manifest(index_folder(settings, embedder_name)).removed
+    except IndexMissing:  # the bundled library before its first use
+        return ()
+
+
+def _without(
+    records: Iterable[Paper | Refused], removed: frozenset[str], left_out: dict[str, None]
+) -> Iterator[Paper | Refused]:
+    """The records but for those of removed papers, whose ids are put into `left_out`."""
+    from rag.readers import Refused
+
+    for record in records:
+        if isinstance(record, Refused) or removed.isdisjoint(marks(record)):
+            yield record
+        else:
+            left_out[record.id] = None
+
+
+def _records(sources: Mapping[str, Mapping[str, str]]) -> Iterator[Paper | Refused]:
+    """The records of all sources; one that cannot be read does not keep back the others."""
+    from rag.readers import Refused, iter_papers
+
+    for source, columns in sources.items():
+        try:
+            yield from iter_papers(source, columns=columns)
+        except CorpusError as error:
+            yield Refused(source, None, str(error))
+
+
+def _vanished(
+    papers: Sequence[Paper], met: frozenset[str], sources: Iterable[str]
+) -> Iterator[str]:
+    """Ids of the papers that were not met though all their files were read."""
+    places = {Path(source) for source in sources}
+    known: dict[str, bool] = {}
+    for paper in papers:
+        if not paper.sources or paper.id in met:
+            continue
+        for file in paper.sources:
+            if file not in known:
+                path = Path(file)
+                known[file] = not places.isdisjoint((path, *path.parents))
+        if all(known[file] for file in paper.sources):
+            yield paper.id
+
+
+def library_to_delete(settings: Settings, named: str) -> Library:
+    """The library that a name or path means, if it may be deleted.
+
+    Raises:
+        IndexMissing: there is no library, or the folder holds something else.
+        SettingsError: the name cannot be one, or it means the bundled library.
+    """
+    folder = index_folder(settings.model_copy(update={"index": named}), "")
+    if (settings.cache_dir / "bundled").resolve() in folder.resolve().parents:
+        raise SettingsError("The bundled library is not deleted; it would be indexed again.")
+    if not (folder / FILE_NAME).is_file():
+        raise IndexMissing(
+            f"There is no library at {folder}; `rag index list` shows those that are there."
+        )
+    with suppress(IndexStale):  # an older layout may go too
+        read_manifest(folder)
+    foreign = sorted({path.name for path in folder.iterdir()} - _OWN_NAMES)
+    if foreign or folder.is_symlink():
+        what = f"holds {foreign[0]}, which is no part of an index" if foreign else "is a link"
+        raise IndexMissing(f"{folder} {what}; nothing was deleted.")
+    return _library(folder)
+
+
+def delete_library(library: Library) -> None:
+    """Deletes a library: in one step it is gone, then its files are.
+
+    What an interrupted run left behind goes with the next library of that name.
+
+    Raises:
+        IndexLocked: another process is writing it.
+        DiskError: the disk refuses.
+    """
+    folder = library.folder
+    aside = f".{folder.name}.deleted-"
+    with writer_lock(folder, 0.0), disk_errors(folder):
+        folder.rename(folder.with_name(aside + token_hex(4)))
+    with disk_errors(folder):
+        for left in folder.parent.iterdir():
+            if left.name.startswith(aside):
+                shutil.rmtree(left)

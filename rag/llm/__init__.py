@@ -1,0 +1,18 @@
+"""Language models: client, replies as they stream, errors, tokens and cost."""
+
+from rag.llm.cancel import Stop
+from rag.llm.client import ChatModel, Message
+from rag.llm.errors import as_model_error
+from rag.llm.reply import Reply, Usage
+from rag.llm.servers import make_chat_model, make_judge_model
+
+__all__ = [
+    "ChatModel",
+    "Message",
+    "Reply",
+    "Stop",
+    "Usage",
+    "as_model_error",
+    "make_chat_model",
+    "make_judge_model",
+]

@@ -1,0 +1,51 @@
+"""What a call cost, from a price file that the user keeps; none is shipped, none is guessed.
+
+currency = "USD"
+[models."my-model"]
+prompt = 0.15         # for a million tokens
+completion = 0.60
+"""
+
+from __future__ import annotations
+
+import tomllib
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, Field, ValidationError
+
+from rag.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rag.llm.reply import Usage
+
+_MILLION = 1_000_000
+
+
+class _Price(BaseModel):
+    prompt: float = Field(ge=0, allow_inf_nan=False)
+    completion: float = Field(ge=0, allow_inf_nan=False)
+
+
+class _Prices(BaseModel):
+    currency: str = ""
+    models: dict[str, _Price]
+
+
+def cost_of(usage: Usage, model: str, path: Path) -> str | None:
+    """The cost of some usage with its currency; None where the file does not name the model.
+
+    Raises:
+        SettingsError: the file cannot be read or has another form.
+    """
+    try:
+        prices = _Prices.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, ValidationError) as error:
+        problem = str(error).splitlines()[0]
+        raise SettingsError(f"The price file {path} cannot be used: {problem}.") from error
+    price = prices.models.get(model)
+    if price is None:
+        return None
+    spent = usage.prompt_tokens * price.prompt + usage.completion_tokens * price.completion
+    return f"{spent / _MILLION:.6f} {prices.currency}".strip()

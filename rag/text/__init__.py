@@ -1,0 +1,1 @@
+"""Plain text: sentences, terms, numbers, links, and markup turned into text."""

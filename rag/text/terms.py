@@ -1,0 +1,49 @@
+"""Terms of a text: stemmed words without stop words, as the lexical index reads them."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any
+
+LONGEST_QUESTION_CHARS = 4000  # what lies behind is not read
+_WORD = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*")
+_LONGEST_WORD = 60  # longer runs of letters are data, not words
+
+
+@cache
+def _stop_words() -> frozenset[str]:
+    from bm25s.stopwords import STOPWORDS_EN_PLUS
+
+    return frozenset(STOPWORDS_EN_PLUS)
+
+
+@cache
+def _stemmer() -> Any:
+    import Stemmer
+
+    return Stemmer.Stemmer("english")
+
+
+def lexical_terms(text: str) -> list[str]:
+    """Stemmed words of a text without stop words, in order, repeats kept.
+
+    A compound with a hyphen gives its parts and the joined word, so that "pre-training" meets
+    "pretraining". Any text is welcome: there is no query syntax.
+    """
+    words: list[str] = []
+    for match in _WORD.finditer(text.lower()):
+        word = match.group().replace("’", "'").removesuffix("'s").replace("'", "")
+        parts = word.split("-")
+        words.extend(parts if len(parts) == 1 else [*parts, "".join(parts)])
+    kept = [word for word in words if word not in _stop_words() and len(word) <= _LONGEST_WORD]
+    return list(_stemmer().stemWords(kept))
+
+
+def has_words(text: str) -> bool:
+    """Whether a text has a letter or a digit of any script; a question without one is empty.
+
+    >>> has_words("ELECTRA?"), has_words("42"), has_words(" ?! "), has_words(chr(0))
+    (True, True, False, False)
+    """
+    return any(map(str.isalnum, text))

@@ -1,1 +1,0 @@
-"""Writers: from what retrieval found to the sentences of an answer."""
