@@ -4,19 +4,16 @@ from rag.answer.answer import (
     Answer,
     AnswerEvent,
     AnswerStatus,
-    Citation,
     CitesPapers,
     Done,
     Mode,
-    Standing,
-    Statement,
-    StatementVerdict,
     Status,
     Text,
     Turn,
     Verified,
 )
 from rag.answer.markdown import STANDINGS, CiteStyle
+from rag.citations.citation import Citation, Standing, Statement, StatementVerdict
 
 __all__ = [
     "STANDINGS",

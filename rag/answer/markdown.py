@@ -18,7 +18,8 @@ from rag.exporters.markdown import escaped, harmless, reference
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from rag.answer.answer import Answer, Statement
+    from rag.answer.answer import Answer
+    from rag.citations.citation import Statement
     from rag.papers import Paper
 
     Marks = Callable[[tuple[int, ...]], str]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rag.answer.answer import Citation, Statement
+    from rag.citations.citation import Citation, Statement
 
 _DOUBTS = (
     ("weak", "weak"),

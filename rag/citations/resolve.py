@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
-from rag.answer import Citation, Statement
+from rag.citations.citation import Citation, Statement
 from rag.citations.markers import Marker, MarkerReader
 from rag.citations.statements import shown_markers, split_statements
 from rag.verification import Claim, Verification, verbatim
