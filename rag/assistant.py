@@ -17,12 +17,12 @@ from rag.embedding import make_embedder
 from rag.errors import IndexDamaged, IndexMissing, IndexStale
 from rag.generation.listing import Lister
 from rag.generation.pipeline import Answerer, checked_chat_model
+from rag.generation.suggestions import suggest_questions
 from rag.library import index_bundled, index_folder, settings_for, update_library
 from rag.llm.cost import cost_of
 from rag.prompts import load_prompt
 from rag.query.followups import (
     needs_history,
-    suggested,
     understood,
     understood_papers,
     with_previous,
@@ -295,7 +295,7 @@ class Assistant:
             return []
         papers = [hit for hit in answer.hits if hit.paper in answer.sources.values()]
         prompt = load_prompt("suggest_questions", self.settings.prompts)
-        return suggested(answer, papers, self.model, prompt)
+        return suggest_questions(answer, papers, self.model, prompt)
 
     def as_retriever(self, *, k: int | None = None, where: Filter | None = None) -> Any:
         """This library as a LlamaIndex `BaseRetriever`, for engines of your own."""

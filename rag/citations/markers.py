@@ -141,6 +141,19 @@ class MarkerReader:
         return (Marker(found[0], text[at:end], found[1]) if found else None), end
 
 
+def remove_markers(text: str) -> str:
+    """Return a text without its citation markers.
+
+    >>> remove_markers("It works [1]. It scales. [2]")
+    'It works. It scales.'
+    """
+    reader = MarkerReader()
+    kept = ""
+    for piece in [*reader.feed(text), *reader.finish()]:
+        kept = kept + piece if isinstance(piece, str) else kept.rstrip(" ")
+    return kept
+
+
 def fence_end(text: str, at: int, *, final: bool = True) -> int | None:
     """Where the fenced code ends that begins at an offset, the first of a line but `LINE_LEAD`.
 

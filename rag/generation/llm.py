@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rag.citations.markers import MarkerReader
+from rag.citations.markers import remove_markers
 from rag.citations.resolve import MarkerResolver, Numbering
 from rag.errors import SettingsError
 from rag.llm.client import ChatModel, Message
@@ -145,26 +145,13 @@ def conversation_block(history: Sequence[Turn], budget: int) -> str:
     """The newest turns that fit, oldest first, without markers; "" without any."""
     turns: list[str] = []
     for turn in reversed(history):
-        asked, said = neutral(turn.question), neutral(without_markers(turn.answer.text))
+        asked, said = neutral(turn.question), neutral(remove_markers(turn.answer.text))
         text = f"Reader: {asked}\nAnswer: {said}"
         budget -= count_tokens(text) + 2
         if budget < 0:
             break
         turns.insert(0, text)
     return "<conversation>\n" + "\n".join(turns) + "\n</conversation>\n" if turns else ""
-
-
-def without_markers(text: str) -> str:
-    """A text without its citation markers.
-
-    >>> without_markers("It works [1]. It scales. [2]")
-    'It works. It scales.'
-    """
-    reader = MarkerReader()
-    kept = ""
-    for piece in [*reader.feed(text), *reader.finish()]:
-        kept = kept + piece if isinstance(piece, str) else kept.rstrip(" ")
-    return kept
 
 
 def _paper_block(hit: Hit, number: int, budget: int) -> tuple[str, int]:

@@ -10,8 +10,8 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from rag.citations.markers import remove_markers
 from rag.errors import ModelError
-from rag.generation.llm import without_markers
 from rag.generation.pipeline import Asked
 from rag.index import Filter
 from rag.llm.client import ChatModel, Message
@@ -24,10 +24,10 @@ from rag.text.terms import lexical_terms
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from rag.answer import Answer, Turn
+    from rag.answer import Turn
     from rag.llm.reply import Usage
     from rag.query.understanding import Library
-    from rag.retrieval import Hit, Retrieval
+    from rag.retrieval import Retrieval
     from rag.settings import Settings
 
 _POINTS_BACK = re.compile(
@@ -57,8 +57,6 @@ _NUMBERED = re.compile(
     re.IGNORECASE,
 )
 _SHORT_TERMS = 2  # content words at most for a question that is short enough to lean on the last
-_SUGGESTING_PAPERS = 3
-_LIST_SIGN = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s*")
 _LONGEST = 400  # characters of a rewritten question that are believed
 
 
@@ -162,7 +160,7 @@ def condensed_question(
     system, user = prompt.fill(conversation=conversation, question=neutral(question))
     reply = model.complete([Message("system", system), Message("user", user)])
     lines = [line.strip().strip("\"'“”") for line in reply.text.splitlines() if line.strip()]
-    text = without_markers(lines[-1]) if lines else ""
+    text = remove_markers(lines[-1]) if lines else ""
     if not text or len(text) > max(_LONGEST, 2 * len(question)):
         text = joined_question(question, history)
     return text, reply.usage
@@ -173,7 +171,7 @@ def _numbered(history: Sequence[Turn], budget: int) -> str:
     parts: list[str] = []
     for turn in reversed(history):
         titles = [f"source {n}: {neutral(p.title)}" for n, p in turn.answer.sources.items()]
-        said = neutral(without_markers(turn.answer.text))
+        said = neutral(remove_markers(turn.answer.text))
         lines = [f"Reader: {neutral(turn.question)}", f"Answer: {said}"]
         lines += [f"Sources of this answer: {'; '.join(titles)}"] if titles else []
         budget -= sum(count_tokens(line) + 2 for line in lines)
@@ -187,22 +185,3 @@ def _names_its_subject(question: str) -> bool:
     """Whether it carries enough words of its own: a name inside, or many content words."""
     named = re.search(r"(?<!^)\b(?:[A-Z][\w-]*[A-Z0-9]\w*|[A-Z]{2,})\b", question)
     return bool(named) or len(lexical_terms(question)) > 3 * _SHORT_TERMS
-
-
-def suggested(answer: Answer, hits: Sequence[Hit], model: ChatModel, prompt: Prompt) -> list[str]:
-    """At most three next questions, as the model proposes them.
-
-    Raises:
-        ModelError: the model gave no reply.
-    """
-    papers = "\n".join(
-        f'<paper number="{n}">\nTitle: {neutral(hit.paper.title)}\n'
-        f"Abstract: {neutral(hit.paper.abstract)}\n</paper>"
-        for n, hit in enumerate(hits[:_SUGGESTING_PAPERS], start=1)
-    )
-    system, user = prompt.fill(
-        question=neutral(answer.asked), answer=neutral(without_markers(answer.text)), papers=papers
-    )
-    reply = model.complete([Message("system", system), Message("user", user)])
-    lines = [_LIST_SIGN.sub("", line).strip() for line in reply.text.splitlines()]
-    return [line for line in lines if line.endswith("?") and len(line) <= _LONGEST][:3]
