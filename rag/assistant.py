@@ -18,7 +18,12 @@ from rag.errors import IndexDamaged, IndexMissing, IndexStale
 from rag.generation.listing import Lister
 from rag.generation.pipeline import Answerer, checked_chat_model
 from rag.generation.suggestions import suggest_questions
-from rag.library import index_bundled, index_folder, settings_for, update_library
+from rag.library import (
+    index_bundled_library,
+    resolve_index_folder,
+    resolve_settings,
+    update_library,
+)
 from rag.llm.cost import cost_of
 from rag.prompts import load_prompt
 from rag.query.followups import (
@@ -92,16 +97,16 @@ class Assistant:
             SettingsError: a key or address for the model is missing.
             IndexMissing, IndexDamaged, IndexStale, DiskError: the index cannot be used.
         """
-        settings = settings_for(index, settings)
+        settings = resolve_settings(index, settings)
         model = checked_chat_model(settings, llm)
         embedder = embedder or make_embedder(settings)
-        folder = index_folder(settings, embedder.name)
+        folder = resolve_index_folder(settings, embedder.name)
         try:
             return cls(folder, embedder, settings, model)
         except (IndexMissing, IndexDamaged, IndexStale):
             if settings.index is not None:
                 raise
-        index_bundled(settings, embedder, on_progress)
+        index_bundled_library(settings, embedder, on_progress)
         return cls(folder, embedder, settings, model)
 
     @classmethod
@@ -129,11 +134,11 @@ class Assistant:
             CorpusError: there is no paper.
             IndexLocked, IndexStale, IndexDamaged, DiskError: the index cannot be written.
         """
-        settings = settings_for(index, settings)
+        settings = resolve_settings(index, settings)
         model = checked_chat_model(settings, llm)
         embedder = embedder or make_embedder(settings)
         update_library(papers, settings=settings, embedder=embedder, on_progress=on_progress)
-        return cls(index_folder(settings, embedder.name), embedder, settings, model)
+        return cls(resolve_index_folder(settings, embedder.name), embedder, settings, model)
 
     @classmethod
     def build_from(

@@ -45,7 +45,7 @@ BUNDLED_WAIT_S = 600.0  # for another process that is indexing the bundled libra
 _FORBIDDEN = set('<>:"|?*\\') | set(map(chr, range(32)))
 
 
-def settings_for(index: str | Path | None, settings: Settings | None) -> Settings:
+def resolve_settings(index: str | Path | None, settings: Settings | None) -> Settings:
     """The settings that name a library; None reads them, or leaves the library that they name."""
     settings = settings if settings is not None else load_settings()
     if index is None:
@@ -54,7 +54,7 @@ def settings_for(index: str | Path | None, settings: Settings | None) -> Setting
     return settings.model_copy(update={"index": named})
 
 
-def index_folder(settings: Settings, embedder_name: str) -> Path:
+def resolve_index_folder(settings: Settings, embedder_name: str) -> Path:
     """The folder of the library that the settings name.
 
     Args:
@@ -67,7 +67,7 @@ def index_folder(settings: Settings, embedder_name: str) -> Path:
     """
     named = settings.index
     if named is None:
-        return bundled_folder(settings, embedder_name)
+        return resolve_bundled_folder(settings, embedder_name)
     if "/" in named or "\\" in named or named in (".", ".."):
         return Path(named).expanduser().absolute()  # a bare name would be a library
     if not named.strip() or named.startswith(".") or _FORBIDDEN & set(named):
@@ -78,7 +78,7 @@ def index_folder(settings: Settings, embedder_name: str) -> Path:
     return settings.data_dir / "libraries" / named
 
 
-def bundled_folder(settings: Settings, embedder_name: str) -> Path:
+def resolve_bundled_folder(settings: Settings, embedder_name: str) -> Path:
     """Where the bundled library's index lies; another library, model or cut gives another folder.
 
     Raises:
@@ -112,7 +112,7 @@ def update_library(
     Args and errors: see `rag.index.update_index`.
     """
     return update_index(
-        index_folder(settings, embedder.name),
+        resolve_index_folder(settings, embedder.name),
         _placed(records, sources),
         embedder,
         passages=PassageMark(
@@ -147,7 +147,7 @@ def _placed(
         yield replace(record, sources=tuple(names[name] for name in record.sources))
 
 
-def index_bundled(
+def index_bundled_library(
     settings: Settings, embedder: Embedder, on_progress: OnProgress | None = None
 ) -> IndexReport:
     """Indexes the bundled library, from nothing where its index is damaged.
@@ -156,7 +156,7 @@ def index_bundled(
     """
     from rag.readers import iter_papers
 
-    folder = bundled_folder(settings, embedder.name)
+    folder = resolve_bundled_folder(settings, embedder.name)
     rebuild = False
     try:
         Index.open(folder).close()
@@ -175,15 +175,15 @@ def index_bundled(
     )
 
 
-def recorded_sources(settings: Settings, embedder_name: str) -> Mapping[str, Mapping[str, str]]:
+def read_sources(settings: Settings, embedder_name: str) -> Mapping[str, Mapping[str, str]]:
     """The files and folders that a library was read from, each with the columns that were mapped.
 
     Raises:
         IndexMissing, IndexDamaged: the manifest cannot be read; name the sources.
         CorpusError: none were recorded.
     """
-    folder = index_folder(settings, embedder_name)
-    if folder == bundled_folder(settings, embedder_name):
+    folder = resolve_index_folder(settings, embedder_name)
+    if folder == resolve_bundled_folder(settings, embedder_name):
         return {str(BUNDLED_SOURCE): {}}
     manifest = read_manifest(folder, any_layout=True)
     if not manifest.sources:
@@ -245,7 +245,7 @@ class SourceReport:
     left_out: tuple[str, ...]
 
 
-def libraries(settings: Settings) -> list[Library]:
+def list_libraries(settings: Settings) -> list[Library]:
     """The libraries in the user's data folder, by name; of no folder there are none."""
     try:
         folders = sorted((settings.data_dir / "libraries").iterdir())
@@ -274,7 +274,7 @@ def _size(path: Path) -> int:
         return 0
 
 
-def update_from_sources(
+def reread_sources(
     settings: Settings,
     embedder: Embedder,
     *,
@@ -297,7 +297,7 @@ def update_from_sources(
         CorpusError: no source is recorded, or all have gone.
         IndexMissing, IndexLocked, IndexStale, IndexDamaged, DiskError: as `update_library`.
     """
-    sources = recorded_sources(settings, embedder.name)
+    sources = read_sources(settings, embedder.name)
     missing = tuple(source for source in sources if not Path(source).exists())
     present = {
         source: columns or recorded for source, recorded in sources.items() if source not in missing
@@ -325,7 +325,7 @@ def update_from_sources(
 
 def _removed(settings: Settings, embedder_name: str) -> tuple[str, ...]:
     try:
-        return read_manifest(index_folder(settings, embedder_name)).removed
+        return read_manifest(resolve_index_folder(settings, embedder_name)).removed
     except IndexMissing:  # the bundled library before its first use
         return ()
 
@@ -371,14 +371,14 @@ def _vanished(
             yield paper.id
 
 
-def library_to_delete(settings: Settings, named: str) -> Library:
+def find_deletable_library(settings: Settings, named: str) -> Library:
     """The library that a name or path means, if it may be deleted.
 
     Raises:
         IndexMissing: there is no library, or the folder holds something else.
         SettingsError: the name cannot be one, or it means the bundled library.
     """
-    folder = index_folder(settings.model_copy(update={"index": named}), "")
+    folder = resolve_index_folder(settings.model_copy(update={"index": named}), "")
     if (settings.cache_dir / "bundled").resolve() in folder.resolve().parents:
         raise SettingsError("The bundled library is not deleted; it would be indexed again.")
     if not (folder / FILE_NAME).is_file():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rag import __version__
 from rag.embedding import make_embedder
 from rag.errors import RagError
-from rag.library import index_folder, libraries
+from rag.library import list_libraries, resolve_index_folder
 from rag.llm import Message, make_chat_model
 from rag.llm.servers import masked, server_of
 from rag.settings import default_config_path, setting_names, unknown_variables
@@ -23,7 +23,7 @@ _PACKAGES = ("chromadb", "bm25s", "llama-index-core", "onnxruntime", "tokenizers
 def collect(settings: Settings) -> dict[str, Any]:
     """What `rag info` shows, as plain JSON values; an unusable index is told, not raised."""
     embedder = make_embedder(settings)
-    folder = index_folder(settings, embedder.name)
+    folder = resolve_index_folder(settings, embedder.name)
     found: dict[str, Any] = {
         "settings": {
             name: {
@@ -107,7 +107,7 @@ def _library(settings: Settings, folder: Any) -> dict[str, Any]:
 
 def _libraries(settings: Settings) -> dict[str, Any] | str:
     """The libraries in the data folder, in a few words each."""
-    found = {each.name: each.summary for each in libraries(settings)}
+    found = {each.name: each.summary for each in list_libraries(settings)}
     return found or "none in the data folder yet"
 
 

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 def index_list(*, as_json: JsonOption = False, config: ConfigOption = None) -> None:
     """List the libraries in your data folder."""
     from rag.cli import show
-    from rag.library import libraries
+    from rag.library import list_libraries
 
-    found = libraries(settings_of(config))
+    found = list_libraries(settings_of(config))
     if as_json:
         show.json_value([library_values(each) for each in found])
         return
@@ -45,9 +45,9 @@ def index_delete(
     """Delete a library; the files that it was read from stay."""
     from rag.cli import show
     from rag.errors import SettingsError
-    from rag.library import delete_library, library_to_delete
+    from rag.library import delete_library, find_deletable_library
 
-    library = library_to_delete(settings_of(config), name)
+    library = find_deletable_library(settings_of(config), name)
     what = f"{library.folder} ({library.summary})"
     if not yes:
         if not sys.stdin.isatty():
@@ -71,10 +71,10 @@ def update(
     """Reads the recorded sources of a library again, with other columns if some are given."""
     from rag.cli import intake, show
     from rag.cli.progress import progress
-    from rag.library import update_from_sources
+    from rag.library import reread_sources
 
     with progress(quiet=quiet) as on_progress:
-        found = update_from_sources(settings, embedder, columns=columns, on_progress=on_progress)
+        found = reread_sources(settings, embedder, columns=columns, on_progress=on_progress)
     if as_json:
         values = intake.report_values(found.update)
         gone = {

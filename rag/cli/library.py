@@ -61,7 +61,7 @@ def index_command(
     from rag.cli.progress import progress
     from rag.embedding import make_embedder
     from rag.errors import SettingsError
-    from rag.library import recorded_sources, update_library
+    from rag.library import read_sources, update_library
     from rag.readers import STANDARD_INPUT, iter_sources
 
     settings = settings_of(
@@ -80,7 +80,7 @@ def index_command(
         raise SettingsError("Nothing to do: name SOURCES, --remove ID, --rebuild or --update.")
     named: dict[str, Mapping[str, str]] = dict.fromkeys(sources or (), mapped)
     if rebuild and not named:
-        recorded = recorded_sources(settings, embedder.name)
+        recorded = read_sources(settings, embedder.name)
         named = {source: mapped or known for source, known in recorded.items()}
     records = iter_sources(named.items(), strict=strict) if named else ()
     with progress(quiet=quiet) as on_progress:
