@@ -8,6 +8,7 @@ somebody else prepared must not change what a command does.
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
 import tomllib
 from pathlib import Path
@@ -171,6 +172,20 @@ def unknown_variables() -> list[str]:
     """`PAPERTRAIL_*` variables that name no setting, sorted; they change nothing."""
     known = {variable_of(name) for name in setting_names()}
     return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine can reach the address; brackets of IPv6 are ignored.
+
+    >>> is_loopback("127.0.0.2"), is_loopback("localhost"), is_loopback("[::1]")
+    (True, True, True)
+    >>> is_loopback("0.0.0.0"), is_loopback("localhost.example.org"), is_loopback("")
+    (False, False, False)
+    """
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _validated(values: dict[str, Any], origin: dict[str, str]) -> Settings:

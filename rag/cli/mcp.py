@@ -151,8 +151,9 @@ def _over_http(
 ) -> None:
     """Serves whoever may come, until the user has enough."""
     from rag.cli import show
-    from rag.mcp.serving import address_of, is_loopback, listen, serve_http
+    from rag.mcp.serving import address_of, listen, serve_http
     from rag.mcp.tools import make_server
+    from rag.settings import is_loopback
 
     library = _library(settings, quiet=quiet)
     with listen(host, port, token=token, names=names) as bound:

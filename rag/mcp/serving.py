@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from mcp.server.transport_security import TransportSecuritySettings
 
 from rag.errors import SettingsError
+from rag.settings import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -175,20 +176,6 @@ class TokenGate:
         scheme, _, token = given[0].partition(b" ")
         # compare_digest takes the same time wherever the first difference lies
         return scheme.lower() == b"bearer" and hmac.compare_digest(token.strip(), self._expected)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches the address.
-
-    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("::1")
-    (True, True, True)
-    >>> is_loopback("0.0.0.0"), is_loopback("localhost.example.org"), is_loopback("")
-    (False, False, False)
-    """
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _is_any(host: str) -> bool:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
+from rag.settings import is_loopback
 from rag.web.intake import LARGEST_FILE_BYTES
 
 if TYPE_CHECKING:
@@ -51,20 +51,6 @@ _OPEN_PATHS = ("/sign-in", "/login", "/assets/", "/static/", "/theme.css", "/fav
 _LARGEST_BODY = 12_000_000  # bytes; a conversation that a browser hands over is the largest
 _UPLOAD = "/upload"
 _LARGEST = {"/sign-in": 10_000, _UPLOAD: LARGEST_FILE_BYTES}
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address is this machine's own.
-
-    >>> is_loopback("localhost"), is_loopback("127.0.0.2"), is_loopback("0.0.0.0")
-    (True, True, False)
-    """
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 class Guard:

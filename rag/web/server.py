@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import SettingsError
+from rag.settings import is_loopback
 from rag.web.bounds import Bounds
-from rag.web.guard import Guard, is_loopback
+from rag.web.guard import Guard
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
