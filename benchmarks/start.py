@@ -22,9 +22,9 @@ IMPORTS = "import chromadb, onnxruntime, tokenizers, bm25s"
 EMBED = (
     "from rag import load_minilm, read_papers\n"
     "from rag.library import BUNDLED_SOURCE\n"
-    "from rag.index.passages import embedded_text\n"
+    "from rag.index.passages import make_embedder_text\n"
     "papers = read_papers(BUNDLED_SOURCE)\n"
-    "list(load_minilm().encode([embedded_text(p.title, p.abstract) for p in papers]))\n"
+    "list(load_minilm().encode([make_embedder_text(p.title, p.abstract) for p in papers]))\n"
 )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from rag.assistant import Assistant
 from rag.errors import IndexMissing, QuestionError
 from rag.papers import Paper
-from rag.retrieval.fusion import WEIGHTS, standardised
+from rag.retrieval.fusion import WEIGHTS, standardise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -133,7 +133,7 @@ def rankings(hits: Sequence[Hit]) -> dict[str, list[str]]:
     if "tokens" in stages:
         sums["late interaction (MaxSim)"] = stages["tokens"]
         sums["the product without windows"] = sum(
-            (WEIGHTS[name] * standardised(stages[name]) for name in ("lexical", "dense", "tokens")),
+            (WEIGHTS[name] * standardise(stages[name]) for name in ("lexical", "dense", "tokens")),
             np.zeros(len(hits)),
         )
     found = {

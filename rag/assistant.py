@@ -185,7 +185,7 @@ class Assistant:
             CorpusError: no paper, or several, are meant by a beginning.
         """
         with self._live.reading() as live:
-            return tuple(live.index.meant_by(each) for each in beginnings)
+            return tuple(live.index.resolve_id(each) for each in beginnings)
 
     def varied(self, settings: Settings, *, with_model: bool = True) -> Assistant:
         """The same open library, asked under other settings; cheap, and not to be closed.

@@ -24,11 +24,11 @@ from rag.errors import (
     RagError,
     SettingsError,
 )
-from rag.index import Index, PassageMark, read_manifest, update_index
+from rag.index import Index, PassageSettings, read_manifest, update_index
 from rag.index.build import NO_SOURCES
+from rag.index.changes import list_removal_keys
 from rag.index.lock import LOCK_NAME, writer_lock
-from rag.index.manifest import FILE_NAME, disk_errors
-from rag.index.merging import marks
+from rag.index.manifest import FILE_NAME, map_disk_errors
 from rag.papers import Paper
 from rag.settings import load_settings
 
@@ -115,7 +115,7 @@ def update_library(
         resolve_index_folder(settings, embedder.name),
         _placed(records, sources),
         embedder,
-        passages=PassageMark(
+        passages=PassageSettings(
             budget_tokens=settings.passage_tokens, overlap_sentences=settings.overlap_sentences
         ),
         sources=sources,
@@ -337,7 +337,7 @@ def _without(
     from rag.readers import Refused
 
     for record in records:
-        if isinstance(record, Refused) or removed.isdisjoint(marks(record)):
+        if isinstance(record, Refused) or removed.isdisjoint(list_removal_keys(record)):
             yield record
         else:
             left_out[record.id] = None
@@ -405,9 +405,9 @@ def delete_library(library: Library) -> None:
     """
     folder = library.folder
     aside = f".{folder.name}.deleted-"
-    with writer_lock(folder, 0.0), disk_errors(folder):
+    with writer_lock(folder, 0.0), map_disk_errors(folder):
         folder.rename(folder.with_name(aside + token_hex(4)))
-    with disk_errors(folder):
+    with map_disk_errors(folder):
         for left in folder.parent.iterdir():
             if left.name.startswith(aside):
                 shutil.rmtree(left)

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from rag.errors import CorpusError
 from rag.papers import Paper, paper_id
-from rag.readers import Refused, iter_papers, json_lines, listing, read_papers
+from rag.readers import Refused, iter_papers, json_lines, listing_page, read_papers
 
 ROOT = Path(__file__).parent.parent
 LISTING = ROOT / "tests/fixtures/listing.txt"
@@ -541,6 +541,6 @@ def test_read_papers_warns_where_records_differ(tmp_path: Path) -> None:
 
 @given(st.text())
 def test_recognising_and_reading_never_fail(text: str) -> None:
-    for form in (json_lines, listing):
+    for form in (json_lines, listing_page):
         form.recognises(text)
         assert all(line >= 1 for line, _ in form.read(text.split("\n")))

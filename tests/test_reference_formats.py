@@ -17,7 +17,7 @@ from rag.readers import (
     bibtex,
     iter_papers,
     json_lines,
-    listing,
+    listing_page,
     medline,
     read_papers,
     ris,
@@ -581,7 +581,7 @@ def test_a_field_or_column_that_is_not_there_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", SAMPLES)
 def test_each_sample_is_recognised_by_its_own_format_only(name: str) -> None:
     head = (FORMATS / name).read_text(encoding="utf-8")
-    known = (json_lines, bibtex, ris, medline, tables, listing)
+    known = (json_lines, bibtex, ris, medline, tables, listing_page)
     assert [form for form in known if form.recognises(head)] == [SAMPLES[name]]
 
 

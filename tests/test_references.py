@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from rag import Paper, Refused, iter_papers
-from rag.exporters import FORMATS, citation_key, format_of, references
+from rag.exporters import FORMATS, detect_format, export_papers, make_citation_key
 from rag.exporters.bibtex import bibtex_entry
-from rag.exporters.markdown import escaped, harmless, reference
+from rag.exporters.markdown_list import escape_markdown, format_reference, sanitise_markdown
 from rag.library import BUNDLED_SOURCE
 from rag.papers import paper_id
 from rag.readers import bibtex, json_array, ris
@@ -79,7 +79,7 @@ LAST = Paper("last-1", "The Last", "It ends.")
 
 def read_again(papers: list[Paper], form: str, folder: Path) -> list[Paper | Refused]:
     path = folder / f"export{READ_BACK[form]}"
-    path.write_text(references(papers, form), encoding="utf-8")
+    path.write_text(export_papers(papers, form), encoding="utf-8")
     return list(iter_papers(path))
 
 
@@ -143,7 +143,7 @@ def test_whatever_its_text_a_record_stays_one_record_with_its_id(
     odd = replace(paper(title, abstract), authors=tuple(authors), venue=venue or None)
     odd = replace(odd, id="kept-1")
     for form, module in (("bibtex", bibtex), ("ris", ris), ("csl", json_array)):
-        text = references([odd, LAST], form)
+        text = export_papers([odd, LAST], form)
         found = [each for _, each in module.read(io.StringIO(text))]
         assert [each if isinstance(each, str) else each.id for each in found] == [
             "kept-1",
@@ -167,7 +167,7 @@ def test_a_key_is_one_that_pandoc_takes_and_other_papers_have_others() -> None:
         ":",
         "",
     ]
-    keys = [citation_key(Paper(each, "T", "")) for each in ids]
+    keys = [make_citation_key(Paper(each, "T", "")) for each in ids]
     assert len(set(keys)) == len(ids)
     # https://pandoc.org/MANUAL.html#citation-syntax: single punctuation within a key
     assert [key for key in keys if not re.fullmatch(r"\w+([:./-]\w+)*", key, re.ASCII)] == []
@@ -176,8 +176,8 @@ def test_a_key_is_one_that_pandoc_takes_and_other_papers_have_others() -> None:
 def test_a_field_that_the_library_lacks_is_in_no_format() -> None:
     bare = paper("On Rates", "")
     assert bibtex_entry(bare) == f"@misc{{{bare.id},\n  title = {{{{On Rates}}}},\n}}\n"
-    assert references([bare], "ris") == "TY  - GEN\nTI  - On Rates\nER  - \n\n"
-    assert json.loads(references([bare], "csl")) == [
+    assert export_papers([bare], "ris") == "TY  - GEN\nTI  - On Rates\nER  - \n\n"
+    assert json.loads(export_papers([bare], "csl")) == [
         {
             "id": bare.id,
             "type": "document",
@@ -185,7 +185,7 @@ def test_a_field_that_the_library_lacks_is_in_no_format() -> None:
             "custom": {"papertrail-id": bare.id},
         }
     ]
-    assert references([bare], "markdown") == "1. On Rates.\n"
+    assert export_papers([bare], "markdown") == "1. On Rates.\n"
 
 
 def test_a_reference_in_markdown_names_what_is_known() -> None:
@@ -193,13 +193,13 @@ def test_a_reference_in_markdown_names_what_is_known() -> None:
         "Is it?", authors=("Ada Clark", "Bo Li"), year=2021, venue="ACL", doi="10.1000/a<b>"
     )
     assert (
-        reference(known)
+        format_reference(known)
         == "Ada Clark, Bo Li. 2021. Is it? *ACL*. <https://doi.org/10.1000/a%3Cb%3E>"
     )
-    assert reference(paper("Eprint", arxiv_id="2001.00001")).endswith(
+    assert format_reference(paper("Eprint", arxiv_id="2001.00001")).endswith(
         " <https://arxiv.org/abs/2001.00001>"
     )
-    assert "javascript" not in reference(paper("Script", url="javascript:alert(1)"))
+    assert "javascript" not in format_reference(paper("Script", url="javascript:alert(1)"))
 
 
 NAMES = [  # as shown, and as BibTeX, RIS and CSL-JSON have it
@@ -237,9 +237,9 @@ def test_a_name_is_taken_apart_only_where_its_shape_tells_its_parts(
     shown: str, bib: str, line: str, parts: tuple[str, str, str] | None, tmp_path: Path
 ) -> None:
     named = paper("Names", authors=(shown,))
-    assert f"  author = {{{bib}}},\n" in references([named], "bibtex")
-    assert f"AU  - {line}\n" in references([named], "ris")
-    [item] = json.loads(references([named], "csl"))
+    assert f"  author = {{{bib}}},\n" in export_papers([named], "bibtex")
+    assert f"AU  - {line}\n" in export_papers([named], "ris")
+    [item] = json.loads(export_papers([named], "csl"))
     whole = dict(zip(("family", "given", "suffix"), parts, strict=True)) if parts else {}
     assert item["author"] == [{k: v for k, v in whole.items() if v} or {"literal": shown}]
     for form in READ_BACK:
@@ -248,15 +248,15 @@ def test_a_name_is_taken_apart_only_where_its_shape_tells_its_parts(
 
 def test_authors_that_are_left_out_are_written_as_each_format_does() -> None:
     cut = paper("Names", authors=("Ada Clark", "et al."))
-    assert "  author = {Ada Clark and others},\n" in references([cut], "bibtex")
-    assert "AU  - Clark, Ada\nAU  - et al.\n" in references([cut], "ris")
-    [item] = json.loads(references([cut], "csl"))
+    assert "  author = {Ada Clark and others},\n" in export_papers([cut], "bibtex")
+    assert "AU  - Clark, Ada\nAU  - et al.\n" in export_papers([cut], "ris")
+    [item] = json.loads(export_papers([cut], "csl"))
     assert item["author"] == [{"family": "Clark", "given": "Ada"}, {"literal": "others"}]
-    assert references([cut], "markdown") == "1. Ada Clark, et al. Names.\n"
+    assert export_papers([cut], "markdown") == "1. Ada Clark, et al. Names.\n"
 
 
 def test_no_paper_gives_a_text_that_can_be_read() -> None:
-    assert {form: references([], form) for form in FORMATS} == {
+    assert {form: export_papers([], form) for form in FORMATS} == {
         "bibtex": "",
         "ris": "",
         "csl": "[]\n",
@@ -266,7 +266,7 @@ def test_no_paper_gives_a_text_that_can_be_read() -> None:
 
 
 def test_a_paper_that_comes_twice_is_written_once() -> None:
-    assert references([LAST, LAST], "ris").count("TY  - ") == 1
+    assert export_papers([LAST, LAST], "ris").count("TY  - ") == 1
 
 
 @pytest.mark.parametrize(
@@ -282,7 +282,7 @@ def test_a_paper_that_comes_twice_is_written_once() -> None:
     ],
 )
 def test_a_file_name_tells_the_format(name: str, form: str | None) -> None:
-    assert format_of(Path("folder.ris") / name) == form
+    assert detect_format(Path("folder.ris") / name) == form
 
 
 HOSTILE = [
@@ -308,7 +308,7 @@ def rendered(markdown: str) -> str:
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_text_of_a_paper_is_shown_and_does_nothing(text: str) -> None:
-    page = rendered(f"[1] {escaped(text)}\n> {escaped(text)}\n")
+    page = rendered(f"[1] {escape_markdown(text)}\n> {escape_markdown(text)}\n")
     assert set(re.findall(r"<\s*/?\s*(\w+)", page)) <= {"p", "blockquote"}
     plain = html.unescape(re.sub(r"<[^>]*>", "", page))
     assert " ".join(text.split()) in plain
@@ -335,18 +335,18 @@ CRAFTED = [
 
 @pytest.mark.parametrize("text", [*HOSTILE, *CRAFTED])
 def test_a_model_cannot_put_html_or_images_into_a_page(text: str) -> None:
-    page = rendered(harmless(text))
+    page = rendered(sanitise_markdown(text))
     made = {"p", "h1", "code", "pre", "ul", "li", "blockquote", "a", "table", "thead", "tbody"}
     assert set(re.findall(r"<\s*/?\s*(\w+)", page)) <= made | {"tr", "th", "td", "em", "hr"}
-    assert not re.search(r"`\s*\{\s*=", harmless(text))
+    assert not re.search(r"`\s*\{\s*=", sanitise_markdown(text))
 
 
 def test_code_and_formulas_of_a_model_stay_as_they_are() -> None:
     text = (
         "Use `<s>` or\n\n```python\nif a<b: print('![x](y)')\n```\nwhere $x_1 \\le 3$, **now** [1]."
     )
-    assert harmless(text) == text
-    assert harmless("it is $a<b$") == "it is $a< b$"  # the same to TeX, and no tag
+    assert sanitise_markdown(text) == text
+    assert sanitise_markdown("it is $a<b$") == "it is $a< b$"  # the same to TeX, and no tag
 
 
 PARTS = ["`", "``", "```", "~~~", "<img src=x>", "<script>", "<!--", "![a](b)", "[a]: ", "{=html}"]
@@ -355,12 +355,12 @@ PARTS += ["\n", "\n\n", " ", "    ", "- ", "> ", "1. ", "\\", "|", "|---|\n", "$
 
 @given(st.lists(st.sampled_from(PARTS), max_size=14))
 def test_no_cut_of_code_lets_html_through(parts: list[str]) -> None:
-    page = rendered(harmless("".join(parts)))
+    page = rendered(sanitise_markdown("".join(parts)))
     assert re.findall("<(?:img|script|!--)", page) == []
 
 
 @given(st.text("`~<>imgsrc=x\n |\\$[]()!{}-*#+_&;:.1)%^@'\"/", max_size=60))
 def test_any_text_of_a_paper_is_shown_as_it_is(text: str) -> None:
-    page = rendered(f"> {escaped(text)}\n")
+    page = rendered(f"> {escape_markdown(text)}\n")
     plain = html.unescape(re.sub(r"</?(?:p|blockquote)>", "", page))
     assert " ".join(plain.split()) == " ".join(text.split())

@@ -10,7 +10,7 @@ import pytest
 
 from rag import Assistant, Paper
 from rag.errors import IndexDamaged
-from rag.retrieval.fusion import fuse, standardised
+from rag.retrieval.fusion import fuse, standardise
 from rag.retrieval.mentions import NameIndex, ids_in, system_name
 
 
@@ -32,7 +32,7 @@ def test_fusion_adds_standardised_scores():
     # (1, 3): mean 2, deviation 1 -> (-1, 1); (5, 5) does not differ -> (0, 0)
     stages = {"a": np.array([1.0, 3.0]), "b": np.array([5.0, 5.0])}
     assert fuse(stages, {"a": 0.5, "b": 2.0}).tolist() == [-0.5, 0.5]
-    assert standardised(np.array([2.0, 4.0, 6.0])).round(4).tolist() == [-1.2247, 0.0, 1.2247]
+    assert standardise(np.array([2.0, 4.0, 6.0])).round(4).tolist() == [-1.2247, 0.0, 1.2247]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rag.answer.markdown import answer_markdown
 from rag.answer.verdicts import lists_papers, verification_line
-from rag.exporters import references
+from rag.exporters import export_papers
 from rag.llm.reply import NO_USAGE, Usage
 
 if TYPE_CHECKING:
@@ -38,15 +38,15 @@ class CitesPapers:
 
     def to_bibtex(self) -> str:
         """BibTeX entries of the cited papers; their keys are those of pandoc's markers."""
-        return references(self.sources.values(), "bibtex")
+        return export_papers(self.sources.values(), "bibtex")
 
     def to_ris(self) -> str:
         """RIS records of the cited papers."""
-        return references(self.sources.values(), "ris")
+        return export_papers(self.sources.values(), "ris")
 
     def to_csl(self) -> str:
         """The cited papers as a list in CSL-JSON."""
-        return references(self.sources.values(), "csl")
+        return export_papers(self.sources.values(), "csl")
 
 
 @dataclass(frozen=True)

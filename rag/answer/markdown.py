@@ -1,7 +1,7 @@
 """An answer as Markdown: its text with numbers or pandoc's citations, its sources, its doubts.
 
 What comes from papers is escaped, what a model wrote keeps its form and loses its force; see
-`rag.exporters.markdown`.
+`rag.exporters.markdown_list`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 from rag.citations.markers import MarkerReader
 from rag.citations.statements import shown_markers
 from rag.errors import SettingsError
-from rag.exporters.fields import citation_key
-from rag.exporters.markdown import escaped, harmless, reference
+from rag.exporters.markdown_list import escape_markdown, format_reference, sanitise_markdown
+from rag.exporters.values import make_citation_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -46,22 +46,22 @@ def answer_markdown(answer: Answer, cite_style: str) -> str:
         SettingsError: there is no such style.
     """
     marks = _marks(answer.sources, cite_style)
-    parts = [f"**{escaped(answer.question)}**"]
+    parts = [f"**{escape_markdown(answer.question)}**"]
     if answer.asked != answer.question.strip():
-        parts.append(f"*Understood as: {escaped(answer.asked)}*")
+        parts.append(f"*Understood as: {escape_markdown(answer.asked)}*")
     if answer.scope:
-        parts.append(f"*Only papers {escaped(answer.scope)}.*")
+        parts.append(f"*Only papers {escape_markdown(answer.scope)}.*")
     parts.append(_text(answer, marks))
     if answer.status == "incomplete":
-        parts.append(f"*This answer is incomplete: {escaped(answer.reason.rstrip('.'))}.*")
+        parts.append(f"*This answer is incomplete: {escape_markdown(answer.reason.rstrip('.'))}.*")
     if answer.closest:
-        titles = (f"- {escaped(hit.paper.title)}" for hit in answer.closest)
+        titles = (f"- {escape_markdown(hit.paper.title)}" for hit in answer.closest)
         return "\n\n".join([*parts, "Closest papers:", "\n".join(titles)]) + "\n"
     for number, paper in answer.sources.items():
         parts += _source(answer, number, paper, marks)
     doubts = [_doubt(s, marks) for s in answer.statements if s.claim and s.verdict != "supported"]
     parts += ["Not supported:", "\n".join(doubts)] if doubts else []
-    parts.append(f"*{answer.verification} Mode: {escaped(answer.model or answer.mode)}.*")
+    parts.append(f"*{answer.verification} Mode: {escape_markdown(answer.model or answer.mode)}.*")
     return "\n\n".join(parts) + "\n"
 
 
@@ -73,15 +73,15 @@ def _marks(sources: Mapping[int, Paper], cite_style: str) -> Marks:
         )
     if cite_style == "numeric":
         return shown_markers
-    keys = {number: citation_key(paper) for number, paper in sources.items()}
+    keys = {number: make_citation_key(paper) for number, paper in sources.items()}
     return lambda numbers: f"[{'; '.join(f'@{keys[n]}' for n in numbers)}]" if numbers else ""
 
 
 def _text(answer: Answer, marks: Marks) -> str:
     if answer.mode == "model" and not any(map(_is_title, answer.statements)):
-        return harmless(_marked(answer.text, answer.sources, marks))
+        return sanitise_markdown(_marked(answer.text, answer.sources, marks))
     if not answer.statements:
-        return escaped(answer.text)
+        return escape_markdown(answer.text)
     return _joined(answer, marks).strip()
 
 
@@ -95,11 +95,11 @@ def _joined(answer: Answer, marks: Marks) -> str:
     text, at = "", 0
     for statement in answer.statements:
         between = answer.text[at : statement.start]
-        text += between if _STRUCTURE.fullmatch(between) else f" {escaped(between)} "
+        text += between if _STRUCTURE.fullmatch(between) else f" {escape_markdown(between)} "
         markers = marks(tuple(citation.number for citation in statement.citations))
-        text += f"{escaped(statement.text)} {markers}".rstrip()
+        text += f"{escape_markdown(statement.text)} {markers}".rstrip()
         at = statement.end
-    return text + escaped(answer.text[at:])
+    return text + escape_markdown(answer.text[at:])
 
 
 def _marked(text: str, sources: Mapping[int, Paper], marks: Marks) -> str:
@@ -132,15 +132,23 @@ def _pieces(text: str, sources: Mapping[int, Paper]) -> Iterator[str | int]:
 def _source(answer: Answer, number: int, paper: Paper, marks: Marks) -> list[str]:
     """A source's reference, what became of it, and the sentences that were quoted."""
     citations = [citation for citation in answer.citations if citation.number == number]
-    parts = [f"{marks((number,))} {reference(paper)}"]
+    parts = [f"{marks((number,))} {format_reference(paper)}"]
     standings = dict.fromkeys(STANDINGS.get(citation.standing) for citation in citations)
     parts += [f"*({standing})*" for standing in standings if standing]
     quotes = dict.fromkeys(quote.text for citation in citations for quote in citation.quotes)
-    return [*parts, "\n>\n".join(f"> {escaped(quote)}" for quote in quotes)] if quotes else parts
+    return (
+        [*parts, "\n>\n".join(f"> {escape_markdown(quote)}" for quote in quotes)]
+        if quotes
+        else parts
+    )
 
 
 def _doubt(statement: Statement, marks: Marks) -> str:
     """A list item that says how a statement failed, and why for each paper that it cites."""
-    reasons = "; ".join(f"{marks((c.number,))} {escaped(c.reason)}" for c in statement.citations)
+    reasons = "; ".join(
+        f"{marks((c.number,))} {escape_markdown(c.reason)}" for c in statement.citations
+    )
     verdict = statement.verdict or "not verified"
-    return f"- {verdict}: “{escaped(statement.text)}”" + (f" ({reasons})" if reasons else "")
+    return f"- {verdict}: “{escape_markdown(statement.text)}”" + (
+        f" ({reasons})" if reasons else ""
+    )

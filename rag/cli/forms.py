@@ -57,9 +57,9 @@ def answers_as(answers: Iterable[Answer], form: Form, cite_style: CiteStyle) -> 
 
 def papers_as(papers: Iterable[Paper], form: str) -> str:
     """Papers as references."""
-    from rag.exporters import references
+    from rag.exporters import export_papers
 
-    return references(papers, form)
+    return export_papers(papers, form)
 
 
 def conversation_as(conversation: Conversation, path: Path, cite_style: CiteStyle) -> str | None:
@@ -67,14 +67,14 @@ def conversation_as(conversation: Conversation, path: Path, cite_style: CiteStyl
 
     A file that ends in .json or .jsonl, or in nothing known, is a saved conversation.
     """
-    from rag.exporters import format_of, references
+    from rag.exporters import detect_format, export_papers
 
-    form = format_of(path)
+    form = detect_format(path)
     if path.suffix.lower() in (".json", ".jsonl") and not path.name.lower().endswith(".csl.json"):
         return None
     if form == "markdown":
         return conversation.to_markdown(cite_style=cite_style)
-    return None if form is None else references(conversation.sources.values(), form)
+    return None if form is None else export_papers(conversation.sources.values(), form)
 
 
 def export(papers: Sequence[Paper], form: ReferenceForm | None, out: Path | None) -> None:
@@ -85,11 +85,11 @@ def export(papers: Sequence[Paper], form: ReferenceForm | None, out: Path | None
         DiskError: the file cannot be written.
     """
     from rag.errors import SettingsError
-    from rag.exporters import FORMATS, format_of
+    from rag.exporters import FORMATS, detect_format
     from rag.files import write_whole
 
     to_output = out is None or str(out) == "-"
-    chosen = form or ("bibtex" if to_output or out is None else format_of(out))
+    chosen = form or ("bibtex" if to_output or out is None else detect_format(out))
     if chosen is None:
         raise SettingsError(
             f"The name {out} tells no format; end it in .bib, .ris, .json, .jsonl or .md, or give "

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from rag.index import IndexReport
-    from rag.index.merging import Intake
+    from rag.index.changes import Intake
     from rag.papers import Paper
 
 _SHOWN = 10  # of the records of one kind; --json has all

@@ -18,8 +18,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from rag.errors import SettingsError
-from rag.exporters import bibtex, csl, json_lines, markdown, ris
-from rag.exporters.fields import citation_key
+from rag.exporters import bibtex, csl, json_lines, markdown_list, ris
+from rag.exporters.values import make_citation_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -44,11 +44,11 @@ FORMATS: dict[str, ReferenceFormat] = {
     "ris": ris,
     "csl": csl,
     "jsonl": json_lines,
-    "markdown": markdown,
+    "markdown": markdown_list,
 }
 
 
-def references(papers: Iterable[Paper], form: str) -> str:
+def export_papers(papers: Iterable[Paper], form: str) -> str:
     r"""Papers as references, each once, in the order given.
 
     Args:
@@ -59,7 +59,7 @@ def references(papers: Iterable[Paper], form: str) -> str:
         SettingsError: there is no such format.
 
     >>> from rag.papers import Paper
-    >>> references([Paper("a-1", "Rates", "", year=2021)], "markdown")
+    >>> export_papers([Paper("a-1", "Rates", "", year=2021)], "markdown")
     '1. 2021. Rates.\n'
     """
     if form not in FORMATS:
@@ -68,10 +68,10 @@ def references(papers: Iterable[Paper], form: str) -> str:
     return "".join(FORMATS[form].pieces(once.values()))
 
 
-def format_of(path: Path) -> str | None:
+def detect_format(path: Path) -> str | None:
     """The format that a file's name ends in, or None."""
     name = path.name.lower()
     return next((form for form, each in FORMATS.items() if name.endswith(each.ENDINGS)), None)
 
 
-__all__ = ["FORMATS", "ReferenceFormat", "citation_key", "format_of", "references"]
+__all__ = ["FORMATS", "ReferenceFormat", "detect_format", "export_papers", "make_citation_key"]

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from rag.exporters.fields import (
+from rag.exporters.values import (
     carried_id,
-    citation_key,
     is_group,
+    make_citation_key,
     name_parts,
     one_line,
     tags,
@@ -77,7 +77,7 @@ def bibtex_entry(paper: Paper) -> str:
         "papertrail-id": _escaped(carried_id(paper)),
     }
     lines = [f"  {name} = {{{value}}}," for name, value in fields.items() if value]
-    return "\n".join([f"@misc{{{citation_key(paper)},", *lines, "}"]) + "\n"
+    return "\n".join([f"@misc{{{make_citation_key(paper)},", *lines, "}"]) + "\n"
 
 
 def _name(author: str) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from rag.exporters.fields import citation_key, name_parts, one_line, tags, tags_in_one
+from rag.exporters.values import make_citation_key, name_parts, one_line, tags, tags_in_one
 from rag.papers import ET_AL
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def csl_item(paper: Paper) -> dict[str, Any]:
     known = tags(paper)
     custom = {"papertrail-tags": known} if any(";" in tag for tag in known) else {}
     item: dict[str, Any] = {
-        "id": citation_key(paper),
+        "id": make_citation_key(paper),
         "type": "document",
         "title": one_line(paper.title),
         "author": [_name(one_line(name)) for name in paper.authors],

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rag.exporters.fields import carried_id, name_parts, one_line, tags
+from rag.exporters.values import carried_id, name_parts, one_line, tags
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -5,9 +5,9 @@ vectors, `lexical` BM25; `reader` opens one generation, `writer` makes the next.
 """
 
 from rag.index.build import IndexReport, OnProgress, update_index
+from rag.index.changes import Intake
 from rag.index.filter import Filter
-from rag.index.manifest import Manifest, PassageMark, read_manifest
-from rag.index.merging import Intake
+from rag.index.manifest import Manifest, PassageSettings, read_manifest
 from rag.index.open import Index, Neighbour
 from rag.index.store import StoredPaper
 
@@ -19,7 +19,7 @@ __all__ = [
     "Manifest",
     "Neighbour",
     "OnProgress",
-    "PassageMark",
+    "PassageSettings",
     "StoredPaper",
     "read_manifest",
     "update_index",

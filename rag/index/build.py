@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from rag.errors import CorpusError, IndexDamaged, IndexMissing, IndexStale
 from rag.index import lexical as lexical_files
+from rag.index.changes import Intake, plan_changes, still_removed
 from rag.index.encode import embedded
 from rag.index.lexical import LexicalIndex
 from rag.index.lock import writer_lock
-from rag.index.manifest import FILE_NAME, Manifest, PassageMark, read_manifest, write_manifest
-from rag.index.merging import Intake, still_removed, take_in
+from rag.index.manifest import FILE_NAME, Manifest, PassageSettings, read_manifest, write_manifest
 from rag.index.open import Index, check_fits, embedder_mark
-from rag.index.passages import embedded_text, split_paper
+from rag.index.passages import make_embedder_text, split_paper
 from rag.index.segments import RowTokens, SegmentWriter
 from rag.index.store import PassageStore, StoredPaper, row_id
 from rag.index.token_vectors import TokenTable, remove_stale_tokens
@@ -66,7 +66,7 @@ def update_index(
     records: Iterable[Paper | Refused],
     embedder: Embedder,
     *,
-    passages: PassageMark,
+    passages: PassageSettings,
     remove: Sequence[str] = (),
     rebuild: bool = False,
     sources: Mapping[str, Mapping[str, str]] = NO_SOURCES,
@@ -102,7 +102,7 @@ def update_index(
         old = Index.open(folder) if base.generation and not rebuild else None
         try:
             update = _Update(folder, base, old, embedder, on_progress)
-            intake = take_in(update.old_papers, records, remove)
+            intake = plan_changes(update.old_papers, records, remove)
             return update.run(intake, sources)
         except CorpusError:
             if is_new:  # nothing was begun that another run could complete
@@ -167,7 +167,7 @@ class _Update:
             store.close()
         rows = list(places)
         texts = [
-            embedded_text(stored.paper.title, passage.text)
+            make_embedder_text(stored.paper.title, passage.text)
             for stored in plan
             for passage in stored.passages
         ]
@@ -278,7 +278,9 @@ class _Update:
             store.close()
 
 
-def _base(folder: Path, embedder: Embedder, passages: PassageMark, *, rebuild: bool) -> Manifest:
+def _base(
+    folder: Path, embedder: Embedder, passages: PassageSettings, *, rebuild: bool
+) -> Manifest:
     """The manifest to go on from; generation 0 is written where nothing was there."""
     empty = Manifest(embedder=embedder_mark(embedder), passages=passages)
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rag.embedding import gives_tokens
-from rag.index.passages import embedded_text
+from rag.index.passages import make_embedder_text
 from rag.index.segments import NO_TOKENS, PassageTokens, passage_tokens
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def embedded(
         where the embedder gives none.
     """
     pairs = [(stored.paper, passage) for stored in papers for passage in stored.passages]
-    texts = [embedded_text(paper.title, passage.text) for paper, passage in pairs]
+    texts = [make_embedder_text(paper.title, passage.text) for paper, passage in pairs]
     rows = [row for stored in papers for row in stored.rows]
     if not gives_tokens(embedder):
         return list(embedder.embed(texts)), dict.fromkeys(rows, NO_TOKENS)

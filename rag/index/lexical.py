@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rag.index.manifest import damaged, disk_errors
+from rag.index.manifest import damage_error, map_disk_errors
 from rag.text.terms import lexical_terms
 
 if TYPE_CHECKING:
@@ -59,12 +59,12 @@ class LexicalIndex:
         try:
             content = (place / "rows.json").read_bytes()
             if hashlib.sha256(content).hexdigest() != rows_sha256:
-                raise damaged(folder.parent, "the row list is not the manifest's")
+                raise damage_error(folder.parent, "the row list is not the manifest's")
             listed = json.loads(content)
             has_words = (place / "params.index.json").exists()
             scorer = bm25s.BM25.load(place, mmap=True) if has_words else None
         except (OSError, ValueError, KeyError) as error:
-            raise damaged(folder.parent, f"{error}") from error
+            raise damage_error(folder.parent, f"{error}") from error
         return cls(listed["rows"], listed["titles"], scorer)
 
     def save(self, folder: Path, generation: int) -> str:
@@ -72,7 +72,7 @@ class LexicalIndex:
         place = folder / str(generation)
         listed = {"rows": self.rows, "titles": self.titles}
         content = json.dumps(listed, ensure_ascii=False).encode()
-        with disk_errors(folder):
+        with map_disk_errors(folder):
             shutil.rmtree(place, ignore_errors=True)  # what an interrupted run left
             place.mkdir(parents=True)
             (place / "rows.json").write_bytes(content)
@@ -114,7 +114,7 @@ class LexicalIndex:
 
 def remove_stale(folder: Path, generation: int) -> None:
     """Deletes the files of every other generation."""
-    with disk_errors(folder):
+    with map_disk_errors(folder):
         for place in folder.iterdir():
             if place.name != str(generation):
                 shutil.rmtree(place)

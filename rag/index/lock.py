@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import filelock
 
 from rag.errors import IndexLocked, IndexMissing
-from rag.index.manifest import FILE_NAME, disk_errors
+from rag.index.manifest import FILE_NAME, map_disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ LOCK_NAME = "lock"
 def writer_lock(folder: Path, timeout_s: float) -> Iterator[None]:
     """Holds the index's lock; only one process writes at a time."""
     _refuse_foreign(folder)
-    with disk_errors(folder):
+    with map_disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(folder / LOCK_NAME, timeout=timeout_s)
         try:

@@ -24,7 +24,7 @@ SCHEMA = 3  # 1 had no tags, and compared names letter by letter; 2 no whole nam
 FILE_NAME = "manifest.json"
 
 
-class EmbedderMark(BaseModel):
+class EmbedderInfo(BaseModel):
     """Which embedder made the vectors; `token_dim` is 0 where it gives no token vectors."""
 
     model_config = ConfigDict(frozen=True)
@@ -34,7 +34,7 @@ class EmbedderMark(BaseModel):
     token_dim: int = 0
 
 
-class PassageMark(BaseModel):
+class PassageSettings(BaseModel):
     """How abstracts were cut into passages."""
 
     model_config = ConfigDict(frozen=True)
@@ -61,8 +61,8 @@ class Manifest(BaseModel):
     schema_version: int = SCHEMA
     generation: int = 0
     collection: str = ""
-    embedder: EmbedderMark
-    passages: PassageMark
+    embedder: EmbedderInfo
+    passages: PassageSettings
     paper_count: int = 0
     row_count: int = 0
     rows_sha256: str = ""
@@ -112,10 +112,10 @@ def _validated(raw: Any, path: Path, *, any_layout: bool) -> Manifest:
     try:
         return Manifest.model_validate(raw)
     except ValidationError as error:
-        raise damaged(path.parent, "its manifest lacks fields") from error
+        raise damage_error(path.parent, "its manifest lacks fields") from error
 
 
-def damaged(folder: Path, what: str) -> IndexDamaged:
+def damage_error(folder: Path, what: str) -> IndexDamaged:
     """The error for an index folder that contradicts itself, with the command that mends it."""
     return IndexDamaged(
         f"The index at {folder} is damaged ({what}); "
@@ -135,11 +135,11 @@ def replace_file(path: Path, content: bytes) -> None:
         DiskError: the disk is full, read-only or refuses.
     """
     temporary = path.with_name(path.name + ".new")
-    with disk_errors(path.parent), temporary.open("wb") as file:
+    with map_disk_errors(path.parent), temporary.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    with disk_errors(path.parent):
+    with map_disk_errors(path.parent):
         temporary.replace(path)
         sync_folder(path.parent)
 
@@ -155,7 +155,7 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def disk_errors(folder: Path) -> Iterator[None]:
+def map_disk_errors(folder: Path) -> Iterator[None]:
     """Turns the system's refusal to write into one sentence.
 
     Raises:

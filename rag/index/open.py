@@ -15,7 +15,7 @@ import numpy as np
 from rag.errors import CorpusError, IndexMissing, IndexStale
 from rag.index.filter import Filter
 from rag.index.lexical import LexicalIndex
-from rag.index.manifest import EmbedderMark, Manifest, PassageMark, damaged, read_manifest
+from rag.index.manifest import EmbedderInfo, Manifest, PassageSettings, damage_error, read_manifest
 from rag.index.store import PassageStore, StoredPaper, paper_of
 from rag.index.token_vectors import TokenTable
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from rag.embedding import Embedder
 
 
-def embedder_mark(embedder: Embedder) -> EmbedderMark:
+def embedder_mark(embedder: Embedder) -> EmbedderInfo:
     """What the manifest remembers of an embedder."""
-    return EmbedderMark(
+    return EmbedderInfo(
         name=embedder.name, dim=embedder.dim, token_dim=getattr(embedder, "token_dim", 0)
     )
 
@@ -88,7 +88,7 @@ class Index:
         tokens = TokenTable.load(folder / "tokens", generation, manifest.embedder.token_dim)
         store = PassageStore(folder, manifest.collection)
         if store.count() < manifest.row_count or len(lexical.rows) != manifest.row_count:
-            raise damaged(
+            raise damage_error(
                 folder,
                 f"{store.count()} passages are stored, the manifest vouches for "
                 f"{manifest.row_count}",
@@ -103,7 +103,7 @@ class Index:
         """Whether no newer generation is on disk."""
         return read_manifest(self.folder).generation == self.manifest.generation
 
-    def check_fits(self, embedder: Embedder, passages: PassageMark | None = None) -> None:
+    def check_fits(self, embedder: Embedder, passages: PassageSettings | None = None) -> None:
         """Makes sure that questions are read the way the papers were.
 
         Raises:
@@ -164,7 +164,7 @@ class Index:
             return None
         return np.array([row in rows for row in self.rows], dtype=np.bool_)
 
-    def meant_by(self, beginning: str) -> str:
+    def resolve_id(self, beginning: str) -> str:
         """The paper id that an id, an alias or a beginning of one id means.
 
         Raises:
@@ -209,7 +209,7 @@ class Index:
             if row in self.row_number
         ]
         if where is None and 2 * len(known) < min(count, len(self.rows)):
-            raise damaged(self.folder, "vector files are missing")
+            raise damage_error(self.folder, "vector files are missing")
         return known[:count]
 
     @cached_property
@@ -222,7 +222,7 @@ class Index:
 
 
 def check_fits(
-    folder: Path, manifest: Manifest, embedder: Embedder, passages: PassageMark | None
+    folder: Path, manifest: Manifest, embedder: Embedder, passages: PassageSettings | None
 ) -> None:
     """See `Index.check_fits`."""
     pairs = [("embedder", manifest.embedder, embedder_mark(embedder))]
@@ -238,5 +238,5 @@ def check_fits(
         )
 
 
-def _words(mark: EmbedderMark | PassageMark) -> str:
+def _words(mark: EmbedderInfo | PassageSettings) -> str:
     return ", ".join(f"{name} {value}" for name, value in mark.model_dump().items())

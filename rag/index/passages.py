@@ -67,7 +67,7 @@ def split_paper(
     )
 
 
-def embedded_text(title: str, passage_text: str) -> str:
+def make_embedder_text(title: str, passage_text: str) -> str:
     """What an embedder reads for a passage: the title, then the passage."""
     return f"{title}\n{passage_text}" if passage_text else title
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rag.index.manifest import disk_errors
+from rag.index.manifest import map_disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,7 +71,7 @@ def passage_tokens(title: str, passage: Passage, encoding: Encoding) -> PassageT
     Args:
         title: the paper's title, which was embedded in front of the passage with a line break.
         passage: gives the sentence spans.
-        encoding: of `embedded_text(title, passage.text)`.
+        encoding: of `make_embedder_text(title, passage.text)`.
     """
     kept = np.flatnonzero(encoding.content)
     starts = encoding.offsets[kept, 0]
@@ -105,7 +105,7 @@ class SegmentWriter:
         self._number = number
         self._folder = folder
         self._paths = (*segment_paths(folder, number), _journal_path(folder, number))
-        with disk_errors(folder):
+        with map_disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             self.written, dim = self._recover(mark)
             self._tokens = sum(row.count for row in self.written.values())
@@ -116,7 +116,7 @@ class SegmentWriter:
     def append(self, rows: Mapping[str, PassageTokens]) -> None:
         """Writes the tokens of some rows; they count once `confirm` has been called."""
         vectors, pieces, _ = self._files
-        with disk_errors(self._folder):
+        with map_disk_errors(self._folder):
             for tokens in rows.values():
                 vectors.write(tokens.vectors.tobytes())
                 pieces.write(tokens.pieces.tobytes())
@@ -132,7 +132,7 @@ class SegmentWriter:
             self._tokens += place.count
             dim = int(tokens.vectors.shape[1])
             lines.append(json.dumps([row, place.count, list(place.sentences), dim]) + "\n")
-        with disk_errors(self._folder):
+        with map_disk_errors(self._folder):
             self._files[2].write("".join(lines).encode())
             self._files[2].flush()
 

@@ -20,7 +20,7 @@ from chromadb.errors import ChromaError, NotFoundError
 
 from rag.errors import DiskError
 from rag.index.filter import Filter, filter_fields
-from rag.index.manifest import damaged
+from rag.index.manifest import damage_error
 from rag.index.passages import Passage
 from rag.papers import Paper
 
@@ -91,7 +91,7 @@ class PassageStore:
                     configuration={"hnsw": {"space": "cosine"}},
                 )
         if (self._collection.configuration.get("hnsw") or {}).get("space") != "cosine":
-            raise damaged(self._folder, "its vectors are not compared by cosine")
+            raise damage_error(self._folder, "its vectors are not compared by cosine")
 
     def close(self) -> None:
         """Lets go of the files."""
@@ -141,7 +141,7 @@ class PassageStore:
             ):
                 found[identity] = (text, dict(fields))
         if missing := len(set(rows)) - len(found):
-            raise damaged(self._folder, f"{missing} of {len(rows)} passages are missing")
+            raise damage_error(self._folder, f"{missing} of {len(rows)} passages are missing")
         by_paper: dict[str, list[str]] = {}
         for row in rows:
             by_paper.setdefault(paper_of(row), []).append(row)
@@ -150,7 +150,7 @@ class PassageStore:
                 paper: _restore(ids, [found[row] for row in ids]) for paper, ids in by_paper.items()
             }
         except (KeyError, ValueError, TypeError) as error:
-            raise damaged(self._folder, "a row cannot be read") from error
+            raise damage_error(self._folder, "a row cannot be read") from error
 
     def present(self, rows: Sequence[str]) -> set[str]:
         """Those of the row ids that the collection holds."""
@@ -248,7 +248,7 @@ class PassageStore:
                     f"{self._folder} cannot be used: {error}; free some space, make it writable, "
                     "or choose another place with --index."
                 ) from error
-            raise damaged(self._folder, f"its database says: {error}") from error
+            raise damage_error(self._folder, f"its database says: {error}") from error
 
 
 def _row(row: str, stored: StoredPaper, passage: Passage) -> tuple[str, str, dict[str, Any]]:

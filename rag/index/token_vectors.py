@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rag.index.manifest import damaged, disk_errors
+from rag.index.manifest import damage_error, map_disk_errors
 from rag.index.segments import PIECE_BYTES, PassageTokens, RowTokens, segment_paths
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def remove_stale_tokens(folder: Path, generation: int, segments: set[int]) -> No
     """Deletes what the generation does not use: other tables, journals and segments."""
     keep = {path.name for number in segments for path in segment_paths(folder, number)}
     keep.add(_table_path(folder, generation).name)
-    with disk_errors(folder):
+    with map_disk_errors(folder):
         for path in folder.iterdir():
             if path.name not in keep:
                 path.unlink()
@@ -83,14 +83,14 @@ class TokenTable:
             with np.load(path, allow_pickle=False) as arrays:
                 table = cls(folder, dict(arrays), dim)
         except (OSError, ValueError, KeyError, EOFError) as error:
-            raise damaged(folder.parent, f"{path.name} is missing or unreadable") from error
+            raise damage_error(folder.parent, f"{path.name} is missing or unreadable") from error
         table._check_segments()
         return table
 
     def save(self, generation: int) -> None:
         """Writes the table of a generation."""
         path = _table_path(self._folder, generation)
-        with disk_errors(self._folder), path.open("wb") as file:
+        with map_disk_errors(self._folder), path.open("wb") as file:
             np.savez(
                 file,
                 segment=self._segment,
@@ -183,7 +183,7 @@ class TokenTable:
             path, _ = segment_paths(self._folder, segment)
             needed = int(ends[self._segment == segment].max()) * self._dim
             if not path.is_file() or path.stat().st_size < needed:
-                raise damaged(self._folder.parent, f"{path.name} is missing or too short")
+                raise damage_error(self._folder.parent, f"{path.name} is missing or too short")
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from rag.readers import (
     bibtex,
     json_array,
     json_lines,
-    listing,
+    listing_page,
     medline,
     pubmed_xml,
     ris,
@@ -65,7 +65,7 @@ _FORMATS: Formats = (
     ris,
     medline,
     tables,
-    listing,
+    listing_page,
 )
 
 

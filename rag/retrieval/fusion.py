@@ -40,11 +40,11 @@ def fuse(
     >>> fuse({"lexical": np.array([1.0, 3.0])}, {"lexical": 2.0}).tolist()
     [-2.0, 2.0]
     """
-    total = sum(weights[name] * standardised(scores) for name, scores in stages.items())
+    total = sum(weights[name] * standardise(scores) for name, scores in stages.items())
     return np.asarray(total, dtype=np.float64)
 
 
-def standardised(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+def standardise(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Scores shifted to mean 0 and scaled to deviation 1; all 0 where they do not differ."""
     deviation = scores.std()
     return (scores - scores.mean()) / deviation if deviation > 1e-12 else np.zeros_like(scores)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rag.answer import STANDINGS
-from rag.exporters import references
+from rag.exporters import export_papers
 from rag.papers import ET_AL
 from rag.web.escape import isolated, safe, safe_address, shortened
 
@@ -173,7 +173,7 @@ def _abstract(paper: Paper, citations: Iterable[Citation]) -> str:
 
 
 def _copies(paper: Paper) -> str:
-    forms = (("BibTeX", references([paper], "bibtex")), ("Plain", plain_citation(paper)))
+    forms = (("BibTeX", export_papers([paper], "bibtex")), ("Plain", plain_citation(paper)))
     buttons = "".join(
         f'<button type="button" data-copy="{safe(text)}" aria-label="Copy citation as {name}">'
         f"{name}</button>"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rag.exporters import references
+from rag.exporters import export_papers
 from rag.papers import ET_AL
 from rag.web.cards import paper_address, plain_citation
 from rag.web.escape import isolated, safe, shortened
@@ -123,7 +123,7 @@ def chosen(count: int, shown: int, total: int, *, may_edit: bool) -> str:
 
 def as_bibtex(papers: Sequence[Paper]) -> str:
     """The papers as BibTeX entries."""
-    return references(papers, "bibtex")
+    return export_papers(papers, "bibtex")
 
 
 def _haystack(paper: Paper) -> str:
@@ -171,7 +171,7 @@ def _title(paper: Paper) -> str:
         if address
         else ""
     )
-    bibtex = safe(references([paper], "bibtex"))
+    bibtex = safe(export_papers([paper], "bibtex"))
     abstract = safe(paper.abstract) or "This paper has no abstract; it is found by its title."
     return (
         f'<details><summary dir="auto">{safe(paper.title)}</summary><p dir="auto">{abstract}</p>'

@@ -49,7 +49,7 @@ class Intake:
     warnings: tuple[str, ...]
 
 
-def take_in(
+def plan_changes(
     papers: Sequence[Paper], records: Iterable[Paper | Refused], remove: Sequence[str] = ()
 ) -> Intake:
     """Merges records into the papers of an index.
@@ -98,15 +98,17 @@ def take_in(
 
 
 def still_removed(known: Sequence[str], before: Iterable[Paper], intake: Intake) -> tuple[str, ...]:
-    """The marks of papers that were removed, earlier or now, and are not back; see `marks`."""
+    """Return the removal keys of papers that were taken out, now or earlier, and are not back."""
     if not known and not intake.removed:
         return ()
-    gone = (each for paper in before if paper.id in intake.removed for each in marks(paper))
-    back = frozenset(each for paper in intake.papers for each in marks(paper))
+    gone = (
+        each for paper in before if paper.id in intake.removed for each in list_removal_keys(paper)
+    )
+    back = frozenset(each for paper in intake.papers for each in list_removal_keys(paper))
     return tuple(dict.fromkeys(each for each in (*known, *gone) if each not in back))
 
 
-def marks(paper: Paper) -> tuple[str, ...]:
+def list_removal_keys(paper: Paper) -> tuple[str, ...]:
     """What a record is known by to be one of a removed paper: its ids, and its title with more.
 
     A title alone does not do, nor an id that is made of it: "Editorial" is the title of many.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from rag.exporters.fields import one_line
+from rag.exporters.values import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -45,41 +45,41 @@ _RAW = re.compile(r"(?<=[`~])(\s*)\{(?=\s*=)")
 
 def pieces(papers: Iterable[Paper]) -> Iterator[str]:
     """One numbered line a paper."""
-    return (f"{number}. {reference(paper)}\n" for number, paper in enumerate(papers, 1))
+    return (f"{number}. {format_reference(paper)}\n" for number, paper in enumerate(papers, 1))
 
 
-def reference(paper: Paper) -> str:
+def format_reference(paper: Paper) -> str:
     r"""Authors, year, title, venue and address of a paper in one line, as far as they are known.
 
     >>> from rag.papers import Paper
-    >>> reference(Paper("a", "On <b>", "", authors=("Ada Clark",), year=2021, doi="10.1000/x"))
+    >>> format_reference(Paper("a", "On <b>", "", ("Ada Clark",), 2021, doi="10.1000/x"))
     'Ada Clark. 2021. On \\<b\\>. <https://doi.org/10.1000/x>'
     """
     parts = [
-        escaped(", ".join(paper.authors)),
+        escape_markdown(", ".join(paper.authors)),
         str(paper.year or ""),
-        escaped(paper.title),
-        f"*{escaped(paper.venue)}*" if paper.venue else "",
+        escape_markdown(paper.title),
+        f"*{escape_markdown(paper.venue)}*" if paper.venue else "",
     ]
     text = " ".join(part if part[-1] in ".?!" else f"{part}." for part in parts if part)
     address = _address(paper)
     return f"{text} <{address}>" if address else text
 
 
-def escaped(text: str) -> str:
+def escape_markdown(text: str) -> str:
     r"""A text of a paper, on one line, so that Markdown shows it as it is.
 
-    >>> escaped("# a_b <img src=x> ![x](y)")
+    >>> escape_markdown("# a_b <img src=x> ![x](y)")
     '\\# a\\_b \\<img src=x\\> !\\[x\\](y)'
     """
     shown = _SIGN.sub(r"\\\g<0>", one_line(text))
     return _BLOCK_START.sub(r"\1\\", shown, count=1) if _BLOCK_START.match(shown) else shown
 
 
-def harmless(text: str) -> str:
+def sanitise_markdown(text: str) -> str:
     """A model's Markdown without HTML, images and raw code; code and formulas stay as they are.
 
-    >>> harmless("**yes**, `<s>` and <b> in ![x](http://a)")
+    >>> sanitise_markdown("**yes**, `<s>` and <b> in ![x](http://a)")
     '**yes**, `<s>` and &lt;b> in ! [x](http://a)'
     """
     text = _RAW.sub(r"\1\\{", text)

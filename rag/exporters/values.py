@@ -32,15 +32,15 @@ _GROUP = re.compile(
 )
 
 
-def citation_key(paper: Paper) -> str:
+def make_citation_key(paper: Paper) -> str:
     """The paper's id as a key that BibTeX and pandoc take; other ids give other keys.
 
     Where a character had to go, eight digits of the id's sha256 keep the key apart from others. It
     is the same in every export, because the id of a paper never changes.
 
     >>> from rag.papers import Paper
-    >>> citation_key(Paper("doi:10.1000/xyz", "T", "")), citation_key(Paper("b (2)", "T", ""))
-    ('doi:10.1000/xyz', 'b-2-bf341434')
+    >>> [make_citation_key(Paper(name, "T", "")) for name in ("doi:10.1000/xyz", "b (2)")]
+    ['doi:10.1000/xyz', 'b-2-bf341434']
     """
     key = _NO_KEY.sub(lambda run: run[0] if run[0] in _MARKS else "-", paper.id)
     key = key.strip("".join(_MARKS))
