@@ -36,7 +36,7 @@ from rag.cli.options import (
     PapersOption,
     QuietOption,
     UrlOption,
-    settings_of,
+    read_settings,
 )
 
 app = typer.Typer(
@@ -75,7 +75,7 @@ def check(
     from rag.errors import QuestionError
 
     asked = read_questions(questions, split)
-    with opened_for(settings_of(config, index=index), quiet=quiet) as assistant:
+    with opened_for(read_settings(config, index=index), quiet=quiet) as assistant:
         found = problems(asked, {paper.id: paper for paper in assistant.papers()})
     for problem in found:
         typer.echo(problem)
@@ -116,7 +116,7 @@ def run(
     from rag.errors import ModelUnavailable
 
     asked = read_questions(questions, "all" if questions else split)
-    settings = settings_of(
+    settings = read_settings(
         config, index=index, k=k, chat_model=model, chat_url=url, judge_model=judge_model,
         judge_url=judge_url,
     )  # fmt: skip
@@ -223,7 +223,7 @@ def judges(
     from eval.tables import judge_table
     from rag.cli.progress import progress
 
-    settings = settings_of(
+    settings = read_settings(
         config, index=index, chat_model=model, chat_url=url, judge_model=judge_model,
         judge_url=judge_url,
     )  # fmt: skip
@@ -255,7 +255,7 @@ def retrieval(
     from rag.cli.progress import progress
 
     queries = queries_of(beir, split)
-    settings = settings_of(config)
+    settings = read_settings(config)
     if index:
         refuse_other_papers(index.absolute(), beir, settings)
     with tempfile.TemporaryDirectory() as folder:

@@ -49,9 +49,9 @@ RunArgument = Annotated[Path, typer.Argument(help="Folder of a run.")]
 
 def opened_for(settings: Settings, *, quiet: bool) -> Assistant:
     """The assistant over the library that the settings name."""
-    from rag.cli.options import opened
+    from rag.cli.options import open_assistant
 
-    assistant: Assistant = opened(settings, quiet=quiet)
+    assistant: Assistant = open_assistant(settings, quiet=quiet)
     return assistant
 
 

@@ -14,7 +14,7 @@ from rag.cli.app import page, users_app
 from rag.cli.ask import ask, search
 from rag.cli.chat import chat
 from rag.cli.evaluation import evaluate
-from rag.cli.exits import Commands, end_in_peace, leave
+from rag.cli.exits import Commands, exit_interrupted, handle_late_interrupts
 from rag.cli.information import info
 from rag.cli.libraries import index_delete, index_list
 from rag.cli.library import index_command, papers_app
@@ -69,7 +69,7 @@ def main() -> NoReturn:
     try:
         app()
     except KeyboardInterrupt:  # before the command itself began
-        leave()
+        exit_interrupted()
     finally:
-        end_in_peace()
+        handle_late_interrupts()
     raise AssertionError("typer exits by itself")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rag.cli.exits import leave
+from rag.cli.exits import exit_interrupted
 from rag.cli.options import (
     ConfigOption,
     IndexOption,
@@ -15,7 +15,7 @@ from rag.cli.options import (
     PapersOption,
     QuietOption,
     UrlOption,
-    settings_of,
+    read_settings,
 )
 
 EditOption = Annotated[
@@ -74,7 +74,7 @@ def page(
     """Open the page in which one asks, reads, checks and keeps."""
     from rag.web import Place, launch
 
-    settings = settings_of(
+    settings = read_settings(
         config, index=index, k=k, sentences=sentences, chat_model=model, chat_url=url
     )
     place = Place(
@@ -88,7 +88,7 @@ def page(
     try:
         launch(place, settings=settings, quiet=quiet)
     except KeyboardInterrupt:  # all is closed; a question may wait for a model for minutes still
-        leave()
+        exit_interrupted()
 
 
 NameArgument = Annotated[str, typer.Argument(help="Name of the user.")]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rag.cli.filters import filtered
+from rag.cli.filters import add_filter_options
 from rag.cli.forms import CiteStyleOption, FormOption
 from rag.cli.options import (
     ConfigOption,
@@ -17,13 +17,13 @@ from rag.cli.options import (
     PapersOption,
     QuietOption,
     UrlOption,
-    opened,
-    questions_of,
-    settings_of,
+    open_assistant,
+    read_questions,
+    read_settings,
 )
 
 
-@filtered
+@add_filter_options
 def ask(
     question: Annotated[
         str | None, typer.Argument(help="The question; - reads it from standard input.")
@@ -47,21 +47,21 @@ def ask(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     config: ConfigOption = None,
-    chosen: Any = None,
+    make_filter: Any = None,
 ) -> None:
     """Answer a question from the library, with checked citations, or say that it cannot."""
     from rag.cli import forms, show
 
-    wanted = forms.form_of(form, as_json=as_json, trace=trace)
-    settings = settings_of(
+    wanted = forms.resolve_format(form, as_json=as_json, trace=trace)
+    settings = read_settings(
         config, index=index, k=k, sentences=sentences, chat_model=model, chat_url=url
     )
-    questions = list(questions_of(question, file))
-    with opened(settings, quiet=quiet) as assistant:
-        where = chosen(assistant)
+    questions = list(read_questions(question, file))
+    with open_assistant(settings, quiet=quiet) as assistant:
+        where = make_filter(assistant)
         if wanted not in ("text", "json"):
             answers = [assistant.ask(text, where=where) for text in questions]
-            forms.written(forms.answers_as(answers, wanted, cite_style))
+            forms.print_text(forms.format_answers(answers, wanted, cite_style))
             for warning in () if quiet else (w for each in answers for w in each.warnings):
                 show.note(f"note: {warning}")
             return
@@ -78,7 +78,7 @@ def ask(
                 show.trace(answer.hits)
 
 
-@filtered
+@add_filter_options
 def search(
     question: Annotated[str, typer.Argument(help="What to look for; - reads standard input.")],
     *,
@@ -91,20 +91,20 @@ def search(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     config: ConfigOption = None,
-    chosen: Any = None,
+    make_filter: Any = None,
 ) -> None:
     """List the papers that fit a question best, with their best sentence."""
     from rag.cli import forms, show
 
-    wanted = forms.form_of(form, as_json=as_json)
-    settings = settings_of(config, index=index, k=k)
-    (text,) = questions_of(question, None)
-    with opened(settings, quiet=quiet) as assistant:
-        hits = assistant.search(text, where=chosen(assistant))
+    wanted = forms.resolve_format(form, as_json=as_json)
+    settings = read_settings(config, index=index, k=k)
+    (text,) = read_questions(question, None)
+    with open_assistant(settings, quiet=quiet) as assistant:
+        hits = assistant.search(text, where=make_filter(assistant))
     if wanted == "json":
         show.json_value([show.hit_values(hit) for hit in hits])
     elif wanted != "text":
-        forms.written(forms.papers_as((hit.paper for hit in hits), wanted))
+        forms.print_text(forms.format_papers((hit.paper for hit in hits), wanted))
     else:
         show.hits(hits)
         if trace:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag.cli.filters import filtered
+from rag.cli.filters import add_filter_options
 from rag.cli.forms import CiteStyle, CiteStyleOption
 from rag.cli.options import (
     ConfigOption,
@@ -18,8 +18,8 @@ from rag.cli.options import (
     PapersOption,
     QuietOption,
     UrlOption,
-    opened,
-    settings_of,
+    open_assistant,
+    read_settings,
 )
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ HELP = """/sources   the papers cited so far
 /quit       leave"""
 
 
-@filtered
+@add_filter_options
 def chat(
     *,
     index: IndexOption = None,
@@ -53,14 +53,14 @@ def chat(
     cite_style: CiteStyleOption = "numeric",
     quiet: QuietOption = False,
     config: ConfigOption = None,
-    chosen: Any = None,
+    make_filter: Any = None,
 ) -> None:
     """Ask again and again; follow-ups are understood. /help lists what else there is."""
     from rag.cli import show
 
-    settings = settings_of(config, index=index, k=k, chat_model=model, chat_url=url)
-    with opened(settings, quiet=quiet) as assistant:
-        conversation = assistant.chat(where=chosen(assistant))
+    settings = read_settings(config, index=index, k=k, chat_model=model, chat_url=url)
+    with open_assistant(settings, quiet=quiet) as assistant:
+        conversation = assistant.chat(where=make_filter(assistant))
         if load:
             _load(conversation, str(load))
         read = _reader(settings.data_dir)
@@ -190,11 +190,11 @@ def _sources(conversation: Conversation) -> None:
 
 
 def _save(conversation: Conversation, named: str, cite_style: CiteStyle) -> None:
-    from rag.cli.forms import conversation_as
+    from rag.cli.forms import format_conversation
     from rag.files import write_whole
 
     path = _place(named)
-    text = conversation_as(conversation, path, cite_style)
+    text = format_conversation(conversation, path, cite_style)
     if text is None:
         conversation.save(path)
     else:

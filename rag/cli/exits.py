@@ -48,7 +48,7 @@ class Commands(TyperGroup):
             raise _ended(said, 3) from error
 
 
-def leave(sentence: str = INTERRUPTED) -> NoReturn:
+def exit_interrupted(sentence: str = INTERRUPTED) -> NoReturn:
     """Ends the process on an interrupt at once, whatever its threads are still doing.
 
     Nothing is lost by it, for an index that is being made survives a kill at any moment.
@@ -62,12 +62,12 @@ def leave(sentence: str = INTERRUPTED) -> NoReturn:
     os._exit(130)
 
 
-def end_in_peace() -> None:
+def handle_late_interrupts() -> None:
     """Called when a command is done: an interrupt can stop only threads that it left behind.
 
     Taking the process down takes a while, in which nothing is left to be interrupted.
     """
-    signal.signal(signal.SIGINT, lambda _number, _frame: leave())
+    signal.signal(signal.SIGINT, lambda _number, _frame: exit_interrupted())
     atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)  # after threads were waited for
 
 

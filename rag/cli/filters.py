@@ -22,17 +22,17 @@ _OPTIONS: dict[str, tuple[Any, str]] = {
 }
 
 
-def filtered(command: Callable[..., None]) -> Callable[..., None]:
+def add_filter_options(command: Callable[..., None]) -> Callable[..., None]:
     """Gives a command the options that choose papers.
 
     Args:
-        command: takes them as `chosen`, a function from an opened assistant to a filter or None.
+        command: its `make_filter` turns an open assistant into a filter, or None without options.
     """
     hints = get_type_hints(command, include_extras=True)
     own = {
         name: parameter.replace(annotation=hints[name])
         for name, parameter in inspect.signature(command).parameters.items()
-        if name != "chosen"
+        if name != "make_filter"
     }
     for name, (kind, text) in _OPTIONS.items():
         option: Any = Annotated[kind, typer.Option(f"--{name}", help=text, show_default=False)]
@@ -43,7 +43,7 @@ def filtered(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def with_options(**arguments: Any) -> None:
         given = {name: arguments.pop(name, None) for name in _OPTIONS}
-        command(**arguments, chosen=functools.partial(_filter, given))
+        command(**arguments, make_filter=functools.partial(_filter, given))
 
     with_options.__signature__ = inspect.Signature(list(own.values()))  # type: ignore[attr-defined]
     with_options.__annotations__ = {name: each.annotation for name, each in own.items()}

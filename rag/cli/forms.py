@@ -32,7 +32,7 @@ CiteStyleOption = Annotated[
 ]
 
 
-def form_of(form: Form | None, *, as_json: bool, trace: bool = False) -> Form:
+def resolve_format(form: Form | None, *, as_json: bool, trace: bool = False) -> Form:
     """The form asked for.
 
     Raises:
@@ -48,21 +48,23 @@ def form_of(form: Form | None, *, as_json: bool, trace: bool = False) -> Form:
     return chosen
 
 
-def answers_as(answers: Iterable[Answer], form: Form, cite_style: CiteStyle) -> str:
+def format_answers(answers: Iterable[Answer], form: Form, cite_style: CiteStyle) -> str:
     """Answers as Markdown, or the papers that they cite as references, each once."""
     if form == "markdown":
         return "\n---\n\n".join(answer.to_markdown(cite_style=cite_style) for answer in answers)
-    return papers_as((paper for each in answers for paper in each.sources.values()), form)
+    return format_papers((paper for each in answers for paper in each.sources.values()), form)
 
 
-def papers_as(papers: Iterable[Paper], form: str) -> str:
+def format_papers(papers: Iterable[Paper], form: str) -> str:
     """Papers as references."""
     from rag.exporters import export_papers
 
     return export_papers(papers, form)
 
 
-def conversation_as(conversation: Conversation, path: Path, cite_style: CiteStyle) -> str | None:
+def format_conversation(
+    conversation: Conversation, path: Path, cite_style: CiteStyle
+) -> str | None:
     """The text of a conversation in the format of a file's ending; None for a saved conversation.
 
     A file that ends in .json or .jsonl, or in nothing known, is a saved conversation.
@@ -95,14 +97,14 @@ def export(papers: Sequence[Paper], form: ReferenceForm | None, out: Path | None
             f"The name {out} tells no format; end it in .bib, .ris, .json, .jsonl or .md, or give "
             f"--format with one of {', '.join(FORMATS)}."
         )
-    text = papers_as(papers, chosen)
+    text = format_papers(papers, chosen)
     if to_output or out is None:
-        written(text)
+        print_text(text)
     else:
         write_whole(out, text)
 
 
-def written(text: str) -> None:
+def print_text(text: str) -> None:
     """Prints text as it is where it is piped, without control characters on a terminal."""
     from rag.cli.show import line
 

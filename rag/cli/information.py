@@ -12,7 +12,7 @@ from rag.cli.options import (
     JsonOption,
     ModelOption,
     UrlOption,
-    settings_of,
+    read_settings,
 )
 
 
@@ -31,7 +31,7 @@ def info(
     from rag.cli import show
     from rag.cli.info import check_models, collect
 
-    settings = settings_of(config, index=index, chat_model=model, chat_url=url)
+    settings = read_settings(config, index=index, chat_model=model, chat_url=url)
     values = collect(settings)
     failed: list[str] = []
     if check:

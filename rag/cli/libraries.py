@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag.cli.options import ConfigOption, JsonOption, QuietOption, settings_of
+from rag.cli.options import ConfigOption, JsonOption, QuietOption, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,7 @@ def index_list(*, as_json: JsonOption = False, config: ConfigOption = None) -> N
     from rag.cli import show
     from rag.library import list_libraries
 
-    found = list_libraries(settings_of(config))
+    found = list_libraries(read_settings(config))
     if as_json:
         show.json_value([library_values(each) for each in found])
         return
@@ -47,7 +47,7 @@ def index_delete(
     from rag.errors import SettingsError
     from rag.library import delete_library, find_deletable_library
 
-    library = find_deletable_library(settings_of(config), name)
+    library = find_deletable_library(read_settings(config), name)
     what = f"{library.folder} ({library.summary})"
     if not yes:
         if not sys.stdin.isatty():

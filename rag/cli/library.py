@@ -8,9 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
-from rag.cli.filters import filtered
+from rag.cli.filters import add_filter_options
 from rag.cli.forms import ReferenceForm
-from rag.cli.options import ConfigOption, IndexOption, JsonOption, QuietOption, opened, settings_of
+from rag.cli.options import (
+    ConfigOption,
+    IndexOption,
+    JsonOption,
+    QuietOption,
+    open_assistant,
+    read_settings,
+)
 
 papers_app = typer.Typer(help="List the papers of a library, show, export or remove them.")
 
@@ -64,7 +71,7 @@ def index_command(
     from rag.library import read_sources, update_library
     from rag.readers import STANDARD_INPUT, iter_sources
 
-    settings = settings_of(
+    settings = read_settings(
         config, index=index, passage_tokens=passage_tokens, overlap_sentences=overlap_sentences
     )
     embedder = make_embedder(settings)
@@ -120,20 +127,20 @@ def papers_default(
 
 
 @papers_app.command("list")
-@filtered
+@add_filter_options
 def papers_list(
     *,
     index: IndexOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     config: ConfigOption = None,
-    chosen: Any = None,
+    make_filter: Any = None,
 ) -> None:
     """List the papers, or some of them: id and title."""
     from rag.cli import show
 
-    with opened(settings_of(config, index=index), quiet=quiet) as assistant:
-        papers = assistant.papers(where=chosen(assistant))
+    with open_assistant(read_settings(config, index=index), quiet=quiet) as assistant:
+        papers = assistant.papers(where=make_filter(assistant))
     if as_json:
         show.json_value([paper.to_dict() for paper in papers])
     else:
@@ -156,7 +163,7 @@ def papers_show(
     from rag.cli import show
     from rag.index.filter import Filter
 
-    with opened(settings_of(config, index=index), quiet=quiet) as assistant:
+    with open_assistant(read_settings(config, index=index), quiet=quiet) as assistant:
         found = assistant.papers(where=Filter(ids=assistant.paper_ids([identity])))
     if as_json:
         show.json_value(found[0].to_dict())
@@ -178,7 +185,7 @@ def papers_remove(
 
 
 @papers_app.command("export")
-@filtered
+@add_filter_options
 def papers_export(
     *,
     form: Annotated[
@@ -191,13 +198,13 @@ def papers_export(
     index: IndexOption = None,
     quiet: QuietOption = False,
     config: ConfigOption = None,
-    chosen: Any = None,
+    make_filter: Any = None,
 ) -> None:
     """Write the papers as references, abstracts included."""
     from rag.cli import forms
 
-    with opened(settings_of(config, index=index), quiet=quiet) as assistant:
-        papers = assistant.papers(where=chosen(assistant))
+    with open_assistant(read_settings(config, index=index), quiet=quiet) as assistant:
+        papers = assistant.papers(where=make_filter(assistant))
     forms.export(papers, form, out)
     if not quiet:
         count = f"{len(papers)} paper{'s' * (len(papers) != 1)}"

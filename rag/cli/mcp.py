@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from rag.cli.exits import leave
+from rag.cli.exits import exit_interrupted
 from rag.cli.options import (
     ConfigOption,
     IndexOption,
@@ -18,8 +18,8 @@ from rag.cli.options import (
     PapersOption,
     QuietOption,
     UrlOption,
-    opened,
-    settings_of,
+    open_assistant,
+    read_settings,
 )
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def mcp(
     _demand_package()
     from rag.errors import SettingsError
 
-    settings = settings_of(config, index=index, k=k, chat_model=model, chat_url=url)
+    settings = read_settings(config, index=index, k=k, chat_model=model, chat_url=url)
     _note_warnings()
     if http:
         from rag.mcp.serving import token_of
@@ -169,7 +169,7 @@ def _over_http(
 def _library(settings: Settings, *, quiet: bool) -> Library:
     from rag.mcp.tools import Library
 
-    return Library(lambda: opened(settings, quiet=quiet))
+    return Library(lambda: open_assistant(settings, quiet=quiet))
 
 
 def _warm(library: Library) -> None:
@@ -185,4 +185,4 @@ def _warm(library: Library) -> None:
 
 def _leave(_number: int, _frame: object) -> NoReturn:
     """Ends at once: a thread that waits for the client's next line cannot be interrupted."""
-    leave("rag: interrupted.")
+    exit_interrupted("rag: interrupted.")

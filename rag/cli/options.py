@@ -54,14 +54,14 @@ UrlOption = Annotated[
 ]
 
 
-def settings_of(config: Path | None, **arguments: Any) -> Settings:
+def read_settings(config: Path | None, **arguments: Any) -> Settings:
     """The settings of this command; an argument that is None was not given."""
     from rag.settings import load_settings
 
     return load_settings(config, **arguments)
 
 
-def opened(settings: Settings, *, quiet: bool) -> Any:
+def open_assistant(settings: Settings, *, quiet: bool) -> Any:
     """The assistant over the library that the settings name, with progress on standard error."""
     from rag.assistant import Assistant
     from rag.cli.progress import progress
@@ -70,7 +70,7 @@ def opened(settings: Settings, *, quiet: bool) -> Any:
         return Assistant.open(settings=settings, on_progress=on_progress)
 
 
-def questions_of(question: str | None, file: Path | None) -> Iterator[str]:
+def read_questions(question: str | None, file: Path | None) -> Iterator[str]:
     """The questions asked for, none empty."""
     from rag.errors import CorpusError
     from rag.text.terms import has_words
