@@ -178,7 +178,7 @@ class Assistant:
         with self._live.reading() as live:
             return [stored.paper for stored in live.index.all_papers(where)]
 
-    def paper_ids(self, beginnings: Sequence[str]) -> tuple[str, ...]:
+    def resolve_ids(self, beginnings: Sequence[str]) -> tuple[str, ...]:
         """The ids that some papers are meant by: an id, an alias, or a beginning of one id.
 
         Raises:
@@ -187,7 +187,7 @@ class Assistant:
         with self._live.reading() as live:
             return tuple(live.index.resolve_id(each) for each in beginnings)
 
-    def varied(self, settings: Settings, *, with_model: bool = True) -> Assistant:
+    def with_settings(self, settings: Settings, *, with_model: bool = True) -> Assistant:
         """The same open library, asked under other settings; cheap, and not to be closed.
 
         Args:

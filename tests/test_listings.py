@@ -225,13 +225,13 @@ def test_a_listing_of_years_without_a_paper_says_so(library):
 
 
 def test_a_paper_is_meant_by_the_beginning_of_its_id(library):
-    assert library.paper_ids(["cat-1", "DOG", "sea-"]) == ("cat-1", "dog-3", "sea-4")
+    assert library.resolve_ids(["cat-1", "DOG", "sea-"]) == ("cat-1", "dog-3", "sea-4")
     with pytest.raises(CorpusError, match="cat- begins the ids of 3 papers, such as cat-1"):
-        library.paper_ids(["cat-"])
+        library.resolve_ids(["cat-"])
     with pytest.raises(CorpusError, match="cow is no paper's id"):
-        library.paper_ids(["cow"])
+        library.resolve_ids(["cow"])
     with pytest.raises(CorpusError, match="Give the id of a paper"):
-        library.paper_ids([" "])
+        library.resolve_ids([" "])
 
 
 class Known:

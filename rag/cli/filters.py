@@ -66,7 +66,7 @@ def _filter(given: dict[str, Any], assistant: Any) -> Any:
         authors=tuple(given["author"] or ()),
         venues=tuple(given["venue"] or ()),
         sources=tuple(given["source"] or ()),
-        ids=assistant.paper_ids(given["paper"]) if given["paper"] else None,
+        ids=assistant.resolve_ids(given["paper"]) if given["paper"] else None,
         tags=tuple(given["tag"] or ()),
     )
 

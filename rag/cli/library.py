@@ -164,7 +164,7 @@ def papers_show(
     from rag.index.filter import Filter
 
     with open_assistant(read_settings(config, index=index), quiet=quiet) as assistant:
-        found = assistant.papers(where=Filter(ids=assistant.paper_ids([identity])))
+        found = assistant.papers(where=Filter(ids=assistant.resolve_ids([identity])))
     if as_json:
         show.json_value(found[0].to_dict())
     else:

@@ -46,7 +46,7 @@ def name_endpoints(rooms: Rooms) -> None:
             settings = settings.model_copy(update={"k": wanted})
 
         def answered() -> dict[str, Any]:
-            answer = rooms.shelf.assistant().varied(settings).ask(question)
+            answer = rooms.shelf.assistant().with_settings(settings).ask(question)
             rooms.desk.bounds.spend(user, answer.usage)
             return answer.to_dict()
 

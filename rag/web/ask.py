@@ -150,7 +150,9 @@ class Desk:
 
     def _assistant(self, session: Session) -> Any:
         assistant = self.shelf.assistant(session.library)
-        return assistant.varied(self.settings(session), with_model=session.choices.with_model)
+        return assistant.with_settings(
+            self.settings(session), with_model=session.choices.with_model
+        )
 
     def _events(self, session: Session, question: str) -> Generator[AnswerEvent, None, None]:
         events: Generator[AnswerEvent, None, None] = self._assistant(session).stream(
