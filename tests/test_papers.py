@@ -13,10 +13,10 @@ from rag.papers import (
     Merge,
     Paper,
     PaperMerger,
-    normal_arxiv_id,
-    normal_doi,
-    normal_title,
-    paper_id,
+    make_paper_id,
+    normalise_arxiv_id,
+    normalise_doi,
+    normalise_title,
 )
 
 SHORT = "We test it."
@@ -26,7 +26,7 @@ LONG = "We test it on five tasks and win."
 def record(title: str = "On Rates", abstract: str = SHORT, **more: object) -> Paper:
     """A paper as a reader makes it: with the id that its fields give."""
     given_id = more.pop("id", None)
-    made = paper_id(title, doi=more.get("doi"), arxiv_id=more.get("arxiv_id"))  # type: ignore[arg-type]
+    made = make_paper_id(title, doi=more.get("doi"), arxiv_id=more.get("arxiv_id"))  # type: ignore[arg-type]
     return Paper(str(given_id or made), title, abstract, **more)  # type: ignore[arg-type]
 
 
@@ -121,12 +121,14 @@ def test_a_paper_survives_the_way_through_a_dictionary(paper: Paper) -> None:
 def test_a_doi_or_else_an_arxiv_id_is_the_identity(
     doi: str | None, arxiv_id: str | None, expected: str
 ) -> None:
-    assert paper_id("Any Title", doi=doi, arxiv_id=arxiv_id) == expected
+    assert make_paper_id("Any Title", doi=doi, arxiv_id=arxiv_id) == expected
 
 
 def test_what_is_no_doi_or_arxiv_id_is_none() -> None:
-    assert [normal_doi(text) for text in ("", "10.1/x", "x/10.1000/y", "10.1000/a b")] == [None] * 4
-    assert [normal_arxiv_id(text) for text in ("", "17.03762", "https://x.org/1706.03762")] == [
+    assert [normalise_doi(text) for text in ("", "10.1/x", "x/10.1000/y", "10.1000/a b")] == [
+        None
+    ] * 4
+    assert [normalise_arxiv_id(text) for text in ("", "17.03762", "https://x.org/1706.03762")] == [
         None
     ] * 3
 
@@ -137,24 +139,24 @@ def test_a_title_gives_a_readable_id_cut_at_a_word() -> None:
         b"e2s2 encoding enhanced sequence to sequence pretraining for language understanding"
     ).hexdigest()[:6]
     # "e2s2-encoding-enhanced-sequence-to-sequence" has 43 characters, without the last word 34
-    assert paper_id(title) == f"e2s2-encoding-enhanced-sequence-to-{digits}"
+    assert make_paper_id(title) == f"e2s2-encoding-enhanced-sequence-to-{digits}"
 
 
 def test_titles_in_other_scripts_or_without_letters_have_ids_too() -> None:
-    ids = [paper_id(title) for title in ("深度学习", "Обучение", "???", "!", "x" * 90)]
+    ids = [make_paper_id(title) for title in ("深度学习", "Обучение", "???", "!", "x" * 90)]
     assert [each.rpartition("-")[0] for each in ids] == ["paper"] * 4 + ["x" * 40]
     assert len(set(ids)) == 5
 
 
 def test_titles_are_compared_without_case_marks_and_spaces() -> None:
-    assert normal_title(" BERT:  Pre-training\u00a0ﬁne… ") == "bert pre training fine"
-    assert normal_title("GROSSE Straße") == normal_title("Grosse STRASSE")
+    assert normalise_title(" BERT:  Pre-training\u00a0ﬁne… ") == "bert pre training fine"
+    assert normalise_title("GROSSE Straße") == normalise_title("Grosse STRASSE")
 
 
 @given(st.text(min_size=1))
 def test_any_title_gives_the_same_short_id_for_all_its_spellings(title: str) -> None:
-    assert len(paper_id(title)) <= 47
-    assert normal_title(normal_title(title)) == normal_title(title)
+    assert len(make_paper_id(title)) <= 47
+    assert normalise_title(normalise_title(title)) == normalise_title(title)
 
 
 # --- merging ------------------------------------------------------------------------------------
@@ -173,7 +175,7 @@ def test_a_paper_from_several_files_remembers_all_of_them_in_order() -> None:
 
 
 def test_the_first_id_stays_and_the_others_become_aliases() -> None:
-    slug = paper_id("On Rates")
+    slug = make_paper_id("On Rates")
     first, second = record(), record("ON RATES!", doi="10.1000/r", year=2020, metadata={"b": 1})
     papers, merges = merged(first, second)
     assert merges[1].status == "merged"
@@ -196,7 +198,7 @@ def test_the_first_id_stays_and_the_others_become_aliases() -> None:
 def test_a_paper_is_found_by_its_id_and_every_alias() -> None:
     merger = PaperMerger([record(aliases=("old",))])
     merger.add(record(doi="10.1000/r"))
-    found = {merger.get(name) for name in (paper_id("On Rates"), "old", "doi:10.1000/r")}
+    found = {merger.get(name) for name in (make_paper_id("On Rates"), "old", "doi:10.1000/r")}
     assert found == {merger.papers[0]}
     assert merger.get("unknown") is None
 
@@ -209,7 +211,7 @@ def test_of_two_abstracts_the_longer_is_kept_with_a_warning() -> None:
         assert papers[0].abstract == LONG
         # SHORT has 11 characters, LONG 33
         assert merges[1].warning == (
-            f"{papers[0].id} has two abstracts, of 33 and 11 characters; the longer is kept."
+            f"{papers[0].id} has two abstracts, of 33 and 11 characters. The longer is kept."
         )
 
 
@@ -244,7 +246,7 @@ def test_a_list_of_authors_that_goes_on_takes_the_place_of_a_shorter_one(
 def test_two_titles_under_one_id_are_said() -> None:
     papers, merges = merged(record("A", id="x"), record("B", id="x"))
     assert [paper.title for paper in papers] == ["A"]
-    assert merges[1].warning == 'x has two titles; "A" is kept, "B" is not.'
+    assert merges[1].warning == 'x has two titles. Kept "A", dropped "B".'
 
 
 @pytest.mark.parametrize(
@@ -352,7 +354,7 @@ def test_what_no_source_says_any_more_is_gone_once_all_have_been_read_again() ->
         assert papers == [record(abstract=LONG, venue="ICML", sources=("a", "b"))]
         assert [merge.status for merge in merges] == ["unchanged", "changed"]
         assert merges[1].warning == (
-            f"{known.id} has two abstracts, of 33 and 11 characters; the longer is kept."
+            f"{known.id} has two abstracts, of 33 and 11 characters. The longer is kept."
         )
         assert {merge.status for merge in merged(*order, library=tuple(papers))[1]} == {"unchanged"}
 
@@ -435,8 +437,8 @@ def test_no_record_is_lost_and_no_id_is_given_twice(records: list[Paper]) -> Non
     papers = merger.papers
     names = [name for paper in papers for name in (paper.id, *paper.aliases)]
     assert len(names) == len(set(names))
-    assert {normal_title(paper.title) for paper in papers} <= {
-        normal_title(r.title) for r in records
+    assert {normalise_title(paper.title) for paper in papers} <= {
+        normalise_title(r.title) for r in records
     }
     assert {source for paper in papers for source in paper.sources} == {
         source for each in records for source in each.sources

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag.errors import CorpusError
-from rag.papers import Paper, paper_id
+from rag.papers import Paper, make_paper_id
 from rag.readers import Refused, iter_papers, json_lines, listing_page, read_papers
 
 ROOT = Path(__file__).parent.parent
@@ -61,7 +61,7 @@ def test_a_listing_page_gives_its_entries_without_its_header() -> None:
     assert papers[0].abstract.startswith("Sequence-to-sequence (seq2seq) learning is a popular")
     assert papers[0].abstract.endswith("seq2seq language model pretraining.")
     assert papers[0].sources == (str(LISTING),)
-    assert papers[0].id == paper_id(TITLES[0])
+    assert papers[0].id == make_paper_id(TITLES[0])
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_what_is_missing_null_or_empty_is_left_out_and_not_invented(tmp_path: Pa
     line = json_line(authors=None, year="", venue="", doi=None, url=None, id="", metadata=None)
     path = written(tmp_path, line)
     assert read_papers(path)[0].to_dict() == {
-        "id": paper_id("On Rates"),
+        "id": make_paper_id("On Rates"),
         "title": "On Rates",
         "abstract": "We test it.",
         "sources": [str(path)],
@@ -188,9 +188,9 @@ def test_what_is_missing_null_or_empty_is_left_out_and_not_invented(tmp_path: Pa
         ("url", "HTTP://a.org", "HTTP://a.org"),
         ("doi", "see the journal", None),
         ("id", "x" * 200, "x" * 200),
-        ("id", "x" * 201, paper_id("On Rates")),
-        ("id", "a\nb", paper_id("On Rates")),
-        ("id", 17, paper_id("On Rates")),
+        ("id", "x" * 201, make_paper_id("On Rates")),
+        ("id", "a\nb", make_paper_id("On Rates")),
+        ("id", 17, make_paper_id("On Rates")),
     ],
 )
 def test_a_field_is_kept_only_in_a_usable_form(

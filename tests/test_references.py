@@ -20,7 +20,7 @@ from rag.exporters import FORMATS, detect_format, export_papers, make_citation_k
 from rag.exporters.bibtex import bibtex_entry
 from rag.exporters.markdown_list import escape_markdown, format_reference, sanitise_markdown
 from rag.library import BUNDLED_SOURCE
-from rag.papers import paper_id
+from rag.papers import make_paper_id
 from rag.readers import bibtex, json_array, ris
 from rag.text.markup import clean_markup
 
@@ -30,7 +30,7 @@ READ_BACK = {"bibtex": ".bib", "ris": ".ris", "csl": ".csl.json", "jsonl": ".jso
 def paper(title: str, abstract: str = "We test it.", own_id: str = "", **fields: Any) -> Paper:
     """A paper as a library holds it: cleaned, under the id that its fields give."""
     made = Paper(own_id, clean_markup(title), clean_markup(abstract), **fields)
-    own = own_id or paper_id(made.title, doi=made.doi, arxiv_id=made.arxiv_id)
+    own = own_id or make_paper_id(made.title, doi=made.doi, arxiv_id=made.arxiv_id)
     return replace(made, id=own)
 
 

@@ -10,7 +10,7 @@ import re
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
-from rag.papers import normal_doi, paper_id
+from rag.papers import make_paper_id, normalise_doi
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,10 +52,10 @@ def make_citation_key(paper: Paper) -> str:
 
 def carried_id(paper: Paper) -> str:
     """The paper's id where a reader could make another one of the other fields; else ""."""
-    made = paper_id(paper.title, doi=paper.doi, arxiv_id=paper.arxiv_id)
+    made = make_paper_id(paper.title, doi=paper.doi, arxiv_id=paper.arxiv_id)
     # an address or a venue may tell a DOI or arXiv id that the paper is not known by
     if paper.arxiv_id:
-        certain = bool(paper.doi) or not normal_doi(paper.url or "")
+        certain = bool(paper.doi) or not normalise_doi(paper.url or "")
     else:
         certain = bool(paper.doi) or not (paper.url or paper.venue)
     return "" if certain and paper.id == made else paper.id

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rag.errors import CorpusError
-from rag.papers import Paper, PaperMerger, paper_id
-from rag.papers.names import family_name
+from rag.papers import Paper, PaperMerger, make_paper_id
+from rag.papers.names import find_family_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -113,8 +113,8 @@ def list_removal_keys(paper: Paper) -> tuple[str, ...]:
 
     A title alone does not do, nor an id that is made of it: "Editorial" is the title of many.
     """
-    made = paper_id(paper.title)
-    first = family_name(paper.authors[0]) if paper.authors else None
+    made = make_paper_id(paper.title)
+    first = find_family_name(paper.authors[0]) if paper.authors else None
     ids = (each for each in (paper.id, *paper.aliases) if each != made)
     return (*ids, f"{made} {paper.year or ''} {first or ''}")
 

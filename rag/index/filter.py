@@ -10,7 +10,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import SettingsError
-from rag.papers import full_name, is_han, named_authors
+from rag.papers import drop_et_al, is_han, join_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -134,7 +134,7 @@ def filter_fields(paper: Paper) -> dict[str, Any]:
         "paper_ids": [paper.id, *paper.aliases],
         "source_keys": [key for path in paper.sources for key in (path, PurePath(path).name)],
         "venue_keys": _venue_keys(paper.venue or ""),
-        "author_keys": _author_keys(named_authors(paper.authors)),
+        "author_keys": _author_keys(drop_et_al(paper.authors)),
         "tag_keys": map(_plain, map(str, tags if isinstance(tags, list) else ())),
     }
     keys = {name: _keys(values, _MOST_KEYS[name]) for name, values in named.items()}
@@ -177,7 +177,7 @@ def _whole(venue: str) -> str:
 def _name(author: str) -> str:
     """A name as it is compared, given name first."""
     family, _, given = author.partition(",")
-    return _plain(full_name(given, family))
+    return _plain(join_name(given, family))
 
 
 def _words(text: str) -> list[str]:

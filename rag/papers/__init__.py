@@ -1,15 +1,15 @@
-"""Papers: the value, its identity, and how several records of one paper become one."""
+"""Paper value, its ids, names of authors, and the merging of several records of one paper."""
 
 from rag.papers.merge import FROM_STANDARD_INPUT, FROM_STREAM, Merge, PaperMerger
-from rag.papers.names import ET_AL, full_name, is_han, named_authors
+from rag.papers.names import ET_AL, drop_et_al, is_han, join_name
 from rag.papers.paper import (
     JsonValue,
     Paper,
-    known_id,
-    normal_arxiv_id,
-    normal_doi,
-    normal_title,
-    paper_id,
+    make_normal_id,
+    make_paper_id,
+    normalise_arxiv_id,
+    normalise_doi,
+    normalise_title,
 )
 
 __all__ = [
@@ -20,12 +20,12 @@ __all__ = [
     "Merge",
     "Paper",
     "PaperMerger",
-    "full_name",
+    "drop_et_al",
     "is_han",
-    "known_id",
-    "named_authors",
-    "normal_arxiv_id",
-    "normal_doi",
-    "normal_title",
-    "paper_id",
+    "join_name",
+    "make_normal_id",
+    "make_paper_id",
+    "normalise_arxiv_id",
+    "normalise_doi",
+    "normalise_title",
 ]

@@ -1,6 +1,6 @@
-"""Names of authors: how their parts are put together, and how two of them are compared.
+"""Join and compare names of authors.
 
-Called by the readers, by what merges papers and by what filters them.
+Used by the readers, by the merging of papers and by the filter.
 """
 
 from __future__ import annotations
@@ -8,16 +8,16 @@ from __future__ import annotations
 import re
 import unicodedata
 
-ET_AL = "et al."  # behind the last author that a source names, where it leaves others out
+ET_AL = "et al."  # follows the last named author if the source omits others
 _HAN = re.compile(r"[々〇\u3400-\u9fff\uf900-\ufaff\U00020000-\U000323af]+")
 _NAME_END = re.compile(r"[;,&]| and | et al\b", re.IGNORECASE)
 _GENERATIONS = frozenset({"jr", "sr", "ii", "iii", "iv"})
 
 
-def full_name(given: str, family: str) -> str:
-    """The given name and then the family name; in Han characters the other way, without a space.
+def join_name(given: str, family: str) -> str:
+    """Join a given and a family name. Han characters put the family name first, without a space.
 
-    >>> full_name("Ada", "Lovelace"), full_name("", "Plato"), full_name("小明", "王")
+    >>> join_name("Ada", "Lovelace"), join_name("", "Plato"), join_name("小明", "王")
     ('Ada Lovelace', 'Plato', '王小明')
     """
     if not family.isascii():
@@ -27,29 +27,29 @@ def full_name(given: str, family: str) -> str:
     return f"{given} {family}".strip()
 
 
-def named_authors(authors: tuple[str, ...]) -> tuple[str, ...]:
-    """The authors without the mark that others are left out.
+def drop_et_al(authors: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the authors without a final "et al.".
 
-    >>> named_authors(("Ada Lovelace", "et al."))
+    >>> drop_et_al(("Ada Lovelace", "et al."))
     ('Ada Lovelace',)
     """
     return authors[:-1] if authors and authors[-1] == ET_AL else authors
 
 
 def is_han(name: str) -> bool:
-    """Whether the name is one word in Han characters."""
+    """Return whether the name is one word in Han characters."""
     return _HAN.fullmatch(name) is not None
 
 
-def family_name(author: str) -> str | None:
-    """The last word of the name, or the one before the comma, without accents and case.
+def find_family_name(author: str) -> str | None:
+    """Return the family name in lower case without accents; None if the name has no word.
 
-    Of a name in Han characters these in a fixed order, because some sources put a space into it and
-    the family name last.
+    It is the last word, or the last one before a comma. A name in Han characters gives all of them
+    sorted, because some sources add a space and put the family name last.
 
-    >>> family_name("Müller, Jan"), family_name("Jan Muller Jr."), family_name(" -")
+    >>> find_family_name("Müller, Jan"), find_family_name("Jan Muller Jr."), find_family_name(" -")
     ('muller', 'muller', None)
-    >>> family_name("王小明") == family_name("小明 王")
+    >>> find_family_name("王小明") == find_family_name("小明 王")
     True
     """
     name = unicodedata.normalize("NFKD", _NAME_END.split(author, maxsplit=1)[0]).casefold()

@@ -1,7 +1,6 @@
-"""One paper as a value, and what its id is made of.
+"""Paper value and its id.
 
-Where a DOI or an arXiv id is known it is the identity; where neither is, the title stands in for
-it. Called by everyone who makes or shows a paper.
+A DOI identifies a paper, else its arXiv id, else its title.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ from rag.text.links import find_links
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# What json.loads gives.
 JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None"
 
 _ALWAYS_SHOWN = ("id", "title", "abstract")
@@ -27,22 +25,22 @@ _SEVERAL = ("authors", "sources", "aliases")
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """One title and abstract, with what else its source knows.
+    """One title and abstract, with the other fields that its source has.
 
     Attributes:
-        id: stable for the life of a library; see `paper_id`.
-        title: as plain text on one line.
-        abstract: as plain text on one line; offsets of passages and quotes count in it.
-        authors: in the order of the paper; () when unknown. A last "et al." says that the source
-            leaves others out.
+        id: never changes within a library; see `make_paper_id`.
+        title: plain text on one line.
+        abstract: plain text on one line. Offsets of passages and quotes refer to it.
+        authors: in the order of the paper; () when unknown. A final "et al." means that the source
+            omits others.
         year: of publication, or None.
         venue: journal or conference, or None.
         url: an http or https address of the paper itself, or None.
-        doi: without a resolver in front ("10.1000/xyz"), or None.
+        doi: without the resolver's address ("10.1000/xyz"), or None.
         arxiv_id: without version ("1706.03762"), or None.
-        sources: the files it was read from, in the order of reading.
-        aliases: other ids that mean this paper.
-        metadata: further fields of its source.
+        sources: files it was read from, in the order of reading.
+        aliases: other ids of this paper.
+        metadata: other fields of its source.
     """
 
     id: str
@@ -66,17 +64,17 @@ class Paper:
 
     @property
     def links(self) -> tuple[str, ...]:
-        """The code, model and data links that stand in the abstract."""
+        """Code, model and data links in the abstract."""
         return find_links(self.abstract)
 
     @property
     def content_hash(self) -> str:
-        """16 hex digits that change whenever anything about the paper does."""
+        """16 hex digits that change with any field of the paper."""
         canonical = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
         return sha256(canonical.encode()).hexdigest()[:16]
 
     def to_dict(self) -> dict[str, JsonValue]:
-        """The paper for JSON: fields in fixed order, empty ones left out."""
+        """Return the non-empty fields in a fixed order, for JSON."""
         known: dict[str, JsonValue] = {}
         for each in fields(self):
             value = getattr(self, each.name)
@@ -86,7 +84,7 @@ class Paper:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Paper:
-        """The paper that `to_dict` wrote; keys it does not know are ignored."""
+        """Read a paper written by `to_dict`. Unknown keys are ignored."""
         return cls(**{each.name: record[each.name] for each in fields(cls) if each.name in record})
 
 
@@ -99,20 +97,20 @@ _ARXIV_PREFIX = re.compile(
 _SLUG_CHARS = 40
 
 
-def normal_title(title: str) -> str:
-    """The title as compared: letters and digits only, case folded, compatible forms joined.
+def normalise_title(title: str) -> str:
+    """Return the title for comparison: letters and digits only, case folded, Unicode NFKC.
 
-    >>> normal_title("BERT: Pre-training  of Deep…")
+    >>> normalise_title("BERT: Pre-training  of Deep…")
     'bert pre training of deep'
     """
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", title).casefold())
     return " ".join(re.findall(r"[^\W_]+", folded)) or " ".join(folded.split())
 
 
-def normal_doi(text: str) -> str | None:
-    """The DOI in lower case without a resolver in front, or None if the text is no DOI.
+def normalise_doi(text: str) -> str | None:
+    """Return the DOI in lower case without the resolver's address; None if it is not a DOI.
 
-    >>> normal_doi("https://doi.org/10.1000/ABC")
+    >>> normalise_doi("https://doi.org/10.1000/ABC")
     '10.1000/abc'
     """
     doi = text.strip()
@@ -121,10 +119,10 @@ def normal_doi(text: str) -> str | None:
     return doi.lower() if _DOI.fullmatch(doi) else None
 
 
-def normal_arxiv_id(text: str) -> str | None:
-    """The arXiv id without prefix and version, or None if the text is none.
+def normalise_arxiv_id(text: str) -> str | None:
+    """Return the arXiv id without prefix and version; None if it is not an arXiv id.
 
-    >>> normal_arxiv_id("https://arxiv.org/pdf/1706.03762v7.pdf")
+    >>> normalise_arxiv_id("https://arxiv.org/pdf/1706.03762v7.pdf")
     '1706.03762'
     """
     bare = _ARXIV_PREFIX.sub("", text.strip(), count=1).removesuffix(".pdf")
@@ -132,34 +130,32 @@ def normal_arxiv_id(text: str) -> str | None:
     return found[1].lower() if found else None
 
 
-def paper_id(title: str, *, doi: str | None = None, arxiv_id: str | None = None) -> str:
-    """The id of a paper: its DOI, else its arXiv id, else a slug and hash of its title.
+def make_paper_id(title: str, *, doi: str | None = None, arxiv_id: str | None = None) -> str:
+    """Make a paper's id: its DOI, else its arXiv id, else a slug and hash of its title.
 
-    >>> paper_id("Attention Is All You Need", arxiv_id="arXiv:1706.03762v7")
+    >>> make_paper_id("Attention Is All You Need", arxiv_id="arXiv:1706.03762v7")
     'arxiv:1706.03762'
-    >>> paper_id("Attention Is All You Need")
+    >>> make_paper_id("Attention Is All You Need")
     'attention-is-all-you-need-4a1c93'
     """
-    return known_id(
-        title, normal_doi(doi) if doi else None, normal_arxiv_id(arxiv_id) if arxiv_id else None
-    )
+    return make_normal_id(title, normalise_doi(doi or ""), normalise_arxiv_id(arxiv_id or ""))
 
 
-def known_id(title: str, doi: str | None, arxiv_id: str | None) -> str:
-    """The same id; a DOI and an arXiv id that are given must be in their normal forms."""
+def make_normal_id(title: str, doi: str | None, arxiv_id: str | None) -> str:
+    """Make the same id from a DOI and an arXiv id that are normalised already."""
     if doi:
         return f"doi:{doi}"
-    return f"arxiv:{arxiv_id}" if arxiv_id else title_id(title, normal_title(title))
+    return f"arxiv:{arxiv_id}" if arxiv_id else make_title_id(title, normalise_title(title))
 
 
-def title_id(title: str, seed: str, *, digits: int = 6) -> str:
-    """The title's slug and the first hex digits of the seed's sha256."""
+def make_title_id(title: str, seed: str, *, digits: int = 6) -> str:
+    """Join the title's slug and the first hex digits of the seed's sha256."""
     digest = sha256(seed.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"{_slug(title)}-{digest[:digits]}"
+    return f"{_slugify(title)}-{digest[:digits]}"
 
 
-def _slug(title: str) -> str:
-    """The title's Latin words, cut after a whole word."""
+def _slugify(title: str) -> str:
+    """Join the title's Latin words with hyphens, cut after a whole word."""
     folded = unicodedata.normalize("NFKD", title.casefold())
     plain = folded.encode("ascii", "ignore").decode().lower()
     slug = "-".join(re.findall(r"[a-z0-9]+", plain))

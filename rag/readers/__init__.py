@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
 
 from rag.errors import CorpusError
-from rag.papers import FROM_STANDARD_INPUT, FROM_STREAM, Paper, PaperMerger, known_id
+from rag.papers import FROM_STANDARD_INPUT, FROM_STREAM, Paper, PaperMerger, make_normal_id
 from rag.readers.fields import remembered
 from rag.readers.formats import IN_PIECES, Formats, formats
 from rag.readers.opening import Opened
@@ -251,7 +251,7 @@ def _finished(found: Found | str, name: str, line: int) -> Paper | Refused:
         return Refused(name, line, found)
     title = clean_markup(found.title)
     paper = Paper(
-        found.id or known_id(title, found.doi, found.arxiv_id),
+        found.id or make_normal_id(title, found.doi, found.arxiv_id),
         title,
         clean_markup(found.abstract),
         found.authors,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from rag.papers import normal_arxiv_id
+from rag.papers import normalise_arxiv_id
 from rag.readers import fields
 from rag.readers.fields import Found
 from rag.readers.xml_records import records, text_of
@@ -54,7 +54,7 @@ def _paper_or_reason(entry: Element) -> Found | str:
         venue=_text(entry, "x:journal_ref") or None,
         url=fields.web_address(address),
         doi=fields.doi(*dois),
-        arxiv_id=normal_arxiv_id(address),
+        arxiv_id=normalise_arxiv_id(address),
         metadata=fields.tags(terms),
     )
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from bibtexparser.model import DuplicateFieldKeyBlock, Entry, ParsingFailedBlock, String
 from bibtexparser.splitter import Splitter
 
-from rag.papers import full_name, normal_arxiv_id
+from rag.papers import join_name, normalise_arxiv_id
 from rag.readers import fields
 from rag.readers.fields import Found
 from rag.readers.latex import bare_value, plain_lines, plain_text
@@ -214,7 +214,7 @@ def _paper_or_reason(known: Fields) -> Found | str:
         venue=venue or None,
         url=fields.web_address(url),
         doi=fields.doi(doi, url),
-        arxiv_id=(normal_arxiv_id(eprint) if is_arxiv else None)
+        arxiv_id=(normalise_arxiv_id(eprint) if is_arxiv else None)
         or fields.arxiv_id(eprint, url, doi, venue, raw("note")),
         metadata=fields.tags(_keywords(known.get("keywords") or known.get("keyword", ""))),
     )
@@ -263,7 +263,7 @@ def _author(name: str) -> str:
         parts = (part.strip(' "').partition("=") for part in _NAMED_PART.findall(name))
         known = {key.strip().lower(): plain_text(value.strip(' "')) for key, _, value in parts}
         given, *family = (known.get(part, "") for part in _NAME_ORDER)
-        return full_name(given, " ".join(filter(None, family)))
+        return join_name(given, " ".join(filter(None, family)))
     plain = plain_text(name)
     return plain if _WHOLE_NAME.fullmatch(name) else fields.author(plain)
 

@@ -11,7 +11,7 @@ from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from rag.papers import ET_AL, full_name, normal_arxiv_id, normal_doi
+from rag.papers import ET_AL, join_name, normalise_arxiv_id, normalise_doi
 from rag.text.markup import is_one_line
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _turned(name: str) -> str:
         return name
     family, _, given = name.partition(",")
     if "," not in given:
-        return name if _FIRM.match(given) else full_name(given, family)
+        return name if _FIRM.match(given) else join_name(given, family)
     if ",," in name:
         return name.replace(",,", ",")
     rest = given.split(",")
@@ -265,7 +265,7 @@ def carried_id(value: object) -> str:
 def doi(*texts: str) -> str | None:
     """The first DOI among texts."""
     for text in texts:
-        if text and (known := normal_doi(text)):
+        if text and (known := normalise_doi(text)):
             return known
     return None
 
@@ -281,8 +281,8 @@ def arxiv_id(*texts: str) -> str | None:
             continue
         named = _ARXIV_NAMED.search(text)
         address = web_address(text)
-        known = normal_arxiv_id(named[1].rstrip(".,;]")) if named else None
-        known = known or (normal_arxiv_id(address) if address else None)
+        known = normalise_arxiv_id(named[1].rstrip(".,;]")) if named else None
+        known = known or (normalise_arxiv_id(address) if address else None)
         if known:
             return known
     return None

@@ -16,7 +16,7 @@ import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
-from rag.papers import full_name, normal_arxiv_id, normal_doi
+from rag.papers import join_name, normalise_arxiv_id, normalise_doi
 from rag.readers import fields
 from rag.readers.fields import Found
 from rag.readers.own_records import FieldError, own_paper, required, text
@@ -100,7 +100,7 @@ def _paper(record: Record) -> Found:
 
 def _from_arxiv(record: Record) -> Found:
     """https://www.kaggle.com/datasets/Cornell-University/arxiv, as arXiv keeps it."""
-    arxiv_id = normal_arxiv_id(_text(record.get("id")))
+    arxiv_id = normalise_arxiv_id(_text(record.get("id")))
     parsed = [name for name in _list(record.get("authors_parsed")) if isinstance(name, list)]
     names = [" ".join(_texts([*name[1:2], *name[:1], *name[2:3]])) for name in parsed]
     if not names:
@@ -141,8 +141,8 @@ def _from_semantic_scholar(record: Record) -> Found:
         year=_year(record.get("year")) or _year(record.get("publicationDate")),
         venue=_line(record.get("venue")) or _line(journal.get("name")),
         url=fields.web_address(_text(record.get("url"))),
-        doi=normal_doi(_text(other_ids.get("DOI"))),
-        arxiv_id=normal_arxiv_id(_text(other_ids.get("ArXiv"))),
+        doi=normalise_doi(_text(other_ids.get("DOI"))),
+        arxiv_id=normalise_arxiv_id(_text(other_ids.get("ArXiv"))),
         metadata=fields.tags(_texts(_list(record.get("fieldsOfStudy")))),
     )
 
@@ -163,8 +163,8 @@ def _from_openalex(record: Record) -> Found:
         year=_year(record.get("publication_year")),
         venue=_line(source.get("display_name")),
         url=fields.web_address(page),
-        doi=normal_doi(doi),
-        arxiv_id=normal_arxiv_id(page),
+        doi=normalise_doi(doi),
+        arxiv_id=normalise_arxiv_id(page),
         metadata=fields.tags(
             _texts(each.get("display_name") or each.get("keyword") for each in keywords)
         ),
@@ -220,8 +220,8 @@ def _from_csl(record: Record) -> Found:
         year=_year(_first(date) if date else written),
         venue=_line(_first(record.get("container-title"))),
         url=fields.web_address(address),
-        doi=normal_doi(doi),
-        arxiv_id=normal_arxiv_id(_text(record.get("number"))) or fields.arxiv_id(doi, address),
+        doi=normalise_doi(doi),
+        arxiv_id=normalise_arxiv_id(_text(record.get("number"))) or fields.arxiv_id(doi, address),
         metadata=fields.tags(keywords),
     )
 
@@ -230,7 +230,7 @@ def _csl_name(name: Record) -> str:
     parts = ("dropping-particle", "non-dropping-particle", "family", "suffix")
     whole = _text(name.get("literal")) or _text(name.get("name"))
     family = " ".join(_texts(name.get(part) for part in parts))
-    return whole or full_name(_text(name.get("given")), family)
+    return whole or join_name(_text(name.get("given")), family)
 
 
 def _text(value: object) -> str:

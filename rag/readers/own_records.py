@@ -10,7 +10,7 @@ import json
 import re
 from typing import Any
 
-from rag.papers import normal_arxiv_id, normal_doi
+from rag.papers import normalise_arxiv_id, normalise_doi
 from rag.readers import fields
 from rag.readers.fields import Found
 
@@ -108,7 +108,7 @@ def _taken_id(rest: dict[str, Any]) -> str:
 def _normal(rest: dict[str, Any], name: str) -> str | None:
     """Takes out a DOI or arXiv id in its plain form; what is none stays among the metadata."""
     found = text(rest, name)
-    known = (normal_doi if name == "doi" else normal_arxiv_id)(found)
+    known = (normalise_doi if name == "doi" else normalise_arxiv_id)(found)
     if found and known is None:
         rest[name] = found
     return known

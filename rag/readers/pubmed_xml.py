@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from rag.papers import ET_AL, full_name
+from rag.papers import ET_AL, join_name
 from rag.readers import fields
 from rag.readers.fields import Found
 from rag.readers.xml_records import raw_text_of, records, text_of
@@ -94,7 +94,7 @@ def _authors(article: Element) -> tuple[str, ...]:
 def _name(author: Element) -> str:
     """A full name, not yet on one line; or that of a group."""
     given = author.findtext("ForeName", "") or author.findtext("Initials", "")
-    name = full_name(given, author.findtext("LastName", ""))
+    name = join_name(given, author.findtext("LastName", ""))
     if suffix := author.findtext("Suffix"):
         name = f"{name} {suffix}".strip()
     return name or text_of(author.find("CollectiveName"))

@@ -13,7 +13,7 @@ from itertools import chain, repeat
 from string import ascii_uppercase, digits
 from typing import TYPE_CHECKING, TypeAlias
 
-from rag.papers import normal_arxiv_id
+from rag.papers import normalise_arxiv_id
 from rag.readers import fields
 from rag.readers.fields import Found
 
@@ -96,7 +96,7 @@ def _paper_or_reason(once: Once, more: More) -> Found | str:
         return fields.NO_TITLE
     urls, doi = fields.addresses(more.get("UR  -", ())), _text(once, more, _DOI)
     notes = [fields.one_line(note) for note in more.get("N1  -", ())]
-    arxiv_id = normal_arxiv_id(fields.noted("arXiv", notes)) if notes else None
+    arxiv_id = normalise_arxiv_id(fields.noted("arXiv", notes)) if notes else None
     return Found(
         id=fields.carried_id(fields.noted("Papertrail", notes)) if notes else "",
         title=title,

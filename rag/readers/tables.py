@@ -10,7 +10,7 @@ import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from rag.papers import normal_arxiv_id
+from rag.papers import normalise_arxiv_id
 from rag.readers import fields
 from rag.readers.fields import Found
 from rag.readers.rows import reader, rows
@@ -132,6 +132,6 @@ def _paper_or_reason(row: dict[str, str], columns: Mapping[str, tuple[str, ...]]
         venue=text("venue") or None,
         url=fields.web_address(url),
         doi=fields.doi(doi, url),
-        arxiv_id=normal_arxiv_id(arxiv) or fields.arxiv_id(doi, url),
+        arxiv_id=normalise_arxiv_id(arxiv) or fields.arxiv_id(doi, url),
         metadata=fields.tags(fields.keywords(text("tags"))),
     )
