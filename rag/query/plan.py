@@ -1,0 +1,184 @@
+"""Plans: what a question asks for, and of which papers.
+
+A follow-up is rewritten by the language model where there is one, else combined with the question
+before it. What it asks for is read by `rag.query.rules`. The assistant calls `Planner.plan` before
+it searches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from rag.citations.markers import remove_markers
+from rag.errors import ModelError
+from rag.index import Filter
+from rag.llm.client import ChatModel, Message
+from rag.llm.reply import NO_USAGE
+from rag.llm.tokens import count_tokens
+from rag.prompts import load_prompt, neutral
+from rag.query.listings import subject_of_list
+from rag.query.rules import (
+    asks_of_last_papers,
+    find_pointed_numbers,
+    is_follow_up,
+    may_follow_up,
+)
+from rag.query.understanding import understand
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rag.llm.reply import Usage
+    from rag.papers import Paper
+    from rag.settings import Settings
+
+Kind = Literal["answer", "list", "metadata"]
+_MOST_EXCHANGES = 4  # that the model reads
+_LONGEST = 400  # characters of a rewritten question, unless the question itself is long
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """An earlier question and its answer, as far as planning needs them.
+
+    Attributes:
+        question: as the reader put it.
+        standalone: as it was searched for.
+        answer: text without markers.
+        sources: shown number -> cited paper.
+    """
+
+    question: str
+    standalone: str
+    answer: str
+    sources: Mapping[int, Paper]
+
+    @property
+    def paper_ids(self) -> tuple[str, ...]:
+        """Ids of the cited papers, by shown number."""
+        return tuple(self.sources[number].id for number in sorted(self.sources))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a question asks for.
+
+    Attributes:
+        question: as the reader put it.
+        standalone: as it is searched for: a follow-up completed, filters taken out.
+        kind: of the answer.
+        subject: what the papers of a list are about; "" lists all that pass the filter.
+        where: the papers that it is asked of; None for all.
+        notes: sentences a reader should know.
+        usage: spent on planning.
+    """
+
+    question: str
+    standalone: str
+    kind: Kind = "answer"
+    subject: str = ""
+    where: Filter | None = None
+    notes: tuple[str, ...] = ()
+    usage: Usage = NO_USAGE
+
+
+class Library(Protocol):
+    """The papers that a question is asked of."""
+
+    def holds(self, where: Filter) -> bool:
+        """Return whether any paper passes a filter."""
+        ...
+
+
+class Planner:
+    """Plans questions, with a language model where there is one."""
+
+    def __init__(self, settings: Settings, model: ChatModel | None) -> None:
+        self._settings = settings
+        self._model = model
+
+    def needs_model(self, question: str, exchanges: Sequence[Exchange]) -> bool:
+        """Return whether `plan` will call the model."""
+        if self._model is None or not exchanges or asks_of_last_papers(question):
+            return False
+        return may_follow_up(question)
+
+    def plan(
+        self,
+        question: str,
+        exchanges: Sequence[Exchange],
+        where: Filter | None,
+        library: Library,
+    ) -> Plan:
+        """Return what a question asks for.
+
+        Args:
+            question: any text.
+            exchanges: the conversation so far, oldest first.
+            where: a restriction that holds anyway; it wins over what the question says.
+            library: asked whether it has the years, authors and venues that are named.
+        """
+        plan = self._complete(Plan(question, question.strip(), where=where), exchanges)
+        read = understand(plan.standalone, library, plan.where)
+        subject = subject_of_list(read.text, narrowed=read.where is not None)
+        return replace(
+            plan,
+            standalone=read.text,
+            kind="answer" if subject is None else "list",
+            subject=subject or "",
+            where=read.where,
+        )
+
+    def _complete(self, plan: Plan, exchanges: Sequence[Exchange]) -> Plan:
+        """Return the plan with a question that can be understood alone."""
+        if not exchanges:
+            return plan
+        if asks_of_last_papers(plan.standalone):
+            cited = exchanges[-1].paper_ids
+            where = (plan.where or Filter()).and_also(Filter(ids=cited)) if cited else plan.where
+            return replace(plan, where=where)
+        if self._model and self.needs_model(plan.standalone, exchanges):
+            return self._condense(plan, exchanges, self._model)
+        return replace(plan, standalone=_combine(plan.standalone, exchanges))
+
+    def _condense(self, plan: Plan, exchanges: Sequence[Exchange], model: ChatModel) -> Plan:
+        """Return the plan with the question as the model rewrites it; by rules if it fails."""
+        prompt = load_prompt("condense_question", self._settings.prompts)
+        conversation = _conversation(exchanges[-_MOST_EXCHANGES:], model.window // 4)
+        system, user = prompt.fill(conversation=conversation, question=neutral(plan.standalone))
+        combined = replace(plan, standalone=_combine(plan.standalone, exchanges))
+        try:
+            reply = model.complete([Message("system", system), Message("user", user)])
+        except ModelError as error:
+            note = f"The follow-up was read without the model. {error}"
+            return replace(combined, notes=(*plan.notes, note))
+        lines = [line.strip().strip("\"'“”") for line in reply.text.splitlines() if line.strip()]
+        text = remove_markers(lines[-1]) if lines else ""
+        if text and len(text) <= max(_LONGEST, 2 * len(plan.standalone)):
+            return replace(plan, standalone=text, usage=reply.usage)
+        note = "The follow-up was read without the model, whose reply held no question."
+        return replace(combined, notes=(*plan.notes, note), usage=reply.usage)
+
+
+def _combine(question: str, exchanges: Sequence[Exchange]) -> str:
+    """Return a follow-up with what it points to: papers by title, else the question before it."""
+    sources = {number: paper for each in exchanges for number, paper in each.sources.items()}
+    numbers = find_pointed_numbers(question, tuple(sorted(exchanges[-1].sources)))
+    if titles := [sources[number].title for number in numbers if number in sources]:
+        return f"{question} ({'; '.join(titles)})"
+    return f"{exchanges[-1].standalone} {question}" if is_follow_up(question) else question
+
+
+def _conversation(exchanges: Sequence[Exchange], budget: int) -> str:
+    """Return the newest exchanges that fit into a token budget, with the titles of their papers."""
+    parts: list[str] = []
+    for each in reversed(exchanges):
+        titles = [f"source {n}: {neutral(paper.title)}" for n, paper in each.sources.items()]
+        lines = [f"Reader: {neutral(each.question)}", f"Answer: {neutral(each.answer)}"]
+        lines += [f"Sources of this answer: {'; '.join(titles)}"] if titles else []
+        budget -= sum(count_tokens(line) + 2 for line in lines)
+        if budget < 0:
+            break
+        parts[:0] = lines
+    return "<conversation>\n" + "\n".join(parts) + "\n</conversation>" if parts else ""
