@@ -9,7 +9,7 @@ from eval.records import Judged, JudgedFact, JudgedStatement, Record, Variant
 from rag.answer import Answer, Turn
 from rag.errors import ModelError, ModelRejected
 from rag.index import Filter
-from rag.llm.cost import cost_of
+from rag.llm.cost import compute_cost
 from rag.llm.reply import Usage
 from rag.papers import Paper
 from rag.verification import Claim, Verification
@@ -179,7 +179,7 @@ def _since(before: Usage, now: Usage) -> Usage:
 def _cost(used: Usage, judge: Judge, settings: Settings) -> str | None:
     if not (used.calls and judge.model and settings.prices):
         return None
-    return cost_of(used, judge.model, settings.prices)
+    return compute_cost(used, judge.model, settings.prices)
 
 
 def _verdict(found: Verification) -> Judged:

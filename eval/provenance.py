@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from eval.questions import digest
 from eval.records import Variant  # noqa: TC001 - pydantic reads it at run time
 from rag import __version__
-from rag.llm.servers import masked
+from rag.llm.servers import mask_url
 from rag.prompts import load_prompt
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def identity(assistant: Assistant, questions: Sequence[Question], judge: Judge) 
         "judge": judge.name,
         "judge_sha256": judge.sha256,
         "settings": {
-            name: masked(value) if value and name.endswith("_url") else value
+            name: mask_url(value) if value and name.endswith("_url") else value
             for name, value in shown.items()
             if not name.endswith(("_key", "_token"))
         },

@@ -24,7 +24,7 @@ from rag.library import (
     resolve_settings,
     update_library,
 )
-from rag.llm.cost import cost_of
+from rag.llm.cost import compute_cost
 from rag.prompts import load_prompt
 from rag.query.followups import (
     needs_history,
@@ -283,7 +283,7 @@ class Assistant:
                 retrieval = with_previous(retrieval, asked, self.retrieve)
             answer = yield from self._answerer.answer(asked, retrieval)
         prices = self.settings.prices
-        cost = cost_of(answer.usage, answer.model, prices) if answer.model and prices else None
+        cost = compute_cost(answer.usage, answer.model, prices) if answer.model and prices else None
         yield Done(replace(answer, cost=cost, seconds=time.perf_counter() - started))
 
     def chat(self, *, where: Filter | None = None) -> Conversation:

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from build_minilm import REPOSITORY, TARGET, record, texts_of, write_section
 
-from rag.embedding.minilm.encoder import DIM, MiniLM, unit_rows
+from rag.embedding.minilm.encoder import DIM, MiniLM, normalize_rows
 from rag.embedding.minilm.weights import open_session, open_stop_words, open_tokenizer
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def held_out_error(
         held_out = np.concatenate(texts[::HELD_OUT_EVERY])
         pairs = np.random.default_rng(SEED).integers(len(held_out), size=(2, COSINE_PAIRS))
         before = (held_out[pairs[0]] * held_out[pairs[1]]).sum(axis=1)
-        short = unit_rows(held_out @ projection)
+        short = normalize_rows(held_out @ projection)
         after = (short[pairs[0]] * short[pairs[1]]).sum(axis=1)
         changes.append(np.mean((before - after) ** 2))
     return float(np.sqrt(np.mean(changes)))

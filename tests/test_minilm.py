@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag.embedding.minilm import MiniLM, load_minilm, unit_rows
+from rag.embedding.minilm import MiniLM, load_minilm, normalize_rows
 from rag.embedding.minilm.encoder import BLOCK_TEXTS, is_content
 from rag.embedding.minilm.weights import FOLDER, open_session, open_tokenizer
 from rag.errors import ModelUnavailable
@@ -64,7 +64,7 @@ def test_token_vectors_are_the_projected_states_without_the_marks(model: MiniLM)
     projected = states[1:-1] @ np.load(FOLDER / "projection.npy").astype(np.float32)
     (encoding,) = model.encode([SENTENCE])
     assert encoding.token_ids.tolist() == ids[0, 1:-1].tolist()
-    assert largest_difference(encoding.tokens, unit_rows(projected)) < 1e-6
+    assert largest_difference(encoding.tokens, normalize_rows(projected)) < 1e-6
 
 
 def test_embed_and_encode_give_the_same_pooled_vector(model: MiniLM) -> None:
@@ -161,7 +161,7 @@ def test_a_text_of_exactly_one_window_is_not_split(model: MiniLM) -> None:
     assert ids.shape == (1, 512)
     states = open_session().run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0]
     vectors = model.embed(["graph " * 510, "graph " * 511])
-    assert largest_difference(vectors[0], unit_rows(states.sum(axis=1))[0]) < 1e-6
+    assert largest_difference(vectors[0], normalize_rows(states.sum(axis=1))[0]) < 1e-6
     assert np.isfinite(vectors).all()
 
 

@@ -15,7 +15,7 @@ from rag.cli import app
 from rag.errors import CorpusError, ModelRejected, PromptError, SettingsError
 from rag.generation.llm import fill
 from rag.llm import Usage
-from rag.llm.cost import cost_of
+from rag.llm.cost import compute_cost
 from rag.prompts import load_prompt, neutral
 from rag.query.followups import joined_question, needs_history
 
@@ -415,11 +415,11 @@ def test_the_command_streams_answers_chats_and_checks(folder, monkeypatch, tmp_p
 def test_money_is_told_only_from_the_users_prices(tmp_path):
     path = tmp_path / "prices.toml"
     path.write_text('currency = "EUR"\n[models."m"]\nprompt = 2.0\ncompletion = 10.0\n')
-    assert cost_of(Usage(2, 500_000, 100_000), "m", path) == "2.000000 EUR"
-    assert cost_of(Usage(1, 5, 5), "other", path) is None
+    assert compute_cost(Usage(2, 500_000, 100_000), "m", path) == "2.000000 EUR"
+    assert compute_cost(Usage(1, 5, 5), "other", path) is None
     path.write_text("[models.m]\nprompt = 'x'\n")
     with pytest.raises(SettingsError, match="price file"):
-        cost_of(Usage(1, 5, 5), "m", path)
+        compute_cost(Usage(1, 5, 5), "m", path)
 
 
 def test_any_llama_index_model_can_write(folder):

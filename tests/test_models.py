@@ -15,10 +15,10 @@ import pytest
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.schema import TextNode
 
-from rag.embedding import as_llama_index, from_llama_index, gives_tokens
+from rag.embedding import as_llama_index, from_llama_index, has_token_vectors
 from rag.embedding.minilm import MiniLM, load_minilm
 from rag.errors import ModelError, ModelRejected, ModelReplyInvalid, ModelUnavailable
-from rag.llm import as_model_error
+from rag.llm import to_model_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -148,8 +148,8 @@ def test_the_dimension_is_asked_for_when_no_vector_was_seen() -> None:
 
 
 def test_only_an_embedder_that_encodes_gives_tokens(minilm: MiniLM) -> None:
-    assert gives_tokens(minilm)
-    assert not gives_tokens(from_llama_index(TableEmbedding(rows={})))
+    assert has_token_vectors(minilm)
+    assert not has_token_vectors(from_llama_index(TableEmbedding(rows={})))
 
 
 @pytest.mark.parametrize(
@@ -227,16 +227,16 @@ def test_a_connection_failure_is_found_behind_a_vendors_error() -> None:
     # The clients of vendors raise their own error from the network's.
     vendors = RuntimeError("Connection error.")
     vendors.__cause__ = httpx.ConnectError("refused")
-    assert as_model_error(vendors, "m-1").retryable
+    assert to_model_error(vendors, "m-1").retryable
 
 
 def test_an_error_of_ours_stays_as_it_is() -> None:
     ours = ModelRejected("no")
-    assert as_model_error(ours, "m-1") is ours
+    assert to_model_error(ours, "m-1") is ours
 
 
 def test_an_unknown_error_is_unavailable_for_good_and_quoted_in_one_line() -> None:
-    error = as_model_error(RuntimeError("first line\nsecond line"), "m-1")
+    error = to_model_error(RuntimeError("first line\nsecond line"), "m-1")
     assert isinstance(error, ModelUnavailable)
     assert not error.retryable
     assert "RuntimeError: first line" in str(error)

@@ -14,7 +14,7 @@ from rag.cli.info import collect
 from rag.embedding import make_embedder
 from rag.errors import SettingsError
 from rag.llm import make_chat_model, make_judge_model
-from rag.llm.servers import Server, server_of
+from rag.llm.servers import Server, resolve_server
 from rag.llm.thinking import ThoughtFilter, behind_lone_close
 
 # Addresses
@@ -58,7 +58,7 @@ def test_a_password_in_an_address_is_refused_and_never_shown(monkeypatch, url):
     monkeypatch.setenv("OPENAI_BASE_URL", url)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
     with pytest.raises(SettingsError, match="openai_base_url") as caught:
-        server_of(load_settings(chat_model="m"), "chat")
+        resolve_server(load_settings(chat_model="m"), "chat")
     assert "SECRET" not in str(caught.value)
     told = collect(load_settings(chat_url=url, embed_url=url))["settings"]
     assert "SECRET" not in json.dumps(told)
@@ -82,7 +82,7 @@ def test_a_password_in_an_address_is_sent_to_the_setting_of_the_key():
     ],
 )
 def test_a_host_is_shown_as_it_is_written(url, host):
-    assert server_of(load_settings(chat_model="m", chat_url=url), "chat").host == host
+    assert resolve_server(load_settings(chat_model="m", chat_url=url), "chat").host == host
 
 
 def test_openai_with_a_slash_needs_a_key_too(monkeypatch):
@@ -90,7 +90,7 @@ def test_openai_with_a_slash_needs_a_key_too(monkeypatch):
     with pytest.raises(SettingsError, match="set OPENAI_API_KEY"):
         make_chat_model(load_settings(chat_model="gpt-4o-mini"))
     monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
-    server = server_of(load_settings(chat_model="gpt-4o-mini"), "chat")
+    server = resolve_server(load_settings(chat_model="gpt-4o-mini"), "chat")
     assert server == Server("https://api.openai.com/v1", "sk-1")
     assert server.is_openai
 
@@ -102,14 +102,14 @@ def test_a_judge_gets_the_key_of_its_own_server_and_no_other(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-openai")
     writer = {"chat_model": "m", "chat_url": "http://127.0.0.1:1/v1", "chat_key": "sk-writer"}
     other = {"judge_url": "http://127.0.0.1:2/v1"}
-    keyless = server_of(load_settings(**writer, **other), "judge")
+    keyless = resolve_server(load_settings(**writer, **other), "judge")
     assert keyless == Server("http://127.0.0.1:2/v1", "none")
-    keyed = server_of(load_settings(**writer, **other, judge_key="sk-judge"), "judge")
+    keyed = resolve_server(load_settings(**writer, **other, judge_key="sk-judge"), "judge")
     assert keyed == Server("http://127.0.0.1:2/v1", "sk-judge")
     # without a server of its own it is asked where answers are written
-    shared = server_of(load_settings(**writer, judge_key="sk-judge"), "judge")
+    shared = resolve_server(load_settings(**writer, judge_key="sk-judge"), "judge")
     assert shared == Server("http://127.0.0.1:1/v1", "sk-writer")
-    assert server_of(load_settings(judge_model="m"), "judge").key == "sk-openai"
+    assert resolve_server(load_settings(judge_model="m"), "judge").key == "sk-openai"
     assert make_judge_model(load_settings()) is None
     assert make_judge_model(load_settings(**writer)).name == "m"
     assert make_judge_model(load_settings(**writer, judge_model="n")).name == "n"

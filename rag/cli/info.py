@@ -11,7 +11,7 @@ from rag.embedding import make_embedder
 from rag.errors import RagError
 from rag.library import list_libraries, resolve_index_folder
 from rag.llm import Message, make_chat_model
-from rag.llm.servers import masked, server_of
+from rag.llm.servers import mask_url, resolve_server
 from rag.settings import default_config_path, setting_names, unknown_variables
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def check_models(settings: Settings) -> tuple[dict[str, str], list[str]]:
 
 def _model(settings: Settings) -> dict[str, str]:
     if settings.chat_model:
-        server = server_of(settings, "chat")
+        server = resolve_server(settings, "chat")
         return {"writer": settings.chat_model, "server": server.host}
     writer = {"writer": "verbatim sentences; no language model is named"}
     if settings.openai_api_key:
@@ -123,5 +123,5 @@ def _versions() -> dict[str, str]:
 
 def _plain(name: str, value: object) -> object:
     if isinstance(value, str) and name.endswith("_url"):
-        return masked(value)
+        return mask_url(value)
     return value if value is None or isinstance(value, str | int | float) else str(value)

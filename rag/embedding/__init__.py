@@ -6,7 +6,7 @@ from rag.embedding.protocol import (
     TokenEmbedder,
     as_llama_index,
     from_llama_index,
-    gives_tokens,
+    has_token_vectors,
 )
 
 __all__ = [
@@ -14,6 +14,6 @@ __all__ = [
     "TokenEmbedder",
     "as_llama_index",
     "from_llama_index",
-    "gives_tokens",
+    "has_token_vectors",
     "make_embedder",
 ]

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from rag.embedding.protocol import from_llama_index
-from rag.llm.servers import openai_client, secrets_of, server_of
+from rag.llm.servers import openai_client, resolve_server, secrets_of
 
 if TYPE_CHECKING:
     from rag.embedding.protocol import Embedder
@@ -23,7 +23,7 @@ def make_embedder(settings: Settings) -> Embedder:
         from rag.embedding.minilm import load_minilm
 
         return load_minilm(threads=settings.threads)
-    server = server_of(settings, "embed")
+    server = resolve_server(settings, "embed")
     from llama_index.embeddings.openai import OpenAIEmbedding
 
     model = OpenAIEmbedding(

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 import numpy as np
 
-from rag.embedding.minilm import unit_rows
+from rag.embedding.minilm import normalize_rows
 from rag.errors import ModelReplyInvalid
-from rag.llm.errors import as_model_error
+from rag.llm.errors import to_model_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -60,7 +60,7 @@ class TokenEmbedder(Embedder, Protocol):
         ...
 
 
-def gives_tokens(embedder: Embedder) -> TypeGuard[TokenEmbedder]:
+def has_token_vectors(embedder: Embedder) -> TypeGuard[TokenEmbedder]:
     """Whether an embedder gives token vectors too."""
     return callable(getattr(embedder, "encode", None))
 
@@ -106,10 +106,10 @@ class _LlamaIndexEmbedder:
         try:
             rows = self._model.get_text_embedding_batch(list(texts))
         except Exception as error:
-            raise as_model_error(error, self.name, self._secrets) from error
+            raise to_model_error(error, self.name, self._secrets) from error
         vectors = self._checked(rows, len(texts))
         self._dim = vectors.shape[1]
-        return unit_rows(vectors)
+        return normalize_rows(vectors)
 
     def _checked(self, rows: Sequence[Sequence[float]], count: int) -> NDArray[np.float32]:
         try:

@@ -23,7 +23,7 @@ from rag.generation.abstention import judge
 from rag.generation.llm import Writing, write
 from rag.generation.quotes import choose_sentences
 from rag.llm import ChatModel, make_chat_model
-from rag.llm.cost import cost_of
+from rag.llm.cost import compute_cost
 from rag.llm.reply import NO_USAGE
 from rag.prompts import load_prompt
 from rag.verification.reader import ModelVerifier
@@ -54,7 +54,7 @@ def checked_chat_model(settings: Settings, llm: LLM | None) -> ChatModel | None:
         for name in PROMPTS:
             load_prompt(name, settings.prompts)
     if settings.prices:
-        cost_of(NO_USAGE, "", settings.prices)
+        compute_cost(NO_USAGE, "", settings.prices)
     return model
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rag.embedding import gives_tokens
+from rag.embedding import has_token_vectors
 from rag.index.passages import make_embedder_text
 from rag.index.segments import NO_TOKENS, PassageTokens, passage_tokens
 
@@ -30,7 +30,7 @@ def embedded(
     pairs = [(stored.paper, passage) for stored in papers for passage in stored.passages]
     texts = [make_embedder_text(paper.title, passage.text) for paper, passage in pairs]
     rows = [row for stored in papers for row in stored.rows]
-    if not gives_tokens(embedder):
+    if not has_token_vectors(embedder):
         return list(embedder.embed(texts)), dict.fromkeys(rows, NO_TOKENS)
     encodings = list(embedder.encode(texts))
     tokens = [

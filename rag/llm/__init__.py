@@ -2,7 +2,7 @@
 
 from rag.llm.cancel import Stop
 from rag.llm.client import ChatModel, Message
-from rag.llm.errors import as_model_error
+from rag.llm.errors import to_model_error
 from rag.llm.reply import Reply, Usage
 from rag.llm.servers import make_chat_model, make_judge_model
 
@@ -12,7 +12,7 @@ __all__ = [
     "Reply",
     "Stop",
     "Usage",
-    "as_model_error",
     "make_chat_model",
     "make_judge_model",
+    "to_model_error",
 ]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rag.errors import ModelError, ModelRejected, ModelReplyInvalid, SettingsError
 from rag.llm.cancel import is_stopped
-from rag.llm.errors import as_model_error
+from rag.llm.errors import to_model_error
 from rag.llm.reply import Reply
 from rag.llm.tokens import count_tokens
 
@@ -145,7 +145,7 @@ class ChatModel:
         except Exception as error:
             if self._drop_refused(error, sent):
                 return self._begin(messages)
-            raise as_model_error(error, self.name, self.secrets) from error
+            raise to_model_error(error, self.name, self.secrets) from error
         if first is None:
             raise ModelReplyInvalid(
                 f"The model {self.name} gave an empty reply; check that its address ends in /v1 "
@@ -155,7 +155,7 @@ class ChatModel:
 
     def _drop_refused(self, error: Exception, sent: Mapping[str, Any]) -> bool:
         """Leaves out a parameter that the server's refusal names; whether the call sent it."""
-        if not isinstance(as_model_error(error, self.name), ModelRejected):
+        if not isinstance(to_model_error(error, self.name), ModelRejected):
             return False
         said = str(error).casefold()
         for name in _DROPPABLE:

@@ -33,7 +33,7 @@ class _Prices(BaseModel):
     models: dict[str, _Price]
 
 
-def cost_of(usage: Usage, model: str, path: Path) -> str | None:
+def compute_cost(usage: Usage, model: str, path: Path) -> str | None:
     """The cost of some usage with its currency; None where the file does not name the model.
 
     Raises:

@@ -22,7 +22,7 @@ LONGEST_QUOTE = 200
 _UNPRINTABLE = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-def as_model_error(error: Exception, model: str, secrets: Sequence[str] = ()) -> ModelError:
+def to_model_error(error: Exception, model: str, secrets: Sequence[str] = ()) -> ModelError:
     """The error of ours that says what a vendor's error means.
 
     An HTTP status decides if there is one: 408, 409, 425, 429 and 500 or more mean unavailable and

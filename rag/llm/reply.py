@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import ModelError, ModelReplyInvalid
-from rag.llm.errors import as_model_error
+from rag.llm.errors import to_model_error
 from rag.llm.thinking import ThoughtFilter, behind_lone_close
 from rag.llm.tokens import count_tokens
 
@@ -97,7 +97,7 @@ class Reply:
                     yield shown
             self._ended = True
         except Exception as error:  # noqa: BLE001 - every vendor has errors of its own
-            self._break(as_model_error(error, self._model, self._secrets), error)
+            self._break(to_model_error(error, self._model, self._secrets), error)
         finally:
             self.close()
         if rest := thoughts.feed(decoder.decode(b"", final=True)) + thoughts.finish():

@@ -51,7 +51,7 @@ class Server:
         return f"{name}:{parts.port}" if parts.port else name
 
 
-def server_of(settings: Settings, kind: Literal["chat", "embed", "judge"]) -> Server:
+def resolve_server(settings: Settings, kind: Literal["chat", "embed", "judge"]) -> Server:
     """The server of the chat model, of the embedding model or of the judge.
 
     A judge without a server of its own is asked where the chat model is.
@@ -76,10 +76,10 @@ def server_of(settings: Settings, kind: Literal["chat", "embed", "judge"]) -> Se
     return Server(url, _checked_key(key, variable_of(key_name)))
 
 
-def masked(url: str) -> str:
+def mask_url(url: str) -> str:
     """An address without the user and password that it may hold.
 
-    >>> masked("http://me:secret@example.org/v1")
+    >>> mask_url("http://me:secret@example.org/v1")
     'http://***@example.org/v1'
     """
     return re.sub(r"^([a-z0-9+.-]*://)?.*@", r"\1***@", url, flags=re.IGNORECASE | re.DOTALL)
@@ -101,7 +101,7 @@ def _check_address(url: str, setting: str, key_name: str) -> None:
         usable = False
     if not usable:
         raise SettingsError(
-            f"{setting} is {masked(url)!r}, which is no server's address; give one such as "
+            f"{setting} is {mask_url(url)!r}, which is no server's address; give one such as "
             "http://127.0.0.1:11434/v1."
         )
 
@@ -133,7 +133,7 @@ def make_chat_model(settings: Settings) -> ChatModel | None:
                 "(chat_model)."
             )
         return None
-    return _chat_model(settings, settings.chat_model, server_of(settings, "chat"))
+    return _chat_model(settings, settings.chat_model, resolve_server(settings, "chat"))
 
 
 def make_judge_model(settings: Settings) -> ChatModel | None:
@@ -146,7 +146,7 @@ def make_judge_model(settings: Settings) -> ChatModel | None:
         SettingsError: a key is missing or cannot be sent, or an address is none.
     """
     model = settings.judge_model or settings.chat_model
-    return _chat_model(settings, model, server_of(settings, "judge")) if model else None
+    return _chat_model(settings, model, resolve_server(settings, "judge")) if model else None
 
 
 def _chat_model(settings: Settings, model: str, server: Server) -> ChatModel:

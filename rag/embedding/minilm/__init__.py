@@ -4,6 +4,6 @@
 `rag/data/minilm`.
 """
 
-from rag.embedding.minilm.encoder import Encoding, MiniLM, load_minilm, unit_rows
+from rag.embedding.minilm.encoder import Encoding, MiniLM, load_minilm, normalize_rows
 
-__all__ = ["Encoding", "MiniLM", "load_minilm", "unit_rows"]
+__all__ = ["Encoding", "MiniLM", "load_minilm", "normalize_rows"]

@@ -23,7 +23,7 @@ import numpy as np
 
 from rag.embedding.minilm.weights import (
     FOLDER,
-    files_digest,
+    digest_files,
     open_projection,
     open_session,
     open_stop_words,
@@ -115,7 +115,7 @@ class MiniLM:
         for block in _blocks(texts):
             windows = [_windows(self._tokenize(text).ids) for text in block]
             sums = self._read(windows, lambda states: states.sum(axis=0))
-            vectors.append(unit_rows(np.stack([np.sum(of_text, axis=0) for of_text in sums])))
+            vectors.append(normalize_rows(np.stack([np.sum(of_text, axis=0) for of_text in sums])))
         return np.concatenate(vectors)
 
     def encode(
@@ -152,7 +152,9 @@ class MiniLM:
     ) -> Encoding:
         stop_words = self._stop_words
         return Encoding(
-            vector=unit_rows(np.sum([total for total, _ in readings], axis=0, keepdims=True))[0],
+            vector=normalize_rows(np.sum([total for total, _ in readings], axis=0, keepdims=True))[
+                0
+            ],
             token_ids=np.array(pieces.ids, np.int32),
             tokens=np.concatenate([tokens for _, tokens in readings]),
             offsets=np.array(pieces.offsets, np.int32).reshape(-1, 2),
@@ -160,7 +162,7 @@ class MiniLM:
         )
 
     def _shorten(self, states: NDArray[np.float32]) -> NDArray[np.float32]:
-        return unit_rows(states @ self._projection)
+        return normalize_rows(states @ self._projection)
 
     def _tokenize(self, text: str) -> Any:
         # Half of a surrogate pair is no character; its stand-in keeps the offsets true.
@@ -222,15 +224,15 @@ def load_minilm(*, threads: int | None = None, folder: Path = FOLDER) -> MiniLM:
         open_tokenizer(folder),
         projection=open_projection(folder),
         stop_words=open_stop_words(folder),
-        name=f"all-MiniLM-L6-v2/512/{files_digest(folder)}",
+        name=f"all-MiniLM-L6-v2/512/{digest_files(folder)}",
         threads=threads,
     )
 
 
-def unit_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+def normalize_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """The rows scaled to length 1; a row of zeros stays as it is.
 
-    >>> unit_rows(np.array([[0.0, 2.0], [0.0, 0.0]], np.float32)).tolist()
+    >>> normalize_rows(np.array([[0.0, 2.0], [0.0, 0.0]], np.float32)).tolist()
     [[0.0, 1.0], [0.0, 0.0]]
     """
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)

@@ -92,7 +92,7 @@ def open_stop_words(folder: Path = FOLDER) -> frozenset[str]:
     return frozenset(" ".join(lines).split())
 
 
-def files_digest(folder: Path = FOLDER) -> str:
+def digest_files(folder: Path = FOLDER) -> str:
     """Eight hex digits that change when any file that makes the vectors changes.
 
     Raises:
