@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from page_rooms import OFF_TOPIC, QUESTION, build
+from page_app import OFF_TOPIC, QUESTION, build
 
 from rag import Assistant, Paper
 from rag.web.accounts import add_account

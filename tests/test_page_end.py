@@ -16,7 +16,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from page_rooms import PAPERS, build
+from page_app import PAPERS, build
 
 from rag import Assistant
 from rag.web.server import lifespan_of

@@ -6,16 +6,16 @@ import json
 import re
 
 import pytest
-from page_rooms import PAPERS, QUESTION, build, claimed, collect, rooms_over
+from page_app import PAPERS, QUESTION, build, claimed, collect, make_context
 
 from rag import Assistant, Paper
 from rag.errors import CorpusError
-from rag.web import Place, intake
+from rag.web import ServerOptions, intake
 from rag.web.actions import Actions
-from rag.web.choices import form
 from rag.web.intake import Brought
-from rag.web.shelf import Ended
-from rag.web.table import Sight, seen, table
+from rag.web.library_pool import Ended
+from rag.web.settings_tab import form
+from rag.web.table import TableState, seen, table
 
 BIBTEX = """@article{w, title = {WUGG: Tiny Models}, author = {Eve Fox}, year = {2024},
   abstract = {WUGG is a tiny model. It has 12 parameters.}}
@@ -24,8 +24,8 @@ BIBTEX = """@article{w, title = {WUGG: Tiny Models}, author = {Eve Fox}, year = 
 
 
 @pytest.fixture
-def rooms(tmp_path):
-    made = rooms_over(build(tmp_path / "library"), tmp_path)
+def context(tmp_path):
+    made = make_context(build(tmp_path / "library"), tmp_path)
     yield made
     made.close()
 
@@ -35,29 +35,29 @@ def bundled_home(tmp_path_factory):
     return tmp_path_factory.mktemp("bundled")
 
 
-def acts(rooms, session, **action):
-    return collect(Actions(rooms).take(session, action))
+def acts(context, session, **action):
+    return collect(Actions(context).take(session, action))
 
 
-def added(rooms, session, *, files=(), pasted="", name=""):
-    return collect(Actions(rooms).catalogue.add(session, files, pasted, name))
+def added(context, session, *, files=(), pasted="", name=""):
+    return collect(Actions(context).catalogue.add(session, files, pasted, name))
 
 
 def test_papers_are_searched_sorted_and_turned_over() -> None:
     papers = [Paper(f"p{n}", f"Paper {n:02}", "even" if n % 2 == 0 else "odd") for n in range(60)]
-    assert len(seen(papers, Sight(query="EVEN paper"))) == 30
-    assert seen(papers, Sight(column="Title", descending=True))[0].id == "p59"
-    first = table(papers, Sight(), set(), source=False)
+    assert len(seen(papers, TableState(query="EVEN paper"))) == 30
+    assert seen(papers, TableState(column="Title", descending=True))[0].id == "p59"
+    first = table(papers, TableState(), set(), source=False)
     assert "1 to 50 of 60" in first
-    assert "51 to 60 of 60" in table(papers, Sight(page=1), set(), source=False)
-    assert "51 to 60 of 60" in table(papers, Sight(page=99), set(), source=False)
-    assert "No paper fits." in table(papers, Sight(query="zz"), set(), source=False)
+    assert "51 to 60 of 60" in table(papers, TableState(page=1), set(), source=False)
+    assert "51 to 60 of 60" in table(papers, TableState(page=99), set(), source=False)
+    assert "No paper fits." in table(papers, TableState(query="zz"), set(), source=False)
 
 
 def test_the_table_says_how_it_is_sorted_and_names_keep_their_place() -> None:
     names = ("محمد علي", "Örjan Ek", *"ABCDEF")
     papers = [Paper("a", "A", "x", authors=names, year=2012)]
-    html = table(papers, Sight(column="Year", descending=True), set(), source=False)
+    html = table(papers, TableState(column="Year", descending=True), set(), source=False)
     found = re.findall(r'aria-sort="(\w+)".*?aria-hidden="true">(.)<', html)
     assert found == [("none", "↕"), ("none", "↕"), ("descending", "↓")]
     assert "<bdi>محمد علي</bdi>, <bdi>Örjan Ek</bdi>, <bdi>A</bdi>" in html
@@ -65,16 +65,16 @@ def test_the_table_says_how_it_is_sorted_and_names_keep_their_place() -> None:
 
 
 def test_columns_without_a_value_are_hidden() -> None:
-    html = table([Paper("a", "A", "x", year=2020)], Sight(), set(), source=True)
+    html = table([Paper("a", "A", "x", year=2020)], TableState(), set(), source=True)
     assert "sort-year" in html
     assert "sort-title" in html
     for name in ("authors", "venue", "source"):
         assert f"sort-{name}" not in html
 
 
-def test_filters_restrict_what_is_looked_at_and_are_those_that_the_library_has(rooms) -> None:
+def test_filters_restrict_what_is_looked_at_and_are_those_that_the_library_has(context) -> None:
     session = claimed()
-    (view,) = acts(rooms, session, act="unpick")
+    (view,) = acts(context, session, act="unpick")
     for name, there in (("since", 1), ("until", 1), ("venue", 1), ("author", 1), ("tag", 0)):
         assert view.filters.count(f'data-filter="{name}"') == there
     for values, titles in (
@@ -84,94 +84,94 @@ def test_filters_restrict_what_is_looked_at_and_are_those_that_the_library_has(r
         ({"since": "2022", "author": "Clark"}, []),
         ({}, ["ZORP", "QUUX"]),
     ):
-        (view,) = acts(rooms, session, act="filter", values=values)
+        (view,) = acts(context, session, act="filter", values=values)
         assert [name for name in ("ZORP", "QUUX") if f"{name}: " in view.table] == titles
     for values, sentence in (
         ({"since": "soon"}, "A year is written with digits"),
         ({"since": "2022", "until": "2020"}, "put the earlier first"),
     ):
-        (view,) = acts(rooms, session, act="filter", values=values)
+        (view,) = acts(context, session, act="filter", values=values)
         assert sentence in view.table
-    acts(rooms, session, act="filter", values="no form")
+    acts(context, session, act="filter", values="no form")
     assert session.sight.where is None
 
 
-def test_the_tab_shows_the_library_and_follows_its_buttons(rooms) -> None:
+def test_the_tab_shows_the_library_and_follows_its_buttons(context) -> None:
     session = claimed()
-    (view,) = acts(rooms, session, act="sort", column="Year")
+    (view,) = acts(context, session, act="sort", column="Year")
     assert view.table.index("ZORP") < view.table.index("QUUX")
-    (view,) = acts(rooms, session, act="sort", column="Year")
+    (view,) = acts(context, session, act="sort", column="Year")
     assert view.table.index("QUUX") < view.table.index("ZORP")
-    (view,) = acts(rooms, session, act="find", text="curriculum")
+    (view,) = acts(context, session, act="find", text="curriculum")
     assert "ZORP" not in view.table
-    (view,) = acts(rooms, session, act="sort", column="__class__")
+    (view,) = acts(context, session, act="sort", column="__class__")
     assert "ZORP" not in view.table
 
 
-def test_what_the_table_lists_is_downloaded(rooms) -> None:
+def test_what_the_table_lists_is_downloaded(context) -> None:
     def downloaded():
-        (view,) = acts(rooms, session, act="papers", form="json")
+        (view,) = acts(context, session, act="papers", form="json")
         return [paper["id"] for paper in json.loads(view.message["text"])]
 
     session = claimed()
-    (view,) = acts(rooms, session, act="sort", column="Title")  # QUUX before ZORP
+    (view,) = acts(context, session, act="sort", column="Title")  # QUUX before ZORP
     assert "Download all 2<" in view.chosen
     assert downloaded() == ["quux-2", "zorp-1"]
-    (view,) = acts(rooms, session, act="find", text="sparse")
+    (view,) = acts(context, session, act="find", text="sparse")
     assert "1 of 2 papers" in view.chosen
     assert "Download the 1 listed<" in view.chosen
     assert downloaded() == ["zorp-1"]
-    (view,) = acts(rooms, session, act="filter", values={"since": "2022"})  # and "sparse": none
+    (view,) = acts(context, session, act="filter", values={"since": "2022"})  # and "sparse": none
     assert "0 of 2 papers" in view.chosen
     assert "Download" not in view.chosen
-    acts(rooms, session, act="find", text="")
+    acts(context, session, act="find", text="")
     assert downloaded() == ["quux-2"]
-    (view,) = acts(rooms, session, act="filter", values={"since": "soon"})
+    (view,) = acts(context, session, act="filter", values={"since": "soon"})
     assert "Download" not in view.chosen
     for action in ({"act": "find", "text": "a"}, {"act": "sort", "column": "Year"}):
-        (view,) = acts(rooms, session, **action)
+        (view,) = acts(context, session, **action)
         assert "A year is written with digits" in view.table
-    (view,) = acts(rooms, session, act="papers", form="json")
+    (view,) = acts(context, session, act="papers", form="json")
     assert view.message == {"kind": "say", "text": "A year is written with digits, such as 2021."}
-    acts(rooms, session, act="filter", values={"since": "2021"})
+    acts(context, session, act="filter", values={"since": "2021"})
     assert downloaded() == ["zorp-1", "quux-2"]
-    acts(rooms, session, act="pick", id="zorp-1", on=True)
+    acts(context, session, act="pick", id="zorp-1", on=True)
     assert downloaded() == ["zorp-1"]
 
 
 @pytest.mark.parametrize("number", [float("inf"), float("nan"), "1e400", None, [], "9" * 9999])
-def test_numbers_that_are_none_do_nothing(rooms, number) -> None:
+def test_numbers_that_are_none_do_nothing(context, number) -> None:
     session = claimed()
-    collect(rooms.desk.ask(session, QUESTION))
-    assert acts(rooms, session, act="edit", turn=number)[0].note is None
-    (view,) = acts(rooms, session, act="turn", to=number)
+    collect(context.chat.ask(session, QUESTION))
+    assert acts(context, session, act="edit", turn=number)[0].note is None
+    (view,) = acts(context, session, act="turn", to=number)
     assert "ZORP: " in view.table
 
 
-def test_selected_papers_can_be_asked_and_downloaded(rooms) -> None:
+def test_selected_papers_can_be_asked_and_downloaded(context) -> None:
     session = claimed()
-    (view,) = acts(rooms, session, act="pick", id="quux-2", on=True)
+    (view,) = acts(context, session, act="pick", id="quux-2", on=True)
     assert "1 selected" in view.chosen
-    acts(rooms, session, act="pick", id="no such paper", on=True)
+    acts(context, session, act="pick", id="no such paper", on=True)
     assert session.picked == {"quux-2"}
-    (view,) = acts(rooms, session, act="papers", form="json")
+    (view,) = acts(context, session, act="papers", form="json")
     assert [paper["id"] for paper in json.loads(view.message["text"])] == ["quux-2"]
-    (view,) = acts(rooms, session, act="papers", form="bibtex")
+    (view,) = acts(context, session, act="papers", form="bibtex")
     assert view.message["name"] == "papers.bib"
     assert view.message["text"].startswith("@misc{quux-2,")
-    (view,) = acts(rooms, session, act="only")
+    (view,) = acts(context, session, act="only")
     assert "Asking 1 selected paper only" in view.scope
     assert session.only == {"quux-2"}
-    (view,) = acts(rooms, session, act="all")
+    (view,) = acts(context, session, act="all")
     assert view.scope == ""
     assert session.only == frozenset()
 
 
-def test_pasted_and_uploaded_papers_are_added_and_reported(rooms, tmp_path) -> None:
+def test_pasted_and_uploaded_papers_are_added_and_reported(context, tmp_path) -> None:
     session = claimed()
     path = tmp_path / "upload-xyz"
     path.write_text("TY  - JOUR\nTI  - FROB: Loops\nAB  - FROB loops well.\nER  - \n")
-    views = added(rooms, session, files=[Brought(path, "my <list>.ris")], pasted=BIBTEX)
+    views = added(context, session, files=[Brought(path, "my <list>.ris")], pasted=BIBTEX)
     report = [view.report for view in views if view.report][-1]
     assert "2 added, 1 refused" in report
     assert "The library has 4 papers." in report
@@ -179,20 +179,20 @@ def test_pasted_and_uploaded_papers_are_added_and_reported(rooms, tmp_path) -> N
     assert str(tmp_path) not in report
     assert not path.exists()
     assert views[-1].message == {"kind": "added"}
-    sources = {p.title: p.sources for p in rooms.shelf.papers()}
+    sources = {p.title: p.sources for p in context.pool.papers()}
     assert sources["FROB: Loops"] == ("my <list>.ris",)
     assert "my &lt;list&gt;.ris" in views[-1].table
-    collect(rooms.desk.ask(session, "how many parameters does WUGG have?"))
+    collect(context.chat.ask(session, "how many parameters does WUGG have?"))
     assert "12 parameters" in session.turns[-1].answer.text
 
 
-def test_papers_are_removed_and_their_citations_in_the_past_stay(rooms) -> None:
+def test_papers_are_removed_and_their_citations_in_the_past_stay(context) -> None:
     session = claimed()
-    collect(rooms.desk.ask(session, QUESTION))
-    acts(rooms, session, act="pick", id="zorp-1", on=True)
-    views = acts(rooms, session, act="remove")
+    collect(context.chat.ask(session, QUESTION))
+    acts(context, session, act="pick", id="zorp-1", on=True)
+    views = acts(context, session, act="remove")
     assert "1 removed" in next(v.report for v in reversed(views) if v.report)
-    assert [paper.id for paper in rooms.shelf.papers()] == ["quux-2"]
+    assert [paper.id for paper in context.pool.papers()] == ["quux-2"]
     assert session.turns[0].answer.sources[1].id == "zorp-1"
 
 
@@ -206,96 +206,96 @@ def test_papers_are_removed_and_their_citations_in_the_past_stay(rooms) -> None:
     ],
     ids=["nothing", "too much", "no format", "binary"],
 )
-def test_what_cannot_be_added_gets_a_sentence(rooms, text, sentence) -> None:
-    views = added(rooms, claimed(), pasted=text)
+def test_what_cannot_be_added_gets_a_sentence(context, text, sentence) -> None:
+    views = added(context, claimed(), pasted=text)
     assert sentence in "".join(view.report or "" for view in views)
-    assert len(rooms.shelf.papers()) == 2
+    assert len(context.pool.papers()) == 2
 
 
-def test_too_many_or_too_large_files_are_refused_and_deleted(rooms, tmp_path) -> None:
+def test_too_many_or_too_large_files_are_refused_and_deleted(context, tmp_path) -> None:
     files = []
     for number in range(intake.MOST_FILES + 1):
         path = tmp_path / f"f{number}"
         path.write_text("x")
         files.append(Brought(path, "x"))
-    (view,) = added(rooms, claimed(), files=files)
+    (view,) = added(context, claimed(), files=files)
     assert "At most 20 files" in view.report
     assert not any(file.path.exists() for file in files)
     large = tmp_path / "large"
     with large.open("wb") as file:
         file.truncate(intake.LARGEST_FILE_BYTES + 1)
-    (view,) = added(rooms, claimed(), files=[Brought(large, "large")])
+    (view,) = added(context, claimed(), files=[Brought(large, "large")])
     assert "50 MB" in view.report
 
 
 def test_papers_added_to_the_bundled_library_begin_a_library_of_ones_own(bundled_home) -> None:
-    rooms = rooms_over("", bundled_home, index="")
+    context = make_context("", bundled_home, index="")
     session = claimed()
-    assert "Name" not in form(session, rooms.shelf)
+    assert "Name" not in form(session, context.pool)
     for name in ("", "../up", "a/b", ".hidden", "a" * 49):
-        views = added(rooms, session, pasted=BIBTEX, name=name)
+        views = added(context, session, pasted=BIBTEX, name=name)
         assert "name of letters" in views[-1].report
-    views = added(rooms, session, pasted=BIBTEX, name="My papers")
+    views = added(context, session, pasted=BIBTEX, name="My papers")
     assert "1 added" in next(v.report for v in reversed(views) if v.report)
     assert session.library == "My papers"
     assert views[-1].library == "My papers"
-    assert rooms.shelf.named() == ["My papers"]
-    assert len(rooms.shelf.papers()) == 251
-    assert len(rooms.shelf.papers("My papers")) == 1
+    assert context.pool.named() == ["My papers"]
+    assert len(context.pool.papers()) == 251
+    assert len(context.pool.papers("My papers")) == 1
     other = claimed()
-    views = added(rooms, other, pasted=BIBTEX, name="My papers")
+    views = added(context, other, pasted=BIBTEX, name="My papers")
     assert "There is a library" in views[-1].report
-    acts(rooms, other, act="library", text="My papers")
+    acts(context, other, act="library", text="My papers")
     assert other.library == "My papers"
     with pytest.raises(CorpusError):
-        acts(rooms, other, act="library", text="../My papers")
+        acts(context, other, act="library", text="../My papers")
     assert other.library == "My papers"
-    acts(rooms, other, act="library", text="")
-    acts(rooms, other, act="pick", id=rooms.shelf.papers()[0].id, on=True)
-    views = acts(rooms, other, act="remove")
+    acts(context, other, act="library", text="")
+    acts(context, other, act="pick", id=context.pool.papers()[0].id, on=True)
+    views = acts(context, other, act="remove")
     assert "cannot be changed" in views[-1].report
-    assert len(rooms.shelf.papers()) == 251
-    rooms.close()
+    assert len(context.pool.papers()) == 251
+    context.close()
 
 
 def test_a_page_that_is_reloaded_is_back_at_its_library_and_reads_its_answers_there(
     bundled_home,
 ) -> None:
-    rooms = rooms_over("", bundled_home, index="")
+    context = make_context("", bundled_home, index="")
     session = claimed()
-    added(rooms, session, pasted=BIBTEX, name="Reloaded")
-    ask = rooms.desk.ask(session, "how many parameters does WUGG have?")
+    added(context, session, pasted=BIBTEX, name="Reloaded")
+    ask = context.chat.ask(session, "how many parameters does WUGG have?")
     text = json.dumps(collect(ask)[-1].message["conversation"])
     kept = {"id": session.identity, "text": text}
 
-    def shown(rooms, again, **action):
-        (view,) = acts(rooms, again, **kept, **action)
+    def shown(context, again, **action):
+        (view,) = acts(context, again, **kept, **action)
         assert "✓ supported" in view.sources
         assert "left the library" not in view.past
         return view
 
     again = claimed()
-    view = shown(rooms, again, act="back", library="Reloaded")
+    view = shown(context, again, act="back", library="Reloaded")
     assert (again.library, view.note, view.library) == ("Reloaded", "", "Reloaded")
     assert "Asked of" not in view.past
-    view = shown(rooms, claimed(), act="open")  # from the bundled library
+    view = shown(context, claimed(), act="open")  # from the bundled library
     assert view.note == (
         "This conversation was held with the library Reloaded. What you ask now is asked of the "
         "bundled library."
     )
     assert "is a tiny model" in view.sources  # its abstract, which only its own library has
-    view = shown(rooms, claimed(), act="back", library="Gone")
+    view = shown(context, claimed(), act="back", library="Gone")
     assert view.library == ""
     assert "held with the library Reloaded." in view.note
     for name in ("Gone", "../Reloaded"):
         again = claimed()
-        (view,) = acts(rooms, again, act="back", library=name)
+        (view,) = acts(context, again, act="back", library=name)
         assert again.library is None
         assert view.library == ""
         assert f"The library {name} is not here any more; this is the bundled library." in view.note
-    rooms.close()
-    shared = rooms_over("", bundled_home, index="", place=Place(host="0.0.0.0"))
-    shared.desk.history.write("ada", json.loads(text))
+    context.close()
+    shared = make_context("", bundled_home, index="", options=ServerOptions(host="0.0.0.0"))
+    shared.chat.history.write("ada", json.loads(text))
     view = shown(shared, claimed("ada"), act="back", library="Reloaded")  # not for her to open
     assert "library Reloaded, which is not here." in view.note
     assert "The abstract is not here." in view.sources
@@ -305,19 +305,19 @@ def test_a_page_that_is_reloaded_is_back_at_its_library_and_reads_its_answers_th
 def test_libraries_are_not_changed_from_other_machines_unless_allowed(tmp_path) -> None:
     library = build(tmp_path / "library")
     for allowed in (False, True):
-        place = Place(host="0.0.0.0", allow_edit=allowed)
-        rooms = rooms_over(library, tmp_path, place=place)
-        views = added(rooms, claimed("ada"), pasted=BIBTEX)
+        options = ServerOptions(host="0.0.0.0", allow_edit=allowed)
+        context = make_context(library, tmp_path, options=options)
+        views = added(context, claimed("ada"), pasted=BIBTEX)
         assert (views[-1].message is None) is not allowed
         assert ("--allow-edit" in (views[-1].report or "")) is not allowed
-        assert len(rooms.shelf.papers()) == 2 + allowed
-        rooms.close()
+        assert len(context.pool.papers()) == 2 + allowed
+        context.close()
 
 
-def test_what_the_owner_named_on_the_command_line_is_fixed(rooms, tmp_path) -> None:
-    fixed = rooms_over(build(tmp_path / "second"), tmp_path, k=5)
+def test_what_the_owner_named_on_the_command_line_is_fixed(context, tmp_path) -> None:
+    fixed = make_context(build(tmp_path / "second"), tmp_path, k=5)
     session = claimed()
-    html = form(session, fixed.shelf)
+    html = form(session, fixed.pool)
     assert 'data-set="k"' not in html
     assert "<strong>5</strong> <span>fixed by the server</span>" in html
     acts(fixed, session, act="choose", values={"k": 9, "sentences": 2})
@@ -327,51 +327,51 @@ def test_what_the_owner_named_on_the_command_line_is_fixed(rooms, tmp_path) -> N
     fixed.close()
 
 
-def test_choices_are_checked_and_kept_by_the_browser(rooms) -> None:
+def test_choices_are_checked_and_kept_by_the_browser(context) -> None:
     session = claimed()
     values = {"k": "12", "sentences": 99, "unknown": 1, "with_model": "false", "threads": 60}
-    (view,) = acts(rooms, session, act="choose", values=values)
+    (view,) = acts(context, session, act="choose", values=values)
     assert session.choices.k == 12
     assert session.choices.sentences is None
     assert view.message == {"kind": "choices", "values": {"k": 12, "with_model": False}}
     assert 'value="12"' in view.choices
     for odd in (None, "x", [1], {"k": {}}, {"k": "1e3"}):
-        acts(rooms, session, act="choose", values=odd)
+        acts(context, session, act="choose", values=odd)
     assert session.choices.k == 12
 
 
 def test_a_model_can_be_left_out_by_a_reader(tmp_path) -> None:
-    rooms = rooms_over(
+    context = make_context(
         build(tmp_path / "library"), tmp_path, chat_model="tester", chat_url="http://127.0.0.1:9/v1"
     )
     session = claimed()
-    assert "Language model: tester" in form(session, rooms.shelf)
-    acts(rooms, session, act="choose", values={"with_model": False})
-    collect(rooms.desk.ask(session, QUESTION))
+    assert "Language model: tester" in form(session, context.pool)
+    acts(context, session, act="choose", values={"with_model": False})
+    collect(context.chat.ask(session, QUESTION))
     answer = session.turns[0].answer
     assert (answer.mode, answer.warnings) == ("extractive", ())
-    rooms.close()
+    context.close()
 
 
 def test_a_new_library_that_was_interrupted_is_begun_again_under_its_name(
     tmp_path,
 ) -> None:
-    rooms = rooms_over(build(tmp_path / "library"), tmp_path)
-    folder = rooms.shelf.settings.data_dir / "libraries" / "mine"
-    embedder = rooms.shelf.assistant().embedder
+    context = make_context(build(tmp_path / "library"), tmp_path)
+    folder = context.pool.settings.data_dir / "libraries" / "mine"
+    embedder = context.pool.assistant().embedder
 
     def ended(done, total):
-        rooms.end()
-        rooms.shelf.go_on()
+        context.end()
+        context.pool.go_on()
 
     with pytest.raises(Ended):
         Assistant.build(PAPERS, folder, embedder=embedder, on_progress=ended)
     assert (folder / "manifest.json").exists()
-    assert rooms.shelf.named() == []
+    assert context.pool.named() == []
     Assistant.build(PAPERS, folder, embedder=embedder).close()
-    assert rooms.shelf.named() == ["mine"]
-    rooms.close()
+    assert context.pool.named() == ["mine"]
+    context.close()
 
 
-def test_papers_of_the_library_are_the_ones_of_the_tests(rooms) -> None:
-    assert [paper.id for paper in rooms.shelf.papers()] == [paper.id for paper in PAPERS]
+def test_papers_of_the_library_are_the_ones_of_the_tests(context) -> None:
+    assert [paper.id for paper in context.pool.papers()] == [paper.id for paper in PAPERS]

@@ -9,7 +9,7 @@ from rag import Answer, Citation, Paper, Quote, Statement, Turn
 from rag.retrieval import Hit, ScoredSentence
 from rag.web import cards, render
 from rag.web.examples import from_titles
-from rag.web.table import Sight, table
+from rag.web.table import TableState, table
 
 PAPER = Paper(
     "a-1",
@@ -277,6 +277,6 @@ def test_a_list_of_authors_that_is_cut_off_does_not_look_whole() -> None:
     ):
         paper = Paper("cut-1", "On Rates", "We test rates.", authors=authors)
         assert cards.plain_citation(paper) == told
-        cell = table([paper], Sight(), frozenset(), source=False)
+        cell = table([paper], TableState(), frozenset(), source=False)
         assert "et al." in cell
         assert " more" not in cell

@@ -11,20 +11,20 @@ from pathlib import Path
 
 import httpx
 import pytest
-from page_rooms import PAPERS, QUESTION, build, claimed, collect, rooms_over
+from page_app import PAPERS, QUESTION, build, claimed, collect, make_context
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from rag import Assistant
 from rag.cli import app
 from rag.errors import CorpusError, SettingsError
-from rag.web import Place, launch
+from rag.web import ServerOptions, launch
 from rag.web.accounts import Accounts, add_account, read_accounts
 from rag.web.actions import Actions
-from rag.web.application import application_of
+from rag.web.context import application_of
 from rag.web.guard import Guard
 from rag.web.history import History
-from rag.web.login import COOKIE, Tries
+from rag.web.login import COOKIE, LoginThrottle
 
 PASSWORD = "correct horse battery"
 
@@ -45,28 +45,28 @@ def users(tmp_path_factory):
 @pytest.fixture(scope="module")
 def own(library, tmp_path_factory):
     """A page for the one who started it."""
-    rooms = rooms_over(library, tmp_path_factory.mktemp("own"))
-    application, door = application_of(rooms)
-    guarded = Guard(application, only_loopback=True, door=door)
+    context = make_context(library, tmp_path_factory.mktemp("own"))
+    application, auth = application_of(context)
+    guarded = Guard(application, only_loopback=True, auth=auth)
     with TestClient(guarded, base_url="http://127.0.0.1:7860") as client:
         yield client
-    rooms.close()
+    context.close()
 
 
 @pytest.fixture(scope="module")
 def shared(library, users, tmp_path_factory):
     """A page with accounts; a function that gives a client of its own."""
-    place = Place(host="0.0.0.0", users=users, questions_per_hour=3)
-    rooms = rooms_over(library, tmp_path_factory.mktemp("shared"), place=place)
-    application, door = application_of(rooms)
-    guarded = Guard(application, only_loopback=False, door=door, uploads=False)
+    options = ServerOptions(host="0.0.0.0", users=users, questions_per_hour=3)
+    context = make_context(library, tmp_path_factory.mktemp("shared"), options=options)
+    application, auth = application_of(context)
+    guarded = Guard(application, only_loopback=False, auth=auth, uploads=False)
 
     def client():
         return TestClient(guarded, base_url="http://papers.test", follow_redirects=False)
 
     with TestClient(guarded):
         yield client
-    rooms.close()
+    context.close()
 
 
 def sign_in(client, name="ada", password=PASSWORD):
@@ -161,17 +161,17 @@ def test_the_api_refuses_what_is_out_of_bounds_and_logs_nothing(
 def test_a_fault_of_ours_is_told_in_a_sentence_and_logged_once(
     library, tmp_path, caplog, capfd
 ) -> None:
-    rooms = rooms_over(library, tmp_path)
-    application, door = application_of(rooms)
-    with TestClient(Guard(application, only_loopback=False, door=door)) as client:
-        rooms.desk.workers.close()  # no question can be worked on: nobody foresaw it
+    context = make_context(library, tmp_path)
+    application, auth = application_of(context)
+    with TestClient(Guard(application, only_loopback=False, auth=auth)) as client:
+        context.chat.workers.close()  # no question can be worked on: nobody foresaw it
         kind, told = called(client, "ask", QUESTION, 1)
     assert kind == "error"
     assert "because of a fault in Papertrail; the server's log tells more." in told["error"]
     assert caplog.text.count("Traceback") == 1
     assert "cannot schedule new futures after shutdown" in caplog.text
     assert "Traceback" not in capfd.readouterr().err  # not from Gradio, too
-    rooms.close()
+    context.close()
 
 
 def test_a_call_without_k_is_answered_and_one_without_a_question_is_refused(own, capfd) -> None:
@@ -186,14 +186,14 @@ def test_a_call_without_k_is_answered_and_one_without_a_question_is_refused(own,
 
 
 def test_a_call_without_k_takes_the_setting_and_one_with_k_its_own(library, tmp_path) -> None:
-    rooms = rooms_over(library, tmp_path, k=1)
-    application, door = application_of(rooms)
-    with TestClient(Guard(application, only_loopback=False, door=door)) as client:
+    context = make_context(library, tmp_path, k=1)
+    application, auth = application_of(context)
+    with TestClient(Guard(application, only_loopback=False, auth=auth)) as client:
         for endpoint in ("ask", "search"):
             for given, count in (((), 1), ((None,), 1), ((2,), 2)):
                 kind, (found,) = called(client, endpoint, QUESTION, *given)
                 assert (kind, len(found["hits"])) == ("complete", count)
-    rooms.close()
+    context.close()
 
 
 def test_functions_that_are_not_there_are_told_and_not_logged(own, capfd) -> None:
@@ -285,18 +285,18 @@ def test_every_user_has_bounds_of_their_own(shared) -> None:
 
 
 def test_a_page_without_users_has_the_bounds_that_its_owner_sets(library, tmp_path) -> None:
-    rooms = rooms_over(library, tmp_path, place=Place(questions_per_hour=1))
-    collect(rooms.desk.ask(claimed(), QUESTION))
-    (refused,) = collect(rooms.desk.ask(claimed(), QUESTION))
+    context = make_context(library, tmp_path, options=ServerOptions(questions_per_hour=1))
+    collect(context.chat.ask(claimed(), QUESTION))
+    (refused,) = collect(context.chat.ask(claimed(), QUESTION))
     assert "You have asked 1 question within an hour" in refused.note
-    rooms.close()
+    context.close()
 
 
 def test_users_who_sign_in_have_bounds_though_none_were_set(users) -> None:
-    for place, most in ((Place(), 500), (Place(users=users), 120)):
-        bounds = place.bounds
+    for options, most in ((ServerOptions(), 500), (ServerOptions(users=users), 120)):
+        bounds = options.bounds
         assert [bounds.take("ada") for _ in range(most)] == [""] * most
-        assert bool(bounds.take("ada")) is (place.users is not None)
+        assert bool(bounds.take("ada")) is (options.users is not None)
 
 
 def test_another_users_page_is_closed_by_its_name_alone(shared) -> None:
@@ -332,7 +332,7 @@ def test_uploads_are_closed_where_nothing_may_be_changed(shared) -> None:
 
 def test_wrong_tries_are_slowed_more_and_more() -> None:
     clock = [100.0]
-    tries = Tries(lambda: clock[0])
+    tries = LoginThrottle(lambda: clock[0])
     waits = []
     for _ in range(7):
         waits.append(tries.wait_s("ada"))
@@ -349,14 +349,14 @@ def test_wrong_tries_are_slowed_more_and_more() -> None:
 
 
 def test_after_wrong_tries_even_the_right_password_has_to_wait(users, library, tmp_path) -> None:
-    place = Place(host="0.0.0.0", users=users)
-    rooms = rooms_over(library, tmp_path, place=place)
-    application, door = application_of(rooms)
-    client = TestClient(Guard(application, only_loopback=False, door=door))
+    options = ServerOptions(host="0.0.0.0", users=users)
+    context = make_context(library, tmp_path, options=options)
+    application, auth = application_of(context)
+    client = TestClient(Guard(application, only_loopback=False, auth=auth))
     for _ in range(5):
         sign_in(client, password="wrong")
     assert sign_in(client).status_code == 429
-    rooms.close()
+    context.close()
 
 
 def test_accounts_keep_hashes_that_only_their_owner_can_read(tmp_path) -> None:
@@ -395,7 +395,7 @@ def test_a_file_that_is_none_of_accounts_is_refused(tmp_path, content) -> None:
 
 def test_a_page_that_others_can_reach_demands_accounts() -> None:
     with pytest.raises(SettingsError, match="--users"):
-        launch(Place(host="0.0.0.0"))
+        launch(ServerOptions(host="0.0.0.0"))
     result = CliRunner().invoke(app, ["app", "--host", "0.0.0.0"])
     assert result.exit_code == 2
 
@@ -406,20 +406,20 @@ def test_a_port_that_is_taken_is_told(library, tmp_path, monkeypatch) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(SettingsError, match="choose another with --port"):
-            launch(Place(port=port))
+        with pytest.raises(SettingsError, match="Choose another port with --port"):
+            launch(ServerOptions(port=port))
 
 
 def test_conversations_of_users_lie_apart_and_are_listed_renamed_and_deleted(
     library, tmp_path
 ) -> None:
-    rooms = rooms_over(library, tmp_path)
+    context = make_context(library, tmp_path)
     ada, bob = claimed("ada"), claimed("bob")
-    last = collect(rooms.desk.ask(ada, QUESTION))[-1]
+    last = collect(context.chat.ask(ada, QUESTION))[-1]
     assert [each["title"] for each in last.message["conversations"]] == [QUESTION]
 
     def act(session, **action):
-        return collect(Actions(rooms).take(session, action))
+        return collect(Actions(context).take(session, action))
 
     (listed,) = act(bob, act="back")
     assert listed.message["conversations"] == []
@@ -436,40 +436,40 @@ def test_conversations_of_users_lie_apart_and_are_listed_renamed_and_deleted(
     (gone,) = act(again, act="delete", id=ada.identity)
     assert gone.message["conversations"] == []
     assert "welcome" in gone.past
-    rooms.close()
+    context.close()
 
 
 def test_two_pages_of_one_user_lose_nothing_of_each_other(library, tmp_path) -> None:
-    rooms = rooms_over(library, tmp_path)
+    context = make_context(library, tmp_path)
     one, other = claimed("ada"), claimed("ada")
-    collect(rooms.desk.ask(one, QUESTION))
-    collect(Actions(rooms).take(other, {"act": "open", "id": one.identity}))
-    collect(Actions(rooms).take(other, {"act": "rename", "id": one.identity, "text": "On speed"}))
-    last = collect(rooms.desk.ask(one, "what does QUUX sort samples by?"))[-1]
+    collect(context.chat.ask(one, QUESTION))
+    collect(Actions(context).take(other, {"act": "open", "id": one.identity}))
+    collect(Actions(context).take(other, {"act": "rename", "id": one.identity, "text": "On speed"}))
+    last = collect(context.chat.ask(one, "what does QUUX sort samples by?"))[-1]
     assert [each["title"] for each in last.message["conversations"]] == ["On speed"]
-    last = collect(rooms.desk.ask(other, "how many tokens does it attend to?"))[-1]
+    last = collect(context.chat.ask(other, "how many tokens does it attend to?"))[-1]
     assert "went on in another tab" in last.note
     assert one.identity != other.identity
     assert len(last.message["conversations"]) == 2
-    last = collect(rooms.desk.ask(one, "what is ZORP?"))[-1]
+    last = collect(context.chat.ask(one, "what is ZORP?"))[-1]
     assert last.note is None
-    kept = json.loads(rooms.desk.history.read("ada", one.identity))
+    kept = json.loads(context.chat.history.read("ada", one.identity))
     assert [turn["question"] for turn in kept["turns"]][1:] == [
         "what does QUUX sort samples by?",
         "what is ZORP?",
     ]
-    rooms.close()
+    context.close()
 
 
 def test_what_a_browser_kept_is_read_with_suspicion(library, tmp_path) -> None:
-    rooms = rooms_over(library, tmp_path)
+    context = make_context(library, tmp_path)
     session = claimed()
-    kept = collect(rooms.desk.ask(session, QUESTION))[-1].message["conversation"]
+    kept = collect(context.chat.ask(session, QUESTION))[-1].message["conversation"]
     assert "abstract" not in json.dumps(kept)
     other = claimed()
 
     def opened(text, identity=kept["id"]):
-        return collect(Actions(rooms).take(other, {"act": "open", "id": identity, "text": text}))
+        return collect(Actions(context).take(other, {"act": "open", "id": identity, "text": text}))
 
     (view,) = opened(json.dumps(kept))
     assert "3.5 times faster" in view.past
@@ -482,20 +482,20 @@ def test_what_a_browser_kept_is_read_with_suspicion(library, tmp_path) -> None:
     with pytest.raises(CorpusError):
         opened(json.dumps(kept), identity="../../etc")
     assert other.turns[0].question == QUESTION
-    rooms.close()
+    context.close()
 
 
 def test_a_conversation_held_with_another_library_says_so_and_follow_ups_ask_this_one(
     library, tmp_path
 ) -> None:
-    first = rooms_over(library, tmp_path)
-    kept = collect(first.desk.ask(claimed(), QUESTION))[-1].message["conversation"]
+    first = make_context(library, tmp_path)
+    kept = collect(first.chat.ask(claimed(), QUESTION))[-1].message["conversation"]
     first.close()
     Assistant.build(PAPERS[1:], tmp_path / "others").close()
-    rooms = rooms_over(tmp_path / "others", tmp_path)
+    context = make_context(tmp_path / "others", tmp_path)
     session = claimed()
     action = {"act": "open", "id": kept["id"], "text": json.dumps(kept)}
-    (view,) = collect(Actions(rooms).take(session, action))
+    (view,) = collect(Actions(context).take(session, action))
     assert view.note == (
         "This conversation was held with the library papers, which is not here. What it says is "
         "shown as it was checked then. What you ask now is asked of the library others."
@@ -505,14 +505,14 @@ def test_a_conversation_held_with_another_library_says_so_and_follow_ups_ask_thi
     assert "✓ supported" in view.sources
     for claim in ("no longer in the library", "left the library"):
         assert claim not in view.past + view.sources
-    last = collect(rooms.desk.ask(session, "what does QUUX sort samples by?"))[-1]
+    last = collect(context.chat.ask(session, "what does QUUX sort samples by?"))[-1]
     assert "Asked of the <bdi>library others</bdi>" in last.turn
     assert last.message["conversation"]["libraries"] == ["library papers", "library others"]
     for libraries in (None, "x", ["one"], [1, {}]):
         forged = json.dumps({**last.message["conversation"], "libraries": libraries})
-        collect(Actions(rooms).take(session, {"act": "open", "id": kept["id"], "text": forged}))
+        collect(Actions(context).take(session, {"act": "open", "id": kept["id"], "text": forged}))
         assert len(session.asked_of) == 2
-    rooms.close()
+    context.close()
 
 
 def test_no_name_leads_out_of_the_folder_of_conversations(tmp_path) -> None:
@@ -523,9 +523,9 @@ def test_no_name_leads_out_of_the_folder_of_conversations(tmp_path) -> None:
 
 
 def test_tries_side_by_side_wait_like_tries_one_after_the_other(users, library, tmp_path) -> None:
-    rooms = rooms_over(library, tmp_path, place=Place(host="0.0.0.0", users=users))
-    application, door = application_of(rooms)
-    guarded = Guard(application, only_loopback=False, door=door)
+    context = make_context(library, tmp_path, options=ServerOptions(host="0.0.0.0", users=users))
+    application, auth = application_of(context)
+    guarded = Guard(application, only_loopback=False, auth=auth)
 
     async def tries():
         transport = httpx.ASGITransport(app=guarded)
@@ -535,7 +535,7 @@ def test_tries_side_by_side_wait_like_tries_one_after_the_other(users, library, 
 
     statuses = sorted(answer.status_code for answer in asyncio.run(tries()))
     assert statuses == [401] * 3 + [429] * 9
-    rooms.close()
+    context.close()
 
 
 def test_a_file_that_does_not_come_whole_leaves_nothing(tmp_path) -> None:

@@ -72,12 +72,12 @@ def page(
     config: ConfigOption = None,
 ) -> None:
     """Open the page in which one asks, reads, checks and keeps."""
-    from rag.web import Place, launch
+    from rag.web import ServerOptions, launch
 
     settings = read_settings(
         config, index=index, k=k, sentences=sentences, chat_model=model, chat_url=url
     )
-    place = Place(
+    options = ServerOptions(
         host=host,
         port=port,
         users=users,
@@ -86,7 +86,7 @@ def page(
         tokens_per_day=tokens_per_day,
     )
     try:
-        launch(place, settings=settings, quiet=quiet)
+        launch(options, settings=settings, quiet=quiet)
     except KeyboardInterrupt:  # all is closed; a question may wait for a model for minutes still
         exit_interrupted()
 

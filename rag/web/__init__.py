@@ -1,8 +1,8 @@
 """The page: a place to ask, read, check and keep, in the browser.
 
-    from rag.web import Place, launch
+    from rag.web import ServerOptions, launch
 
-    launch(Place())
+    launch(ServerOptions())
 
 `layout` puts it together, `ask` answers, `render` and `cards` draw, `library`, `settings` and
 `history` are its other rooms, `server` serves it. Called by `rag app` and `app.py`.
@@ -12,19 +12,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rag.web.server import Place
+from rag.web.server import ServerOptions
 
 if TYPE_CHECKING:
     from rag.settings import Settings
 
-__all__ = ["Place", "launch"]
+__all__ = ["ServerOptions", "launch"]
 
 
-def launch(place: Place, *, settings: Settings | None = None, quiet: bool = False) -> None:
+def launch(
+    options: ServerOptions, *, settings: Settings | None = None, quiet: bool = False
+) -> None:
     """Serves the page until it is interrupted.
 
     Args:
-        place: address, accounts, bounds.
+        options: address, accounts, bounds.
         settings: None reads them as `load_settings` does.
         quiet: whether the address is not told on standard error.
 
@@ -34,22 +36,22 @@ def launch(place: Place, *, settings: Settings | None = None, quiet: bool = Fals
         KeyboardInterrupt: Ctrl-C ended it.
     """
     from rag.settings import load_settings
-    from rag.web.application import Rooms, application_of
+    from rag.web.context import AppContext, application_of
     from rag.web.server import serve
 
-    place.check()
-    rooms = Rooms.furnished(settings if settings is not None else load_settings(), place)
+    options.check()
+    context = AppContext.furnished(settings if settings is not None else load_settings(), options)
     try:
-        application, door = application_of(rooms)
+        application, auth = application_of(context)
         serve(
             application,
-            place,
-            door=door,
-            uploads=rooms.may_edit,
-            on_start=rooms.begin,
-            on_signal=rooms.end,
-            on_end=rooms.close,
+            options,
+            auth=auth,
+            uploads=context.may_edit,
+            on_start=context.begin,
+            on_signal=context.end,
+            on_end=context.close,
             quiet=quiet,
         )
     finally:
-        rooms.close()
+        context.close()

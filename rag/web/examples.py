@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rag.papers import Paper
-    from rag.web.shelf import Shelf
+    from rag.web.library_pool import LibraryPool
 
 COUNT = 4
 _BUNDLED = (
@@ -21,11 +21,11 @@ _BUNDLED = (
 _NAME = re.compile(r"([A-Z][\w.+-]*[A-Z0-9][\w.+-]*)\s*:\s")
 
 
-def examples_of(shelf: Shelf, name: str | None) -> tuple[str, ...]:
+def examples_of(pool: LibraryPool, name: str | None) -> tuple[str, ...]:
     """Example questions for an open library; none for an empty one."""
-    if shelf.is_bundled(name):
+    if pool.is_bundled(name):
         return _BUNDLED
-    return from_titles(shelf.papers(name))
+    return from_titles(pool.papers(name))
 
 
 def from_titles(papers: Sequence[Paper]) -> tuple[str, ...]:

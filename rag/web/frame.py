@@ -13,7 +13,7 @@ from rag.web.escape import safe
 from rag.web.intake import LARGEST_FILE_BYTES, LARGEST_PASTE, MOST_FILES
 
 if TYPE_CHECKING:
-    from rag.web.shelf import LibraryState
+    from rag.web.library_pool import LibraryState
 
 _FOLDER = Path(__file__).parent
 _SCRIPTS = ("conversations.js", "answers.js", "page.js")

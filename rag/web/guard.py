@@ -18,7 +18,7 @@ from rag.web.intake import LARGEST_FILE_BYTES
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
-    from rag.web.login import Door
+    from rag.web.login import Auth
 
     Scope = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -61,7 +61,7 @@ class Guard:
         application: Application,
         *,
         only_loopback: bool,
-        door: Door | None = None,
+        auth: Auth | None = None,
         uploads: bool = True,
     ) -> None:
         """Wraps an application.
@@ -70,12 +70,12 @@ class Guard:
             application: in ASGI's form.
             only_loopback: whether requests must name a loopback address as their host, so that no
                 other site can reach the page under a name of its own.
-            door: knows who is signed in; None where nobody has to.
+            auth: knows who is signed in; None where nobody has to.
             uploads: whether files may be sent.
         """
         self._application = application
         self._only_loopback = only_loopback
-        self._door = door
+        self._auth = auth
         self._uploads = uploads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -111,13 +111,13 @@ class Guard:
     def _user(self, scope: Scope) -> str | None:
         from starlette.requests import HTTPConnection
 
-        return self._door.user(HTTPConnection(scope)) if self._door else None
+        return self._auth.user(HTTPConnection(scope)) if self._auth else None
 
     def _note_owner(self, user: str, body: bytes) -> None:
         """Remembers whose answer an id stands for, by the body that tells the id."""
-        if self._door and body.startswith(b'{"event_id"'):
+        if self._auth and body.startswith(b'{"event_id"'):
             with suppress(ValueError):
-                self._door.owns(user, str(json.loads(body)["event_id"]))
+                self._auth.owns(user, str(json.loads(body)["event_id"]))
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
         """Status and sentence for what nobody may do."""
@@ -138,7 +138,7 @@ class Guard:
 
     def _stranger(self, scope: Scope) -> tuple[int, str] | None:
         """Status and sentence for who has not signed in, or asks for another user's page."""
-        if self._door is None or scope["path"].startswith(_OPEN_PATHS):
+        if self._auth is None or scope["path"].startswith(_OPEN_PATHS):
             return None
         user = self._user(scope)
         if user is None:
@@ -149,7 +149,7 @@ class Guard:
             pages = [*pages, scope["path"].removeprefix(_HEARTBEAT)]
         elif scope["path"].startswith(_CALL) and scope["method"] == "GET":
             pages = [*pages, scope["path"].rstrip("/").rpartition("/")[2]]  # the id of an answer
-        if not all(self._door.owns(user, page) for page in pages):
+        if not all(self._auth.owns(user, page) for page in pages):
             return 403, "This page belongs to somebody else."
         return None
 

@@ -17,14 +17,14 @@ import gradio as gr
 from rag.errors import RagError
 from rag.web import cards, frame, render
 from rag.web.actions import Actions
-from rag.web.api import name_endpoints
+from rag.web.endpoints import name_endpoints
 from rag.web.session import Session
 from rag.web.view import View
 
 if TYPE_CHECKING:
     from gradio.block_function import BlockFunction
 
-    from rag.web.application import Rooms
+    from rag.web.context import AppContext
 
 _POLL_S = 0.3
 _MOST_PAGES = 500  # open at once; the oldest goes, since each takes a few megabytes
@@ -36,13 +36,13 @@ PRIVATE: dict[str, Any] = {
 }
 
 
-def layout(rooms: Rooms) -> gr.Blocks:
+def layout(context: AppContext) -> gr.Blocks:
     """The page."""
     page: gr.Blocks
     with _Blocks(
         title="Papertrail", analytics_enabled=False, fill_width=True, fill_height=True
     ) as page:
-        _Page(rooms, page)
+        _Page(context, page)
     page.state_session_capacity = _MOST_PAGES
     page.queue(api_open=True, default_concurrency_limit=None)
     return page
@@ -66,11 +66,11 @@ class _Blocks(gr.Blocks):
 class _Page:
     """The parts of the page, and what they do."""
 
-    def __init__(self, rooms: Rooms, page: gr.Blocks) -> None:
-        self.rooms = rooms
-        self.actions = Actions(rooms)
+    def __init__(self, context: AppContext, page: gr.Blocks) -> None:
+        self.context = context
+        self.actions = Actions(context)
         self.session = gr.State(Session())
-        frame.drawn(frame.header(rooms.shelf.state()), "top")
+        frame.drawn(frame.header(context.pool.state()), "top")
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab("Ask", id="ask"):
                 self._ask_tab()
@@ -81,7 +81,7 @@ class _Page:
         frame.drawn(frame.footer(), "foot")
         self.bridge = gr.HTML("", elem_id="bridge", js_on_load=frame.script())
         self._wire(page)
-        name_endpoints(rooms)
+        name_endpoints(context)
 
     def _ask_tab(self) -> None:
         with gr.Row(elem_id="desk"):
@@ -115,8 +115,8 @@ class _Page:
 
     def _library_tab(self) -> None:
         with gr.Column(elem_id="library-tab", min_width=0):
-            frame.drawn("", "shelf")
-            if self.rooms.may_edit:
+            frame.drawn("", "heading")
+            if self.context.may_edit:
                 frame.drawn(frame.ADDING, "adding")
             frame.drawn("", "report")
             frame.drawn(frame.FINDER, "finder")
@@ -144,7 +144,7 @@ class _Page:
         stream = token_hex(4)
         while True:
             library = session.library
-            state = self.rooms.shelf.state(library)
+            state = self.context.pool.state(library)
             view = await asyncio.to_thread(self.actions.arrived, session)
             if session.library != library:  # the reader's own choice came meanwhile
                 continue
@@ -182,11 +182,11 @@ class _Page:
 
     async def _suggest(self, session: Session, request: gr.Request) -> str:
         session.claim(user_of(request))
-        return self._message(await self.rooms.desk.suggest(session), session, token_hex(4))
+        return self._message(await self.context.chat.suggest(session), session, token_hex(4))
 
     async def _stop(self, session: Session, request: gr.Request) -> None:
         session.claim(user_of(request))
-        self.rooms.desk.stop(session)
+        self.context.chat.stop(session)
 
     def _message(self, view: View, session: Session, stream: str) -> str:
         """A view as the one value that the page is sent.
@@ -195,8 +195,8 @@ class _Page:
         """
         if view.note:
             view = replace(view, note=frame.note(view.note, cancel=session.editing is not None))
-        if view.shelf is not None:
-            state = self.rooms.shelf.state(session.library)
+        if view.heading is not None:
+            state = self.context.pool.state(session.library)
             view = replace(view, top=frame.header(state, session.user))
         return frame.message_value(session.outbox.put(stream, view))
 

@@ -35,7 +35,7 @@ _FORGET_S = 900.0
 _MOST_REMEMBERED = 10_000
 
 
-class Tries:
+class LoginThrottle:
     """Counts wrong tries for each name and each address, and says how long to wait."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
@@ -80,14 +80,14 @@ class Tries:
         return max(0.0, last + wait - self._now())
 
 
-class Door:
+class Auth:
     """Lets users in and knows who they are."""
 
     def __init__(self, accounts: Accounts, form: Path) -> None:
         """Takes the accounts and the file of the form."""
         self._accounts = accounts
         self._form = Template(form.read_text("utf-8"))
-        self._tries = Tries()
+        self._tries = LoginThrottle()
         self._sessions: dict[str, tuple[str, float]] = {}
         self._pages: dict[str, str] = {}
         self._hashing = asyncio.Semaphore(1)  # scrypt is meant to be slow; one at a time

@@ -154,7 +154,7 @@ function save({ name, type, text }) {
 }
 
 // A message holds, for each stream, all that it changed; what was done already is passed over.
-const PARTS = new Set(["top", "past", "live", "sources", "note", "filters", "table", "chosen", "shelf", "report", "scope", "choices"]);
+const PARTS = new Set(["top", "past", "live", "sources", "note", "filters", "table", "chosen", "heading", "report", "scope", "choices"]);
 const done = new Map();
 
 function take() {

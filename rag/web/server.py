@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING, Any
 
 from rag.errors import SettingsError
 from rag.settings import is_loopback
-from rag.web.bounds import Bounds
 from rag.web.guard import Guard
+from rag.web.limits import RateLimit
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
     from types import FrameType
 
-    from rag.web.login import Door
+    from rag.web.login import Auth
 
 DEFAULT_PORT = 7860
 _PORTS_TRIED = 20
@@ -35,7 +35,7 @@ _BOUNDS = (120, 500_000)  # questions an hour and tokens a day of a user who sig
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ServerOptions:
     """Where the page is served.
 
     Attributes:
@@ -65,10 +65,10 @@ class Place:
         return self.is_loopback and self.users is None
 
     @property
-    def bounds(self) -> Bounds:
+    def bounds(self) -> RateLimit:
         """What one user may ask; who is alone with their page has only the bounds they set."""
         questions, tokens = (None, None) if self.users is None else _BOUNDS
-        return Bounds(
+        return RateLimit(
             questions=self.questions_per_hour or questions, tokens=self.tokens_per_day or tokens
         )
 
@@ -95,9 +95,9 @@ class _Unwaited(ThreadPoolExecutor):
 
 def serve(
     application: Any,
-    place: Place,
+    options: ServerOptions,
     *,
-    door: Door | None,
+    auth: Auth | None,
     uploads: bool,
     on_start: Callable[[], None],
     on_signal: Callable[[], None],
@@ -108,8 +108,8 @@ def serve(
 
     Args:
         application: the page.
-        place: where.
-        door: of a page that asks users to sign in.
+        options: where.
+        auth: of a page that asks users to sign in.
         uploads: whether files may be sent.
         on_start: called once it listens.
         on_signal: called in the handler of the signal that ends it.
@@ -129,26 +129,26 @@ def serve(
             logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
             super().handle_exit(sig, frame)
 
-    listening = _listening(place)
+    listening = _listening(options)
     port = listening.getsockname()[1]
-    shown = f"[{place.host}]" if ":" in place.host else place.host
+    shown = f"[{options.host}]" if ":" in options.host else options.host
     application.router.lifespan_context = lifespan_of(
         application.router.lifespan_context, on_start, on_end
     )
     config = uvicorn.Config(
-        Guard(application, only_loopback=place.is_own, door=door, uploads=uploads),
+        Guard(application, only_loopback=options.is_own, auth=auth, uploads=uploads),
         log_level="error",
         timeout_graceful_shutdown=1,
         server_header=False,
     )
     if not quiet:
-        _announce(f"http://{shown}:{port}", place)
+        _announce(f"http://{shown}:{port}", options)
     Server(config).run(sockets=[listening])
 
 
-def _announce(address: str, place: Place) -> None:
+def _announce(address: str, options: ServerOptions) -> None:
     sys.stderr.write(f"Papertrail is at {address} (Ctrl-C ends it).\n")
-    if not place.is_loopback:
+    if not options.is_loopback:
         sys.stderr.write(
             "This is HTTP in clear text: passwords and questions can be read on the way. Put a "
             "proxy with TLS in front before others use it.\n"
@@ -156,17 +156,17 @@ def _announce(address: str, place: Place) -> None:
     sys.stderr.flush()
 
 
-def _listening(place: Place) -> socket.socket:
+def _listening(options: ServerOptions) -> socket.socket:
     """The socket to serve on."""
-    family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
-    first = DEFAULT_PORT if place.port is None else place.port
-    ports = range(first, first + _PORTS_TRIED) if place.port is None else (first,)
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    first = DEFAULT_PORT if options.port is None else options.port
+    ports = range(first, first + _PORTS_TRIED) if options.port is None else (first,)
     error: OSError | None = None
     for port in ports:
         found = socket.socket(family, socket.SOCK_STREAM)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            found.bind((place.host.strip("[]"), port))
+            found.bind((options.host.strip("[]"), port))
             found.listen(128)
         except OSError as problem:
             error = problem
@@ -174,7 +174,7 @@ def _listening(place: Place) -> socket.socket:
             continue
         return found
     raise SettingsError(
-        f"{place.host} port {ports[0]} cannot be listened on: {error}; choose another with --port."
+        f"Cannot listen on {options.host}:{ports[0]} ({error}). Choose another port with --port."
     )
 
 

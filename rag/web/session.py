@@ -7,7 +7,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import RagError
-from rag.web.table import Sight
+from rag.web.table import TableState
 from rag.web.view import Outbox
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Session:
     turns: list[Turn] = field(default_factory=list)
     asked_of: list[str] = field(default_factory=list)
     library: str | None = None
-    sight: Sight = field(default_factory=Sight)
+    sight: TableState = field(default_factory=TableState)
     picked: frozenset[str] = frozenset()
     only: frozenset[str] = frozenset()
     choices: Choices = field(default_factory=Choices)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rag.errors import SettingsError
 from rag.index.filter import Filter
 from rag.web.escape import safe
-from rag.web.table import COLUMNS, Sight
+from rag.web.table import COLUMNS, TableState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ _PARTS: dict[str, Any] = {"venue": "venues", "author": "authors", "tag": "tags"}
 _NAMES = ("since", "until", *_PARTS)
 
 
-def looked(sight: Sight, action: dict[str, Any]) -> Sight:
+def looked(sight: TableState, action: dict[str, Any]) -> TableState:
     """What is looked at after an action of a browser."""
     name = action["act"]
     if name == "find":

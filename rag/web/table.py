@@ -29,7 +29,7 @@ COLUMNS = tuple(_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class TableState:
     """What of a library a reader looks at.
 
     Attributes:
@@ -49,7 +49,7 @@ class Sight:
     problem: str = ""
 
 
-def seen(papers: Sequence[Paper], sight: Sight) -> list[Paper]:
+def seen(papers: Sequence[Paper], sight: TableState) -> list[Paper]:
     """The papers that fit a query, in the order asked for.
 
     >>> from rag.papers import Paper
@@ -64,7 +64,9 @@ def seen(papers: Sequence[Paper], sight: Sight) -> list[Paper]:
     return found
 
 
-def table(papers: Sequence[Paper], sight: Sight, picked: Collection[str], *, source: bool) -> str:
+def table(
+    papers: Sequence[Paper], sight: TableState, picked: Collection[str], *, source: bool
+) -> str:
     """A page of the papers in sight.
 
     Args:
@@ -131,7 +133,7 @@ def _haystack(paper: Paper) -> str:
     return " ".join(parts).casefold()
 
 
-def _head(name: str, sight: Sight) -> str:
+def _head(name: str, sight: TableState) -> str:
     sign, order = "↕", "none"
     if sight.column == name:
         sign, order = ("↓", "descending") if sight.descending else ("↑", "ascending")

@@ -31,7 +31,7 @@ class View:
         filters: HTML of the filters in the Library tab.
         table: HTML of the papers in the Library tab.
         chosen: HTML of what can be done with the selected papers.
-        shelf: HTML of the line that tells which library this is.
+        heading: HTML of the line that tells which library this is.
         report: HTML of what adding or removing papers did.
         scope: HTML of the line that tells which papers are asked.
         choices: HTML of the form in the Settings tab.
@@ -52,7 +52,7 @@ class View:
     filters: str | None = None
     table: str | None = None
     chosen: str | None = None
-    shelf: str | None = None
+    heading: str | None = None
     report: str | None = None
     scope: str | None = None
     choices: str | None = None

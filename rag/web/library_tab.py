@@ -17,7 +17,7 @@ from rag.errors import CorpusError, RagError
 from rag.library import update_library
 from rag.web import intake, sifting, table
 from rag.web.escape import safe, shortened
-from rag.web.table import Sight, seen
+from rag.web.table import TableState, seen
 from rag.web.view import View, joined
 
 if TYPE_CHECKING:
@@ -26,43 +26,43 @@ if TYPE_CHECKING:
     from rag.index import IndexReport, OnProgress
     from rag.papers import Paper
     from rag.readers import Refused
-    from rag.web.application import Rooms
+    from rag.web.context import AppContext
     from rag.web.intake import Brought
     from rag.web.session import Session
 
 _LOOKS = ("find", "filter", "sort", "turn")
-ACTIONS = {*_LOOKS, "pick", "unpick", "only", "all", "papers", "library", "shelf"}
+ACTIONS = {*_LOOKS, "pick", "unpick", "only", "all", "papers", "library"}
 _POLL_S = 0.2
 _LOCK_WAIT_S = 5.0
 
 
-class Catalogue:
+class LibraryTab:
     """Shows libraries and changes them where that is allowed."""
 
-    def __init__(self, rooms: Rooms) -> None:
+    def __init__(self, context: AppContext) -> None:
         """Wires the rooms."""
-        self._rooms = rooms
-        self._shelf = rooms.shelf
+        self._context = context
+        self._pool = context.pool
         self._changing = threading.Lock()
 
     def may_edit(self, session: Session) -> bool:
         """Whether this visitor may change the library that they look at."""
-        return self._rooms.may_edit and not self._shelf.is_bundled(session.library)
+        return self._context.may_edit and not self._pool.is_bundled(session.library)
 
     @property
     def may_choose(self) -> bool:
         """Whether visitors may go to another library; not where the owner has named one."""
-        return self._rooms.may_edit and self._shelf.settings.origin.get("index") != "argument"
+        return self._context.may_edit and self._pool.settings.origin.get("index") != "argument"
 
     def shown(self, session: Session) -> View:
         """The tab as it stands."""
-        papers = self._shelf.papers(session.library)
+        papers = self._pool.papers(session.library)
         session.sight = replace(session.sight, problem="")  # the fields are drawn without it
         return View(
             filters=sifting.fields(papers, session.sight.where),
             table=self._table(session, papers),
             chosen=self._chosen(session, papers),
-            shelf=self._heading(session),
+            heading=self._heading(session),
             scope=scope(session),
         )
 
@@ -71,7 +71,7 @@ class Catalogue:
         name = action["act"]
         if name == "library":
             return self._go(session, str(action.get("text", "")))
-        papers = self._shelf.papers(session.library)
+        papers = self._pool.papers(session.library)
         if name in _LOOKS:
             return self._look(session, papers, action)
         if name == "papers":
@@ -92,7 +92,7 @@ class Catalogue:
     ) -> AsyncIterator[View]:
         """Adds papers; the views show how far it is, and at the end a report."""
         try:
-            begins = self._shelf.is_bundled(session.library)
+            begins = self._pool.is_bundled(session.library)
             self._check_edit()
             intake.check_sizes(files, pasted)
             target = self._new_name(name) if begins else session.library
@@ -109,7 +109,7 @@ class Catalogue:
                 with contextlib.suppress(OSError):
                     file.path.unlink()
         if begins:
-            session.library, session.sight = target, Sight()
+            session.library, session.sight = target, TableState()
             session.picked = session.only = frozenset()
         shown = await asyncio.to_thread(self.shown, session)
         went = View(library=target if begins else None, message={"kind": "added"})
@@ -117,14 +117,14 @@ class Catalogue:
 
     def _going_on(self, records: Iterator[Paper | Refused]) -> Iterator[Paper | Refused]:
         for record in records:
-            self._shelf.go_on()
+            self._pool.go_on()
             yield record
 
     async def remove(self, session: Session) -> AsyncIterator[View]:
         """Takes the selected papers out of the library."""
         try:
             self._check_edit()
-            if self._shelf.is_bundled(session.library):
+            if self._pool.is_bundled(session.library):
                 raise CorpusError("The bundled library cannot be changed; add papers to your own.")
             gone = tuple(session.picked)
             async for view in self._changed(
@@ -138,7 +138,7 @@ class Catalogue:
         yield await asyncio.to_thread(self.shown, session)
 
     def _check_edit(self) -> None:
-        if not self._rooms.may_edit:
+        if not self._context.may_edit:
             raise CorpusError(
                 "Libraries cannot be changed on this server; its owner can allow it with "
                 "--allow-edit."
@@ -146,7 +146,7 @@ class Catalogue:
 
     def _new_name(self, name: str) -> str:
         name = intake.check_name(name)
-        if name in self._shelf.named():
+        if name in self._pool.named():
             raise CorpusError(f"There is a library “{name}”; open it above, or take another name.")
         return name
 
@@ -161,8 +161,8 @@ class Catalogue:
         with self._changing:
             return update_library(
                 records,
-                settings=self._shelf.settings_of(name),
-                embedder=self._shelf.assistant().embedder,
+                settings=self._pool.settings_of(name),
+                embedder=self._pool.assistant().embedder,
                 remove=remove,
                 on_progress=tell,
                 lock_timeout_s=_LOCK_WAIT_S,
@@ -174,7 +174,7 @@ class Catalogue:
         said = ["Reading …"]
 
         def tell(done: int, total: int) -> None:
-            self._shelf.go_on()
+            self._pool.go_on()
             said[0] = f"Indexing: {done:,} of {total:,} papers …"
 
         task = asyncio.create_task(asyncio.to_thread(work, tell))
@@ -182,13 +182,13 @@ class Catalogue:
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         shown = ""
         while not task.done():
-            self._shelf.go_on()  # a block may take longer than the server goes on listening
+            self._pool.go_on()  # a block may take longer than the server goes on listening
             if said[0] != shown:
                 shown = said[0]
                 yield View(report=intake.progress(shown))
             await asyncio.wait({task}, timeout=_POLL_S)
         found = task.result()
-        await asyncio.wrap_future(self._shelf.begin(name))
+        await asyncio.wrap_future(self._pool.begin(name))
         yield View(report=intake.report(found))
 
     def _look(self, session: Session, papers: Sequence[Paper], action: dict[str, Any]) -> View:
@@ -196,11 +196,11 @@ class Catalogue:
         return View(table=self._table(session, papers), chosen=self._chosen(session, papers))
 
     def _go(self, session: Session, name: str) -> View:
-        if not self.may_choose or (name and name not in self._shelf.named()):
+        if not self.may_choose or (name and name not in self._pool.named()):
             raise CorpusError("There is no such library to go to; reload the page.")
         session.library = name or None
-        session.sight, session.picked, session.only = Sight(), frozenset(), frozenset()
-        self._shelf.assistant(session.library)
+        session.sight, session.picked, session.only = TableState(), frozenset(), frozenset()
+        self._pool.assistant(session.library)
         return joined(self.shown(session), View(library=name))
 
     def returned(self, session: Session, name: str) -> View:
@@ -212,7 +212,7 @@ class Catalogue:
         except RagError:
             session.library = None
             lost = f"The library {shortened(name, 60)} is not here any more"
-            note = f"{lost}; this is the {self._shelf.title(None)}."
+            note = f"{lost}; this is the {self._pool.title(None)}."
             return joined(self.shown(session), View(library="", note=note))
 
     def _pick(self, session: Session, papers: Sequence[Paper], action: dict[str, Any]) -> View:
@@ -228,12 +228,12 @@ class Catalogue:
         if session.sight.problem:
             return ()
         where = session.sight.where
-        return self._shelf.assistant(session.library).papers(where=where) if where else papers
+        return self._pool.assistant(session.library).papers(where=where) if where else papers
 
     def _table(self, session: Session, papers: Sequence[Paper]) -> str:
         if problem := session.sight.problem:
             return f'<p class="hint" role="alert">{safe(problem)}</p>'
-        bundled = self._shelf.is_bundled(session.library)  # its files mean nothing to readers
+        bundled = self._pool.is_bundled(session.library)  # its files mean nothing to readers
         papers = self._filtered(session, papers)
         return table.table(papers, session.sight, session.picked, source=not bundled)
 
@@ -258,9 +258,9 @@ class Catalogue:
 
     def _heading(self, session: Session) -> str:
         """Which library this is, what may be done with it, and the way to others."""
-        state = self._shelf.state(session.library)
-        bundled = self._shelf.is_bundled(session.library)
-        if not self._rooms.may_edit:
+        state = self._pool.state(session.library)
+        bundled = self._pool.is_bundled(session.library)
+        if not self._context.may_edit:
             words = "It can be read here, not changed."
         elif bundled:
             words = "It came with Papertrail and stays as it is; papers you add begin your own."
@@ -269,15 +269,14 @@ class Catalogue:
         kind = "bundled" if bundled else "own"
         others = self._others(session) if self.may_choose else ""
         said = state.text[:1].upper() + state.text[1:]
-        return (
-            f'<div class="shelf {kind}"><p><strong>{safe(said)}.</strong> {words}</p>{others}</div>'
-        )
+        shown = f"<p><strong>{safe(said)}.</strong> {words}</p>{others}"
+        return f'<div class="library {kind}">{shown}</div>'
 
     def _others(self, session: Session) -> str:
-        names = self._shelf.named()
+        names = self._pool.named()
         if not names:
             return ""
-        own = self._shelf.title(None)
+        own = self._pool.title(None)
         options = [("", own), *((name, name) for name in names)]
         shown = "".join(
             f'<option value="{safe(value)}"{" selected" * (value == (session.library or ""))}>'

@@ -41,7 +41,7 @@ class Ended(RagError):
     """The server ends, so work on a library stops."""
 
 
-class Shelf:
+class LibraryPool:
     """Opens libraries and keeps them open; may be shared by threads."""
 
     def __init__(self, settings: Settings) -> None:

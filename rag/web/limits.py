@@ -30,7 +30,7 @@ def unfit(question: str) -> str:
     return ""
 
 
-class Bounds:
+class RateLimit:
     """Counts questions an hour and tokens a day, for each user; may be shared by threads."""
 
     def __init__(

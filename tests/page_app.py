@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from rag import Assistant, Paper, load_settings
-from rag.web import Place
-from rag.web.application import Rooms
+from rag.web import ServerOptions
+from rag.web.context import AppContext
 from rag.web.session import Session
 
 PAPERS = [
@@ -38,10 +38,10 @@ def build(folder):
     return folder / "papers"
 
 
-def rooms_over(library, home, *, place=None, **settings):
+def make_context(library, home, *, options=None, **settings):
     """Rooms whose libraries, conversations and caches lie in `home`."""
     given = {"index": f"{library}/", "data_dir": home / "data", "cache_dir": home / "cache"}
-    return Rooms.furnished(load_settings(**{**given, **settings}), place or Place())
+    return AppContext.furnished(load_settings(**{**given, **settings}), options or ServerOptions())
 
 
 def claimed(user=None):

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from rag.errors import RagError
-from rag.web.bounds import unfit
+from rag.web.limits import unfit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rag.retrieval import Hit
-    from rag.web.application import Rooms
+    from rag.web.context import AppContext
 
 _MOST_PAPERS = 50
 _FAULT = (
@@ -25,7 +25,7 @@ _FAULT = (
 _log = logging.getLogger("papertrail.page")
 
 
-def name_endpoints(rooms: Rooms) -> None:
+def name_endpoints(context: AppContext) -> None:
     """Adds `ask` and `search` to the page being laid out."""
 
     async def ask(question: str, request: gr.Request, k: int | None = None) -> dict[str, Any]:
@@ -40,17 +40,17 @@ def name_endpoints(rooms: Rooms) -> None:
             The answer as `rag ask --json` prints it.
         """
         wanted = _count(k)
-        user = _admitted(rooms, question, request)
-        settings = rooms.shelf.settings
+        user = _admitted(context, question, request)
+        settings = context.pool.settings
         if wanted is not None:
             settings = settings.model_copy(update={"k": wanted})
 
         def answered() -> dict[str, Any]:
-            answer = rooms.shelf.assistant().with_settings(settings).ask(question)
-            rooms.desk.bounds.spend(user, answer.usage)
+            answer = context.pool.assistant().with_settings(settings).ask(question)
+            context.chat.bounds.spend(user, answer.usage)
             return answer.to_dict()
 
-        return await _in_place(rooms, answered)
+        return await _in_place(context, answered)
 
     async def search(question: str, request: gr.Request, k: int | None = None) -> dict[str, Any]:
         """Finds the papers that fit a question best.
@@ -64,13 +64,13 @@ def name_endpoints(rooms: Rooms) -> None:
             {"hits": [{"rank", "score", "paper"}]}, best first.
         """
         wanted = _count(k)
-        _admitted(rooms, question, request)
+        _admitted(context, question, request)
 
         def found() -> dict[str, Any]:
-            hits = rooms.shelf.assistant().search(question, k=wanted)
+            hits = context.pool.assistant().search(question, k=wanted)
             return {"hits": [_values(hit) for hit in hits]}
 
-        return await _in_place(rooms, found)
+        return await _in_place(context, found)
 
     for endpoint, name in ((ask, "ask"), (search, "search")):
         gr.api(endpoint, api_name=name, concurrency_limit=None)  # type: ignore[attr-defined]
@@ -80,11 +80,11 @@ def _values(hit: Hit) -> dict[str, Any]:
     return {"rank": hit.rank, "score": round(hit.score, 4), "paper": hit.paper.to_dict()}
 
 
-def _admitted(rooms: Rooms, question: str, request: gr.Request) -> str | None:
+def _admitted(context: AppContext, question: str, request: gr.Request) -> str | None:
     user = request.username or None
     if not isinstance(question, str):
         raise _refused("The question is no text.")
-    if refusal := unfit(question.strip()) or rooms.desk.bounds.take(user):
+    if refusal := unfit(question.strip()) or context.chat.bounds.take(user):
         raise _refused(refusal)
     return user
 
@@ -102,10 +102,10 @@ def _refused(sentence: str) -> gr.Error:
     return gr.Error(sentence, print_exception=False)
 
 
-async def _in_place(rooms: Rooms, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+async def _in_place(context: AppContext, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """What some work gives, done when a worker is free; errors as their one sentence."""
     try:
-        values: dict[str, Any] = await asyncio.wrap_future(rooms.desk.workers.submit(work))
+        values: dict[str, Any] = await asyncio.wrap_future(context.chat.workers.submit(work))
     except RagError as error:
         raise _refused(str(error)) from error
     except Exception as error:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from rag.answer import Done, Status, Text, Turn, Verified
 from rag.errors import RagError
 from rag.web import cards, render
-from rag.web.bounds import Bounds, unfit
 from rag.web.examples import examples_of
 from rag.web.history import History, is_renamed, saved_values
 from rag.web.jobs import Job, Stopped, Workers
+from rag.web.limits import RateLimit, unfit
 from rag.web.view import View, joined
 
 if TYPE_CHECKING:
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
     from rag.answer import Answer, AnswerEvent, Statement
     from rag.papers import Paper
     from rag.settings import Settings
+    from rag.web.library_pool import LibraryPool
     from rag.web.session import Session
-    from rag.web.shelf import Shelf
 
 _MOST_TURNS = 100  # of one conversation
 
 
-class Desk:
+class ChatHandler:
     """Answers the questions of all visitors, each in their own session."""
 
-    def __init__(self, shelf: Shelf, history: History, bounds: Bounds) -> None:
+    def __init__(self, pool: LibraryPool, history: History, bounds: RateLimit) -> None:
         """Wires the libraries, the kept conversations and what a user may spend."""
-        self.shelf = shelf
+        self.pool = pool
         self.history = history
         self.bounds = bounds
-        self.workers = Workers(with_model=bool(shelf.settings.chat_model))
+        self.workers = Workers(with_model=bool(pool.settings.chat_model))
 
     def close(self) -> None:
         """Lets go of the threads."""
@@ -140,7 +140,7 @@ class Desk:
     def settings(self, session: Session) -> Settings:
         """The settings of a session: the server's, with what its reader chose."""
         chosen = session.choices
-        own = self.shelf.settings_of(session.library)
+        own = self.pool.settings_of(session.library)
         changes = {
             "k": chosen.k,
             "sentences": chosen.sentences,
@@ -149,7 +149,7 @@ class Desk:
         return own.model_copy(update={n: v for n, v in changes.items() if v is not None})
 
     def _assistant(self, session: Session) -> Any:
-        assistant = self.shelf.assistant(session.library)
+        assistant = self.pool.assistant(session.library)
         return assistant.with_settings(
             self.settings(session), with_model=session.choices.with_model
         )
@@ -184,9 +184,9 @@ class Desk:
         """Keeps a turn; its number."""
         session.turns = [
             *session.turns,
-            Turn(question, _lean(answer, self.shelf.papers(session.library))),
+            Turn(question, _lean(answer, self.pool.papers(session.library))),
         ]
-        session.asked_of = [*session.asked_of, self.shelf.title(session.library)]
+        session.asked_of = [*session.asked_of, self.pool.title(session.library)]
         session.title = session.title or question
         session.pending = ""
         self.bounds.spend(session.user, answer.usage)
@@ -216,7 +216,7 @@ class Desk:
 
     def other_libraries(self, session: Session) -> list[str]:
         """The libraries that turns were asked of, beside the one that is asked now."""
-        here = self.shelf.title(session.library)
+        here = self.pool.title(session.library)
         return [each for each in dict.fromkeys(session.asked_of) if each not in ("", here)]
 
     def _refusal(self, session: Session, question: str, turns: int) -> str:
@@ -229,14 +229,14 @@ class Desk:
         return self.bounds.take(session.user)
 
     def _waiting(self, session: Session) -> str:
-        state = self.shelf.state(session.library)
+        state = self.pool.state(session.library)
         return "Waiting for a free place" if state.kind == "ready" else state.text
 
     def _welcome(self, session: Session) -> str:
-        state = self.shelf.state(session.library)
+        state = self.pool.state(session.library)
         about = f"You are asking the {state.text}." if state.kind == "ready" else state.text
         ready = state.kind == "ready"
-        return render.welcome(examples_of(self.shelf, session.library) if ready else (), about)
+        return render.welcome(examples_of(self.pool, session.library) if ready else (), about)
 
 
 def _lean(answer: Answer, papers: Sequence[Paper]) -> Answer:

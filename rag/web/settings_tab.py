@@ -13,8 +13,8 @@ from rag.web.session import Choices
 
 if TYPE_CHECKING:
     from rag.settings import Settings
+    from rag.web.library_pool import LibraryPool
     from rag.web.session import Session
-    from rag.web.shelf import Shelf
 
 _MOST = {"k": 30, "sentences": 10}
 _WORDS = {
@@ -63,9 +63,9 @@ def is_fixed(settings: Settings, name: str) -> bool:
     return settings.origin.get(name) == "argument"
 
 
-def form(session: Session, shelf: Shelf) -> str:
+def form(session: Session, pool: LibraryPool) -> str:
     """The tab as HTML."""
-    settings, choices = shelf.settings, session.choices
+    settings, choices = pool.settings, session.choices
     writes = bool(settings.chat_model) and choices.with_model
     parts = [
         _writer(settings, choices),
@@ -77,15 +77,15 @@ def form(session: Session, shelf: Shelf) -> str:
         ),
         _check(settings, choices, writes=writes),
     ]
-    return f'<div class="settings">{"".join(parts)}{_feedback()}{about(shelf, session)}</div>'
+    return f'<div class="settings">{"".join(parts)}{_feedback()}{about(pool, session)}</div>'
 
 
-def about(shelf: Shelf, session: Session) -> str:
+def about(pool: LibraryPool, session: Session) -> str:
     """Version, library and embedder, as one block."""
-    state = shelf.state(session.library)
+    state = pool.state(session.library)
     rows = [("Papertrail", __version__), ("Library", state.text)]
     if state.kind == "ready":
-        assistant = shelf.assistant(session.library)
+        assistant = pool.assistant(session.library)
         rows.append(("Index", f"generation {assistant.generation}"))
         rows.append(("Embedder", assistant.embedder.name))
     cells = "".join(f"<dt>{safe(name)}</dt><dd>{safe(value)}</dd>" for name, value in rows)

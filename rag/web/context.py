@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag.web.ask import Desk
+from rag.web.chat_handler import ChatHandler
 from rag.web.history import History
-from rag.web.shelf import Shelf
+from rag.web.library_pool import LibraryPool
 from rag.web.uploads import Uploads
 
 if TYPE_CHECKING:
@@ -16,52 +16,52 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from rag.settings import Settings
-    from rag.web.login import Door
-    from rag.web.server import Place
+    from rag.web.login import Auth
+    from rag.web.server import ServerOptions
 
 
 @dataclass(frozen=True, slots=True)
-class Rooms:
+class AppContext:
     """What all visitors share.
 
     Attributes:
-        place: where the page is served.
-        shelf: the open libraries.
-        desk: answers questions.
+        options: where the page is served.
+        pool: the open libraries.
+        chat: answers questions.
         uploads: files that wait to be read.
     """
 
-    place: Place
-    shelf: Shelf
-    desk: Desk
+    options: ServerOptions
+    pool: LibraryPool
+    chat: ChatHandler
     uploads: Uploads
 
     @classmethod
-    def furnished(cls, settings: Settings, place: Place) -> Rooms:
+    def furnished(cls, settings: Settings, options: ServerOptions) -> AppContext:
         """The rooms for some settings; nothing is opened yet."""
-        shelf = Shelf(settings)
+        pool = LibraryPool(settings)
         history = History(settings.data_dir / "page" / "conversations")
-        return cls(place, shelf, Desk(shelf, history, place.bounds), Uploads())
+        return cls(options, pool, ChatHandler(pool, history, options.bounds), Uploads())
 
     @property
     def may_edit(self) -> bool:
         """Whether visitors may change libraries."""
-        return self.place.is_own or self.place.allow_edit
+        return self.options.is_own or self.options.allow_edit
 
     def begin(self) -> None:
         """Begins to open the library that visitors meet first."""
-        self.shelf.begin()
+        self.pool.begin()
 
     def end(self) -> None:
         """Lets the work on libraries stop at its next block; may be called by a signal."""
-        self.shelf.end()
+        self.pool.end()
 
     def close(self) -> None:
         """Lets go of everything; harmless when repeated."""
         self.end()
-        self.desk.close()
+        self.chat.close()
         self.uploads.close()
-        self.shelf.close()
+        self.pool.close()
 
 
 def _no_such_function(_request: Request, error: Exception) -> Response:
@@ -78,7 +78,7 @@ def _no_such_function(_request: Request, error: Exception) -> Response:
     return PlainTextResponse("There is no such function.", status_code=404)
 
 
-def application_of(rooms: Rooms) -> tuple[Any, Door | None]:
+def application_of(context: AppContext) -> tuple[Any, Auth | None]:
     """The web application, and the door of one that asks users to sign in.
 
     Importing Gradio takes a second or two.
@@ -94,16 +94,16 @@ def application_of(rooms: Rooms) -> tuple[Any, Door | None]:
     from rag.web.layout import layout
 
     unknown = (KeyError, FnIndexInferError)  # so Gradio says that it has no such function
-    door = _door(rooms.place)
+    auth = _auth(context.options)
     application = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    if door:
-        door.add_to(application)
-    rooms.uploads.add_to(application, door.user if door else lambda _: None)
+    if auth:
+        auth.add_to(application)
+    context.uploads.add_to(application, auth.user if auth else lambda _: None)
     gr.mount_gradio_app(
         application,
-        layout(rooms),
+        layout(context),
         "/",
-        auth_dependency=door.user if door else None,
+        auth_dependency=auth.user if auth else None,
         footer_links=[],
         run_history=False,
         ssr_mode=False,
@@ -114,13 +114,13 @@ def application_of(rooms: Rooms) -> tuple[Any, Door | None]:
         app_kwargs={"exception_handlers": dict.fromkeys(unknown, _no_such_function)},
         **look(),
     )
-    return application, door
+    return application, auth
 
 
-def _door(place: Place) -> Door | None:
-    if place.users is None:
+def _auth(options: ServerOptions) -> Auth | None:
+    if options.users is None:
         return None
     from rag.web.accounts import Accounts
-    from rag.web.login import Door
+    from rag.web.login import Auth
 
-    return Door(Accounts(place.users), Path(__file__).parent / "login.html")
+    return Auth(Accounts(options.users), Path(__file__).parent / "login.html")
