@@ -17,7 +17,6 @@ from markdown_it import MarkdownIt
 
 from rag import Paper, Refused, iter_papers
 from rag.exporters import FORMATS, detect_format, export_papers, make_citation_key
-from rag.exporters.bibtex import bibtex_entry
 from rag.exporters.markdown_list import escape_markdown, format_reference, sanitise_markdown
 from rag.library import BUNDLED_SOURCE
 from rag.papers import make_paper_id
@@ -175,7 +174,9 @@ def test_a_key_is_one_that_pandoc_takes_and_other_papers_have_others() -> None:
 
 def test_a_field_that_the_library_lacks_is_in_no_format() -> None:
     bare = paper("On Rates", "")
-    assert bibtex_entry(bare) == f"@misc{{{bare.id},\n  title = {{{{On Rates}}}},\n}}\n"
+    assert (
+        export_papers([bare], "bibtex") == f"@misc{{{bare.id},\n  title = {{{{On Rates}}}},\n}}\n"
+    )
     assert export_papers([bare], "ris") == "TY  - GEN\nTI  - On Rates\nER  - \n\n"
     assert json.loads(export_papers([bare], "csl")) == [
         {

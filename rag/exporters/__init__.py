@@ -1,16 +1,13 @@
-"""Papers as references, in the forms that reference managers and writers read.
+"""Export papers as references, in the formats of reference managers and writers.
 
-Each format module offers
+Each format is a module that offers
 
-    NAME              what the format is called
-    ENDINGS           of files that hold it
-    pieces(papers)    the text of all papers, piece by piece
+    ENDINGS           file name endings of the format
+    render(papers)    yields the text of all papers, piece by piece
 
-and writes only what the library knows: a field that a paper lacks is left out, and where the
-library cannot tell an article from a report, the most general type is taken. Whatever holds
-abstracts is read back by `rag.readers` as the same papers.
-
-Called by the answer, the conversation and the command.
+It writes only fields that the paper has. The library does not know an article from a report, so the
+most general type is written. `rag.readers` reads every format with abstracts back as the same
+papers. Used by the answer, the conversation and the command.
 """
 
 from __future__ import annotations
@@ -29,13 +26,12 @@ if TYPE_CHECKING:
 
 
 class ReferenceFormat(Protocol):
-    """What a format module offers."""
+    """Module of one format."""
 
-    NAME: str
     ENDINGS: tuple[str, ...]
 
-    def pieces(self, papers: Iterable[Paper]) -> Iterator[str]:
-        """The text of all papers, piece by piece; no paper gives a readable empty text."""
+    def render(self, papers: Iterable[Paper]) -> Iterator[str]:
+        """Yield the text of all papers. No paper gives an empty text that can be read back."""
         ...
 
 
@@ -49,27 +45,27 @@ FORMATS: dict[str, ReferenceFormat] = {
 
 
 def export_papers(papers: Iterable[Paper], form: str) -> str:
-    r"""Papers as references, each once, in the order given.
+    r"""Export papers as references, each once, in the order given.
 
     Args:
         papers: none gives a text without references.
-        form: a name among `FORMATS`.
+        form: a key of `FORMATS`.
 
     Raises:
-        SettingsError: there is no such format.
+        SettingsError: the format is unknown.
 
     >>> from rag.papers import Paper
     >>> export_papers([Paper("a-1", "Rates", "", year=2021)], "markdown")
     '1. 2021. Rates.\n'
     """
     if form not in FORMATS:
-        raise SettingsError(f"There is no format {form!r}; known are {', '.join(FORMATS)}.")
-    once = {paper.id: paper for paper in papers}
-    return "".join(FORMATS[form].pieces(once.values()))
+        raise SettingsError(f"Unknown format {form!r}. Choose one of {', '.join(FORMATS)}.")
+    unique = {paper.id: paper for paper in papers}
+    return "".join(FORMATS[form].render(unique.values()))
 
 
 def detect_format(path: Path) -> str | None:
-    """The format that a file's name ends in, or None."""
+    """Return the format that the file name ends in, or None."""
     name = path.name.lower()
     return next((form for form, each in FORMATS.items() if name.endswith(each.ENDINGS)), None)
 

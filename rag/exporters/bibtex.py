@@ -1,7 +1,7 @@
-r"""BibTeX and BibLaTeX: one @misc entry a paper, because the library does not tell the kind.
+r"""BibTeX and BibLaTeX: one @misc entry per paper, because the library does not know the kind.
 
-Values are plain text: what TeX would read as a command, a formula or a ligature is written so that
-it stands there as it does in the library. Only ``doi``, ``url`` and ``eprint`` are verbatim fields.
+Values are plain text. Commands, formulas and ligatures of TeX are escaped. Only ``doi``, ``url``
+and ``eprint`` are verbatim fields.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import re
 from typing import TYPE_CHECKING
 
 from rag.exporters.values import (
-    carried_id,
+    collapse_space,
+    find_explicit_id,
     is_group,
+    join_tags,
     make_citation_key,
-    name_parts,
-    one_line,
-    tags,
-    tags_in_one,
+    read_tags,
+    split_name,
 )
 from rag.papers import ET_AL
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from rag.papers import Paper
 
-NAME = "BibTeX"
 ENDINGS: tuple[str, ...] = (".bib",)
 
 _SPECIAL = str.maketrans(
@@ -47,63 +46,63 @@ _AND = re.compile(r",|\band\b|^(?:others|et al\.?)$", re.IGNORECASE)
 _VERBATIM = str.maketrans({"{": r"\{", "}": r"\}", "\\": "%5C"})  # no address has a backslash
 
 
-def pieces(papers: Iterable[Paper]) -> Iterator[str]:
-    """One entry a paper, set apart by blank lines."""
+def render(papers: Iterable[Paper]) -> Iterator[str]:
+    """Yield one entry per paper, separated by blank lines."""
     for number, paper in enumerate(papers):
-        yield ("\n" if number else "") + bibtex_entry(paper)
+        yield ("\n" if number else "") + format_entry(paper)
 
 
-def bibtex_entry(paper: Paper) -> str:
-    r"""One BibTeX entry, ended by a line break.
+def format_entry(paper: Paper) -> str:
+    r"""Return one BibTeX entry that ends with a line break.
 
     >>> from rag.papers import Paper
-    >>> print(bibtex_entry(Paper("rates-5-5a1ee1", "Rates & 5%", "")), end="")
+    >>> print(format_entry(Paper("rates-5-5a1ee1", "Rates & 5%", "")), end="")
     @misc{rates-5-5a1ee1,
       title = {{Rates \& 5\%}},
     }
     """
-    title = _escaped(paper.title)
+    title = _escape(paper.title)
     fields = {
         "title": f"{{{title}}}",  # the inner braces keep its upper case
-        "author": " and ".join(map(_name, paper.authors)),
+        "author": " and ".join(map(_format_name, paper.authors)),
         "year": str(paper.year or ""),
-        "howpublished": _escaped(paper.venue),
-        "doi": _verbatim(paper.doi),
-        "eprint": _verbatim(paper.arxiv_id),
+        "howpublished": _escape(paper.venue),
+        "doi": _escape_verbatim(paper.doi),
+        "eprint": _escape_verbatim(paper.arxiv_id),
         "archiveprefix": "arXiv" if paper.arxiv_id else "",
-        "url": _verbatim(paper.url),
-        "keywords": tags_in_one([_tag(tag) for tag in tags(paper)]),
-        "abstract": _escaped(paper.abstract),
-        "papertrail-id": _escaped(carried_id(paper)),
+        "url": _escape_verbatim(paper.url),
+        "keywords": join_tags([_format_tag(tag) for tag in read_tags(paper)]),
+        "abstract": _escape(paper.abstract),
+        "papertrail-id": _escape(find_explicit_id(paper)),
     }
     lines = [f"  {name} = {{{value}}}," for name, value in fields.items() if value]
     return "\n".join([f"@misc{{{make_citation_key(paper)},", *lines, "}"]) + "\n"
 
 
-def _name(author: str) -> str:
-    """A name, kept whole by braces if it is a group's or has a comma or an "and".
+def _format_name(author: str) -> str:
+    """Return a name. Braces keep the name of a group, or one with a comma or "and", whole.
 
-    BibTeX takes the last word for the family name, which is wrong of a "Jr." only.
+    BibTeX takes the last word as the family name, which is wrong only for "Jr.".
     """
     if author == ET_AL:
         return "others"
-    name = one_line(author)
+    name = collapse_space(author)
     if _AND.search(name) or is_group(name):
-        return f"{{{_escaped(name)}}}"
-    known = name_parts(name)
-    if known and known.suffix:
-        name = f"{known.family}, {known.suffix}, {known.given}"
-    return _escaped(name)
+        return f"{{{_escape(name)}}}"
+    parts = split_name(name)
+    if parts and parts.suffix:
+        name = f"{parts.family}, {parts.suffix}, {parts.given}"
+    return _escape(name)
 
 
-def _tag(tag: str) -> str:
-    """A keyword, kept whole by braces if it holds what sets keywords apart."""
-    return f"{{{_escaped(tag)}}}" if ";" in tag else _escaped(tag)
+def _format_tag(tag: str) -> str:
+    """Return a keyword. Braces keep one with a semicolon whole."""
+    return f"{{{_escape(tag)}}}" if ";" in tag else _escape(tag)
 
 
-def _escaped(text: str | None) -> str:
-    return _LIGATURE.sub(r"\g<0>{}", one_line(text).translate(_SPECIAL))
+def _escape(text: str | None) -> str:
+    return _LIGATURE.sub(r"\g<0>{}", collapse_space(text).translate(_SPECIAL))
 
 
-def _verbatim(text: str | None) -> str:
-    return one_line(text).translate(_VERBATIM)
+def _escape_verbatim(text: str | None) -> str:
+    return collapse_space(text).translate(_VERBATIM)

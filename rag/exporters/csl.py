@@ -1,7 +1,7 @@
 """CSL-JSON, as citeproc, pandoc and Zotero read it: items of the general type "document".
 
-A name that does not tell its parts is written whole ("literal"). That authors are left out the
-format has no way to say; pandoc takes the literal name "others" for it.
+A name whose parts are unclear is written whole ("literal"). The format cannot say that authors are
+omitted. Pandoc reads the literal name "others" that way.
 
 Source: https://docs.citationstyles.org/en/stable/specification.html
 """
@@ -11,7 +11,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from rag.exporters.values import make_citation_key, name_parts, one_line, tags, tags_in_one
+from rag.exporters.values import (
+    collapse_space,
+    join_tags,
+    make_citation_key,
+    read_tags,
+    split_name,
+)
 from rag.papers import ET_AL
 
 if TYPE_CHECKING:
@@ -19,46 +25,44 @@ if TYPE_CHECKING:
 
     from rag.papers import Paper
 
-NAME = "CSL-JSON"
 ENDINGS: tuple[str, ...] = (".csl.json", ".csl", ".json")
 
 
-def pieces(papers: Iterable[Paper]) -> Iterator[str]:
-    """A list with one item a line."""
+def render(papers: Iterable[Paper]) -> Iterator[str]:
+    """Yield a list with one item per line."""
     before = "[\n"
     for paper in papers:
-        yield before + json.dumps(csl_item(paper), ensure_ascii=False)
+        yield before + json.dumps(_make_item(paper), ensure_ascii=False)
         before = ",\n"
     yield "\n]\n" if before == ",\n" else "[]\n"
 
 
-def csl_item(paper: Paper) -> dict[str, Any]:
-    """The paper as an item; `custom` is where the format keeps what others do not know.
+def _make_item(paper: Paper) -> dict[str, Any]:
+    """Return the paper as an item. `custom` holds what the format has no field for.
 
-    There stand tags, as a list, that the one text of "keyword" could not tell apart.
+    These are the id, and tags with a semicolon, which one "keyword" text cannot separate.
     """
-    known = tags(paper)
-    custom = {"papertrail-tags": known} if any(";" in tag for tag in known) else {}
+    tags = read_tags(paper)
+    custom = {"papertrail-tags": tags} if any(";" in tag for tag in tags) else {}
     item: dict[str, Any] = {
         "id": make_citation_key(paper),
         "type": "document",
-        "title": one_line(paper.title),
-        "author": [_name(one_line(name)) for name in paper.authors],
+        "title": collapse_space(paper.title),
+        "author": [_format_name(collapse_space(name)) for name in paper.authors],
         "issued": {"date-parts": [[paper.year]]} if paper.year else None,
-        "container-title": one_line(paper.venue),
+        "container-title": collapse_space(paper.venue),
         "DOI": paper.doi,
         "number": f"arXiv:{paper.arxiv_id}" if paper.arxiv_id else None,
         "URL": paper.url,
-        "keyword": tags_in_one(known),
-        "abstract": one_line(paper.abstract),
+        "keyword": join_tags(tags),
+        "abstract": collapse_space(paper.abstract),
         "custom": {"papertrail-id": paper.id, **custom},
     }
     return {name: value for name, value in item.items() if value}
 
 
-def _name(author: str) -> dict[str, str]:
-    known = name_parts(author)
-    if author == ET_AL:
-        return {"literal": "others"}
-    parts = known._asdict() if known else {"literal": author}
-    return {part: text for part, text in parts.items() if text}
+def _format_name(author: str) -> dict[str, str]:
+    parts = split_name(author)
+    if parts is None:
+        return {"literal": "others" if author == ET_AL else author}
+    return {part: text for part, text in parts._asdict().items() if text}

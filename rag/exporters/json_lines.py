@@ -1,7 +1,7 @@
-"""JSON Lines: one paper a line with all its fields, as `Paper.to_dict` gives them.
+"""JSON Lines: one paper per line with all fields of `Paper.to_dict`.
 
-The sources are there even where there are none: by them a reader knows that names of authors are
-written as they are shown, commas and all.
+Sources are written even if there are none. They tell the reader that a comma in an author's name
+does not separate the family name.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ if TYPE_CHECKING:
 
     from rag.papers import Paper
 
-NAME = "JSON Lines"
 ENDINGS: tuple[str, ...] = (".jsonl", ".ndjson")
 
 
-def pieces(papers: Iterable[Paper]) -> Iterator[str]:
-    """One line a paper."""
+def render(papers: Iterable[Paper]) -> Iterator[str]:
+    """Yield one line per paper."""
     records = ({**paper.to_dict(), "sources": list(paper.sources)} for paper in papers)
     return (json.dumps(record, ensure_ascii=False) + "\n" for record in records)

@@ -1,49 +1,50 @@
-"""RIS: one record a paper, of the general type GEN.
+"""RIS: one record per paper, of the general type GEN.
 
-RIS has no field for an arXiv id, nor for ours: both stand in notes of their own. A name is written
-"Family, Given" where it tells its parts, else as it is shown; programs that read RIS take that for
-a name of one part, as groups have.
+RIS has no field for an arXiv id or for our id, so each is written as a note. A name is written
+"Family, Given" if its parts are clear, else as it is. Programs read that as the name of a group.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rag.exporters.values import carried_id, name_parts, one_line, tags
+from rag.exporters.values import collapse_space, find_explicit_id, read_tags, split_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from rag.papers import Paper
 
-NAME = "RIS"
 ENDINGS: tuple[str, ...] = (".ris",)
 
 
-def pieces(papers: Iterable[Paper]) -> Iterator[str]:
-    """One record a paper, each ended by a blank line."""
+def render(papers: Iterable[Paper]) -> Iterator[str]:
+    """Yield one record per paper, each followed by a blank line."""
     for paper in papers:
-        lines = (f"{tag}  - {value}\n" for tag, value in _fields(paper) if value)
+        lines = (f"{tag}  - {value}\n" for tag, value in _list_fields(paper) if value)
         yield "TY  - GEN\n" + "".join(lines) + "ER  - \n\n"
 
 
-def _fields(paper: Paper) -> Iterator[tuple[str, str]]:
-    yield "TI", one_line(paper.title)
+def _list_fields(paper: Paper) -> Iterator[tuple[str, str]]:
+    yield "TI", collapse_space(paper.title)
     for author in paper.authors:
-        yield "AU", _name(one_line(author))
+        yield "AU", _format_name(collapse_space(author))
     yield "PY", str(paper.year or "")
-    yield "T2", one_line(paper.venue)
-    yield "DO", one_line(paper.doi)
-    yield "UR", one_line(paper.url)
+    yield "T2", collapse_space(paper.venue)
+    yield "DO", collapse_space(paper.doi)
+    yield "UR", collapse_space(paper.url)
     yield "N1", f"arXiv: {paper.arxiv_id}" if paper.arxiv_id else ""
-    yield "N1", f"Papertrail: {one_line(known)}" if (known := carried_id(paper)) else ""
-    for tag in tags(paper):
+    yield (
+        "N1",
+        f"Papertrail: {collapse_space(own_id)}" if (own_id := find_explicit_id(paper)) else "",
+    )
+    for tag in read_tags(paper):
         yield "KW", tag
-    yield "AB", one_line(paper.abstract)
+    yield "AB", collapse_space(paper.abstract)
 
 
-def _name(author: str) -> str:
-    if known := name_parts(author):
-        return ", ".join(filter(None, (known.family, known.given, known.suffix)))
-    # two commas are RIS's way to say that none stands behind a family name
+def _format_name(author: str) -> str:
+    if parts := split_name(author):
+        return ", ".join(filter(None, parts))
+    # In RIS a double comma is part of the name.
     return author.replace(",", ",,")

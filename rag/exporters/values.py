@@ -1,7 +1,7 @@
-"""What the formats of references have in common: keys, ids, and values on one line.
+"""Citation keys, ids, names and tags as the export formats write them.
 
-A paper's id is made again from its DOI, arXiv id or title when a reference is read, so it is
-written only where that would give another one. Called by the modules of formats.
+A reader derives a paper's id from its DOI, arXiv id or title, so the id is written only if that
+would give a different one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _BLANK = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 _NO_KEY = re.compile(r"[^A-Za-z0-9_]+")
-_MARKS = frozenset(":./-")  # one of these may stand between two letters of a key
+_MARKS = frozenset(":./-")  # allowed once between two letters of a key
 _GENERATIONS = frozenset({"Jr.", "Jr", "Sr.", "Sr", "II", "III", "IV"})
 _INITIALS = re.compile(r"(?:[^\W\d_]\.-?)+|[A-Z]{1,3}")
 _PERSONS_WORD = re.compile(r"[^\W\d_](?:[^\W\d_]|['’.-])*")
@@ -33,10 +33,9 @@ _GROUP = re.compile(
 
 
 def make_citation_key(paper: Paper) -> str:
-    """The paper's id as a key that BibTeX and pandoc take; other ids give other keys.
+    """Turn the paper's id into a unique key that BibTeX and pandoc accept.
 
-    Where a character had to go, eight digits of the id's sha256 keep the key apart from others. It
-    is the same in every export, because the id of a paper never changes.
+    If a character has to be replaced, eight digits of the id's sha256 keep the key unique.
 
     >>> from rag.papers import Paper
     >>> [make_citation_key(Paper(name, "T", "")) for name in ("doi:10.1000/xyz", "b (2)")]
@@ -50,10 +49,10 @@ def make_citation_key(paper: Paper) -> str:
     return f"{key or 'paper'}-{digits}"
 
 
-def carried_id(paper: Paper) -> str:
-    """The paper's id where a reader could make another one of the other fields; else ""."""
+def find_explicit_id(paper: Paper) -> str:
+    """Return the paper's id if a reader could derive a different one from its fields, else ""."""
     made = make_paper_id(paper.title, doi=paper.doi, arxiv_id=paper.arxiv_id)
-    # an address or a venue may tell a DOI or arXiv id that the paper is not known by
+    # A URL or a venue may contain a DOI or arXiv id that the paper's own fields lack.
     if paper.arxiv_id:
         certain = bool(paper.doi) or not normalise_doi(paper.url or "")
     else:
@@ -62,7 +61,7 @@ def carried_id(paper: Paper) -> str:
 
 
 class NameParts(NamedTuple):
-    """A person's name in parts; a part that is not there is empty."""
+    """Parts of a person's name; a missing part is ""."""
 
     family: str
     given: str
@@ -70,7 +69,7 @@ class NameParts(NamedTuple):
 
 
 def is_group(name: str) -> bool:
-    """Whether a word of the name is one that organisations have and people have not.
+    """Return whether a word of the name is typical of organisations.
 
     >>> is_group("World Health Organization"), is_group("Ada Lovelace")
     (True, False)
@@ -78,14 +77,14 @@ def is_group(name: str) -> bool:
     return _GROUP.search(name) is not None
 
 
-def name_parts(name: str) -> NameParts | None:
-    """The parts of a name where its shape tells them; None where that would be a guess.
+def split_name(name: str) -> NameParts | None:
+    """Split a displayed name into its parts; None if that would be a guess.
 
-    The library holds names as they are shown. Of one given name, initials and a last word, the last
-    is the family name with the small words before it; the middle one of three whole words may be
-    part of either ("Gabriel García Márquez", "Mary Ann Evans"), unless a "Jr." follows.
+    After one given name and initials, the last word is the family name, with the lower-case words
+    before it. The middle one of three whole words may belong to either ("Gabriel García Márquez",
+    "Mary Ann Evans"), unless "Jr." follows.
 
-    >>> name_parts("Anna M. van den Berg"), name_parts("Gabriel García Márquez")
+    >>> split_name("Anna M. van den Berg"), split_name("Gabriel García Márquez")
     (NameParts(family='van den Berg', given='Anna M.', suffix=''), None)
     """
     words = name.split(" ")
@@ -96,34 +95,37 @@ def name_parts(name: str) -> NameParts | None:
     while start > 1 and words[start - 1].islower():
         start -= 1
     given, family = words[:start], words[start:]
-    is_told = bool(suffix) or all(map(_INITIALS.fullmatch, given[1:]))
-    is_person = given[0][0].isupper() and family[-1][0].isupper() and not family[-1].isupper()
-    if not is_told or not is_person:
+    is_clear = bool(suffix) or all(map(_INITIALS.fullmatch, given[1:]))
+    if not is_clear or not _is_capitalised(given[0], family[-1]):
         return None
     return NameParts(" ".join(family), " ".join(given), suffix)
 
 
-def one_line(text: str | None) -> str:
-    r"""The text with each run of white space and control characters as one space.
+def _is_capitalised(given: str, family: str) -> bool:
+    return given[0].isupper() and family[0].isupper() and not family.isupper()
 
-    >>> one_line(" a\r\nER  - b\x00")
+
+def collapse_space(text: str | None) -> str:
+    r"""Replace each run of white space and control characters by one space.
+
+    >>> collapse_space(" a\r\nER  - b\x00")
     'a ER - b'
     """
     return _BLANK.sub(" ", text or "").strip()
 
 
-def tags(paper: Paper) -> list[str]:
-    """The paper's keywords, where its source had some."""
-    several = paper.metadata.get("tags")
-    known = several if isinstance(several, list) else []
-    return [one_line(tag) for tag in known if isinstance(tag, str) and tag.strip()]
+def read_tags(paper: Paper) -> list[str]:
+    """Return the paper's tags; [] if its source has none."""
+    tags = paper.metadata.get("tags")
+    several = tags if isinstance(tags, list) else []
+    return [collapse_space(tag) for tag in several if isinstance(tag, str) and tag.strip()]
 
 
-def tags_in_one(known: Sequence[str]) -> str:
-    """Keywords in one text, set apart by semicolons; one behind a lone tag keeps it whole.
+def join_tags(tags: Sequence[str]) -> str:
+    """Join tags by semicolons. A semicolon after a single tag keeps it whole.
 
-    >>> tags_in_one(["Models, Biological"]), tags_in_one(["Tea", "Rates"])
+    >>> join_tags(["Models, Biological"]), join_tags(["Tea", "Rates"])
     ('Models, Biological;', 'Tea; Rates')
     """
-    is_alone = len(known) == 1 and ("," in known[0] or ";" in known[0])
-    return known[0] + ";" if is_alone else "; ".join(known)
+    is_alone = len(tags) == 1 and ("," in tags[0] or ";" in tags[0])
+    return tags[0] + ";" if is_alone else "; ".join(tags)
