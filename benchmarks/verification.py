@@ -38,16 +38,16 @@ def examine(path: Path) -> None:
     pairs = [json.loads(line) for line in lines]
     claims = [Claim(p["statement"], (papers[clean_markup(p["title"])],)) for p in pairs]
     verifier = OfflineVerifier(load_minilm)
-    verifier.verify(claims[:1])
+    verifier.check(claims[:1])
     started = time.perf_counter()
-    found = verifier.verify(claims)
+    found = verifier.check(claims)
     took = (time.perf_counter() - started) / len(claims)
     rows: dict[tuple[bool, str], Counter[str]] = defaultdict(Counter)
     for pair, verification in zip(pairs, found, strict=True):
         rows[not pair["supported"], pair["kind"]][str(verification.verdict)] += 1
-    print(f"{'':28}{'n':>4}{'supported':>11}{'weak':>8}{'unsupported':>13}")
+    print(f"{'':28}{'n':>4}{'supported':>11}{'partly':>8}{'unsupported':>13}")
     for (false, kind), counts in sorted(rows.items()):
-        shares = [counts[v] / counts.total() for v in ("supported", "weak", "unsupported")]
+        shares = [counts[v] / counts.total() for v in ("supported", "partly", "unsupported")]
         label = f"{'false' if false else 'true'}: {kind}"
         print(f"{label:28}{counts.total():4}{shares[0]:11.2f}{shares[1]:8.2f}{shares[2]:13.2f}")
     print(f"{took * 1000:.0f} ms a statement")

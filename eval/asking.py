@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from eval.records import Judged, JudgedFact, JudgedStatement, Record, Variant
+from eval.records import Judged, JudgedFact, JudgedStatement, JudgedVerdict, Record, Variant
 from rag.answer import Answer, Turn
 from rag.errors import ModelError, ModelRejected
 from rag.index import Filter
@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     from rag.assistant import Assistant
     from rag.settings import Settings
 
+_SCORED: dict[str, JudgedVerdict] = {
+    "quoted": "supported",
+    "supported": "supported",
+    "partly": "partly",
+    "unsupported": "unsupported",
+    "contradicted": "contradicted",
+}
 RANKED = 20  # papers kept of every retrieval
 
 
@@ -151,7 +158,7 @@ def _judged(
     said = " ".join(statement.text for statement in answer.statements)
     titles = "; ".join(paper.title for paper in answer.sources.values())
     claims += [Claim(fact.text, (Paper("answer", titles, said),)) for fact in facts]
-    found = iter(judge.verify(claims))
+    found = iter(judge.check(claims))
     statements = []
     for statement in spoken:
         ids = [citation.paper.id for citation in statement.citations]
@@ -183,5 +190,5 @@ def _cost(used: Usage, judge: Judge, settings: Settings) -> str | None:
 
 
 def _verdict(found: Verification) -> Judged:
-    verdict = "contradicted" if found.contradicted else found.verdict
+    verdict = _SCORED.get(found.verdict)
     return Judged(verdict=verdict, reason=found.reason, likelihood=found.likelihood)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from eval.report import Report, Score
 
 PAGE = Path(__file__).parent / "report.html"
-_SIGNS = {"supported": "✓", "weak": "~", "unsupported": "✗", "contradicted": "✗✗", None: "?"}
+_SIGNS = {"supported": "✓", "partly": "~", "unsupported": "✗", "contradicted": "✗✗", None: "?"}
 
 
 def write_report(report: Report, folder: Path) -> None:
@@ -176,7 +176,7 @@ def _statement(statement: dict[str, Any], judged: JudgedStatement | None) -> str
 def _citation(citation: dict[str, Any], judged: Judged | None) -> str:
     quotes = "".join(f"<q>{escape(quote['text'])}</q>" for quote in citation["quotes"])
     verdict = citation["verdict"]
-    said = f"check: {_SIGNS[verdict]} {verdict or 'not verified'}, {escape(citation['reason'])}"
+    said = f"check: {_SIGNS[verdict]} {verdict or 'unchecked'}, {escape(citation['reason'])}"
     if judged:
         said += f"; judge: {_said(judged)}"
     title = escape(citation["title"])

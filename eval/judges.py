@@ -1,6 +1,6 @@
 """Judges: does a text support a statement? Offline or by a language model, behind one interface.
 
-A judge is a `Verifier` as the product uses them, so a trained checker plugs in by having `verify`.
+A judge is a `Checker` as the product uses them, so a trained checker plugs in by having `check`.
 The offline judge shares its features with the product's own check and nothing else: it was fitted
 on the other half of the labelled abstracts (scripts/fit_verify.py). The model judge has a prompt of
 its own, and leaves unscored what it does not answer in the form asked for.
@@ -38,7 +38,7 @@ _FENCE = re.compile(r"^\s*```(?:json)?\s*|\s*```\s*$")
 
 
 class Judge:
-    """A verifier that scores answers.
+    """A checker that scores answers.
 
     Attributes:
         name: as reports show it.
@@ -59,8 +59,8 @@ class Judge:
         """Of the calls so far on this thread, which judges one question at a time."""
         return NO_USAGE
 
-    def verify(self, claims: Sequence[Claim]) -> list[Verification]:
-        """One verification a claim, in order; a verdict of None is "unscored"."""
+    def check(self, claims: Sequence[Claim]) -> list[Verification]:
+        """One verification a claim, in order; "unchecked" is unscored."""
         raise NotImplementedError
 
 
@@ -73,7 +73,7 @@ class OfflineJudge(Judge):
         """Takes a maker of the bundled embedder."""
         fitted = load_fitted(COEFFICIENTS)
         self.sha256 = hashlib.sha256(COEFFICIENTS.read_bytes()).hexdigest()
-        self._verifier = OfflineVerifier(load, fitted, even_handed)
+        self._checker = OfflineVerifier(load, fitted, even_handed)
         known = fitted.on_the_other_half
         self.about = (
             "fitted on one half of SciFact's evidence pairs, the product's own check on the other; "
@@ -83,9 +83,9 @@ class OfflineJudge(Judge):
             f"(AUC {known['auc_against_contradict']:.2f}) and does not tell them apart."
         )
 
-    def verify(self, claims: Sequence[Claim]) -> list[Verification]:
+    def check(self, claims: Sequence[Claim]) -> list[Verification]:
         """One verification a claim, in order."""
-        return self._verifier.verify(claims)
+        return self._checker.check(claims)
 
 
 def even_handed(
@@ -100,7 +100,7 @@ def even_handed(
         return "supported", "more likely supported than not"
     if likely < fitted.weak:
         return "unsupported", against or "no sentence says this"
-    return "weak", against or "something close is said"
+    return "partly", against or "something close is said"
 
 
 class _Said(BaseModel):
@@ -146,7 +146,7 @@ class ModelJudge(Judge):
         used: Usage = getattr(self._used, "usage", NO_USAGE)
         return used
 
-    def verify(self, claims: Sequence[Claim]) -> list[Verification]:
+    def check(self, claims: Sequence[Claim]) -> list[Verification]:
         """One verification a claim, in order; a few claims a call."""
         found = []
         for start in range(0, len(claims), BATCH):
@@ -196,17 +196,16 @@ class ModelJudge(Judge):
             return self._unscored("the judge named sentences that were not given")
         if said.verdict in {"supported", "partial"} and not said.evidence:
             return self._unscored("the judge named no evidence")
-        verdicts: dict[str, Verdict] = {"supported": "supported", "partial": "weak"}
+        verdict: Verdict = "partly" if said.verdict == "partial" else said.verdict
         return Verification(
-            verdicts.get(said.verdict, "unsupported"),
+            verdict,
             tuple(sentences.quotes[number - 1] for number in sorted(set(said.evidence))[:3]),
             said.reason[:160].encode("utf-8", "replace").decode(),
-            self.name,
-            contradicted=said.verdict == "contradicted",
+            by=self.name,
         )
 
     def _unscored(self, why: str) -> Verification:
-        return Verification(None, (), why, self.name)
+        return Verification("unchecked", reason=why, by=self.name)
 
 
 def _sentences(claims: Sequence[Claim]) -> _Sentences:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from eval.records import Judged, Record
 
-_SHARE = {"supported": 1.0, "weak": 0.5, "unsupported": 0.0, "contradicted": 0.0}
+_SHARE = {"supported": 1.0, "partly": 0.5, "unsupported": 0.0, "contradicted": 0.0}
 _MARKER = re.compile(r"\[(\d{1,6})\]")
 RETRIEVAL = {"recall@5": "R@5", "recall@10": "R@10", "recall@20": "R@20", "mrr@10": "RR@10",
              "ndcg@10": "nDCG@10"}  # fmt: skip
@@ -106,7 +106,7 @@ def citation_precision(record: Record) -> float | None:
             continue
         someone = any(verdict == "supported" for verdict in alone)
         for verdict in alone:
-            needed = bool(joint) and not someone and verdict == "weak"
+            needed = bool(joint) and not someone and verdict == "partly"
             useful.append(float(verdict == "supported" or needed))
     return mean(useful)
 
@@ -215,7 +215,7 @@ def _said_to_fit(record: Record) -> set[str]:
         citation["paper"]
         for statement in statements
         for citation in statement["citations"]
-        if citation["verdict"] == "supported"
+        if statement.get("listed") == "fits" or citation["verdict"] == "supported"
     }
 
 

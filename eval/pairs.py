@@ -137,8 +137,11 @@ def measured(
     said: list[bool | None] = []
     likely: list[float | None] = []
     for start in range(0, len(pairs), 16):
-        found = judge.verify([pair.claim for pair in pairs[start : start + 16]])
-        said += [None if v.verdict is None else v.verdict == "supported" for v in found]
+        found = judge.check([pair.claim for pair in pairs[start : start + 16]])
+        said += [
+            None if v.verdict == "unchecked" else v.verdict in ("quoted", "supported")
+            for v in found
+        ]
         likely += [v.likelihood for v in found]
         if on_progress:
             on_progress(len(said), len(pairs))

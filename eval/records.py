@@ -11,7 +11,7 @@ from eval.questions import Fact, Kind
 from rag.llm.reply import NO_USAGE, Usage
 
 Variant = Literal["asked", "paraphrase", "without gold"]
-JudgedVerdict = Literal["supported", "weak", "unsupported", "contradicted"]
+JudgedVerdict = Literal["supported", "partly", "unsupported", "contradicted"]
 
 
 # what figures read of an answer
@@ -36,6 +36,11 @@ class Judged(BaseModel):
     verdict: JudgedVerdict | None
     reason: str = ""
     likelihood: float | None = None
+
+    @field_validator("verdict", mode="before")
+    @classmethod
+    def _of_an_old_run(cls, verdict: object) -> object:
+        return "partly" if verdict == "weak" else verdict
 
 
 class JudgedStatement(BaseModel):

@@ -197,8 +197,8 @@ class Assistant:
         other = copy.copy(self)
         other.settings = settings
         other.model = self.model if with_model else None
-        verifier = self._offline_verifier(settings)
-        other._answerer = Answerer(settings, other.model, verifier)  # noqa: SLF001 - its own kind
+        checker = self._offline_verifier(settings)
+        other._answerer = Answerer(settings, other.model, checker)  # noqa: SLF001 - its own kind
         other._lister = Lister(settings, other.model)  # noqa: SLF001
         return other
 

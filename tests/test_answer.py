@@ -82,11 +82,11 @@ def test_a_sentence_is_supported_only_by_the_paper_that_has_it():
 def test_verification_line_counts_every_verdict():
     statements = tuple(
         Statement("S.", 0, 2, (), verdict)
-        for verdict in ("supported", "supported", "weak", "unsupported", "uncited", None)
+        for verdict in ("supported", "supported", "partly", "unsupported", "uncited", "unchecked")
     )
     answer = replace(answered(Draft("Some never bark.", (DOGS,))), statements=statements)
     assert answer.verification == (
-        "2 of 6 statements supported; 1 weak; 1 unsupported; 1 uncited; 1 not verified."
+        "2 of 6 statements supported; 1 partly supported; 1 unsupported; 1 uncited; 1 unchecked."
     )
 
 
@@ -105,7 +105,7 @@ def test_forms_of_an_answer_carry_quotes():
 
 
 def test_nothing_is_verified_without_a_paper():
-    assert verify("Some never bark.", []).verdict is None
+    assert verify("Some never bark.", []).verdict == "unchecked"
 
 
 def test_sentences_of_one_paper_stand_in_the_order_of_its_abstract():
@@ -165,7 +165,7 @@ def test_a_filter_says_in_words_what_it_lets_through():
 
 
 def test_citation_as_values_names_its_check():
-    citation = Citation(3, CATS, (), None, "not a verbatim sentence; not verified", "verbatim")
+    citation = Citation(3, CATS, (), "unchecked", "not a sentence of the abstract", "text")
     assert citation.to_dict()["verdict"] is None
     assert citation.to_dict()["paper"] == "cats-1"
 
@@ -260,11 +260,11 @@ def test_a_list_keeps_its_form_and_its_titles_are_escaped():
         Statement("2 of the 9 papers fit.", 0, 22, (), None, claim=False),
         *(
             Statement(
-                p.title, text.index(p.title), text.index(p.title) + len(p.title) + 4, (c,), "weak"
+                p.title, text.index(p.title), text.index(p.title) + len(p.title) + 4, (c,), "partly"
             )
             for p, c in (
-                (BIRDS, Citation(1, BIRDS, (), "weak", "r", "relevance")),
-                (RABBITS, Citation(2, RABBITS, (), "weak", "r", "relevance")),
+                (BIRDS, Citation(1, BIRDS, (), "partly", "r", "relevance")),
+                (RABBITS, Citation(2, RABBITS, (), "partly", "r", "relevance")),
             )
         ),
         Statement("Decided so.", text.index("Decided"), len(text), (), None, claim=False),

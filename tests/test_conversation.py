@@ -214,7 +214,7 @@ def test_sources_are_sorted_by_number_alone(saved, tmp_path):
     chat.load(tmp_path / "chat.json")
     answer = chat.turns[2].answer
     first = answer.statements[0]
-    other = type(first.citations[0])(2, PAPERS[1], (), None, "", "offline")
+    other = type(first.citations[0])(2, PAPERS[1], (), "unchecked", "", "text")
     twice = type(first)("x", 0, 1, (other, *first.citations), None)
     assert list(Answer("q", "q", "x", (twice,), (), "answered", "model").sources) == [2]
 

@@ -178,7 +178,7 @@ def test_a_corrected_score_takes_the_judges_error_out(finished, tmp_path):
     # find 50. The mean difference is (50 - 60) / 100 = -.1, and the corrected share .6 - .1 = .5.
     told = [(True, True)] * 45 + [(True, False)] * 15 + [(False, False)] * 35 + [(False, True)] * 5
     says = [judge for judge, _ in told] + [True] * 60 + [False] * 40
-    records = [one_statement(n, "supported" if said else "weak") for n, said in enumerate(says)]
+    records = [one_statement(n, "supported" if said else "partly") for n, said in enumerate(says)]
     # neither what the judge left open nor the answer to a paraphrase counts
     records += [one_statement(200, None), one_statement(201, "supported", "paraphrase")]
     plan = [(r.id, r.variant) for r in records]

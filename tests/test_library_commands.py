@@ -375,8 +375,8 @@ def test_a_citation_of_a_removed_or_changed_paper_says_so_everywhere(run, tmp_pa
     run("index", "--update", "-i", "mine", "-q")
     run("papers", "remove", "zorp-1", "-i", "mine", "-q")
     shown = run("chat", "-i", "mine", "--load", "talk.json", text="/sources\n/save b.md\n/save b\n")
-    gone = "no longer in the library; not verified any more"
-    changed = "its abstract has changed since it was quoted; not verified any more"
+    gone = "no longer in the library; unchecked since"
+    changed = "its abstract has changed since it was quoted; unchecked since"
     assert f"(zorp-1)  ({gone})" in shown
     assert f"  ({changed})" in shown
     page = (tmp_path / "b.md").read_text()
@@ -392,7 +392,7 @@ def test_a_citation_of_a_removed_or_changed_paper_says_so_everywhere(run, tmp_pa
     (tmp_path / "a.jsonl").write_text(f"{json.dumps(zorp)}\n{json.dumps(other)}\n")
     run("index", "a.jsonl", "-i", "mine", "-q")
     shown = run("chat", "-i", "mine", "--load", "b", text="/sources\n")
-    assert "not verified" not in shown
+    assert "unchecked" not in shown
 
 
 def test_papers_are_listed_by_filter_and_shown_by_how_their_id_begins(kept, run) -> None:

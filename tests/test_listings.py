@@ -183,7 +183,7 @@ def test_papers_that_fit_are_counted_and_quoted(library):
 def test_a_paper_whose_title_alone_is_known_may_fit_and_no_more(library):
     answer = library.ask("Which papers are about cats?")
     (north,) = [s for s in answer.statements if s.text == "Cats of the North"]
-    assert north.verdict == "weak"
+    assert north.verdict == "partly"
     assert north.citations[0].quotes == ()
     assert "only its title is known" in north.citations[0].reason
 
@@ -518,7 +518,7 @@ def test_the_heading_counts_both_groups():
     def entries(*verdicts):
         return [Entry(PAPERS[0], (), verdict, "", "") for verdict in verdicts]
 
-    sure, may = "supported", "weak"
+    sure, may = "supported", "partly"
     assert heading(entries(sure, sure, may), 9, 9, "X") == "2 of the 9 papers fit “X”, 1 more may."
     assert heading(entries(sure), 9, 9, "X") == "1 of the 9 papers fits “X”."
     assert heading(entries(may), 9, 9, "X") == "None of the 9 papers surely fits “X”, 1 may."
@@ -553,7 +553,7 @@ def opened(folder, server, **settings):
 
 
 def test_a_model_reads_the_papers_that_may_fit(folder):
-    verdicts = {"Purring Networks": "supported", "Whiskers at Night": "weak"}
+    verdicts = {"Purring Networks": "supported", "Whiskers at Night": "partly"}
     with ModelServer(chooses(verdicts)) as server, opened(folder, server) as assistant:
         answer = assistant.ask("Which papers are about cats?")
     listed = {s.text: s for s in answer.statements if s.claim}
@@ -562,7 +562,7 @@ def test_a_model_reads_the_papers_that_may_fit(folder):
     citation = listed["Purring Networks"].citations[0]
     assert (citation.by, citation.reason) == ("tester", "because")
     assert citation.quotes[0].text == "We study how cats purr."
-    assert listed["Whiskers at Night"].verdict == "weak"
+    assert listed["Whiskers at Night"].verdict == "partly"
     assert "Barking Machines" not in listed
     assert "in 1 call." in answer.text
     assert answer.usage.calls == 1
@@ -573,7 +573,7 @@ def test_what_the_model_says_nothing_readable_of_may_fit(folder):
     with ModelServer(chooses(verdicts)) as server, opened(folder, server) as assistant:
         answer = assistant.ask("Which papers are about cats?")
     listed = {s.text: s for s in answer.statements if s.claim}
-    assert listed["Purring Networks"].verdict == "weak"
+    assert listed["Purring Networks"].verdict == "partly"
     assert "no readable verdict" in listed["Purring Networks"].citations[0].reason
     assert listed["Whiskers at Night"].verdict == "supported"
 
@@ -585,7 +585,7 @@ def test_a_model_that_fails_leaves_a_list_by_relevance(folder):
     ):
         answer = assistant.ask("Which papers are about cats?")
     assert answer.mode == "extractive"
-    assert {"supported", "weak"} == {s.verdict for s in answer.statements if s.claim}
+    assert {"supported", "partly"} == {s.verdict for s in answer.statements if s.claim}
     assert {c.by for c in answer.citations} == {"relevance"}
     assert any("did not read" in warning for warning in answer.warnings)
 

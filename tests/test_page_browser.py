@@ -342,7 +342,7 @@ def test_an_answer_can_be_stopped_and_asked_again(browser, library, tmp_path) ->
         with served(tmp_path, *options) as address, opened(browser, address) as page:
             page.fill("#question textarea", QUESTION)
             page.press("#question textarea", "Enter")
-            page.wait_for_selector("#live .marker.unverified", timeout=60_000)
+            page.wait_for_selector("#live .marker.unchecked", timeout=60_000)
             page.keyboard.press("Escape")
             page.wait_for_selector("#live .stopped")
             assert server.disconnected.wait(5)

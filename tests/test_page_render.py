@@ -50,11 +50,11 @@ def said(verdict):
 
 
 def test_a_marker_links_to_the_card_of_its_turn_and_tells_its_verdict_in_words() -> None:
-    html = render.turn("what of rates?", said("weak"), 3)
+    html = render.turn("what of rates?", said("partly"), 3)
     assert 'href="#turn-3-source-1"' in html
     assert 'aria-label="Source 1, weakly supported"' in html
     assert 'data-start="20"' in html
-    assert 'id="turn-3-source-1"' in cards.panel([*[Turn("q", said("weak"))] * 3])
+    assert 'id="turn-3-source-1"' in cards.panel([*[Turn("q", said("partly"))] * 3])
 
 
 def test_a_list_that_is_written_has_no_dash_without_words() -> None:
@@ -81,10 +81,10 @@ def test_an_answer_may_begin_with_a_list() -> None:
 def test_every_verdict_has_a_class_and_a_sign_of_its_own() -> None:
     drawn = {
         verdict: render.marker(citation(verdict), 1)
-        for verdict in ("supported", "weak", "unsupported", None)
+        for verdict in ("supported", "partly", "unsupported", "unchecked")
     }
     classes = {re.search(r'class="marker (\w+)"', html)[1] for html in drawn.values()}
-    assert classes == {"supported", "weak", "unsupported", "unverified"}
+    assert classes == {"supported", "partly", "unsupported", "unchecked"}
     texts = {re.sub("<[^>]*>", "", html) for html in drawn.values()}
     assert texts == {"1", "1~", "1✗", "1·"}
 
@@ -100,11 +100,11 @@ def test_a_listed_paper_a_changed_one_and_one_that_is_gone_are_told_apart() -> N
         return re.sub("<.*?>", " ", text).strip(), label, verdict
 
     assert shown(False, "current") == ("", "nothing to verify", "nothing to verify")
-    assert shown(True, "current") == ("·", "not verified", "· not verified")
-    lost = "no longer in the library; not verified any more"
+    assert shown(True, "current") == ("·", "unchecked", "· unchecked")
+    lost = "no longer in the library; unchecked since"
     assert shown(True, "gone") == ("gone", lost, f"gone: {lost}")
     assert shown(False, "gone") == ("gone", lost, f"gone: {lost}")
-    other = "its abstract has changed since it was quoted; not verified any more"
+    other = "its abstract has changed since it was quoted; unchecked since"
     assert shown(True, "changed") == ("changed", other, f"changed: {other}")
 
 
@@ -204,7 +204,7 @@ def test_the_line_below_an_answer_tells_verdicts_mode_seconds_and_tokens() -> No
 
 def test_markers_have_no_verdict_while_the_answer_is_written() -> None:
     html = render.writing("q", 1, "Rates are high. [1] And", "Checking")
-    assert '<span class="marker unverified">1</span>' in html
+    assert '<span class="marker unchecked">1</span>' in html
     assert "Checking" in html
     assert "<a " not in html
 
@@ -213,10 +213,10 @@ def test_markup_in_questions_answers_papers_and_reasons_is_text() -> None:
     evil = '<img src=x onerror="alert(1)">'
     paper = Paper(evil, evil, f"{evil} Rates.", authors=(evil,), venue=evil)
     quote = Quote(evil, 0, len(evil), evil)
-    cited = Citation(1, paper, (quote,), "weak", evil, "offline")
+    cited = Citation(1, paper, (quote,), "partly", evil, "offline")
     made = answer(
         f"{evil} [1]",
-        Statement(evil, 0, len(evil) + 4, (cited,), "weak"),
+        Statement(evil, 0, len(evil) + 4, (cited,), "partly"),
         question=evil,
         asked=f"{evil}!",
         warnings=(evil,),

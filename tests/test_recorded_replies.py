@@ -20,7 +20,7 @@ from rag.generation.pipeline import _finished
 from rag.llm import make_chat_model
 from rag.prompts import load_prompt
 from rag.verification.offline import OfflineVerifier
-from rag.verification.reader import ModelVerifier
+from rag.verification.reader import ReaderChecker
 
 ROOT = Path(__file__).parents[1]
 RECORDS = [
@@ -58,7 +58,7 @@ def test_a_recorded_reply_gives_the_same_answer_again(record, library, offline):
     assert resolver.unknown == []
     with ModelServer(Step(record["check"] or "none")) as server:
         model = make_chat_model(load_settings(chat_model="recorded", chat_url=server.url))
-        verifier = ModelVerifier(model, load_prompt("verify"), offline)
+        verifier = ReaderChecker(model, load_prompt("verify"), offline)
         final, statements = checked_statements(resolver.pieces, shown, verifier)
     assert final.strip() == text.strip()
     answer = _finished(

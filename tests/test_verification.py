@@ -19,7 +19,7 @@ from rag.verification import Claim
 from rag.verification.denials import denies
 from rag.verification.offline import OfflineVerifier
 from rag.verification.order import kept_order, misplaced_number
-from rag.verification.reader import ModelVerifier
+from rag.verification.reader import ReaderChecker
 from rag.verification.words import missing_names, names, turned
 
 ROOT = Path(__file__).parents[1]
@@ -131,14 +131,14 @@ def test_denials_are_told_from_negated_findings(statement, denial):
 @pytest.mark.parametrize(
     ("statement", "verdict", "reason"),
     [
-        ("Byte-level models are slow.", "supported", "word for word"),
+        ("Byte-level models are slow.", "quoted", "word for word"),
         ("It reduces sequence lengths by up to 75%, with minimal loss.", "supported", ""),
         ("It reduces sequence lengths by up to 57% with minimal loss.", "not", "57%"),
         ("It increases sequence lengths by up to 75% with minimal loss.", "not", "increases"),
         ("MrT5 never deletes tokens with a learnt gate.", "not", "negated"),
         ("LongT5 deletes tokens with a learnt gate after encoder layers.", "not", "LongT5"),
         ("Penguins live in the south and eat fish.", "unsupported", "no sentence"),
-        ("The abstract does not state the learning rate.", "weak", "not told"),
+        ("The abstract does not state the learning rate.", "partly", "not told"),
     ],
 )
 def test_verdicts_come_with_their_reason(statement, verdict, reason):
@@ -150,11 +150,11 @@ def test_verdicts_come_with_their_reason(statement, verdict, reason):
 
 
 def test_what_cannot_be_checked_has_no_verdict():
-    assert verify("It works.", []).verdict is None
-    assert verify("", [MRT5]).verdict is None
-    assert verify("It works well.", [Paper("e-1", "Empty", "")]).verdict is None
-    assert verify("?!", [MRT5]).verdict is None
-    assert verify("token " * 5000, [MRT5]).verdict in ("weak", "unsupported")
+    assert verify("It works.", []).verdict == "unchecked"
+    assert verify("", [MRT5]).verdict == "unchecked"
+    assert verify("It works well.", [Paper("e-1", "Empty", "")]).verdict == "unchecked"
+    assert verify("?!", [MRT5]).verdict == "unchecked"
+    assert verify("token " * 5000, [MRT5]).verdict in ("partly", "unsupported")
 
 
 def test_several_papers_support_a_statement_together():
@@ -169,7 +169,7 @@ def test_several_papers_support_a_statement_together():
 @given(st.text(max_size=80))
 def test_any_text_is_only_text(text):
     found = verify(text, [MRT5])
-    assert found.verdict in (None, "supported", "weak", "unsupported")
+    assert found.verdict in ("unchecked", "quoted", "supported", "partly", "unsupported")
     for quote in found.quotes:
         assert MRT5.abstract[quote.start : quote.end] == quote.text
 
@@ -178,7 +178,7 @@ def test_a_verbatim_statement_loads_nothing_heavy():
     script = (
         "import sys\nfrom rag import Paper, verify\n"
         "p = Paper('a', 'A', 'It works well.')\n"
-        "assert verify('It works well.', [p]).verdict == 'supported'\n"
+        "assert verify('It works well.', [p]).verdict == 'quoted'\n"
         "print({'nltk', 'onnxruntime', 'chromadb', 'openai', 'llama_index'} & set(sys.modules))\n"
     )
     done = subprocess.run(
@@ -199,12 +199,12 @@ def test_a_verbatim_statement_loads_nothing_heavy():
 def test_support_by_the_model_is_weak_where_a_number_or_name_is_missing(statement, reason):
     with ModelServer(Step("1. | s3 | supported | ok |")) as server:
         model = make_chat_model(load_settings(chat_model="checker", chat_url=server.url))
-        verifier = ModelVerifier(model, load_prompt("verify"), OfflineVerifier(load_minilm))
-        (found,) = verifier.verify([Claim(statement, (MRT5,))])
+        verifier = ReaderChecker(model, load_prompt("verify"), OfflineVerifier(load_minilm))
+        (found,) = verifier.check([Claim(statement, (MRT5,))])
     if reason is None:
         assert (found.verdict, found.reason) == ("supported", "ok")
     else:
-        assert found.verdict == "weak"
+        assert found.verdict == "partly"
         assert reason in found.reason
 
 
@@ -212,11 +212,11 @@ def test_a_call_holds_no_more_statements_than_the_window():
     with ModelServer(Step("1 | s1 | supported | ok")) as server:
         given_settings = load_settings(chat_model="checker", chat_url=server.url, chat_window=1200)
         prompt = load_prompt("verify")
-        verifier = ModelVerifier(
+        verifier = ReaderChecker(
             make_chat_model(given_settings), prompt, OfflineVerifier(load_minilm), "a question"
         )
         claims = [Claim(f"Gate number {n} is learnt by the model too.", (MRT5,)) for n in range(60)]
-        found = verifier.verify(claims)
+        found = verifier.check(claims)
         assert len(found) == 60
         assert "of 60 statements" in verifier.notes[0]
         assert "a question" in server.prompts[0]
@@ -231,4 +231,4 @@ def test_a_name_that_only_the_title_has_is_not_missing():
 
 def test_statements_in_other_languages_are_not_judged_by_their_capitals():
     found = verify("MrT5 entfernt Tokens mit einem gelernten Tor nach einigen Schichten.", [MRT5])
-    assert (found.verdict, found.reason) == ("weak", "this check reads English only")
+    assert (found.verdict, found.reason) == ("partly", "this check reads English only")

@@ -13,7 +13,7 @@ from rag.answer.answer import (
     Verified,
 )
 from rag.answer.markdown import STANDINGS, CiteStyle
-from rag.citations.citation import Citation, Standing, Statement, StatementVerdict
+from rag.citations.citation import Citation, Standing, Statement
 
 __all__ = [
     "STANDINGS",
@@ -27,7 +27,6 @@ __all__ = [
     "Mode",
     "Standing",
     "Statement",
-    "StatementVerdict",
     "Status",
     "Text",
     "Turn",

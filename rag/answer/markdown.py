@@ -27,10 +27,11 @@ if TYPE_CHECKING:
 CiteStyle = Literal["numeric", "pandoc"]
 CITE_STYLES: tuple[str, ...] = get_args(CiteStyle)
 STANDINGS = {
-    "changed": "its abstract has changed since it was quoted; not verified any more",
-    "gone": "no longer in the library; not verified any more",
+    "changed": "its abstract has changed since it was quoted; unchecked since",
+    "gone": "no longer in the library; unchecked since",
 }
 
+_HELD = ("supported", "quoted", "record")
 _SHOWN = re.compile(r"\[(\d{1,7})\]")
 _STRUCTURE = re.compile(r"[\s-]*")  # between statements that code has put together
 
@@ -59,7 +60,7 @@ def answer_markdown(answer: Answer, cite_style: str) -> str:
         return "\n\n".join([*parts, "Closest papers:", "\n".join(titles)]) + "\n"
     for number, paper in answer.sources.items():
         parts += _source(answer, number, paper, marks)
-    doubts = [_doubt(s, marks) for s in answer.statements if s.claim and s.verdict != "supported"]
+    doubts = [_doubt(s, marks) for s in answer.statements if s.claim and s.verdict not in _HELD]
     parts += ["Not supported:", "\n".join(doubts)] if doubts else []
     parts.append(f"*{answer.verification} Mode: {escape_markdown(answer.model or answer.mode)}.*")
     return "\n\n".join(parts) + "\n"
@@ -148,7 +149,7 @@ def _doubt(statement: Statement, marks: Marks) -> str:
     reasons = "; ".join(
         f"{marks((c.number,))} {escape_markdown(c.reason)}" for c in statement.citations
     )
-    verdict = statement.verdict or "not verified"
+    verdict = statement.verdict or "unchecked"
     return f"- {verdict}: “{escape_markdown(statement.text)}”" + (
         f" ({reasons})" if reasons else ""
     )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from rag.answer import Answer, AnswerStatus, Citation, Mode, Statement, StatementVerdict, Turn
+from rag.answer import Answer, AnswerStatus, Citation, Mode, Statement, Turn
 from rag.citations.markers import MarkerReader
 from rag.citations.statements import shown_markers
 from rag.errors import CorpusError
@@ -137,7 +137,7 @@ class _SavedStatement(_Saved):
     start: _Count
     end: _Count
     citations: list[_SavedCitation]
-    verdict: StatementVerdict | None
+    verdict: Verdict | None
     claim: bool
 
 

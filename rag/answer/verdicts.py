@@ -9,12 +9,17 @@ if TYPE_CHECKING:
 
     from rag.citations.citation import Citation, Statement
 
-_DOUBTS = (
-    ("weak", "weak"),
-    ("unsupported", "unsupported"),
-    ("uncited", "uncited"),
-    (None, "not verified"),
+_ORDER = (
+    "supported",
+    "quoted",
+    "record",
+    "partly",
+    "unsupported",
+    "contradicted",
+    "uncited",
+    "unchecked",
 )
+_WORDS = {"partly": "partly supported"}
 
 
 def lists_papers(statements: Sequence[Statement]) -> bool:
@@ -29,13 +34,14 @@ def verification_line(statements: Sequence[Statement]) -> str:
     if not claims:
         return "No statement to verify."
     citations = [citation for statement in statements for citation in statement.citations]
-    held = sum(s.verdict == "supported" for s in claims)
     if lists_papers(statements):
-        line = _of_list(held, len(claims), citations)
+        line = _of_list(sum(s.listed == "fits" for s in claims), len(claims), citations)
     else:
-        counts = [(sum(s.verdict == verdict for s in claims), words) for verdict, words in _DOUBTS]
-        rest = "".join(f"; {count} {words}" for count, words in counts if count)
-        line = f"{held} of {len(claims)} statement{'s' * (len(claims) != 1)} supported{rest}."
+        counts = [(sum(s.verdict == verdict for s in claims), verdict) for verdict in _ORDER]
+        first, *rest = [f"{n} {_WORDS.get(verdict, verdict)}" for n, verdict in counts if n]
+        count, words = first.split(" ", 1)
+        line = f"{count} of {len(claims)} statement{'s' * (len(claims) != 1)} {words}"
+        line = "; ".join([line, *rest]) + "."
     lost = len({citation.number for citation in citations if citation.standing != "current"})
     if lost:
         are = "one cited paper has" if lost == 1 else f"{lost} cited papers have"

@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from rag.papers import Paper
     from rag.verification import Quote, Verdict
 
-StatementVerdict = Literal["supported", "weak", "unsupported", "uncited"]
 Standing = Literal["current", "changed", "gone"]
 
 
@@ -21,11 +20,13 @@ class Citation:
         number: as readers see it, 1, 2, ... in order of first use.
         paper: the paper cited.
         quotes: the sentences of its abstract that the citation rests on.
-        verdict: how well they support the statement; None where no check could tell.
+        verdict: how well they support the statement; None where none is due, as in a list.
         reason: why, in one clause.
-        by: the check that gave the verdict.
+        by: who gave the verdict: "text", "record" or the name of a model.
         standing: of a saved citation, whether the library has since lost the paper ("gone") or
             the sentence that is quoted ("changed"); its verdict is that of the time it was given.
+        warnings: such as "figure not found: 14.2".
+        score: relevance of an entry of a list, in [0, 1]; else None.
     """
 
     number: int
@@ -35,6 +36,8 @@ class Citation:
     reason: str
     by: str
     standing: Standing = "current"
+    warnings: tuple[str, ...] = ()
+    score: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The citation as plain JSON values."""
@@ -50,6 +53,8 @@ class Citation:
             "reason": self.reason,
             "by": self.by,
             "standing": self.standing,
+            "warnings": list(self.warnings),
+            "score": self.score,
         }
 
 
@@ -62,17 +67,21 @@ class Statement:
         start: offset of its first character in the answer's text.
         end: offset behind its last character there, markers included.
         citations: in order of use.
-        verdict: "uncited" without a citation; None where no check could tell.
+        verdict: "uncited" without a citation; None where none is due, as for a heading.
         claim: whether it says anything that needs support; a heading or "the abstracts do not
             state ..." does not.
+        warnings: such as "figure not found: 14.2".
+        listed: of an entry of a list, whether its paper "fits" or is a "possible" one; else None.
     """
 
     text: str
     start: int
     end: int
     citations: tuple[Citation, ...]
-    verdict: StatementVerdict | None
+    verdict: Verdict | None
     claim: bool = True
+    warnings: tuple[str, ...] = ()
+    listed: Literal["fits", "possible"] | None = None
 
     @property
     def names_paper(self) -> bool:
@@ -87,5 +96,7 @@ class Statement:
             "end": self.end,
             "verdict": self.verdict,
             "claim": self.claim,
+            "warnings": list(self.warnings),
+            "listed": self.listed,
             "citations": [citation.to_dict() for citation in self.citations],
         }

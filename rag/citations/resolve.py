@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
     from rag.citations.statements import Spoken
     from rag.papers import Paper
-    from rag.verification import Verifier
+    from rag.verification import Checker, Verdict
 
 
 MOST_CHECKED = 200  # claims of one answer; no answer worth reading has more
-_TOO_MANY = Verification(None, (), "the answer is too long to be checked whole", "offline")
-_UNCHECKED = Verification(None, (), "not a verbatim sentence; not verified", "verbatim")
+_TOO_MANY = Verification("unchecked", reason="the answer is too long to be checked whole")
+_UNCHECKED = Verification("unchecked", reason="not a sentence of the abstract")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +70,10 @@ def cite(drafts: Iterable[Draft], numbering: Numbering | None = None) -> Iterato
         )
         together = verbatim(Claim(draft.text, draft.papers))
         end = position + len(shown(draft.text, citations))
-        yield Statement(
-            draft.text, position, end, citations, together.verdict if together else None
-        )
+        verdict: Verdict = together.verdict if together else "unchecked"
+        if not citations:
+            verdict = "uncited"
+        yield Statement(draft.text, position, end, citations, verdict)
         position = end + 1
 
 
@@ -150,18 +151,18 @@ class MarkerResolver:
 def checked_statements(
     pieces: Sequence[str | tuple[int, ...]],
     papers: Mapping[int, Paper],
-    verifier: Verifier,
+    checker: Checker,
 ) -> tuple[str, tuple[Statement, ...]]:
     """The shown text of a reply and its statements, each citation checked.
 
     Args:
         pieces: of a `MarkerResolver`.
         papers: shown number -> paper.
-        verifier: checks each statement against all its papers and, with several, against each.
+        checker: checks each statement against all its papers and, with several, against each.
     """
     text, spoken = split_statements(list(pieces))
     claims = [claim for each in spoken for claim in _claims(each, papers)]
-    checked = verifier.verify(claims[:MOST_CHECKED])
+    checked = checker.check(claims[:MOST_CHECKED])
     found = chain(checked, repeat(_TOO_MANY))
     return text, tuple(_statement(each, papers, found) for each in spoken)
 
@@ -203,10 +204,13 @@ def _statement(
     )
     claim = spoken.claim and (bool(citations) or not denies(spoken.text))
     verdict = checks[0].verdict if checks else ("uncited" if claim else None)
-    return Statement(spoken.text, spoken.start, spoken.end, citations, verdict, claim)
+    warnings = checks[0].warnings if checks else ()
+    return Statement(spoken.text, spoken.start, spoken.end, citations, verdict, claim, warnings)
 
 
 def _citation(number: int, claim: Claim, found: Verification) -> Citation:
     paper = claim.papers[0]
     quotes = tuple(quote for quote in found.quotes if quote.paper_id == paper.id)
-    return Citation(number, paper, quotes, found.verdict, found.reason, found.by)
+    return Citation(
+        number, paper, quotes, found.verdict, found.reason, found.by, warnings=found.warnings
+    )

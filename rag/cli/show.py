@@ -23,7 +23,14 @@ if TYPE_CHECKING:
     from rag.retrieval import Hit
 
 EXTRACTIVE = "extractive: verbatim sentences, no language model"
-_VERDICT_STYLES = {"supported": "green", "weak": "yellow", "unsupported": "red"}
+_VERDICT_STYLES = {
+    "quoted": "green",
+    "supported": "green",
+    "record": "green",
+    "partly": "yellow",
+    "unsupported": "red",
+    "contradicted": "red",
+}
 _STATEMENT = 70  # characters of a statement that say which one a verdict is of
 # Control characters, and those that turn the direction of writing, could change what a terminal
 # shows of the text around them.
@@ -174,9 +181,9 @@ def _citation(console: Console, statement: Statement, citation: Citation) -> Non
     """The verdict on one citation, of which statement, and the sentences it rests on."""
     if not statement.claim and citation.verdict is None:  # a list in which nothing was decided
         return
-    text = Text(citation.verdict or "not verified")
+    text = Text(citation.verdict or "unchecked")
     text.stylize(_VERDICT_STYLES.get(citation.verdict or "", "dim"))
-    if citation.by == "verbatim":
+    if citation.verdict == "quoted":
         for quote in citation.quotes:
             _print(console, text + Text(f": “{quote.text}”".translate(_CONTROL)), indent=4)
         return

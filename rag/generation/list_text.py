@@ -30,7 +30,7 @@ class Entry:
     Attributes:
         paper: listed.
         quotes: the sentences that say that it fits; () where only its title is known.
-        verdict: "supported" where it fits, "weak" where it may; None where nothing had to be
+        verdict: "supported" where it fits, "partly" where it may; None where nothing had to be
             decided, as in a list of the whole library.
         reason: why, in one clause.
         by: what decided.
@@ -38,7 +38,7 @@ class Entry:
 
     paper: Paper
     quotes: tuple[Quote, ...]
-    verdict: Literal["supported", "weak"] | None
+    verdict: Literal["supported", "partly"] | None
     reason: str
     by: str
 
@@ -54,10 +54,10 @@ def written_list(
         how: a sentence on how it was decided; may be empty.
         numbering: gives the shown numbers.
     """
-    possible = [entry for entry in entries if entry.verdict == "weak"]
+    possible = [entry for entry in entries if entry.verdict == "partly"]
     writer = _Writer(numbering)
     writer.say(heading)
-    writer.list_papers([entry for entry in entries if entry.verdict != "weak"])
+    writer.list_papers([entry for entry in entries if entry.verdict != "partly"])
     if possible:
         writer.say(f"Possibly also ({len(possible)}):")
         writer.list_papers(possible)
@@ -75,7 +75,7 @@ def heading(entries: Sequence[Entry], looked_at: int, among: int, subject: str) 
         among: papers that there are.
         subject: that they fit.
     """
-    possible = sum(entry.verdict == "weak" for entry in entries)
+    possible = sum(entry.verdict == "partly" for entry in entries)
     sure = len(entries) - possible
     papers = f"the {among} papers"
     if looked_at < among:
@@ -132,5 +132,6 @@ class _Writer:
                 (citation,),
                 entry.verdict,
                 claim=entry.verdict is not None,
+                listed="possible" if entry.verdict == "partly" else "fits",
             )
         )

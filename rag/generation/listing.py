@@ -143,7 +143,7 @@ class Lister:
         how = (
             f"Decided by {model.name}, which read the {selection.read} likeliest papers in {calls}."
         )
-        return _Found(base, sorted(entries, key=lambda entry: entry.verdict == "weak"), how)
+        return _Found(base, sorted(entries, key=lambda entry: entry.verdict == "partly"), how)
 
     def _everything(
         self, asked: Asked, papers: Sequence[Paper]
@@ -271,7 +271,7 @@ def _nothing(
 def _entry(candidate: _Candidate, cut: Lines, by: str) -> Entry:
     """A paper of the list; one whose title alone is known may fit, no more."""
     sure = candidate.likely >= cut.counted and bool(candidate.quotes)
-    verdict: Literal["supported", "weak"] = "supported" if sure else "weak"
+    verdict: Literal["supported", "partly"] = "supported" if sure else "partly"
     return Entry(candidate.hit.paper, candidate.quotes, verdict, candidate.reason, by)
 
 

@@ -26,7 +26,7 @@ from rag.llm import ChatModel, make_chat_model
 from rag.llm.cost import compute_cost
 from rag.llm.reply import NO_USAGE
 from rag.prompts import load_prompt
-from rag.verification.reader import ModelVerifier
+from rag.verification.reader import ReaderChecker
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from rag.papers import Paper
     from rag.retrieval import Retrieval
     from rag.settings import Settings
-    from rag.verification import Claim, Verification, Verifier
+    from rag.verification import Checker, Claim, Verification
 
 PROMPTS = ("answer", "condense_question", "verify", "select_papers", "suggest_questions")
 CLOSEST_PAPERS = 3  # that an abstention shows
@@ -84,7 +84,7 @@ class Asked:
 class Answerer:
     """Writes answers, with a language model where there is one."""
 
-    def __init__(self, settings: Settings, model: ChatModel | None, offline: Verifier) -> None:
+    def __init__(self, settings: Settings, model: ChatModel | None, offline: Checker) -> None:
         """Wires the writer and the checks."""
         self._settings = settings
         self._model = model
@@ -195,10 +195,10 @@ class Answerer:
         if self._settings.check_with_model and any(s.citations for s in statements):
             yield Verified(statements)
             prompt = load_prompt("verify", self._settings.prompts)
-            verifier = ModelVerifier(model, prompt, offline, asked.text)
-            text, statements = checked_statements(writing.resolver.pieces, by_number, verifier)
-            usage += verifier.usage
-            notes += verifier.notes
+            checker = ReaderChecker(model, prompt, offline, asked.text)
+            text, statements = checked_statements(writing.resolver.pieces, by_number, checker)
+            usage += checker.usage
+            notes += checker.notes
         if self._settings.unsupported == "remove":
             text, statements, count = without_unsupported(text, statements)
             notes += [f"{count} unsupported statements were taken out."] if count else []
@@ -217,16 +217,16 @@ class Answerer:
 
 
 class _Remembering:
-    """A verifier that checks the same claims once."""
+    """A checker that checks the same claims once."""
 
-    def __init__(self, verifier: Verifier) -> None:
-        self._verifier = verifier
+    def __init__(self, checker: Checker) -> None:
+        self._checker = checker
         self._found: dict[tuple[str, ...], Verification] = {}
 
-    def verify(self, claims: Sequence[Claim]) -> list[Verification]:
+    def check(self, claims: Sequence[Claim]) -> list[Verification]:
         keys = [(claim.statement, *(paper.id for paper in claim.papers)) for claim in claims]
         new = {k: c for k, c in zip(keys, claims, strict=True) if k not in self._found}
-        self._found.update(zip(new, self._verifier.verify(list(new.values())), strict=True))
+        self._found.update(zip(new, self._checker.check(list(new.values())), strict=True))
         return [self._found[key] for key in keys]
 
 

@@ -8,7 +8,7 @@ what its relevance says of it, but at most as one that may fit.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rag.errors import ModelError, ModelRejected
 from rag.generation.list_text import Entry
@@ -115,10 +115,13 @@ class Selection:
             wrong = problem(line, batch.sentences.of_paper[entry.paper.id])
             if line is None or wrong:
                 kept.append(_unread(entry, wrong))
-            elif line.verdict != "unsupported":
+            elif line.verdict in {"supported", "partly"}:
+                fits: Literal["supported", "partly"] = (
+                    "supported" if line.verdict == "supported" else "partly"
+                )
                 quotes = batch.sentences.named(line.ids)
                 reason = line.reason or "the model gave no reason"
-                kept.append(Entry(entry.paper, quotes, line.verdict, reason, self._model.name))
+                kept.append(Entry(entry.paper, quotes, fits, reason, self._model.name))
         return kept
 
     def _written(self, question: str, entries: list[Entry]) -> _Batch:
@@ -134,4 +137,4 @@ class Selection:
 
 def _unread(entry: Entry, why: str) -> Entry:
     """An entry of which the model said nothing: it may fit, no more."""
-    return replace(entry, verdict="weak", reason=f"{entry.reason}, {why}")
+    return replace(entry, verdict="partly", reason=f"{entry.reason}, {why}")

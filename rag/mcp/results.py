@@ -12,6 +12,8 @@ from pydantic import Field
 # pydantic reads nested ones of `typing` from Python 3.12 on only; the package `mcp` brings this.
 from typing_extensions import TypedDict
 
+from rag.verification import Verdict  # noqa: TC001 - pydantic reads it at run time
+
 if TYPE_CHECKING:
     from rag.answer import Answer
     from rag.papers import Paper
@@ -76,8 +78,8 @@ class CitedPaper(TypedDict):
         list[QuotedSentence], Field(description="The sentences that the citation rests on.")
     ]
     verdict: Annotated[
-        Literal["supported", "weak", "unsupported"] | None,
-        Field(description="How well the quotes support the statement; null: not verified."),
+        Verdict | None,
+        Field(description="How well the quotes support the statement; null: no verdict is due."),
     ]
     reason: Annotated[str, Field(description="Why, in one clause.")]
     by: Annotated[str, Field(description="The check that gave the verdict.")]
@@ -88,8 +90,8 @@ class CheckedStatement(TypedDict):
 
     text: Annotated[str, Field(description="Without markers.")]
     verdict: Annotated[
-        Literal["supported", "weak", "unsupported", "uncited"] | None,
-        Field(description="null: not verified."),
+        Verdict | None,
+        Field(description="null: no verdict is due."),
     ]
     claim: Annotated[bool, Field(description="Whether it says anything that needs support.")]
     citations: list[CitedPaper]

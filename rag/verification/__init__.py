@@ -10,18 +10,18 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from rag.verification.quotation import Claim, Quote, Verdict, Verification, Verifier, verbatim
+from rag.verification.quotation import Checker, Claim, Quote, Verdict, Verification, verbatim
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rag.papers import Paper
 
-__all__ = ["Claim", "Quote", "Verdict", "Verification", "Verifier", "verbatim", "verify"]
+__all__ = ["Checker", "Claim", "Quote", "Verdict", "Verification", "verbatim", "verify"]
 
 
 def verify(
-    statement: str, papers: Sequence[Paper], *, verifier: Verifier | None = None
+    statement: str, papers: Sequence[Paper], *, verifier: Checker | None = None
 ) -> Verification:
     """Checks one statement against the abstracts it cites, taken together.
 
@@ -31,11 +31,11 @@ def verify(
         verifier: None takes the offline check with the bundled embedder.
     """
     claim = Claim(statement, tuple(papers))
-    return verbatim(claim) or (verifier or _shared()).verify([claim])[0]
+    return verbatim(claim) or (verifier or _shared()).check([claim])[0]
 
 
 @cache
-def _shared() -> Verifier:
+def _shared() -> Checker:
     from rag.embedding.minilm import load_minilm
     from rag.verification.offline import OfflineVerifier
 

@@ -21,12 +21,13 @@ if TYPE_CHECKING:
     from rag.papers import Paper
 
 _LINE = re.compile(
-    r"\W*(?P<number>\d{1,3})\W*\|\s*(?P<ids>[^|]*)\|\s*\W*(?P<verdict>supported|weak|unsupported)\W*"
+    r"\W*(?P<number>\d{1,3})\W*\|\s*(?P<ids>[^|]*)\|\s*\W*(?P<verdict>supported|partly|weak|unsupported|contradicted)\W*"
     r"\s*(?:\|\s*(?P<reason>.*))?",
     re.IGNORECASE,
 )
 _ID = re.compile(r"\bs?(\d{1,4})\b", re.IGNORECASE)
 _LONGEST_REASON = 160
+_OLD_WORDS = {"weak": "partly"}  # of a prompt that was written for an earlier version
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,8 @@ def read_verdicts(text: str) -> dict[int, VerdictLine]:
         if match is None:
             continue
         ids = frozenset(int(number) for number in _ID.findall(match["ids"]))
-        verdict = cast("Verdict", match["verdict"].lower())
+        word = match["verdict"].lower()
+        verdict = cast("Verdict", _OLD_WORDS.get(word, word))
         reason = " ".join((match["reason"] or "").strip(" |").split())[:_LONGEST_REASON]
         found.setdefault(int(match["number"]), VerdictLine(ids, verdict, reason))
     return found
@@ -101,6 +103,6 @@ def problem(said: VerdictLine | None, allowed: frozenset[int]) -> str:
         return "the model gave no readable verdict"
     if not said.ids <= allowed:
         return "the model named sentences that are not cited"
-    if said.verdict != "unsupported" and not said.ids:
+    if said.verdict in ("supported", "partly") and not said.ids:
         return "the model named no sentence"
     return ""

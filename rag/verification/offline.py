@@ -91,7 +91,7 @@ class OfflineVerifier:
         self._sources: OrderedDict[tuple[str, int], Source] = OrderedDict()
         self._lock = threading.Lock()
 
-    def verify(self, claims: Sequence[Claim]) -> list[Verification]:
+    def check(self, claims: Sequence[Claim]) -> list[Verification]:
         """One verification a claim, in order."""
         return [verbatim(claim) or self._checked(claim) for claim in claims]
 
@@ -100,7 +100,7 @@ class OfflineVerifier:
         fitted = self._fitted or load_fitted()
         found = measure(claim.statement, sources, self._load(), fitted.idf) if sources else None
         if found is None:
-            return Verification(None, (), "there is nothing to check it against", BY)
+            return Verification("unchecked", (), "there is nothing to check it against", by=BY)
         likely = probability(found.values, fitted)
         verdict, reason = self._decide(claim.statement, found, likely, fitted)
         quotes = tuple(
@@ -108,7 +108,7 @@ class OfflineVerifier:
             for s, i in (found.sentences if verdict == "supported" else _nearest(found, sources))
             for start, end in [sources[s].spans[i]]
         )
-        return Verification(verdict, quotes, reason, BY, round(likely, 4))
+        return Verification(verdict, quotes, reason, by=BY, likelihood=round(likely, 4))
 
     def _source(self, paper: Paper) -> Source:
         key = (paper.id, hash(paper.abstract))
@@ -144,17 +144,17 @@ def decide(
     keeps a statement from "supported" however near its words are.
     """
     if denies(statement):
-        return "weak", "it says what is not told, which no sentence can show"
+        return "partly", "it says what is not told, which no sentence can show"
     lacking = _lacking(statement, found)
     contrary = lacking or _contrary(statement, found)
     near = _is_near(statement, found, likely)
     if (near or likely >= supported) and contrary is None:
         return "supported", "close to the abstract's words" if near else "the abstract says so"
     if not in_english(statement):
-        return "weak", "this check reads English only"
+        return "partly", "this check reads English only"
     if likely < weak or (lacking and likely < 2 * weak):
         return "unsupported", contrary or "no sentence of the abstract says this"
-    return "weak", contrary or "the abstract says something close; read it"
+    return "partly", contrary or "the abstract says something close; read it"
 
 
 def _decide(statement: str, found: Measured, likely: float, fitted: Fitted) -> tuple[Verdict, str]:

@@ -1,4 +1,4 @@
-"""The values of a check: verdict, quotes, reason, and who gave it."""
+"""The values of a check: a verdict, its quotes, the reason, and who gave it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,16 @@ if TYPE_CHECKING:
 
     from rag.papers import Paper
 
-Verdict = Literal["supported", "weak", "unsupported"]
+Verdict = Literal[
+    "quoted",
+    "supported",
+    "partly",
+    "unsupported",
+    "contradicted",
+    "record",
+    "unchecked",
+    "uncited",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +41,23 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What a check found.
+    """One statement's verdict.
 
     Attributes:
-        verdict: None where no check could tell.
-        quotes: the one to three sentences it was checked against, nearest abstracts first.
+        verdict: "unchecked" where no check could decide.
+        quotes: the one to three sentences that the statement was checked against.
         reason: one clause for the reader.
-        by: the check that gave the verdict: "verbatim", "offline", or a model's name.
-        likelihood: of support, in [0, 1], where a check has a figure for it.
-        contradicted: whether an unsupported statement is known to say the opposite.
+        warnings: such as "figure not found: 14.2".
+        by: who gave the verdict: "text", or the name of a model.
+        likelihood: of support, in [0, 1], where a check has one.
     """
 
-    verdict: Verdict | None
-    quotes: tuple[Quote, ...]
-    reason: str
-    by: str
+    verdict: Verdict
+    quotes: tuple[Quote, ...] = ()
+    reason: str = ""
+    warnings: tuple[str, ...] = ()
+    by: str = "text"
     likelihood: float | None = None
-    contradicted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +68,11 @@ class Claim:
     papers: tuple[Paper, ...]
 
 
-class Verifier(Protocol):
-    """Anything that checks claims."""
+class Checker(Protocol):
+    """Checks claims against the abstracts of their papers."""
 
-    def verify(self, claims: Sequence[Claim]) -> list[Verification]:
-        """One verification a claim, in order."""
+    def check(self, claims: Sequence[Claim]) -> list[Verification]:
+        """Return one verification for each claim, in order."""
         ...
 
 
@@ -77,4 +86,4 @@ def verbatim(claim: Claim) -> Verification | None:
     )
     if not quotes:
         return None
-    return Verification("supported", quotes, "word for word", "verbatim", 1.0)
+    return Verification("quoted", quotes, "word for word", likelihood=1.0)

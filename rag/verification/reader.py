@@ -3,7 +3,7 @@
 The model sees the sentences of the cited abstracts with ids and the statements, and names for each
 statement first its evidence, then a verdict. A line that cannot be read, an id that does not exist,
 or support without evidence leaves the offline verdict in place, and the reason says so. Where the
-model sees support for a number that no cited abstract has, the verdict is weak: models overlook
+model sees support for a number that no cited abstract has, the verdict is partly: models overlook
 figures. The same holds for names.
 """
 
@@ -26,7 +26,7 @@ from rag.verification.lines import (
     problem,
     read_verdicts,
 )
-from rag.verification.quotation import Claim, Verification, Verifier
+from rag.verification.quotation import Checker, Claim, Verification
 from rag.verification.words import in_english, missing_names
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from rag.papers import Paper
 
 
-class ModelVerifier:
+class ReaderChecker:
     """Asks the chat model, with the offline check to fall back on.
 
     Attributes:
@@ -44,7 +44,7 @@ class ModelVerifier:
     """
 
     def __init__(
-        self, model: ChatModel, prompt: Prompt, offline: Verifier, question: str = ""
+        self, model: ChatModel, prompt: Prompt, offline: Checker, question: str = ""
     ) -> None:
         """Wires the model to its prompt (`verify`) and the fallback.
 
@@ -61,13 +61,13 @@ class ModelVerifier:
         self.usage: Usage = NO_USAGE
         self.notes: list[str] = []
 
-    def verify(self, claims: Sequence[Claim]) -> list[Verification]:
+    def check(self, claims: Sequence[Claim]) -> list[Verification]:
         """One verification a claim, in order; a single call, none where all is word for word."""
-        found = self._offline.verify(claims)
+        found = self._offline.check(claims)
         open_ones = [
             number
             for number, (claim, first) in enumerate(zip(claims, found, strict=True))
-            if first.by != "verbatim" and claim.papers and not denies(claim.statement)
+            if first.verdict != "quoted" and claim.papers and not denies(claim.statement)
         ]
         if not open_ones:
             return found
@@ -131,9 +131,9 @@ class ModelVerifier:
             return _unread(offline, wrong)
         verdict, reason = said.verdict, said.reason or "the model gave no reason"
         if verdict == "supported" and (lacking := _lacking(claim)):
-            verdict, reason = "weak", f"{reason}; but the abstract does not have {lacking}"
+            verdict, reason = "partly", f"{reason}; but the abstract does not have {lacking}"
         quotes = sentences.named(said.ids) or offline.quotes
-        return Verification(verdict, quotes, reason, self._model.name)
+        return Verification(verdict, quotes, reason, by=self._model.name)
 
 
 def _lacking(claim: Claim) -> str | None:

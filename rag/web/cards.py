@@ -17,10 +17,14 @@ if TYPE_CHECKING:
     from rag.retrieval import Hit
 
 _VERDICTS = {
+    "quoted": "“ quoted",
     "supported": "✓ supported",
-    "weak": "~ weak",
+    "partly": "~ partly supported",
     "unsupported": "✗ unsupported",
-    None: "· not verified",
+    "contradicted": "✗ contradicted",
+    "record": "✓ record",
+    "unchecked": "· unchecked",
+    None: "· unchecked",
 }
 NOTHING_TO_VERIFY = "nothing to verify"  # of a paper that is listed and of which nothing is claimed
 _SAID_CHARS = 60  # of a statement beside its verdict
@@ -131,10 +135,10 @@ def _byline(paper: Paper) -> str:
 def _verdict(statement: Statement, citation: Citation) -> str:
     """What the check found for one statement; a click shows where the abstract says it."""
     start = citation.quotes[0].start if citation.quotes else ""
-    kind, held = citation.verdict or "unverified", _VERDICTS[citation.verdict]
+    kind, held = citation.verdict or "unchecked", _VERDICTS[citation.verdict]
     reason = f" {isolated(citation.reason)}" if citation.reason else ""
     if citation.standing != "current":
-        kind, reason = "unverified", ""
+        kind, reason = "unchecked", ""
         held = f"{citation.standing}: {STANDINGS[citation.standing]}"
     elif not (citation.verdict or statement.claim):
         held = NOTHING_TO_VERIFY

@@ -20,11 +20,15 @@ if TYPE_CHECKING:
 
 # Verdict -> sign and words; the sign says it to those who see no colours.
 SIGNS = {
+    "quoted": ("“", "quoted word for word"),
     "supported": ("✓", "supported"),
-    "weak": ("~", "weakly supported"),
+    "partly": ("~", "partly supported"),
     "unsupported": ("✗", "not supported"),
+    "contradicted": ("✗", "contradicted"),
+    "record": ("✓", "from the paper's record"),
     "uncited": ("?", "no source is cited"),
-    None: ("·", "not verified"),
+    "unchecked": ("·", "unchecked"),
+    None: ("·", "unchecked"),
 }
 EXTRACTIVE = "extractive: verbatim sentences, no language model"
 _MARKER = re.compile(r"\[(\d{1,4})\]")
@@ -185,7 +189,12 @@ def _checked(text: str, statements: Sequence[Statement], turn_number: int) -> st
 def _statement(text: str, statement: Statement, turn_number: int) -> str:
     cited = {citation.number: citation for citation in statement.citations}
     body = _with_markers(text, cited, turn_number, is_claim=statement.claim)
-    doubtful = statement.claim and statement.verdict in ("weak", "unsupported", "uncited")
+    doubtful = statement.claim and statement.verdict in (
+        "partly",
+        "unsupported",
+        "contradicted",
+        "uncited",
+    )
     if not doubtful:
         return f"<span>{body}</span>"
     words = SIGNS[statement.verdict][1]
@@ -214,13 +223,17 @@ def marker(citation: Citation, turn_number: int, *, is_claim: bool = True) -> st
     the number says that.
     """
     known = citation.verdict if citation.standing == "current" else None
-    verdict = known or "unverified"
+    verdict = known or "unchecked"
     sign, words = SIGNS[known] if known or is_claim else ("", NOTHING_TO_VERIFY)
     if citation.standing != "current":
         sign, words = citation.standing, STANDINGS[citation.standing]
     start = citation.quotes[0].start if citation.quotes else ""
     label = f"Source {citation.number}, {words}"
-    shown = "" if known == "supported" or not sign else f'<span class="sign">{sign}</span>'
+    shown = (
+        ""
+        if known in ("quoted", "supported", "record") or not sign
+        else f'<span class="sign">{sign}</span>'
+    )
     return (
         f'<a class="marker {verdict}" href="#{card_id(turn_number, citation.number)}" '
         f'data-turn="{turn_number}" data-start="{start}" aria-label="{label}" '
@@ -242,7 +255,7 @@ def _unchecked(text: str) -> str:
 
 def _with_bare_markers(text: str) -> str:
     spaced = _SPACE_BEFORE.sub("\N{NO-BREAK SPACE}", text)
-    return _MARKER.sub(r'<span class="marker unverified">\1</span>', _plain(spaced))
+    return _MARKER.sub(r'<span class="marker unchecked">\1</span>', _plain(spaced))
 
 
 def _plain(text: str) -> str:
