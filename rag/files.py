@@ -10,7 +10,7 @@ from secrets import token_hex
 from rag.errors import DiskError
 
 
-def write_whole(path: str | Path, text: str) -> None:
+def write_atomically(path: str | Path, text: str) -> None:
     """Writes a text file whole or not at all; until then an older one stays as it is.
 
     What UTF-8 cannot hold, such as half a character that a terminal passed on, becomes "?".
@@ -28,7 +28,7 @@ def write_whole(path: str | Path, text: str) -> None:
             with suppress(OSError):
                 beside.unlink(missing_ok=True)
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: links that go in a circle
-        raise DiskError(f"{path} cannot be written: {system_reason(error)}.") from error
+        raise DiskError(f"{path} cannot be written: {explain_os_error(error)}.") from error
 
 
 def _beside(place: Path) -> Path:
@@ -37,12 +37,12 @@ def _beside(place: Path) -> Path:
     return place.with_name(f".papertrail-{token_hex(8)}")
 
 
-def system_reason(error: Exception) -> str:
+def explain_os_error(error: Exception) -> str:
     """Why, without the name of the file that the system met, which may be a temporary one."""
     return getattr(error, "strerror", None) or str(error)
 
 
-def shipped_table(*parts: str) -> Path:
+def find_bundled_table(*parts: str) -> Path:
     """A file or folder among llama-index-core's tables, found without importing it."""
     spec = find_spec("llama_index")
     for place in (spec.submodule_search_locations if spec else None) or ():

@@ -23,7 +23,7 @@ from rag.citations.resolve import MarkerResolver, Numbering, checked_statements
 from rag.cli import app
 from rag.embedding.minilm import load_minilm
 from rag.errors import CorpusError, DiskError
-from rag.files import write_whole
+from rag.files import write_atomically
 from rag.generation.pipeline import _finished
 from rag.verification.offline import OfflineVerifier
 
@@ -229,7 +229,7 @@ def test_half_a_character_does_not_keep_a_conversation_from_being_saved(name, fo
     if path.suffix == ".json":
         chat.save(path)
     else:
-        write_whole(path, chat.to_markdown())
+        write_atomically(path, chat.to_markdown())
     assert "what does QUUX do, ??" in path.read_text(encoding="utf-8")
     assert [each.name for each in tmp_path.iterdir()] == [name]
 
@@ -241,7 +241,7 @@ def test_a_disk_that_takes_no_more_leaves_the_older_file(tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
     try:
         with pytest.raises(DiskError, match=r"chat\.md cannot be written"):
-            write_whole(path, "newer " * 1000)
+            write_atomically(path, "newer " * 1000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert path.read_text(encoding="utf-8") == "older"
@@ -251,7 +251,7 @@ def test_a_disk_that_takes_no_more_leaves_the_older_file(tmp_path):
 def test_saving_through_a_link_keeps_the_link(tmp_path):
     (tmp_path / "there.md").write_text("older", encoding="utf-8")
     (tmp_path / "link.md").symlink_to(tmp_path / "there.md")
-    write_whole(tmp_path / "link.md", "newer")
+    write_atomically(tmp_path / "link.md", "newer")
     assert (tmp_path / "link.md").is_symlink()
     assert (tmp_path / "there.md").read_text(encoding="utf-8") == "newer"
 

@@ -18,7 +18,7 @@ from rag.answer import Answer, AnswerStatus, Citation, Mode, Statement, Turn
 from rag.citations.markers import MarkerReader
 from rag.citations.statements import shown_markers
 from rag.errors import CorpusError
-from rag.files import system_reason, write_whole
+from rag.files import explain_os_error, write_atomically
 from rag.llm.reply import Usage  # noqa: TC001 - pydantic reads it at run time
 from rag.papers import Paper
 from rag.verification import Quote, Verdict
@@ -46,7 +46,7 @@ def write_turns(path: str | Path, turns: Sequence[Turn]) -> None:
         "format": _FORMAT,
         "turns": [{"question": t.question, "answer": t.answer.to_dict()} for t in turns],
     }
-    write_whole(path, json.dumps(values, ensure_ascii=False, indent=1) + "\n")
+    write_atomically(path, json.dumps(values, ensure_ascii=False, indent=1) + "\n")
 
 
 def read_turns(path: str | Path, papers: Sequence[Paper]) -> tuple[list[Turn], tuple[str, ...]]:
@@ -67,7 +67,9 @@ def read_turns(path: str | Path, papers: Sequence[Paper]) -> tuple[list[Turn], t
         wrong = f"{where}: {first['msg']}" if where else "it is not what /save writes to a .json"
         raise _no_conversation(path, wrong) from error
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        raise CorpusError(f"{path} cannot be read: {system_reason(error)}.", path=path) from error
+        raise CorpusError(
+            f"{path} cannot be read: {explain_os_error(error)}.", path=path
+        ) from error
     for turn in saved.turns:
         if wrong := _contradiction(turn.answer):
             raise _no_conversation(path, wrong)

@@ -191,14 +191,14 @@ def _sources(conversation: Conversation) -> None:
 
 def _save(conversation: Conversation, named: str, cite_style: CiteStyle) -> None:
     from rag.cli.forms import format_conversation
-    from rag.files import write_whole
+    from rag.files import write_atomically
 
     path = _place(named)
     text = format_conversation(conversation, path, cite_style)
     if text is None:
         conversation.save(path)
     else:
-        write_whole(path, text)
+        write_atomically(path, text)
     typer.echo(f"saved to {path}", err=True)
 
 

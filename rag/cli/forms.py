@@ -88,7 +88,7 @@ def export(papers: Sequence[Paper], form: ReferenceForm | None, out: Path | None
     """
     from rag.errors import SettingsError
     from rag.exporters import FORMATS, detect_format
-    from rag.files import write_whole
+    from rag.files import write_atomically
 
     to_output = out is None or str(out) == "-"
     chosen = form or ("bibtex" if to_output or out is None else detect_format(out))
@@ -101,7 +101,7 @@ def export(papers: Sequence[Paper], form: ReferenceForm | None, out: Path | None
     if to_output or out is None:
         print_text(text)
     else:
-        write_whole(out, text)
+        write_atomically(out, text)
 
 
 def print_text(text: str) -> None:

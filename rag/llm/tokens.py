@@ -7,7 +7,7 @@ import threading
 from functools import cache
 from typing import TYPE_CHECKING
 
-from rag.files import shipped_table
+from rag.files import find_bundled_table
 
 if TYPE_CHECKING:
     from tiktoken import Encoding
@@ -36,7 +36,7 @@ def _encoding() -> Encoding:
     """
     import tiktoken
 
-    folder = shipped_table("tiktoken_cache", "fb374d419588a4632f3f557e76b4b70aebbca790").parent
+    folder = find_bundled_table("tiktoken_cache", "fb374d419588a4632f3f557e76b4b70aebbca790").parent
     before = {name: os.environ[name] for name in ["TIKTOKEN_CACHE_DIR"] if name in os.environ}
     os.environ["TIKTOKEN_CACHE_DIR"] = str(folder)
     try:

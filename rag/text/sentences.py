@@ -11,7 +11,7 @@ from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from rag.files import shipped_table
+from rag.files import find_bundled_table
 from rag.text.links import LINK
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _punkt() -> PunktSentenceTokenizer:
     """
     from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
 
-    folder = shipped_table("nltk_cache", "tokenizers", "punkt_tab", "english")
+    folder = find_bundled_table("nltk_cache", "tokenizers", "punkt_tab", "english")
     parameters = PunktParameters()
     parameters.abbrev_types = {word for [word] in _rows(folder / "abbrev_types.txt")}
     parameters.abbrev_types |= {*_NEVER_LAST, "al"}

@@ -17,7 +17,7 @@ from pathlib import Path
 from secrets import token_bytes
 
 from rag.errors import CorpusError, DiskError, SettingsError
-from rag.files import write_whole
+from rag.files import write_atomically
 
 SHORTEST_PASSWORD = 8
 LONGEST_PASSWORD = 1000
@@ -124,7 +124,7 @@ def _write(path: Path, accounts: dict[str, Account]) -> None:
         raise DiskError(f"{path.parent} cannot be made: {error.strerror}.") from error
     before = os.umask(0o077)  # nobody else needs to read it
     try:
-        write_whole(path, "".join(f"{line}\n" for line in lines))
+        write_atomically(path, "".join(f"{line}\n" for line in lines))
     finally:
         os.umask(before)
 

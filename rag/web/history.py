@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from rag.answer.saved import read_turns, write_turns
 from rag.errors import CorpusError, DiskError
-from rag.files import write_whole
+from rag.files import write_atomically
 from rag.web.escape import shortened
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class History:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise DiskError(f"Conversations cannot be kept: {error.strerror}.") from error
-        write_whole(path, json.dumps(values, ensure_ascii=False))
+        write_atomically(path, json.dumps(values, ensure_ascii=False))
 
     def listing(self, user: str) -> dict[str, Any]:
         """Id, title and time of each conversation, newest first."""
