@@ -46,6 +46,7 @@ class Filter:
         years: first and last year, both included; None leaves an end open.
         authors: any of these: a family name ("Clark"), or a given name or initial with it ("Kevin
             Clark", "K. Clark", "Clark, K."); further given names of the paper do not matter.
+            "Clark and Luong" asks for papers that both wrote.
         venues: any of these; all words must stand in the venue's name, and of one behind "=" it
             must be the whole name ("=Nature"), or the acronym that the name has in parentheses; a
             "the" that it begins with, a year in it and what follows from a parenthesis on
@@ -80,7 +81,9 @@ class Filter:
         """
         parts = [
             *self._year_parts(),
-            *_any_of("author_keys", [[_name(author)] for author in self.authors]),
+            *_any_of(
+                "author_keys", [keys for each in self.authors for keys in _asked_author(each)]
+            ),
             *_any_of("venue_keys", [_asked_venue(venue) for venue in self.venues]),
             *_any_of("source_keys", [[_printable(source)] for source in self.sources]),
             *_any_of("tag_keys", [[_plain(tag)] for tag in self.tags]),
@@ -151,6 +154,17 @@ def _author_keys(authors: Iterable[str]) -> Iterable[str]:
     yield from (f"{words[0]} {words[-1]}" for words in names)
     yield from (" ".join(words[n:]) for words in names for n in range(len(words) - 1))
     yield from (word for words in names for word in words)
+
+
+def _asked_author(author: str) -> Iterable[list[str]]:
+    """Yield the keys that choose an author, or several joined by "and": all must be authors.
+
+    The whole text is a choice too: an author may be a "Centre for Health and Society".
+    """
+    yield [_name(author)]
+    names = [_name(name) for name in author.split(" and ")]
+    if len(names) > 1 and all(names):
+        yield names
 
 
 def _asked_venue(venue: str) -> list[str]:
