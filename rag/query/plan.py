@@ -8,7 +8,8 @@ it searches.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, Protocol
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
 
 from rag.citations.markers import remove_markers
 from rag.errors import ModelError
@@ -17,20 +18,21 @@ from rag.llm.client import ChatModel, Message
 from rag.llm.reply import NO_USAGE
 from rag.llm.tokens import count_tokens
 from rag.prompts import load_prompt, neutral
-from rag.query.listings import subject_of_list
+from rag.query.filters import read_filters
 from rag.query.rules import (
     asks_of_last_papers,
     find_pointed_numbers,
     is_follow_up,
     may_follow_up,
+    read_list_subject,
 )
-from rag.query.understanding import understand
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rag.llm.reply import Usage
     from rag.papers import Paper
+    from rag.query.filters import Library
     from rag.settings import Settings
 
 Kind = Literal["answer", "list", "metadata"]
@@ -83,14 +85,6 @@ class Plan:
     usage: Usage = NO_USAGE
 
 
-class Library(Protocol):
-    """The papers that a question is asked of."""
-
-    def holds(self, where: Filter) -> bool:
-        """Return whether any paper passes a filter."""
-        ...
-
-
 class Planner:
     """Plans questions, with a language model where there is one."""
 
@@ -120,14 +114,16 @@ class Planner:
             library: asked whether it has the years, authors and venues that are named.
         """
         plan = self._complete(Plan(question, question.strip(), where=where), exchanges)
-        read = understand(plan.standalone, library, plan.where)
-        subject = subject_of_list(read.text, narrowed=read.where is not None)
+        this_year = datetime.now(UTC).year
+        text, chosen = read_filters(plan.standalone, library, this_year=this_year)
+        where = (plan.where or Filter()).and_also(chosen) if chosen else plan.where
+        subject = read_list_subject(text, narrowed=where is not None)
         return replace(
             plan,
-            standalone=read.text,
+            standalone=text,
             kind="answer" if subject is None else "list",
             subject=subject or "",
-            where=read.where,
+            where=where,
         )
 
     def _complete(self, plan: Plan, exchanges: Sequence[Exchange]) -> Plan:

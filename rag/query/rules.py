@@ -1,13 +1,219 @@
 """Phrasings that are recognised without a language model; docs/questions.md prints them.
 
-Called by `rag.query.plan`.
+Three kinds: questions for a list of papers, years, authors and venues that choose papers, and
+follow-ups. What no form covers stays part of the question. Called by `rag.query.plan` and
+`rag.query.filters`.
 """
 
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from rag.text.terms import lexical_terms
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# --- Lists ------------------------------------------------------------------------------------
+
+_PAPERS = (
+    r"(?:papers|studies|articles|publications|abstracts|preprints|surveys|reviews|theses|"
+    r"dissertations|(?<=every )paper|(?<=any )paper)\b"
+)
+_KINDS = r"preprints|surveys|reviews|theses|dissertations"  # say something of a paper
+_IN_LIBRARY = re.compile(
+    r" (?:(?:in|of) (?:the|this|our|your) (?:library|collection)|(?:in )?here)\b"
+)
+_THINGS = r"(?:anything|everything|something|all|work|research|literature)"
+_DETERMINERS = r"(?:(?:of|the|these|those|our|my|your|all|any|some|every|other|more) )*"
+_KIND = (
+    r"(?P<kind>(?:(?!(?:of|for|in|on|to|with|from|do|does|did|are|is|was|has|have|can|the|a|that|"
+    r"which|what|how|say|makes|i|we|you|two|three)\b)[\w/-]+ ){0,4}?)"
+)
+_GIVE = (
+    r"(?:list|show|find|give|name|get|count|recommend|suggest|i need|i want|"
+    r"i(?: am|['’]m) looking for)(?: me| us)?(?: a list of)?"
+)
+_HAVE = (
+    r"(?:(?:are|is) there|exists?|(?:do|have) (?:we|you)(?: have| got)?|"
+    r"(?:do|does) (?:the|this|our|your) (?:library|collection) have)"
+)
+_LINK = (
+    r"(?:that|which|where|whose|on|about|by|from|in|at|with|using|of|since|after|before|between|"
+    r"published|\w{3,}ing)\b"
+)
+_REST = r"(?P<rest>.*?)"
+_NOUN = rf"(?P<noun>{_PAPERS}|ones\b|authors\b)"
+_LIST_FORMS = tuple(
+    re.compile(rf"{form}[\s.?!]*", re.IGNORECASE)
+    for form in (
+        rf"(?:which|what|what are) {_DETERMINERS}{_KIND}{_NOUN}{_REST}",
+        rf"(?:which|what|how many) of (?:these|those|them)\b{_REST}",
+        rf"(?:how many|(?:what is )?(?:the )?number of) {_DETERMINERS}{_KIND}{_NOUN}{_REST}",
+        rf"{_GIVE} {_DETERMINERS}{_KIND}{_NOUN}{_REST}",
+        rf"(?:{_HAVE}|(?:do|does) any|any) {_DETERMINERS}{_KIND}{_NOUN}{_REST}",
+        rf"(?:(?:{_GIVE}|{_HAVE}) )?{_DETERMINERS}{_THINGS}(?P<rest> {_LINK}.+?)",
+        rf"what (?:(?:work|research) )?{_HAVE}(?P<rest> {_LINK}.+?)",
+        r"what (?:was|has been) (?:published|written|done)(?P<rest> .+?)",
+        r"who (?:else )?(?:works? on|uses?|studies|applies|evaluates on)(?P<rest> .+?)",
+    )
+)
+_PHRASE_FORMS = tuple(  # of a text that holds nothing else
+    re.compile(rf"{form}[\s.?!]*", re.IGNORECASE)
+    for form in (
+        rf"(?:a list of )?{_DETERMINERS}{_KIND}{_NOUN}(?P<rest> {_LINK}.+?)",
+        rf"(?!(?:other|more|these|the) ){_KIND}(?<= )papers(?P<rest>)",
+    )
+)
+_POLITE = re.compile(
+    r"(?:(?:please|so|and|also|then|ok|okay|hi|hello|tell me|do you know|i wonder|"
+    r"(?:can|could|would) you|i(?:['’]d| would) like to (?:know|see|read)|i want to know)\b,? ?)+",
+    re.IGNORECASE,
+)
+# "Which papers should I read?" asks for a choice, "..., and what does each do?" for more.
+_NO_LIST = re.compile(
+    r" (?:(?:does|did|is|was|should|would|could|inspired|influenced)\b|"
+    r"are (?:used|(?:the )?(?:most|best|newest|latest))\b|were used\b)|"
+    r".*(?:[,:;]|\band|\bthen) (?:what|how|why)\b|.*: (?:is|are|do|does)\b",
+    re.IGNORECASE,
+)
+_SENTENCE_END = re.compile(
+    r"(?<=[.?!])\s+(?=[A-Z])|[,;:] (?=(?:so |and |then )?(?:(?:which|what)(?: of these)? papers|"
+    r"please|could you|can you|list|show|find|I wonder)\b)"
+)
+_PRONOUN = re.compile(r"(?:\w+ ){0,2}(?:it|this|that|them|these|those|so)")
+_BARE = re.compile(r"(?:which|what|any)\b[\w ]* papers\W*", re.IGNORECASE)
+_FRAME = re.compile(
+    r"(?:which|what|how many|that|who|where|papers?|these|those|them|anything|everything|is|are|"
+    r"was|were|there|do|we|have|any|the|and|or|about|on|with|of|in|at|for|from|by|using|uses?|"
+    r"stud(?:y|ies)|discuss|mention|report|address|"
+    r"(?:deal|work|look|evaluate)s?(?= (?:on|with|at)))(?: |$)",
+    re.IGNORECASE,
+)
+_FRAME_END = re.compile(
+    r"(?:^|,? )(?:(?:and )?which (?:ones|are they)|are there|do we have|exist|please|papers)$",
+    re.IGNORECASE,
+)
+
+
+def read_list_subject(question: str, *, narrowed: bool = False) -> str | None:
+    """Return what the papers of a list are about, or None if a question asks for no list.
+
+    Args:
+        question: any text, understandable alone.
+        narrowed: whether a filter was taken out of it, so that "papers" asks for all of them.
+
+    Returns:
+        the subject, "" where all papers are asked for.
+
+    >>> read_list_subject("Which of our papers mention RoBERTa?")
+    'RoBERTa'
+    >>> read_list_subject("how many papers are there?")
+    ''
+    >>> read_list_subject("Which paper introduced ELECTRA?") is None
+    True
+    """
+    text = " ".join(question.split())
+    if narrowed and not _strip_frame(text):
+        return ""
+    sentences = _SENTENCE_END.split(text)
+    subjects = [_match_list(each) for each in sentences]
+    if len(sentences) == 1 and subjects == [None]:
+        return _match_list(text, _PHRASE_FORMS)
+    asks_more = any(
+        subject is None and "?" in sentence
+        for subject, sentence in zip(subjects, sentences, strict=True)
+    )
+    found = max(
+        filter(None, subjects), key=len, default=subjects[0] if len(subjects) == 1 else None
+    )
+    return None if asks_more else found
+
+
+def _match_list(sentence: str, forms: Iterable[re.Pattern[str]] = _LIST_FORMS) -> str | None:
+    """Return the subject of one sentence, or None if it asks for no list."""
+    polite = _POLITE.match(sentence)
+    text = _IN_LIBRARY.sub("", sentence[polite.end() :] if polite else sentence)
+    match = next(filter(None, (form.fullmatch(text) for form in forms)), None)
+    if match is None or _NO_LIST.match(_FRAME_END.sub("", match["rest"])) or _BARE.fullmatch(text):
+        return None
+    parts = match.groupdict()
+    kind = re.fullmatch(_KINDS, parts.get("noun") or "", re.IGNORECASE)
+    words = (parts.get("kind") or "", kind[0] if kind else "", match["rest"])
+    subject = _strip_frame(" ".join(" ".join(words).split()))
+    return None if _PRONOUN.fullmatch(subject) else subject
+
+
+def _strip_frame(text: str) -> str:
+    """Return a text without the words that every question for papers has at its ends."""
+    text = text.strip(" ,.:;?!")
+    while found := _FRAME.match(text) or _FRAME_END.search(text):
+        text = f"{text[: found.start()]}{text[found.end() :]}".strip(" ,.:;?!")
+    return text
+
+
+# --- Years, authors and venues (read by rag.query.filters) -------------------------------------
+
+_YEAR = r"(?:1[89]|20)\d\d"
+# behind a year or a venue: "after 2000 steps" and "in Science fiction" are neither
+_END = (
+    r"(?=\s*(?:$|[?.,;:!)]|(?:by|about|on|that|which|who|with|in|at|using|are|is|do|does|did|for|"
+    r"from|of|has|have|use|study|show|there|since|after|before|until|between)\b))"
+)
+_PUBLISHED = (
+    r"(?:(?P<what>what )?(?:that |which )?(?:(?:were|was|are|is|have been|has been) )?"
+    r"(?:published|written|released|presented|appeared|came out) )"
+)
+YEAR_FORMS = tuple(
+    re.compile(
+        rf",? ?\b{_PUBLISHED}?{form}(?!,? ?(?:(?:and|or|to) |[-–/+]|{_YEAR}))", re.IGNORECASE
+    )
+    for form in (
+        rf"(?:between|from) (?P<first>{_YEAR}) (?:and|to) (?P<last>{_YEAR})",
+        rf"since (?P<first>{_YEAR})",
+        rf"from (?P<first>{_YEAR}) on(?:wards)?(?=\W*$)",
+        r"(?:from|in|over|within) the (?:last|past) (?P<count>\d\d?) years",
+        rf"after (?P<after>{_YEAR})",
+        rf"before (?P<before>{_YEAR})",
+        rf"(?:until|up to) (?P<last>{_YEAR})",
+        rf"(?:in|from|of) (?P<first>(?P<last>{_YEAR}))",
+    )
+)
+_PARTICLES = r"(?:(?:van|von|de|der|den|du|la|le|di|da|al|el) )*"
+_CAPITAL = r"(?![a-z])[^\W\d_][\w'’-]*\.?"
+_NAMED = (
+    r"(?!(?:What|Which|Who|How|Why|When|Where|Is|Are|Was|Were|Do|Does|Did|Can|The|In|List|Show|"
+    rf"Find|Give)\b){_PARTICLES}{_CAPITAL}(?: {_PARTICLES}{_CAPITAL}){{0,3}}"
+)
+_NAMES = rf"(?P<names>{_NAMED}(?:(?:, and |, | and | & ){_NAMED})*)(?:,? et al\.?)?"
+_WRITE = r"(?:wrote|write|written|publish(?:ed)?)"
+AUTHOR_FORMS = tuple(
+    re.compile(form)
+    for form in (
+        rf"\b(?P<noun>[Ww]hat|{_PAPERS})(?: that| which)?(?: did| has| have)? {_NAMES} {_WRITE}\b",
+        rf"\b{_NAMES}['’]s? (?={_PAPERS})",
+        rf",? (?:(?:that |which )?(?:were |was |are |is )?(?:written |published )?)?by {_NAMES}",
+    )
+)
+VENUE_FORMS = (
+    re.compile(rf",? ?\b{_PUBLISHED}(?:in|at) (?:the )?", re.IGNORECASE),
+    re.compile(r" (?:in|at) (?:the )?(?=[^\W_a-z])"),
+)
+ENDS_HERE = re.compile(_END, re.IGNORECASE)
+ENDS_IN_PAPERS = re.compile(rf"\b{_PAPERS}$", re.IGNORECASE)
+SPEAKS_OF_PAPERS = re.compile(
+    rf"\b(?:{_PAPERS}|(?:anything|everything|research|literature|what (?:was|is) published)\b)",
+    re.IGNORECASE,
+)
+IS_NEGATED = re.compile(
+    r"(?:(?:\b(?:not|never|except|excluding|other than|neither|nor)|n['’]t)(?:,? [\w'’]+){0,2}|"
+    r"\b(?:and|or))$",
+    re.IGNORECASE,
+)
+
+
+# --- Follow-ups -------------------------------------------------------------------------------
 
 _ORDINALS = ("first", "second", "third", "fourth", "fifth")
 _POINTERS = (
