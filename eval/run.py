@@ -22,6 +22,7 @@ from eval.provenance import RunInfo, identity, info_of, sha256_of
 from eval.questions import refuse_unusable
 from eval.records import Record
 from rag.errors import DiskError, QuestionError, RunMismatch, SettingsError
+from rag.files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -201,8 +202,8 @@ def _resumed(folder: Path, info: RunInfo) -> tuple[RunInfo, dict[tuple[str, str]
         elif any(entry.name != _LOCK for entry in folder.iterdir()):
             raise RunMismatch(f"{folder} is not empty and holds no run; take another folder.")
         lines = "".join(record.model_dump_json() + "\n" for record in done.values())
-        _replace(folder / "records.jsonl", lines)
-        _replace(folder / "run.json", info.model_dump_json(indent=1) + "\n")
+        write_atomically(folder / "records.jsonl", lines)
+        write_atomically(folder / "run.json", info.model_dump_json(indent=1) + "\n")
     except OSError as error:
         raise DiskError(f"The run in {folder} cannot be written: {error.strerror}.") from error
     return info, done
@@ -210,12 +211,6 @@ def _resumed(folder: Path, info: RunInfo) -> tuple[RunInfo, dict[tuple[str, str]
 
 def _difference(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     return sorted(name for name in now if before.get(name) != now[name])
-
-
-def _replace(path: Path, text: str) -> None:
-    draft = path.with_name(path.name + ".new")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
 
 
 def _read_records(path: Path) -> dict[tuple[str, str], Record]:

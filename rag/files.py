@@ -1,7 +1,8 @@
-"""Files: write one whole or not at all, and find the tables that llama-index-core ships."""
+"""Files: write one atomically, and find the tables that llama-index-core ships."""
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,45 +12,70 @@ from rag.errors import DiskError
 
 
 def write_atomically(path: str | Path, text: str) -> None:
-    """Writes a text file whole or not at all; until then an older one stays as it is.
+    """Write a text file whole, or leave the older one as it is.
 
-    What UTF-8 cannot hold, such as half a character that a terminal passed on, becomes "?".
+    Links are followed. Characters that UTF-8 cannot encode become "?".
 
     Raises:
         DiskError: the file cannot be written.
     """
     try:
-        place = Path(path).resolve()  # a link stays one
-        beside = _beside(place)
+        target = _resolve_file(path)
+        draft = target.with_name(f".papertrail-{token_hex(8)}")
         try:
-            beside.write_bytes(text.encode("utf-8", "replace"))
-            beside.replace(place)
+            replace_file(target, text.encode("utf-8", "replace"), draft)
         finally:
             with suppress(OSError):
-                beside.unlink(missing_ok=True)
-    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: links that go in a circle
-        raise DiskError(f"{path} cannot be written: {explain_os_error(error)}.") from error
+                draft.unlink(missing_ok=True)
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a circle of links
+        why = explain_os_error(error)
+        raise DiskError(f"Cannot write {path} ({why}). Choose another file.") from error
 
 
-def _beside(place: Path) -> Path:
-    if place.exists() and not place.is_file():
-        raise ValueError("it is a folder or a device; name a file")
-    return place.with_name(f".papertrail-{token_hex(8)}")
+def _resolve_file(path: str | Path) -> Path:
+    target = Path(path).resolve()
+    if target.exists() and not target.is_file():
+        raise ValueError("it is a folder or a device")
+    return target
+
+
+def replace_file(path: Path, content: bytes, draft: Path) -> None:
+    """Replace a file in one step, so that readers see the old content or the new, never a part.
+
+    Args:
+        path: replaced.
+        content: of the new file.
+        draft: a file beside it that is written first.
+
+    Raises:
+        OSError: the system refuses.
+    """
+    with draft.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    with suppress(OSError):  # makes the rename last through a power cut, where the system can
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def explain_os_error(error: Exception) -> str:
-    """Why, without the name of the file that the system met, which may be a temporary one."""
+    """Return the reason without the file name, which may be that of a temporary file."""
     return getattr(error, "strerror", None) or str(error)
 
 
 def find_bundled_table(*parts: str) -> Path:
-    """A file or folder among llama-index-core's tables, found without importing it."""
+    """Return a file or folder of llama-index-core's tables, without importing the package."""
     spec = find_spec("llama_index")
     for place in (spec.submodule_search_locations if spec else None) or ():
         path = Path(place, "core", "_static", *parts)
         if path.exists():
             return path
     raise DiskError(
-        f"llama-index-core's {'/'.join(parts)} is not installed; "
-        'run pip install --force-reinstall "llama-index-core>=0.14.25,<0.15".'
+        f"llama-index-core's {'/'.join(parts)} is not installed. "
+        'Run pip install --force-reinstall "llama-index-core>=0.14.25,<0.15".'
     )

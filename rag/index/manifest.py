@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rag.errors import DiskError, IndexDamaged, IndexMissing, IndexStale
+from rag.files import replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,34 +124,10 @@ def damage_error(folder: Path, what: str) -> IndexDamaged:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Replaces the manifest in one step; before it, the old one is valid, after it, the new one."""
-    replace_file(folder / FILE_NAME, manifest.model_dump_json(indent=1).encode())
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Writes a file so that a reader sees the old content or the new, never a part.
-
-    Raises:
-        DiskError: the disk is full, read-only or refuses.
-    """
-    temporary = path.with_name(path.name + ".new")
-    with map_disk_errors(path.parent), temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    with map_disk_errors(path.parent):
-        temporary.replace(path)
-        sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes renames in a folder last through a power cut, where the system can."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    """Replace the manifest in one step. The one writer overwrites a draft that a kill left."""
+    path = folder / FILE_NAME
+    with map_disk_errors(folder):
+        replace_file(path, manifest.model_dump_json(indent=1).encode(), folder / f"{FILE_NAME}.new")
 
 
 @contextlib.contextmanager
