@@ -1,37 +1,41 @@
-"""The writer with a language model: prompt, budget, and the reply with its markers resolved.
+"""Writer with a language model: prompt, token budget, and the reply with its markers resolved.
 
-Papers are numbered for the prompt, delimited and declared to be data; what in them could pass for a
+Papers are numbered for the prompt, delimited and declared to be data. What in them could pass for a
 delimiter, a marker or a speaker's tag is made harmless. The model's window is filled with whole
-passages only, best paper first, after a part of it has gone to the conversation.
+passages, best paper first, after a part of it has gone to the conversation.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from rag.answer import Status, Text
 from rag.citations.markers import remove_markers
-from rag.citations.resolve import MarkerResolver, Numbering
+from rag.citations.resolve import MarkerResolver, Numbering, resolve_statements
 from rag.errors import SettingsError
-from rag.llm.client import ChatModel, Message
+from rag.generation.abstention import CLOSEST_PAPERS
+from rag.generation.draft import Draft, shown_numbers
+from rag.llm import Message
 from rag.llm.tokens import count_tokens
-from rag.prompts import Prompt, neutral
+from rag.prompts import Prompt, load_prompt, neutral
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
-    from rag.answer import Turn
-    from rag.llm.reply import Reply
+    from rag.answer import AnswerEvent, Turn
+    from rag.llm import ChatModel
     from rag.papers import Paper
     from rag.retrieval import Hit
+    from rag.settings import Settings
 
 HISTORY_SHARE = 0.25  # of the window, at most, goes to the conversation
-_MARGIN_TOKENS = 64  # models count a little otherwise than we do
+_MARGIN_TOKENS = 64  # models count a little differently
 
 
 @dataclass(frozen=True, slots=True)
-class Filled:
-    """A prompt that fits the model.
+class FilledPrompt:
+    """A prompt that fits the model's window.
 
     Attributes:
         messages: to send.
@@ -44,105 +48,137 @@ class Filled:
     left_out: int
 
 
-class Writing:
-    """An answer as it is written: iterate it for text that can be shown.
-
-    Attributes:
-        resolver: pieces and unknown markers.
-        reply: the model's reply, with usage and whether it is whole.
-    """
-
-    def __init__(self, reply: Reply, papers: Sequence[Paper], numbering: Numbering) -> None:
-        self.reply = reply
-        self._papers = papers
-        self._numbering = numbering
-        self.resolver = MarkerResolver(papers, numbering)
-
-    def __iter__(self) -> Iterator[str]:
-        chunks = iter(self.reply)
-        try:
-            for chunk in chunks:
-                if text := self.resolver.feed(chunk):
-                    yield text
-        finally:
-            self.reply.close()
-        if text := self.resolver.finish():
-            yield text
-        if self.reply.restarted:  # what was shown was thought: only what stands behind counts
-            self.resolver = MarkerResolver(self._papers, self._numbering)
-            self.resolver.feed(self.reply.text)
-            self.resolver.finish()
-
-
-def write(
+def write_with_model(
     question: str,
     hits: Sequence[Hit],
     history: Sequence[Turn],
     *,
     model: ChatModel,
-    prompt: Prompt,
-    reserve: int,
-    numbering: Numbering,
-) -> tuple[Writing, Filled]:
-    """Asks the model; returns when its reply has begun.
+    settings: Settings,
+    confidence: float | None,
+) -> Generator[AnswerEvent, None, Draft]:
+    """Yield the model's answer as it streams and return the draft, its statements unchecked.
 
     Args:
         question: understandable alone.
         hits: papers, best first.
         history: earlier turns, oldest first.
         model: asked.
-        prompt: named "answer".
-        reserve: tokens of the window kept for the reply.
-        numbering: gives the shown numbers.
+        settings: prompts and `chat_reserve`.
+        confidence: that the library holds an answer, in [0, 1].
 
     Raises:
         SettingsError: the window is too small for a single passage.
         ModelError: the model gave no reply.
     """
-    filled = fill(question, hits, history, window=model.window - reserve, prompt=prompt)
-    return Writing(model.reply(filled.messages), filled.papers, numbering), filled
+    yield Status(f"Writing with {model.name}")
+    prompt = load_prompt("answer", settings.prompts)
+    window = model.window - settings.chat_reserve
+    filled = fill_prompt(question, hits, history, window=window, prompt=prompt)
+    numbering = Numbering(shown_numbers(history))
+    resolver = MarkerResolver(filled.papers, numbering)
+    reply = model.reply(filled.messages)
+    try:
+        for chunk in reply:
+            if text := resolver.feed(chunk):
+                yield Text(text)
+    finally:
+        reply.close()
+    if text := resolver.finish():
+        yield Text(text)
+    if reply.restarted:  # what was shown was thought: only what follows counts
+        resolver = MarkerResolver(filled.papers, numbering)
+        resolver.feed(reply.text)
+        resolver.finish()
+    by_number = {numbering.numbers[p.id]: p for p in filled.papers if p.id in numbering.numbers}
+    text, statements = resolve_statements(resolver.pieces, by_number)
+    return Draft(
+        text,
+        statements,
+        hits=tuple(hits),
+        status="incomplete" if reply.broken else "answered",
+        reason=reply.broken,
+        mode="model",
+        model=model.name,
+        confidence=confidence,
+        usage=reply.usage,
+        warnings=tuple(_list_warnings(resolver.unknown, filled.left_out)),
+    )
 
 
-def fill(
+def settle_status(draft: Draft) -> Draft:
+    """Return a checked draft of a model with its final text and status.
+
+    A reply that cites nothing and claims nothing is an abstention, and so is an empty one.
+    """
+    blanks = len(draft.text) - len(draft.text.lstrip())
+    statements = tuple(
+        replace(statement, start=statement.start - blanks, end=statement.end - blanks)
+        for statement in draft.statements
+    )
+    draft = replace(draft, text=draft.text.strip(), statements=statements)
+    if draft.status == "incomplete":
+        return draft
+    closest = draft.hits[:CLOSEST_PAPERS]
+    if not any(map(str.isalnum, draft.text)):
+        removed = any("removed" in warning for warning in draft.warnings)
+        reason = (
+            "the papers cited support nothing that the model wrote."
+            if removed
+            else "the model's reply holds no statement."
+        )
+        text = f"There is no answer to show: {reason}"
+        return replace(draft, text=text, status="abstained", reason=reason, closest=closest)
+    if any(statement.citations for statement in draft.statements):
+        return draft
+    return replace(
+        draft,
+        status="abstained",
+        reason="the model found no answer in the papers it was given.",
+        closest=closest,
+    )
+
+
+def fill_prompt(
     question: str, hits: Sequence[Hit], history: Sequence[Turn], *, window: int, prompt: Prompt
-) -> Filled:
-    """The prompt with as many papers as fit.
+) -> FilledPrompt:
+    """Return the prompt with as many papers as fit.
 
     Args:
         question: of the reader.
         hits: papers, best first.
-        history: earlier turns, oldest first; the newest ones are kept.
+        history: earlier turns, oldest first. The newest ones are kept.
         window: tokens for the prompt.
         prompt: with the variables papers, question, conversation.
 
     Raises:
         SettingsError: not a single passage fits.
     """
-    conversation = conversation_block(history, int(window * HISTORY_SHARE))
+    conversation = _render_conversation(history, int(window * HISTORY_SHARE))
     shell = prompt.fill(papers="", question=neutral(question), conversation=conversation)
     left = window - sum(map(count_tokens, shell)) - _MARGIN_TOKENS
     blocks: list[str] = []
     papers: list[Paper] = []
     for hit in hits:
-        block, cost = _paper_block(hit, len(papers) + 1, left)
+        block, cost = _render_paper(hit, len(papers) + 1, left)
         if block:
             blocks.append(block)
             papers.append(hit.paper)
             left -= cost
     if not papers:
         raise SettingsError(
-            f"A window of {window} tokens holds no passage beside the question; set chat_window to "
-            "what the model can read, or ask a shorter question."
+            f"A window of {window} tokens has no room for a passage beside the question. Set "
+            "chat_window to what the model can read, or ask a shorter question."
         )
     system, user = prompt.fill(
         papers="\n".join(blocks), question=neutral(question), conversation=conversation
     )
     messages = (Message("system", system), Message("user", user))
-    return Filled(messages, tuple(papers), len(hits) - len(papers))
+    return FilledPrompt(messages, tuple(papers), len(hits) - len(papers))
 
 
-def conversation_block(history: Sequence[Turn], budget: int) -> str:
-    """The newest turns that fit, oldest first, without markers; "" without any."""
+def _render_conversation(history: Sequence[Turn], budget: int) -> str:
+    """Return the newest turns that fit, oldest first, without markers. "" without any."""
     turns: list[str] = []
     for turn in reversed(history):
         asked, said = neutral(turn.question), neutral(remove_markers(turn.answer.text))
@@ -154,8 +190,8 @@ def conversation_block(history: Sequence[Turn], budget: int) -> str:
     return "<conversation>\n" + "\n".join(turns) + "\n</conversation>\n" if turns else ""
 
 
-def _paper_block(hit: Hit, number: int, budget: int) -> tuple[str, int]:
-    """One paper as the prompt shows it, with the best passages that fit; "" where none does."""
+def _render_paper(hit: Hit, number: int, budget: int) -> tuple[str, int]:
+    """Return a paper with its best passages that fit, and its tokens. "" where none fits."""
     head = f'<paper number="{number}">\nTitle: {neutral(hit.paper.title)}\nAbstract: '
     cost = count_tokens(head) + 6
     chosen = []
@@ -170,3 +206,13 @@ def _paper_block(hit: Hit, number: int, budget: int) -> tuple[str, int]:
     whole = len(chosen) == len(hit.passages)
     text = hit.paper.abstract if whole else " ... ".join(passage.text for passage in chosen)
     return f"{head}{neutral(text)}\n</paper>", cost
+
+
+def _list_warnings(unknown: Sequence[str], left_out: int) -> list[str]:
+    warnings = []
+    if unknown:
+        markers = ", ".join(dict.fromkeys(unknown))
+        warnings.append(f"The model cited {markers}, which match no paper. They were removed.")
+    if left_out:
+        warnings.append(f"{left_out} of the papers found did not fit into the model's window.")
+    return warnings

@@ -1,58 +1,75 @@
-"""The writer without a language model: verbatim sentences that answer the question best.
+"""Writer without a language model: the sentences that meet the question best, word for word.
 
 Sentences compete across papers: how well the sentence meets the question, how well its paper does,
-and how much of the question's rarer words it holds. The few best are shown paper by paper, best
-paper first, each paper's sentences in the order of its abstract. A question that compares, or that
-names several papers, gets sentences from several papers.
+and how much of the question's rarer words it holds. The best few are shown paper by paper, best
+paper first, in the order of each abstract. A question that names several papers gets sentences
+from several papers.
 
 The weights were chosen on the development questions: `python benchmarks/sentences.py` prints how
-often a sentence with the evidence is among those shown.
+often a sentence with the evidence is shown.
 """
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
-from rag.citations.resolve import Draft
+from rag.answer import Citation, Statement, Text
+from rag.citations.resolve import Numbering, render_statement
+from rag.generation.abstention import abstain
+from rag.generation.draft import Draft, shown_numbers
+from rag.verification import Quote
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
 
+    from rag.answer import AnswerEvent, Turn
     from rag.retrieval import Hit, Retrieval, ScoredSentence
 
 PAPER_WEIGHT = 0.06  # for each unit that the paper's fused score lies below the best paper's
 WORD_WEIGHT = 0.1  # for the share of the question's idf that the sentence's words carry
-MARGIN = 0.25  # below the best sentence; weaker ones are not shown
+MARGIN = 0.25  # weaker sentences than the best one by more are not shown
 FEWEST = 2
-MOST_PER_PAPER = 2  # in an answer that compares papers
-_COMPARES = re.compile(
-    r"\b(compar\w+|versus|vs|differ\w*|difference|contrast|both|either|each|better than|"
-    r"which (papers|works|systems|methods|approaches))\b",
-    re.IGNORECASE,
-)
+MOST_PER_PAPER = 2  # in an answer about several named papers
 
 
-def choose_sentences(
-    retrieval: Retrieval, most: int, *, seen: frozenset[str] = frozenset()
-) -> list[Draft]:
-    """The sentences of an extractive answer, in reading order.
+def write_quotes(
+    retrieval: Retrieval, history: Sequence[Turn], *, most: int, confidence: float | None
+) -> Generator[AnswerEvent, None, Draft]:
+    """Yield the best sentences as text and return the draft.
 
     Args:
-        retrieval: of the question; its first papers are drawn from.
-        most: sentences at most, at least 1; fewer are shown where the rest is much weaker.
-        seen: sentences that the reader has had already; passed over while there are others.
-
-    Returns:
-        one draft a sentence, each citing the paper it stands in; empty when nothing was found.
+        retrieval: of the question.
+        history: earlier turns, whose papers keep their numbers.
+        most: most sentences, at least 1.
+        confidence: that the library holds an answer, in [0, 1].
     """
-    if not retrieval.hits:
-        return []
-    ranked = _ranked(retrieval.hits)
-    ranked = [item for item in ranked if item[2].text not in seen] or ranked
-    per_paper = MOST_PER_PAPER if _compares(retrieval) else most
+    numbering = Numbering(shown_numbers(history))
+    text, statements = "", []
+    for hit, sentence in choose_sentences(retrieval.hits, most):
+        quote = Quote(hit.paper.id, sentence.start, sentence.end, sentence.text)
+        citation = Citation(numbering.assign(hit.paper), hit.paper, (quote,), None, "", "text")
+        shown = render_statement(sentence.text, (citation,))
+        space = " " if text else ""
+        start = len(text) + len(space)
+        yield Text(space + shown)
+        text += space + shown
+        statements.append(Statement(sentence.text, start, len(text), (citation,), None))
+    if not statements:  # papers without an abstract
+        reason = "only the titles of the papers found are known."
+        return (yield from abstain(retrieval.hits, reason, confidence))
+    return Draft(text, tuple(statements), hits=retrieval.hits, confidence=confidence)
+
+
+def choose_sentences(hits: Sequence[Hit], most: int) -> list[tuple[Hit, ScoredSentence]]:
+    """Return the sentences to show with their papers, in reading order.
+
+    Args:
+        hits: papers found, best first.
+        most: most sentences, at least 1. Fewer are shown where the rest is much weaker.
+    """
+    per_paper = MOST_PER_PAPER if sum(hit.named for hit in hits) > 1 else most
     chosen: list[tuple[float, Hit, ScoredSentence]] = []
-    for score, hit, sentence in ranked:
+    for score, hit, sentence in _rank_sentences(hits):
         if len(chosen) == most or (
             len(chosen) >= FEWEST and score < chosen[0][0] - MARGIN and not hit.named
         ):
@@ -60,17 +77,16 @@ def choose_sentences(
         if sum(other is hit for _, other, _ in chosen) < per_paper:
             chosen.append((score, hit, sentence))
     chosen.sort(key=lambda item: (item[1].rank, item[2].start))
-    return [Draft(sentence.text, (hit.paper,)) for _, hit, sentence in chosen]
+    return [(hit, sentence) for _, hit, sentence in chosen]
 
 
-def _ranked(hits: Sequence[Hit]) -> list[tuple[float, Hit, ScoredSentence]]:
-    """All sentences of the hits with their scores, best first; ties in the order of the hits."""
-    best = hits[0].score
+def _rank_sentences(hits: Sequence[Hit]) -> list[tuple[float, Hit, ScoredSentence]]:
+    """Return every sentence of the hits with its score, best first, ties in the order of hits."""
     named = any(hit.named for hit in hits)
     scored = [
         (
             sentence.score
-            + PAPER_WEIGHT * min(0.0, hit.score - best) * (not hit.named)
+            + PAPER_WEIGHT * min(0.0, hit.score - hits[0].score) * (not hit.named)
             + WORD_WEIGHT * sentence.words,
             hit,
             sentence,
@@ -80,8 +96,3 @@ def _ranked(hits: Sequence[Hit]) -> list[tuple[float, Hit, ScoredSentence]]:
         for sentence in hit.sentences
     ]
     return sorted(scored, key=lambda item: (-item[0], item[1].rank, item[2].start))
-
-
-def _compares(retrieval: Retrieval) -> bool:
-    several = sum(hit.named for hit in retrieval.hits) > 1
-    return several or _COMPARES.search(retrieval.question) is not None

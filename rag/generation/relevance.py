@@ -1,123 +1,112 @@
-"""Which of the papers found belong to a subject? The decision behind every list of papers.
+"""Relevance: the probability that a paper belongs to the subject of a list.
 
-A logistic regression weighs how well a paper meets the subject, in itself and beside the best
-paper: a subject of common words is met well by many papers, a rare name by few. It was fitted on
-listing questions with complete gold sets by scripts/fit_relevance.py; its coefficients, lines and
-cross-validated error lie in rag/data/relevance.json. Called by the assistant for listing questions.
+A logistic regression weighs how well a paper meets the subject, by itself and beside the best
+paper: a subject of common words is met well by many papers, a rare name by few. It is fitted on
+list questions with complete gold sets by scripts/fit_relevance.py.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from pydantic import BaseModel
+
+from rag.generation.decision import relevance_models
+from rag.verification import Quote
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from rag.generation.decision import RelevanceModel
     from rag.retrieval import Hit
+    from rag.verification import Verdict
 
-COEFFICIENTS = Path(__file__).parents[1] / "data" / "relevance.json"
-MOST_LOOKED_AT = 400  # papers of a library that are looked through for one list, nearest first
 _STAGES = ("tokens", "dense", "lexical", "coverage")
+
+Listed = Literal["fits", "possible"]
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
-    """Where one list is cut: relevances in [0, 1].
+class Entry:
+    """One paper of a list.
 
     Attributes:
-        counted: from here on a paper counts as one that was asked for; higher where the best
-            paper is surer, for then those that only resemble it are sure to be other.
-        possible: from here on it may be one.
-        read: from here on it is worth a language model's look.
+        hit: as it was found.
+        relevance: to the subject, in [0, 1].
+        listed: whether the paper fits or may fit.
+        quotes: sentences that say so, best first. () for a paper without an abstract.
+        verdict: of the language model, None where none decided.
+        reason: why, in one clause.
+        by: model that decided, or "text".
     """
 
-    counted: float
-    possible: float
-    read: float
+    hit: Hit
+    relevance: float
+    listed: Listed
+    quotes: tuple[Quote, ...]
+    verdict: Verdict | None
+    reason: str
+    by: str = "text"
 
 
-class _Fitted(BaseModel):
-    """What scripts/fit_relevance.py found for one set of signals; weights are for raw values.
-
-    A list is cut at `floor` and a `share` of its best paper's relevance above it, if that paper has
-    the `least` relevance.
-    """
-
-    least: float
-    floor: float
-    share: float
-    possible: float
-    read: float
-    intercept: float
-    weights: dict[str, float]
-    gaps: dict[str, float]
+def select_model(hits: Sequence[Hit]) -> RelevanceModel:
+    """Return the decision that fits the embedder: cosines of another embedder mean nothing here."""
+    has_tokens = bool(hits) and "tokens" in hits[0].stages
+    models = relevance_models()
+    return models.token_vectors if has_tokens else models.words_only
 
 
-class _File(BaseModel):
-    token_vectors: _Fitted
-    words_only: _Fitted
-
-
-def relevances(hits: Sequence[Hit]) -> NDArray[np.float64]:
-    """How likely each paper belongs to the subject that was searched for, shape (hits,).
+def rank_by_relevance(hits: Sequence[Hit]) -> list[Entry]:
+    """Return the papers as entries of a list, most relevant first.
 
     Args:
-        hits: of the subject, among them the best that the library has. Without hits the result is
-            empty.
+        hits: of the subject, the best paper of the library among them.
+    """
+    decision = select_model(hits)
+    scores = score_relevance(hits).tolist()
+    entries = [_make_entry(hit, score, decision) for hit, score in zip(hits, scores, strict=True)]
+    return sorted(entries, key=lambda entry: (-entry.relevance, entry.hit.paper.id))
+
+
+def score_relevance(hits: Sequence[Hit]) -> NDArray[np.float64]:
+    """Return the relevance of each paper to the subject, shape (hits,), in [0, 1].
+
+    Args:
+        hits: of the subject, the best paper of the library among them. Empty gives shape (0,).
     """
     if not hits:
         return np.zeros(0)
-    fitted = _fitted(hits)
-    values = signals(hits)
-    weighed: NDArray[np.float64] = np.full(len(hits), fitted.intercept)
-    for name, weight in fitted.weights.items():
-        column = values[name]
-        weighed += weight * column + fitted.gaps[name] * (column - column.max())
-    chances: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-np.clip(weighed, -50, 50)))
-    return chances
+    return select_model(hits).probability(measure_signals(hits))
 
 
-def lines(hits: Sequence[Hit], best: float) -> Lines:
-    """Where a list of these hits is cut.
-
-    Args:
-        hits: of the subject.
-        best: the highest relevance of a paper that may be listed, in [0, 1]; 0 for none.
-    """
-    fitted = _fitted(hits)
-    cut = fitted.floor + fitted.share * best
-    return Lines(
-        cut if best >= fitted.least else fitted.least, min(fitted.possible, cut), fitted.read
-    )
-
-
-def signals(hits: Sequence[Hit]) -> dict[str, NDArray[np.float64]]:
-    """What the decision looks at, each of shape (hits,).
+def measure_signals(hits: Sequence[Hit]) -> dict[str, NDArray[np.float64]]:
+    """Return the signals of the decision, each of shape (hits,).
 
     Returns:
-        sentence: the best sentence's score, in [-1, 1]; words: the largest share of the subject's
-        idf that one sentence's words carry, in [0, 1]; and every stage's score, by its name.
+        sentence: score of the best sentence, in [-1, 1]. words: largest share of the subject's idf
+        that the words of one sentence carry, in [0, 1]. Every stage's score under its name. And
+        each of them as `<name>_gap`: the difference to the best paper, at most 0.
     """
-    columns = {
+    signals = {
         "sentence": [max((s.score for s in hit.sentences), default=_title(hit)) for hit in hits],
         "words": [max((s.words for s in hit.sentences), default=_coverage(hit)) for hit in hits],
+        **{
+            name: [hit.stages[name].score for hit in hits]
+            for name in _STAGES
+            if name in hits[0].stages
+        },
     }
-    for name in _STAGES:
-        if name in hits[0].stages:
-            columns[name] = [hit.stages[name].score for hit in hits]
-    return {name: np.array(column) for name, column in columns.items()}
+    columns = {name: np.array(values) for name, values in signals.items()}
+    gaps = {f"{name}_gap": column - column.max() for name, column in columns.items()}
+    return {**columns, **gaps}
 
 
 def _title(hit: Hit) -> float:
-    """Of a paper without a sentence: how well its title meets the subject."""
+    """Return how well the title of a paper without an abstract meets the subject."""
     return hit.stages["tokens"].score if "tokens" in hit.stages else _coverage(hit)
 
 
@@ -125,12 +114,15 @@ def _coverage(hit: Hit) -> float:
     return hit.stages["coverage"].score
 
 
-def _fitted(hits: Sequence[Hit]) -> _Fitted:
-    """The coefficients; another embedder's cosines mean nothing here, so only words decide then."""
-    has_tokens = bool(hits) and "tokens" in hits[0].stages
-    return _file().token_vectors if has_tokens else _file().words_only
-
-
-@cache
-def _file() -> _File:
-    return _File.model_validate_json(COEFFICIENTS.read_bytes())
+def _make_entry(hit: Hit, relevance: float, decision: RelevanceModel) -> Entry:
+    """Return a paper as an entry. One without an abstract may fit at most."""
+    quotes = tuple(
+        Quote(hit.paper.id, sentence.start, sentence.end, sentence.text)
+        for sentence in hit.sentences[:1]
+    )
+    fits = relevance >= decision.fits and bool(quotes)
+    # rounded down, so that no paper below a threshold shows the threshold's own value
+    reason = f"relevance {math.floor(100 * relevance) / 100:.2f}"
+    if not quotes:
+        reason += ", only its title is known"
+    return Entry(hit, relevance, "fits" if fits else "possible", quotes, None, reason)

@@ -1,140 +1,156 @@
-"""A language model reads the papers that may belong in a list, in batches, within a budget.
+"""Selection: a language model reads the papers that may belong in a list, in batches.
 
-The likeliest papers are read first. What the model says of a paper counts only if it names
-sentences of that paper; a paper that it did not read, or of which it said nothing readable, keeps
-what its relevance says of it, but at most as one that may fit.
+The likeliest papers are read first, within a budget of calls. What the model says of a paper counts
+only if it names sentences of that paper. A paper that it did not read, or of which it said nothing
+readable, may fit at most.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from rag.errors import ModelError, ModelRejected
-from rag.generation.list_text import Entry
-from rag.llm.client import ChatModel, Message
+from rag.llm import Message
 from rag.llm.reply import NO_USAGE, Usage
 from rag.llm.tokens import count_tokens
-from rag.prompts import Prompt, neutral
+from rag.prompts import neutral
 from rag.verification.lines import NumberedSentences, number_sentences, problem, read_verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-MOST_IN_CALL = 25  # papers; with more of them models begin to skip
+    from rag.generation.relevance import Entry
+    from rag.llm import ChatModel
+    from rag.prompts import Prompt
+
+BATCH_PAPERS = 25  # models begin to skip papers in longer batches
 _LINE_TOKENS = 40  # of the reply, for each paper
 _MARGIN_TOKENS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """The papers of one call, their sentences and what the model is asked."""
+    """Papers of one call, their numbered sentences and the prompt."""
 
-    entries: list[Entry]
+    entries: Sequence[Entry]
     sentences: NumberedSentences
-    messages: list[Message]
+    messages: tuple[Message, ...]
 
-    def tokens(self) -> int:
-        """What the call needs of the model's window, its reply included."""
-        asked = sum(count_tokens(message.text) for message in self.messages)
-        return asked + _LINE_TOKENS * len(self.entries) + _MARGIN_TOKENS
+    def count_tokens(self) -> int:
+        """Return what the call needs of the model's window, its reply included."""
+        prompt = sum(count_tokens(message.text) for message in self.messages)
+        return prompt + _LINE_TOKENS * len(self.entries) + _MARGIN_TOKENS
 
 
 class Selection:
-    """What a model made of some candidates.
+    """Entries of a list as a model sees them.
 
     Attributes:
-        read: papers that the model read.
-        calls: made.
-        usage: of all calls so far.
+        entries: papers that fit or may fit, those that fit first. Complete after `read`.
+        papers_read: papers that the model read.
+        calls: calls that were answered.
+        usage: of all calls.
         notes: sentences a reader should know, such as a call that failed.
     """
 
-    def __init__(self, model: ChatModel, prompt: Prompt, *, calls: int) -> None:
-        """Wires the model to its prompt.
-
-        Args:
-            model: asked.
-            prompt: named "select_papers".
-            calls: most calls for one list.
-        """
+    def __init__(self, model: ChatModel, prompt: Prompt, *, most_calls: int) -> None:
         self._model = model
         self._prompt = prompt
-        self._most_calls = calls
-        self.read = 0
+        self._most_calls = most_calls
+        self.entries: list[Entry] = []
+        self.papers_read = 0
         self.calls = 0
         self.usage: Usage = NO_USAGE
         self.notes: list[str] = []
 
-    def checked(self, question: str, entries: Sequence[Entry]) -> Iterator[list[Entry]]:
-        """The entries as the model sees them, call by call; the last batch was not read.
+    @property
+    def summary(self) -> str:
+        """Sentence that says who decided."""
+        calls = f"{self.calls} call{'s' * (self.calls != 1)}"
+        return f"{self._model.name} read the {self.papers_read} likeliest papers in {calls}."
+
+    def read(self, question: str, candidates: Sequence[Entry], *, possible: float) -> Iterator[int]:
+        """Ask the model about the candidates and yield the count of papers read after each call.
 
         Args:
             question: of the reader.
-            entries: likeliest first.
+            candidates: likeliest first.
+            possible: relevance from which a paper that was not read stays in the list.
+
+        Raises:
+            ModelRejected: the model refused the call.
         """
-        left = list(entries)
+        left = list(candidates)
         while left and self.calls < self._most_calls:
-            batch = self._batch(question, left)
+            batch = self._fill_batch(question, left)
             if batch is None:
                 break
             try:
-                yield self._asked(batch)
+                self.entries += self._ask(batch, possible)
             except ModelRejected:
                 raise
             except ModelError as error:
                 self.notes.append(f"The model did not read {len(left)} papers: {error}")
                 break
             left = left[len(batch.entries) :]
+            yield self.papers_read
         if left and self.calls == self._most_calls:
             self.notes.append(
-                f"The model read {self.read} of the papers that may fit, and {len(left)} not; the "
-                "setting listing_calls lets it read more."
+                f"The model read {self.papers_read} of the papers that may fit and left "
+                f"{len(left)} unread. Raise listing_calls to let it read more."
             )
-        yield [_unread(entry, "not read by the model") for entry in left]
+        unread = (_mark_unread(entry, "not read by the model") for entry in left)
+        self.entries += [entry for entry in unread if entry.relevance >= possible]
+        self.entries.sort(key=lambda entry: entry.listed == "possible")
 
-    def _batch(self, question: str, entries: list[Entry]) -> _Batch | None:
-        """As many of the first entries as one call holds; None where it does not hold the first."""
-        count = min(len(entries), MOST_IN_CALL)
+    def _fill_batch(self, question: str, entries: Sequence[Entry]) -> _Batch | None:
+        """Return as many of the first entries as one call holds, None if it holds none."""
+        count = min(len(entries), BATCH_PAPERS)
         while count:
-            batch = self._written(question, entries[:count])
-            if batch.tokens() <= self._model.window:
+            batch = self._write_batch(question, entries[:count])
+            if batch.count_tokens() <= self._model.window:
                 return batch
             count = count * 3 // 4
         return None
 
-    def _asked(self, batch: _Batch) -> list[Entry]:
+    def _write_batch(self, question: str, entries: Sequence[Entry]) -> _Batch:
+        papers = [entry.hit.paper for entry in entries]
+        sentences = number_sentences(papers)
+        lines = []
+        for number, paper in enumerate(papers, start=1):
+            lines.append(f"Paper {number}: {neutral(paper.title)}")
+            lines += sentences.listed(paper)
+        system, user = self._prompt.fill(question=neutral(question), papers="\n".join(lines))
+        return _Batch(entries, sentences, (Message("system", system), Message("user", user)))
+
+    def _ask(self, batch: _Batch, possible: float) -> list[Entry]:
         reply = self._model.complete(batch.messages)
         self.calls += 1
-        self.read += len(batch.entries)
+        self.papers_read += len(batch.entries)
         self.usage += reply.usage
-        said = read_verdicts(reply.text)
+        verdicts = read_verdicts(reply.text)
         kept = []
         for number, entry in enumerate(batch.entries, start=1):
-            line = said.get(number)
-            wrong = problem(line, batch.sentences.of_paper[entry.paper.id])
+            line = verdicts.get(number)
+            wrong = problem(line, batch.sentences.of_paper[entry.hit.paper.id])
             if line is None or wrong:
-                kept.append(_unread(entry, wrong))
-            elif line.verdict in {"supported", "partly"}:
-                fits: Literal["supported", "partly"] = (
-                    "supported" if line.verdict == "supported" else "partly"
+                if entry.relevance >= possible:
+                    kept.append(_mark_unread(entry, wrong))
+            elif line.verdict in ("supported", "partly"):
+                kept.append(
+                    replace(
+                        entry,
+                        listed="fits" if line.verdict == "supported" else "possible",
+                        quotes=batch.sentences.named(line.ids),
+                        verdict=line.verdict,
+                        reason=line.reason or "the model gave no reason",
+                        by=self._model.name,
+                    )
                 )
-                quotes = batch.sentences.named(line.ids)
-                reason = line.reason or "the model gave no reason"
-                kept.append(Entry(entry.paper, quotes, fits, reason, self._model.name))
         return kept
 
-    def _written(self, question: str, entries: list[Entry]) -> _Batch:
-        papers = [entry.paper for entry in entries]
-        sentences = number_sentences(papers)
-        listed = []
-        for number, paper in enumerate(papers, start=1):
-            listed.append(f"Paper {number}: {neutral(paper.title)}")
-            listed += sentences.listed(paper)
-        system, user = self._prompt.fill(question=neutral(question), papers="\n".join(listed))
-        return _Batch(entries, sentences, [Message("system", system), Message("user", user)])
 
-
-def _unread(entry: Entry, why: str) -> Entry:
-    """An entry of which the model said nothing: it may fit, no more."""
-    return replace(entry, verdict="partly", reason=f"{entry.reason}, {why}")
+def _mark_unread(entry: Entry, why: str) -> Entry:
+    """Return an entry that the model said nothing about: it may fit at most."""
+    return replace(entry, listed="possible", verdict="unchecked", reason=f"{entry.reason}, {why}")

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rag.embedding import Embedder
+    from rag.index import Filter
+    from rag.papers import Paper
+    from rag.retrieval.retriever import Retrieval
 
 
 class LiveIndex:
@@ -60,8 +63,37 @@ class LiveIndex:
                 self._readers -= 1
                 self._changed.notify_all()
 
+    def retrieve(
+        self,
+        question: str,
+        *,
+        k: int,
+        where: Filter | None = None,
+        candidates: int | None = None,
+    ) -> Retrieval:
+        """Return what the newest generation has for a question; see `Retriever.retrieve`."""
+        with self.reading():
+            return self.retriever.retrieve(question, k=k, where=where, candidates=candidates)
+
+    def papers(self, where: Filter | None = None) -> list[Paper]:
+        """Return the papers that a filter lets through, all without one."""
+        with self.reading():
+            return [stored.paper for stored in self.index.all_papers(where)]
+
+    def count(self, where: Filter | None = None) -> int:
+        """Return how many papers a filter lets through, all without one."""
+        with self.reading():
+            if where is None:
+                return self.index.manifest.paper_count
+            return len(self.index.papers_matching(where))
+
+    def holds(self, where: Filter) -> bool:
+        """Return whether any paper passes a filter."""
+        with self.reading():
+            return self.index.holds(where)
+
     def close(self) -> None:
-        """Lets go of the files."""
+        """Close the files."""
         self.index.close()
 
     def _open(self) -> None:

@@ -1,0 +1,37 @@
+"""A draft: what a writer makes of the papers found, before its statements are checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rag.llm.reply import NO_USAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rag.answer import AnswerStatus, Mode, Statement, Turn
+    from rag.llm.reply import Usage
+    from rag.retrieval import Hit
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The part of an answer that a writer gives; fields are those of `Answer`."""
+
+    text: str
+    statements: tuple[Statement, ...] = ()
+    hits: tuple[Hit, ...] = ()
+    status: AnswerStatus = "answered"
+    mode: Mode = "quotes"
+    reason: str = ""
+    closest: tuple[Hit, ...] = ()
+    model: str | None = None
+    confidence: float | None = None
+    usage: Usage = NO_USAGE
+    warnings: tuple[str, ...] = ()
+
+
+def shown_numbers(history: Sequence[Turn]) -> dict[str, int]:
+    """Return the number that readers of a conversation know each cited paper by, by paper id."""
+    return {paper.id: number for turn in history for number, paper in turn.answer.sources.items()}

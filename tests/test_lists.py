@@ -1,0 +1,309 @@
+"""Lists of papers: by relevance, by a model, from the records; and filters."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from model_server import ModelServer, Step
+
+from rag import Assistant, Filter, Paper, Status, load_settings
+from rag.errors import CorpusError, SettingsError
+
+PAPERS = [
+    Paper(
+        "cat-1",
+        "Purring Networks",
+        "We study how cats purr. Networks hear cats from far away.",
+        authors=(
+            "Kevin B. Clark",
+            "Ana Müller",
+            "Anna van der Berg",
+            "Séamus O'Neill",
+            "Ece Şahin",
+        ),
+        year=2019,
+        venue="Journal of Animal Sounds",
+        sources=("/papers/a.bib",),
+        metadata={"tags": ["Sound"]},
+    ),
+    Paper(
+        "cat-2",
+        "Whiskers at Night",
+        "Cats see little at night. Their whiskers feel the way.",
+        authors=("Ines Wu",),
+        year=2021,
+        venue="Animal Conference 2021",
+        sources=("/papers/b.bib",),
+    ),
+    Paper("dog-3", "Barking Machines", "A model of barking dogs is trained.", year=2022),
+    Paper("sea-4", "Salt in the Sea", "We measure the salt of two oceans.", year=2022),
+    Paper("cat-5", "Cats of the North", ""),
+]
+BY_RELEVANCE = (
+    "Ranked by relevance; numbers and comparisons in the question were not applied as conditions."
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("library") / "papers"
+    Assistant.build(PAPERS, path).close()
+    return path
+
+
+@pytest.fixture(scope="module")
+def library(folder):
+    with Assistant.open(folder) as assistant:
+        yield assistant
+
+
+def entries(answer):
+    """Return the entries of a list, by title."""
+    return {s.text: s for s in answer.statements if s.claim}
+
+
+def test_papers_that_fit_are_counted_scored_and_quoted(library):
+    answer = library.ask("Which papers are about cats?")
+    assert (answer.status, answer.kind, answer.mode) == ("answered", "list", "quotes")
+    listed = entries(answer)
+    assert {"Purring Networks", "Whiskers at Night"} <= set(listed)
+    assert "Salt in the Sea" not in listed
+    first = listed["Whiskers at Night"]
+    assert first.listed == "fits"
+    assert first.verdict is None
+    (citation,) = first.citations
+    assert citation.quotes[0].text == "Cats see little at night."
+    assert 0 < citation.score <= 1
+    assert answer.text[first.start : first.end] == f"Whiskers at Night [{citation.number}]"
+    fitting = sum(s.listed == "fits" for s in listed.values())
+    assert answer.text.startswith(f"{fitting} of the 5 papers fit")
+    for statement in answer.statements:
+        assert answer.text[statement.start : statement.end].startswith(statement.text)
+
+
+def test_a_list_without_a_model_says_that_numbers_were_no_conditions(library):
+    assert BY_RELEVANCE in library.ask("Which papers are about more than 3 cats?").warnings
+
+
+def test_a_list_is_made_of_a_subject_asked_for_explicitly(library):
+    answer = library.list("cats", where=Filter(years=(2020, None)))
+    assert answer.kind == "list"
+    assert "Whiskers at Night" in entries(answer)
+    assert "Purring Networks" not in entries(answer)
+
+
+def test_an_ordinary_question_about_papers_offers_the_list(library):
+    answer = library.ask("What do the papers say about how cats find their way at night?")
+    assert answer.kind == "answer"
+    assert any("rag list" in warning for warning in answer.warnings)
+    other = library.ask("How do cats find their way at night?")
+    assert not any("rag list" in warning for warning in other.warnings)
+
+
+def test_a_paper_without_an_abstract_may_fit_at_most(library):
+    north = entries(library.ask("Which papers are about cats?"))["Cats of the North"]
+    assert north.listed == "possible"
+    assert north.citations[0].quotes == ()
+    assert "only its title is known" in north.citations[0].reason
+
+
+def test_a_subject_that_no_paper_has_gives_no_list(library):
+    answer = library.ask("which papers study volcanic basalt chemistry?")
+    assert answer.status == "abstained"
+    assert answer.statements == ()
+    assert len(answer.closest) == 3
+
+
+def test_a_list_without_a_subject_is_taken_from_the_records(library):
+    answer = library.ask("how many papers are there?")
+    assert answer.kind == "metadata"
+    assert answer.text.startswith("The library has 5 papers.")
+    assert [p.id for p in answer.sources.values()] == [p.id for p in PAPERS]
+    assert {s.verdict for s in entries(answer).values()} == {"record"}
+    assert {c.by for c in answer.citations} == {"record"}
+
+
+def test_years_and_authors_in_a_question_restrict_the_papers(library):
+    answer = library.ask("papers by Clark")
+    assert [p.id for p in answer.sources.values()] == ["cat-1"]
+    assert answer.scope == "by Clark"
+    assert "*Only papers by Clark.*" in answer.to_markdown()
+    newer = library.ask("which papers after 2020 are about cats?")
+    assert next(iter(newer.sources.values())).id == "cat-2"
+    assert "cat-1" not in [p.id for p in newer.sources.values()]
+    events = list(library.stream("what do cats feel since 2020?"))
+    assert Status("Only papers from 2020 on") in events
+    assert events[-1].answer.hits[0].paper.id == "cat-2"
+
+
+def test_years_without_a_paper_are_reported(library):
+    answer = library.ask("papers after 2030")
+    assert answer.text == "The library has no papers from 2031 on."
+    assert answer.sources == {}
+
+
+def test_an_id_prefix_resolves_to_one_paper(library):
+    assert library.resolve_ids(["cat-1", "DOG", "sea-"]) == ("cat-1", "dog-3", "sea-4")
+    for name in ("cat-", "cow", " "):
+        with pytest.raises(CorpusError):
+            library.resolve_ids([name])
+
+
+@pytest.mark.parametrize(
+    ("where", "ids"),
+    [
+        (Filter(authors=("K. Clark",)), ["cat-1"]),
+        (Filter(authors=("Clark, Kevin",)), ["cat-1"]),
+        (Filter(authors=("muller",)), ["cat-1"]),
+        (Filter(authors=("van der Berg",)), ["cat-1"]),
+        (Filter(authors=("O'Neill",)), ["cat-1"]),
+        (Filter(authors=("K. Wu",)), []),
+        (Filter(venues=("animal sounds",)), ["cat-1"]),
+        (Filter(venues=("Animal",)), ["cat-1", "cat-2"]),
+        (Filter(sources=("b.bib",)), ["cat-2"]),
+        (Filter(sources=("/papers/a.bib",)), ["cat-1"]),
+        (Filter(tags=("sound",)), ["cat-1"]),
+        (Filter(years=(2022, 2022)), ["dog-3", "sea-4"]),
+        (Filter(ids=()), []),
+        (Filter(ids=("sea-4", *(f"x-{n}" for n in range(3000)))), ["sea-4"]),
+        (Filter(ids=("sea-4", "cat-1"), years=(2020, None)), ["sea-4"]),
+        (Filter(venues=("a " * 3000,)), []),
+        (Filter(sources=("\udcff\udcfe",)), []),
+        (Filter(ids=("\udcff",)), []),
+        (Filter(authors=("",), tags=("",)), []),
+    ],
+)
+def test_filters_choose_the_same_papers_in_lists_and_in_searches(library, where, ids):
+    assert [paper.id for paper in library.papers(where=where)] == ids
+    assert sorted(hit.paper.id for hit in library.search("cats", where=where)) == sorted(ids)
+
+
+def test_et_al_is_no_author(tmp_path):
+    paper = Paper("cut-1", "On Rates", "We test rates.", authors=("Ada Clark", "et al."))
+    with Assistant.build([paper], tmp_path / "cut") as library:
+        for name, count in (("Clark", 1), ("al", 0), ("et al.", 0)):
+            assert len(library.papers(where=Filter(authors=(name,)))) == count, name
+
+
+def test_a_name_in_han_characters_is_found_whole_turned_or_by_its_family_name(tmp_path):
+    paper = Paper("han-1", "On Rates", "We test rates.", authors=("王小明",))
+    with Assistant.build([paper, *PAPERS], tmp_path / "han") as library:
+        for name, ids in (
+            ("王小明", ["han-1"]),
+            ("王, 小明", ["han-1"]),
+            ("王", ["han-1"]),
+            ("小", []),
+        ):
+            assert [p.id for p in library.papers(where=Filter(authors=(name,)))] == ids, name
+
+
+def test_a_paper_of_thousands_is_indexed_and_found_by_its_authors(tmp_path):
+    paper = Paper(
+        "big-1",
+        "A Large Collaboration",
+        "We measured it together.",
+        authors=tuple(f"A{n} B{n}" for n in range(5000)),
+        metadata={"tags": [f"t{n}" for n in range(3000)]},
+    )
+    with Assistant.build([paper, *PAPERS], tmp_path / "large") as library:
+        assert [p.id for p in library.papers(where=Filter(authors=("B7",)))] == ["big-1"]
+        assert library.papers()[0].authors == paper.authors
+
+
+def test_a_filter_of_more_values_than_can_be_compared_is_refused():
+    with pytest.raises(SettingsError, match="at most 200 authors"):
+        Filter(authors=("Clark",) * 201)
+
+
+def verdicts_by_title(verdicts):
+    """A model that gives a verdict by title, naming the first sentence of the paper."""
+
+    def reply(body):
+        prompt = body["messages"][-1]["content"]
+        said, number, first = [], 0, {}
+        for line in prompt.splitlines():
+            if match := re.match(r"Paper (\d+): (.*)", line):
+                number, title = int(match[1]), match[2]
+                first[number] = [title, "none"]
+            elif (match := re.match(r"s(\d+) ", line)) and first[number][1] == "none":
+                first[number][1] = f"s{match[1]}"
+        for number, (title, sentence) in first.items():
+            verdict = verdicts.get(title, "unsupported")
+            if verdict != "skip":
+                said.append(f"{number} | {sentence} | {verdict} | because")
+        return "\n".join(said)
+
+    return Step(reply=reply)
+
+
+def open_with_model(folder, server, **settings):
+    given = {"chat_model": "tester", "chat_url": server.url, "chat_retries": 0, **settings}
+    return Assistant.open(folder, settings=load_settings(**given))
+
+
+def test_a_model_reads_the_papers_that_may_fit(folder):
+    step = verdicts_by_title({"Purring Networks": "supported", "Whiskers at Night": "partly"})
+    with ModelServer(step) as server, open_with_model(folder, server) as assistant:
+        answer = assistant.ask("Which papers are about cats?")
+    listed = entries(answer)
+    assert answer.mode == "model"
+    assert BY_RELEVANCE not in answer.warnings
+    first, second = listed["Purring Networks"], listed["Whiskers at Night"]
+    assert (first.verdict, first.listed) == ("supported", "fits")
+    assert (second.verdict, second.listed) == ("partly", "possible")
+    (citation,) = first.citations
+    assert (citation.by, citation.reason) == ("tester", "because")
+    assert citation.quotes[0].text == "We study how cats purr."
+    assert "Barking Machines" not in listed
+    assert "in 1 call." in answer.text
+    assert answer.usage.calls == 1
+
+
+def test_a_paper_of_which_the_model_says_nothing_readable_may_fit(folder):
+    step = verdicts_by_title({"Purring Networks": "skip", "Whiskers at Night": "supported"})
+    with ModelServer(step) as server, open_with_model(folder, server) as assistant:
+        listed = entries(assistant.ask("Which papers are about cats?"))
+    assert listed["Purring Networks"].verdict == "unchecked"
+    assert listed["Purring Networks"].listed == "possible"
+    assert listed["Whiskers at Night"].listed == "fits"
+
+
+def test_a_model_that_fails_leaves_a_list_by_relevance(folder):
+    step = Step(status=500, text="broken")
+    with ModelServer(step) as server, open_with_model(folder, server) as assistant:
+        answer = assistant.ask("Which papers are about cats?")
+    assert answer.mode == "quotes"
+    assert {"fits", "possible"} == {s.listed for s in entries(answer).values()}
+    assert any("did not read" in warning for warning in answer.warnings)
+    assert BY_RELEVANCE in answer.warnings
+
+
+def test_no_more_calls_are_made_than_the_budget_allows(tmp_path):
+    papers = [
+        Paper(f"cat-{n}", f"Cats {n}", f"Cats purr in room {n}. They sleep there too.")
+        for n in range(60)
+    ]
+    Assistant.build(papers, tmp_path / "many").close()
+    step = verdicts_by_title({paper.title: "supported" for paper in papers})
+    with (
+        ModelServer(step) as server,
+        open_with_model(tmp_path / "many", server, listing_calls=1) as assistant,
+    ):
+        answer = assistant.ask("Which papers are about cats?")
+    assert answer.usage.calls == 1
+    assert sum(s.listed == "fits" for s in answer.statements) == 25
+    assert any("listing_calls" in warning for warning in answer.warnings)
+
+
+def test_a_list_survives_being_saved_and_opened(library, tmp_path):
+    conversation = library.chat()
+    conversation.ask("Which papers are about cats?")
+    conversation.ask("how many papers are there?")
+    conversation.save(tmp_path / "lists.json")
+    other = library.chat()
+    other.load(tmp_path / "lists.json")
+    assert [turn.answer.text for turn in other.turns] == [
+        turn.answer.text for turn in conversation.turns
+    ]
+    assert [turn.answer.kind for turn in other.turns] == ["list", "metadata"]
