@@ -94,7 +94,7 @@ def run(
     split: SplitOption = "dev",
     index: IndexOption = None,
     k: PapersOption = None,
-    writer: WriterOption = "extractive",
+    writer: WriterOption = "quotes",
     model: ModelOption = None,
     url: UrlOption = None,
     judge: JudgeOption = "offline",
@@ -227,7 +227,7 @@ def judges(
         config, index=index, chat_model=model, chat_url=url, judge_model=judge_model,
         judge_url=judge_url,
     )  # fmt: skip
-    with opened_for(with_writer(settings, "extractive"), quiet=quiet) as assistant:
+    with opened_for(with_writer(settings, "quotes"), quiet=quiet) as assistant:
         labelled = read_pairs(pairs, {paper.id: paper for paper in assistant.papers()})
         scorer = judge_of(judge, settings, assistant)
         with progress(quiet=quiet, title="Judging", unit="pairs") as on_progress:

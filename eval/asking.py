@@ -99,7 +99,7 @@ def record_of(assistant: Assistant, judge: Judge, task: Task, every: Sequence[st
         raise
     except ModelError as error:
         return base.model_copy(update={"failed": str(error)})
-    if assistant.model and answer.mode == "extractive":
+    if assistant.model and answer.mode == "quotes":
         return base.model_copy(update={"failed": answer.warnings[-1]})
     hits = assistant.search(answer.asked, k=RANKED, where=where)
     before = judge.usage
@@ -122,7 +122,7 @@ def _history(question: Question) -> tuple[Turn, ...]:
     return tuple(
         Turn(
             turn.question,
-            Answer(turn.question, turn.question, turn.answer, (), (), "answered", "extractive"),
+            Answer(turn.question, turn.question, turn.answer, (), (), "answered", "quotes"),
         )
         for turn in question.history
     )

@@ -68,7 +68,7 @@ def _facts(report: Report) -> str:
         "questions": f"{info.about['questions']} ({', '.join(info.about['splits'])}); "
         f"{len(report.run.records)} of {info.planned} records"
         + (f", {report.failed} failed" if report.failed else ""),
-        "writer": info.identity["model"] or "extractive: verbatim sentences, no language model",
+        "writer": info.identity["model"] or "quotes: verbatim sentences, no language model",
         "judge": f"{info.identity['judge']}: {info.about['judge']}",
         "unscored": f"{report.unscored:.1%} of the judge's verdicts",
         **{f"{name}'s use": s for name, s in report.spent.items() if s.usage.calls},

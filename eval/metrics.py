@@ -239,7 +239,7 @@ def seconds(record: Record) -> float | None:
 
 def tokens(record: Record) -> float | None:
     """Read and written by the language model that answers."""
-    if record.answer is None or record.answer["mode"] == "extractive":
+    if record.answer is None or record.answer["mode"] == "quotes":
         return None
     usage = record.answer["usage"]
     return float(usage["prompt_tokens"] + usage["completion_tokens"])
@@ -252,7 +252,7 @@ def judge_tokens(record: Record) -> float | None:
 
 
 def _is_verbatim(record: Record) -> bool:
-    return record.answer is None or record.answer["mode"] == "extractive"
+    return record.answer is None or record.answer["mode"] == "quotes"
 
 
 def _facts(record: Record, *, strict: bool, vital: bool) -> float | None:

@@ -34,7 +34,7 @@ JudgeUrlOption = Annotated[
         help="Server of the judge; default: the one of --url. Its key is PAPERTRAIL_JUDGE_KEY.",
     ),
 ]
-WriterOption = Annotated[str, typer.Option("--writer", help="extractive, or model (with --model).")]
+WriterOption = Annotated[str, typer.Option("--writer", help="quotes, or model (with --model).")]
 LimitOption = Annotated[
     int | None,
     typer.Option("--limit", min=1, help="Ask only so many questions; the run is partial."),
@@ -59,10 +59,10 @@ def with_writer(settings: Settings, writer: str) -> Settings:
     """The settings with the writer asked for; a model in the environment alone chooses nothing."""
     from rag.errors import SettingsError
 
-    if writer == "extractive":
+    if writer in ("quotes", "extractive"):  # "extractive" until 0.2
         return settings.model_copy(update={"chat_model": None})
     if writer != "model":
-        raise SettingsError(f"--writer {writer} is not known; there are extractive and model.")
+        raise SettingsError(f"--writer {writer} is not known; there are quotes and model.")
     if not settings.chat_model:
         raise SettingsError("--writer model needs a model; name it with --model.")
     return settings

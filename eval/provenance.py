@@ -76,7 +76,7 @@ def identity(assistant: Assistant, questions: Sequence[Question], judge: Judge) 
         "questions": digest(questions),
         "papers": sha256_of(papers),
         "embedder": assistant.embedder.name,
-        "writer": "model" if assistant.model else "extractive",
+        "writer": "model" if assistant.model else "quotes",
         "model": assistant.model.name if assistant.model else None,
         "judge": judge.name,
         "judge_sha256": judge.sha256,

@@ -165,7 +165,7 @@ def _score(measure: Measure, records: Sequence[Record], kind: str, seed: int) ->
 def _judgements(record: Record) -> list[Judged]:
     """The verdicts that a judge was asked for; quotations need none."""
     found = [fact.found for fact in record.facts]
-    if record.answer is None or record.answer["mode"] == "extractive":
+    if record.answer is None or record.answer["mode"] == "quotes":
         return found
     for statement in record.statements:
         found += [statement.shown, *([statement.cited] if statement.cited else [])]

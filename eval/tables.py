@@ -59,7 +59,7 @@ def report_table(report: Report) -> None:
     for name, spent in report.spent.items():
         if spent.usage.calls:
             _say(f"{name}: {spent}")
-    if info.identity["writer"] == "extractive":
+    if info.identity["writer"] == "quotes":
         _say(
             "Answers are verbatim sentences, so they are faithful by nature: look at what they "
             "answer (vital_facts, evidence_shown)."

@@ -18,7 +18,7 @@ from rag.library import (
     update_library,
 )
 from rag.llm import ChatModel, make_chat_model
-from rag.llm.cost import cost_of
+from rag.llm.cost import compute_cost
 from rag.llm.reply import NO_USAGE
 from rag.prompts import load_prompt
 from rag.retrieval.live_index import LiveIndex
@@ -36,6 +36,11 @@ if TYPE_CHECKING:
     from rag.readers import Refused
     from rag.retrieval import Hit, Retrieval
     from rag.settings import Settings
+
+    # `Assistant.list` would stand for `list` in the annotations of its class.
+    Hits = list[Hit]
+    Papers = list[Paper]
+    Questions = list[str]
 
 PROMPTS = ("answer", "condense_question", "verify", "select_papers", "suggest_questions")
 
@@ -158,7 +163,7 @@ class Assistant:
         """Number of papers in the library."""
         return self._live.count()
 
-    def papers(self, *, where: Filter | None = None) -> list[Paper]:
+    def papers(self, *, where: Filter | None = None) -> Papers:
         """Return every paper of the library, or those that a filter lets through."""
         return self._live.papers(where)
 
@@ -184,9 +189,7 @@ class Assistant:
         other._pipeline = Pipeline(self._live, settings, other.model)  # noqa: SLF001 - same class
         return other
 
-    def search(
-        self, question: str, *, k: int | None = None, where: Filter | None = None
-    ) -> list[Hit]:
+    def search(self, question: str, *, k: int | None = None, where: Filter | None = None) -> Hits:
         """Return the `k` papers (None: the setting) that fit a question best, best first."""
         return list(self.retrieve(question, k=k, where=where).hits)
 
@@ -260,7 +263,7 @@ class Assistant:
         """Start a conversation: `ask` and `stream` with memory, to save and load."""
         return Conversation(self, where=where)
 
-    def suggestions(self, answer: Answer) -> list[str]:
+    def suggestions(self, answer: Answer) -> Questions:
         """Return next questions that the papers at hand can answer. None without a model.
 
         Raises:
@@ -280,7 +283,7 @@ class Assistant:
 
 
 def _build_model(settings: Settings, llm: LLM | None) -> ChatModel | None:
-    """Build the chat model. Load its prompts and prices first, so a bad file fails before a call."""
+    """Build the chat model and load its prompts and prices, so a bad file costs no call."""
     model = (
         make_chat_model(settings) if llm is None else ChatModel(llm, window=settings.chat_window)
     )
@@ -288,7 +291,7 @@ def _build_model(settings: Settings, llm: LLM | None) -> ChatModel | None:
         for name in PROMPTS:
             load_prompt(name, settings.prompts)
     if settings.prices:
-        cost_of(NO_USAGE, "", settings.prices)
+        compute_cost(NO_USAGE, "", settings.prices)
     return model
 
 

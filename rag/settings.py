@@ -41,7 +41,7 @@ class Settings(BaseModel):
     candidates: int = Field(
         200, ge=10, le=5000, description="Papers per first stage that late interaction reorders."
     )
-    sentences: int = Field(4, ge=1, le=10, description="Most sentences in an extractive answer.")
+    sentences: int = Field(4, ge=1, le=10, description="Most sentences in an answer of quotes.")
     confidence: float | None = Field(
         None,
         ge=0,

@@ -48,7 +48,7 @@ def answered(*drafts):
         statements=statements,
         hits=(),
         status="answered",
-        mode="extractive",
+        mode="quotes",
     )
 
 
@@ -270,7 +270,7 @@ def test_a_list_keeps_its_form_and_its_titles_are_escaped():
         Statement("Decided so.", text.index("Decided"), len(text), (), None, claim=False),
     ]
     answer = replace(written(text), statements=tuple(found))
-    for mode in ("model", "extractive"):
+    for mode in ("model", "quotes"):
         shown = replace(answer, mode=mode).to_markdown(cite_style="pandoc")
         assert (
             "2 of the 9 papers fit.\n\n- \\<img src=x\\> \\*Birds\\* [@doi:10.1000/b]\n"

@@ -80,7 +80,7 @@ def library(tmp_path, places, monkeypatch):
 def test_answer_has_verbatim_checked_citations(rag):
     found = json.loads(rag("ask", BYTE_QUESTION, "--json", "-q"))
     assert found["status"] == "answered"
-    assert found["mode"] == "extractive"
+    assert found["mode"] == "quotes"
     assert 2 <= len(found["statements"]) <= 4
     abstracts = {p["id"]: p["abstract"] for p in json.loads(rag("papers", "list", "--json"))}
     assert len(abstracts) == 251

@@ -126,7 +126,7 @@ def test_answer_comes_with_statements_verdicts_quotes_and_sources(server):
     assert not result.is_error
     assert json.loads(result.content[0].text) == found
     assert found["status"] == "answered"
-    assert found["mode"] == "extractive"
+    assert found["mode"] == "quotes"
     cited = [c for s in found["statements"] for c in s["citations"] if c["paper"] == "zorp-1"]
     assert cited
     for citation in cited:

@@ -171,7 +171,7 @@ def test_an_unreachable_model_gives_verbatim_sentences_and_says_so(folder):
         opened(folder, server) as assistant,
     ):
         answer = assistant.ask(QUESTION)
-    assert (answer.status, answer.mode, answer.model) == ("answered", "extractive", None)
+    assert (answer.status, answer.mode, answer.model) == ("answered", "quotes", None)
     assert "verbatim sentences instead" in answer.warnings[-1]
     refuses = ModelServer(Step("bad key", status=401))
     with refuses, opened(folder, refuses) as assistant, pytest.raises(ModelRejected):

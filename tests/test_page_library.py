@@ -349,7 +349,7 @@ def test_a_model_can_be_left_out_by_a_reader(tmp_path) -> None:
     acts(context, session, act="choose", values={"with_model": False})
     collect(context.chat.ask(session, QUESTION))
     answer = session.turns[0].answer
-    assert (answer.mode, answer.warnings) == ("extractive", ())
+    assert (answer.mode, answer.warnings) == ("quotes", ())
     context.close()
 
 

@@ -35,7 +35,7 @@ def answer(text, *statements, **changes):
         "statements": statements,
         "hits": (),
         "status": "answered",
-        "mode": "extractive",
+        "mode": "quotes",
         "seconds": 0.25,
     }
     return Answer(**{**given, **changes})
@@ -187,7 +187,7 @@ def test_the_line_below_an_answer_tells_verdicts_mode_seconds_and_tokens() -> No
     line = re.search(r'<p class="facts">(.*?)</p>', plain)[1]
     assert re.sub("<[^>]*>", "|", line).strip("|").split("||") == [
         "1 of 1 statement supported",
-        "extractive: verbatim sentences, no language model",
+        "quotes: verbatim sentences, no language model",
         "0.25 s",
     ]
     for seconds, words in (

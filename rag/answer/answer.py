@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from rag.retrieval import Hit
 
 AnswerStatus = Literal["answered", "abstained", "incomplete"]
-Mode = Literal["model", "extractive"]
+Mode = Literal["model", "quotes"]
+Kind = Literal["answer", "list", "metadata"]
 
 
 class CitesPapers:
@@ -62,7 +63,8 @@ class Answer(CitesPapers):
         status: "answered", "abstained" or "incomplete" (cut off).
         reason: why it abstained or is incomplete, else empty.
         closest: for an abstention, the papers nearest to the question, else empty.
-        mode: "extractive" (verbatim sentences) or "model".
+        mode: "quotes" (verbatim sentences) or "model".
+        kind: "answer", "list" (papers that fit a subject) or "metadata" (taken from the records).
         model: name of the language model, or None.
         scope: the papers that it was asked of, in words; "" for all of the library.
         confidence: in [0, 1], how sure it is that the library holds an answer.
@@ -79,6 +81,7 @@ class Answer(CitesPapers):
     hits: tuple[Hit, ...]
     status: AnswerStatus
     mode: Mode
+    kind: Kind = "answer"
     reason: str = ""
     closest: tuple[Hit, ...] = ()
     model: str | None = None
@@ -131,6 +134,7 @@ class Answer(CitesPapers):
             ],
             "hits": [_hit(hit) for hit in self.hits],
             "closest": [_hit(hit) for hit in self.closest],
+            "kind": self.kind,
             "mode": self.mode,
             "model": self.model,
             "scope": self.scope,

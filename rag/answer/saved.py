@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rag.answer import Answer, AnswerStatus, Citation, Mode, Statement, Turn
+from rag.answer.answer import Kind
 from rag.citations.markers import MarkerReader
 from rag.citations.statements import shown_markers
 from rag.errors import CorpusError
@@ -151,6 +152,7 @@ class _SavedAnswer(_Saved):
     hits: list[_SavedHit]
     status: AnswerStatus
     mode: Mode
+    kind: Kind = "answer"
     reason: str
     closest: list[_SavedHit]
     model: str | None

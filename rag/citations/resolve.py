@@ -1,41 +1,29 @@
-"""From sentences with the papers they rest on to statements with checked, numbered citations. Pure.
+"""Resolve the markers of a reply into numbered citations, and check its statements.
 
-Two kinds of number: papers in a prompt have prompt numbers; readers see shown numbers, by order of
-first use, stable over a conversation. The first never reach a reader, nor does a number that no
-paper has.
+Papers in a prompt have prompt numbers. Readers see shown numbers, in order of first use, stable
+over a conversation. Prompt numbers never reach a reader, nor does a number that no paper has.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
 from rag.citations.citation import Citation, Statement
 from rag.citations.markers import Marker, MarkerReader
 from rag.citations.statements import shown_markers, split_statements
-from rag.verification import Claim, Verification, verbatim
-from rag.verification.denials import denies
+from rag.verification import Claim, Verification
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from rag.citations.statements import Spoken
     from rag.papers import Paper
     from rag.verification import Checker, Verdict
 
 
 MOST_CHECKED = 200  # claims of one answer; no answer worth reading has more
 _TOO_MANY = Verification("unchecked", reason="the answer is too long to be checked whole")
-_UNCHECKED = Verification("unchecked", reason="not a sentence of the abstract")
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A sentence as a writer made it, and the papers it says it rests on."""
-
-    text: str
-    papers: tuple[Paper, ...]
 
 
 class Numbering:
@@ -49,43 +37,15 @@ class Numbering:
         """Goes on from paper ids that have numbers already."""
         self.numbers = dict(known or {})
 
-    def of(self, paper: Paper) -> int:
-        """The paper's shown number, from 1."""
+    def assign(self, paper: Paper) -> int:
+        """Return the paper's shown number, from 1."""
         return self.numbers.setdefault(paper.id, max(self.numbers.values(), default=0) + 1)
 
 
-def cite(drafts: Iterable[Draft], numbering: Numbering | None = None) -> Iterator[Statement]:
-    """Numbers and checks verbatim drafts one by one; offsets are those of `joined` text.
+def render_statement(text: str, citations: Iterable[Citation]) -> str:
+    """Return a statement as readers see it, with its markers.
 
-    Yields:
-        statements in order; each text is followed by its markers, statements by a space.
-    """
-    numbering = numbering or Numbering()
-    position = 0
-    for draft in drafts:
-        claims = [Claim(draft.text, (paper,)) for paper in draft.papers]
-        citations = tuple(
-            _citation(numbering.of(claim.papers[0]), claim, verbatim(claim) or _UNCHECKED)
-            for claim in claims
-        )
-        together = verbatim(Claim(draft.text, draft.papers))
-        end = position + len(shown(draft.text, citations))
-        verdict: Verdict = together.verdict if together else "unchecked"
-        if not citations:
-            verdict = "uncited"
-        yield Statement(draft.text, position, end, citations, verdict)
-        position = end + 1
-
-
-def joined(statements: Iterable[Statement]) -> str:
-    """The text of an answer: statements with their markers, separated by spaces."""
-    return " ".join(shown(statement.text, statement.citations) for statement in statements)
-
-
-def shown(text: str, citations: Iterable[Citation]) -> str:
-    """A statement as readers see it.
-
-    >>> shown("It works.", [])
+    >>> render_statement("It works.", [])
     'It works.'
     """
     markers = shown_markers(tuple(citation.number for citation in citations))
@@ -142,41 +102,55 @@ class MarkerResolver:
         if not known:
             self._space = ""
             return ""
-        numbers = tuple(self._numbering.of(self._papers[n - 1]) for n in known)
+        numbers = tuple(self._numbering.assign(self._papers[n - 1]) for n in known)
         space, self._space = self._space, ""
         self.pieces += [space, numbers] if space else [numbers]
         return space + shown_markers(numbers)
 
 
-def checked_statements(
-    pieces: Sequence[str | tuple[int, ...]],
-    papers: Mapping[int, Paper],
-    checker: Checker,
+def resolve_statements(
+    pieces: Sequence[str | tuple[int, ...]], papers: Mapping[int, Paper]
 ) -> tuple[str, tuple[Statement, ...]]:
-    """The shown text of a reply and its statements, each citation checked.
+    """Return the shown text of a reply and its statements, not yet checked.
 
     Args:
         pieces: of a `MarkerResolver`.
         papers: shown number -> paper.
-        checker: checks each statement against all its papers and, with several, against each.
     """
-    text, spoken = split_statements(list(pieces))
-    claims = [claim for each in spoken for claim in _claims(each, papers)]
-    checked = checker.check(claims[:MOST_CHECKED])
-    found = chain(checked, repeat(_TOO_MANY))
-    return text, tuple(_statement(each, papers, found) for each in spoken)
+    text, parsed = split_statements(list(pieces))
+    statements = []
+    for each in parsed:
+        citations = tuple(Citation(n, papers[n], (), "unchecked", "", "text") for n in each.numbers)
+        verdict: Verdict = "unchecked" if citations else "uncited"
+        statement = Statement(each.text, each.start, each.end, citations, verdict)
+        statements.append(
+            statement if each.claim else replace(statement, verdict=None, claim=False)
+        )
+    return text, tuple(statements)
 
 
-def without_unsupported(
-    text: str, statements: Sequence[Statement]
+def check_statements(statements: Sequence[Statement], checker: Checker) -> tuple[Statement, ...]:
+    """Return the statements with the verdicts of a checker on them and on their citations.
+
+    Args:
+        statements: those without a citation stay as they are.
+        checker: is asked about each statement with all its papers and, with several, with each.
+    """
+    claims = [claim for statement in statements for claim in _list_claims(statement)]
+    verifications = chain(checker.check(claims[:MOST_CHECKED]), repeat(_TOO_MANY))
+    return tuple(_apply_verdicts(statement, verifications) for statement in statements)
+
+
+def remove_statements(
+    text: str, statements: Sequence[Statement], verdicts: Collection[Verdict]
 ) -> tuple[str, tuple[Statement, ...], int]:
-    """An answer without its unsupported statements, and how many were taken out."""
+    """Return a text without the statements of some verdicts, those left, and how many went."""
     kept: list[Statement] = []
     shorter, at = "", 0
     for statement in statements:
         gap = text[at : statement.start]
         at = statement.end
-        if statement.verdict == "unsupported":
+        if statement.verdict in verdicts:
             shorter += gap if "\n" in gap else ""
             continue
         shorter += gap
@@ -186,31 +160,27 @@ def without_unsupported(
     return shorter + text[at:], tuple(kept), len(statements) - len(kept)
 
 
-def _claims(spoken: Spoken, papers: Mapping[int, Paper]) -> list[Claim]:
-    cited = tuple(papers[number] for number in spoken.numbers)
-    single = [Claim(spoken.text, (paper,)) for paper in cited] if len(cited) > 1 else []
-    return [Claim(spoken.text, cited), *single] if cited else []
+def _list_claims(statement: Statement) -> list[Claim]:
+    papers = tuple(citation.paper for citation in statement.citations)
+    single = [Claim(statement.text, (paper,)) for paper in papers] if len(papers) > 1 else []
+    return [Claim(statement.text, papers), *single] if papers else []
 
 
-def _statement(
-    spoken: Spoken, papers: Mapping[int, Paper], found: Iterator[Verification]
-) -> Statement:
-    claims = _claims(spoken, papers)
-    checks = [next(found) for _ in claims]
-    alone = checks[1:] or checks
+def _apply_verdicts(statement: Statement, verifications: Iterator[Verification]) -> Statement:
+    checks = [next(verifications) for _ in _list_claims(statement)]
+    if not checks:
+        return statement
     citations = tuple(
-        _citation(number, Claim(spoken.text, (papers[number],)), check)
-        for number, check in zip(spoken.numbers, alone, strict=True)
+        replace(
+            citation,
+            quotes=tuple(q for q in check.quotes if q.paper_id == citation.paper.id),
+            verdict=check.verdict,
+            reason=check.reason,
+            by=check.by,
+            warnings=check.warnings,
+        )
+        for citation, check in zip(statement.citations, checks[1:] or checks, strict=True)
     )
-    claim = spoken.claim and (bool(citations) or not denies(spoken.text))
-    verdict = checks[0].verdict if checks else ("uncited" if claim else None)
-    warnings = checks[0].warnings if checks else ()
-    return Statement(spoken.text, spoken.start, spoken.end, citations, verdict, claim, warnings)
-
-
-def _citation(number: int, claim: Claim, found: Verification) -> Citation:
-    paper = claim.papers[0]
-    quotes = tuple(quote for quote in found.quotes if quote.paper_id == paper.id)
-    return Citation(
-        number, paper, quotes, found.verdict, found.reason, found.by, warnings=found.warnings
+    return replace(
+        statement, citations=citations, verdict=checks[0].verdict, warnings=checks[0].warnings
     )

@@ -135,7 +135,7 @@ def _unfinished(question: str, seen: Sequence[AnswerEvent]) -> Answer | None:
         statements=verified[-1],
         hits=(),
         status="incomplete",
-        mode="model" if model else "extractive",
+        mode="model" if model else "quotes",
         reason="it was stopped while its statements were being checked",
         model=model,
     )

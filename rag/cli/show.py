@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rag.papers import Paper
     from rag.retrieval import Hit
 
-EXTRACTIVE = "extractive: verbatim sentences, no language model"
+QUOTES = "quotes: verbatim sentences, no language model"
 _VERDICT_STYLES = {
     "quoted": "green",
     "supported": "green",
@@ -114,7 +114,7 @@ def _finish(
     _print_sources(console, found)
     if quiet:
         return
-    mode = EXTRACTIVE if found.mode == "extractive" else str(found.model)
+    mode = QUOTES if found.mode == "quotes" else str(found.model)
     parts = [mode, *_spent(found), found.took]
     if found.statements:
         parts.insert(0, found.verification.rstrip("."))

@@ -1,9 +1,9 @@
 """Abstention: decide whether the library holds an answer, and word the answer that it does not.
 
-Three signals of what retrieval found are weighed by a logistic regression, fitted on the
-development questions by scripts/fit_answerable.py. A high score alone says little: a question about
-a detail that its paper does not give finds that paper with a high score. So one signal looks for
-names in the question that the papers do not have.
+Four signals of what retrieval found are weighed by a logistic regression, fitted on the development
+questions by scripts/fit_answerable.py. A high score alone says little: a question about a detail
+that its paper does not give finds that paper with a high score. So two signals look for what is
+missing: a name of the question, or the number that it asks for.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from rag.answer import Text
 from rag.generation.decision import abstention_model
 from rag.generation.draft import Draft
+from rag.query.rules import asks_for_number
+from rag.text.numbers import quantities as find_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from rag.retrieval import Hit, Retrieval
 
 CLOSEST_PAPERS = 3
+READ_SENTENCES = 4  # of the first paper, searched for a number
 READ_PAPERS = 3  # hits that are searched for the names of the question
 # A name has a capital or a digit behind its first letter: BERT, GPT-3, DeBERTa.
 _NAME = re.compile(r"\b[A-Za-z][\w@+-]*[A-Z0-9][\w@+-]*")
@@ -69,7 +72,7 @@ def assess(
     sure = confidence >= (fitted if threshold is None else threshold)
     if sure or (threshold is None and names_its_paper(retrieval, found)):
         return Assessment(answerable=True, confidence=confidence)
-    return Assessment(answerable=False, confidence=confidence, reason=_explain(retrieval))
+    return Assessment(answerable=False, confidence=confidence, reason=_explain(retrieval, found))
 
 
 def abstain(
@@ -101,23 +104,27 @@ def measure_signals(retrieval: Retrieval) -> Mapping[str, float] | None:
         tokens: highest MaxSim of the first papers, in [-1, 1].
         window: highest window score of the first papers, in [-1, 1].
         missing_names: share of the names in the question that no first paper has, in [0, 1].
+        missing_number: 1 if it asks for a number and the best sentences have none, else 0.
     """
     hits = retrieval.hits[:READ_PAPERS]
     if "tokens" not in hits[0].stages:
         return None
     names = _NAME.findall(retrieval.question)
     missing = _missing_names(retrieval)
+    best = [sentence.text for sentence in retrieval.hits[0].sentences[:READ_SENTENCES]]
+    lacks_number = asks_for_number(retrieval.question) and not any(map(find_numbers, best))
     return {
         "tokens": max(hit.stages["tokens"].score for hit in hits),
         "window": max(hit.stages["window"].score for hit in hits),
         "missing_names": len(missing) / len(names) if names else 0.0,
+        "missing_number": float(lacks_number),
     }
 
 
 def names_its_paper(retrieval: Retrieval, signals: Mapping[str, float]) -> bool:
-    """Return whether the question names a first paper, and no name that the papers lack."""
+    """Return whether the question names a first paper and asks for nothing that it lacks."""
     named = any(hit.named for hit in retrieval.hits[:READ_PAPERS])
-    return named and not signals["missing_names"]
+    return named and not signals["missing_names"] and not signals["missing_number"]
 
 
 def _missing_names(retrieval: Retrieval) -> list[str]:
@@ -127,7 +134,9 @@ def _missing_names(retrieval: Retrieval) -> list[str]:
     return [name for name in _NAME.findall(retrieval.question) if name.casefold() not in text]
 
 
-def _explain(retrieval: Retrieval) -> str:
+def _explain(retrieval: Retrieval, signals: Mapping[str, float]) -> str:
     if missing := _missing_names(retrieval):
         return f"the closest papers do not mention {', '.join(dict.fromkeys(missing))}."
+    if signals["missing_number"]:
+        return "the closest papers give no such number."
     return "no paper is close enough to the question."

@@ -12,16 +12,26 @@ from typing import TYPE_CHECKING
 from rag.answer import Status, Verified
 from rag.citations.resolve import check_statements, remove_statements
 from rag.prompts import load_prompt
-from rag.verification.quotation import TextChecker
+from rag.verification.quotation import Claim, Verification, verbatim
 from rag.verification.reader import ReaderChecker
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
 
     from rag.answer import AnswerEvent
     from rag.generation.draft import Draft
     from rag.llm import ChatModel
     from rag.settings import Settings
+    from rag.verification import Verdict
+
+
+class TextChecker:
+    """Compares statements with the sentences of the abstracts they cite."""
+
+    def check(self, claims: Sequence[Claim]) -> list[Verification]:
+        """Return one verification for each claim, in order."""
+        unchecked = Verification("unchecked", reason="not a sentence of the abstract")
+        return [verbatim(claim) or unchecked for claim in claims]
 
 
 class DraftChecker:
@@ -47,7 +57,7 @@ class DraftChecker:
         if draft.mode == "model" and self._model and self._settings.check_with_model and cites:
             yield Status("Checking every statement")
             prompt = load_prompt("verify", self._settings.prompts)
-            reader = ReaderChecker(self._model, prompt, question)
+            reader = ReaderChecker(self._model, prompt, TextChecker(), question)
             draft = replace(
                 draft,
                 statements=check_statements(draft.statements, reader),
@@ -62,7 +72,7 @@ class DraftChecker:
 
 
 def _remove_unsupported(draft: Draft) -> Draft:
-    wrong = ("unsupported", "contradicted")
+    wrong: tuple[Verdict, ...] = ("unsupported", "contradicted")
     text, statements, count = remove_statements(draft.text, draft.statements, wrong)
     notes = [f"{count} unsupported statements were removed."] if count else []
     return replace(draft, text=text, statements=statements, warnings=(*draft.warnings, *notes))

@@ -21,7 +21,7 @@ from rag.generation.llm import settle_status, write_with_model
 from rag.generation.metadata import write_metadata
 from rag.generation.quotes import write_quotes
 from rag.index import Filter
-from rag.llm.cost import cost_of
+from rag.llm.cost import compute_cost
 from rag.query.plan import Exchange, Plan, Planner
 from rag.query.rules import mentions_papers
 from rag.retrieval import Retrieval
@@ -145,7 +145,8 @@ class Pipeline:
         if plan.kind == "list":
             among = self._library.count(plan.where)
             return (yield from self._lister.write(plan, retrieval, among, history))
-        settings, warnings = self._settings, ()
+        settings = self._settings
+        warnings: tuple[str, ...] = ()
         found = assess(retrieval, threshold=settings.confidence, with_model=self._model is not None)
         if not found.answerable:
             return (yield from abstain(retrieval.hits, found.reason, found.confidence))
@@ -190,7 +191,7 @@ class Pipeline:
             scope=str(plan.where or ""),
             confidence=draft.confidence,
             usage=usage,
-            cost=cost_of(usage, draft.model, prices) if draft.model and prices else None,
+            cost=compute_cost(usage, draft.model, prices) if draft.model and prices else None,
             seconds=seconds,
             warnings=(
                 *plan.notes,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What language models were asked for; all 0 in extractive mode.
+    """What language models were asked for; all 0 in quotes mode.
 
     Attributes:
         calls: requests that were answered.

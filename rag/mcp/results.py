@@ -139,8 +139,8 @@ class CheckedAnswer(TypedDict):
     ]
     verification: Annotated[str, Field(description="How many statements held, in one line.")]
     mode: Annotated[
-        Literal["model", "extractive"],
-        Field(description="extractive: verbatim sentences, no language model."),
+        Literal["model", "quotes"],
+        Field(description="quotes: verbatim sentences, no language model."),
     ]
     model: Annotated[str | None, Field(description="Name of the language model that wrote it.")]
     confidence: Annotated[

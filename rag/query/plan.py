@@ -121,7 +121,7 @@ class Planner:
         return replace(
             plan,
             standalone=text,
-            kind="answer" if subject is None else "list",
+            kind=_choose_kind(subject),
             subject=subject or "",
             where=where,
         )
@@ -178,3 +178,10 @@ def _conversation(exchanges: Sequence[Exchange], budget: int) -> str:
             break
         parts[:0] = lines
     return "<conversation>\n" + "\n".join(parts) + "\n</conversation>" if parts else ""
+
+
+def _choose_kind(subject: str | None) -> Kind:
+    """Return the kind of answer: a list without a subject is taken from the records."""
+    if subject is None:
+        return "answer"
+    return "list" if subject else "metadata"

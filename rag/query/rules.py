@@ -285,3 +285,23 @@ def find_pointed_numbers(question: str, last: tuple[int, ...]) -> list[int]:
         elif not ordinal:
             found.append(int(number or paper))
     return found
+
+
+_PAPERS = re.compile(r"\b(?:papers|studies|works|articles|publications)\b", re.IGNORECASE)
+
+
+def mentions_papers(question: str) -> bool:
+    """Return whether a question speaks of papers, so that a list may be wanted."""
+    return _PAPERS.search(question) is not None
+
+
+_NUMBER = re.compile(
+    r"\b(?:how (?:many|much|long|large|big|small|often|far|fast)|what (?:\w+ )?(?:percentage|share|"
+    r"number|factor|fraction|proportion|size|score|rate|accuracy))\b",
+    re.IGNORECASE,
+)
+
+
+def asks_for_number(question: str) -> bool:
+    """Return whether a question asks for a number."""
+    return _NUMBER.search(question) is not None

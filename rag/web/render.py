@@ -30,7 +30,7 @@ SIGNS = {
     "unchecked": ("·", "unchecked"),
     None: ("·", "unchecked"),
 }
-EXTRACTIVE = "extractive: verbatim sentences, no language model"
+QUOTES = "quotes: verbatim sentences, no language model"
 _MARKER = re.compile(r"\[(\d{1,4})\]")
 _SPACE_BEFORE = re.compile(r" +(?=\[\d{1,4}\])")
 _LIST_ITEM = re.compile(r"\n- $")
@@ -274,7 +274,7 @@ def _facts(answer: Answer) -> str:
     used = f"{'about ' * answer.usage.estimated}{tokens:,} tokens" if tokens else ""
     parts = [
         "" if answer.status == "abstained" else answer.verification.rstrip("."),
-        f"model: {answer.model}" if answer.model else EXTRACTIVE,
+        f"model: {answer.model}" if answer.model else QUOTES,
         answer.took,
         used,
         answer.cost or "",
