@@ -19,13 +19,18 @@ from typer.testing import CliRunner
 
 from rag import Assistant, Conversation, Paper, load_settings
 from rag.answer import Answer, Done
-from rag.citations.resolve import MarkerResolver, Numbering, checked_statements
+from rag.citations.resolve import (
+    MarkerResolver,
+    Numbering,
+    check_statements,
+    resolve_statements,
+)
 from rag.cli import app
-from rag.embedding.minilm import load_minilm
 from rag.errors import CorpusError, DiskError
 from rag.files import write_atomically
-from rag.generation.pipeline import _finished
-from rag.verification.offline import OfflineVerifier
+from rag.generation.check import TextChecker
+from rag.generation.draft import Draft
+from rag.generation.llm import settle_status
 
 ROOT = Path(__file__).parents[1]
 PAPERS = [
@@ -119,7 +124,6 @@ def test_every_recorded_answer_can_be_saved_and_opened(tmp_path):
     rows = (ROOT / "rag" / "data" / "library.jsonl").read_text(encoding="utf-8").splitlines()
     library = {r["id"]: Paper(r["id"], r["title"], r["abstract"]) for r in map(json.loads, rows)}
     records = ROOT / "tests" / "fixtures" / "recorded_replies.jsonl"
-    offline = OfflineVerifier(load_minilm)
     numbering = Numbering()
     answers = []
     for line in records.read_text(encoding="utf-8").splitlines():
@@ -128,10 +132,22 @@ def test_every_recorded_answer_can_be_saved_and_opened(tmp_path):
         resolver.feed(record["reply"])
         resolver.finish()
         papers = {number: library[each] for each, number in numbering.numbers.items()}
-        text, statements = checked_statements(resolver.pieces, papers, offline)
+        text, statements = resolve_statements(resolver.pieces, papers)
+        checked = check_statements(statements, TextChecker())
+        draft = settle_status(Draft(text, checked, mode="model"))
         question = record["question"]
-        answer = Answer(question, question, text.strip(), statements, (), "answered", "model")
-        answers.append(_finished(answer, ""))
+        answers.append(
+            Answer(
+                question,
+                question,
+                draft.text,
+                draft.statements,
+                (),
+                draft.status,
+                "model",
+                reason=draft.reason,
+            )
+        )
     chat = Conversation(Shelf(library.values(), answers))
     for answer in answers:
         chat.ask(answer.question)

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from rag.answer import Answer, AnswerStatus, Citation, Mode, Statement, Turn
-from rag.answer.answer import Kind
+from rag.answer import Answer, AnswerStatus, Citation, Kind, Mode, Statement, Turn
 from rag.citations.markers import MarkerReader
 from rag.citations.statements import shown_markers
 from rag.errors import CorpusError

@@ -109,7 +109,7 @@ def write_with_model(
 def settle_status(draft: Draft) -> Draft:
     """Return a checked draft of a model with its final text and status.
 
-    A reply that cites nothing and claims nothing is an abstention, and so is an empty one.
+    A reply that cites no paper is an abstention, and so is an empty one.
     """
     blanks = len(draft.text) - len(draft.text.lstrip())
     statements = tuple(
@@ -131,8 +131,10 @@ def settle_status(draft: Draft) -> Draft:
         return replace(draft, text=text, status="abstained", reason=reason, closest=closest)
     if any(statement.citations for statement in draft.statements):
         return draft
+    unclaimed = (replace(s, verdict=None, claim=False) for s in draft.statements)
     return replace(
         draft,
+        statements=tuple(unclaimed),
         status="abstained",
         reason="the model found no answer in the papers it was given.",
         closest=closest,
