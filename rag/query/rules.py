@@ -287,12 +287,12 @@ def find_pointed_numbers(question: str, last: tuple[int, ...]) -> list[int]:
     return found
 
 
-_PAPERS = re.compile(r"\b(?:papers|studies|works|articles|publications)\b", re.IGNORECASE)
+_NAMES_PAPERS = re.compile(r"\b(?:papers|studies|works|articles|publications)\b", re.IGNORECASE)
 
 
 def mentions_papers(question: str) -> bool:
     """Return whether a question speaks of papers, so that a list may be wanted."""
-    return _PAPERS.search(question) is not None
+    return _NAMES_PAPERS.search(question) is not None
 
 
 _NUMBER = re.compile(
