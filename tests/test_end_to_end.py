@@ -205,7 +205,7 @@ def test_filters_restrict_every_stage(library):
     assert [h.paper.id for h in library.search("x", where=Filter(years=(2020, None)))] == ["a-1"]
     assert library.search("tokens", where=Filter(years=(1990, 1999))) == []
     nothing = library.ask("tokens", where=Filter(ids=("no-such-id",)))
-    assert nothing.reason == "the filter lets no paper of this library through."
+    assert nothing.reason == "no paper in the library matches the filter."
     assert [h.paper.id for h in library.search("x", where=Filter(ids=("b-2",)))] == ["b-2"]
 
 

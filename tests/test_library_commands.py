@@ -400,7 +400,7 @@ def test_papers_are_listed_by_filter_and_shown_by_how_their_id_begins(kept, run)
     assert run("papers", "list", "-i", kept, "--year", "2022..") == ""
     assert run("papers", "-i", kept).count("\n") == 2
     assert run("papers", "show", "ZORP", "-i", kept).startswith("ZORP: Sparse Attention")
-    assert "no paper's id" in run("papers", "show", "nosuch", "-i", kept, status=2)
+    assert "No paper has the id" in run("papers", "show", "nosuch", "-i", kept, status=2)
 
 
 def test_a_list_of_all_papers_tells_each_once(kept, run) -> None:

@@ -11,7 +11,7 @@ import pytest
 from rag import Assistant, Paper
 from rag.errors import IndexDamaged
 from rag.retrieval.fusion import fuse, standardise
-from rag.retrieval.mentions import NameIndex, ids_in, system_name
+from rag.retrieval.mentions import NameIndex, extract_system_name, find_ids
 
 
 class HashingEmbedder:
@@ -47,27 +47,27 @@ def test_fusion_adds_standardised_scores():
     ],
 )
 def test_system_name_is_the_short_lead_of_a_title(title, name):
-    assert system_name(title) == name
+    assert extract_system_name(title) == name
 
 
 def test_names_are_found_as_names_only():
     names = NameIndex(["CodeT5+: Open Code", "CodeT5: Aware", "PRE: Prompts", "Primer: Search"])
-    assert names.named_in("how does codet5+ differ from CodeT5?") == [0, 1]
-    assert names.named_in("Compare pre-training and fine-tuning, a primer") == []
-    assert names.named_in("What does PRE gain over Primer?") == [2, 3]
+    assert names.find_papers("how does codet5+ differ from CodeT5?") == [0, 1]
+    assert names.find_papers("Compare pre-training and fine-tuning, a primer") == []
+    assert names.find_papers("What does PRE gain over Primer?") == [2, 3]
 
 
 def test_a_title_or_an_id_in_a_question_names_its_paper():
     titles = ["On the Rates of Decay", "Bidirectional Transformers (BERT)", "w " * 5000]
     names = NameIndex(titles)
-    assert names.named_in("what does “on the rates of decay” say?") == [0]
-    assert names.named_in("is BERT deep?") == [1]
-    assert names.named_in("w " * 5000) == []
-    assert ids_in("see arXiv:1706.03762v5 and hep-th/9901001.") == (
+    assert names.find_papers("what does “on the rates of decay” say?") == [0]
+    assert names.find_papers("is BERT deep?") == [1]
+    assert names.find_papers("w " * 5000) == []
+    assert find_ids("see arXiv:1706.03762v5 and hep-th/9901001.") == (
         "arxiv:1706.03762",
         "arxiv:hep-th/9901001",
     )
-    assert ids_in("a-" * 20000 + " 10." + "1/" * 20000) == ()
+    assert find_ids("a-" * 20000 + " 10." + "1/" * 20000) == ()
 
 
 def test_embedder_without_token_vectors_leaves_those_stages_out(tmp_path):

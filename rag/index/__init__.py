@@ -1,7 +1,8 @@
-"""The index on disk: build, update, open.
+"""Index on disk: build, update and open it.
 
-`manifest` says what is valid, `store` holds passages and pooled vectors in Chroma, `tokens` token
-vectors, `lexical` BM25; `reader` opens one generation, `writer` makes the next.
+`manifest` says which generation is valid, `store` holds passages and pooled vectors in Chroma,
+`token_vectors` the vectors of tokens, `lexical` BM25. `open` reads one generation, `build` writes
+the next.
 """
 
 from rag.index.build import IndexReport, OnProgress, update_index

@@ -1,7 +1,7 @@
-"""The lexical index: BM25 over stemmed words, by bm25s.
+"""Lexical index: BM25 over stemmed words, by bm25s.
 
-Built anew for each generation, in a folder of its own, together with the list of row ids that the
-generation vouches for: document i of the lexical index is row i of that list.
+Each generation has its own, in its own folder, with the list of valid row ids. Document i of the
+lexical index is row i of that list.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 
 class LexicalIndex:
-    """BM25 scores of rows for the words of a question."""
+    """Scores rows by BM25 for the words of a question."""
 
     def __init__(self, rows: Sequence[str], titles: Sequence[str], scorer: Any) -> None:
-        """Wraps a bm25s scorer; None stands for a library without a single word."""
+        """Wrap a bm25s scorer; None for a library without a single word."""
         self.rows = tuple(rows)
         self.titles = tuple(titles)
         self._scorer = scorer
@@ -36,7 +36,7 @@ class LexicalIndex:
     def build(
         cls, rows: Sequence[str], titles: Sequence[str], texts: Sequence[str]
     ) -> LexicalIndex:
-        """Indexes the text of each row; `titles` has one entry a paper, kept beside the rows."""
+        """Index the text of each row. `titles` has one entry per paper."""
         import bm25s
 
         terms = [lexical_terms(text) for text in texts]
@@ -48,10 +48,10 @@ class LexicalIndex:
 
     @classmethod
     def load(cls, folder: Path, generation: int, rows_sha256: str) -> LexicalIndex:
-        """Reads the lexical index of a generation.
+        """Load the lexical index of a generation.
 
         Raises:
-            IndexDamaged: a file is missing or the row list is not the manifest's.
+            IndexDamaged: a file is missing, or the row list does not match the manifest.
         """
         import bm25s
 
@@ -59,7 +59,7 @@ class LexicalIndex:
         try:
             content = (place / "rows.json").read_bytes()
             if hashlib.sha256(content).hexdigest() != rows_sha256:
-                raise damage_error(folder.parent, "the row list is not the manifest's")
+                raise damage_error(folder.parent, "the row list does not match the manifest")
             listed = json.loads(content)
             has_words = (place / "params.index.json").exists()
             scorer = bm25s.BM25.load(place, mmap=True) if has_words else None
@@ -68,43 +68,43 @@ class LexicalIndex:
         return cls(listed["rows"], listed["titles"], scorer)
 
     def save(self, folder: Path, generation: int) -> str:
-        """Writes the files of a generation and returns the digest of its row list."""
+        """Write the files of a generation. Return the digest of its row list."""
         place = folder / str(generation)
         listed = {"rows": self.rows, "titles": self.titles}
         content = json.dumps(listed, ensure_ascii=False).encode()
         with map_disk_errors(folder):
-            shutil.rmtree(place, ignore_errors=True)  # what an interrupted run left
+            shutil.rmtree(place, ignore_errors=True)  # left by an interrupted run
             place.mkdir(parents=True)
             (place / "rows.json").write_bytes(content)
             if self._scorer is not None:
                 self._scorer.save(place, show_progress=False)
         return hashlib.sha256(content).hexdigest()
 
-    def scores(self, terms: Sequence[str]) -> NDArray[np.float32]:
-        """BM25 of every row, shape (rows,), higher is better, 0 where no term occurs."""
+    def score(self, terms: Sequence[str]) -> NDArray[np.float32]:
+        """Return the BM25 of every row, shape (rows,), higher is better, 0 if no term occurs."""
         if self._scorer is None or not terms:
             return np.zeros(len(self.rows), dtype=np.float32)
         return np.asarray(self._scorer.get_scores(list(terms)), dtype=np.float32)
 
-    def coverage(self, terms: Sequence[str]) -> NDArray[np.float64]:
-        """Share of the terms' idf that each row's words carry, in [0, 1], shape (rows,)."""
+    def score_coverage(self, terms: Sequence[str]) -> NDArray[np.float64]:
+        """Return the idf share of the terms that each row has, in [0, 1], shape (rows,)."""
         several = list(dict.fromkeys(terms))
         covered = np.zeros(len(self.rows))
         if several:
-            idf = self.term_idf(several)
+            idf = self.compute_idf(several)
             for term, share in zip(several, (idf / idf.sum()).tolist(), strict=True):
-                covered += share * (self.scores([term]) > 0)
+                covered += share * (self.score([term]) > 0)
         return covered
 
-    def term_idf(self, terms: Sequence[str]) -> NDArray[np.float32]:
-        """Rarity of each term among the rows, shape (terms,), positive; unknown terms are rarest.
+    def compute_idf(self, terms: Sequence[str]) -> NDArray[np.float32]:
+        """Return the idf of each term, shape (terms,), positive. Unknown terms are rarest.
 
         Source: Robertson and Zaragoza 2009, with Lucene's + 1 inside the logarithm.
         """
-        held = np.array([self._rows_with(term) for term in terms], dtype=np.float64)
+        held = np.array([self._count_rows(term) for term in terms], dtype=np.float64)
         return np.log1p((len(self.rows) - held + 0.5) / (held + 0.5)).astype(np.float32)
 
-    def _rows_with(self, term: str) -> int:
+    def _count_rows(self, term: str) -> int:
         if self._scorer is None or term not in self._scorer.vocab_dict:
             return 0
         column = self._scorer.vocab_dict[term]
@@ -113,14 +113,14 @@ class LexicalIndex:
 
 
 def remove_stale(folder: Path, generation: int) -> None:
-    """Deletes the files of every other generation."""
+    """Delete the files of all other generations."""
     with map_disk_errors(folder):
         for place in folder.iterdir():
             if place.name != str(generation):
                 shutil.rmtree(place)
 
 
-def highest_generation(folder: Path) -> int:
-    """Of the generations whose files lie in a folder; 0 where there are none."""
+def find_highest_generation(folder: Path) -> int:
+    """Return the highest generation with files in a folder; 0 if there is none."""
     names = [path.name for path in folder.glob("*")]
     return max((int(name) for name in names if name.isdecimal()), default=0)

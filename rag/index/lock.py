@@ -1,7 +1,7 @@
-"""One writer at a time, and never into a folder that holds something else.
+"""File lock for writers of an index.
 
-Two processes that write to one Chroma folder corrupt it without an error, so every writer holds a
-file lock. Readers need none.
+Two processes that write to one Chroma folder corrupt it without an error, so every writer holds the
+lock. Readers need none.
 """
 
 from __future__ import annotations
@@ -23,7 +23,13 @@ LOCK_NAME = "lock"
 
 @contextlib.contextmanager
 def writer_lock(folder: Path, timeout_s: float) -> Iterator[None]:
-    """Holds the index's lock; only one process writes at a time."""
+    """Hold the writer lock of an index folder, which is created if missing.
+
+    Raises:
+        IndexLocked: another process holds the lock.
+        IndexMissing: the folder holds something else.
+        DiskError: the folder cannot be written.
+    """
     _refuse_foreign(folder)
     with map_disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -32,7 +38,7 @@ def writer_lock(folder: Path, timeout_s: float) -> Iterator[None]:
             lock.acquire()
         except filelock.Timeout as error:
             raise IndexLocked(
-                f"Another process is writing the index at {folder}; try again when it is done."
+                f"Another process is writing the index at {folder}. Try again when it has finished."
             ) from error
     try:
         yield
@@ -41,12 +47,12 @@ def writer_lock(folder: Path, timeout_s: float) -> Iterator[None]:
 
 
 def _refuse_foreign(folder: Path) -> None:
-    """Never writes into a folder that holds something else."""
+    """Raise IndexMissing for a folder that holds something else than an index."""
     if folder.exists() and not folder.is_dir():
-        raise IndexMissing(f"{folder} is a file; name an empty or new folder with --index.")
+        raise IndexMissing(f"{folder} is a file. Name an empty or new folder with --index.")
     if (folder / FILE_NAME).exists() or not folder.is_dir():
         return
     if any(path.name not in (LOCK_NAME, FILE_NAME + ".new") for path in folder.iterdir()):
         raise IndexMissing(
-            f"{folder} holds files and is no index; name an empty or new folder with --index."
+            f"{folder} holds other files, not an index. Name an empty or new folder with --index."
         )

@@ -1,8 +1,7 @@
-"""The manifest: the one file that says what an index holds and which generation is valid.
+"""Manifest of an index: the file that says what the index holds and which generation is valid.
 
-Readers believe only rows that the manifest vouches for, and the manifest is replaced in one atomic
-step after everything it names has been written. So a kill at any moment leaves the old index or the
-new one.
+Readers use only rows that the manifest lists. It is replaced atomically, after everything it names
+has been written. So a kill at any moment leaves the old index or the new one.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SCHEMA = 3  # 1 had no tags, and compared names letter by letter; 2 no whole names of venues
+SCHEMA = 3  # 1 had no tags and compared names by letter; 2 had no whole venue names
 FILE_NAME = "manifest.json"
 
 
 class EmbedderInfo(BaseModel):
-    """Which embedder made the vectors; `token_dim` is 0 where it gives no token vectors."""
+    """Embedder of the vectors; `token_dim` is 0 if it gives no token vectors."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -35,7 +34,7 @@ class EmbedderInfo(BaseModel):
 
 
 class PassageSettings(BaseModel):
-    """How abstracts were cut into passages."""
+    """How abstracts are split into passages."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -44,16 +43,16 @@ class PassageSettings(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What one generation of an index holds.
+    """Contents of one generation of an index.
 
     Attributes:
-        schema_version: layout of the folder; `SCHEMA` is the one this code reads.
-        generation: 0 for an index that was begun and never finished, then 1, 2, ...
-        collection: the Chroma collection that holds the rows.
-        rows_sha256: digest of the list of row ids that this generation vouches for.
-        sources: the files and folders its papers were read from, in order of first use.
-        columns: of the sources that were read so, the fields that were mapped and their columns.
-        removed: marks of the papers that were taken out and have not come back.
+        schema_version: layout of the folder; this code reads `SCHEMA`.
+        generation: 0 while the first build is unfinished, then 1, 2, ...
+        collection: Chroma collection of the rows.
+        rows_sha256: digest of the list of valid row ids.
+        sources: files and folders that papers were read from, in order of first use.
+        columns: column of each mapped field, by source, for sources read with a mapping.
+        removed: removal keys of papers that were taken out and are not back.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -72,54 +71,54 @@ class Manifest(BaseModel):
 
 
 def read_manifest(folder: Path, *, any_layout: bool = False) -> Manifest:
-    """Reads the manifest of an index.
+    """Read the manifest of an index.
 
     Args:
-        folder: of the index.
-        any_layout: whether one that another version laid out will do, for what it was read from.
+        folder: the index folder.
+        any_layout: accept the layout of another version, to learn the sources.
 
     Raises:
-        IndexMissing: there is no index in the folder.
-        IndexStale: another version of this program laid it out.
-        IndexDamaged: the file cannot be read as a manifest.
-        DiskError: the disk refuses.
+        IndexMissing: the folder holds no index.
+        IndexStale: the layout is another version's.
+        IndexDamaged: the manifest cannot be parsed.
+        DiskError: the file cannot be read.
     """
     path = folder / FILE_NAME
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise IndexMissing(
-            f"There is no index at {folder}; make one with `rag index SOURCES --index {folder}`."
+            f"There is no index at {folder}. Build one with `rag index SOURCES --index {folder}`."
         ) from error
     except OSError as error:
-        raise DiskError(f"{path} cannot be read: {error.strerror}.") from error
+        raise DiskError(f"Cannot read {path}: {error.strerror}.") from error
     except ValueError as error:
         raise IndexDamaged(
-            f"{path} is not a readable manifest; "
-            f"rebuild with `rag index SOURCES --index {path.parent} --rebuild`."
+            f"{path} is not a readable manifest. "
+            f"Rebuild the index with `rag index SOURCES --index {path.parent} --rebuild`."
         ) from error
-    return _validated(raw, path, any_layout=any_layout)
+    return _validate(raw, path, any_layout=any_layout)
 
 
-def _validated(raw: Any, path: Path, *, any_layout: bool) -> Manifest:
+def _validate(raw: Any, path: Path, *, any_layout: bool) -> Manifest:
     found = raw.get("schema_version") if isinstance(raw, dict) else None
     if isinstance(found, int) and found != SCHEMA and not any_layout:
         sources = "" if raw.get("sources") else "SOURCES "
         raise IndexStale(
-            f"The index at {path.parent} has layout {found}, this version reads layout {SCHEMA}; "
-            f"rebuild it with `rag index {sources}--index {path.parent} --rebuild`."
+            f"The index at {path.parent} has layout {found}, but this version reads layout "
+            f"{SCHEMA}. Rebuild it with `rag index {sources}--index {path.parent} --rebuild`."
         )
     try:
         return Manifest.model_validate(raw)
     except ValidationError as error:
-        raise damage_error(path.parent, "its manifest lacks fields") from error
+        raise damage_error(path.parent, "its manifest is incomplete") from error
 
 
 def damage_error(folder: Path, what: str) -> IndexDamaged:
-    """The error for an index folder that contradicts itself, with the command that mends it."""
+    """Return the error for a damaged index folder, with the command that rebuilds it."""
     return IndexDamaged(
-        f"The index at {folder} is damaged ({what}); "
-        f"rebuild it with `rag index --rebuild --index {folder}`."
+        f"The index at {folder} is damaged ({what}). "
+        f"Rebuild it with `rag index --rebuild --index {folder}`."
     )
 
 
@@ -132,7 +131,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 @contextlib.contextmanager
 def map_disk_errors(folder: Path) -> Iterator[None]:
-    """Turns the system's refusal to write into one sentence.
+    """Raise DiskError for any error of the operating system.
 
     Raises:
         DiskError: for any OSError in the block.
@@ -141,6 +140,6 @@ def map_disk_errors(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise DiskError(
-            f"{folder} cannot be written: {error.strerror or error}; "
-            "make room there or choose another place with --index."
+            f"Cannot write to {folder}: {error.strerror or error}. "
+            "Free some space, or choose another folder with --index."
         ) from error

@@ -1,7 +1,7 @@
-"""`Index`: one opened generation of an index, for reading.
+"""Open one generation of an index for reading.
 
-Opened by the retriever and the writer. It never changes; `is_current` tells a long-running program
-when a newer generation is on disk.
+An opened index never changes. `Index.is_current` tells a long-running program that a newer
+generation is on disk.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rag.errors import CorpusError, IndexMissing, IndexStale
 from rag.index.filter import Filter
 from rag.index.lexical import LexicalIndex
 from rag.index.manifest import EmbedderInfo, Manifest, PassageSettings, damage_error, read_manifest
-from rag.index.store import PassageStore, StoredPaper, paper_of
+from rag.index.store import PassageStore, StoredPaper, parse_paper_id
 from rag.index.token_vectors import TokenTable
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from rag.embedding import Embedder
 
 
-def embedder_mark(embedder: Embedder) -> EmbedderInfo:
-    """What the manifest remembers of an embedder."""
+def describe_embedder(embedder: Embedder) -> EmbedderInfo:
+    """Return what the manifest stores about an embedder."""
     return EmbedderInfo(
         name=embedder.name, dim=embedder.dim, token_dim=getattr(embedder, "token_dim", 0)
     )
@@ -37,18 +37,18 @@ def embedder_mark(embedder: Embedder) -> EmbedderInfo:
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A row near a vector: its number and the cosine in [-1, 1], higher is nearer."""
+    """Row near a vector: its number and the cosine in [-1, 1], higher is nearer."""
 
     row: int
     cosine: float
 
 
 class Index:
-    """A readable index.
+    """Reads one generation of an index.
 
     Attributes:
-        folder: where it lies.
-        manifest: what the opened generation holds.
+        folder: the index folder.
+        manifest: of the opened generation.
         lexical: BM25 over the rows.
         tokens: token vectors of the rows.
     """
@@ -69,19 +69,19 @@ class Index:
 
     @classmethod
     def open(cls, folder: Path) -> Index:
-        """Opens the generation that the manifest names.
+        """Open the generation that the manifest names.
 
         Raises:
-            IndexMissing: nothing there, or nothing was ever finished.
-            IndexStale: an older layout.
-            IndexDamaged: files are missing or do not add up.
-            DiskError: the disk refuses.
+            IndexMissing: there is no index, or its first build is unfinished.
+            IndexStale: the layout is another version's.
+            IndexDamaged: files are missing or inconsistent.
+            DiskError: a file cannot be read.
         """
         manifest = read_manifest(folder)
         if manifest.generation == 0:
             raise IndexMissing(
-                f"The index at {folder} was begun and never finished; "
-                f"run the same `rag index` command again to complete it."
+                f"The first build of the index at {folder} is unfinished. "
+                f"Run the same `rag index` command again to complete it."
             )
         generation = manifest.generation
         lexical = LexicalIndex.load(folder / "lexical", generation, manifest.rows_sha256)
@@ -90,30 +90,29 @@ class Index:
         if store.count() < manifest.row_count or len(lexical.rows) != manifest.row_count:
             raise damage_error(
                 folder,
-                f"{store.count()} passages are stored, the manifest vouches for "
-                f"{manifest.row_count}",
+                f"{store.count()} passages are stored, but the manifest lists {manifest.row_count}",
             )
         return cls(folder, manifest, store, lexical, tokens)
 
     def close(self) -> None:
-        """Lets go of the files."""
+        """Close the files."""
         self._store.close()
 
     def is_current(self) -> bool:
-        """Whether no newer generation is on disk."""
+        """Return whether this is the newest generation on disk."""
         return read_manifest(self.folder).generation == self.manifest.generation
 
     def check_fits(self, embedder: Embedder, passages: PassageSettings | None = None) -> None:
-        """Makes sure that questions are read the way the papers were.
+        """Check that questions are embedded the way the papers were.
 
         Raises:
-            IndexStale: another embedder or other passage settings, with the difference.
+            IndexStale: the embedder or the passage settings differ.
         """
         check_fits(self.folder, self.manifest, embedder, passages)
 
     @property
     def rows(self) -> tuple[str, ...]:
-        """Row ids by row number; rows of one paper stand together."""
+        """Row ids by row number. Rows of one paper are adjacent."""
         return self.lexical.rows
 
     @property
@@ -129,80 +128,79 @@ class Index:
     @cached_property
     def paper_ids(self) -> tuple[str, ...]:
         """Paper ids in the order of their rows."""
-        return tuple(dict.fromkeys(map(paper_of, self.rows)))
+        return tuple(dict.fromkeys(map(parse_paper_id, self.rows)))
 
     @cached_property
     def paper_number(self) -> NDArray[np.int64]:
-        """For each row, the number of its paper in `paper_ids`; shape (rows,)."""
+        """Number of each row's paper in `paper_ids`; shape (rows,)."""
         number = {identity: i for i, identity in enumerate(self.paper_ids)}
-        return np.array([number[paper_of(row)] for row in self.rows], dtype=np.int64)
+        return np.array([number[parse_paper_id(row)] for row in self.rows], dtype=np.int64)
 
     def read(self, paper_numbers: Iterable[int]) -> list[StoredPaper]:
-        """Papers with their passages, in the order asked for."""
+        """Read papers with their passages, in the order given."""
         wanted = list(paper_numbers)
-        rows = [self.rows[row] for paper in wanted for row in self.rows_of_paper[paper]]
+        rows = [self.rows[row] for paper in wanted for row in self.paper_rows[paper]]
         stored = self._store.read(rows)
         return [stored[self.paper_ids[paper]] for paper in wanted]
 
     def all_papers(self, where: Filter | None = None) -> list[StoredPaper]:
-        """Every paper that a filter lets through, in the order of the rows."""
+        """Read every paper that matches a filter, in row order."""
         if where is None:
             return list(self._store.read(self.rows).values())
         return self.read(self.papers_matching(where))
 
     def papers_matching(self, where: Filter | None) -> list[int]:
-        """Numbers of the papers that a filter lets through, ascending."""
-        rows = self.matching(where) if where else None
+        """Return the numbers of the papers that match a filter, ascending."""
+        rows = self.match_rows(where) if where else None
         if rows is None:
             return list(range(len(self.paper_ids)))
         return sorted(set(self.paper_number[rows].tolist()))
 
-    def matching(self, where: Filter) -> NDArray[np.bool_] | None:
-        """Which rows a filter lets through, shape (rows,); None where it restricts nothing."""
-        rows = self._store.matching(where)
+    def match_rows(self, where: Filter) -> NDArray[np.bool_] | None:
+        """Return whether each row matches a filter, shape (rows,); None for no restriction."""
+        rows = self._store.match_rows(where)
         if rows is None:
             return None
         return np.array([row in rows for row in self.rows], dtype=np.bool_)
 
-    def resolve_id(self, beginning: str) -> str:
-        """The paper id that an id, an alias or a beginning of one id means.
+    def resolve_id(self, prefix: str) -> str:
+        """Resolve an id, an alias or an unambiguous prefix of an id.
 
         Raises:
-            CorpusError: it means no paper, or several.
+            CorpusError: no paper matches, or several do.
         """
-        if not beginning.strip():
-            raise CorpusError("Give the id of a paper, as `rag papers list` shows it.")
-        if self.papers_matching(Filter(ids=(beginning,))):
-            return beginning
-        folded = beginning.casefold()
+        if not prefix.strip():
+            raise CorpusError("The paper id is empty. Give an id that `rag papers list` shows.")
+        if self.papers_matching(Filter(ids=(prefix,))):
+            return prefix
+        folded = prefix.casefold()
         found = [each for each in self.paper_ids if each.casefold().startswith(folded)]
         if len(found) == 1:
             return found[0]
-        said = (
-            f"begins the ids of {len(found)} papers, such as {found[0]}"
-            if found
-            else "is no paper's id"
-        )
-        raise CorpusError(
-            f"{beginning} {said}; give the id of a paper, as `rag papers list` shows it."
-        )
+        if found:
+            raise CorpusError(
+                f"{prefix} is the prefix of {len(found)} ids. Give one, like {found[0]}."
+            )
+        raise CorpusError(f"No paper has the id {prefix}. `rag papers list` shows the ids.")
 
     def holds(self, where: Filter) -> bool:
-        """Whether any paper passes a filter."""
-        return self._store.holds(where)
+        """Return whether any paper matches a filter."""
+        return self._store.has_match(where)
 
-    def nearest(
+    def find_nearest(
         self, vector: NDArray[np.float32], count: int, *, where: Filter | None = None
     ) -> list[Neighbour]:
-        """The rows nearest to a unit vector, best first; exact when `count` reaches all rows.
+        """Return the rows nearest to a unit vector, best first. All rows give an exact search.
 
         Raises:
-            IndexDamaged: far fewer rows came back than are there: vector files are missing.
+            IndexDamaged: far fewer rows are found than there are, so vector files are missing.
         """
         if not self.rows:
             return []
         leftovers = max(0, self._store.count() - len(self.rows))  # of an unfinished update
-        found = self._store.nearest(vector, min(count, len(self.rows)) + leftovers, where=where)
+        found = self._store.find_nearest(
+            vector, min(count, len(self.rows)) + leftovers, where=where
+        )
         known = [
             Neighbour(self.row_number[row], cosine)
             for row, cosine in found
@@ -213,8 +211,8 @@ class Index:
         return known[:count]
 
     @cached_property
-    def rows_of_paper(self) -> list[list[int]]:
-        """For each paper, its row numbers in the order of its passages."""
+    def paper_rows(self) -> list[list[int]]:
+        """Row numbers of each paper, in the order of its passages."""
         rows: list[list[int]] = [[] for _ in self.paper_ids]
         for row, paper in enumerate(self.paper_number.tolist()):
             rows[paper].append(row)
@@ -224,19 +222,23 @@ class Index:
 def check_fits(
     folder: Path, manifest: Manifest, embedder: Embedder, passages: PassageSettings | None
 ) -> None:
-    """See `Index.check_fits`."""
-    pairs = [("embedder", manifest.embedder, embedder_mark(embedder))]
+    """Check an embedder and passage settings; see `Index.check_fits`."""
+    pairs = (
+        ("embedder", manifest.embedder, describe_embedder(embedder)),
+        ("passages", manifest.passages, passages or manifest.passages),
+    )
     differences = [
-        f"{name} {_words(was)}, now {_words(now)}" for name, was, now in pairs if was != now
+        f"{name} {_list_fields(was)}, now {_list_fields(now)}"
+        for name, was, now in pairs
+        if was != now
     ]
-    if passages is not None and passages != manifest.passages:
-        differences.append(f"passages {_words(manifest.passages)}, now {_words(passages)}")
     if differences:
         raise IndexStale(
-            f"The index at {folder} was made otherwise ({'; '.join(differences)}); use the same "
-            f"settings or rebuild it with `rag index --rebuild --index {folder}`."
+            f"The index at {folder} was built with different settings "
+            f"({'; '.join(differences)}). Use those settings, or rebuild it with "
+            f"`rag index --rebuild --index {folder}`."
         )
 
 
-def _words(mark: EmbedderInfo | PassageSettings) -> str:
-    return ", ".join(f"{name} {value}" for name, value in mark.model_dump().items())
+def _list_fields(settings: EmbedderInfo | PassageSettings) -> str:
+    return ", ".join(f"{name} {value}" for name, value in settings.model_dump().items())

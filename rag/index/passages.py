@@ -1,8 +1,8 @@
-"""Passages: what is embedded and searched.
+"""Split abstracts into passages, the units that are embedded and searched.
 
-A passage is a run of whole sentences of one abstract. An ordinary abstract is one passage; a long
-one becomes several that share a sentence, so that nothing is cut off by an embedder's limit. Called
-by the index when papers are added; its offsets are what every quote later points at.
+A passage is a run of whole sentences of one abstract. Most abstracts are one passage. A long one
+becomes several that share a sentence, so that no embedder cuts off text. Quotes use the same
+offsets.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ class Passage:
     """Consecutive whole sentences of one abstract.
 
     Attributes:
-        paper_id: the paper it belongs to.
+        paper_id: id of the paper.
         number: 0, 1, ... in the order of the abstract.
         start: offset of its first character in the abstract.
-        end: offset behind its last character; `abstract[start:end] == text`.
+        end: offset after its last character; `abstract[start:end] == text`.
         text: the sentences; empty only for a paper without an abstract.
         sentences: spans of its sentences, as offsets into the abstract.
     """
@@ -45,17 +45,17 @@ class Passage:
 def split_paper(
     paper: Paper, *, budget_tokens: int = 400, overlap_sentences: int = 1
 ) -> tuple[Passage, ...]:
-    """Packs an abstract's sentences into passages.
+    """Pack the sentences of an abstract into passages.
 
     Args:
-        paper: its abstract may be empty: that gives one passage with empty text.
-        budget_tokens: most tokens (o200k_base) of a passage; one sentence that is longer than the
-            budget is a passage of its own, never cut.
-        overlap_sentences: sentences at the end of a passage that the next one starts with; fewer
-            where they would leave no room for a new sentence.
+        paper: an empty abstract gives one passage with empty text.
+        budget_tokens: most tokens (o200k_base) of a passage. A longer sentence is a passage of its
+            own, never cut.
+        overlap_sentences: sentences that a passage repeats from the one before; fewer if they would
+            leave no room for a new sentence.
 
     Returns:
-        At least one passage; together they cover every sentence.
+        at least one passage; together they cover every sentence.
     """
     spans = sentence_spans(paper.abstract)
     if not spans:
@@ -63,22 +63,22 @@ def split_paper(
     costs = [count_tokens(paper.abstract[start:end]) for start, end in spans]
     runs = _pack(costs, budget_tokens, overlap_sentences)
     return tuple(
-        _passage(paper, number, spans[first:last]) for number, (first, last) in enumerate(runs)
+        _make_passage(paper, number, spans[first:last]) for number, (first, last) in enumerate(runs)
     )
 
 
 def make_embedder_text(title: str, passage_text: str) -> str:
-    """What an embedder reads for a passage: the title, then the passage."""
+    """Join title and passage into the text that the embedder reads."""
     return f"{title}\n{passage_text}" if passage_text else title
 
 
-def _passage(paper: Paper, number: int, spans: Sequence[Span]) -> Passage:
+def _make_passage(paper: Paper, number: int, spans: Sequence[Span]) -> Passage:
     start, end = spans[0][0], spans[-1][1]
     return Passage(paper.id, number, start, end, paper.abstract[start:end], tuple(spans))
 
 
 def _pack(costs: Sequence[int], budget: int, overlap: int) -> list[Span]:
-    """Runs [first, last) of sentence numbers, each within the budget or a single sentence."""
+    """Return runs [first, last) of sentence numbers, within the budget or of one sentence."""
     runs: list[Span] = []
     first = last = 0
     while last < len(costs):
@@ -87,7 +87,7 @@ def _pack(costs: Sequence[int], budget: int, overlap: int) -> list[Span]:
         while end < len(costs) and (end == first or total + costs[end] <= budget):
             total += costs[end]
             end += 1
-        if end == last:  # the overlap leaves no room for a new sentence: give up its oldest one
+        if end == last:  # the overlap leaves no room for a new sentence: drop its oldest one
             first += 1
             continue
         runs.append((first, end))

@@ -1,8 +1,8 @@
-"""Passages and their pooled vectors in Chroma; the only module that knows Chroma.
+"""Store passages and their pooled vectors in Chroma. No other module uses Chroma.
 
-A row is one passage. Its id holds the paper's content hash, so a changed paper gets new rows and
-the old ones stay until a new manifest no longer names them. The first row of a paper carries the
-paper's record; the abstract is put together again from its passages, which share exact offsets.
+A row is one passage. Its id contains the paper's content hash, so a changed paper gets new rows and
+the old ones stay until a new manifest no longer lists them. The first row of a paper holds the
+paper's record. The abstract is restored from the passages by their offsets.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import chromadb.config
 from chromadb.errors import ChromaError, NotFoundError
 
 from rag.errors import DiskError
-from rag.index.filter import Filter, filter_fields
+from rag.index.filter import Filter, make_filter_fields
 from rag.index.manifest import damage_error
 from rag.index.passages import Passage
 from rag.papers import Paper
@@ -33,25 +33,25 @@ if TYPE_CHECKING:
     from chromadb.api.types import Embeddings
     from numpy.typing import NDArray
 
-# Clients of one folder share what lies below them. Chroma counts them, but not in one step with
-# taking it up or letting it go: one thread could close what another has just opened.
+# Clients of one folder share a system that Chroma counts references to, but not atomically: one
+# thread could close it just after another has opened it.
 _CLIENTS = threading.Lock()
 _READ_BATCH = 5000  # ids per read, below SQLite's limit on bound variables
 
 
-def row_id(paper: Paper, number: int) -> str:
-    """Id of a paper's passage; it changes with the paper's content."""
+def make_row_id(paper: Paper, number: int) -> str:
+    """Return the row id of a passage. It changes with the paper's content."""
     return f"{paper.id}#{paper.content_hash}#{number}"
 
 
-def paper_of(row: str) -> str:
-    """The paper id inside a row id."""
+def parse_paper_id(row: str) -> str:
+    """Return the paper id inside a row id."""
     return row.rsplit("#", 2)[0]
 
 
 @dataclass(frozen=True, slots=True)
 class StoredPaper:
-    """A paper as the index holds it: its passages, and the row id of each."""
+    """Paper with its passages and the row id of each."""
 
     paper: Paper
     passages: tuple[Passage, ...]
@@ -59,22 +59,22 @@ class StoredPaper:
 
 
 class PassageStore:
-    """One Chroma collection of rows (cosine; vectors are given, never computed by Chroma)."""
+    """Chroma collection of rows. Distances are cosine; Chroma computes no vectors."""
 
     def __init__(self, folder: Path, collection: str, *, create: bool = False) -> None:
-        """Opens a collection.
+        """Open a collection.
 
         Args:
-            folder: the index folder; Chroma lies in `chroma/` below it.
+            folder: the index folder, with Chroma in `chroma/`.
             collection: name in the manifest.
-            create: make it where it is missing.
+            create: create the collection if it is missing.
 
         Raises:
-            IndexDamaged: the collection is not there or compares vectors in another way.
-            DiskError: the disk is full, read-only or refuses.
+            IndexDamaged: the collection is missing or does not use cosine.
+            DiskError: the disk is full or read-only.
         """
         self._folder = folder
-        with self._errors():
+        with self._map_errors():
             with _CLIENTS:
                 self._client = chromadb.PersistentClient(
                     str(folder / "chroma"),
@@ -91,29 +91,29 @@ class PassageStore:
                     configuration={"hnsw": {"space": "cosine"}},
                 )
         if (self._collection.configuration.get("hnsw") or {}).get("space") != "cosine":
-            raise damage_error(self._folder, "its vectors are not compared by cosine")
+            raise damage_error(self._folder, "its vectors do not use cosine")
 
     def close(self) -> None:
-        """Lets go of the files."""
+        """Close the client."""
         with _CLIENTS:
-            cast("Client", self._client).close()  # the declared type leaves it out
+            cast("Client", self._client).close()  # missing in the declared type
 
     def count(self) -> int:
-        """Rows in the collection, vouched for or not."""
-        with self._errors():
+        """Return the number of rows, including those that no manifest lists."""
+        with self._map_errors():
             return self._collection.count()
 
     def upsert(self, papers: Sequence[StoredPaper], vectors: Sequence[NDArray[np.float32]]) -> None:
-        """Writes all passages of some papers, one vector for each passage in order."""
+        """Write all passages of papers, with one vector per passage in order."""
         rows = [
-            _row(row, stored, passage)
+            _make_row(row, stored, passage)
             for stored in papers
             for row, passage in zip(stored.rows, stored.passages, strict=True)
         ]
         step = self._client.get_max_batch_size()
         for first in range(0, len(rows), step):
             ids, texts, fields = zip(*rows[first : first + step], strict=True)
-            with self._errors():
+            with self._map_errors():
                 self._collection.upsert(
                     ids=list(ids),
                     documents=list(texts),
@@ -122,17 +122,17 @@ class PassageStore:
                 )
 
     def read(self, rows: Sequence[str]) -> dict[str, StoredPaper]:
-        """Papers by id, in the order of their rows.
+        """Read papers by id, in row order.
 
         Args:
-            rows: row ids; all rows of each paper wanted.
+            rows: all row ids of the papers.
 
         Raises:
             IndexDamaged: a row is missing or unreadable.
         """
         found: dict[str, tuple[str, dict[str, Any]]] = {}
         for first in range(0, len(rows), _READ_BATCH):
-            with self._errors():
+            with self._map_errors():
                 page = self._collection.get(
                     ids=list(rows[first : first + _READ_BATCH]), include=["documents", "metadatas"]
                 )
@@ -144,62 +144,62 @@ class PassageStore:
             raise damage_error(self._folder, f"{missing} of {len(rows)} passages are missing")
         by_paper: dict[str, list[str]] = {}
         for row in rows:
-            by_paper.setdefault(paper_of(row), []).append(row)
+            by_paper.setdefault(parse_paper_id(row), []).append(row)
         try:
             return {
                 paper: _restore(ids, [found[row] for row in ids]) for paper, ids in by_paper.items()
             }
         except (KeyError, ValueError, TypeError) as error:
-            raise damage_error(self._folder, "a row cannot be read") from error
+            raise damage_error(self._folder, "a row is unreadable") from error
 
-    def present(self, rows: Sequence[str]) -> set[str]:
-        """Those of the row ids that the collection holds."""
+    def find_present(self, rows: Sequence[str]) -> set[str]:
+        """Return those of the row ids that the collection holds."""
         held: set[str] = set()
         for first in range(0, len(rows), _READ_BATCH):
-            with self._errors():
+            with self._map_errors():
                 page = self._collection.get(ids=list(rows[first : first + _READ_BATCH]), include=[])
             held.update(page["ids"])
         return held
 
-    def all_ids(self) -> list[str]:
-        """Every row id of the collection."""
-        with self._errors():
+    def list_ids(self) -> list[str]:
+        """Return every row id of the collection."""
+        with self._map_errors():
             return list(self._collection.get(include=[])["ids"])
 
-    def matching(self, where: Filter) -> set[str] | None:
-        """Row ids that a filter lets through; None where it restricts nothing."""
+    def match_rows(self, where: Filter) -> set[str] | None:
+        """Return the ids of rows that match a filter; None if it restricts nothing."""
         condition = where.to_where()
-        rows = self._rows_with_ids(where)
+        rows = self._select_rows(where)
         if condition is None:
             return None if rows is None else set(rows)
-        with self._errors():
+        with self._map_errors():
             found = set(self._collection.get(where=condition, include=[])["ids"])
         return found if rows is None else found.intersection(rows)
 
-    def holds(self, where: Filter) -> bool:
-        """Whether a row passes a filter that names no ids."""
-        with self._errors():
+    def has_match(self, where: Filter) -> bool:
+        """Return whether a row matches a filter without ids."""
+        with self._map_errors():
             return bool(self._collection.get(where=where.to_where(), limit=1, include=[])["ids"])
 
-    def nearest(
+    def find_nearest(
         self, vector: NDArray[np.float32], count: int, *, where: Filter | None = None
     ) -> list[tuple[str, float]]:
-        """The rows nearest to a vector.
+        """Find the rows nearest to a vector.
 
         Args:
             vector: shape (dim,), unit length.
-            count: how many; the graph is searched at least that widely, so asking for all rows is
-                an exact search.
+            count: number of rows wanted. The graph is searched at least that widely, so asking for
+                all rows is an exact search.
             where: restricts the rows.
 
         Returns:
             (row id, cosine) pairs; cosine in [-1, 1], higher is nearer, best first.
         """
         condition = where.to_where() if where else None
-        rows = self._rows_with_ids(where) if where else None
+        rows = self._select_rows(where) if where else None
         if rows == []:
             return []
-        with self._errors():
+        with self._map_errors():
             page = self._collection.query(
                 query_embeddings=cast("Embeddings", [vector]),
                 ids=rows,
@@ -213,53 +213,53 @@ class PassageStore:
             for row, distance in zip(page["ids"][0], distances[0], strict=True)
         ]
 
-    def _rows_with_ids(self, where: Filter) -> list[str] | None:
-        """Rows of the papers that a filter names; None where it names none."""
+    def _select_rows(self, where: Filter) -> list[str] | None:
+        """Return the rows of the papers whose ids a filter lists; None if it lists none."""
         if where.ids is None:
             return None
         rows: list[str] = []
         for condition in where.id_conditions():
-            with self._errors():
+            with self._map_errors():
                 rows += self._collection.get(where=condition, include=[])["ids"]
         return rows
 
     def delete(self, rows: Sequence[str]) -> None:
-        """Deletes rows; unknown ids are passed over."""
+        """Delete rows. Unknown ids are ignored."""
         for first in range(0, len(rows), _READ_BATCH):
-            with self._errors():
+            with self._map_errors():
                 self._collection.delete(ids=list(rows[first : first + _READ_BATCH]))
 
     def drop_other_collections(self) -> None:
-        """Deletes every collection of this folder but this one."""
-        with self._errors():
+        """Delete every other collection of this folder."""
+        with self._map_errors():
             for other in self._client.list_collections():
                 if other.name != self._collection.name:
                     self._client.delete_collection(other.name)
 
     @contextlib.contextmanager
-    def _errors(self) -> Iterator[None]:
-        """Maps what Chroma and SQLite raise; messages of theirs decide between disk and damage."""
+    def _map_errors(self) -> Iterator[None]:
+        """Map errors of Chroma and SQLite. Their message decides between disk and damage."""
         try:
             yield
         except (ChromaError, sqlite3.Error, OSError, ValueError) as error:
             text = str(error).lower()
             if any(sign in text for sign in ("disk is full", "readonly", "read-only", "i/o error")):
                 raise DiskError(
-                    f"{self._folder} cannot be used: {error}; free some space, make it writable, "
-                    "or choose another place with --index."
+                    f"Cannot use {self._folder}: {error}. Free some space, make it writable, "
+                    "or choose another folder with --index."
                 ) from error
-            raise damage_error(self._folder, f"its database says: {error}") from error
+            raise damage_error(self._folder, f"database error: {error}") from error
 
 
-def _row(row: str, stored: StoredPaper, passage: Passage) -> tuple[str, str, dict[str, Any]]:
+def _make_row(row: str, stored: StoredPaper, passage: Passage) -> tuple[str, str, dict[str, Any]]:
     fields: dict[str, Any] = {
         "start": passage.start,
         "sentences": " ".join(f"{start}:{end}" for start, end in passage.sentences),
-        **filter_fields(stored.paper),
+        **make_filter_fields(stored.paper),
     }
     if passage.number == 0:
         record = stored.paper.to_dict()
-        if _assemble(stored.passages) == stored.paper.abstract:
+        if _join_passages(stored.passages) == stored.paper.abstract:
             record.pop("abstract", None)
         fields["record"] = json.dumps(record, ensure_ascii=False)
     return row, passage.text, fields
@@ -269,22 +269,27 @@ def _restore(rows: Sequence[str], parts: Sequence[tuple[str, dict[str, Any]]]) -
     record = json.loads(parts[0][1]["record"])
     passages = tuple(
         Passage(
-            record["id"], number, field["start"], field["start"] + len(text), text, _spans(field)
+            record["id"],
+            number,
+            field["start"],
+            field["start"] + len(text),
+            text,
+            _parse_spans(field),
         )
         for number, (text, field) in enumerate(parts)
     )
-    paper = Paper.from_dict({"abstract": _assemble(passages), **record})
+    paper = Paper.from_dict({"abstract": _join_passages(passages), **record})
     return StoredPaper(paper, passages, tuple(rows))
 
 
-def _assemble(passages: Iterable[Passage]) -> str:
-    """The abstract from its passages; a gap between two can only have been white space."""
+def _join_passages(passages: Iterable[Passage]) -> str:
+    """Restore the abstract from its passages. A gap between two was white space."""
     abstract = ""
     for passage in passages:
         abstract = abstract[: passage.start].ljust(passage.start) + passage.text
     return abstract
 
 
-def _spans(field: dict[str, Any]) -> tuple[tuple[int, int], ...]:
+def _parse_spans(field: dict[str, Any]) -> tuple[tuple[int, int], ...]:
     pairs = (pair.split(":") for pair in field["sentences"].split())
     return tuple((int(start), int(end)) for start, end in pairs)

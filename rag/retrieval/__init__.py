@@ -1,4 +1,4 @@
-"""Retrieval: a question in, one ranked list of papers out."""
+"""Retrieve papers for a question, as one ranked list."""
 
 from rag.index.filter import Filter
 from rag.retrieval.retriever import Hit, Retrieval, Retriever, ScoredSentence, StageScore

@@ -1,11 +1,7 @@
-"""How the stages of retrieval become one score; the only place that weighs them.
+"""Fuse the scores of the retrieval stages into one score per paper.
 
-Each stage gives every candidate paper a score. The scores of a stage are shifted and scaled to mean
-0 and deviation 1 over the candidates, so that stages of different units can be added, and summed
-with fixed
-weights.
-
-The weights were fitted on the development questions (eval/qa) and checked on SciFact's claims:
+The scores of each stage are standardised over the candidates and added with fixed weights. The
+weights were fitted on the development questions (eval/qa) and checked on SciFact's claims.
 `python benchmarks/retrieval.py` prints both.
 """
 
@@ -20,18 +16,18 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# "coverage" ranks nothing: it tells the papers of a list from the others.
+# "coverage" does not rank. It separates the papers of a list from the others.
 WEIGHTS = {"lexical": 0.5, "coverage": 0.0, "dense": 0.5, "tokens": 2.0, "window": 1.0}
 
 
 def fuse(
     stages: Mapping[str, NDArray[np.float64]], weights: Mapping[str, float] = WEIGHTS
 ) -> NDArray[np.float64]:
-    """Adds up the stages.
+    """Add up the standardised scores of the stages.
 
     Args:
-        stages: stage name -> scores of the candidates, shape (candidates,), higher is better; a
-            stage that did not run is left out.
+        stages: stage name -> scores of the candidates, shape (candidates,), higher is better.
+            A stage that did not run is absent.
         weights: stage name -> weight.
 
     Returns:
@@ -45,6 +41,6 @@ def fuse(
 
 
 def standardise(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scores shifted to mean 0 and scaled to deviation 1; all 0 where they do not differ."""
+    """Shift scores to mean 0 and scale them to deviation 1; all 0 if they are equal."""
     deviation = scores.std()
     return (scores - scores.mean()) / deviation if deviation > 1e-12 else np.zeros_like(scores)

@@ -1,17 +1,16 @@
-"""Late interaction: comparing a question with a text token by token, without a further model call.
+"""Late interaction: compare a question with a text token by token, without another model call.
 
-The forward pass that gives a passage's pooled vector gives its token vectors too. Two scores come
-from them, each in [-1, 1], higher is better:
+The forward pass that makes a passage's pooled vector also makes its token vectors. They give two
+scores, each in [-1, 1], higher is better:
 
-- **tokens** (MaxSim): the sum, over the question's tokens, of weight x the best cosine with any
-  token of the text, divided by the sum of weights. It reaches 1 where every token of the question
-  stands in the text in the same sense.
-- **window**: the best cosine between the question as a whole (the weighted mean of its tokens) and
-  the mean of any run of `WINDOW_TOKENS` neighbouring tokens of the text. It finds the place that is
-  about the question even where no single word is.
+- **tokens** (MaxSim): the weighted mean, over the question's tokens, of the best cosine with any
+  token of the text. It is 1 if every token of the question occurs in the text in the same sense.
+- **window**: the best cosine between the weighted mean of the question's tokens and the mean of any
+  run of `WINDOW_TOKENS` tokens of the text. It finds the passage about the question even if no
+  single word matches.
 
-A token's weight is its idf in the library; a stop word or a sign, which the text side does not
-store, weighs 1: read in context it still carries what the sentence is about.
+A token's weight is its idf in the library. A stop word or a sign, which texts do not store, weighs
+1, because in context it still carries meaning.
 
 Source: Khattab and Zaharia 2020, "ColBERT: Efficient and Effective Passage Search via
 Contextualized Late Interaction over BERT"; the weights and the windows are ours, measured by
@@ -37,12 +36,12 @@ if TYPE_CHECKING:
 
 WINDOW_TOKENS = 25
 WINDOW_STEP = 5
-_NOTHING = -1.0  # the score of a text without tokens, below every other
+_NOTHING = -1.0  # score of a text without tokens, below all others
 
 
 @dataclass(frozen=True, slots=True)
 class QuestionTokens:
-    """The tokens of a question.
+    """Weighted tokens of a question.
 
     Attributes:
         vectors: shape (q, token_dim), float32, unit rows.
@@ -55,44 +54,44 @@ class QuestionTokens:
 
 @dataclass(frozen=True, slots=True)
 class RowScore:
-    """How well one row meets a question: the whole passage, its best window, each sentence."""
+    """Scores of one row: the whole passage, its best window, and each sentence."""
 
     tokens: float
     window: float
     sentences: tuple[float, ...]
 
 
-def question_tokens(encoding: Encoding, index: Index) -> QuestionTokens | None:
-    """The weighted tokens of a question; None for a question without a token."""
+def weight_tokens(encoding: Encoding, index: Index) -> QuestionTokens | None:
+    """Weight the tokens of a question; None if it has no token."""
     if not len(encoding.token_ids):
         return None
-    idf = index.tokens.piece_idf(encoding.token_ids)
+    idf = index.tokens.compute_idf(encoding.token_ids)
     weights = np.where(encoding.content, idf, np.float32(1.0))
     return QuestionTokens(encoding.tokens, weights / weights.sum())
 
 
 def score_rows(question: QuestionTokens, index: Index, rows: Sequence[int]) -> tuple[RowScore, ...]:
-    """Scores rows and their sentences; a row or sentence without a stored token gets -1."""
+    """Score rows and their sentences. A row or sentence without a stored token gets -1."""
     block = index.tokens.gather(rows)
     similarity = block.vectors @ question.vectors.T
-    windows = _window_scores(question, block)
+    windows = _score_windows(question, block)
     scores = []
     for number, (first, last) in enumerate(pairwise(block.bounds.tolist())):
         part = similarity[first:last]
         cuts = [*block.sentences[number].tolist(), last - first]
-        sentences = tuple(_best(part[start:end], question) for start, end in pairwise(cuts))
-        scores.append(RowScore(_best(part, question), windows[number], sentences))
+        sentences = tuple(_score_tokens(part[start:end], question) for start, end in pairwise(cuts))
+        scores.append(RowScore(_score_tokens(part, question), windows[number], sentences))
     return tuple(scores)
 
 
-def _best(similarity: NDArray[np.float32], question: QuestionTokens) -> float:
+def _score_tokens(similarity: NDArray[np.float32], question: QuestionTokens) -> float:
     if not len(similarity):
         return _NOTHING
     return float(similarity.max(axis=0) @ question.weights)
 
 
-def _window_scores(question: QuestionTokens, block: TokenBlock) -> list[float]:
-    """For each row, the best cosine of any of its windows with the question as a whole."""
+def _score_windows(question: QuestionTokens, block: TokenBlock) -> list[float]:
+    """Return the best cosine of any window with the question, for each row."""
     whole = question.weights @ question.vectors
     whole /= max(float(np.linalg.norm(whole)), 1e-9)
     sums = np.zeros((len(block.vectors) + 1, block.vectors.shape[1]), dtype=np.float64)

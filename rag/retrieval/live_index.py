@@ -1,8 +1,7 @@
-"""`LiveIndex`: always the newest generation of an index, read by several threads at once.
+"""Keep the newest generation of an index open for several threads.
 
-An open client of the store never sees what another process wrote, and a second one beside it would
-not either: a new generation is opened only when nobody reads the old one any more. The assistant
-reads through here.
+An open client of the store never sees what another process writes, nor does a second client beside
+it. So a new generation is opened only when no thread reads the old one any more.
 """
 
 from __future__ import annotations
@@ -25,18 +24,18 @@ if TYPE_CHECKING:
 
 
 class LiveIndex:
-    """An opened index and its retriever, replaced when a newer generation is on disk.
+    """Opened index and its retriever, replaced when a newer generation is on disk.
 
     Attributes:
-        index: the generation that is open.
-        retriever: over it.
+        index: the open generation.
+        retriever: searches it.
     """
 
     def __init__(self, folder: Path, embedder: Embedder, *, candidates: int) -> None:
-        """Opens the newest generation.
+        """Open the newest generation.
 
         Raises:
-            IndexMissing, IndexDamaged, IndexStale, DiskError: the index cannot be used.
+            IndexMissing, IndexDamaged, IndexStale, DiskError: as `Index.open`.
         """
         self._folder = folder
         self._embedder = embedder
@@ -47,7 +46,7 @@ class LiveIndex:
 
     @contextmanager
     def reading(self) -> Iterator[LiveIndex]:
-        """Keeps the newest generation open as long as the block lasts; blocks must not nest."""
+        """Keep the newest generation open inside the block. Blocks must not nest."""
         with self._changed:
             while not self.index.is_current():
                 if self._readers == 0:
@@ -76,19 +75,19 @@ class LiveIndex:
             return self.retriever.retrieve(question, k=k, where=where, candidates=candidates)
 
     def papers(self, where: Filter | None = None) -> list[Paper]:
-        """Return the papers that a filter lets through, all without one."""
+        """Return the papers that match a filter, all without one."""
         with self.reading():
             return [stored.paper for stored in self.index.all_papers(where)]
 
     def count(self, where: Filter | None = None) -> int:
-        """Return how many papers a filter lets through, all without one."""
+        """Return how many papers match a filter, all without one."""
         with self.reading():
             if where is None:
                 return self.index.manifest.paper_count
             return len(self.index.papers_matching(where))
 
     def holds(self, where: Filter) -> bool:
-        """Return whether any paper passes a filter."""
+        """Return whether any paper matches a filter."""
         with self.reading():
             return self.index.holds(where)
 

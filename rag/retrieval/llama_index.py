@@ -1,4 +1,4 @@
-"""Our retrieval as a LlamaIndex retriever, so that people can put it under their own engines."""
+"""Retriever for LlamaIndex, for use in your own query engines."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 
 class PapertrailRetriever(BaseRetriever):
-    """Gives one node a paper: the abstract as text, title and id as metadata, the fused score."""
+    """Returns one node per paper: abstract as text, title, id and year as metadata, fused score."""
 
     def __init__(self, search: Callable[[str], list[Hit]]) -> None:
-        """Wraps a search."""
+        """Wrap a search function."""
         super().__init__()
         self._search = search
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        return [_node(hit) for hit in self._search(query_bundle.query_str)]
+        return [_make_node(hit) for hit in self._search(query_bundle.query_str)]
 
 
-def _node(hit: Hit) -> NodeWithScore:
+def _make_node(hit: Hit) -> NodeWithScore:
     paper = hit.paper
     node = TextNode(
         id_=paper.id,
