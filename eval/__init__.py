@@ -44,8 +44,7 @@ def evaluate(
     from eval.judges import OfflineJudge
     from eval.report import report_of
     from eval.run import run
-    from rag.embedding.minilm import load_minilm
 
-    judge = judge or OfflineJudge(load_minilm)
+    judge = judge or OfflineJudge()
     with tempfile.TemporaryDirectory() as folder:
         return report_of(run(assistant, questions, out or folder, judge=judge, **options))

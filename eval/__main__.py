@@ -121,7 +121,7 @@ def run(
         judge_url=judge_url,
     )  # fmt: skip
     with opened_for(with_writer(settings, writer), quiet=quiet) as assistant:
-        scorer = judge_of(judge, settings, assistant)
+        scorer = judge_of(judge, settings)
         with progress(quiet=quiet, title="Asking", unit="questions") as on_progress:
             done = run_questions(
                 assistant, asked, out, judge=scorer, limit=limit, seed=seed, workers=workers,
@@ -229,7 +229,7 @@ def judges(
     )  # fmt: skip
     with opened_for(with_writer(settings, "quotes"), quiet=quiet) as assistant:
         labelled = read_pairs(pairs, {paper.id: paper for paper in assistant.papers()})
-        scorer = judge_of(judge, settings, assistant)
+        scorer = judge_of(judge, settings)
         with progress(quiet=quiet, title="Judging", unit="pairs") as on_progress:
             figures = measured(scorer, labelled, on_progress)
     judge_table(scorer, figures)

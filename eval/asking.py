@@ -191,4 +191,4 @@ def _cost(used: Usage, judge: Judge, settings: Settings) -> str | None:
 
 def _verdict(found: Verification) -> Judged:
     verdict = _SCORED.get(found.verdict)
-    return Judged(verdict=verdict, reason=found.reason, likelihood=found.likelihood)
+    return Judged(verdict=verdict, reason=found.reason)

@@ -176,7 +176,9 @@ def _statement(statement: dict[str, Any], judged: JudgedStatement | None) -> str
 def _citation(citation: dict[str, Any], judged: Judged | None) -> str:
     quotes = "".join(f"<q>{escape(quote['text'])}</q>" for quote in citation["quotes"])
     verdict = citation["verdict"]
-    said = f"check: {_SIGNS[verdict]} {verdict or 'unchecked'}, {escape(citation['reason'])}"
+    said = (
+        f"check: {_SIGNS.get(verdict, '·')} {verdict or 'unchecked'}, {escape(citation['reason'])}"
+    )
     if judged:
         said += f"; judge: {_said(judged)}"
     title = escape(citation["title"])

@@ -1,9 +1,8 @@
 """Judges: does a text support a statement? Offline or by a language model, behind one interface.
 
 A judge is a `Checker` as the product uses them, so a trained checker plugs in by having `check`.
-The offline judge shares its features with the product's own check and nothing else: it was fitted
-on the other half of the labelled abstracts (scripts/fit_verify.py). The model judge has a prompt of
-its own, and leaves unscored what it does not answer in the form asked for.
+The offline judge compares text. The model judge has a prompt of its own, and leaves unscored what
+it does not answer in the form asked for.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import json
 import re
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -23,16 +21,11 @@ from rag.llm.client import ChatModel, Message
 from rag.llm.reply import NO_USAGE, Usage
 from rag.prompts import Prompt, neutral
 from rag.text.sentences import sentence_spans
-from rag.verification import Claim, Quote, Verdict, Verification, verbatim
-from rag.verification.offline import Fitted, OfflineVerifier, contradicting_words, load_fitted
+from rag.verification import Claim, Quote, TextChecker, Verdict, Verification
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from rag.embedding.minilm import MiniLM
-    from rag.verification.features import Measured
-
-COEFFICIENTS = Path(__file__).parent / "judge.json"
 BATCH = 8  # statements a call of the model judge
 _FENCE = re.compile(r"^\s*```(?:json)?\s*|\s*```\s*$")
 
@@ -65,42 +58,15 @@ class Judge:
 
 
 class OfflineJudge(Judge):
-    """No language model: fitted features of words, tokens, numbers, names and direction."""
+    """Text comparison: it finds quoted sentences and leaves all others unscored."""
 
     name = "offline"
-
-    def __init__(self, load: Callable[[], MiniLM]) -> None:
-        """Takes a maker of the bundled embedder."""
-        fitted = load_fitted(COEFFICIENTS)
-        self.sha256 = hashlib.sha256(COEFFICIENTS.read_bytes()).hexdigest()
-        self._checker = OfflineVerifier(load, fitted, even_handed)
-        known = fitted.on_the_other_half
-        self.about = (
-            "fitted on one half of SciFact's evidence pairs, the product's own check on the other; "
-            f"on the {known['pairs']:.0f} pairs it never saw: AUC {known['auc']:.2f}, "
-            f"sensitivity {known['judge_sensitivity']:.2f}, "
-            f"specificity {known['judge_specificity']:.2f}. It is weak on contradictions "
-            f"(AUC {known['auc_against_contradict']:.2f}) and does not tell them apart."
-        )
+    sha256 = ""
+    about = "text comparison, which scores quoted sentences only"
 
     def check(self, claims: Sequence[Claim]) -> list[Verification]:
-        """One verification a claim, in order."""
-        return self._checker.check(claims)
-
-
-def even_handed(
-    statement: str, found: Measured, likely: float, fitted: Fitted
-) -> tuple[Verdict, str]:
-    """The verdict at which both kinds of error weigh the same, unless the words contradict.
-
-    The product's check is stricter: it may call a true statement weak, never a false one supported.
-    """
-    against = contradicting_words(statement, found)
-    if likely >= fitted.even and against is None:
-        return "supported", "more likely supported than not"
-    if likely < fitted.weak:
-        return "unsupported", against or "no sentence says this"
-    return "partly", against or "something close is said"
+        """Return one verification for each claim, in order."""
+        return TextChecker().check(claims)
 
 
 class _Said(BaseModel):
@@ -154,10 +120,10 @@ class ModelJudge(Judge):
         return found
 
     def _batch(self, claims: Sequence[Claim]) -> list[Verification]:
-        certain = [verbatim(claim) for claim in claims]
-        asked = [c for c, known in zip(claims, certain, strict=True) if known is None]
+        compared = TextChecker().check(claims)
+        asked = [c for c, v in zip(claims, compared, strict=True) if v.verdict != "quoted"]
         judged = iter(self._asked(asked) if asked else [])
-        return [known or next(judged) for known in certain]
+        return [each if each.verdict == "quoted" else next(judged) for each in compared]
 
     def _asked(self, claims: Sequence[Claim]) -> list[Verification]:
         sentences = _sentences(claims)

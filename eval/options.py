@@ -68,21 +68,19 @@ def with_writer(settings: Settings, writer: str) -> Settings:
     return settings
 
 
-def judge_of(name: str, settings: Settings, assistant: Assistant) -> Judge:
+def judge_of(name: str, settings: Settings) -> Judge:
     """The judge that --judge names.
 
     Raises:
         SettingsError: there is no such judge, or it needs a model.
     """
     from eval.judges import ModelJudge, OfflineJudge
-    from rag.embedding.minilm import MiniLM, load_minilm
     from rag.errors import SettingsError
     from rag.llm import make_judge_model
     from rag.prompts import load_prompt
 
     if name == "offline":
-        embedder = assistant.embedder
-        return OfflineJudge(lambda: embedder if isinstance(embedder, MiniLM) else load_minilm())
+        return OfflineJudge()
     if name != "model":
         raise SettingsError(f"--judge {name} is not known; there are offline and model.")
     chat = make_judge_model(settings)

@@ -142,7 +142,7 @@ def measured(
             None if v.verdict == "unchecked" else v.verdict in ("quoted", "supported")
             for v in found
         ]
-        likely += [v.likelihood for v in found]
+        likely += [None] * len(found)
         if on_progress:
             on_progress(len(said), len(pairs))
     kept = [n for n, verdict in enumerate(said) if verdict is not None]

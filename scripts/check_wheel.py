@@ -28,7 +28,6 @@ REQUIRED = {
     "rag/data/library.jsonl",
     "rag/data/PROVENANCE.md",
     "rag/data/answerable.json",
-    "rag/data/verify.json",
     "rag/data/minilm/model.onnx",
     "rag/data/minilm/tokenizer.json",
     "rag/data/minilm/projection.npy",

@@ -51,9 +51,8 @@ def asked_library(tmp_path_factory):
 def offline():
     """The offline judge."""
     from eval.judges import OfflineJudge
-    from rag.embedding.minilm import load_minilm
 
-    return OfflineJudge(load_minilm)
+    return OfflineJudge()
 
 
 @pytest.fixture(scope="session")

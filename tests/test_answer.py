@@ -13,11 +13,11 @@ from rag.answer import Answer, Citation, Statement
 from rag.citations.resolve import Numbering, check_statements, render_statement
 from rag.errors import SettingsError
 from rag.generation.abstention import assess
-from rag.generation.check import TextChecker
 from rag.generation.quotes import choose_sentences
 from rag.index.passages import split_paper
 from rag.retrieval import Retrieval
 from rag.retrieval.retriever import ScoredSentence, StageScore
+from rag.verification import TextChecker
 
 CATS = Paper("cats-1", "Cats", "Cats sleep long. They purr when content.", aliases=("c-0",))
 DOGS = Paper("dogs-2", "Dogs {and} more_", "Dogs bark at night. Some never bark.", year=1999)

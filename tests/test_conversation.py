@@ -28,9 +28,9 @@ from rag.citations.resolve import (
 from rag.cli import app
 from rag.errors import CorpusError, DiskError
 from rag.files import write_atomically
-from rag.generation.check import TextChecker
 from rag.generation.draft import Draft
 from rag.generation.llm import settle_status
+from rag.verification import TextChecker
 
 ROOT = Path(__file__).parents[1]
 PAPERS = [

@@ -156,7 +156,7 @@ def test_rubbish_from_a_judge_is_unscored(reply):
     with ModelServer(Step(reply)) as server:
         model = make_chat_model(load_settings(chat_model="judge", chat_url=server.url))
         claim = Claim("Cats are liked.", (CATS["cats"],))
-        (found,) = ModelJudge(model, load_prompt("judge")).verify([claim])
+        (found,) = ModelJudge(model, load_prompt("judge")).check([claim])
     assert found.verdict is None
     assert "judge" in found.reason
 
@@ -166,7 +166,7 @@ def test_a_judge_tells_contradictions_apart():
     with ModelServer(Step(f"```json\n{said}\n```")) as server:
         model = make_chat_model(load_settings(chat_model="judge", chat_url=server.url))
         claim = Claim("Cats never sleep.", (CATS["cats"],))
-        (found,) = ModelJudge(model, load_prompt("judge")).verify([claim])
+        (found,) = ModelJudge(model, load_prompt("judge")).check([claim])
     assert found.verdict == "contradicted"
 
 

@@ -52,7 +52,7 @@ def said(verdict):
 def test_a_marker_links_to_the_card_of_its_turn_and_tells_its_verdict_in_words() -> None:
     html = render.turn("what of rates?", said("partly"), 3)
     assert 'href="#turn-3-source-1"' in html
-    assert 'aria-label="Source 1, weakly supported"' in html
+    assert 'aria-label="Source 1, partly supported"' in html
     assert 'data-start="20"' in html
     assert 'id="turn-3-source-1"' in cards.panel([*[Turn("q", said("partly"))] * 3])
 

@@ -19,7 +19,6 @@ from rag.citations.resolve import (
     check_statements,
     resolve_statements,
 )
-from rag.generation.check import TextChecker
 from rag.generation.draft import Draft
 from rag.generation.llm import settle_status
 from rag.llm import make_chat_model
@@ -57,7 +56,7 @@ def test_a_recorded_reply_gives_the_same_answer_again(record, library):
     assert resolver.unknown == []
     with ModelServer(Step(record["check"] or "none")) as server:
         model = make_chat_model(load_settings(chat_model="recorded", chat_url=server.url))
-        checker = ReaderChecker(model, load_prompt("verify"), TextChecker())
+        checker = ReaderChecker(model, load_prompt("verify"))
         final, statements = resolve_statements(resolver.pieces, shown)
         statements = check_statements(statements, checker)
     assert final.strip() == text.strip()

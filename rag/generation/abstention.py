@@ -16,7 +16,7 @@ from rag.answer import Text
 from rag.generation.decision import abstention_model
 from rag.generation.draft import Draft
 from rag.query.rules import asks_for_number
-from rag.text.numbers import quantities as find_numbers
+from rag.text.numbers import read_quantities
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -112,7 +112,7 @@ def measure_signals(retrieval: Retrieval) -> Mapping[str, float] | None:
     names = _NAME.findall(retrieval.question)
     missing = _missing_names(retrieval)
     best = [sentence.text for sentence in retrieval.hits[0].sentences[:READ_SENTENCES]]
-    lacks_number = asks_for_number(retrieval.question) and not any(map(find_numbers, best))
+    lacks_number = asks_for_number(retrieval.question) and not any(map(read_quantities, best))
     return {
         "tokens": max(hit.stages["tokens"].score for hit in hits),
         "window": max(hit.stages["window"].score for hit in hits),

@@ -12,26 +12,17 @@ from typing import TYPE_CHECKING
 from rag.answer import Status, Verified
 from rag.citations.resolve import check_statements, remove_statements
 from rag.prompts import load_prompt
-from rag.verification.quotation import Claim, Verification, verbatim
+from rag.verification import TextChecker
 from rag.verification.reader import ReaderChecker
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator
 
     from rag.answer import AnswerEvent
     from rag.generation.draft import Draft
     from rag.llm import ChatModel
     from rag.settings import Settings
     from rag.verification import Verdict
-
-
-class TextChecker:
-    """Compares statements with the sentences of the abstracts they cite."""
-
-    def check(self, claims: Sequence[Claim]) -> list[Verification]:
-        """Return one verification for each claim, in order."""
-        unchecked = Verification("unchecked", reason="not a sentence of the abstract")
-        return [verbatim(claim) or unchecked for claim in claims]
 
 
 class DraftChecker:
@@ -57,7 +48,7 @@ class DraftChecker:
         if draft.mode == "model" and self._model and self._settings.check_with_model and cites:
             yield Status("Checking every statement")
             prompt = load_prompt("verify", self._settings.prompts)
-            reader = ReaderChecker(self._model, prompt, TextChecker(), question)
+            reader = ReaderChecker(self._model, prompt, question)
             draft = replace(
                 draft,
                 statements=check_statements(draft.statements, reader),

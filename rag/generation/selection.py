@@ -15,7 +15,12 @@ from rag.llm import Message
 from rag.llm.reply import NO_USAGE, Usage
 from rag.llm.tokens import count_tokens
 from rag.prompts import neutral
-from rag.verification.lines import NumberedSentences, number_sentences, problem, read_verdicts
+from rag.verification.reader import (
+    NumberedSentences,
+    find_problem,
+    number_sentences,
+    read_verdicts,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -120,7 +125,7 @@ class Selection:
         lines = []
         for number, paper in enumerate(papers, start=1):
             lines.append(f"Paper {number}: {neutral(paper.title)}")
-            lines += sentences.listed(paper)
+            lines += sentences.list_lines(paper)
         system, user = self._prompt.fill(question=neutral(question), papers="\n".join(lines))
         return _Batch(entries, sentences, (Message("system", system), Message("user", user)))
 
@@ -133,7 +138,7 @@ class Selection:
         kept = []
         for number, entry in enumerate(batch.entries, start=1):
             line = verdicts.get(number)
-            wrong = problem(line, batch.sentences.of_paper[entry.hit.paper.id])
+            wrong = find_problem(line, batch.sentences.ids[entry.hit.paper.id])
             if line is None or wrong:
                 if entry.relevance >= possible:
                     kept.append(_mark_unread(entry, wrong))
@@ -142,7 +147,7 @@ class Selection:
                     replace(
                         entry,
                         listed="fits" if line.verdict == "supported" else "possible",
-                        quotes=batch.sentences.named(line.ids),
+                        quotes=batch.sentences.get_quotes(line.ids),
                         verdict=line.verdict,
                         reason=line.reason or "the model gave no reason",
                         by=self._model.name,

@@ -1,7 +1,7 @@
-"""Numbers of a statement that its source does not have: units, words, rounding. Pure.
+"""Numbers of a text, with their units normalised.
 
-"About a third" is met by 33.4%, "14x" by "14 times", "1.5 points" by 1.5%, "7B" by "7 billion". A
-number inside a name (T5, CIFAR-100) is part of the name.
+"14x" equals "14 times", "7B" equals "7 billion", "two" equals "2" and "half" equals "50%". A number
+that belongs to a name (T5, CIFAR-100, Stage 2) is not one. Called by the check of statements.
 """
 
 from __future__ import annotations
@@ -9,76 +9,44 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, cast
+
+from rag.text.terms import lexical_terms
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SMALL_NUMBERS = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
+    "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen",
     "nineteen",
-]
+]  # fmt: skip
 TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-_WORDS: dict[str, tuple[float, str]] = {
-    **{word: (float(value), "") for value, word in enumerate(SMALL_NUMBERS)},
-    **{word: (10.0 * value, "") for value, word in enumerate(TENS, start=2)},
-    "dozen": (12.0, ""),
-    "half": (50.0, "%"),
-    "halves": (50.0, "%"),
-    "halved": (50.0, "%"),
-    "third": (100 / 3, "%"),
-    "thirds": (200 / 3, "%"),
-    "quarter": (25.0, "%"),
-    "quarters": (75.0, "%"),
-    "fifth": (20.0, "%"),
-    "tenth": (10.0, "%"),
-    "twice": (2.0, "x"),
-    "double": (2.0, "x"),
-    "doubles": (2.0, "x"),
-    "doubled": (2.0, "x"),
-    "triple": (3.0, "x"),
-    "tripled": (3.0, "x"),
-    "thrice": (3.0, "x"),
-}
+_COUNTS = {word: float(value) for value, word in enumerate(SMALL_NUMBERS)} | {"dozen": 12.0}
+_FRACTIONS = {"half": 2, "third": 3, "quarter": 4, "fifth": 5, "tenth": 10}
+_MULTIPLES = {"twice": 2, "double": 2, "doubled": 2, "thrice": 3, "triple": 3, "tripled": 3}
 SCALES = {
-    "hundred": 1e2, "hundreds": 1e2, "thousand": 1e3, "thousands": 1e3, "k": 1e3,
-    "million": 1e6, "millions": 1e6, "m": 1e6, "mn": 1e6,
-    "billion": 1e9, "billions": 1e9, "b": 1e9, "bn": 1e9, "trillion": 1e12, "t": 1e12,
+    "hundred": 1e2, "thousand": 1e3, "k": 1e3, "million": 1e6, "m": 1e6, "mn": 1e6,
+    "billion": 1e9, "b": 1e9, "bn": 1e9, "trillion": 1e12, "t": 1e12,
 }  # fmt: skip
 _UNITS = {
-    "%": "%", "percent": "%", "percentage": "%", "point": "%", "points": "%", "pp": "%", "pts": "%",
-    "x": "x", "×": "x", "times": "x", "fold": "x", "folds": "x",
+    "%": "%", "percent": "%", "percentage": "%", "point": "%", "points": "%",
+    "x": "x", "×": "x", "times": "x", "fold": "x",
 }  # fmt: skip
-_NUMBER = re.compile(
+_DIGITS = re.compile(
     r"(?<![\w.])(?<![A-Za-z]-)(?P<digits>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
-    r"(?P<glued>%|×|[kKMBTxX](?![A-Za-z])|bn\b|mn\b)?"
-    r"(?![\d]|-?[A-Za-z]\w*\d)"
+    r"(?P<glued>%|×|[kKMBTxX](?![A-Za-z])|bn\b|mn\b)?(?!\d|-?[A-Za-z]\w*\d)"
 )
-_WORD = re.compile(r"(?<![\w-])[a-z]+(?:-[a-z]+)*", re.IGNORECASE)
-_AFTER = re.compile(r"[\s-]*(%|×|[A-Za-z]+)")
-_PER_CENT = re.compile(r"\bper cent\b", re.IGNORECASE)
-_ROUGHLY = re.compile(
-    r"(?:about|around|roughly|approximately|approx\.?|nearly|almost|some|close to|or so|~|≈|over|"
-    r"more than|at least|less than|under|below|above|just|circa)"
-    r"\W*(?:an?\W+)?$",
+_WORD = re.compile(
+    rf"(?<![\w-])(?:(?:(?P<top>an?|one|two|three)[\s-])?(?P<fraction>{'|'.join(_FRACTIONS)})s?"
+    rf"|(?P<tens>{'|'.join(TENS)})(?:-(?P<ones>{'|'.join(SMALL_NUMBERS[1:10])}))?"
+    rf"|(?P<multiple>{'|'.join(_MULTIPLES)})|(?P<count>{'|'.join(_COUNTS)}))(?=fold\b|\b)",
     re.IGNORECASE,
 )
-_ROUGH = 0.07  # relative distance that "about" covers
-_EXACT = 1e-9
+_AFTER = re.compile(r"[\s-]*(%|×|per cent\b|[A-Za-z]{2,})")
+_CAPITALISED = re.compile(r"\b([A-Z]\w+) $")
+
+Unit = Literal["%", "x", ""]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,145 +54,96 @@ class Quantity:
     """A number in a text.
 
     Attributes:
-        value: scaled: 7B is 7e9, a third is 33.3.
+        value: scaled. 7B is 7e9, a third is 33.3.
         unit: "%" (points too), "x" (times, fold) or "".
-        step: what one unit of its last digit is worth, for rounding.
-        rough: whether the text says about, nearly, more than ...
         shown: as written.
     """
 
     value: float
-    unit: str
-    step: float
-    rough: bool
+    unit: Unit
     shown: str
 
-    @property
-    def could_be_derived(self) -> bool:
-        """Whether a writer may have worked it out: in words, such as "a third" or "twice"."""
-        return not any(letter.isdigit() for letter in self.shown)
 
+def read_quantities(text: str) -> list[Quantity]:
+    """Return the numbers of a text, digits first. "One" alone and ordinals are not numbers here.
 
-def quantities(text: str) -> list[Quantity]:
-    """The numbers of a text, in order; "one" and ordinals are no numbers here.
-
-    >>> [(q.value, q.unit) for q in quantities("About a third of 1,200 tokens, 14x, 7B and T5.")]
-    [(33.333333333333336, '%'), (1200.0, ''), (14.0, 'x'), (7000000000.0, '')]
+    >>> [(q.value, q.unit) for q in read_quantities("1,200 tokens, 14x, 7B, T5 and half of it")]
+    [(1200.0, ''), (14.0, 'x'), (7000000000.0, ''), (50.0, '%')]
     """
-    return [quantity for _, quantity in placed_quantities(text)]
+    return [quantity for _, quantity in _locate_quantities(text)]
 
 
-def placed_quantities(text: str) -> list[tuple[int, Quantity]]:
-    """The numbers of a text with the offset of each."""
-    text = _PER_CENT.sub("percent ", text)
-    found = [(match.start(), _digits(text, match)) for match in _NUMBER.finditer(text)]
-    for match in _WORD.finditer(text):
-        quantity = _words(text, match)
-        if quantity:
-            found.append((match.start(), quantity))
-    return sorted(found, key=lambda item: item[0])
+def find_missing_numbers(statement: str, source: str) -> list[str]:
+    """Return the numbers of a statement, as written, that do not occur in the source.
 
-
-def missing_numbers(statement: str, source: str) -> list[Quantity]:
-    """Numbers of a statement that no number of the source meets."""
-    there = quantities(source)
-    return [
-        wanted
-        for wanted in quantities(statement)
-        if not any(meets(wanted, number) for number in there)
+    >>> find_missing_numbers("GPT-3 gains 14.2% in Stage 2.", "It gains 12.4 percent.")
+    ['14.2%']
+    """
+    known = read_quantities(source)
+    missing = [
+        quantity.shown
+        for start, quantity in _locate_quantities(statement)
+        if not _is_in_name(statement, start, quantity)
+        and not any(_is_equal(quantity, other) for other in known)
     ]
+    return list(dict.fromkeys(missing))
 
 
-def _digits(text: str, match: re.Match[str]) -> Quantity:
-    digits = match["digits"].replace(",", "")
-    decimals = len(digits.partition(".")[2])
-    value, step = float(digits), 10.0**-decimals
-    if not decimals and value:
-        stripped = digits.rstrip("0")
-        step = 10.0 ** (len(digits) - len(stripped)) if len(digits) > 2 else 1.0
-    glued = (match["glued"] or "").strip()
-    scale, unit = _scale_and_unit(glued)
-    if not glued or scale != 1.0:
-        more, unit = _following(text, match.end())
-        scale *= more
-    return Quantity(
-        value * scale, unit, step * scale, _is_rough(text, match.start()), match[0].strip()
-    )
+def _locate_quantities(text: str) -> Iterator[tuple[int, Quantity]]:
+    """Yield the offset of each number, and the number."""
+    for match in _DIGITS.finditer(text):
+        value = float(match["digits"].replace(",", ""))
+        scale, unit = _read_unit(match["glued"] or "")
+        if unit == "":
+            more, unit = _read_following(text, match.end())
+            scale *= more
+        yield match.start(), Quantity(value * scale, unit, match[0])
+    for match in _WORD.finditer(text):
+        read = _read_word(match)
+        if read:
+            scale, unit = _read_following(text, match.end())
+            yield match.start(), Quantity(read[0] * scale, read[1] or unit, match[0])
 
 
-def _words(text: str, match: re.Match[str]) -> Quantity | None:
-    word = match[0].casefold()
-    head, _, tail = word.partition("-")
-    if tail in _UNITS and head in _WORDS:  # two-fold
-        return Quantity(
-            _WORDS[head][0], _UNITS[tail], 1.0, _is_rough(text, match.start()), match[0]
-        )
-    if tail and head in TENS and tail in SMALL_NUMBERS:  # twenty-five
-        value, unit = _WORDS[head][0] + _WORDS[tail][0], ""
-    elif word in _WORDS and word not in ("one", "zero"):
-        value, unit = _WORDS[word]
-        if word in ("third", "quarter", "fifth", "tenth", "half") and not _is_fraction(text, match):
-            return None
-    elif word.endswith("fold") and word[:-4] in _WORDS:  # threefold
-        value, unit = _WORDS[word[:-4]][0], "x"
-    else:
-        return None
-    scale, following = _following(text, match.end()) if not unit else (1.0, "")
-    return Quantity(
-        value * scale, unit or following, max(1.0, scale), _is_rough(text, match.start()), match[0]
-    )
+def _read_word(match: re.Match[str]) -> tuple[float, Unit] | None:
+    """Return value and unit of a number in words, or None for "one", "zero" and "the third"."""
+    words = {name: word.lower() for name, word in match.groupdict(default="").items()}
+    if words["multiple"]:
+        return float(_MULTIPLES[words["multiple"]]), "x"
+    if words["fraction"]:
+        top = _COUNTS.get(words["top"], 1.0)
+        is_part = words["top"] or words["fraction"] == "half"
+        return (100 * top / _FRACTIONS[words["fraction"]], "%") if is_part else None
+    if words["tens"]:
+        return 10.0 * (TENS.index(words["tens"]) + 2) + _COUNTS.get(words["ones"], 0.0), ""
+    return None if words["count"] in ("one", "zero") else (_COUNTS[words["count"]], "")
 
 
-def _is_fraction(text: str, match: re.Match[str]) -> bool:
-    """Whether "third" is a part and no rank: "a third of", "one-third", "half"."""
-    if match[0].casefold() == "half":
-        return True
-    before = text[max(0, match.start() - 8) : match.start()].casefold()
-    return bool(re.search(r"\b(?:an?|one)[\s-]+$", before))
-
-
-def _following(text: str, end: int) -> tuple[float, str]:
-    """Scale and unit of the words behind a number."""
-    scale, unit = 1.0, ""
+def _read_following(text: str, end: int) -> tuple[float, Unit]:
+    """Return scale and unit of the one or two words behind a number."""
+    scale = 1.0
     for _ in range(2):
         match = _AFTER.match(text, end)
-        if not match:
+        if match is None:
             break
-        more, found = _scale_and_unit(match[1] if len(match[1]) > 1 or match[1] in "%×" else "")
-        if more == 1.0 and not found:
-            break
-        scale, unit, end = scale * more, unit or found, match.end()
-    return scale, unit
+        more, unit = _read_unit(match[1].replace("per cent", "%"))
+        if unit or more == 1.0:
+            return scale, unit
+        scale, end = scale * more, match.end()
+    return scale, ""
 
 
-def _scale_and_unit(word: str) -> tuple[float, str]:
-    key = word.casefold()
-    return SCALES.get(key, 1.0), _UNITS.get(key, "")
+def _read_unit(word: str) -> tuple[float, Unit]:
+    key = word.lower()
+    return SCALES.get(key, 1.0), cast("Unit", _UNITS.get(key, ""))
 
 
-def _is_rough(text: str, start: int) -> bool:
-    return _ROUGHLY.search(text[max(0, start - 24) : start]) is not None
+def _is_in_name(text: str, start: int, quantity: Quantity) -> bool:
+    """Return whether a plain number follows a capitalised word that is not a stop word."""
+    before = _CAPITALISED.search(text, 0, start)
+    return bool(before and quantity.shown.isdigit() and lexical_terms(before[1]))
 
 
-def meets(wanted: Quantity, there: Quantity) -> bool:
-    """Whether a number of a source is, rounded, the one wanted."""
-    if {wanted.unit, there.unit} == {"x", "%"}:
-        return False
-    if wanted.unit and there.unit and wanted.unit != there.unit:
-        return False
-    values = [there.value]
-    if "%" in (wanted.unit, there.unit) and wanted.unit != there.unit:
-        values += [there.value * 100, there.value / 100]  # .334 and 33.4%
-    return any(_close(wanted, value) for value in values)
-
-
-def _close(wanted: Quantity, value: float) -> bool:
-    distance = abs(wanted.value - value)
-    if distance <= _EXACT * max(1.0, abs(value)):
-        return True
-    if wanted.rough or (wanted.could_be_derived and wanted.unit == "%"):
-        return distance <= _ROUGH * max(abs(value), abs(wanted.value))
-    if wanted.step < 1.0 or wanted.value >= 100 or wanted.unit:  # rounded to its last digit
-        digits = wanted.step if wanted.value else 0.0
-        return distance <= digits / 2 and distance <= 0.05 * max(abs(value), math.ulp(1.0))
-    return False
+def _is_equal(left: Quantity, right: Quantity) -> bool:
+    agree = left.unit == right.unit or not (left.unit and right.unit)
+    return agree and math.isclose(left.value, right.value, rel_tol=1e-9)

@@ -1,9 +1,18 @@
-"""The values of a check: a verdict, its quotes, the reason, and who gave it."""
+"""Verdicts, and what text comparison can prove: a quoted sentence, and figures that are missing.
+
+Every answer passes through `TextChecker`. A reader, such as a language model, may replace its
+verdicts (see `rag.verification.reader`). Text comparison never calls a statement supported.
+"""
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
+
+from rag.text.numbers import find_missing_numbers
+from rag.text.sentences import sentence_spans
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,13 +30,16 @@ Verdict = Literal[
     "uncited",
 ]
 
+_TOKEN = re.compile(r"[^\W_]+|[^\w\s]")
+_IGNORED = frozenset('()[]{}*`"“”„«»')  # brackets, and signs of markup or quotation
+
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """Where an abstract says it.
+    """A passage of an abstract.
 
     Attributes:
-        paper_id: whose abstract.
+        paper_id: of the paper with the abstract.
         start: offset in the abstract.
         end: offset behind the last character.
         text: `abstract[start:end]`, verbatim.
@@ -40,16 +52,23 @@ class Quote:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """A statement, without citation markers, and the papers it cites."""
+
+    statement: str
+    papers: tuple[Paper, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Verification:
     """One statement's verdict.
 
     Attributes:
-        verdict: "unchecked" where no check could decide.
-        quotes: the one to three sentences that the statement was checked against.
+        verdict: "unchecked" where nobody could decide.
+        quotes: sentences of the cited abstracts that the verdict rests on.
         reason: one clause for the reader.
         warnings: such as "figure not found: 14.2".
-        by: who gave the verdict: "text", or the name of a model.
-        likelihood: of support, in [0, 1], where a check has one.
+        by: who gave the verdict: "text", "record" or the name of a model.
     """
 
     verdict: Verdict
@@ -57,15 +76,6 @@ class Verification:
     reason: str = ""
     warnings: tuple[str, ...] = ()
     by: str = "text"
-    likelihood: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A statement, without citation markers, and the papers it is said to rest on."""
-
-    statement: str
-    papers: tuple[Paper, ...]
 
 
 class Checker(Protocol):
@@ -76,14 +86,42 @@ class Checker(Protocol):
         ...
 
 
-def verbatim(claim: Claim) -> Verification | None:
-    """The certain case: the statement stands word for word in a cited abstract."""
-    wanted = claim.statement.strip()
-    quotes = tuple(
-        Quote(paper.id, start, start + len(wanted), wanted)
-        for paper in claim.papers
-        if wanted and (start := paper.abstract.find(wanted)) >= 0
-    )
-    if not quotes:
-        return None
-    return Verification("quoted", quotes, "word for word", likelihood=1.0)
+class TextChecker:
+    """Compares statements with the sentences and the figures of the abstracts they cite."""
+
+    def check(self, claims: Sequence[Claim]) -> list[Verification]:
+        """Return "quoted" or "unchecked" for each claim, in order."""
+        return [_check_claim(claim) for claim in claims]
+
+
+def _check_claim(claim: Claim) -> Verification:
+    if not claim.papers:
+        return Verification("unchecked", reason="no paper is cited")
+    quotes = tuple(quote for paper in claim.papers for quote in _find_quote(claim, paper))
+    if quotes:
+        return Verification("quoted", quotes, "a sentence of the abstract")
+    source = "\n".join(f"{paper.title}\n{paper.abstract}" for paper in claim.papers)
+    missing = find_missing_numbers(claim.statement, source)
+    warnings = tuple(f"figure not found: {number}" for number in missing)
+    return Verification("unchecked", (), "no reader has checked it", warnings)
+
+
+def _find_quote(claim: Claim, paper: Paper) -> list[Quote]:
+    """Return the sentence of a paper that the statement repeats, or an empty list."""
+    wanted = _normalize(claim.statement)
+    for start, end in sentence_spans(paper.abstract) if wanted else ():
+        sentence = paper.abstract[start:end]
+        if _normalize(sentence) == wanted:
+            return [Quote(paper.id, start, end, sentence)]
+    return []
+
+
+def _normalize(sentence: str) -> list[str]:
+    """Return words and signs without case, markup, brackets and the full stop at the end.
+
+    >>> _normalize("**BERT** (2018) works.")
+    ['bert', '2018', 'works']
+    """
+    tokens = _TOKEN.findall(unicodedata.normalize("NFC", sentence).casefold())
+    kept = [token for token in tokens if token not in _IGNORED]
+    return kept[:-1] if kept[-1:] == ["."] else kept

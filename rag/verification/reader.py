@@ -1,115 +1,147 @@
-"""The check by a language model: one call for all statements of an answer.
+"""The check by a reader: a language model, in one call for all statements of an answer.
 
-The model sees the sentences of the cited abstracts with ids and the statements, and names for each
-statement first its evidence, then a verdict. A line that cannot be read, an id that does not exist,
-or support without evidence leaves the offline verdict in place, and the reason says so. Where the
-model sees support for a number that no cited abstract has, the verdict is partly: models overlook
-figures. The same holds for names.
+The model sees the sentences of the cited abstracts with ids, and the statements. For each statement
+it names its evidence first, then a verdict. Its verdict is never overruled. Where it gives none
+that can be read, the result of the text comparison stays, and the reason says why.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
 
 from rag.errors import ModelError
 from rag.llm.client import ChatModel, Message
 from rag.llm.reply import NO_USAGE, Usage
 from rag.llm.tokens import count_tokens
 from rag.prompts import Prompt, neutral
-from rag.text.numbers import missing_numbers
-from rag.verification.denials import denies
-from rag.verification.lines import (
-    NumberedSentences,
-    VerdictLine,
-    number_sentences,
-    problem,
-    read_verdicts,
-)
-from rag.verification.quotation import Checker, Claim, Verification
-from rag.verification.words import in_english, missing_names
+from rag.text.sentences import sentence_spans
+from rag.verification.quotation import Claim, Quote, TextChecker, Verdict, Verification
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rag.papers import Paper
 
+_LINE_TOKENS = 40  # of the reply, for each statement
+_MOST_QUOTES = 3
+_LINE = re.compile(
+    r"\W*(?P<number>\d{1,3})\W*\|\s*(?P<ids>[^|]*)\|"
+    r"\s*\W*(?P<verdict>supported|partly|weak|unsupported|contradicted)\W*"
+    r"\s*(?:\|\s*(?P<reason>.*))?",
+    re.IGNORECASE,
+)
+_ID = re.compile(r"\bs?(\d{1,4})\b", re.IGNORECASE)
+_LONGEST_REASON = 160
+_OLD_WORDS = {"weak": "partly"}  # of prompt files that were written for an earlier version
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedSentences:
+    """Sentences of some abstracts, with ids s1, s2, ... that a model may name.
+
+    Attributes:
+        quotes: in order. The id of the first is 1.
+        ids: paper id -> ids of its sentences.
+    """
+
+    quotes: tuple[Quote, ...]
+    ids: dict[str, frozenset[int]]
+
+    def list_lines(self, paper: Paper) -> list[str]:
+        """Return the sentences of a paper as lines of a prompt."""
+        ids = sorted(self.ids[paper.id])
+        return [f"s{number} {neutral(self.quotes[number - 1].text)}" for number in ids]
+
+    def get_quotes(self, ids: frozenset[int]) -> tuple[Quote, ...]:
+        """Return the sentences with these ids, in order, at most three."""
+        return tuple(self.quotes[number - 1] for number in sorted(ids)[:_MOST_QUOTES])
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictLine:
+    """One line of a reply: number | ids | verdict | reason."""
+
+    ids: frozenset[int]
+    verdict: Verdict
+    reason: str
+
 
 class ReaderChecker:
-    """Asks the chat model, with the offline check to fall back on.
+    """Asks a language model whether the cited sentences say what a statement says.
 
     Attributes:
         usage: of all calls so far.
         notes: sentences a reader should know, such as a call that failed.
     """
 
-    def __init__(
-        self, model: ChatModel, prompt: Prompt, offline: Checker, question: str = ""
-    ) -> None:
-        """Wires the model to its prompt (`verify`) and the fallback.
+    def __init__(self, model: ChatModel, prompt: Prompt, question: str = "") -> None:
+        """Connect the model to its prompt.
 
         Args:
-            model: asked.
+            model: reads.
             prompt: named "verify".
-            offline: gives the verdicts that the model does not.
-            question: that the statements answer; it tells what "it" or "yes" stand for.
+            question: that the statements answer. It explains what "it" or "yes" stands for.
         """
         self._model = model
         self._prompt = prompt
-        self._offline = offline
         self._question = question
         self.usage: Usage = NO_USAGE
         self.notes: list[str] = []
 
     def check(self, claims: Sequence[Claim]) -> list[Verification]:
-        """One verification a claim, in order; a single call, none where all is word for word."""
-        found = self._offline.check(claims)
-        open_ones = [
-            number
-            for number, (claim, first) in enumerate(zip(claims, found, strict=True))
-            if first.verdict != "quoted" and claim.papers and not denies(claim.statement)
-        ]
-        if not open_ones:
-            return found
-        open_ones = open_ones[: self._fitting([claims[number] for number in open_ones])]
-        asked = [claims[number] for number in open_ones]
-        sentences = number_sentences(_papers(asked))
+        """Return one verification for each claim, in order, after a single call."""
+        checked = TextChecker().check(claims)
+        readable = [n for n, claim in enumerate(claims) if any(p.abstract for p in claim.papers)]
+        numbers = readable[: self._count_fitting([claims[n] for n in readable])]
+        if not numbers:
+            return checked
+        asked = [claims[n] for n in numbers]
+        sentences = number_sentences(_list_papers(asked))
         try:
-            reply = self._model.complete(self._messages(asked, sentences))
+            reply = self._model.complete(self._build_messages(asked, sentences))
         except ModelError as error:
             self.notes.append(f"The model did not check the statements: {error}")
-            return found
+            reason = f"the model did not answer: {error}"
+            return [v if v.verdict == "quoted" else replace(v, reason=reason) for v in checked]
         self.usage += reply.usage
-        said = read_verdicts(reply.text)
-        for place, (number, claim) in enumerate(zip(open_ones, asked, strict=True), start=1):
-            found[number] = self._merged(claim, found[number], said.get(place), sentences)
-        return found
+        lines = read_verdicts(reply.text)
+        for place, number in enumerate(numbers, start=1):
+            checked[number] = self._apply_line(
+                lines.get(place), claims[number], checked[number], sentences
+            )
+        return checked
 
-    def _fitting(self, claims: Sequence[Claim]) -> int:
-        """How many of the claims, from the first, go into one call; the others are told of."""
+    def _count_fitting(self, claims: Sequence[Claim]) -> int:
+        """Return how many of the claims, from the first, fit into one call."""
         count = len(claims)
         while count > 1:
-            messages = self._messages(claims[:count], number_sentences(_papers(claims[:count])))
-            if sum(count_tokens(m.text) for m in messages) + 40 * count <= self._model.window:
+            part = claims[:count]
+            messages = self._build_messages(part, number_sentences(_list_papers(part)))
+            tokens = sum(count_tokens(message.text) for message in messages)
+            if tokens + _LINE_TOKENS * count <= self._model.window:
                 break
             count = count * 2 // 3
         if count < len(claims):
             self.notes.append(
-                f"The model's window held {count} of {len(claims)} statements to check; the others "
-                "have the offline verdict."
+                f"{count} of {len(claims)} statements fitted into the model's window. It did not "
+                "check the others."
             )
         return count
 
-    def _messages(self, claims: Sequence[Claim], sentences: NumberedSentences) -> list[Message]:
+    def _build_messages(
+        self, claims: Sequence[Claim], sentences: NumberedSentences
+    ) -> list[Message]:
         listed = []
-        for paper in _papers(claims):
+        for paper in _list_papers(claims):
             listed.append(f"Paper: {neutral(paper.title)}")
-            listed += sentences.listed(paper)
+            listed += sentences.list_lines(paper)
         statements = []
         for number, claim in enumerate(claims, start=1):
-            ids = sorted(set().union(*(sentences.of_paper[p.id] for p in claim.papers)))
-            span = f"s{ids[0]} to s{ids[-1]}" if len(claim.papers) == 1 and ids else ""
-            cited = span or ", ".join(f"s{i}" for i in ids)
+            ids = sorted(_list_ids(claim, sentences))
+            span = f"s{ids[0]} to s{ids[-1]}" if len(claim.papers) == 1 else ""
+            cited = span or ", ".join(f"s{each}" for each in ids)
             statements.append(f"{number} (cites {cited}): {neutral(claim.statement)}")
         system, user = self._prompt.fill(
             question=neutral(self._question) or "(not told)",
@@ -118,38 +150,72 @@ class ReaderChecker:
         )
         return [Message("system", system), Message("user", user)]
 
-    def _merged(
+    def _apply_line(
         self,
+        line: VerdictLine | None,
         claim: Claim,
-        offline: Verification,
-        said: VerdictLine | None,
+        checked: Verification,
         sentences: NumberedSentences,
     ) -> Verification:
-        allowed = frozenset().union(*(sentences.of_paper[p.id] for p in claim.papers))
-        wrong = problem(said, allowed)
-        if said is None or wrong:
-            return _unread(offline, wrong)
-        verdict, reason = said.verdict, said.reason or "the model gave no reason"
-        if verdict == "supported" and (lacking := _lacking(claim)):
-            verdict, reason = "partly", f"{reason}; but the abstract does not have {lacking}"
-        quotes = sentences.named(said.ids) or offline.quotes
-        return Verification(verdict, quotes, reason, by=self._model.name)
+        """Return the model's verification, or what text comparison found and why."""
+        problem = find_problem(line, _list_ids(claim, sentences))
+        if line is None or problem:
+            is_quoted = checked.verdict == "quoted"
+            return checked if is_quoted else replace(checked, reason=problem, by=self._model.name)
+        quotes = tuple(dict.fromkeys((*checked.quotes, *sentences.get_quotes(line.ids))))
+        reason = line.reason or "the model gave no reason"
+        return Verification(line.verdict, quotes, reason, checked.warnings, self._model.name)
 
 
-def _lacking(claim: Claim) -> str | None:
-    """A number or a name of a claim that stands nowhere in the papers it cites."""
-    whole = "\n".join(f"{paper.title}\n{paper.abstract}" for paper in claim.papers)
-    for number in missing_numbers(claim.statement, whole):
-        if not number.could_be_derived:
-            return f"the number {number.shown}"
-    names = missing_names(claim.statement, whole) if in_english(claim.statement) else []
-    return f"the name {names[0]}" if names else None
+def number_sentences(papers: Sequence[Paper]) -> NumberedSentences:
+    """Number the sentences of some abstracts, from 1 on and through all of them."""
+    quotes: list[Quote] = []
+    ids = {}
+    for paper in papers:
+        first = len(quotes) + 1
+        quotes += [
+            Quote(paper.id, start, end, paper.abstract[start:end])
+            for start, end in sentence_spans(paper.abstract)
+        ]
+        ids[paper.id] = frozenset(range(first, len(quotes) + 1))
+    return NumberedSentences(tuple(quotes), ids)
 
 
-def _papers(claims: Sequence[Claim]) -> list[Paper]:
-    """The papers that some claims cite, each once."""
+def read_verdicts(text: str) -> dict[int, VerdictLine]:
+    """Return number -> line. The first line with a number counts, other text is ignored."""
+    found: dict[int, VerdictLine] = {}
+    for line in text.splitlines():
+        match = _LINE.fullmatch(line.strip())
+        if match is None:
+            continue
+        ids = frozenset(int(number) for number in _ID.findall(match["ids"]))
+        word = match["verdict"].lower()
+        verdict = cast("Verdict", _OLD_WORDS.get(word, word))
+        reason = " ".join((match["reason"] or "").strip(" |").split())[:_LONGEST_REASON]
+        found.setdefault(int(match["number"]), VerdictLine(ids, verdict, reason))
+    return found
+
+
+def find_problem(line: VerdictLine | None, allowed: frozenset[int]) -> str:
+    """Return why a line does not count, or an empty string.
+
+    Args:
+        line: None where the reply has none.
+        allowed: ids of the sentences that it may name.
+    """
+    if line is None:
+        return "the model gave no readable verdict"
+    if not line.ids <= allowed:
+        return "the model named sentences that are not cited"
+    if line.verdict != "unsupported" and not line.ids:
+        return "the model named no sentence"
+    return ""
+
+
+def _list_papers(claims: Sequence[Claim]) -> list[Paper]:
+    """Return the papers that some claims cite, each once."""
     return list({paper.id: paper for claim in claims for paper in claim.papers}.values())
 
 
-def _unread(offline: Verification, why: str) -> Verification:
-    return replace(offline, reason=f"{offline.reason} ({why})")
+def _list_ids(claim: Claim, sentences: NumberedSentences) -> frozenset[int]:
+    return frozenset().union(*(sentences.ids[paper.id] for paper in claim.papers))

@@ -1,0 +1,40 @@
+"""The check of one statement, for programmers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rag.verification.quotation import Claim, TextChecker, Verification
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llama_index.core.llms import LLM
+
+    from rag.llm import ChatModel
+    from rag.papers import Paper
+
+
+def verify(
+    statement: str, papers: Sequence[Paper], *, llm: LLM | ChatModel | None = None
+) -> Verification:
+    """Check one statement against the abstracts it cites, taken together.
+
+    Args:
+        statement: one sentence, without citation markers.
+        papers: those it cites. Without any, the statement stays "unchecked".
+        llm: reads the statement and the abstracts: any LlamaIndex model, or a `ChatModel`. Without
+            one, text comparison finds out whether the statement is "quoted".
+
+    Raises:
+        SettingsError: `llm` is not a language model.
+    """
+    claim = Claim(statement, tuple(papers))
+    if llm is None:
+        return TextChecker().check([claim])[0]
+    from rag.llm import ChatModel
+    from rag.prompts import load_prompt
+    from rag.verification.reader import ReaderChecker
+
+    model = llm if isinstance(llm, ChatModel) else ChatModel(llm)
+    return ReaderChecker(model, load_prompt("verify")).check([claim])[0]
