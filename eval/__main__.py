@@ -112,7 +112,7 @@ def run(
     from eval.report import refuse_unscored
     from eval.run import run as run_questions
     from eval.tables import reported
-    from rag.cli.progress import progress
+    from rag.cli.progress import show_progress
     from rag.errors import ModelUnavailable
 
     asked = read_questions(questions, "all" if questions else split)
@@ -122,7 +122,7 @@ def run(
     )  # fmt: skip
     with opened_for(with_writer(settings, writer), quiet=quiet) as assistant:
         scorer = judge_of(judge, settings)
-        with progress(quiet=quiet, title="Asking", unit="questions") as on_progress:
+        with show_progress(quiet=quiet, title="Asking", unit="questions") as on_progress:
             done = run_questions(
                 assistant, asked, out, judge=scorer, limit=limit, seed=seed, workers=workers,
                 budget=budget, on_progress=on_progress,
@@ -221,7 +221,7 @@ def judges(
     """Measure a judge on statements that people have labelled."""
     from eval.pairs import measured, read_pairs
     from eval.tables import judge_table
-    from rag.cli.progress import progress
+    from rag.cli.progress import show_progress
 
     settings = read_settings(
         config, index=index, chat_model=model, chat_url=url, judge_model=judge_model,
@@ -230,7 +230,7 @@ def judges(
     with opened_for(with_writer(settings, "quotes"), quiet=quiet) as assistant:
         labelled = read_pairs(pairs, {paper.id: paper for paper in assistant.papers()})
         scorer = judge_of(judge, settings)
-        with progress(quiet=quiet, title="Judging", unit="pairs") as on_progress:
+        with show_progress(quiet=quiet, title="Judging", unit="pairs") as on_progress:
             figures = measured(scorer, labelled, on_progress)
     judge_table(scorer, figures)
 
@@ -252,21 +252,21 @@ def retrieval(
     from eval.beir import compared, papers_of, queries_of, refuse_other_papers
     from eval.tables import retrieval_table
     from rag.assistant import Assistant
-    from rag.cli.progress import progress
+    from rag.cli.progress import show_progress
 
     queries = queries_of(beir, split)
     settings = read_settings(config)
     if index:
         refuse_other_papers(index.absolute(), beir, settings)
     with tempfile.TemporaryDirectory() as folder:
-        with progress(quiet=quiet, title="Indexing") as on_progress:
+        with show_progress(quiet=quiet, title="Indexing") as on_progress:
             built = Assistant.build(
                 papers_of(beir), index or Path(folder), settings=settings,
                 on_progress=on_progress,
             )  # fmt: skip
         with (
             built as assistant,
-            progress(quiet=quiet, title="Searching", unit="queries") as on_progress,
+            show_progress(quiet=quiet, title="Searching", unit="queries") as on_progress,
         ):
             found = compared(assistant, queries, on_progress)
     retrieval_table(found, len(queries))

@@ -23,13 +23,14 @@ from typer.testing import CliRunner
 
 from rag import Assistant, Paper, load_settings
 from rag.cli import app
-from rag.errors import IndexMissing, SettingsError
-from rag.mcp.serving import listen, token_of
-from rag.mcp.tools import Library, make_server
+from rag.errors import IndexMissing
+from rag.mcp import PaperTools, listen, make_server
 
 ROOT = Path(__file__).parents[1]
 TOKEN = "aB3-" * 8
 QUESTION = "how many tokens does ZORP attend to?"
+ASK = ("ask_papers", {"question": QUESTION})
+SEARCH = ("search_papers", {"question": "ZORP"})
 ZORP = Paper(
     "zorp-1",
     "ZORP: Sparse Attention for Long Text",
@@ -56,6 +57,7 @@ GREETING = {
         "clientInfo": {"name": "test", "version": "1"},
     },
 }
+PING = '{"jsonrpc": "2.0", "id": 7, "method": "ping"}'
 
 
 @pytest.fixture(scope="module")
@@ -65,49 +67,52 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def environment(folder):
-    """Of a server that sees nothing of this machine's own settings."""
+    """Environment of a server without this machine's own settings."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     places = {f"XDG_{kind}_HOME": str(folder / kind) for kind in ("CACHE", "CONFIG", "DATA")}
     return {**kept, **places, "PYTHONPATH": str(ROOT)}
 
 
-def command(*words):
-    return [sys.executable, "-m", "rag", "mcp", *words]
+@pytest.fixture(scope="module")
+def server(folder):
+    """A server inside this process, for behaviour that does not depend on the transport."""
+    with Assistant.open(folder / "library", settings=load_settings()) as assistant:
+        yield make_server(PaperTools(lambda: assistant))
 
 
-def talk(target, calls, **options):
-    """The results of calls of tools, one after the other, by the package's own client."""
+def call(target, *calls, **options):
+    """The results of tool calls, one after the other, by the package's own client."""
 
-    async def talking():
+    async def talk():
         async with Client(target, **options) as client:
             return [await client.call_tool(name, arguments) for name, arguments in calls]
 
-    return anyio.run(talking)
+    return anyio.run(talk)
 
 
-def ask(target, **arguments):
-    ((result),) = talk(target, [("ask_papers", arguments)])
-    return result
+def ask_model(folder, step, then):
+    """Serve the library with a model that replies with the step."""
+    with (
+        ModelServer(step) as model,
+        Assistant.open(
+            folder / "library",
+            settings=load_settings(chat_model="tiny", chat_url=model.url, chat_key="k"),
+        ) as assistant,
+    ):
+        return then(make_server(PaperTools(lambda: assistant)), model)
 
 
-@pytest.fixture(scope="module")
-def server(folder):
-    """The server within this process, for what does not depend on how it is reached."""
-    with Assistant.open(folder / "library", settings=load_settings()) as assistant:
-        yield make_server(Library(lambda: assistant))
+# Tools
 
 
-# What the tools take and give
-
-
-def test_tools_say_what_they_take_and_give(server):
-    async def listing():
+def test_tools_publish_their_arguments_and_results(server):
+    async def list_tools():
         async with Client(server) as client:
             return (await client.list_tools()).tools
 
-    tools = anyio.run(listing)
+    tools = anyio.run(list_tools)
     assert [tool.name for tool in tools] == ["search_papers", "ask_papers"]
     for tool in tools:
         properties = tool.input_schema["properties"]
@@ -120,17 +125,16 @@ def test_tools_say_what_they_take_and_give(server):
         assert tool.description
 
 
-def test_answer_comes_with_statements_verdicts_quotes_and_sources(server):
-    result = ask(server, question=QUESTION)
+def test_answer_has_statements_verdicts_quotes_and_sources(server):
+    (result,) = call(server, ASK)
     found = result.structured_content
     assert not result.is_error
     assert json.loads(result.content[0].text) == found
-    assert found["status"] == "answered"
-    assert found["mode"] == "quotes"
+    assert (found["status"], found["mode"]) == ("answered", "quotes")
     cited = [c for s in found["statements"] for c in s["citations"] if c["paper"] == "zorp-1"]
     assert cited
     for citation in cited:
-        assert citation["verdict"] == "supported"
+        assert citation["verdict"] == "quoted"
         for quote in citation["quotes"]:
             assert ZORP.abstract[quote["start"] : quote["end"]] == quote["text"]
     source = next(source for source in found["sources"] if source["id"] == "zorp-1")
@@ -144,20 +148,18 @@ def test_answer_comes_with_statements_verdicts_quotes_and_sources(server):
     }
 
 
-def test_paths_of_this_machine_are_not_told(server):
-    results = talk(
-        server, [("ask_papers", {"question": QUESTION}), ("search_papers", {"question": "ZORP"})]
-    )
-    assert all("secret-place" not in result.content[0].text for result in results)
+def test_paths_of_this_machine_stay_here(server):
+    assert all("secret-place" not in result.content[0].text for result in call(server, ASK, SEARCH))
 
 
 def test_abstention_is_a_status_and_names_the_closest_papers(server):
-    result = ask(server, question="how long should sourdough proof in the fridge?")
+    question = "how long should sourdough proof in the fridge?"
+    (result,) = call(server, ("ask_papers", {"question": question}))
+    found = result.structured_content
     assert not result.is_error
-    assert result.structured_content["status"] == "abstained"
-    assert result.structured_content["statements"] == []
-    assert result.structured_content["reason"]
-    assert {p["id"] for p in result.structured_content["closest"]} <= {"zorp-1", "quux-2"}
+    assert (found["status"], found["statements"]) == ("abstained", [])
+    assert found["reason"]
+    assert {paper["id"] for paper in found["closest"]} <= {"zorp-1", "quux-2"}
 
 
 @pytest.mark.parametrize(
@@ -167,7 +169,6 @@ def test_abstention_is_a_status_and_names_the_closest_papers(server):
         ({"k": 1}, {"zorp-1"}),
         ({"years": [2020, None]}, {"zorp-1"}),
         ({"years": [None, 2020]}, {"quux-2"}),
-        ({"years": [None, None]}, {"zorp-1", "quux-2"}),
         ({"years": "[2020, null]"}, {"zorp-1"}),  # some clients send lists as text
         ({"authors": ["clark", "Nobody"]}, {"zorp-1"}),
         ({"venues": ["journal of tests"]}, {"zorp-1"}),
@@ -178,23 +179,24 @@ def test_abstention_is_a_status_and_names_the_closest_papers(server):
     ],
 )
 def test_filters_and_k_restrict_the_papers(server, restriction, left):
-    ((result),) = talk(server, [("search_papers", {"question": "ZORP attention", **restriction})])
-    assert not result.is_error, result.content
+    (result,) = call(server, ("search_papers", {"question": "ZORP attention", **restriction}))
     found = result.structured_content
     assert {paper["id"] for paper in found["papers"]} == left
     assert [paper["rank"] for paper in found["papers"]] == list(range(1, len(left) + 1))
     assert bool(found["notes"]) == (not left)  # an empty list is explained
 
 
-def test_k_bounds_what_an_answer_draws_on(server):
-    both = ask(server, question="Compare ZORP and QUUX").structured_content
-    one = ask(server, question="Compare ZORP and QUUX", k=1).structured_content
-    assert len(both["sources"]) == 2
-    assert len(one["sources"]) <= 1
+def test_k_limits_the_papers_of_an_answer(server):
+    both, one = (
+        call(server, ("ask_papers", {"question": "Compare ZORP and QUUX", **k}))[0]
+        for k in ({}, {"k": 1})
+    )
+    assert len(both.structured_content["sources"]) == 2
+    assert len(one.structured_content["sources"]) <= 1
 
 
-def test_text_of_papers_arrives_as_it_stands(server):
-    ((result),) = talk(server, [("search_papers", {"question": "QUUX", "ids": ["quux-2"]})])
+def test_texts_of_papers_arrive_unchanged(server):
+    (result,) = call(server, ("search_papers", {"question": "QUUX", "ids": ["quux-2"]}))
     assert result.structured_content["papers"][0]["abstract"] == QUUX.abstract
 
 
@@ -202,127 +204,88 @@ def test_text_of_papers_arrives_as_it_stands(server):
     ("arguments", "about"),
     [
         ({}, "question"),
-        ({"question": ""}, "question"),
         ({"question": " \n\t"}, "question"),
         ({"question": 5}, "question"),
-        ({"question": None}, "question"),
-        ({"question": ["x"]}, "question"),
         ({"question": "x" * 4001}, "question"),
         ({"question": "x", "k": 0}, "k"),
-        ({"question": "x", "k": 51}, "k"),
         ({"question": "x", "k": 10**30}, "k"),
-        ({"question": "x", "k": "many"}, "k"),
         ({"question": "x", "years": [2020]}, "years"),
-        ({"question": "x", "years": [10**30, None]}, "years"),
-        ({"question": "x", "years": 2020}, "years"),
         ({"question": "x", "years": [2022, 2020]}, "years 2022..2020"),
-        ({"question": "x", "year": 2020}, "year "),  # no argument is passed over in silence
+        ({"question": "x", "year": 2020}, "year:"),  # no argument is ignored
         ({"question": "x", "authors": "Ada"}, "authors"),
         ({"question": "x", "authors": [" "]}, "authors"),
         ({"question": "x", "ids": ["x"] * 101}, "ids"),
         ({"question": "x", "venues": [{"$ne": ""}]}, "venues"),
     ],
 )
-@pytest.mark.parametrize("tool", ["search_papers", "ask_papers"])
-def test_bad_arguments_are_refused_in_one_sentence(server, tool, arguments, about):
-    ((result),) = talk(server, [(tool, arguments)])
-    assert result.is_error
-    (content,) = result.content
-    assert about in content.text
-    assert "\n" not in content.text
-    assert "pydantic" not in content.text
+def test_bad_arguments_are_refused_in_one_line(server, arguments, about):
+    for result in call(server, ("search_papers", arguments), ("ask_papers", arguments)):
+        assert result.is_error
+        (content,) = result.content
+        assert about in content.text
+        assert "\n" not in content.text
+        assert "pydantic" not in content.text
 
 
 def test_longest_question_and_strange_characters_are_answered(server):
-    for question in ("x" * 4000, "\x00\x1b[31m\u202e ZORP?", "' OR 1=1 --", "{{ZORP}} $question"):
-        assert not ask(server, question=question).is_error
+    questions = ("x" * 4000, "\x00\x1b[31m\u202e ZORP?", "' OR 1=1 --", "{{ZORP}} $question")
+    results = call(server, *(("ask_papers", {"question": each}) for each in questions))
+    assert not any(result.is_error for result in results)
 
 
-def test_errors_of_the_library_are_told_and_the_next_call_is_tried_afresh(folder):
-    there = [IndexMissing("There is no index at nowhere; make one with `rag index`."), None]
+def test_error_of_the_library_is_reported_and_the_next_call_tries_again(folder):
+    errors = [IndexMissing("There is no index at nowhere."), None]
 
-    def opening():
-        if error := there.pop(0):
+    def open_assistant():
+        if error := errors.pop(0):
             raise error
         return Assistant.open(folder / "library", settings=load_settings())
 
-    library = Library(opening)
-    call = ("ask_papers", {"question": QUESTION})
-    failed, answered = talk(make_server(library), [call, call])
+    tools = PaperTools(open_assistant)
+    failed, answered = call(make_server(tools), ASK, ASK)
+    tools.get_assistant().close()
     assert failed.is_error
-    assert failed.content[0].text == "There is no index at nowhere; make one with `rag index`."
+    assert failed.content[0].text == "There is no index at nowhere."
     assert answered.structured_content["status"] == "answered"
-    library.assistant().close()
 
 
-def test_bug_is_told_without_its_text_and_the_server_goes_on(folder, capfd):
-    def opening():
+def test_bug_is_reported_without_its_text_and_the_server_goes_on():
+    def open_assistant():
         raise ZeroDivisionError("a secret of the inside")
 
-    call = ("search_papers", {"question": "x"})
-    for result in talk(make_server(Library(opening)), [call, call]):
+    for result in call(make_server(PaperTools(open_assistant)), SEARCH, SEARCH):
         assert result.is_error
         assert "secret" not in result.content[0].text
 
 
-def test_refusal_of_a_model_is_told_in_its_sentence(folder):
-    with (
-        ModelServer(Step("no such key", status=401)) as model,
-        Assistant.open(
-            folder / "library",
-            settings=load_settings(chat_model="tiny", chat_url=model.url, chat_key="k"),
-        ) as assistant,
-    ):
-        result = ask(make_server(Library(lambda: assistant)), question=QUESTION)
+def test_refusal_of_a_model_is_reported_in_its_own_sentence(folder):
+    (result,) = ask_model(
+        folder, Step("no such key", status=401), lambda server, _model: call(server, ASK)
+    )
     assert result.is_error
     assert "Error executing" not in result.content[0].text
     assert "\n" not in result.content[0].text
 
 
-def test_answer_that_nobody_waits_for_ends_the_models_work(folder):
-    slow = Step("It attends to 64 tokens [1]. " * 200, size=3, between_s=0.05)
-    with (
-        ModelServer(slow) as model,
-        Assistant.open(
-            folder / "library",
-            settings=load_settings(chat_model="tiny", chat_url=model.url, chat_key="k"),
-        ) as assistant,
-    ):
-
-        async def leaving():
-            async with Client(make_server(Library(lambda: assistant))) as client:
+def test_answer_that_nobody_waits_for_stops_the_model(folder):
+    def leave(server, model):
+        async def ask_and_leave():
+            async with Client(server) as client:
                 with anyio.move_on_after(1):
-                    await client.call_tool("ask_papers", {"question": QUESTION})
+                    await client.call_tool(*ASK)
 
-        anyio.run(leaving)
+        anyio.run(ask_and_leave)
         assert model.disconnected.wait(20)
 
-
-# Over standard input and output
-
-
-@pytest.mark.parametrize("mode", ["auto", "legacy"])
-def test_client_over_pipes_gets_answers(folder, environment, mode):
-    program, *words = command("--index", f"{folder}/library")
-    target = StdioServerParameters(command=program, args=words, env=environment)
-    calls = [
-        ("ask_papers", {"question": QUESTION}),
-        ("ask_papers", {"question": ""}),
-        ("no_such_tool", {}),
-        ("search_papers", {"question": "ZORP"}),
-    ]
-    answered, refused, unknown, found = talk(target, calls, mode=mode)
-    assert answered.structured_content["status"] == "answered"
-    assert refused.is_error
-    assert unknown.is_error
-    assert found.structured_content["papers"][0]["id"] == "zorp-1"
+    ask_model(folder, Step("It attends to 64 tokens [1]. " * 200, size=3, between_s=0.05), leave)
 
 
-@contextmanager
-def piped(folder, environment, *lines):
-    """A server that was greeted and sent more lines, and stays open."""
-    process = subprocess.Popen(
-        command("--index", f"{folder}/library"),
+# Standard input and output
+
+
+def run_server(folder, environment, *words):
+    return subprocess.Popen(
+        [sys.executable, "-m", "rag", "mcp", "--index", f"{folder}/library", *words],
         env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -330,9 +293,27 @@ def piped(folder, environment, *lines):
         text=True,
         cwd=folder,
     )
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+def test_client_over_pipes_gets_answers(folder, environment, mode):
+    words = ["-m", "rag", "mcp", "--index", f"{folder}/library"]
+    target = StdioServerParameters(command=sys.executable, args=words, env=environment)
+    answered, refused, unknown, found = call(
+        target, ASK, ("ask_papers", {"question": ""}), ("no_such_tool", {}), SEARCH, mode=mode
+    )
+    assert answered.structured_content["status"] == "answered"
+    assert refused.is_error
+    assert unknown.is_error
+    assert found.structured_content["papers"][0]["id"] == "zorp-1"
+
+
+@contextmanager
+def greet(folder, environment, *lines):
+    """A server that was greeted and sent more lines, and stays open."""
+    process = run_server(folder, environment)
     try:
-        for line in (json.dumps(GREETING), *lines):
-            process.stdin.write(line + "\n")
+        process.stdin.write("\n".join([json.dumps(GREETING), *lines, ""]))
         process.stdin.flush()
         assert json.loads(process.stdout.readline())["id"] == 1
         yield process
@@ -341,9 +322,8 @@ def piped(folder, environment, *lines):
         process.communicate()
 
 
-def test_output_is_the_protocol_alone_whatever_comes_in(folder, environment):
-    strange = ["nonsense", '{"a": 1}', "[]", "", '{"jsonrpc": "2.0", "id": 7, "method": "ping"}']
-    with piped(folder, environment, *strange) as process:
+def test_output_holds_only_the_protocol(folder, environment):
+    with greet(folder, environment, "nonsense", '{"a": 1}', "[]", "", PING) as process:
         assert json.loads(process.stdout.readline()) == {"jsonrpc": "2.0", "id": 7, "result": {}}
         rest, _ = process.communicate(timeout=60)
         assert rest == ""
@@ -351,39 +331,33 @@ def test_output_is_the_protocol_alone_whatever_comes_in(folder, environment):
 
 
 def test_interrupt_ends_with_130_and_a_sentence(folder, environment):
-    with piped(folder, environment) as process:
+    with greet(folder, environment) as process:
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
         assert process.stderr.read() == "rag: interrupted.\n"
 
 
 def test_client_that_stops_reading_is_no_failure(folder, environment):
-    with piped(folder, environment) as process:
+    with greet(folder, environment) as process:
         process.stdout.close()
-        process.stdin.write('{"jsonrpc": "2.0", "id": 7, "method": "ping"}\n')
+        process.stdin.write(PING + "\n")
         process.stdin.close()
         assert process.wait(60) == 0
         assert process.stderr.read() == ""
         process.stdin = process.stdout = None
 
 
-# Over HTTP
+# HTTP
 
 
 @contextmanager
-def serving(folder, environment, *words):
-    """A server over HTTP: the process and its address on loopback."""
-    process = subprocess.Popen(
-        command("--index", f"{folder}/library", "--http", "--port", "0", *words),
-        env=environment,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=folder,
-    )
+def serve(folder, environment, *words):
+    """A server over HTTP: the process and its URL on loopback."""
+    process = run_server(folder, environment, "--http", "--port", "0", *words)
     try:
-        told = process.stderr.readline()
-        port = re.search(r":(\d+)/mcp", told)
-        assert port, told + process.stderr.read()
+        line = process.stderr.readline()
+        port = re.search(r":(\d+)/mcp", line)
+        assert port, line + process.stderr.read()
         yield process, f"http://127.0.0.1:{port[1]}/mcp"
     finally:
         process.kill()
@@ -391,10 +365,8 @@ def serving(folder, environment, *words):
 
 
 @pytest.fixture(scope="module")
-def loopback(folder):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CONFIG_HOME": str(folder)}
-    environment.pop("PAPERTRAIL_MCP_TOKEN", None)
-    with serving(folder, environment) as (_, url):
+def loopback(folder, environment):
+    with serve(folder, environment) as (_, url):
         yield url
 
 
@@ -405,56 +377,44 @@ def post(url, **headers):
 
 
 def ask_over_http(url, *, token=None, mode="auto"):
-    async def asking():
+    async def ask():
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         async with (
             httpx2.AsyncClient(headers=headers, timeout=60) as http,
             Client(streamable_http_client(url, http_client=http), mode=mode) as client,
         ):
-            return await client.call_tool("ask_papers", {"question": QUESTION})
+            return await client.call_tool(*ASK)
 
-    return anyio.run(asking)
+    return anyio.run(ask).structured_content["status"]
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 def test_client_over_http_gets_answers(loopback, mode):
-    result = ask_over_http(loopback, mode=mode)
-    assert result.structured_content["status"] == "answered"
+    assert ask_over_http(loopback, mode=mode) == "answered"
 
 
-@pytest.mark.parametrize("version", [{}, {"MCP_Protocol_Version": "2026-07-28"}])
 @pytest.mark.parametrize(
-    ("host", "status"),
+    ("headers", "status"),
     [
-        ("evil.example", 421),
-        ("evil.example:{port}", 421),
-        ("127.0.0.1:{port}.evil.example", 421),
-        ("127.0.0.1:1", 421),
-        ("0.0.0.0:{port}", 421),
+        ({}, 200),
+        ({"Host": "localhost:{port}"}, 200),
+        ({"Origin": "http://localhost:{port}"}, 200),
+        ({"Authorization": "Bearer of a server that wants none"}, 200),
+        ({"Host": "evil.example:{port}"}, 421),
+        ({"Host": "evil.example", "MCP_Protocol_Version": "2026-07-28"}, 421),
+        ({"Host": "127.0.0.1:{port}.evil.example"}, 421),
+        ({"Host": "127.0.0.1:1"}, 421),
+        ({"Host": "0.0.0.0:{port}"}, 421),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "https://evil.example:{port}"}, 403),
+        ({"Origin": "http://localhost:1"}, 403),
+        ({"Origin": "null"}, 403),
     ],
 )
-def test_foreign_host_is_refused(loopback, host, status, version):
+def test_only_own_names_and_pages_are_let_in(loopback, headers, status):
     port = httpx.URL(loopback).port
-    assert post(loopback, Host=host.format(port=port), **version).status_code == status
-
-
-@pytest.mark.parametrize(
-    "origin", ["http://evil.example", "null", "http://localhost:1", "https://evil.example:{port}"]
-)
-def test_foreign_page_is_refused(loopback, origin):
-    port = httpx.URL(loopback).port
-    assert post(loopback, Origin=origin.format(port=port)).status_code == 403
-
-
-def test_own_names_and_page_are_let_in(loopback):
-    port = httpx.URL(loopback).port
-    for headers in (
-        {},
-        {"Host": f"localhost:{port}"},
-        {"Origin": f"http://localhost:{port}"},
-        {"Authorization": "Bearer of a server that wants none"},
-    ):
-        assert post(loopback, **headers).status_code == 200
+    sent = {name: value.format(port=port) for name, value in headers.items()}
+    assert post(loopback, **sent).status_code == status
 
 
 def test_oversized_and_torn_requests_are_refused(loopback):
@@ -468,97 +428,83 @@ def test_oversized_and_torn_requests_are_refused(loopback):
     assert post(loopback).status_code == 200
 
 
-def test_token_is_demanded_where_there_is_one(folder, environment, tmp_path):
+def test_token_is_required_if_there_is_one(folder, environment, tmp_path):
     file = tmp_path / "token"
-    file.write_text(f"{TOKEN}\n")
+    file.write_text(f"  {TOKEN}\r\n")
     words = ("--token-file", str(file), "--host", "0.0.0.0", "--name", "Papers.example.org")
-    with serving(folder, environment, *words) as (process, url):
+    ignored = {"PAPERTRAIL_MCP_TOKEN": "y" * 30}
+    with serve(folder, environment | ignored, *words) as (process, url):
         bearer = f"Bearer {TOKEN}"
-        for wrong in (
-            {},
-            {"Authorization": "Bearer"},
-            {"Authorization": f"{bearer}x"},
-            {"Authorization": TOKEN},
-            {"Authorization": f"Basic {TOKEN}"},
-            {"Authorization": "Bearer é".encode()},
-        ):
-            refused = post(url, **wrong)
+        for wrong in ("", "Bearer", f"{bearer}x", TOKEN, f"Basic {TOKEN}", "Bearer é".encode()):
+            refused = post(url, Authorization=wrong) if wrong else post(url)
             assert refused.status_code == 401
-            assert refused.headers["www-authenticate"] == "Bearer"
+            assert refused.headers["www-authenticate"].startswith("Bearer ")
         assert post(url, Authorization=bearer).status_code == 200
         assert post(url, Authorization=bearer, Host="papers.example.org").status_code == 200
         assert post(url, Authorization=bearer, Host="evil.example").status_code == 421
         assert post(url, Authorization=bearer, Origin="http://evil.example").status_code == 403
-        assert ask_over_http(url, token=TOKEN).structured_content["status"] == "answered"
+        assert ask_over_http(url, token=TOKEN) == "answered"
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
-        told = process.stderr.read()
-        assert TOKEN not in told
-        assert "clear text" in told
-        assert "\nrag: Invalid Host header: evil.example\n" in told
+        notes = process.stderr.read()
+        assert TOKEN not in notes
+        assert "not encrypted" in notes
+        assert "\nrag: Invalid Host header: evil.example\n" in notes
 
 
-def test_token_of_the_environment_is_demanded_on_loopback_too(folder, environment):
-    with serving(folder, {**environment, "PAPERTRAIL_MCP_TOKEN": TOKEN}) as (_, url):
+def test_token_of_the_environment_is_required_on_loopback_too(folder, environment):
+    with serve(folder, {**environment, "PAPERTRAIL_MCP_TOKEN": TOKEN}) as (_, url):
         assert post(url).status_code == 401
         assert post(url, Authorization=f"Bearer {TOKEN}").status_code == 200
 
 
-# What is refused before anything is served
+# Refusals before anything is served
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--port", "8765"], "--http"),
-        (["--token-file", "x"], "--http"),
+        (["--port", "8765"], "need --http"),
         (["--http", "--host", "0.0.0.0"], "needs a token"),
-        (["--http", "--host", "::"], "needs a token"),
         (["--http", "--host", "localhost.example.org"], "needs a token"),
-        (["--http", "--token-file", "/nowhere/token"], "cannot be read"),
+        (["--http", "--host", "::", "--token-file", "good"], "--name"),
+        (["--http", "--token-file", "/nowhere/token"], "Cannot read the token file"),
+        (["--http", "--token-file", "short"], "must be one word of at least 24"),
+        (["--http", "--token-file", "two words"], "must be one word of at least 24"),
+        (["--http", "--token-file", "letters"], "must be one word of at least 24"),
         (["--index", "/nowhere/at/all"], "no index"),
         (["--http", "--port", "0", "--index", "/nowhere/at/all"], "no index"),
     ],
 )
-def test_refusals_are_one_sentence_and_status_2(monkeypatch, folder, words, said):
+def test_refusals_are_one_line_and_status_2(monkeypatch, folder, tmp_path, words, said):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(folder))
     monkeypatch.delenv("PAPERTRAIL_MCP_TOKEN", raising=False)
+    monkeypatch.chdir(tmp_path)
+    tokens = {
+        "good": TOKEN,
+        "short": "x" * 23,
+        "two words": "two " * 9 + "words",
+        "letters": "é" * 30,
+    }
+    for name, token in tokens.items():
+        (tmp_path / name).write_text(token, encoding="utf-8")
     result = CliRunner().invoke(app, ["mcp", *words])
-    assert result.exit_code == 2, result.output
-    assert result.stdout == ""
+    assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.count("\n") == 1
     assert said in result.stderr
+    assert not any(token in result.stderr for token in tokens.values())
 
 
-def test_port_that_is_taken_is_told():
-    with listen("127.0.0.1", 0, token=None, names=()) as bound:
-        port = bound.getsockname()[1]
-        with pytest.raises(SettingsError, match=f"Port {port} of 127.0.0.1 cannot be served"):
-            listen("127.0.0.1", port, token=None, names=())
+def test_port_that_is_taken_is_reported(folder):
+    with listen("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        words = ["mcp", "--http", "--port", str(port), "-i", f"{folder}/library"]
+        result = CliRunner().invoke(app, words)
+    assert result.exit_code == 2
+    assert f"Cannot listen on 127.0.0.1:{port} (" in result.stderr
 
 
-def test_every_address_needs_a_name():
-    with pytest.raises(SettingsError, match="--name"):
-        listen("0.0.0.0", 0, token=TOKEN, names=())
-
-
-@pytest.mark.parametrize(
-    "token", ["", "short", "x" * 23, "two words of many letters each", "é" * 30]
-)
-def test_weak_token_is_refused_and_not_repeated(token):
-    with pytest.raises(SettingsError) as raised:
-        token_of(None, token)
-    assert not token or token not in str(raised.value)
-
-
-def test_token_of_a_file_wins_over_the_environment(tmp_path):
-    (tmp_path / "token").write_text(f"  {TOKEN}\r\n")
-    assert token_of(tmp_path / "token", "y" * 30) == TOKEN
-    assert token_of(None, "y" * 30) == "y" * 30
-    assert token_of(None, None) is None
-
-
-def test_missing_package_is_told_with_the_command_that_installs_it(environment):
+def test_missing_package_is_reported_with_the_command_that_installs_it(environment):
     script = (
         "import sys; sys.modules['mcp'] = None  # as if it were not there\n"
         "sys.argv = ['rag', 'mcp']\n"

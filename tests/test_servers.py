@@ -10,7 +10,6 @@ from typer.testing import CliRunner
 
 from rag import Assistant, load_settings
 from rag.cli import app
-from rag.cli.info import collect
 from rag.embedding import make_embedder
 from rag.errors import SettingsError
 from rag.llm import make_chat_model, make_judge_model
@@ -60,9 +59,11 @@ def test_a_password_in_an_address_is_refused_and_never_shown(monkeypatch, url):
     with pytest.raises(SettingsError, match="openai_base_url") as caught:
         resolve_server(load_settings(chat_model="m"), "chat")
     assert "SECRET" not in str(caught.value)
-    told = collect(load_settings(chat_url=url, embed_url=url))["settings"]
-    assert "SECRET" not in json.dumps(told)
-    assert "***@" in told["chat_url"]["value"]
+    for name in ("CHAT", "EMBED"):
+        monkeypatch.setenv(f"PAPERTRAIL_{name}_URL", url)
+    shown = CliRunner().invoke(app, ["info", "--json"]).stdout
+    assert "SECRET" not in shown
+    assert "***@" in json.loads(shown)["settings"]["chat_url"]["value"]
 
 
 def test_a_password_in_an_address_is_sent_to_the_setting_of_the_key():

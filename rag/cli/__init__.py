@@ -6,24 +6,22 @@ Data goes to standard output, everything else to standard error. Only typer is i
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Annotated, NoReturn
 
 import typer
 
-from rag.cli.app import page, users_app
-from rag.cli.ask import ask, search
 from rag.cli.chat import chat
-from rag.cli.evaluation import evaluate
 from rag.cli.exits import Commands, exit_interrupted, handle_late_interrupts
 from rag.cli.information import info
-from rag.cli.libraries import index_delete, index_list
-from rag.cli.library import index_command, papers_app
-from rag.cli.mcp import mcp
+from rag.cli.libraries import index_command, index_delete, index_list, papers_app
+from rag.cli.questions import ask, search
+from rag.cli.serving import page, serve_mcp, users_app
 
 app = typer.Typer(
     name="rag",
     cls=Commands,
-    help="Ask a library of paper abstracts; every sentence of an answer can be checked.",
+    help="Ask a library of paper abstracts. You can check every sentence of an answer.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -35,17 +33,21 @@ app.command("index")(index_command)
 app.command("index list")(index_list)  # beside a command that takes any file: see `Commands`
 app.command("index delete")(index_delete)
 app.add_typer(papers_app, name="papers")
-app.command()(mcp)
+app.command("mcp")(serve_mcp)
 app.command()(info)
 app.command("app")(page)
 app.add_typer(users_app, name="app-user")
-app.command(
-    "eval",
-    context_settings={"ignore_unknown_options": True, "help_option_names": []},
-)(evaluate)
 
 
-def _version(value: bool) -> None:  # noqa: FBT001 - typer calls it with the flag
+@app.command("eval", context_settings={"ignore_unknown_options": True, "help_option_names": []})
+def evaluate(
+    arguments: Annotated[list[str] | None, typer.Argument(help="See `rag eval --help`.")] = None,
+) -> None:
+    """Score answers on hand-written questions: run, report, compare, gate, judges, retrieval."""
+    import_module("eval.__main__").main(arguments or [], name="rag eval")
+
+
+def _print_version(value: bool) -> None:  # noqa: FBT001 - typer calls it with the flag
     if value:
         from rag import __version__
 
@@ -56,16 +58,18 @@ def _version(value: bool) -> None:  # noqa: FBT001 - typer calls it with the fla
 @app.callback()
 def common(
     *,
-    _version_flag: Annotated[
+    _version: Annotated[
         bool,
-        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
 ) -> None:
-    """Ask a library of paper abstracts; every sentence of an answer can be checked."""
+    """Ask a library of paper abstracts. You can check every sentence of an answer."""
 
 
 def main() -> NoReturn:
-    """Runs the command."""
+    """Run the command."""
     try:
         app()
     except KeyboardInterrupt:  # before the command itself began

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag.cli.filters import add_filter_options
-from rag.cli.forms import CiteStyle, CiteStyleOption
 from rag.cli.options import (
+    CiteStyle,
+    CiteStyleOption,
     ConfigOption,
     IndexOption,
     ModelOption,
     PapersOption,
     QuietOption,
     UrlOption,
+    add_filter_options,
     open_assistant,
     read_settings,
 )
@@ -29,14 +30,13 @@ if TYPE_CHECKING:
 
     from rag.answer import Answer, AnswerEvent
     from rag.answer.conversation import Conversation
-    from rag.assistant import Assistant
 
-HELP = """/sources   the papers cited so far
-/save FILE  save the conversation; FILE.md writes it as Markdown, and FILE.bib, FILE.ris and
-            FILE.csl.json the papers it cites
+HELP = """/sources   list the papers cited so far
+/save FILE  save the conversation; FILE.md writes Markdown, and FILE.bib, FILE.ris and
+            FILE.csl.json the cited papers
 /load FILE  open a saved conversation
-/new        forget what was said
-/help       this list
+/new        start a new conversation
+/help       show this list
 /quit       leave"""
 
 
@@ -48,75 +48,70 @@ def chat(
     model: ModelOption = None,
     url: UrlOption = None,
     load: Annotated[
-        Path | None, typer.Option("--load", help="Go on with a saved conversation.")
+        Path | None, typer.Option("--load", help="Continue a saved conversation.")
     ] = None,
     cite_style: CiteStyleOption = "numeric",
     quiet: QuietOption = False,
     config: ConfigOption = None,
     make_filter: Any = None,
 ) -> None:
-    """Ask again and again; follow-ups are understood. /help lists what else there is."""
-    from rag.cli import show
+    """Ask questions and follow-ups. /help lists the other commands."""
+    from rag.cli.printing import print_line, print_note
 
     settings = read_settings(config, index=index, k=k, chat_model=model, chat_url=url)
     with open_assistant(settings, quiet=quiet) as assistant:
         conversation = assistant.chat(where=make_filter(assistant))
         if load:
             _load(conversation, str(load))
-        read = _reader(settings.data_dir)
+        read_line = _make_reader(settings.data_dir)
         if not quiet and sys.stdin is not None and sys.stdin.isatty():
-            _greet(assistant)
-        while (said := read()) is not None:
-            if not said:
-                continue
-            if said.startswith("/"):
-                if not _command(conversation, said, cite_style):
+            count = assistant.paper_count
+            papers = f"{count} papers" if count != 1 else "one paper"
+            print_note(f"Ask about the {papers} of this library. /help lists commands.")
+        while (line := read_line()) is not None:
+            if line.startswith("/"):
+                if not _run_command(conversation, line, cite_style):
                     break
-                continue
-            _ask(conversation, said, quiet=quiet)
-            show.line("")
-
-
-def _greet(assistant: Assistant) -> None:
-    from rag.index.manifest import read_manifest
-
-    count = read_manifest(assistant.folder).paper_count
-    papers = f"{count} papers" if count != 1 else "one paper"
-    typer.echo(f"Ask about the {papers} of this library; /help lists commands.", err=True)
+            elif line:
+                _ask(conversation, line, quiet=quiet)
+                print_line("")
 
 
 def _ask(conversation: Conversation, question: str, *, quiet: bool) -> None:
-    """One turn; Ctrl-C ends the answer and not the conversation.
+    """Answer one question. Ctrl-C stops the answer, not the conversation.
 
-    An answer that is stopped while its statements are checked is kept with the verdicts it has.
+    An answer that is stopped while it is checked is kept with the verdicts it has.
     """
     from rag.answer import Turn
-    from rag.cli import show
+    from rag.cli.printing import print_note, print_stream
     from rag.errors import RagError
 
     events = conversation.stream(question)
     seen: list[AnswerEvent] = []
     try:
-        show.streamed(_noted(events, seen), quiet=quiet)
+        print_stream(_record_events(events, seen), quiet=quiet)
     except KeyboardInterrupt:
         events.close()
-        kept = _unfinished(question, seen)
-        if kept:
-            conversation.turns.append(Turn(question, kept))
-        what = "; the answer is kept as far as it was checked" if kept else ""
-        typer.echo(f"\nrag: stopped{what}; ask on, or /quit.", err=True)
+        partial = _recover_answer(question, seen)
+        if partial:
+            conversation.turns.append(Turn(question, partial))
+        kept = " The answer is kept as far as it was checked." if partial else ""
+        print_note(f"\nrag: stopped.{kept} Ask on, or /quit.")
     except RagError as error:
-        typer.echo(f"rag: {error}", err=True)
+        print_note(f"rag: {error}")
 
 
-def _noted(events: Iterator[AnswerEvent], seen: list[AnswerEvent]) -> Iterator[AnswerEvent]:
+def _record_events(events: Iterator[AnswerEvent], seen: list[AnswerEvent]) -> Iterator[AnswerEvent]:
     for event in events:
         seen.append(event)
         yield event
 
 
-def _unfinished(question: str, seen: Sequence[AnswerEvent]) -> Answer | None:
-    """The answer that some events tell; None where no verdict was given, or all was done."""
+def _recover_answer(question: str, seen: Sequence[AnswerEvent]) -> Answer | None:
+    """Return the answer as far as the events show it.
+
+    None if there is no verdict yet, or nothing is missing.
+    """
     from rag.answer import Answer, Done, Status, Text, Verified
     from rag.answer.saved import left_over
 
@@ -125,12 +120,12 @@ def _unfinished(question: str, seen: Sequence[AnswerEvent]) -> Answer | None:
         return None
     text = "".join(event.delta for event in seen if isinstance(event, Text))
     if any(left_over(text[s.start : s.end], [s.text]) is None for s in verified[-1]):
-        return None  # what was shown is not what was checked, as when thoughts came with it
-    told = [event.text for event in seen if isinstance(event, Status)]
-    model = _behind("Writing with ", told)
+        return None  # the text on screen is not the text that was checked: a model's thoughts
+    stages = [event.text for event in seen if isinstance(event, Status)]
+    model = _find_suffix("Writing with ", stages)
     return Answer(
         question=question,
-        asked=_behind("Understood as: ", told) or question.strip(),
+        asked=_find_suffix("Understood as: ", stages) or question.strip(),
         text=text,
         statements=verified[-1],
         hits=(),
@@ -141,88 +136,97 @@ def _unfinished(question: str, seen: Sequence[AnswerEvent]) -> Answer | None:
     )
 
 
-def _behind(sign: str, lines: Sequence[str]) -> str | None:
-    """What stands behind a sign in the first line that begins with it."""
-    return next((each.removeprefix(sign) for each in lines if each.startswith(sign)), None)
+def _find_suffix(prefix: str, lines: Sequence[str]) -> str | None:
+    return next((each.removeprefix(prefix) for each in lines if each.startswith(prefix)), None)
 
 
-def _command(conversation: Conversation, said: str, cite_style: CiteStyle) -> bool:
-    """Does what a /command says; whether to go on."""
-    from rag.cli import show
+def _run_command(conversation: Conversation, line: str, cite_style: CiteStyle) -> bool:
+    """Run a /command. Return whether the conversation continues."""
+    from rag.cli.printing import print_line, print_note
     from rag.errors import RagError
 
-    name, _, rest = said.partition(" ")
+    name, _, argument = line.partition(" ")
+    argument = argument.strip()
     try:
         if name in ("/quit", "/exit", "/q"):
             return False
         if name == "/sources":
-            _sources(conversation)
+            _print_sources(conversation)
         elif name == "/new":
             conversation.clear()
-            typer.echo("what was said is forgotten", err=True)
-        elif name in ("/save", "/load") and not rest.strip():
-            typer.echo(f"rag: write {name} FILE.", err=True)
+            print_note("New conversation.")
+        elif name in ("/save", "/load") and not argument:
+            print_note(f"rag: write {name} FILE.")
         elif name == "/save":
-            _save(conversation, rest.strip(), cite_style)
+            _save(conversation, argument, cite_style)
         elif name == "/load":
-            _load(conversation, rest.strip())
+            _load(conversation, argument)
         else:
             if name not in ("/help", "/?"):
-                typer.echo(f"rag: there is no command {name}; these are:", err=True)
-            show.line(HELP)
+                print_note(f"rag: there is no command {name}. The commands are:")
+            print_line(HELP)
     except RagError as error:
-        typer.echo(f"rag: {error}", err=True)
+        print_note(f"rag: {error}")
     return True
 
 
-def _sources(conversation: Conversation) -> None:
-    """The papers cited so far, and which of them the library no longer has as they were."""
+def _print_sources(conversation: Conversation) -> None:
+    """Print the papers cited so far. A note marks those that the library lost or changed."""
     from rag.answer import STANDINGS
-    from rag.cli import show
+    from rag.cli.printing import print_line, print_note
 
     standings = {c.number: c.standing for turn in conversation.turns for c in turn.answer.citations}
     for number, source in conversation.sources.items():
         standing = STANDINGS.get(standings[number])
         note = f"  ({standing})" if standing else ""
-        show.line(f"[{number}] {source.title}  ({source.id}){note}")
+        print_line(f"[{number}] {source.title}  ({source.id}){note}")
     if not conversation.sources:
-        typer.echo("no paper is cited yet", err=True)
+        print_note("No paper is cited yet.")
 
 
-def _save(conversation: Conversation, named: str, cite_style: CiteStyle) -> None:
-    from rag.cli.forms import format_conversation
+def _save(conversation: Conversation, name: str, cite_style: CiteStyle) -> None:
+    """Save the conversation, or its papers, in the format of the file's ending.
+
+    A file that ends in .json or .jsonl, or in no known format, is a saved conversation.
+    """
+    from rag.cli.printing import print_note
+    from rag.exporters import detect_format, export_papers
     from rag.files import write_atomically
 
-    path = _place(named)
-    text = format_conversation(conversation, path, cite_style)
-    if text is None:
+    path = _expand_path(name)
+    form = detect_format(path)
+    if form in (None, "jsonl") or (form == "csl" and not path.name.lower().endswith(".csl.json")):
         conversation.save(path)
+    elif form == "markdown":
+        write_atomically(path, conversation.to_markdown(cite_style=cite_style))
     else:
-        write_atomically(path, text)
-    typer.echo(f"saved to {path}", err=True)
+        write_atomically(path, export_papers(conversation.sources.values(), form))
+    print_note(f"Saved to {path}.")
 
 
-def _load(conversation: Conversation, named: str) -> None:
-    conversation.load(_place(named))
+def _load(conversation: Conversation, name: str) -> None:
+    from rag.cli.printing import print_note
+
+    conversation.load(_expand_path(name))
     for warning in conversation.warnings:
-        typer.echo(f"note: {warning}", err=True)
-    typer.echo(f"{len(conversation.turns)} turns are open again", err=True)
+        print_note(f"note: {warning}")
+    count = len(conversation.turns)
+    print_note(f"Loaded {count} turn{'s' * (count != 1)}.")
 
 
-def _place(named: str) -> Path:
-    """The path that a reader means; ~ is the home folder."""
+def _expand_path(name: str) -> Path:
     from rag.errors import CorpusError
 
     try:
-        return Path(named).expanduser()
+        return Path(name).expanduser()
     except RuntimeError as error:
-        raise CorpusError(f"{named} is in no known home folder; write the whole path.") from error
+        raise CorpusError(f"{name} has no known home folder. Write the whole path.") from error
 
 
-def _reader(folder: Path) -> Callable[[], str | None]:
-    """Gives the next line without blanks around it, or None at the end.
+def _make_reader(folder: Path) -> Callable[[], str | None]:
+    """Return a function that reads the next line, stripped, or None at the end.
 
-    On a terminal a line can be edited and earlier ones come back with the arrow keys.
+    On a terminal you can edit a line, and the arrow keys bring back earlier ones.
     """
     if sys.stdin is None:  # it was closed before we began
         return lambda: None
@@ -230,9 +234,9 @@ def _reader(folder: Path) -> Callable[[], str | None]:
         return lambda: next((line.strip() for line in sys.stdin), None)
     from prompt_toolkit import PromptSession
 
-    session: PromptSession[str] = PromptSession(history=_history(folder))
+    session: PromptSession[str] = PromptSession(history=_open_history(folder))
 
-    def read() -> str | None:
+    def read_line() -> str | None:
         while True:
             try:
                 return session.prompt("? ").strip()
@@ -241,14 +245,14 @@ def _reader(folder: Path) -> Callable[[], str | None]:
             except EOFError:
                 return None
 
-    return read
+    return read_line
 
 
-def _history(folder: Path) -> History:
-    """The lines of earlier chats where their file can be used, else of this one only."""
+def _open_history(folder: Path) -> History:
+    """Return the history of all chats, or of this one only if its file cannot be used."""
     from prompt_toolkit.history import FileHistory, InMemoryHistory
 
-    class Kept(FileHistory):
+    class SafeHistory(FileHistory):
         def store_string(self, string: str) -> None:
             with suppress(OSError, UnicodeEncodeError):  # a full disk does not end the chat
                 super().store_string(string)
@@ -256,7 +260,7 @@ def _history(folder: Path) -> History:
     file = folder / "chat_history"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file.open("a+b").close()  # to be read and written
+        file.open("a+b").close()  # check that it can be read and written
     except OSError:
         return InMemoryHistory()
-    return Kept(str(file))
+    return SafeHistory(str(file))

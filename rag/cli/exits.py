@@ -1,4 +1,4 @@
-"""How commands end: errors are one line on standard error and an exit status.
+"""Exit statuses of the commands. Errors are one line on standard error.
 
 0 success (an abstention too), 1 a gate failed, 2 bad input, 3 failure, 130 interrupted.
 """
@@ -15,78 +15,78 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-INTERRUPTED = "rag: interrupted; nothing that was finished is lost."
+INTERRUPTED = "rag: interrupted. Finished work is kept."
 
 
 class Commands(TyperGroup):
-    """A group of commands whose failures are told in one sentence each."""
+    """Group of commands that reports each failure in one sentence."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command that the first word names, or the first two, as in `rag index list`."""
+        """Return the command for the first word, or for two words as in `rag index list`."""
         two = " ".join(args[:2])
         if two in self.commands and " " in two:
             return two, self.commands[two], args[2:]
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
-        """Runs the command that was asked for."""
+        """Run the command and turn errors into exit statuses."""
         from rag.errors import RagError
 
-        _open_what_is_closed()
+        _replace_closed_streams()
         try:
             return super().invoke(ctx)
         except RagError as error:
-            raise _ended(f"rag: {error}", error.exit_code) from error
+            raise _make_exit(f"rag: {error}", error.exit_code) from error
         except KeyboardInterrupt as error:
-            raise _ended(INTERRUPTED, 130) from error
-        except BrokenPipeError as error:  # whoever read our output has read enough
-            _let_go_of_output()
+            raise _make_exit(INTERRUPTED, 130) from error
+        except BrokenPipeError as error:  # the reader of our output has read enough
+            _discard_output()
             raise typer.Exit(0) from error
         except OSError as error:
-            said = f"rag: the output cannot be written: {error.strerror or error}."
-            _let_go_of_output()
-            raise _ended(said, 3) from error
+            message = f"rag: cannot write the output: {error.strerror or error}."
+            _discard_output()
+            raise _make_exit(message, 3) from error
 
 
-def exit_interrupted(sentence: str = INTERRUPTED) -> NoReturn:
-    """Ends the process on an interrupt at once, whatever its threads are still doing.
+def exit_interrupted(message: str = INTERRUPTED) -> NoReturn:
+    """End the process at once, whatever its threads are doing.
 
-    Nothing is lost by it, for an index that is being made survives a kill at any moment.
+    An index that is being written survives it, as it survives a kill.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # once is enough
-    from rag.cli.show import note
+    from rag.cli.printing import print_note
 
-    _open_what_is_closed()
-    note(sentence)
+    _replace_closed_streams()
+    print_note(message)
     sys.stderr.flush()
     os._exit(130)
 
 
 def handle_late_interrupts() -> None:
-    """Called when a command is done: an interrupt can stop only threads that it left behind.
+    """Let an interrupt after the command stop only threads that it left behind.
 
-    Taking the process down takes a while, in which nothing is left to be interrupted.
+    Shutting down takes a while. Once the threads have ended, there is nothing to interrupt.
     """
     signal.signal(signal.SIGINT, lambda _number, _frame: exit_interrupted())
-    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)  # after threads were waited for
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)  # runs after threads have ended
 
 
-def _open_what_is_closed() -> None:
-    """A stream that the shell closed (`>&-`) reads as empty, and swallows what is written."""
+def _replace_closed_streams() -> None:
+    """Replace a stream that the shell closed (`>&-`) by an empty one."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             stream = open(os.devnull, mode, encoding="utf-8")  # noqa: PTH123, SIM115 - stays open
             setattr(sys, name, stream)
 
 
-def _ended(sentence: str, status: int) -> typer.Exit:
-    from rag.cli.show import note
+def _make_exit(message: str, status: int) -> typer.Exit:
+    from rag.cli.printing import print_note
 
-    note(sentence)
+    print_note(message)
     return typer.Exit(status)
 
 
-def _let_go_of_output() -> None:
-    """So that the last flush of standard output fails in silence."""
+def _discard_output() -> None:
+    """Let the last flush of standard output fail in silence."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

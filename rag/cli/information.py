@@ -1,8 +1,10 @@
-"""`rag info`: what this installation is and where its things lie."""
+"""`rag info`: settings and their sources, folders, the library's state, versions."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import platform
+from importlib import metadata
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +16,13 @@ from rag.cli.options import (
     UrlOption,
     read_settings,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rag.settings import Settings
+
+_PACKAGES = ("chromadb", "bm25s", "llama-index-core", "onnxruntime", "tokenizers", "tiktoken")
 
 
 def info(
@@ -27,22 +36,151 @@ def info(
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Show the settings and where they come from, where things lie, and the library's state."""
-    from rag.cli import show
-    from rag.cli.info import check_models, collect
+    """Show settings and where they come from, folders, and the state of the library."""
+    from rag.cli.printing import print_json, print_line, print_note
 
     settings = read_settings(config, index=index, chat_model=model, chat_url=url)
-    values = collect(settings)
+    values = _collect_information(settings)
     failed: list[str] = []
     if check:
-        values["check"], failed = check_models(settings)
+        values["check"], failed = _check_models(settings)
     if as_json:
-        show.json_value(values)
+        print_json(values)
     else:
-        show.information(values)
+        _print_sections(values)
     for kind in failed:
-        typer.echo(f"rag: the check failed: {values['check'][kind]}", err=True)
+        print_note(f"rag: the check failed: {values['check'][kind]}")
     if failed:
         raise typer.Exit(3)
     if check and not as_json:
-        show.line("The check passed.")
+        print_line("The check passed.")
+
+
+def _print_sections(values: dict[str, Any]) -> None:
+    from rag.cli.printing import print_line
+
+    for section, entries in values.items():
+        print_line(f"{section}:")
+        if not isinstance(entries, dict):
+            print_line(f"  {entries}")
+            continue
+        for name, value in entries.items():
+            shown = f"{value['value']}  ({value['from']})" if isinstance(value, dict) else value
+            print_line(f"  {name}: {shown}")
+
+
+def _collect_information(settings: Settings) -> dict[str, Any]:
+    """Return what `rag info` shows, as plain JSON values. An unusable index is no error."""
+    from rag.embedding import make_embedder
+    from rag.library import list_libraries, resolve_index_folder
+    from rag.settings import default_config_path, setting_names, unknown_variables
+
+    embedder = make_embedder(settings)
+    folder = resolve_index_folder(settings, embedder.name)
+    values: dict[str, Any] = {
+        "settings": {
+            name: {
+                "value": _show_value(name, getattr(settings, name)),
+                "from": settings.origin.get(name, "default"),
+            }
+            for name in setting_names()
+        },
+        "places": {"index": str(folder), "config": str(default_config_path())},
+        "library": _describe_library(settings, folder),
+        "libraries": {each.name: each.summary for each in list_libraries(settings)}
+        or "none in the data folder yet",
+        "embedder": {"name": embedder.name},
+        "model": _describe_model(settings),
+        "versions": _read_versions(),
+    }
+    if unknown := unknown_variables():
+        values["ignored variables"] = ", ".join(unknown)
+    return values
+
+
+def _check_models(settings: Settings) -> tuple[dict[str, str], list[str]]:
+    """Make one tiny call to each model in the settings.
+
+    Returns:
+        The finding for each kind of model, and the kinds that failed.
+
+    Raises:
+        SettingsError: the settings do not fit the model.
+    """
+    from rag.embedding import make_embedder
+    from rag.errors import RagError
+    from rag.llm import Message, make_chat_model
+
+    findings: dict[str, str] = {}
+    failed: list[str] = []
+    model = make_chat_model(settings)
+    if model is None:
+        findings["language model"] = "none is set; answers quote sentences"
+    else:
+        try:
+            reply = model.complete([Message("user", "Reply with the word: ready")])
+            counts = "its own token figures" if not reply.usage.estimated else "no token figures"
+            findings["language model"] = f"{model.name} answers, with {counts}"
+        except RagError as error:
+            findings["language model"] = str(error)
+            failed.append("language model")
+    embedder = make_embedder(settings)
+    try:
+        vectors = embedder.embed(["ready"])
+        findings["embedder"] = f"{embedder.name} returns vectors with {vectors.shape[1]} numbers"
+    except RagError as error:
+        findings["embedder"] = str(error)
+        failed.append("embedder")
+    return findings, failed
+
+
+def _describe_model(settings: Settings) -> dict[str, str]:
+    from rag.llm.servers import resolve_server
+
+    if settings.chat_model:
+        return {"writer": settings.chat_model, "server": resolve_server(settings, "chat").host}
+    writer = {"writer": "quotes; no language model is set"}
+    if settings.openai_api_key:
+        writer["hint"] = "OPENAI_API_KEY is set but not used; --model NAME would use it"
+    return writer
+
+
+def _describe_library(settings: Settings, folder: Path) -> dict[str, Any]:
+    from rag.errors import RagError
+    from rag.index import Index
+
+    try:
+        index = Index.open(folder)
+    except RagError as error:
+        bundled = settings.index is None
+        return {"state": "not indexed yet; the first question does it" if bundled else str(error)}
+    manifest = index.manifest
+    index.close()
+    return {
+        "state": "ready",
+        "papers": manifest.paper_count,
+        "passages": manifest.row_count,
+        "generation": manifest.generation,
+        "sources": ", ".join(manifest.sources),
+    }
+
+
+def _read_versions() -> dict[str, str]:
+    from rag import __version__
+
+    versions = {"papertrail": __version__, "python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    return versions
+
+
+def _show_value(name: str, value: object) -> object:
+    """Return a setting as a JSON value, without a password in an address."""
+    from rag.llm.servers import mask_url
+
+    if isinstance(value, str) and name.endswith("_url"):
+        return mask_url(value)
+    return value if value is None or isinstance(value, str | int | float) else str(value)

@@ -1,66 +1,151 @@
-"""`rag index list`, `rag index delete` and `rag index --update`: keeping libraries."""
+"""`rag index` and `rag papers`: make, update, list, export and delete libraries."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from rag.cli.options import ConfigOption, JsonOption, QuietOption, read_settings
+from rag.cli.options import (
+    ConfigOption,
+    IndexOption,
+    JsonOption,
+    QuietOption,
+    add_filter_options,
+    open_assistant,
+    read_settings,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Sequence
 
     from rag.embedding import Embedder
-    from rag.library import Library
+    from rag.index import IndexReport
+    from rag.library import SourceReport
+    from rag.papers import Paper
     from rag.settings import Settings
 
+ReferenceFormat = Literal["bibtex", "ris", "csl", "jsonl", "markdown"]
+_MAX_LINES = 10  # of one kind of record; --json has all
 
-def index_list(*, as_json: JsonOption = False, config: ConfigOption = None) -> None:
-    """List the libraries in your data folder."""
-    from rag.cli import show
-    from rag.library import list_libraries
-
-    found = list_libraries(read_settings(config))
-    if as_json:
-        show.json_value([library_values(each) for each in found])
-        return
-    for each in found:
-        show.line(f"{each.name}\t{each.summary}")
-        for source in each.sources:
-            show.line(f"\t{source}")
-    if not found:
-        show.note("There is none yet; `rag index SOURCES --index NAME` makes one.")
+papers_app = typer.Typer(help="List, show, export or remove the papers of a library.")
 
 
-def index_delete(
-    name: Annotated[str, typer.Argument(help="A library's name, or a path with a slash.")],
+def index_command(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help='Files and folders to read papers from; "-" is standard input.',
+            show_default=False,
+        ),
+    ] = None,
     *,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    index: IndexOption = None,
+    remove: Annotated[
+        list[str] | None, typer.Option("--remove", help="Id of a paper to remove; repeatable.")
+    ] = None,
+    rebuild: Annotated[
+        bool,
+        typer.Option(
+            "--rebuild", help="Start from nothing. Without SOURCES, from the recorded ones."
+        ),
+    ] = False,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="FIELD=COLUMN",
+            help="Column of a table or JSON key for a field, such as title=Titel; repeatable.",
+        ),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Write nothing if any record cannot be read.")
+    ] = False,
+    update: Annotated[
+        bool, typer.Option("--update", help="Read the recorded sources again; made for cron.")
+    ] = False,
+    passage_tokens: Annotated[
+        int | None, typer.Option(help="Token budget of a passage.", show_default="400")
+    ] = None,
+    overlap_sentences: Annotated[
+        int | None, typer.Option(help="Sentences shared by neighbours.", show_default="1")
+    ] = None,
+    as_json: JsonOption = False,
     quiet: QuietOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Delete a library; the files that it was read from stay."""
-    from rag.cli import show
+    """Add papers to a library, make it, rebuild it, or remove papers."""
+    from rag.embedding import make_embedder
     from rag.errors import SettingsError
-    from rag.library import delete_library, find_deletable_library
 
-    library = find_deletable_library(read_settings(config), name)
-    what = f"{library.folder} ({library.summary})"
-    if not yes:
-        if not sys.stdin.isatty():
-            raise SettingsError(f"Add --yes to delete {what}.")
-        if not typer.confirm(f"Delete {what}?", err=True):
-            show.note("Nothing was deleted.")
-            return
-    delete_library(library)
-    if not quiet:
-        show.note(f"Deleted {what}.")
+    settings = read_settings(
+        config, index=index, passage_tokens=passage_tokens, overlap_sentences=overlap_sentences
+    )
+    embedder = make_embedder(settings)
+    mapped = _parse_columns(columns)
+    if update:
+        if sources or remove or rebuild:
+            raise SettingsError("--update reads the recorded sources. Name nothing else with it.")
+        _update_from_sources(settings, embedder, mapped, as_json=as_json, quiet=quiet)
+        return
+    if settings.index is None and (sources or remove):
+        raise SettingsError("Name the library to write with --index NAME or --index PATH/.")
+    if not (sources or remove or rebuild):
+        raise SettingsError("Nothing to do. Name SOURCES, --remove ID, --rebuild or --update.")
+    report = _update_index(
+        settings,
+        embedder,
+        sources=dict.fromkeys(sources or (), mapped),
+        columns=mapped,
+        remove=tuple(remove or ()),
+        rebuild=rebuild,
+        strict=strict,
+        quiet=quiet,
+    )
+    _print_report(report, as_json=as_json, quiet=quiet)
 
 
-def update(
+def _update_index(
+    settings: Settings,
+    embedder: Embedder,
+    *,
+    sources: Mapping[str, Mapping[str, str]],
+    columns: Mapping[str, str],
+    remove: tuple[str, ...],
+    rebuild: bool,
+    strict: bool,
+    quiet: bool,
+) -> IndexReport:
+    from rag.cli.progress import show_progress
+    from rag.library import read_sources, update_library
+    from rag.readers import STANDARD_INPUT, iter_sources
+
+    if rebuild and not sources:
+        recorded = read_sources(settings, embedder.name)
+        sources = {source: columns or known for source, known in recorded.items()}
+    records = iter_sources(sources.items(), strict=strict) if sources else ()
+    with show_progress(quiet=quiet) as on_progress:
+        return update_library(
+            list(records) if strict else records,
+            settings=settings,
+            embedder=embedder,
+            sources={
+                str(Path(each).absolute()): known
+                for each, known in sources.items()
+                if each != STANDARD_INPUT
+            },
+            remove=remove,
+            rebuild=rebuild,
+            on_progress=on_progress,
+        )
+
+
+def _update_from_sources(
     settings: Settings,
     embedder: Embedder,
     columns: Mapping[str, str],
@@ -68,42 +153,301 @@ def update(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Reads the recorded sources of a library again, with other columns if some are given."""
-    from rag.cli import intake, show
-    from rag.cli.progress import progress
+    from rag.cli.printing import print_json
+    from rag.cli.progress import show_progress
     from rag.library import reread_sources
 
-    with progress(quiet=quiet) as on_progress:
-        found = reread_sources(settings, embedder, columns=columns, on_progress=on_progress)
+    with show_progress(quiet=quiet) as on_progress:
+        report = reread_sources(settings, embedder, columns=columns, on_progress=on_progress)
     if as_json:
-        values = intake.report_values(found.update)
-        gone = {
-            "missing_sources": found.missing,
-            "no_longer_in_files": found.vanished,
-            "left_out": found.left_out,
+        differences = {
+            "missing_sources": report.missing,
+            "no_longer_in_files": report.vanished,
+            "left_out": report.left_out,
         }
-        show.json_value({**values, **gone})
+        print_json(_report_to_dict(report.update) | differences)
+    elif not quiet:
+        _print_report(report.update)
+        _print_differences(report)
+
+
+def _print_differences(report: SourceReport) -> None:
+    """Print which sources and papers an update did not find, and which it left out."""
+    from rag.cli.printing import print_line
+
+    for source in report.missing:
+        print_line(f"note: {source} no longer exists. Its papers are kept.")
+    if report.vanished:
+        more = len(report.vanished) - 1
+        others = f" and {more} more (--json lists all)" if more else ""
+        print_line(
+            f"note: {len(report.vanished)} no longer in their files, and kept: "
+            f"{report.vanished[0]}{others}. Remove a paper with `rag papers remove ID`."
+        )
+    if report.left_out:
+        print_line(
+            f"note: {len(report.left_out)} removed before, and still left out. Add them again with "
+            "`rag index SOURCE`."
+        )
+
+
+def _parse_columns(columns: Sequence[str] | None) -> dict[str, str]:
+    """Return field -> column from texts such as "title=Titel".
+
+    Raises:
+        SettingsError: a text has another form, or a field comes twice.
+    """
+    from rag.errors import SettingsError
+
+    parsed: dict[str, str] = {}
+    for each in columns or ():
+        field, _, column = (part.strip() for part in each.partition("="))
+        if not field or not column or field in parsed:
+            raise SettingsError(f"Cannot use --map {each}. Write each field once, as FIELD=COLUMN.")
+        parsed[field] = column
+    return parsed
+
+
+def _print_report(report: IndexReport, *, as_json: bool = False, quiet: bool = False) -> None:
+    """Print the counts of an update, then the records that were not simply added."""
+    from rag.cli.printing import print_json, print_line
+
+    if as_json:
+        print_json(_report_to_dict(report))
         return
     if quiet:
         return
-    intake.report(found.update)
-    for source in found.missing:
-        show.line(f"note: {source} is not there any more; its papers are kept.")
-    if found.vanished:
-        first, more = found.vanished[0], len(found.vanished) - 1
-        show.line(
-            f"note: {len(found.vanished)} no longer in their files, and kept: {first}"
-            + (f" and {more} more (--json names all)" if more else "")
-            + "; `rag papers remove ID` takes one out."
-        )
-    if found.left_out:
-        verbs = ("was", "stays") if len(found.left_out) == 1 else ("were", "stay")
-        show.line(
-            f"note: {len(found.left_out)} {verbs[0]} removed before, and {verbs[1]} out until "
-            "`rag index SOURCE` names the source."
-        )
+    intake = report.intake
+    print_line(", ".join(_count_records(report)) + ".")
+    papers = {paper.id: paper for paper in intake.papers}
+    _print_some(
+        f"merged: {count} record{'s' * (count != 1)} into {_format_paper(papers[each])}, from "
+        f"{', '.join(papers[each].sources)}"
+        for each, count in intake.merged.items()
+    )
+    _print_some(f"removed: {each}" for each in intake.removed)
+    _print_some(
+        f"without abstract, found by title only: {_format_paper(papers[each])}"
+        for each in intake.without_abstract
+    )
+    _print_some(f"refused: {refused}" for refused in intake.refused)
+    _print_some(f"note: {warning}" for warning in intake.warnings)
+    print_line(
+        f"The library has {report.papers} paper{'s' * (report.papers != 1)} in "
+        f"{report.passages} passage{'s' * (report.passages != 1)}."
+    )
 
 
-def library_values(library: Library) -> dict[str, Any]:
-    """A library as plain JSON values."""
-    return {**asdict(library), "folder": str(library.folder), "sources": list(library.sources)}
+def _count_records(report: IndexReport) -> list[str]:
+    intake = report.intake
+    removed = [f"{len(intake.removed)} removed"] if intake.removed else []
+    if removed and not (intake.read or intake.refused):  # no record was read
+        return removed
+    return [
+        f"{intake.read} read",
+        f"{len(intake.added)} added",
+        f"{len(set(intake.changed))} changed",
+        f"{sum(intake.merged.values())} merged",
+        f"{intake.unchanged} unchanged",
+        *removed,
+        f"{len(intake.without_abstract)} without abstract",
+        f"{len(intake.refused)} refused",
+    ]
+
+
+def _print_some(lines: Iterable[str]) -> None:
+    """Print the first lines and the number of the others."""
+    from rag.cli.printing import print_line
+
+    remaining = iter(lines)
+    for each in islice(remaining, _MAX_LINES):
+        print_line(each)
+    if more := sum(1 for _ in remaining):
+        print_line(f"... and {more} more like this; --json shows all.")
+
+
+def _format_paper(paper: Paper) -> str:
+    return f'"{paper.title}" ({paper.id})'
+
+
+def _report_to_dict(report: IndexReport) -> dict[str, Any]:
+    intake = report.intake
+    papers = {paper.id: paper for paper in intake.papers}
+    return {
+        "papers": report.papers,
+        "passages": report.passages,
+        "generation": report.generation,
+        "read": intake.read,
+        "added": list(intake.added),
+        "changed": list(intake.changed),
+        "merged": [
+            {
+                "id": each,
+                "title": papers[each].title,
+                "records": count,
+                "sources": list(papers[each].sources),
+            }
+            for each, count in intake.merged.items()
+        ],
+        "unchanged": intake.unchanged,
+        "removed": list(intake.removed),
+        "without_abstract": list(intake.without_abstract),
+        "refused": [{"path": r.path, "line": r.line, "reason": r.reason} for r in intake.refused],
+        "warnings": list(intake.warnings),
+    }
+
+
+def index_list(*, as_json: JsonOption = False, config: ConfigOption = None) -> None:
+    """List the libraries in your data folder."""
+    from rag.cli.printing import print_json, print_line, print_note
+    from rag.library import list_libraries
+
+    libraries = list_libraries(read_settings(config))
+    if as_json:
+        print_json([asdict(each) | {"folder": str(each.folder)} for each in libraries])
+        return
+    for library in libraries:
+        print_line(f"{library.name}\t{library.summary}")
+        for source in library.sources:
+            print_line(f"\t{source}")
+    if not libraries:
+        print_note("There is no library yet. Make one with `rag index SOURCES --index NAME`.")
+
+
+def index_delete(
+    name: Annotated[str, typer.Argument(help="Name of a library, or a path with a slash.")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    quiet: QuietOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Delete a library. The files that it was read from stay."""
+    from rag.cli.printing import print_note
+    from rag.errors import SettingsError
+    from rag.library import delete_library, find_deletable_library
+
+    library = find_deletable_library(read_settings(config), name)
+    described = f"{library.folder} ({library.summary})"
+    if not yes:
+        if not sys.stdin.isatty():
+            raise SettingsError(f"Add --yes to delete {described}.")
+        if not typer.confirm(f"Delete {described}?", err=True):
+            print_note("Nothing was deleted.")
+            return
+    delete_library(library)
+    if not quiet:
+        print_note(f"Deleted {described}.")
+
+
+@papers_app.callback(invoke_without_command=True)
+def papers_default(
+    context: typer.Context,
+    *,
+    index: IndexOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """List, show, export or remove the papers of a library."""
+    if context.invoked_subcommand is None:
+        papers_list(index=index, as_json=as_json, quiet=quiet, config=config)
+    elif index or as_json or quiet or config:
+        raise typer.BadParameter(f"write the options after {context.invoked_subcommand}.")
+
+
+@papers_app.command("list")
+@add_filter_options
+def papers_list(
+    *,
+    index: IndexOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    config: ConfigOption = None,
+    make_filter: Any = None,
+) -> None:
+    """List the papers, or some of them: id and title."""
+    from rag.cli.printing import print_json, print_line
+
+    with open_assistant(read_settings(config, index=index), quiet=quiet) as assistant:
+        papers = assistant.papers(where=make_filter(assistant))
+    if as_json:
+        print_json([paper.to_dict() for paper in papers])
+    else:
+        for paper in papers:
+            print_line(f"{paper.id}\t{paper.title}")
+
+
+@papers_app.command("show")
+def papers_show(
+    identity: Annotated[str, typer.Argument(metavar="ID", help="Id, alias or id prefix.")],
+    *,
+    index: IndexOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Show one paper."""
+    from rag.cli.printing import print_json, print_paper
+    from rag.index.filter import Filter
+
+    with open_assistant(read_settings(config, index=index), quiet=quiet) as assistant:
+        (paper,) = assistant.papers(where=Filter(ids=assistant.resolve_ids([identity])))
+    if as_json:
+        print_json(paper.to_dict())
+    else:
+        print_paper(paper)
+
+
+@papers_app.command("remove")
+def papers_remove(
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids or aliases of papers.")],
+    *,
+    index: IndexOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Remove papers from a library, like `rag index --remove`."""
+    index_command(index=index, remove=ids, as_json=as_json, quiet=quiet, config=config)
+
+
+@papers_app.command("export")
+@add_filter_options
+def papers_export(
+    *,
+    form: Annotated[
+        ReferenceFormat | None,
+        typer.Option("--format", help="Default: by the ending of the file, else bibtex."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File to write; default: standard output.")
+    ] = None,
+    index: IndexOption = None,
+    quiet: QuietOption = False,
+    config: ConfigOption = None,
+    make_filter: Any = None,
+) -> None:
+    """Export the papers as references, abstracts included."""
+    from rag.cli.printing import print_note, print_text
+    from rag.errors import SettingsError
+    from rag.exporters import FORMATS, detect_format, export_papers
+    from rag.files import write_atomically
+
+    if out == Path("-"):
+        out = None
+    resolved = form or (detect_format(out) if out else "bibtex")
+    if resolved is None:
+        raise SettingsError(
+            f"The name {out} does not say which format to write. End it in .bib, .ris, .json, "
+            f".jsonl or .md, or give --format with one of {', '.join(FORMATS)}."
+        )
+    with open_assistant(read_settings(config, index=index), quiet=quiet) as assistant:
+        papers = assistant.papers(where=make_filter(assistant))
+    text = export_papers(papers, resolved)
+    if out:
+        write_atomically(out, text)
+    else:
+        print_text(text)
+    if not quiet:
+        where = f" to {out}" if out else ""
+        print_note(f"Wrote {len(papers)} paper{'s' * (len(papers) != 1)}{where}.")

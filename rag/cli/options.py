@@ -1,20 +1,26 @@
-"""Options that several commands share, and what they turn into.
+"""Options that several commands share, and functions that turn them into values.
 
-Only typer is imported at the top of this package's modules: `rag --help` loads nothing heavy.
+Modules of this package import only typer at the top, so `rag --help` loads nothing heavy.
 """
 
 from __future__ import annotations
 
+import functools
+import inspect
+import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
     from rag.settings import Settings
+
+Format = Literal["text", "markdown", "bibtex", "ris", "csl", "json"]
+CiteStyle = Literal["numeric", "pandoc"]
 
 IndexOption = Annotated[
     str | None,
@@ -27,7 +33,7 @@ IndexOption = Annotated[
 ]
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", help="TOML file to read settings from.", show_default=False),
+    typer.Option("--config", help="TOML file with settings.", show_default=False),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no notes.")]
@@ -35,12 +41,16 @@ PapersOption = Annotated[
     int | None,
     typer.Option("--k", "-k", min=1, max=100, help="Papers to retrieve.", show_default="8"),
 ]
+SentencesOption = Annotated[
+    int | None,
+    typer.Option(min=1, max=10, help="Maximum sentences of quoted answers.", show_default="4"),
+]
 ModelOption = Annotated[
     str | None,
     typer.Option(
         "--model",
         "-m",
-        help="Language model that writes the answer; none: verbatim sentences.",
+        help="Language model that writes answers. Default: none, answers quote sentences.",
         show_default=False,
     ),
 ]
@@ -52,40 +62,146 @@ UrlOption = Annotated[
         show_default=False,
     ),
 ]
+FormatOption = Annotated[
+    Format | None,
+    typer.Option("--format", help="Output format. bibtex, ris and csl give only the papers."),
+]
+CiteStyleOption = Annotated[
+    CiteStyle,
+    typer.Option("--cite-style", help="Markers in Markdown: [1], or [@key] for pandoc."),
+]
+_FILTER_OPTIONS: dict[str, tuple[Any, str]] = {
+    "year": (str | None, "Only papers from these years: 2021, 2019..2021, ..2020 or 2022.."),
+    "author": (list[str] | None, "Only papers by this author: Clark or Kevin Clark; repeatable."),
+    "venue": (list[str] | None, "Only papers from this journal or conference; repeatable."),
+    "source": (list[str] | None, "Only papers read from this file; repeatable."),
+    "tag": (list[str] | None, "Only papers with this tag or keyword; repeatable."),
+    "paper": (list[str] | None, "Only the paper with this id or id prefix; repeatable."),
+}
+
+
+def add_filter_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that select papers to a command.
+
+    Args:
+        command: its argument `make_filter` takes an open assistant and returns a filter or None.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    parameters = {
+        name: parameter.replace(annotation=hints[name])
+        for name, parameter in inspect.signature(command).parameters.items()
+        if name != "make_filter"
+    }
+    for name, (kind, text) in _FILTER_OPTIONS.items():
+        option: Any = Annotated[kind, typer.Option(f"--{name}", help=text, show_default=False)]
+        parameters[name] = inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option
+        )
+
+    @functools.wraps(command)
+    def with_options(**arguments: Any) -> None:
+        given = {name: arguments.pop(name, None) for name in _FILTER_OPTIONS}
+        command(**arguments, make_filter=functools.partial(_make_filter, given))
+
+    with_options.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
+    with_options.__annotations__ = {name: each.annotation for name, each in parameters.items()}
+    return with_options
+
+
+def _make_filter(given: dict[str, Any], assistant: Any) -> Any:
+    """Return the filter for the given options, or None without options.
+
+    Raises:
+        SettingsError: a year cannot be read.
+        CorpusError: an id or prefix fits no paper, or several.
+    """
+    from rag.index.filter import Filter
+
+    if all(value is None for value in given.values()):
+        return None
+    return Filter(
+        years=None if given["year"] is None else _parse_years(given["year"]),
+        authors=tuple(given["author"] or ()),
+        venues=tuple(given["venue"] or ()),
+        sources=tuple(given["source"] or ()),
+        ids=assistant.resolve_ids(given["paper"]) if given["paper"] else None,
+        tags=tuple(given["tag"] or ()),
+    )
+
+
+def _parse_years(text: str) -> tuple[int | None, int | None]:
+    from rag.errors import SettingsError
+
+    first, dots, last = text.strip().partition("..")
+    is_range = all(re.fullmatch(r"\d{0,4}", each, re.ASCII) for each in (first, last))
+    if not is_range or not (first or last):
+        raise SettingsError(
+            f"--year {text[:40]!r} is not a year. Use 2021, or a range such as 2019..2021."
+        )
+    years = (int(first) if first else None, int(last) if last else None)
+    return years if dots else (years[0], years[0])
 
 
 def read_settings(config: Path | None, **arguments: Any) -> Settings:
-    """The settings of this command; an argument that is None was not given."""
+    """Return the settings of this command. An argument that is None was not given."""
     from rag.settings import load_settings
 
     return load_settings(config, **arguments)
 
 
 def open_assistant(settings: Settings, *, quiet: bool) -> Any:
-    """The assistant over the library that the settings name, with progress on standard error."""
+    """Return an assistant over the library in the settings. Progress goes to standard error."""
     from rag.assistant import Assistant
-    from rag.cli.progress import progress
+    from rag.cli.progress import show_progress
 
-    with progress(quiet=quiet, title="Indexing the bundled library, once") as on_progress:
+    with show_progress(quiet=quiet, title="Indexing the bundled library, once") as on_progress:
         return Assistant.open(settings=settings, on_progress=on_progress)
 
 
-def read_questions(question: str | None, file: Path | None) -> Iterator[str]:
-    """The questions asked for, none empty."""
+def read_question(text: str) -> str:
+    """Return the text, or standard input for "-".
+
+    Raises:
+        CorpusError: it has no words.
+    """
+    return _keep_questions([sys.stdin.read() if text == "-" else text])[0]
+
+
+def read_questions(file: Path) -> list[str]:
+    """Return the questions of a file with one question a line.
+
+    Raises:
+        CorpusError: the file cannot be read or has no question.
+    """
+    from rag.errors import CorpusError
+
+    try:
+        return _keep_questions(file.read_text(encoding="utf-8-sig").splitlines())
+    except (OSError, UnicodeDecodeError) as error:
+        raise CorpusError(f"Cannot read the questions in {file}: {error}.") from error
+
+
+def _keep_questions(texts: list[str]) -> list[str]:
     from rag.errors import CorpusError
     from rag.text.terms import has_words
 
-    if (question is None) == (file is None):
-        raise CorpusError("Give one question, or --file with one question a line.")
-    if file is not None:
-        try:
-            lines = file.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise CorpusError(f"The questions in {file} cannot be read: {error}.") from error
-        asked = [line.strip() for line in lines if has_words(line)]
-    else:
-        text = sys.stdin.read() if question == "-" else question or ""
-        asked = [text.strip()] if has_words(text) else []
-    if not asked:
-        raise CorpusError("There is no question; write it after the command.")
-    yield from asked
+    questions = [text.strip() for text in texts if has_words(text)]
+    if not questions:
+        raise CorpusError("There is no question. Write it after the command.")
+    return questions
+
+
+def resolve_format(form: Format | None, *, as_json: bool, trace: bool = False) -> Format:
+    """Return the output format.
+
+    Raises:
+        SettingsError: two options contradict each other.
+    """
+    from rag.errors import SettingsError
+
+    if as_json and form not in (None, "json"):
+        raise SettingsError(f"--json and --format {form} contradict each other. Leave one out.")
+    resolved: Format = "json" if as_json else form or "text"
+    if trace and resolved != "text":
+        raise SettingsError("--trace works only with text output. Leave out the format.")
+    return resolved

@@ -1,4 +1,4 @@
-"""How far an update is, on standard error: a bar on a terminal, elsewhere a line now and then."""
+"""Show the progress of long work on standard error."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def progress(
+def show_progress(
     *, quiet: bool, title: str = "Indexing", unit: str = "papers"
 ) -> Iterator[OnProgress | None]:
-    """Gives a callback that shows how far an update is, on standard error.
+    """Yield a callback that shows progress, or None if `quiet`.
 
-    A bar on a terminal, elsewhere a line now and then; nothing where `quiet`.
+    On a terminal it draws a bar. Elsewhere it prints a line for every quarter.
     """
     if quiet:
         yield None
     elif sys.stderr.isatty():
-        with _bar(title) as on_progress:
+        with _draw_bar(title) as on_progress:
             yield on_progress
     else:
-        yield _lines(title, unit)
+        yield _make_line_printer(title, unit)
 
 
 @contextlib.contextmanager
-def _bar(title: str) -> Iterator[OnProgress]:
+def _draw_bar(title: str) -> Iterator[OnProgress]:
     from rich.progress import Progress, TaskID
 
     # rich's own columns: title, bar, share, and an estimate of the time left
@@ -47,7 +47,7 @@ def _bar(title: str) -> Iterator[OnProgress]:
         yield on_progress
 
 
-def _lines(title: str, unit: str) -> OnProgress:
+def _make_line_printer(title: str, unit: str) -> OnProgress:
     shown = 0.0
 
     def on_progress(done: int, total: int) -> None:

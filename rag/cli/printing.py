@@ -1,0 +1,252 @@
+"""Print answers, papers and notes. Text of papers is data and is never read as markup.
+
+On a terminal lines are wrapped and coloured. Elsewhere every line is printed as it is, so
+output can be piped.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rag.answer import Answer, AnswerEvent, Citation, Statement
+    from rag.papers import Paper
+    from rag.retrieval import Hit
+
+QUOTES_MODE = "quotes: sentences of abstracts, no language model"
+_VERDICT_STYLES = {
+    "quoted": "green",
+    "supported": "green",
+    "record": "green",
+    "partly": "yellow",
+    "unsupported": "red",
+    "contradicted": "red",
+}
+_STATEMENT_CHARS = 70  # enough to recognise the statement that a verdict belongs to
+# Control characters, and those that change the direction of writing, could change how a terminal
+# shows the text around them.
+_CONTROL = dict.fromkeys(
+    code
+    for code in (*range(32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+    if chr(code) not in "\t\n"
+)
+
+
+def print_line(text: str) -> None:
+    """Print one line to standard output, without control characters."""
+    sys.stdout.write(text.translate(_CONTROL) + "\n")
+
+
+def print_note(text: str) -> None:
+    """Print one line to standard error, without control characters."""
+    sys.stderr.write(text.translate(_CONTROL) + "\n")
+
+
+def print_json(value: object) -> None:
+    """Print a value as indented JSON."""
+    print_line(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def print_text(text: str) -> None:
+    """Print text unchanged where it is piped, without control characters on a terminal."""
+    if sys.stdout.isatty():
+        print_line(text.rstrip("\n"))
+    else:
+        sys.stdout.write(text)
+
+
+def print_stream(
+    events: Iterable[AnswerEvent], *, with_question: bool = False, quiet: bool = False
+) -> Answer:
+    """Print an answer while it arrives, then its sources. Return it."""
+    is_terminal = sys.stdout.isatty()
+    typed = ""
+    try:
+        for event in events:
+            if event.kind == "status" and not quiet:
+                _print_status(event.text)
+            elif event.kind == "text" and is_terminal:  # elsewhere the whole answer comes later
+                if not typed:
+                    _print_status("")
+                sys.stdout.write(event.delta.translate(_CONTROL))
+                sys.stdout.flush()
+                typed += event.delta
+            elif event.kind == "done":
+                print_answer(event.answer, typed=typed, with_question=with_question, quiet=quiet)
+                return event.answer
+    except BaseException:  # the next message starts on a line of its own
+        _print_status("")
+        if typed:
+            print_line("")
+        raise
+    raise AssertionError("a stream ends with Done")
+
+
+def print_answer(
+    answer: Answer, *, typed: str = "", with_question: bool = False, quiet: bool = False
+) -> None:
+    """Print an answer with its sources.
+
+    Args:
+        answer: the whole answer.
+        typed: text of it that is on the terminal already.
+        with_question: whether to print the question first.
+        quiet: whether to leave out everything but text and sources.
+    """
+    _print_status("")
+    if typed:
+        print_line("")
+    elif with_question:
+        _print(answer.question, style="bold")
+    if not quiet:
+        if answer.asked != answer.question.strip():
+            _print(f"(understood as: {answer.asked})", style="dim")
+        if answer.scope:
+            _print(f"(only papers {answer.scope})", style="dim")
+    if typed.strip() != answer.text.strip():
+        if typed:
+            _print("\nAs checked:", style="bold")
+        _print(answer.text)
+    _print_sources(answer)
+    if not quiet:
+        _print_summary(answer)
+
+
+def _print_status(text: str) -> None:
+    """Show progress in a line that the next one replaces, only on a terminal."""
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\x1b[K" + text.translate(_CONTROL)[:100])
+        sys.stderr.flush()
+
+
+def _print_summary(answer: Answer) -> None:
+    parts = [answer.verification.rstrip(".")] if answer.statements else []
+    parts.append(str(answer.model) if answer.mode == "model" else QUOTES_MODE)
+    if answer.usage.calls:
+        tokens = answer.usage.prompt_tokens + answer.usage.completion_tokens
+        about = "about " if answer.usage.estimated else ""
+        calls = f"{answer.usage.calls} call{'s' * (answer.usage.calls != 1)}"
+        parts.append(f"{about}{tokens} tokens in {calls}")
+    parts += [answer.cost] if answer.cost else []
+    _print("\n" + " · ".join([*parts, answer.took]), style="dim")
+    if answer.status == "incomplete":
+        print_note(f"note: this answer is incomplete: {answer.reason.rstrip('.')}.")
+    for warning in answer.warnings:
+        if warning[1:] not in answer.text:  # an abstention gives its reason in the text
+            print_note(f"note: {warning}")
+
+
+def _print_sources(answer: Answer) -> None:
+    if answer.closest:
+        _print("\nClosest papers:")
+        for hit in answer.closest:
+            _print(f"- {hit.paper.title}", indent=2)
+    all_listed = not any(statement.claim for statement in answer.statements)
+    if answer.sources and not all_listed:  # a list of a whole library has their titles already
+        _print("\nSources", style="bold")
+        for number, source in answer.sources.items():
+            _print_source(answer, number, source)
+    for statement in answer.statements:
+        if statement.verdict == "uncited":
+            _print(f"uncited: {statement.text}", style="yellow")
+
+
+def _print_source(answer: Answer, number: int, paper: Paper) -> None:
+    _print(f"[{number}] {paper.title}", style="bold")
+    authors = ", ".join([*paper.authors[:3], *(["et al."] if len(paper.authors) > 3 else [])])
+    place = " · ".join(filter(None, [authors, paper.venue, str(paper.year or ""), paper.url]))
+    if place:
+        _print(place, indent=4, style="dim")
+    for statement in answer.statements:
+        for citation in statement.citations:
+            if citation.number == number:
+                _print_citation(statement, citation)
+
+
+def _print_citation(statement: Statement, citation: Citation) -> None:
+    """Print the verdict on a citation, its statement, and the quotes."""
+    if not statement.claim and citation.verdict is None:  # a list in which nothing was decided
+        return
+    label = citation.verdict or "unchecked"
+    style = _VERDICT_STYLES.get(label, "dim")
+    quotes = [f"“{quote.text}”" for quote in citation.quotes]
+    if citation.verdict == "quoted":
+        for quote in quotes:
+            _print(f"{label}: {quote}", indent=4, label=label, style=style)
+        return
+    if statement.names_paper:  # a list: the quote says why the paper is in it
+        by = "" if citation.by in citation.reason else f"; {citation.by}"
+        why = f" ({citation.reason}{by})" + "".join(f": {quote}" for quote in quotes)
+        _print(label + why, indent=4, label=label, style=style)
+        return
+    said = statement.text
+    said = said if len(said) <= _STATEMENT_CHARS else f"{said[:_STATEMENT_CHARS]}…"
+    reason = f"{citation.reason}; {citation.by}"
+    _print(f"{label}: {said} ({reason})", indent=4, label=label, style=style)
+    for quote in quotes:
+        _print(quote, indent=8, style="dim")
+
+
+def print_hits(hits: Sequence[Hit]) -> None:
+    """Print a ranked list of papers with the best sentence of each."""
+    if not hits:
+        _print("Nothing was found.")
+    for hit in hits:
+        _print(f"{hit.rank}. {hit.paper.title}", style="bold")
+        _print(f"{hit.paper.id}  score {hit.score:.2f}", indent=3, style="dim")
+        if hit.sentences:
+            _print(hit.sentences[0].text, indent=3)
+
+
+def print_trace(hits: Sequence[Hit]) -> None:
+    """Print the score and rank of every hit in each stage."""
+    names = list(hits[0].stages) if hits else []
+    table = Table("rank", "fused", *names, "paper", box=None, pad_edge=False)
+    for hit in hits:
+        cells = [f"{hit.stages[name].score:.3f} #{hit.stages[name].rank}" for name in names]
+        title = Text(hit.paper.title.translate(_CONTROL), overflow="ellipsis", no_wrap=True)
+        mark = " (named)" if hit.named else ""
+        table.add_row(f"{hit.rank}{mark}", f"{hit.score:.2f}", *cells, title)
+    console = _make_console()
+    console.print()
+    console.print(table, width=None if console.is_terminal else 160)
+
+
+def print_paper(paper: Paper) -> None:
+    """Print one paper with all its fields."""
+    _print(paper.title, style="bold")
+    values = paper.to_dict()
+    further: Any = values.pop("metadata", {})
+    for name, value in {**values, **further}.items():
+        if name in ("title", "abstract"):
+            continue
+        shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        _print(f"{name}: {shown}", style="dim")
+    for link in paper.links:
+        _print(f"link in the abstract: {link}", style="dim")
+    _print("\n" + (paper.abstract or "(no abstract)"))
+
+
+def _make_console() -> Console:
+    return Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
+
+
+def _print(text: str, *, indent: int = 0, style: str = "", label: str = "") -> None:
+    """Print text; the style applies to the label at its start, or to all of it without one."""
+    console = _make_console()
+    text = text.translate(_CONTROL)
+    if console.is_terminal:
+        shown = Text(text) if label else Text(text, style=style)
+        shown.stylize(style, 0, len(label))
+        console.print(Padding(shown, (0, 0, 0, indent)))
+    else:
+        console.print(" " * indent + text, markup=False, soft_wrap=True)

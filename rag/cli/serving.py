@@ -1,0 +1,265 @@
+"""`rag app`, `rag app-user` and `rag mcp`: serve a library to people and to programs."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from rag.cli.exits import exit_interrupted
+from rag.cli.options import (
+    ConfigOption,
+    IndexOption,
+    ModelOption,
+    PapersOption,
+    QuietOption,
+    SentencesOption,
+    UrlOption,
+    open_assistant,
+    read_settings,
+)
+
+if TYPE_CHECKING:
+    from rag.mcp import PaperTools
+    from rag.settings import Settings
+
+MCP_HOST = "127.0.0.1"
+MCP_PORT = 8765
+
+EditOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-edit",
+        help="Let signed-in users change libraries. Without --users you always may.",
+    ),
+]
+QuestionsOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Maximum questions of one user, or of a page without users.",
+        show_default="120 with --users, else unlimited",
+    ),
+]
+TokensOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Maximum model tokens of one user, or of a page without users.",
+        show_default="500,000 with --users, else unlimited",
+    ),
+]
+NameArgument = Annotated[str, typer.Argument(help="Name of the user.")]
+FileArgument = Annotated[Path, typer.Argument(help="Accounts file.")]
+
+users_app = typer.Typer(help="Manage the accounts of a page that others can reach.")
+
+
+def page(
+    *,
+    index: IndexOption = None,
+    k: PapersOption = None,
+    sentences: SentencesOption = None,
+    model: ModelOption = None,
+    url: UrlOption = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on. Any but loopback needs --users.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Port.", show_default="7860, or the next free one"),
+    ] = None,
+    users: Annotated[
+        Path | None,
+        typer.Option(help="Accounts file. Create it with `rag app-user add NAME FILE`."),
+    ] = None,
+    allow_edit: EditOption = False,
+    questions_per_hour: QuestionsOption = None,
+    tokens_per_day: TokensOption = None,
+    quiet: QuietOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Open the page to ask, read, check and keep answers."""
+    from rag.web import ServerOptions, launch
+
+    settings = read_settings(
+        config, index=index, k=k, sentences=sentences, chat_model=model, chat_url=url
+    )
+    options = ServerOptions(
+        host=host,
+        port=port,
+        users=users,
+        allow_edit=allow_edit,
+        questions_per_hour=questions_per_hour,
+        tokens_per_day=tokens_per_day,
+    )
+    try:
+        launch(options, settings=settings, quiet=quiet)
+    except KeyboardInterrupt:  # all is closed, but a thread may wait minutes for a model
+        exit_interrupted()
+
+
+@users_app.command("add")
+def add_user(name: NameArgument, file: FileArgument) -> None:
+    """Add a user or change their password. It asks for the password."""
+    from rag.web.accounts import add_account
+
+    password = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    add_account(file, name, password)
+    typer.echo(f"{name} can sign in with the accounts of {file}.", err=True)
+
+
+@users_app.command("remove")
+def remove_user(name: NameArgument, file: FileArgument) -> None:
+    """Remove a user from the accounts."""
+    from rag.web.accounts import remove_account
+
+    remove_account(file, name)
+
+
+def serve_mcp(
+    *,
+    index: IndexOption = None,
+    k: PapersOption = None,
+    model: ModelOption = None,
+    url: UrlOption = None,
+    http: Annotated[
+        bool, typer.Option("--http", help="Serve over HTTP instead of standard input and output.")
+    ] = False,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            help="Address to listen on. Any but loopback needs a token.", show_default=MCP_HOST
+        ),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="Port. 0 takes a free one.", show_default=str(MCP_PORT)
+        ),
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(help="File with the token that clients must send.", show_default=False),
+    ] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(help="Another name that clients call this server by; repeatable."),
+    ] = None,
+    quiet: QuietOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Serve the tools search_papers and ask_papers to an MCP client."""
+    from rag.errors import SettingsError
+
+    _require_mcp()
+    from rag.mcp import PaperTools
+
+    settings = read_settings(config, index=index, k=k, chat_model=model, chat_url=url)
+    logging.basicConfig(format="rag: %(message)s", level=logging.WARNING, handlers=[_NoteHandler()])
+    tools = PaperTools(lambda: open_assistant(settings, quiet=quiet))
+    if http:
+        token = _read_token(token_file, settings)
+        port = MCP_PORT if port is None else port
+        _serve_http(tools, host or MCP_HOST, port, token, name or [], quiet=quiet)
+    elif host or port is not None or token_file or name:
+        raise SettingsError("--host, --port, --token-file and --name need --http. Add it.")
+    else:
+        _serve_stdio(tools, is_bundled=settings.index is None, quiet=quiet)
+
+
+def _require_mcp() -> None:
+    from rag.errors import SettingsError
+
+    try:
+        import mcp.server.mcpserver  # noqa: F401 - version 1 does not have it
+    except ImportError as error:
+        raise SettingsError(
+            "`rag mcp` needs the package mcp, version 2.3 or later. Install it with "
+            "`pip install 'papertrail-rag[mcp]'`."
+        ) from error
+
+
+class _NoteHandler(logging.Handler):
+    """Prints warnings of libraries, such as a refused request, without control characters."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from rag.cli.printing import print_note
+
+        print_note(self.format(record))
+
+
+def _read_token(file: Path | None, settings: Settings) -> str | None:
+    """Return the token of the file, else of the settings, else None.
+
+    Raises:
+        SettingsError: the file cannot be read.
+    """
+    from rag.errors import SettingsError
+
+    if file is None:
+        return settings.mcp_token.get_secret_value() if settings.mcp_token else None
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SettingsError(f"Cannot read the token file {file}: {reason}.") from error
+
+
+def _serve_stdio(tools: PaperTools, *, is_bundled: bool, quiet: bool) -> None:
+    """Serve the client that started this command.
+
+    Clients give up on a server that is slow to greet, and the bundled library may need an index
+    first. It is opened in the background. Any other library is opened here, so that an error ends
+    the command.
+    """
+    from rag.cli.printing import print_note
+    from rag.mcp import make_server, serve_stdio
+
+    if is_bundled:
+        threading.Thread(target=_open_early, args=(tools,)).start()
+    else:
+        tools.get_assistant()
+    if sys.stdin.isatty() and not quiet:
+        print_note("Waiting for an MCP client on standard input. Press Ctrl-C to stop.")
+    signal.signal(signal.SIGINT, _stop)
+    serve_stdio(make_server(tools))
+
+
+def _open_early(tools: PaperTools) -> None:
+    """Open the library. On an error the first call tries again and reports it."""
+    from rag.cli.printing import print_note
+    from rag.errors import RagError
+
+    try:
+        tools.get_assistant()
+    except RagError as error:
+        print_note(f"rag: {error}")
+
+
+def _stop(_number: int, _frame: object) -> NoReturn:
+    """Exit at once: a thread that waits for the client's next line cannot be interrupted."""
+    exit_interrupted("rag: interrupted.")
+
+
+def _serve_http(
+    tools: PaperTools, host: str, port: int, token: str | None, names: list[str], *, quiet: bool
+) -> None:
+    from rag.cli.printing import print_note
+    from rag.mcp import check_address, format_url, listen, make_server, serve_http
+    from rag.settings import is_loopback
+
+    check_address(host, token, names)
+    with listen(host, port) as listener:
+        tools.get_assistant()
+        if not quiet:
+            url = format_url(host, listener.getsockname()[1], names)
+            print_note(f"Serving MCP at {url}. Press Ctrl-C to stop.")
+            if not is_loopback(host):
+                print_note("HTTP is not encrypted, nor is the token. Put a TLS proxy in front.")
+        serve_http(make_server(tools, token=token), listener, host, names)
