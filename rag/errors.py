@@ -1,24 +1,24 @@
-"""Every error a user of Papertrail can meet.
+"""Errors that a user of Papertrail can meet.
 
 RagError
-├── SettingsError              a setting that cannot be used
-├── CorpusError                a source file that cannot be read (path, line)
-├── PromptError                a prompt file that breaks its own declaration
-├── IndexMissing               no index there
-├── IndexDamaged               an index that contradicts itself
-├── IndexStale                 an index made with another embedder, passage setting or schema
+├── SettingsError              invalid setting
+├── CorpusError                unreadable source file (path, line)
+├── PromptError                prompt file that contradicts its own declaration
+├── IndexMissing               no index in the folder
+├── IndexDamaged               index that contradicts itself
+├── IndexStale                 index with another embedder, passage setting or schema
 ├── IndexLocked                another process is writing
-├── DiskError                  the disk is full, read-only or unreadable
-├── QuestionError              questions or labelled pairs that cannot be used
-├── RunMismatch                an evaluation run that does not fit what it is used with
-├── JudgeFailed                a judge left too much unscored
-└── ModelError(retryable)      a language model or an embedding model failed
+├── DiskError                  full, read-only or unreadable disk
+├── QuestionError              invalid questions or labelled pairs
+├── RunMismatch                evaluation run that does not fit its use
+├── JudgeFailed                judge that left too much unscored
+└── ModelError(retryable)      failure of a language model or an embedding model
     ├── ModelUnavailable       not reached
-    ├── ModelRejected          it said no
-    └── ModelReplyInvalid      it said something that cannot be read
+    ├── ModelRejected          refused the call
+    └── ModelReplyInvalid      unreadable reply
 
-Each message is one sentence or two: what happened, where, what to do next. The command prints the
-message alone; a traceback is for bugs.
+A message is one or two sentences: what happened, where, and what to do next. The command prints
+only the message. Tracebacks are for bugs.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 class RagError(Exception):
     """Base of all errors that are not bugs.
 
-    `exit_code` is what the command exits with: 2 for input the user can mend, 3 for a failure.
+    `exit_code` is the exit status of the command: 2 for bad input, 3 for a failure.
     """
 
     exit_code = 3
 
 
 class SettingsError(RagError):
-    """A setting has a value that cannot be used."""
+    """A setting is invalid."""
 
     exit_code = 2
 
@@ -48,8 +48,8 @@ class CorpusError(RagError):
     """A source of papers cannot be read.
 
     Attributes:
-        path: the file or folder, or None when there is none.
-        line: the line it happened on, from 1, or None.
+        path: file or folder, or None.
+        line: line of the file, from 1, or None.
     """
 
     exit_code = 2
@@ -69,17 +69,17 @@ class PromptError(RagError):
 
 
 class IndexMissing(RagError):
-    """There is no index at the place named."""
+    """There is no index in the folder."""
 
     exit_code = 2
 
 
 class IndexDamaged(RagError):
-    """The index contradicts itself: files are missing, unreadable or do not add up."""
+    """The index contradicts itself: files are missing, unreadable or do not fit together."""
 
 
 class IndexStale(RagError):
-    """The index was made with another embedder, another passage setting or an older schema."""
+    """The index was built with another embedder, another passage setting or an older schema."""
 
     exit_code = 2
 
@@ -89,21 +89,21 @@ class IndexLocked(RagError):
 
 
 class DiskError(RagError):
-    """A file could not be written or read because of the disk or its permissions."""
+    """A file cannot be written or read because of the disk or its permissions."""
 
 
 class QuestionError(CorpusError):
-    """Evaluation questions or labelled pairs cannot be used."""
+    """Evaluation questions or labelled pairs are invalid."""
 
 
 class RunMismatch(RagError):
-    """An evaluation run is of other questions, another index or other settings."""
+    """An evaluation run has other questions, another index or other settings."""
 
     exit_code = 2
 
 
 class JudgeFailed(RagError):
-    """A judge left more unscored than a report can bear."""
+    """A judge left more unscored than a report allows."""
 
 
 class ModelError(RagError):
@@ -111,7 +111,7 @@ class ModelError(RagError):
 
     Attributes:
         retryable: whether the same call may succeed later.
-        retry_after_s: seconds that the server asks to wait before, or None.
+        retry_after_s: seconds that the server asks to wait, or None.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class ModelError(RagError):
 
 
 class ModelUnavailable(ModelError):
-    """The model could not be reached, or its files are not there."""
+    """The model cannot be reached, or its files are missing."""
 
 
 class ModelRejected(ModelError):

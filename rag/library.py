@@ -1,7 +1,7 @@
-"""Named libraries: where they lie, how they are indexed, updated from their sources, and deleted.
+"""Find, index, update, list and delete libraries.
 
-The bundled library, named ones and paths all become a folder here. Called by the assistant, the
-commands and the page.
+The bundled library, named libraries and paths all resolve to a folder here. Called by the
+assistant, the commands and the page.
 """
 
 from __future__ import annotations
@@ -46,7 +46,12 @@ _FORBIDDEN = set('<>:"|?*\\') | set(map(chr, range(32)))
 
 
 def resolve_settings(index: str | Path | None, settings: Settings | None) -> Settings:
-    """The settings that name a library; None reads them, or leaves the library that they name."""
+    """Return settings whose `index` names the library.
+
+    Args:
+        index: name or path; None keeps the one in the settings.
+        settings: None loads them.
+    """
     settings = settings if settings is not None else load_settings()
     if index is None:
         return settings
@@ -55,15 +60,15 @@ def resolve_settings(index: str | Path | None, settings: Settings | None) -> Set
 
 
 def resolve_index_folder(settings: Settings, embedder_name: str) -> Path:
-    """The folder of the library that the settings name.
+    """Return the folder of the library in the settings.
 
     Args:
-        settings: `index` is empty for the bundled library, a name without a slash for a library in
-            the user's data folder, anything else a path.
-        embedder_name: part of the bundled library's folder, so that its index always fits.
+        settings: without `index` the bundled library is meant. An `index` without a slash is a
+            library in the user's data folder, anything else a path.
+        embedder_name: part of the bundled library's folder, so its index always fits.
 
     Raises:
-        SettingsError: the name cannot be a folder name.
+        SettingsError: the name is not valid.
     """
     named = settings.index
     if named is None:
@@ -72,27 +77,28 @@ def resolve_index_folder(settings: Settings, embedder_name: str) -> Path:
         return Path(named).expanduser().absolute()  # a bare name would be a library
     if not named.strip() or named.startswith(".") or _FORBIDDEN & set(named):
         raise SettingsError(
-            f"{named!r} cannot be a library's name; use letters, digits, '-' and '_', "
-            "or a path with a slash."
+            f"{named!r} is not a valid library name. Use letters, digits, '-' and '_', or a path "
+            "with a slash."
         )
     return settings.data_dir / "libraries" / named
 
 
 def resolve_bundled_folder(settings: Settings, embedder_name: str) -> Path:
-    """Where the bundled library's index lies; another library, model or cut gives another folder.
+    """Return the folder of the bundled library's index.
+
+    It depends on the papers, the embedder and the passage settings.
 
     Raises:
-        ModelUnavailable: the package lacks its library.
+        ModelUnavailable: the package has no bundled library.
     """
     try:
         content = BUNDLED_SOURCE.read_bytes()
     except OSError as error:
         raise ModelUnavailable(
-            f"The bundled library is missing from this installation ({BUNDLED_SOURCE.name}); "
-            "install the package again."
+            f"The bundled library ({BUNDLED_SOURCE.name}) is missing. Install the package again."
         ) from error
-    cut = f"{settings.passage_tokens}/{settings.overlap_sentences}"
-    digest = hashlib.sha256(b"\0".join([content, embedder_name.encode(), cut.encode()]))
+    passages = f"{settings.passage_tokens}/{settings.overlap_sentences}"
+    digest = hashlib.sha256(b"\0".join([content, embedder_name.encode(), passages.encode()]))
     return settings.cache_dir / "bundled" / digest.hexdigest()[:16]
 
 
@@ -107,13 +113,13 @@ def update_library(
     on_progress: OnProgress | None = None,
     lock_timeout_s: float = 0.0,
 ) -> IndexReport:
-    """Adds papers to the library that the settings name, or takes some out.
+    """Add papers to the library in the settings, or remove some.
 
-    Args and errors: see `rag.index.update_index`.
+    See `rag.index.update_index` for arguments and errors.
     """
     return update_index(
         resolve_index_folder(settings, embedder.name),
-        _placed(records, sources),
+        _use_source_paths(records, sources),
         embedder,
         passages=PassageSettings(
             budget_tokens=settings.passage_tokens, overlap_sentences=settings.overlap_sentences
@@ -126,12 +132,12 @@ def update_library(
     )
 
 
-def _placed(
+def _use_source_paths(
     records: Iterable[Paper | Refused], sources: Iterable[str]
 ) -> Iterator[Paper | Refused]:
-    """The records, whose files are named as `sources` are, however they were named for reading.
+    """Yield the records with absolute paths for files that belong to `sources`.
 
-    So the same files read again from another folder are known to be the same.
+    Files read again from another working folder are then recognised as the same.
     """
     places = {Path(source) for source in sources}
     names: dict[str, str] = {}
@@ -150,9 +156,9 @@ def _placed(
 def index_bundled_library(
     settings: Settings, embedder: Embedder, on_progress: OnProgress | None = None
 ) -> IndexReport:
-    """Indexes the bundled library, from nothing where its index is damaged.
+    """Index the bundled library. Rebuild a damaged index.
 
-    A second process that needs it at the same moment waits for the first.
+    A second process that needs it at the same time waits for the first.
     """
     from rag.readers import iter_papers
 
@@ -176,10 +182,10 @@ def index_bundled_library(
 
 
 def read_sources(settings: Settings, embedder_name: str) -> Mapping[str, Mapping[str, str]]:
-    """The files and folders that a library was read from, each with the columns that were mapped.
+    """Return the recorded files and folders of a library, each with its mapped columns.
 
     Raises:
-        IndexMissing, IndexDamaged: the manifest cannot be read; name the sources.
+        IndexMissing, IndexDamaged: the manifest cannot be read.
         CorpusError: none were recorded.
     """
     folder = resolve_index_folder(settings, embedder_name)
@@ -188,7 +194,7 @@ def read_sources(settings: Settings, embedder_name: str) -> Mapping[str, Mapping
     manifest = read_manifest(folder, any_layout=True)
     if not manifest.sources:
         raise CorpusError(
-            f"The library at {folder} has no recorded sources; name the files to read.", path=folder
+            f"The library at {folder} has no recorded sources. Name the files to read.", path=folder
         )
     return {source: manifest.columns.get(source, {}) for source in manifest.sources}
 
@@ -201,13 +207,13 @@ class Library:
     """A library in the user's data folder.
 
     Attributes:
-        name: as `--index` takes it.
-        folder: where it lies.
-        size_bytes: of all its files.
-        papers: how many it has; 0 where it cannot be used.
-        generation: how often it was written; 0 where it cannot be used.
-        sources: the files and folders it was read from.
-        problem: why it cannot be used; empty where it can.
+        name: name for `--index`.
+        folder: folder of its index.
+        size_bytes: size of all its files.
+        papers: number of papers; 0 if it cannot be used.
+        generation: number of writes; 0 if it cannot be used.
+        sources: files and folders it was read from.
+        problem: reason why it cannot be used, else empty.
     """
 
     name: str
@@ -220,7 +226,7 @@ class Library:
 
     @property
     def summary(self) -> str:
-        """How large it is, or why it cannot be used."""
+        """Its size in words, with the problem if there is one."""
         size = f"{self.size_bytes / 1e6:.1f} MB"
         if self.problem:
             return f"{size}; {self.problem}"
@@ -230,13 +236,13 @@ class Library:
 
 @dataclass(frozen=True, slots=True)
 class SourceReport:
-    """What reading the recorded sources again did.
+    """Result of reading the recorded sources again.
 
     Attributes:
-        update: what changed.
-        missing: sources that are not there any more; their papers are kept.
+        update: changes of the index.
+        missing: sources that no longer exist; their papers are kept.
         vanished: ids of papers that their files no longer hold; they are kept too.
-        left_out: ids of papers that the sources hold and that were removed from the library.
+        left_out: ids of papers in the sources that were removed from the library before.
     """
 
     update: IndexReport
@@ -246,28 +252,32 @@ class SourceReport:
 
 
 def list_libraries(settings: Settings) -> list[Library]:
-    """The libraries in the user's data folder, by name; of no folder there are none."""
+    """Return the libraries in the user's data folder, by name."""
     try:
         folders = sorted((settings.data_dir / "libraries").iterdir())
     except OSError:
         return []
-    return [_library(each) for each in folders if not each.name.startswith(".") and each.is_dir()]
+    return [
+        _inspect_library(each)
+        for each in folders
+        if not each.name.startswith(".") and each.is_dir()
+    ]
 
 
-def _library(folder: Path) -> Library:
-    size = sum(_size(path) for path in folder.rglob("*"))
+def _inspect_library(folder: Path) -> Library:
+    size = sum(_read_size(path) for path in folder.rglob("*"))
     try:
         manifest = read_manifest(folder)
     except RagError as error:
         return Library(folder.name, folder, size, problem=str(error))
     if not manifest.generation:
-        return Library(folder.name, folder, size, problem="It was begun and never finished.")
+        return Library(folder.name, folder, size, problem="Its first indexing was interrupted.")
     return Library(
         folder.name, folder, size, manifest.paper_count, manifest.generation, manifest.sources
     )
 
 
-def _size(path: Path) -> int:
+def _read_size(path: Path) -> int:
     try:
         return path.lstat().st_size if path.is_file() else 0
     except OSError:  # it was just deleted
@@ -281,20 +291,19 @@ def reread_sources(
     columns: Mapping[str, str] = MappingProxyType({}),
     on_progress: OnProgress | None = None,
 ) -> SourceReport:
-    """Reads the recorded sources of a library again and takes in what is new in them.
+    """Read the recorded sources of a library again and add new and changed papers.
 
-    No paper is ever taken out: neither those of a source that has gone nor those that a file no
-    longer holds; one that was removed stays out. A source that cannot be read is refused and the
-    others are taken in.
+    No paper is removed, even if its source or its record is gone. Papers that were removed before
+    stay out. A source that cannot be read is refused, and the others are read.
 
     Args:
-        settings: name the library.
-        embedder: must be the one of the library.
-        columns: fields with their columns, instead of those that are recorded; see `iter_papers`.
-        on_progress: told after each block of papers.
+        settings: their `index` names the library.
+        embedder: embedder of the library.
+        columns: fields with their columns, instead of the recorded ones; see `iter_papers`.
+        on_progress: called after each block of papers.
 
     Raises:
-        CorpusError: no source is recorded, or all have gone.
+        CorpusError: no source is recorded, or none exists any more.
         IndexMissing, IndexLocked, IndexStale, IndexDamaged, DiskError: as `update_library`.
     """
     sources = read_sources(settings, embedder.name)
@@ -304,14 +313,14 @@ def reread_sources(
     }
     if not present:
         raise CorpusError(
-            f"All sources of the library have gone, such as {missing[0]}; its papers are kept. "
+            f"No source of the library exists any more, such as {missing[0]}. Its papers are kept. "
             "Name the files to read now.",
             path=missing[0],
         )
-    removed = frozenset(_removed(settings, embedder.name))
+    removed = frozenset(_read_removed_ids(settings, embedder.name))
     left_out: dict[str, None] = {}
     update = update_library(
-        _without(_records(present), removed, left_out),
+        _skip_removed(_read_records(present), removed, left_out),
         settings=settings,
         embedder=embedder,
         sources=present,
@@ -319,21 +328,21 @@ def reread_sources(
     )
     papers = update.intake.papers
     return SourceReport(
-        update, missing, tuple(_vanished(papers, update.intake.met, present)), tuple(left_out)
+        update, missing, tuple(_find_vanished(papers, update.intake.met, present)), tuple(left_out)
     )
 
 
-def _removed(settings: Settings, embedder_name: str) -> tuple[str, ...]:
+def _read_removed_ids(settings: Settings, embedder_name: str) -> tuple[str, ...]:
     try:
         return read_manifest(resolve_index_folder(settings, embedder_name)).removed
     except IndexMissing:  # the bundled library before its first use
         return ()
 
 
-def _without(
+def _skip_removed(
     records: Iterable[Paper | Refused], removed: frozenset[str], left_out: dict[str, None]
 ) -> Iterator[Paper | Refused]:
-    """The records but for those of removed papers, whose ids are put into `left_out`."""
+    """Yield records, skipping removed papers and adding their ids to `left_out`."""
     from rag.readers import Refused
 
     for record in records:
@@ -343,8 +352,8 @@ def _without(
             left_out[record.id] = None
 
 
-def _records(sources: Mapping[str, Mapping[str, str]]) -> Iterator[Paper | Refused]:
-    """The records of all sources; one that cannot be read does not keep back the others."""
+def _read_records(sources: Mapping[str, Mapping[str, str]]) -> Iterator[Paper | Refused]:
+    """Yield the records of all sources. A source that cannot be read gives a refusal."""
     from rag.readers import Refused, iter_papers
 
     for source, columns in sources.items():
@@ -354,10 +363,10 @@ def _records(sources: Mapping[str, Mapping[str, str]]) -> Iterator[Paper | Refus
             yield Refused(source, None, str(error))
 
 
-def _vanished(
+def _find_vanished(
     papers: Sequence[Paper], met: frozenset[str], sources: Iterable[str]
 ) -> Iterator[str]:
-    """Ids of the papers that were not met though all their files were read."""
+    """Yield ids of papers that were not met although all their files were read."""
     places = {Path(source) for source in sources}
     known: dict[str, bool] = {}
     for paper in papers:
@@ -372,36 +381,36 @@ def _vanished(
 
 
 def find_deletable_library(settings: Settings, named: str) -> Library:
-    """The library that a name or path means, if it may be deleted.
+    """Return the library with a name or path if it may be deleted.
 
     Raises:
-        IndexMissing: there is no library, or the folder holds something else.
-        SettingsError: the name cannot be one, or it means the bundled library.
+        IndexMissing: there is no library, or the folder holds other files.
+        SettingsError: the name is not valid, or means the bundled library.
     """
     folder = resolve_index_folder(settings.model_copy(update={"index": named}), "")
     if (settings.cache_dir / "bundled").resolve() in folder.resolve().parents:
-        raise SettingsError("The bundled library is not deleted; it would be indexed again.")
+        raise SettingsError("The bundled library cannot be deleted. It would be indexed again.")
     if not (folder / FILE_NAME).is_file():
         raise IndexMissing(
-            f"There is no library at {folder}; `rag index list` shows those that are there."
+            f"There is no library at {folder}. `rag index list` shows the ones you have."
         )
     with suppress(IndexStale):  # an older layout may go too
         read_manifest(folder)
     foreign = sorted({path.name for path in folder.iterdir()} - _OWN_NAMES)
     if foreign or folder.is_symlink():
-        what = f"holds {foreign[0]}, which is no part of an index" if foreign else "is a link"
-        raise IndexMissing(f"{folder} {what}; nothing was deleted.")
-    return _library(folder)
+        what = f"holds {foreign[0]}, which is not part of an index" if foreign else "is a link"
+        raise IndexMissing(f"{folder} {what}. Nothing was deleted.")
+    return _inspect_library(folder)
 
 
 def delete_library(library: Library) -> None:
-    """Deletes a library: in one step it is gone, then its files are.
+    """Delete a library. One rename removes it, then its files are deleted.
 
-    What an interrupted run left behind goes with the next library of that name.
+    Files left by an interrupted deletion are deleted with the next library of that name.
 
     Raises:
-        IndexLocked: another process is writing it.
-        DiskError: the disk refuses.
+        IndexLocked: another process is writing to it.
+        DiskError: a file cannot be deleted.
     """
     folder = library.folder
     aside = f".{folder.name}.deleted-"

@@ -1,8 +1,8 @@
-"""The settings of one run and where each came from; the only reader of the environment.
+"""Settings of a run, and where each value came from. Only this module reads the environment.
 
-Order, later wins: defaults < the user's config file < `PAPERTRAIL_*` variables < arguments given by
-the caller (the command line). A config file in the working folder is never read: a folder that
-somebody else prepared must not change what a command does.
+Later wins: defaults < the user's config file < `PAPERTRAIL_*` variables < arguments of the caller
+(the command line). A config file in the working folder is never read: a folder that somebody else
+prepared must not change what a command does.
 """
 
 from __future__ import annotations
@@ -20,127 +20,133 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from rag.errors import SettingsError
 
 PREFIX = "PAPERTRAIL_"
-# Variables that other programs read too; they fill settings but choose nothing.
+# Other programs read these variables too. They fill settings but do not choose a model.
 SHARED_VARIABLES = {"openai_api_key": "OPENAI_API_KEY", "openai_base_url": "OPENAI_BASE_URL"}
 _FOLDERS = PlatformDirs("papertrail", appauthor=False)
 
 
 class Settings(BaseModel):
-    """What a run may vary. Frozen; build it with `load_settings`.
+    """Settings of a run. Frozen; build them with `load_settings`.
 
-    `origin` tells where each value that is no default came from: "argument", the name of a variable
-    or the path of the config file.
+    `origin` maps each field without its default value to the source of the value: "argument", the
+    name of a variable or the path of the config file.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False)
 
     index: str | None = Field(
-        None, description="Library to ask: a name, or a path with a slash. Empty: the bundled one."
+        None,
+        description="Library to ask: a name, or a path with a slash. Default: the bundled one.",
     )
-    k: int = Field(8, ge=1, le=100, description="Papers that a search returns.")
+    k: int = Field(8, ge=1, le=100, description="Papers to retrieve.")
     candidates: int = Field(
-        200, ge=10, le=5000, description="Papers per first stage that late interaction reorders."
+        200, ge=10, le=5000, description="Papers per first stage that late interaction reranks."
     )
-    sentences: int = Field(4, ge=1, le=10, description="Most sentences in an answer of quotes.")
+    sentences: int = Field(
+        4, ge=1, le=10, description="Maximum sentences of an answer in quotes mode."
+    )
     confidence: float | None = Field(
         None,
         ge=0,
         le=1,
-        description="Least confidence to answer at; empty: the fitted threshold.",
+        description="Minimum confidence to answer. Default: the fitted threshold.",
     )
     passage_tokens: int = Field(
         400, ge=32, le=4000, description="Token budget of a passage (o200k_base)."
     )
     overlap_sentences: int = Field(
-        1, ge=0, le=5, description="Sentences that neighbouring passages share."
+        1, ge=0, le=5, description="Sentences shared by neighbouring passages."
     )
     threads: int | None = Field(
-        None, ge=1, le=64, description="Processor threads of the embedder; empty: up to four."
+        None, ge=1, le=64, description="CPU threads of the embedder. Default: up to four."
     )
     chat_model: str | None = Field(
-        None, description="Language model that writes answers; empty: verbatim sentences."
+        None,
+        description="Language model that writes answers. Default: none, answers quote sentences.",
     )
     chat_url: str | None = Field(
         None, description="OpenAI-compatible server of the language model, such as .../v1."
     )
     chat_key: SecretStr | None = Field(None, description="Key for the server at chat_url.")
     chat_window: int | None = Field(
-        None, ge=1024, description="Tokens the model can read; empty: known ones, else 8192."
+        None,
+        ge=1024,
+        description="Context window of the model in tokens. Default: by name, else 8192.",
     )
     chat_reserve: int = Field(
-        1500, ge=100, description="Tokens of the window kept free for the model's reply."
+        1500, ge=100, description="Tokens of the window reserved for the reply."
     )
     chat_temperature: float | None = Field(
-        0.0, ge=0, le=2, description="Left out for models that refuse it."
+        0.0, ge=0, le=2, description="Sampling temperature. Not sent to models that refuse it."
     )
     chat_timeout_s: float = Field(
-        60.0, gt=0, le=3600, description="Seconds to wait for a model's next bytes."
+        60.0, gt=0, le=3600, description="Seconds to wait for the next bytes of a model."
     )
-    chat_retries: int = Field(3, ge=0, le=10, description="More tries after a passing failure.")
+    chat_retries: int = Field(3, ge=0, le=10, description="Retries after a temporary failure.")
     listing_calls: int = Field(
-        4, ge=1, le=100, description="Most calls in which a model reads the papers for one list."
+        4, ge=1, le=100, description="Maximum model calls to read the papers for one list."
     )
     judge_model: str | None = Field(
-        None, description="Language model that judges for `rag eval`; empty: the one that writes."
+        None, description="Language model that judges for `rag eval`. Default: the writer."
     )
     judge_url: str | None = Field(
-        None, description="OpenAI-compatible server of the judge; empty: the writer's."
+        None, description="OpenAI-compatible server of the judge. Default: the writer's."
     )
     judge_key: SecretStr | None = Field(None, description="Key for the server at judge_url.")
     check_with_model: bool = Field(
-        default=True, description="Let the model check the statements of its answers too."
+        default=True, description="Let the model check the statements of its answers."
     )
     unsupported: Literal["flag", "remove"] = Field(
-        "flag", description="What happens to statements of a model that were found unsupported."
+        "flag", description="Whether unsupported statements of a model are flagged or removed."
     )
     prices: Path | None = Field(
         None, description="TOML file with prices per million tokens, to show costs."
     )
     prompts: Path | None = Field(
-        None, description="Folder whose prompt files replace those of the same name."
+        None, description="Folder with prompt files that replace the bundled ones of the same name."
     )
     embed_model: str | None = Field(
-        None, description="Embedding model of a server; empty: the bundled one."
+        None, description="Embedding model of a server. Default: the bundled one."
     )
     embed_url: str | None = Field(
         None, description="OpenAI-compatible server of the embedding model."
     )
     embed_key: SecretStr | None = Field(None, description="Key for the server at embed_url.")
     openai_api_key: SecretStr | None = Field(
-        None, description="Goes to OpenAI, or to openai_base_url, and nowhere else."
+        None, description="Key that is sent only to OpenAI or to openai_base_url."
     )
-    openai_base_url: str | None = Field(None, description="Where openai_api_key belongs.")
+    openai_base_url: str | None = Field(None, description="Server for openai_api_key.")
     mcp_token: SecretStr | None = Field(
-        None, description="What clients of `rag mcp --http` must send to be let in."
+        None, description="Token that clients of `rag mcp --http` must send."
     )
     data_dir: Path = Field(
-        default_factory=lambda: _FOLDERS.user_data_path, description="Where named libraries lie."
+        default_factory=lambda: _FOLDERS.user_data_path, description="Folder of named libraries."
     )
     cache_dir: Path = Field(
         default_factory=lambda: _FOLDERS.user_cache_path,
-        description="Where the bundled library's index lies.",
+        description="Folder of the bundled library's index.",
     )
     origin: dict[str, str] = Field(
-        default_factory=dict, exclude=True, description="Field -> where its value came from."
+        default_factory=dict, exclude=True, description="Field -> source of its value."
     )
 
 
-def default_config_path() -> Path:
-    """Where the user's config file is looked for when `--config` names none."""
+def get_default_config_path() -> Path:
+    """Return the path of the user's config file, read unless `--config` names another."""
     return _FOLDERS.user_config_path / "config.toml"
 
 
 def load_settings(config: str | Path | None = None, **arguments: Any) -> Settings:
-    """Collects the settings of this run.
+    """Load the settings of this run.
 
     Args:
-        config: a TOML file to read instead of the user's own; it must exist.
-        arguments: field values that win over every other source; None means "not given". An empty
-            text, here or in the file, means the default.
+        config: TOML file to read instead of the user's own; it must exist.
+        arguments: field values that win over every other source. None means "not given". An empty
+            string, here or in the file, means the default.
 
     Raises:
-        SettingsError: the file cannot be read, a name is unknown, a value out of range, or a file
-            or folder that a setting names is not there.
+        SettingsError: the file cannot be read, a name is unknown, a value is out of range, or a
+            file or folder that a setting names does not exist.
     """
     values: dict[str, Any] = {}
     origin: dict[str, str] = {}
@@ -155,22 +161,22 @@ def load_settings(config: str | Path | None = None, **arguments: Any) -> Setting
             values[name], origin[name] = value, source
             if isinstance(value, str) and not value.strip():
                 del values[name], origin[name]
-    return _validated(values, origin)
+    return _make_settings(values, origin)
 
 
-def setting_names() -> list[str]:
-    """The settings a user can give, in the order of `Settings`."""
+def list_setting_names() -> list[str]:
+    """Return the names of all settings, in the order of `Settings`."""
     return [name for name in Settings.model_fields if name != "origin"]
 
 
-def variable_of(name: str) -> str:
-    """The environment variable of a setting."""
-    return SHARED_VARIABLES.get(name, PREFIX + name.upper())
+def name_variable(setting: str) -> str:
+    """Return the environment variable of a setting."""
+    return SHARED_VARIABLES.get(setting, PREFIX + setting.upper())
 
 
-def unknown_variables() -> list[str]:
-    """`PAPERTRAIL_*` variables that name no setting, sorted; they change nothing."""
-    known = {variable_of(name) for name in setting_names()}
+def list_unknown_variables() -> list[str]:
+    """Return `PAPERTRAIL_*` variables that name no setting, sorted. They are ignored."""
+    known = {name_variable(name) for name in list_setting_names()}
     return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
 
 
@@ -188,61 +194,64 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _validated(values: dict[str, Any], origin: dict[str, str]) -> Settings:
-    if "origin" in values:  # a field, but none that is given
-        raise SettingsError(_unknown("origin", origin["origin"]))
+def _make_settings(values: dict[str, Any], origin: dict[str, str]) -> Settings:
+    if "origin" in values:  # a field, but not a setting
+        raise SettingsError(_describe_unknown("origin", origin["origin"]))
     try:
         settings = Settings(**values, origin=origin)
     except ValidationError as error:
         problem = error.errors()[0]
         name = str(problem["loc"][0])
         if problem["type"] == "extra_forbidden":
-            raise SettingsError(_unknown(name, origin[name])) from error
+            raise SettingsError(_describe_unknown(name, origin[name])) from error
         shown = "" if name.endswith(("_key", "_token", "_url")) else f" = {values[name]!r}"
         raise SettingsError(
-            f"{name}{shown} (from {origin[name]}) cannot be used: {problem['msg']}."
+            f"Invalid setting {name}{shown} (from {origin[name]}): {problem['msg']}."
         ) from error
     _require_files(settings)
     return settings
 
 
 def _require_files(settings: Settings) -> None:
-    """Refuses a named file or folder that is not there; it would be passed over in silence."""
+    """Check that files and folders in the settings exist. Later they would be ignored silently."""
     for name, kind, test in (("prompts", "folder", Path.is_dir), ("prices", "file", Path.is_file)):
         path: Path | None = getattr(settings, name)
         try:
             is_there = path is None or test(path)
-        except OSError:  # a folder on the way that may not be read, a name that is too long
+        except OSError:  # a folder without permission, a name that is too long
             is_there = False
         if not is_there:
             raise SettingsError(
-                f"{name} = {str(path)!r} (from {settings.origin[name]}) cannot be used: "
+                f"Invalid setting {name} = {str(path)!r} (from {settings.origin[name]}): "
                 f"there is no such {kind}."
             )
 
 
-def _unknown(name: str, source: str) -> str:
-    near = difflib.get_close_matches(name, setting_names(), n=1)
-    hint = f"did you mean {near[0]}?" if near else "`rag info` lists the settings."
-    return f"{name} (from {source}) is not a setting; {hint}"
+def _describe_unknown(name: str, source: str) -> str:
+    near = difflib.get_close_matches(name, list_setting_names(), n=1)
+    hint = f"Did you mean {near[0]}?" if near else "`rag info` lists the settings."
+    return f"{name} (from {source}) is not a setting. {hint}"
 
 
 def _read_environment() -> dict[str, tuple[str, str]]:
     found = {}
-    for name in setting_names():
-        variable = variable_of(name)
+    for name in list_setting_names():
+        variable = name_variable(name)
         if value := os.environ.get(variable, "").strip():
             found[name] = (value, variable)
     return found
 
 
 def _read_config(config: str | Path | None) -> tuple[Path, dict[str, Any]]:
-    path = Path(config) if config is not None else default_config_path()
+    path = Path(config) if config is not None else get_default_config_path()
     if config is None and not path.is_file():
         return path, {}
     try:
         return path, tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise SettingsError(f"The config file {path} cannot be read: {error.strerror}.") from error
-    except (ValueError, RecursionError) as error:  # of TOML, UTF-8, huge numbers, deep nesting
+        raise SettingsError(f"Cannot read the config file {path}: {error.strerror}.") from error
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # TOML or UTF-8 errors, huge numbers, deep nesting
         raise SettingsError(f"The config file {path} is not valid TOML: {error}.") from error

@@ -6,6 +6,7 @@ import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
+from typer.testing import CliRunner
 
 # A slow or busy machine is no failure.
 settings.register_profile(
@@ -30,6 +31,23 @@ def _own_environment(monkeypatch, tmp_path):
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_ORG_ID", "PAPERTRAIL_CHAT_MODEL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PAPERTRAIL_DATA_DIR", str(tmp_path / "data"))
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Run a `rag` command in a folder of its own; returns its output, or its error."""
+    from rag.cli import app
+
+    monkeypatch.chdir(tmp_path)
+
+    def run_command(*words, status=0, text=None):
+        result = CliRunner().invoke(app, list(words), input=text)
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == status, result.output
+        return result.stderr if status else result.stdout
+
+    return run_command
 
 
 @pytest.fixture(scope="session")

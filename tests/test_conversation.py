@@ -285,7 +285,7 @@ def test_a_name_that_cannot_be_written_is_one_sentence_and_the_chat_goes_on(name
     assert first.startswith("rag: ")
     assert named in first
     assert "papertrail-" not in first
-    assert second == "no paper is cited yet"
+    assert second == "No paper is cited yet."
 
 
 @pytest.mark.parametrize(
@@ -295,7 +295,7 @@ def test_a_name_that_cannot_be_read_is_one_sentence_and_the_chat_goes_on(name, f
     first, second = chatted(folder, f"/load {name}", "/sources").splitlines()
     assert first.startswith("rag: ")
     assert name in first
-    assert second == "no paper is cited yet"
+    assert second == "No paper is cited yet."
 
 
 @pytest.mark.parametrize("name", ["/", "~nouser/x", "/etc/passwd/x", "/nowhere/x"])
@@ -318,7 +318,7 @@ def test_a_chat_tells_what_its_commands_did(folder, tmp_path):
         folder, "what does QUUX do?", f"/save {tmp_path}/c.md", "/sources", "/new", "/sources"
     )
     assert "[1] QUUX" in said
-    assert "what was said is forgotten\nno paper is cited yet\n" in said
+    assert "New conversation.\nNo paper is cited yet.\n" in said
     assert "Ask about" not in said
     assert "> QUUX sorts samples by length." in (tmp_path / "c.md").read_text(encoding="utf-8")
 
@@ -373,9 +373,9 @@ def test_a_terminal_is_greeted_and_needs_no_file_for_its_history(place, folder, 
         os.write(ours, b"/new\r/quit\r")
         _, errors = process.communicate(timeout=60)
     os.close(ours)
-    assert greeting == "Ask about the 3 papers of this library; /help lists commands.\n"
+    assert greeting == "Ask about the 3 papers of this library. /help lists commands.\n"
     assert process.returncode == 0, errors
-    assert "what was said is forgotten" in errors
+    assert "New conversation." in errors
     assert "Traceback" not in errors
     assert history.is_dir() == (place == "a folder")
 
@@ -406,7 +406,7 @@ def test_an_answer_stopped_while_it_is_checked_is_kept_with_its_verdicts(folder,
         running.append(process)
         lines = [QUESTION, "how fast is it?", f"/save {tmp_path}/c.json", "/quit"]
         _, errors = process.communicate("\n".join([*lines, ""]), timeout=60)
-    assert "the answer is kept as far as it was checked" in errors
+    assert "The answer is kept as far as it was checked" in errors
     chat = Conversation(Shelf(PAPERS))
     chat.load(tmp_path / "c.json")
     answer = chat.turns[1].answer

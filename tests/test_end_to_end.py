@@ -179,7 +179,7 @@ def test_info_shows_settings_with_their_origin(rag, tmp_path):
 def test_settings_refuse_what_they_do_not_know(tmp_path):
     config = tmp_path / "config.toml"
     config.write_text("kk = 5\n", encoding="utf-8")
-    with pytest.raises(SettingsError, match="did you mean k"):
+    with pytest.raises(SettingsError, match="Did you mean k"):
         load_settings(config)
     with pytest.raises(SettingsError, match="k = 0"):
         load_settings(k=0)
@@ -394,7 +394,7 @@ rag.cli.main()
 
 @pytest.mark.parametrize(
     ("how", "status", "said"),
-    [("end", 0, ""), ("linger", 130, "rag: interrupted; nothing that was finished is lost.\n")],
+    [("end", 0, ""), ("linger", 130, "rag: interrupted. Finished work is kept.\n")],
 )
 def test_interruption_after_a_command_is_done_is_told_only_where_it_ends_something(
     places, how, status, said

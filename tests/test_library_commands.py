@@ -1,14 +1,14 @@
-"""Keeping a library through the command: exports, updates, removals, named libraries."""
+"""`rag index` and `rag papers`: make, update, list, export and delete libraries."""
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import pty
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -29,182 +29,274 @@ PAPERS = [
     Paper("b-2", "Curriculum Order Matters", "Easy samples come first. Training is faster."),
 ]
 QUESTION = "what does ZORP, the sparse attention for long text, attend to?"
+A, B, C = (
+    {"title": title, "abstract": f"We test {title.lower()}."}
+    for title in ("Alpha", "Beta", "Gamma")
+)
+
+
+def lines(*records):
+    return "".join(json.dumps(record) + "\n" for record in records)
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
-    monkeypatch.setenv("PAPERTRAIL_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.delenv("PAPERTRAIL_CHAT_MODEL", raising=False)
-    monkeypatch.chdir(tmp_path)
+def write(tmp_path):
+    """Write records to a file of the working folder."""
 
-    def runs(*words: str, status: int = 0, text: str | None = None) -> str:
-        result = CliRunner().invoke(app, list(words), input=text)
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        assert result.exit_code == status, result.output
-        return result.stderr if status else result.stdout
+    def write_records(name, *records):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(lines(*records))
+        return path
 
-    return runs
+    return write_records
+
+
+@pytest.fixture
+def index(run):
+    """Run `rag index` on the library "mine"; returns the report."""
+
+    def run_index(*words, text=None):
+        return json.loads(run("index", *words, "-i", "mine", "--json", text=text))
+
+    return run_index
+
+
+@pytest.fixture
+def list_mine(run):
+    return lambda: json.loads(run("papers", "-i", "mine", "--json"))
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory) -> str:
+def kept(tmp_path_factory):
     folder = tmp_path_factory.mktemp("kept") / "library"
     Assistant.build(PAPERS, folder).close()
     return f"{folder}/"
 
 
-@pytest.mark.parametrize("name", ["a.bib", "a.ris", "a.json", "a.jsonl"])
-def test_exported_papers_make_the_same_library_again(name, kept, run, tmp_path):
-    run("papers", "export", "--index", kept, "--out", name)
-    again = read_papers(tmp_path / name)
-    fields = ("id", "title", "abstract", "authors", "year", "doi")
-    assert [[getattr(p, f) for f in fields] for p in again] == [
-        [getattr(p, f) for f in fields] for p in PAPERS
+# Reading
+
+
+def test_standard_input_is_indexed_and_not_recorded_as_a_source(index, list_mine, write):
+    file = write("papers.jsonl", B)
+    report = index("-", "papers.jsonl", text=gzip.compress(lines(A).encode()))
+    assert (report["read"], report["papers"]) == (2, 2)
+    assert [paper["sources"] for paper in list_mine()] == [["standard input"], [str(file)]]
+    again = index("--rebuild")
+    assert (again["read"], again["papers"]) == (1, 1)
+
+
+def test_empty_standard_input_is_one_sentence(run):
+    said = run("index", "-", "-i", "mine", status=2, text="")
+    assert said == "rag: standard input: the file is empty.\n"
+
+
+def test_file_that_cannot_be_read_does_not_stop_the_others(run, index, write, tmp_path):
+    write("papers.jsonl", A)
+    (tmp_path / "notes.txt").write_text("to do: milk\n")
+    report = index("notes.txt", "papers.jsonl")
+    assert report["papers"] == 1
+    assert [each["path"] for each in report["refused"]] == ["notes.txt"]
+    alone = run("index", "notes.txt", "-i", "other", status=2)
+    assert "no known format is recognised in it" in alone
+    assert "There is no index at" in run("papers", "list", "-i", "other", status=2)
+
+
+def test_source_that_a_record_names_is_not_taken_for_a_file(index, list_mine, write):
+    write("papers.jsonl", {**A, "sources": ["elsewhere.txt"]})
+    index(".")
+    assert [paper["sources"] for paper in list_mine()] == [["elsewhere.txt"]]
+
+
+def test_strict_run_writes_nothing_if_a_record_cannot_be_read(run, write, tmp_path):
+    write("papers.jsonl", A, {"title": ""}, B)
+    said = run("index", "papers.jsonl", "-i", "./index", "--strict", status=2)
+    assert said == 'rag: papers.jsonl, line 2: the field "title" is missing or empty.\n'
+    assert not (tmp_path / "index").exists()
+    assert "2 added" in run("index", "papers.jsonl", "-i", "./index")
+
+
+def test_mapped_columns_are_recorded_for_updates_and_rebuilds(index, tmp_path):
+    table, other = tmp_path / "a.csv", tmp_path / "b.csv"
+    table.write_text("Thema,Inhalt\nOn Rates,We test rates.\n")
+    other.write_text("title,abstract\nOn Ponds,We test ponds.\n")
+    index("a.csv", "--map", "title=Thema", "--map", "abstract=Inhalt")
+    index("b.csv")
+
+    table.write_text("Thema,Inhalt\nOn Rates,We test rates twice.\nOn Seas,We test seas.\n")
+    report = index("--update")
+    assert (report["read"], len(report["added"]), report["refused"]) == (3, 1, [])
+    report = index("--rebuild")
+    assert (report["read"], report["papers"], report["refused"]) == (3, 3, [])
+
+    table.write_text("Titel,Inhalt\nOn Rates,We test rates thrice.\n")
+    other.write_text("Titel,Inhalt\nOn Ponds,We test ponds.\n")
+    assert index("--update")["read"] == 0
+    assert index("--update", "--map", "title=Titel", "--map", "abstract=Inhalt")["read"] == 2
+    assert index("--update")["read"] == 2  # the new columns were recorded
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("text=Inhalt", 'not to "text".'),
+        ("abstract=Inhatl", 'no column "Inhatl"; the columns are Nummer, Überschrift, Inhalt.'),
+        ("abstract", "Cannot use --map abstract. Write each field once, as FIELD=COLUMN."),
+        ("title=Nummer", "Cannot use --map title=Nummer. Write each field once,"),
+    ],
+)
+def test_wrong_column_is_one_sentence(run, tmp_path, wrong, said):
+    (tmp_path / "papers.csv").write_text("Nummer;Überschrift;Inhalt\n1;Raten;Wir messen.\n")
+    words = ("index", "papers.csv", "-i", "mine", "--map", "title=Überschrift")
+    sentence = run(*words, "--map", wrong, status=2)
+    assert said in sentence
+    assert sentence.count("\n") == 1
+    assert "1 read, 1 added" in run(*words, "--map", "abstract=Inhalt")
+
+
+# Reports
+
+
+def test_report_accounts_for_every_record(run, index, write):
+    one = write("one.jsonl", A, B, {"title": "Only a Title"}, A, {"year": 1999})
+    two = write("two.jsonl", {**A, "year": 2001}, {**A, "venue": "J. Rates"})
+    # The second record of A says nothing new; two.jsonl adds to it twice.
+    report = index(str(one), str(two))
+    alpha, beta, title = report["added"]
+    assert (report["read"], report["unchanged"], report["changed"]) == (6, 1, [])
+    assert report["merged"] == [
+        {"id": alpha, "title": "Alpha", "records": 2, "sources": [str(one), str(two)]}
     ]
-
-
-def test_an_export_is_filtered_and_goes_to_standard_output(kept, run):
-    assert run("papers", "export", "-i", kept, "--year", "2021..", "--format", "markdown") == (
-        "1. Ada Clark, Bo Li. 2021. ZORP: Sparse Attention for Long Text. "
-        "<https://doi.org/10.1000/zorp>\n"
+    assert report["without_abstract"] == [title]
+    reason = 'the field "title" is missing or empty.'
+    assert report["refused"] == [{"path": str(one), "line": 5, "reason": reason}]
+    counts, *rest = run("index", str(one), str(two), "-i", "other").splitlines()
+    assert counts == (
+        "6 read, 3 added, 0 changed, 2 merged, 1 unchanged, 1 without abstract, 1 refused."
     )
-    assert run("papers", "export", "-i", kept, "--paper", "b-2").startswith("@misc{b-2,\n")
-    assert run("papers", "export", "-i", kept, "--author", "Nobody", "--format", "csl") == "[]\n"
+    assert rest == [
+        f'merged: 2 records into "Alpha" ({alpha}), from {one}, {two}',
+        f'without abstract, found by title only: "Only a Title" ({title})',
+        f"refused: {one}, line 5: {reason}",
+        "The library has 3 papers in 3 passages.",
+    ]
+    write("one.jsonl", {**B, "abstract": "We drain ponds."})
+    assert index("one.jsonl")["changed"] == [beta]
 
 
-def test_a_file_name_that_tells_no_format_is_refused(kept, run, tmp_path):
-    assert "give --format with one of bibtex" in run(
-        "papers", "export", "-i", kept, "--out", "a.txt", status=2
-    )
-    assert not (tmp_path / "a.txt").exists()
+def test_two_papers_that_turn_out_to_be_one_are_reported_as_one(index, write):
+    doi, arxiv = {"doi": "10.1000/x"}, {"arxiv_id": "2101.00001"}
+    write("papers.jsonl", {**A, **doi}, {**B, **arxiv}, {**A, **doi, **arxiv})
+    report = index("papers.jsonl")
+    assert (report["read"], report["papers"], report["added"]) == (3, 1, ["doi:10.1000/x"])
+    assert [(each["id"], each["records"]) for each in report["merged"]] == [("doi:10.1000/x", 1)]
 
 
-def test_an_answer_is_printed_in_every_form(kept, run):
-    text = run("ask", QUESTION, "-i", kept, "--format", "markdown", "--cite-style", "pandoc")
-    assert "[@zorp-1]" in text
-    assert "[1]" not in text
-    assert "@misc{zorp-1," in run("ask", QUESTION, "-i", kept, "--format", "bibtex")
-    assert "\nDO  - 10.1000/zorp\n" in run("ask", QUESTION, "-i", kept, "--format", "ris")
-    items = json.loads(run("ask", QUESTION, "-i", kept, "--format", "csl"))
-    assert items[0]["id"] == "zorp-1"
-    assert run("ask", QUESTION, "-i", kept, "--format", "json").startswith('{\n  "question"')
-    refused = run("ask", QUESTION, "-i", kept, "--format", "ris", "--json", status=2)
-    assert "contradict each other" in refused
-    refused = run("ask", QUESTION, "-i", kept, "--format", "ris", "--trace", status=2)
-    assert "--trace" in refused
+def test_long_reports_are_cut_and_say_by_how_much(run, write):
+    write("papers.jsonl", A, *[{"title": ""}] * 13)
+    report = run("index", "papers.jsonl", "-i", "mine").splitlines()
+    assert [text.split(":")[0] for text in report[1:11]] == ["refused"] * 10
+    assert report[11] == "... and 3 more like this; --json shows all."
 
 
-def test_several_answers_share_one_list_of_papers(kept, run, tmp_path):
-    (tmp_path / "questions.txt").write_text(f"{QUESTION}\n{QUESTION}\n")
-    found = run("ask", "--file", "questions.txt", "-i", kept, "--format", "csl")
-    ids = [item["id"] for item in json.loads(found)]
-    assert len(ids) == len(set(ids)) > 0
+# Updates
 
 
-def test_found_papers_are_printed_as_references(kept, run):
-    assert run("search", QUESTION, "-i", kept, "--format", "markdown").startswith("1. Ada Clark")
-    assert "TY  - GEN" in run("search", QUESTION, "-i", kept, "--format", "ris")
-    values = json.loads(run("search", QUESTION, "-i", kept, "--format", "json"))
-    assert values[0]["paper"]["id"] == "zorp-1"
-
-
-def test_a_chat_saves_what_the_name_of_the_file_says(kept, run, tmp_path):
-    names = ["a.md", "a.bib", "a.ris", "a.csl.json", "a.json", "a"]
-    saves = "".join(f"/save {name}\n" for name in names)
-    run("chat", "-i", kept, "--cite-style", "pandoc", text=f"{QUESTION}\n{saves}")
-    starts = [(tmp_path / name).read_text()[:12] for name in names]
-    assert starts[1:4] == ["@misc{zorp-1", "TY  - GEN\nTI", '[\n{"id": "zo']
-    assert "[@zorp-1]" in (tmp_path / "a.md").read_text()
-    assert (tmp_path / "a.json").read_text() == (tmp_path / "a").read_text()
-    assert json.loads((tmp_path / "a").read_text())["format"].startswith("papertrail conversation")
-
-
-def records(*papers: tuple[str, str]) -> str:
-    return "".join(
-        json.dumps({"title": title, "abstract": abstract}) + "\n" for title, abstract in papers
-    )
-
-
-A, B, C = ("Alpha", "We test alpha."), ("Beta", "We test beta."), ("Gamma", "We test gamma.")
-
-
-def test_an_update_reads_the_recorded_sources_again_from_any_folder(run, tmp_path, monkeypatch):
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "a.jsonl").write_text(records(A, B))
-    (tmp_path / "folder" / "c.jsonl").write_text(records(C))
-    run("index", "a.jsonl", "folder", "--index", "mine", "-q")
+def test_update_reads_the_recorded_sources_again_from_any_folder(
+    run, index, list_mine, write, tmp_path, monkeypatch
+):
+    write("a.jsonl", A, B)
+    write("folder/c.jsonl", C)
+    index("a.jsonl", "folder")
     monkeypatch.chdir(tmp_path / "folder")
-
-    unchanged = json.loads(run("index", "--update", "--index", "mine", "--json"))
+    unchanged = index("--update")
     assert unchanged["read"] == unchanged["unchanged"] == 3
     assert unchanged["generation"] == 1
     assert run("index", "--update", "-i", "mine", "-q") == ""
 
     # beta's abstract is edited, alpha has left its file, delta is a new file of the folder
-    (tmp_path / "a.jsonl").write_text(records(("Beta", "We test less.")))
-    (tmp_path / "folder" / "d.jsonl").write_text(records(("Delta", "We test delta.")))
+    write("a.jsonl", {**B, "abstract": "We test less."})
+    write("folder/d.jsonl", {"title": "Delta", "abstract": "We test delta."})
     text = run("index", "--update", "-i", "mine")
     assert "3 read, 1 added, 1 changed, 0 merged, 1 unchanged, 0 without " in text
     assert "note: 1 no longer in their files, and kept: alpha-" in text
-    papers = {p["title"]: p["abstract"] for p in json.loads(run("papers", "-i", "mine", "--json"))}
-    assert papers["Alpha"] == "We test alpha."
-    assert papers["Beta"] == "We test less."
-    assert "Delta" in papers
+    abstracts = {paper["title"]: paper["abstract"] for paper in list_mine()}
+    assert abstracts["Alpha"] == "We test alpha."
+    assert abstracts["Beta"] == "We test less."
+    assert "Delta" in abstracts
 
 
-def test_a_library_of_an_earlier_layout_is_rebuilt_from_what_it_was_read_from(run, tmp_path):
-    for name, paper in (("a.jsonl", A), ("b.jsonl", B)):
-        (tmp_path / name).write_text(records(paper))
-    run("index", "a.jsonl", "b.jsonl", "-i", "mine", "-q")
+def test_text_that_no_file_holds_any_more_is_gone_after_an_update(run, index, list_mine, write):
+    one, two = write("one.jsonl", {**A, "abstract": "We test. It works."}), write("two.jsonl", A)
+    index("one.jsonl", "two.jsonl")
+    for abstract, left in [
+        ("Rates rise.", "We test alpha."),
+        ("We test alpha. It rises.", "We test alpha. It rises."),
+    ]:
+        write("one.jsonl", {**A, "abstract": abstract})
+        counts = run("index", "--update", "-i", "mine").splitlines()[0]
+        assert counts.startswith("2 read, 0 added, 1 changed, 0 merged, 1 unchanged, ")
+        [paper] = list_mine()
+        assert (paper["abstract"], paper["sources"]) == (left, [str(one), str(two)])
+
+
+def test_several_records_of_a_paper_read_again_change_nothing(run, index, write):
+    write("papers.jsonl", A, {**A, "venue": "J. Rates"}, B)
+    index("papers.jsonl")
+    counts = run("index", "--update", "-i", "mine").splitlines()[0]
+    assert counts.startswith("3 read, 0 added, 0 changed, 0 merged, 3 unchanged, ")
+
+
+def test_papers_of_a_source_that_is_gone_are_kept_and_reported(
+    run, index, list_mine, write, tmp_path
+):
+    for name, paper in (("a", A), ("b", B), ("c", C)):
+        write(f"{name}.jsonl", paper)
+    index("a.jsonl", "b.jsonl", "c.jsonl")
+    (tmp_path / "a.jsonl").unlink()
+    write("b.jsonl")
+    text = run("index", "--update", "-i", "mine")
+    assert f"note: {tmp_path / 'a.jsonl'} no longer exists. Its papers are kept." in text
+    assert "b.jsonl: the file is empty." in text
+    assert "note: 1 no longer in their files, and kept: beta-" in text
+    for name in "bc":
+        (tmp_path / f"{name}.jsonl").unlink()
+    said = run("index", "--update", "-i", "mine", status=2)
+    assert "No source of the library exists any more" in said
+    assert len(list_mine()) == 3
+
+
+def test_update_takes_no_other_action(run, write):
+    write("a.jsonl", A)
+    assert "Name nothing else" in run("index", "a.jsonl", "--update", "-i", "mine", status=2)
+    assert "There is no index" in run("index", "--update", "-i", "mine", status=2)
+
+
+def test_older_indexes_are_rebuilt_or_opened(run, index, list_mine, write, tmp_path):
+    write("a.jsonl", A)
+    write("b.jsonl", B)
+    index("a.jsonl", "b.jsonl")
     (manifest,) = (tmp_path / "data").rglob("manifest.json")
     manifest.write_text(manifest.read_text().replace('"schema_version": 3', '"schema_version": 2'))
     said = run("papers", "-i", "mine", status=2)
     command = said.partition("rebuild it with `rag ")[2].partition("`")[0]
     assert "SOURCES" not in command
     run(*command.split(), "-q")
-    papers = json.loads(run("papers", "-i", "mine", "--json"))
-    assert {paper["title"] for paper in papers} == {"Alpha", "Beta"}
+    assert {paper["title"] for paper in list_mine()} == {"Alpha", "Beta"}
+
+    values = json.loads(manifest.read_text())
+    assert values.pop("columns") == {}  # an older manifest does not have it
+    manifest.write_text(json.dumps(values))
+    assert index("--update")["read"] == index("--rebuild")["read"] == 2
 
 
-def test_namesakes_are_not_taken_for_papers_that_left_their_file(run, tmp_path):
-    several = [{"title": "Editorial", "abstract": f"Of {y}.", "year": y} for y in (2001, 2002)]
-    (tmp_path / "a.jsonl").write_text("".join(json.dumps(each) + "\n" for each in several))
-    run("index", "a.jsonl", "-i", "mine", "-q")
-    found = json.loads(run("index", "--update", "-i", "mine", "--json"))
-    assert found["papers"] == found["unchanged"] == 2
-    assert found["no_longer_in_files"] == []
+# Removals
 
 
-def test_papers_of_a_source_that_has_gone_are_kept_and_told(run, tmp_path):
-    for name, paper in (("a", A), ("b", B), ("c", C)):
-        (tmp_path / f"{name}.jsonl").write_text(records(paper))
-    run("index", "a.jsonl", "b.jsonl", "c.jsonl", "-i", "mine", "-q")
-    (tmp_path / "a.jsonl").unlink()
-    (tmp_path / "b.jsonl").write_text("")
-    text = run("index", "--update", "-i", "mine")
-    assert f"note: {tmp_path / 'a.jsonl'} is not there any more; its papers are kept." in text
-    assert "b.jsonl: the file is empty." in text
-    assert "note: 1 no longer in their files, and kept: beta-" in text
-    assert len(json.loads(run("papers", "-i", "mine", "--json"))) == 3
-    (tmp_path / "b.jsonl").unlink()
-    (tmp_path / "c.jsonl").unlink()
-    assert "All sources of the library have gone" in run(
-        "index", "--update", "-i", "mine", status=2
-    )
-    assert len(json.loads(run("papers", "-i", "mine", "--json"))) == 3
-
-
-def test_an_update_takes_nothing_else(run, tmp_path):
-    (tmp_path / "a.jsonl").write_text(records(A))
-    assert "name nothing else" in run("index", "a.jsonl", "--update", "-i", "mine", status=2)
-    assert "There is no index" in run("index", "--update", "-i", "mine", status=2)
-
-
-def test_papers_are_removed_by_their_ids(run, tmp_path):
-    (tmp_path / "a.jsonl").write_text(records(A, B, C))
-    run("index", "a.jsonl", "-i", "mine", "-q")
-    ids = [p["id"] for p in json.loads(run("papers", "-i", "mine", "--json"))]
+def test_papers_are_removed_by_their_ids(run, index, list_mine, write):
+    write("a.jsonl", A, B, C)
+    index("a.jsonl")
+    ids = [paper["id"] for paper in list_mine()]
     assert run("papers", "remove", *ids[:2], "-i", "mine").splitlines()[-4:] == [
         "2 removed.",
         f"removed: {ids[0]}",
@@ -212,62 +304,65 @@ def test_papers_are_removed_by_their_ids(run, tmp_path):
         "The library has 1 paper in 1 passage.",
     ]
     assert "No paper with the id" in run("papers", "remove", ids[0], "-i", "mine", status=2)
-    assert [p["id"] for p in json.loads(run("papers", "-i", "mine", "--json"))] == ids[2:]
+    assert [paper["id"] for paper in list_mine()] == ids[2:]
 
 
-def test_a_removed_paper_stays_out_of_updates_until_its_source_is_named_again(run, tmp_path):
-    def titles():
-        return [p["title"] for p in json.loads(run("papers", "-i", "mine", "--json"))]
-
-    (tmp_path / "a.jsonl").write_text(records(A, B))
-    run("index", "a.jsonl", "-i", "mine", "-q")
-    alpha = json.loads(run("papers", "-i", "mine", "--json"))[0]["id"]
+def test_removed_paper_stays_out_of_updates_until_its_source_is_named_again(
+    run, index, list_mine, write
+):
+    write("a.jsonl", A, B)
+    index("a.jsonl")
+    alpha = list_mine()[0]["id"]
     run("papers", "remove", alpha, "-i", "mine", "-q")
     text = run("index", "--update", "-i", "mine")
     assert "1 read, 0 added" in text
-    assert "note: 1 was removed before, and stays out until `rag index SOURCE` names" in text
-    (tmp_path / "a.jsonl").write_text(records(A, B, C))
-    assert json.loads(run("index", "--update", "-i", "mine", "--json"))["left_out"] == [alpha]
-    assert titles() == ["Beta", "Gamma"]  # a generation that is written remembers it too
-    assert json.loads(run("index", "--update", "-i", "mine", "--json"))["added"] == []
+    assert "note: 1 removed before, and still left out. Add them again with `rag index" in text
+    write("a.jsonl", A, B, C)
+    assert index("--update")["left_out"] == [alpha]
+    assert [paper["title"] for paper in list_mine()] == ["Beta", "Gamma"]
+    assert index("--update")["added"] == []  # the new generation remembers it too
 
-    assert "1 added" in run("index", "a.jsonl", "-i", "mine")
-    assert json.loads(run("index", "--update", "-i", "mine", "--json"))["left_out"] == []
+    assert index("a.jsonl")["added"] == [alpha]
+    assert index("--update")["left_out"] == []
     run("papers", "remove", alpha, "-i", "mine", "-q")
-    run("index", "--rebuild", "-i", "mine", "-q")
-    run("index", "--update", "-i", "mine", "-q")
-    assert sorted(titles()) == ["Alpha", "Beta", "Gamma"]
+    index("--rebuild")
+    index("--update")
+    assert sorted(paper["title"] for paper in list_mine()) == ["Alpha", "Beta", "Gamma"]
 
 
-def test_an_update_of_a_library_whose_papers_were_all_removed_finds_nothing_new(run, tmp_path):
-    (tmp_path / "a.jsonl").write_text(records(A))
-    run("index", "a.jsonl", "-i", "mine", "-q")
-    (alpha,) = [p["id"] for p in json.loads(run("papers", "-i", "mine", "--json"))]
-    run("papers", "remove", alpha, "-i", "mine", "-q")
+def test_update_of_an_emptied_library_finds_nothing_new(run, index, list_mine, write):
+    write("a.jsonl", A)
+    index("a.jsonl")
+    run("papers", "remove", list_mine()[0]["id"], "-i", "mine", "-q")
     assert run("index", "--update", "-i", "mine", "-q") == ""
     assert run("papers", "-i", "mine") == ""
 
 
-def test_a_namesake_of_a_removed_paper_stays_in(run, tmp_path):
-    several = [{"title": "Editorial", "abstract": f"Of {y}.", "year": y} for y in (2001, 2002)]
-    (tmp_path / "a.jsonl").write_text("".join(json.dumps(each) + "\n" for each in several))
-    for year in (2001, 2002):
-        run("index", "a.jsonl", "-i", "mine", "-q", "--rebuild")
-        found = {p["year"]: p["id"] for p in json.loads(run("papers", "-i", "mine", "--json"))}
-        run("papers", "remove", found.pop(year), "-i", "mine", "-q")
-        update = json.loads(run("index", "--update", "-i", "mine", "--json"))
+def test_papers_with_one_title_are_kept_apart(run, index, list_mine, write):
+    write("a.jsonl", *({"title": "Editorial", "abstract": f"Of {y}.", "year": y} for y in (1, 2)))
+    index("a.jsonl")
+    update = index("--update")
+    assert (update["papers"], update["unchanged"], update["no_longer_in_files"]) == (2, 2, [])
+    for year in (1, 2):
+        index("a.jsonl", "--rebuild")
+        ids = {paper["year"]: paper["id"] for paper in list_mine()}
+        run("papers", "remove", ids.pop(year), "-i", "mine", "-q")
+        update = index("--update")
         assert (update["added"], update["no_longer_in_files"]) == ([], [])
-        left = json.loads(run("papers", "-i", "mine", "--json"))
-        assert [p["id"] for p in left] == list(found.values())
+        assert [paper["id"] for paper in list_mine()] == list(ids.values())
 
 
-def test_libraries_are_listed_and_one_is_deleted(run, tmp_path):
+# Libraries
+
+
+def test_libraries_are_listed_and_deleted(run, write, tmp_path):
     assert run("index", "list") == ""
-    (tmp_path / "list").write_text(records(A))  # a file of that name is ./list
-    run("index", "./list", "-i", "mine", "-q")
-    run("index", "./list", "-i", "other", "-q")
-    (tmp_path / "data" / "libraries" / "broken").mkdir()
-    (tmp_path / "data" / "libraries" / "broken" / "manifest.json").write_text("{")
+    write("list", A)  # a file of that name is ./list
+    folder = tmp_path / "data" / "libraries"
+    for name in ("mine", "other"):
+        run("index", "./list", "-i", name, "-q")
+    (folder / "broken").mkdir()
+    (folder / "broken" / "manifest.json").write_text("{")
     found = {each["name"]: each for each in json.loads(run("index", "list", "--json"))}
     assert sorted(found) == ["broken", "mine", "other"]
     assert (found["mine"]["papers"], found["mine"]["generation"]) == (1, 1)
@@ -279,61 +374,52 @@ def test_libraries_are_listed_and_one_is_deleted(run, tmp_path):
 
     assert "Add --yes to delete" in run("index", "delete", "mine", status=2)
     run("index", "delete", "mine", "--yes")
-    assert [each["name"] for each in json.loads(run("index", "list", "--json"))] == [
-        "broken",
-        "other",
-    ]
-    assert sorted(p.name for p in (tmp_path / "data" / "libraries").iterdir()) == [
-        "broken",
-        "other",
-    ]
+    assert sorted(path.name for path in folder.iterdir()) == ["broken", "other"]
     assert (tmp_path / "list").exists()
 
 
-def test_what_is_no_library_of_yours_is_not_deleted(run, tmp_path, monkeypatch):
+def test_folder_that_is_not_your_library_is_not_deleted(run, write, tmp_path, monkeypatch):
     monkeypatch.setenv("PAPERTRAIL_CACHE_DIR", str(tmp_path / "cache"))
     assert "There is no library" in run("index", "delete", "nothing", "--yes", status=2)
-    (tmp_path / "a.jsonl").write_text(records(A))
+    write("a.jsonl", A)
     run("index", "a.jsonl", "-i", "./shelf/", "-q")
     (tmp_path / "shelf" / "thesis.txt").write_text("mine")
-    assert "thesis.txt, which is no part of an index" in run(
-        "index", "delete", "./shelf/", "--yes", status=2
-    )
+    said = run("index", "delete", "./shelf/", "--yes", status=2)
+    assert "thesis.txt, which is not part of an index" in said
     (tmp_path / "shelf" / "thesis.txt").unlink()
     (tmp_path / "web").mkdir()
     (tmp_path / "web" / "manifest.json").write_text('{"name": "a web page"}')
     assert "lacks fields" in run("index", "delete", "./web/", "--yes", status=3)
     bundled = tmp_path / "cache" / "bundled" / "1234"
-    (tmp_path / "cache" / "bundled").mkdir(parents=True)
+    bundled.parent.mkdir(parents=True)
     (tmp_path / "shelf").rename(bundled)
     assert "bundled library" in run("index", "delete", f"{bundled}/", "--yes", status=2)
     assert (bundled / "manifest.json").exists()
 
 
-def test_a_library_that_is_being_written_is_not_deleted(run, tmp_path):
-    (tmp_path / "a.jsonl").write_text(records(A))
-    run("index", "a.jsonl", "-i", "mine", "-q")
-    folder = tmp_path / "data" / "libraries" / "mine"
-    with writer_lock(folder, 0.0):
+def test_library_that_is_being_written_is_not_deleted(run, index, list_mine, write, tmp_path):
+    write("a.jsonl", A)
+    index("a.jsonl")
+    with writer_lock(tmp_path / "data" / "libraries" / "mine", 0.0):
         assert "Another process is writing" in run("index", "delete", "mine", "--yes", status=3)
-    assert len(json.loads(run("papers", "-i", "mine", "--json"))) == 1
+    assert len(list_mine()) == 1
 
 
-def test_what_an_interrupted_deletion_left_is_no_library_and_goes_with_the_next(run, tmp_path):
-    (tmp_path / "a.jsonl").write_text(records(A))
-    run("index", "a.jsonl", "-i", "mine", "-q")
+def test_files_of_an_interrupted_deletion_go_with_the_next(run, index, write, tmp_path):
+    write("a.jsonl", A)
+    index("a.jsonl")
     folder = tmp_path / "data" / "libraries"
     (folder / "mine").rename(folder / ".mine.deleted-0011aabb")
     assert json.loads(run("index", "list", "--json")) == []
-    run("index", "a.jsonl", "-i", "mine", "-q")
+    index("a.jsonl")
     run("index", "delete", "mine", "--yes", "-q")
     assert list(folder.iterdir()) == []
 
 
 @pytest.mark.parametrize(("said", "left"), [(b"n\n", True), (b"y\n", False)])
-def test_on_a_terminal_a_deletion_is_confirmed(said, left, run, tmp_path):
-    (tmp_path / "a.jsonl").write_text(records(A))
-    run("index", "a.jsonl", "-i", "mine", "-q")
+def test_deletion_is_confirmed_on_a_terminal(said, left, index, write, tmp_path):
+    write("a.jsonl", A)
+    index("a.jsonl")
     ours, theirs = pty.openpty()
     os.write(ours, said)
     command = [sys.executable, "-m", "rag", "index", "delete", "mine"]
@@ -348,30 +434,108 @@ def test_on_a_terminal_a_deletion_is_confirmed(said, left, run, tmp_path):
     assert (tmp_path / "data" / "libraries" / "mine").exists() is left
 
 
-def cited(saved: dict[str, Any]) -> list[dict[str, Any]]:
-    statements = [s for turn in saved["turns"] for s in turn["answer"]["statements"]]
-    return [citation for statement in statements for citation in statement["citations"]]
+# Papers
 
 
-def test_a_citation_of_a_removed_or_changed_paper_says_so_everywhere(run, tmp_path):
-    zorp, other = ({"id": p.id, "title": p.title, "abstract": p.abstract} for p in PAPERS)
-    (tmp_path / "a.jsonl").write_text(f"{json.dumps(zorp)}\n{json.dumps(other)}\n")
-    run("index", "a.jsonl", "-i", "mine", "-q")
-    run(
-        "chat",
-        "-i",
-        "mine",
-        text=f"{QUESTION}\nwhat comes first in curriculum order?\n/save talk.json\n",
+@pytest.mark.parametrize("name", ["a.bib", "a.ris", "a.json", "a.jsonl"])
+def test_exported_papers_make_the_same_library_again(name, kept, run, tmp_path):
+    run("papers", "export", "--index", kept, "--out", name)
+    fields = ("id", "title", "abstract", "authors", "year", "doi")
+    again, before = (
+        [[getattr(paper, field) for field in fields] for paper in papers]
+        for papers in (read_papers(tmp_path / name), PAPERS)
     )
+    assert again == before
+
+
+def test_export_is_filtered_and_goes_to_standard_output(kept, run, tmp_path):
+    export = ("papers", "export", "-i", kept)
+    assert run(*export, "--year", "2021..", "--format", "markdown") == (
+        "1. Ada Clark, Bo Li. 2021. ZORP: Sparse Attention for Long Text. "
+        "<https://doi.org/10.1000/zorp>\n"
+    )
+    assert run(*export, "--paper", "b-2").startswith("@misc{b-2,\n")
+    assert run(*export, "--author", "Nobody", "--format", "csl") == "[]\n"
+    assert "give --format with one of bibtex" in run(*export, "--out", "a.txt", status=2)
+    assert not (tmp_path / "a.txt").exists()
+
+
+def test_papers_are_listed_by_filter_and_shown_by_id_prefix(kept, run):
+    assert run("papers", "list", "-i", kept, "--author", "Clark").startswith("zorp-1\t")
+    assert run("papers", "list", "-i", kept, "--year", "2022..") == ""
+    assert run("papers", "-i", kept).count("\n") == 2
+    assert run("papers", "show", "ZORP", "-i", kept).startswith("ZORP: Sparse Attention")
+    assert "No paper has the id" in run("papers", "show", "nosuch", "-i", kept, status=2)
+
+
+# Answers
+
+
+def test_answer_is_printed_in_every_format(kept, run, tmp_path):
+    ask = ("ask", QUESTION, "-i", kept)
+    text = run(*ask, "--format", "markdown", "--cite-style", "pandoc")
+    assert "[@zorp-1]" in text
+    assert "[1]" not in text
+    assert "@misc{zorp-1," in run(*ask, "--format", "bibtex")
+    assert "\nDO  - 10.1000/zorp\n" in run(*ask, "--format", "ris")
+    assert run(*ask, "--format", "json").startswith('{\n  "question"')
+    assert "contradict each other" in run(*ask, "--format", "ris", "--json", status=2)
+    assert "--trace" in run(*ask, "--format", "ris", "--trace", status=2)
+    (tmp_path / "questions.txt").write_text(f"{QUESTION}\n{QUESTION}\n")
+    items = json.loads(run("ask", "--file", "questions.txt", "-i", kept, "--format", "csl"))
+    ids = [item["id"] for item in items]
+    assert ids[0] == "zorp-1"
+    assert len(ids) == len(set(ids))  # several answers share one list of papers
+
+
+def test_found_papers_are_printed_as_references(kept, run):
+    search = ("search", QUESTION, "-i", kept, "--format")
+    assert run(*search, "markdown").startswith("1. Ada Clark")
+    assert "TY  - GEN" in run(*search, "ris")
+    assert json.loads(run(*search, "json"))[0]["paper"]["id"] == "zorp-1"
+
+
+def test_list_of_all_papers_has_each_once(kept, run):
+    assert run("ask", "how many papers are there?", "-i", kept).count("Curriculum Order") == 1
+
+
+# Conversations
+
+
+def test_chat_saves_in_the_format_of_the_file_name(kept, run, tmp_path):
+    names = ["a.md", "a.bib", "a.ris", "a.csl.json", "a.json", "a"]
+    saves = "".join(f"/save {name}\n" for name in names)
+    run("chat", "-i", kept, "--cite-style", "pandoc", text=f"{QUESTION}\n{saves}")
+    starts = [(tmp_path / name).read_text()[:12] for name in names]
+    assert starts[1:4] == ["@misc{zorp-1", "TY  - GEN\nTI", '[\n{"id": "zo']
+    assert "[@zorp-1]" in (tmp_path / "a.md").read_text()
+    assert (tmp_path / "a.json").read_text() == (tmp_path / "a").read_text()
+    assert json.loads((tmp_path / "a").read_text())["format"].startswith("papertrail conversation")
+
+
+def test_unknown_command_of_a_chat_is_reported(kept):
+    result = CliRunner().invoke(app, ["chat", "-i", kept], input="/foo\n/help\n")
+    assert result.stderr.count("there is no command /foo") == 1
+    assert result.stdout.count("/save FILE") == 2
+
+
+def test_citation_of_a_removed_or_changed_paper_says_so_everywhere(run, write, tmp_path):
+    zorp, other = ({"id": p.id, "title": p.title, "abstract": p.abstract} for p in PAPERS)
+    write("a.jsonl", zorp, other)
+    run("index", "a.jsonl", "-i", "mine", "-q")
+    talk = f"{QUESTION}\nwhat comes first in curriculum order?\n/save talk.json\n"
+    run("chat", "-i", "mine", text=talk)
+
+    def read_citations(name):
+        turns = json.loads((tmp_path / name).read_text())["turns"]
+        return [c for turn in turns for s in turn["answer"]["statements"] for c in s["citations"]]
+
     standings = {"zorp-1": "gone", "b-2": "changed"}
-    saved = json.loads((tmp_path / "talk.json").read_text())
-    citations = cited(saved)
+    citations = read_citations("talk.json")
     assert {c["paper"] for c in citations} == set(standings)
     assert {c["standing"] for c in citations} == {"current"}
 
-    (tmp_path / "a.jsonl").write_text(
-        json.dumps({**other, "abstract": "Hard samples come first."}) + "\n"
-    )
+    write("a.jsonl", {**other, "abstract": "Hard samples come first."})
     run("index", "--update", "-i", "mine", "-q")
     run("papers", "remove", "zorp-1", "-i", "mine", "-q")
     shown = run("chat", "-i", "mine", "--load", "talk.json", text="/sources\n/save b.md\n/save b\n")
@@ -383,32 +547,10 @@ def test_a_citation_of_a_removed_or_changed_paper_says_so_everywhere(run, tmp_pa
     assert f"ZORP: Sparse Attention for Long Text.\n\n*({gone})*\n\n> " in page
     assert f"*({changed})*" in page
     assert page.count("Since then one cited paper has changed or left the library.") == 2
-    again = json.loads((tmp_path / "b").read_text())
-    citations = cited(again)
+    citations = read_citations("b")
     assert {c["paper"]: c["standing"] for c in citations} == standings
-    assert all(c["verdict"] == "supported" and c["quotes"] for c in citations)
+    assert all(c["verdict"] == "quoted" and c["quotes"] for c in citations)
 
-    # what has come back is current again
-    (tmp_path / "a.jsonl").write_text(f"{json.dumps(zorp)}\n{json.dumps(other)}\n")
+    write("a.jsonl", zorp, other)  # both are back, so both are current again
     run("index", "a.jsonl", "-i", "mine", "-q")
-    shown = run("chat", "-i", "mine", "--load", "b", text="/sources\n")
-    assert "unchecked" not in shown
-
-
-def test_papers_are_listed_by_filter_and_shown_by_how_their_id_begins(kept, run) -> None:
-    assert run("papers", "list", "-i", kept, "--author", "Clark").startswith("zorp-1\t")
-    assert run("papers", "list", "-i", kept, "--year", "2022..") == ""
-    assert run("papers", "-i", kept).count("\n") == 2
-    assert run("papers", "show", "ZORP", "-i", kept).startswith("ZORP: Sparse Attention")
-    assert "No paper has the id" in run("papers", "show", "nosuch", "-i", kept, status=2)
-
-
-def test_a_list_of_all_papers_tells_each_once(kept, run) -> None:
-    assert run("ask", "how many papers are there?", "-i", kept).count("Curriculum Order") == 1
-
-
-def test_a_command_that_is_none_is_told(kept, run) -> None:
-    told = CliRunner().invoke(app, ["chat", "-i", kept], input="/foo\n/help\n")
-    assert told.stderr.count("there is no command") == 1
-    assert "there is no command /foo" in told.stderr
-    assert told.stdout.count("/save FILE") == 2
+    assert "unchecked" not in run("chat", "-i", "mine", "--load", "b", text="/sources\n")

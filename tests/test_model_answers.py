@@ -270,7 +270,10 @@ def test_prompt_files_must_hold_what_they_declare(tmp_path):
         ("no front matter", "front matter"),
         ("---\nvariables: a\n---\n\n## system\nx\n## user\nhello", "other variables"),
         ("---\nvariables: a\n---\n\n## system\nx\n## user\n$a $b", "other variables"),
-        ("---\nvariables: a\n---\n\n## system\nx\n## user\n$a costs $ 5", "names no variable"),
+        (
+            "---\nvariables: a\n---\n\n## system\nx\n## user\n$a costs $ 5",
+            "without a variable",
+        ),
     ):
         (tmp_path / "answer.md").write_text(text)
         with pytest.raises(PromptError, match=why):

@@ -22,7 +22,7 @@ from rag import Assistant
 from rag.web.server import lifespan_of
 
 ROOT = Path(__file__).parents[1]
-SENTENCE = "rag: interrupted; nothing that was finished is lost.\n"
+SENTENCE = "rag: interrupted. Finished work is kept.\n"
 PAGE = "abcdef"
 
 

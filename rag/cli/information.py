@@ -73,7 +73,7 @@ def _collect_information(settings: Settings) -> dict[str, Any]:
     """Return what `rag info` shows, as plain JSON values. An unusable index is no error."""
     from rag.embedding import make_embedder
     from rag.library import list_libraries, resolve_index_folder
-    from rag.settings import default_config_path, setting_names, unknown_variables
+    from rag.settings import get_default_config_path, list_setting_names, list_unknown_variables
 
     embedder = make_embedder(settings)
     folder = resolve_index_folder(settings, embedder.name)
@@ -83,9 +83,9 @@ def _collect_information(settings: Settings) -> dict[str, Any]:
                 "value": _show_value(name, getattr(settings, name)),
                 "from": settings.origin.get(name, "default"),
             }
-            for name in setting_names()
+            for name in list_setting_names()
         },
-        "places": {"index": str(folder), "config": str(default_config_path())},
+        "places": {"index": str(folder), "config": str(get_default_config_path())},
         "library": _describe_library(settings, folder),
         "libraries": {each.name: each.summary for each in list_libraries(settings)}
         or "none in the data folder yet",
@@ -93,7 +93,7 @@ def _collect_information(settings: Settings) -> dict[str, Any]:
         "model": _describe_model(settings),
         "versions": _read_versions(),
     }
-    if unknown := unknown_variables():
+    if unknown := list_unknown_variables():
         values["ignored variables"] = ", ".join(unknown)
     return values
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from rag.errors import SettingsError
 from rag.llm.cancel import heed
 from rag.llm.client import DEFAULT_WINDOW, ChatModel
-from rag.settings import variable_of
+from rag.settings import name_variable
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -69,11 +69,11 @@ def resolve_server(settings: Settings, kind: Literal["chat", "embed", "judge"]) 
     if not own and url == OPENAI_URL and key is None:
         raise SettingsError(
             f"The model {getattr(settings, f'{kind}_model') or settings.chat_model} needs a key: "
-            f"set OPENAI_API_KEY, or name another server with {variable_of(f'{kind}_url')}."
+            f"set OPENAI_API_KEY, or name another server with {name_variable(f'{kind}_url')}."
         )
     source = settings.origin.get(url_name, "default")
     _check_address(url, f"{url_name} (from {source})", key_name)
-    return Server(url, _checked_key(key, variable_of(key_name)))
+    return Server(url, _checked_key(key, name_variable(key_name)))
 
 
 def mask_url(url: str) -> str:
@@ -91,7 +91,7 @@ def _check_address(url: str, setting: str, key_name: str) -> None:
     if "@" in re.split(r"[/?#]", url.partition("//")[2])[0]:
         raise SettingsError(
             f"{setting} holds a user name or password, which would be sent in place of the key; "
-            f"take it out and give the key as {variable_of(key_name)}."
+            f"take it out and give the key as {name_variable(key_name)}."
         )
     try:
         parts, host = urlsplit(url), httpx.URL(url).raw_host
