@@ -155,6 +155,7 @@ class CitedPaper(TypedDict):
     title: str
     quotes: Annotated[list[QuotedSentence], Field(description="Evidence for the statement.")]
     verdict: Annotated[Verdict | None, Field(description="How far the citation was checked.")]
+    score: Annotated[float | None, Field(description="Of a list: relevance from 0 to 1.")]
     reason: Annotated[str, Field(description="Reason for the verdict, in one clause.")]
     by: Annotated[str, Field(description="Who gave the verdict: text, record or a model's name.")]
 
@@ -164,6 +165,10 @@ class CheckedStatement(TypedDict):
 
     text: Annotated[str, Field(description="Without markers.")]
     verdict: Annotated[Verdict | None, Field(description="null where no check is due.")]
+    warnings: Annotated[list[str], Field(description='Such as "figure not found: 14.2".')]
+    listed: Annotated[
+        Literal["fits", "possible"] | None, Field(description="Of a list: whether the paper fits.")
+    ]
     claim: Annotated[bool, Field(description="Whether it says anything that needs support.")]
     citations: list[CitedPaper]
 
@@ -180,6 +185,10 @@ class CheckedAnswer(TypedDict):
     status: Annotated[
         Literal["answered", "abstained", "incomplete"],
         Field(description="abstained: the library holds no answer. incomplete: cut off."),
+    ]
+    kind: Annotated[
+        Literal["answer", "list", "metadata"],
+        Field(description="list: papers that fit a subject. metadata: from the papers' records."),
     ]
     reason: Annotated[str, Field(description="Reason for abstaining or being incomplete.")]
     scope: Annotated[str, Field(description="The papers that were asked. Empty for all of them.")]

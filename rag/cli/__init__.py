@@ -1,4 +1,4 @@
-"""The `rag` command: ask, chat, search, index, papers, app, app-user, mcp, info, eval.
+"""The `rag` command: ask, list, chat, search, index, papers, app, app-user, mcp, info, eval.
 
 Data goes to standard output, everything else to standard error. Only typer is imported at the top:
 `rag --help` answers before any heavy library is loaded.
@@ -15,7 +15,7 @@ from rag.cli.chat import chat
 from rag.cli.exits import Commands, exit_interrupted, handle_late_interrupts
 from rag.cli.information import info
 from rag.cli.libraries import index_command, index_delete, index_list, papers_app
-from rag.cli.questions import ask, search
+from rag.cli.questions import ask, list_papers, search
 from rag.cli.serving import page, serve_mcp, users_app
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(ask)
+app.command("list")(list_papers)
 app.command()(chat)
 app.command()(search)
 app.command("index")(index_command)

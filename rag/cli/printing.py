@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -150,8 +151,7 @@ def _print_sources(answer: Answer) -> None:
         _print("\nClosest papers:")
         for hit in answer.closest:
             _print(f"- {hit.paper.title}", indent=2)
-    all_listed = not any(statement.claim for statement in answer.statements)
-    if answer.sources and not all_listed:  # a list of a whole library has their titles already
+    if answer.sources and answer.kind != "metadata":  # whose text has the titles already
         _print("\nSources", style="bold")
         for number, source in answer.sources.items():
             _print_source(answer, number, source)
@@ -174,26 +174,21 @@ def _print_source(answer: Answer, number: int, paper: Paper) -> None:
 
 def _print_citation(statement: Statement, citation: Citation) -> None:
     """Print the verdict on a citation, its statement, and the quotes."""
-    if not statement.claim and citation.verdict is None:  # a list in which nothing was decided
-        return
     label = citation.verdict or "unchecked"
     style = _VERDICT_STYLES.get(label, "dim")
     quotes = [f"“{quote.text}”" for quote in citation.quotes]
-    if citation.verdict == "quoted":
+    reason = "; ".join([citation.reason, citation.by, *citation.warnings])
+    if statement.listed:
+        score = "" if citation.score is None else f"{citation.score:.2f}"
+        entry = score if citation.by == "text" else f"{label} {score} ({reason})"
+        _print(f"{entry}: {' '.join(quotes)}", indent=4, label=entry, style=style)
+    elif label == "quoted":
+        _print(f"{label}: {' '.join(quotes)}", indent=4, label=label, style=style)
+    else:
+        said = textwrap.shorten(statement.text, _STATEMENT_CHARS, placeholder="…")
+        _print(f"{label}: {said} ({reason})", indent=4, label=label, style=style)
         for quote in quotes:
-            _print(f"{label}: {quote}", indent=4, label=label, style=style)
-        return
-    if statement.names_paper:  # a list: the quote says why the paper is in it
-        by = "" if citation.by in citation.reason else f"; {citation.by}"
-        why = f" ({citation.reason}{by})" + "".join(f": {quote}" for quote in quotes)
-        _print(label + why, indent=4, label=label, style=style)
-        return
-    said = statement.text
-    said = said if len(said) <= _STATEMENT_CHARS else f"{said[:_STATEMENT_CHARS]}…"
-    reason = f"{citation.reason}; {citation.by}"
-    _print(f"{label}: {said} ({reason})", indent=4, label=label, style=style)
-    for quote in quotes:
-        _print(quote, indent=8, style="dim")
+            _print(quote, indent=8, style="dim")
 
 
 def print_hits(hits: Sequence[Hit]) -> None:

@@ -107,19 +107,19 @@ def list_papers(
     make_filter: Any = None,
 ) -> None:
     """List every paper that fits a subject, with its score and a quoted sentence."""
-    from rag.cli.printing import print_answer, print_line
+    from rag.cli.printing import print_line, print_stream
 
     form = resolve_format(form, as_json=as_json)
     settings = read_settings(config, index=index, chat_model=model, chat_url=url)
     subject = read_question(subject)
     with open_assistant(settings, quiet=quiet) as assistant:
-        answer = assistant.list(subject, where=make_filter(assistant))
-    if form == "json":
-        print_line(answer.to_json(indent=2))
-    elif form == "text":
-        print_answer(answer, quiet=quiet)
-    else:
-        _print_formatted([answer], form, cite_style, quiet=quiet)
+        where = make_filter(assistant)
+        if form == "text":
+            print_stream(assistant.stream_list(subject, where=where), quiet=quiet)
+        elif form == "json":
+            print_line(assistant.list(subject, where=where).to_json(indent=2))
+        else:
+            _print_formatted([assistant.list(subject, where=where)], form, cite_style, quiet=quiet)
 
 
 @add_filter_options
