@@ -33,7 +33,7 @@ def evaluate(
         assistant: asked, with its own writer.
         questions: as `eval.questions.read_questions` gives them.
         out: folder of the run, taken up again if begun; None keeps nothing.
-        judge: None takes the offline one.
+        judge: None scores nothing and reports facts only.
         options: of `eval.run.run`: limit, seed, workers, budget, on_progress.
 
     Raises:
@@ -41,10 +41,10 @@ def evaluate(
     """
     import tempfile
 
-    from eval.judges import OfflineJudge
+    from eval.judges import NoJudge
     from eval.report import report_of
     from eval.run import run
 
-    judge = judge or OfflineJudge()
+    judge = judge or NoJudge()
     with tempfile.TemporaryDirectory() as folder:
         return report_of(run(assistant, questions, out or folder, judge=judge, **options))

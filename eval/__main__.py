@@ -97,7 +97,7 @@ def run(
     writer: WriterOption = "quotes",
     model: ModelOption = None,
     url: UrlOption = None,
-    judge: JudgeOption = "offline",
+    judge: JudgeOption = "none",
     judge_model: JudgeModelOption = None,
     judge_url: JudgeUrlOption = None,
     limit: LimitOption = None,
@@ -209,7 +209,7 @@ def gate(
 def judges(
     *,
     pairs: Annotated[Path, typer.Option("--pairs", help="Labelled pairs, JSON Lines.")],
-    judge: JudgeOption = "offline",
+    judge: JudgeOption = "model",
     judge_model: JudgeModelOption = None,
     judge_url: JudgeUrlOption = None,
     model: ModelOption = None,

@@ -87,6 +87,7 @@ def record_of(assistant: Assistant, judge: Judge, task: Task, every: Sequence[st
         gold=gold,
         borderline=question.borderline,
         evidence=tuple(e.quote for e in question.evidence) if gold else (),
+        opposing=tuple(e.quote for e in question.opposing) if gold else (),
         reference=question.answer,
     )
     where = None

@@ -1,8 +1,8 @@
-"""Judges: does a text support a statement? Offline or by a language model, behind one interface.
+"""Judges decide whether a text supports a statement, for the evaluation.
 
 A judge is a `Checker` as the product uses them, so a trained checker plugs in by having `check`.
-The offline judge compares text. The model judge has a prompt of its own, and leaves unscored what
-it does not answer in the form asked for.
+`NoJudge` leaves everything unscored. `ModelJudge` asks a language model with a prompt of its own,
+and leaves unscored what the model does not answer in the form asked for.
 """
 
 from __future__ import annotations
@@ -57,16 +57,16 @@ class Judge:
         raise NotImplementedError
 
 
-class OfflineJudge(Judge):
-    """Text comparison: it finds quoted sentences and leaves all others unscored."""
+class NoJudge(Judge):
+    """No judge: a run reports facts, and everything that needs a reader stays unscored."""
 
-    name = "offline"
+    name = "none"
     sha256 = ""
-    about = "text comparison, which scores quoted sentences only"
+    about = "statements and facts are unscored"
 
     def check(self, claims: Sequence[Claim]) -> list[Verification]:
-        """Return one verification for each claim, in order."""
-        return TextChecker().check(claims)
+        """Return "unchecked" for each claim."""
+        return [Verification("unchecked", reason="no judge")] * len(claims)
 
 
 class _Said(BaseModel):

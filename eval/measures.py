@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 Better = Literal["higher", "lower", ""]
 AXES = ("retrieval", "faithfulness", "citations", "correctness", "abstention", "robustness", "cost")
 # What a comparison is decided by: p values are adjusted over these, for each more dilutes the rest.
-PRIMARY = ("recall@5", "supported", "citation_recall", "vital_facts", "false_answer",
-           "false_refusal")  # fmt: skip
+PRIMARY = ("recall@5", "evidence_shown", "supported", "citation_recall", "vital_facts",
+           "false_answer", "false_refusal")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +87,16 @@ def _answers() -> list[Measure]:
                 "answers aside)", m.supported_share, judged=True),
         Measure("contradicted", "faithfulness", "statements that the papers shown contradict",
                 m.contradicted_share, better="lower", judged=True),
+        Measure("evidence_first", "faithfulness", "a gold sentence is shown first",
+                m.evidence_first, rate=True),
+        Measure("evidence_shown", "faithfulness", "a gold sentence is shown", m.evidence_shown,
+                rate=True),
+        Measure("evidence_precision", "faithfulness", "sentences shown that are gold evidence",
+                m.evidence_precision),
+        Measure("opposed", "faithfulness", "yes/no questions whose first quote opposes the answer",
+                m.opposed, better="lower", rate=True),
+        Measure("figure_not_found", "faithfulness", "statements with a number of no cited paper",
+                m.figure_not_found, better="lower"),
         Measure("citation_recall", "citations", "support of statements by what they cite",
                 m.citation_recall, judged=True),
         Measure("citation_precision", "citations", "citations that support, or are needed to",
@@ -104,8 +114,7 @@ def _answers() -> list[Measure]:
                 judged=True),
         Measure("facts_partial", "correctness", "all facts, half ones as .5", m.facts_partial,
                 judged=True),
-        Measure("evidence_shown", "correctness", "a gold sentence is shown", m.evidence_shown,
-                rate=True),
+        Measure("lexical_recall", "correctness", "lexical recall of vital facts", m.lexical_recall),
         Measure("list_recall", "correctness", "papers of a listing that the answer says fit",
                 m.list_recall),
         Measure("list_recall_possible", "correctness", "the same with those that may fit",

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rag.text.terms import lexical_terms
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -164,12 +166,77 @@ def facts_partial(record: Record) -> float | None:
 
 
 def evidence_shown(record: Record) -> float | None:
-    """Whether a gold sentence stands in the answer or under it as a quote."""
-    if not record.answerable or not record.evidence or record.kind == "listing":
+    """Return whether a gold sentence is shown, in the answer or under it as a quote."""
+    if not _has_evidence(record):
+        return None
+    return float(any(_is_gold(text, record.evidence) for text in _shown_texts(record)))
+
+
+def evidence_first(record: Record) -> float | None:
+    """Return whether the first sentence shown is a gold sentence."""
+    if not _has_evidence(record):
+        return None
+    return float(any(_is_gold(text, record.evidence) for text in _shown_texts(record)[:1]))
+
+
+def evidence_precision(record: Record) -> float | None:
+    """Return the share of the sentences shown that are gold evidence or hold it."""
+    if not _has_evidence(record) or not record.answered:
+        return None
+    quotes = dict.fromkeys(_shown_quotes(record))
+    return mean([float(_is_gold(quote, record.evidence)) for quote in quotes])
+
+
+def opposed(record: Record) -> float | None:
+    """Return whether the first quote opposes the gold answer, for labelled yes/no questions."""
+    if not record.opposing or not record.answered:
+        return None
+    return float(any(_is_gold(text, record.opposing) for text in _shown_quotes(record)[:1]))
+
+
+def figure_not_found(record: Record) -> float | None:
+    """Return the share of statements with a number that no cited abstract has."""
+    if not record.answered or record.answer is None:
+        return None
+    claims = [s for s in record.answer["statements"] if s["claim"]]
+    return mean([float(any("figure" in w for w in s.get("warnings", ()))) for s in claims])
+
+
+def lexical_recall(record: Record) -> float | None:
+    """Return the lexical recall of vital facts: share of a fact's terms that the answer has.
+
+    The mean over the vital facts. A refused answer has none of them.
+    """
+    vital = [set(lexical_terms(one.fact.text)) for one in record.facts if one.fact.vital]
+    if not record.answerable or record.kind == "listing" or record.failed:
         return None
     if not record.answered or record.answer is None:
         return 0.0
-    shown = [
+    terms = set(lexical_terms(record.answer["text"]))
+    return mean([len(fact & terms) / len(fact) for fact in vital if fact])
+
+
+def _has_evidence(record: Record) -> bool:
+    return record.answerable and bool(record.evidence) and record.kind != "listing"
+
+
+def _shown_quotes(record: Record) -> list[str]:
+    """Return the sentences quoted in an answer, in order. A refusal quotes none."""
+    if not record.answered or record.answer is None:
+        return []
+    return [
+        quote["text"]
+        for statement in record.answer["statements"]
+        for citation in statement["citations"]
+        for quote in citation["quotes"]
+    ]
+
+
+def _shown_texts(record: Record) -> list[str]:
+    """Return each statement of an answer and the sentences quoted for it, in order."""
+    if not record.answered or record.answer is None:
+        return []
+    return [
         text
         for statement in record.answer["statements"]
         for text in (
@@ -177,8 +244,10 @@ def evidence_shown(record: Record) -> float | None:
             *(quote["text"] for c in statement["citations"] for quote in c["quotes"]),
         )
     ]
-    gold = [_squeezed(text) for text in record.evidence]
-    return float(any(_holds(g, s) for g in gold for s in map(_squeezed, shown)))
+
+
+def _is_gold(text: str, gold: Sequence[str]) -> bool:
+    return any(_holds(_squeezed(sentence), _squeezed(text)) for sentence in gold)
 
 
 def _holds(gold: str, shown: str) -> bool:

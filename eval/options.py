@@ -22,7 +22,7 @@ QuestionsOption = Annotated[
 SplitOption = Annotated[
     str, typer.Option("--split", help="Of the bundled questions: dev, test or all.")
 ]
-JudgeOption = Annotated[str, typer.Option("--judge", help="offline, or model.")]
+JudgeOption = Annotated[str, typer.Option("--judge", help="none, or model.")]
 JudgeModelOption = Annotated[
     str | None,
     typer.Option("--judge-model", help="Model of the judge; default: the one that --model names."),
@@ -74,15 +74,15 @@ def judge_of(name: str, settings: Settings) -> Judge:
     Raises:
         SettingsError: there is no such judge, or it needs a model.
     """
-    from eval.judges import ModelJudge, OfflineJudge
+    from eval.judges import ModelJudge, NoJudge
     from rag.errors import SettingsError
     from rag.llm import make_judge_model
     from rag.prompts import load_prompt
 
-    if name == "offline":
-        return OfflineJudge()
+    if name == "none":
+        return NoJudge()
     if name != "model":
-        raise SettingsError(f"--judge {name} is not known; there are offline and model.")
+        raise SettingsError(f"--judge {name} is not known; there are none and model.")
     chat = make_judge_model(settings)
     if chat is None:
         raise SettingsError("--judge model needs a model; name it with --judge-model or --model.")

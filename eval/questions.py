@@ -71,6 +71,7 @@ class Question(BaseModel):
         answer: a right answer, for readers of a report.
         facts: what it must and may hold.
         evidence: where the abstracts say it.
+        opposing: of a yes/no question, sentences that say the opposite when quoted alone.
         note: remarks; "near miss of <id>" ties an unanswerable question to its paper.
         split: taken from the name of the bundled file; "all" for a user's own.
     """
@@ -86,6 +87,7 @@ class Question(BaseModel):
     answer: str = ""
     facts: tuple[Fact, ...] = ()
     evidence: tuple[Evidence, ...] = ()
+    opposing: tuple[Evidence, ...] = ()
     note: str = ""
     split: str = "all"
 
@@ -149,8 +151,11 @@ def write_example(file: Path) -> None:
 
 
 def digest(questions: Sequence[Question]) -> str:
-    """sha256 of everything that the questions say."""
-    content = "\n".join(question.model_dump_json() for question in questions)
+    """Return the sha256 of the questions, without the labels of `opposing` sentences.
+
+    Those labels came later. Leaving them out keeps older runs comparable.
+    """
+    content = "\n".join(q.model_dump_json(exclude={"opposing"}) for q in questions)
     return hashlib.sha256(content.encode()).hexdigest()
 
 

@@ -82,6 +82,7 @@ class Record(BaseModel):
         gold: ids of the gold papers; empty where the library holds no answer.
         borderline: ids that count neither way.
         evidence: gold sentences.
+        opposing: sentences that oppose the gold answer of a yes/no question.
         reference: a right answer, for readers.
         ranked: the first twenty papers of retrieval.
         answer: as `Answer.to_dict` gives it; None if there was no answer, and `failed` says why.
@@ -103,6 +104,7 @@ class Record(BaseModel):
     gold: tuple[str, ...]
     borderline: tuple[str, ...] = ()
     evidence: tuple[str, ...] = ()
+    opposing: tuple[str, ...] = ()
     reference: str = ""
     ranked: tuple[str, ...] = ()
     answer: dict[str, Any] | None = None

@@ -103,14 +103,14 @@ def report_of(run: Run, *, labels: str | Path | None = None, seed: int = 0) -> R
         QuestionError: the labels cannot be read, or too few of them are of this run.
     """
     scores: list[Score] = []
-    tells = run.info.about.get("tells_contradictions", True)
+    has_judge = run.info.identity["judge"] != "none"
     for measure in measures(run.records):
-        if measure.name == "contradicted" and not tells:
-            continue  # 0 would be the judge's silence, not a finding
+        if measure.judged and not has_judge:
+            continue
         scores += _scores(measure, run.records, seed)
     if labels is not None:
         scores.append(_corrected(run.records, _read_labels(Path(labels)), seed))
-    verdicts = [judged for record in run.records for judged in _judgements(record)]
+    verdicts = [j for r in run.records for j in _judgements(r)] if has_judge else []
     unscored = sum(judged.verdict is None for judged in verdicts) / max(1, len(verdicts))
     failed = sum(bool(record.failed) for record in run.records)
     scores.sort(key=lambda score: AXES.index(score.axis))

@@ -67,10 +67,10 @@ def asked_library(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def offline():
-    """The offline judge."""
-    from eval.judges import OfflineJudge
+    """Return the judge that scores nothing."""
+    from eval.judges import NoJudge
 
-    return OfflineJudge()
+    return NoJudge()
 
 
 @pytest.fixture(scope="session")
