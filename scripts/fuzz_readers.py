@@ -25,7 +25,7 @@ import zstandard
 
 from rag.errors import CorpusError
 from rag.readers import Refused, iter_papers
-from rag.readers.opening import Opened
+from rag.readers.source_stream import SourceStream
 
 FIXTURES = Path(__file__).parents[1] / "tests" / "fixtures"
 SAMPLES = {path.name: path for path in (*FIXTURES.glob("formats/*"), FIXTURES / "listing.txt")}
@@ -107,7 +107,7 @@ def damaged(content: bytes, generator: random.Random) -> bytes:
 
 def _is_short(packed: bytes) -> bool:
     """Whether it unpacks to no more bytes than an input has that is not packed."""
-    opened = Opened(io.BytesIO(packed))
+    opened = SourceStream(io.BytesIO(packed))
     size = 0
     while size <= INPUT_BYTES and (more := opened.read(1 << 16)):
         size += len(more)

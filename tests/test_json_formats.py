@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rag.papers import Paper
 from rag.readers import Refused, iter_papers, json_array, json_lines, read_papers
-from rag.readers.fields import Found
+from rag.readers.fields import RawRecord
 
 FORMATS = Path(__file__).parent / "fixtures/formats"
 SAMPLES = ("semantic_scholar.json", "openalex.json", "zotero_csl.json", "arxiv_snapshot.jsonl")
@@ -23,7 +23,7 @@ def records(name: str) -> list[Paper | Refused]:
     return list(iter_papers(FORMATS / name))
 
 
-def listed(text: str) -> list[tuple[int, Found | str]]:
+def listed(text: str) -> list[tuple[int, RawRecord | str]]:
     return list(json_array.read(io.StringIO(text)))
 
 
@@ -211,17 +211,17 @@ def test_a_broken_record_does_not_lose_the_others(broken: str, reason: str | Non
 def test_a_file_cut_off_says_so_at_the_record() -> None:
     text = (FORMATS / "zotero_csl.json").read_text(encoding="utf-8")
     [whole, (line, reason)] = listed(text[: text.index('"type": "webpage"')])
-    assert isinstance(whole[1], Found)
+    assert isinstance(whole[1], RawRecord)
     assert (line, reason) == (
         18,
-        "the record has no end: a brace or quote is missing, or the file is cut off here.",
+        "the record has no end. A brace or quote is missing, or the file is cut off here.",
     )
 
 
 def test_a_very_long_abstract_is_kept_whole() -> None:
     abstract = 'rates {"[ ' * 100_000  # 1 MB
     [(line, paper)] = listed(json.dumps([{"title": "A", "abstract": abstract}], indent=1))
-    assert isinstance(paper, Found)
+    assert isinstance(paper, RawRecord)
     assert (line, len(paper.abstract)) == (2, 999_999)
 
 
@@ -246,7 +246,7 @@ def test_an_own_record_with_a_list_inside_stays_a_line(line: str) -> None:
 def test_a_key_of_a_service_does_not_take_an_own_records_authors(key: str) -> None:
     line = json.dumps({"title": "A", "abstract": "B", "authors": ["A. Turing"], key: "x"})
     [(_, paper)] = json_lines.read([line])
-    assert isinstance(paper, Found)
+    assert isinstance(paper, RawRecord)
     assert (paper.authors, paper.metadata) == (("A. Turing",), {key: "x"})
 
 
@@ -268,14 +268,14 @@ def test_authors_of_an_own_record_are_named_as_those_of_other_formats(
 ) -> None:
     line = json.dumps({"title": "A", "authors": written})
     for found in (*json_lines.read([line]), *json_array.read([f"[{line}]"])):
-        assert isinstance(found[1], Found)
+        assert isinstance(found[1], RawRecord)
         assert found[1].authors == authors
 
 
 def test_names_that_papertrail_wrote_keep_their_commas() -> None:
     record = {"title": "A", "authors": ["University of Bath, Library"], "sources": []}
     [(_, found)] = json_lines.read([json.dumps(record)])
-    assert isinstance(found, Found)
+    assert isinstance(found, RawRecord)
     assert found.authors == ("University of Bath, Library",)
 
 
@@ -301,7 +301,7 @@ FIXTURE_KEYS = set().union(
 def test_fields_of_any_kind_give_a_paper_or_a_reason(record: dict[str, object], wrap: bool) -> None:
     text = json.dumps({**record, "title": "A"} if wrap else record)
     for [found] in ([*json_lines.read([text])], [*json_array.read([f"[{text}]"])]):
-        assert isinstance(found[1], Found) or found[1].endswith(".")
+        assert isinstance(found[1], RawRecord) or found[1].endswith(".")
 
 
 @given(st.sampled_from(DAMAGED), st.data())
@@ -316,4 +316,4 @@ def test_damaged_samples_give_only_papers_and_reasons(name: str, data: st.DataOb
 @given(st.text('{}[]":,\\ \n1') | st.text())
 def test_any_text_gives_only_papers_and_reasons(text: str) -> None:
     json_array.recognises(text)
-    assert all(line >= 1 and isinstance(found, Found | str) for line, found in listed(text))
+    assert all(line >= 1 and isinstance(found, RawRecord | str) for line, found in listed(text))

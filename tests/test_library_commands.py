@@ -98,7 +98,7 @@ def test_file_that_cannot_be_read_does_not_stop_the_others(run, index, write, tm
     assert report["papers"] == 1
     assert [each["path"] for each in report["refused"]] == ["notes.txt"]
     alone = run("index", "notes.txt", "-i", "other", status=2)
-    assert "no known format is recognised in it" in alone
+    assert "no known format (docs/formats.md lists them)" in alone
     assert "There is no index at" in run("papers", "list", "-i", "other", status=2)
 
 
@@ -140,7 +140,7 @@ def test_mapped_columns_are_recorded_for_updates_and_rebuilds(index, tmp_path):
     ("wrong", "said"),
     [
         ("text=Inhalt", 'not to "text".'),
-        ("abstract=Inhatl", 'no column "Inhatl"; the columns are Nummer, Überschrift, Inhalt.'),
+        ("abstract=Inhatl", 'no column "Inhatl". The columns are Nummer, Überschrift, Inhalt.'),
         ("abstract", "Cannot use --map abstract. Write each field once, as FIELD=COLUMN."),
         ("title=Nummer", "Cannot use --map title=Nummer. Write each field once,"),
     ],

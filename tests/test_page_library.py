@@ -175,7 +175,7 @@ def test_pasted_and_uploaded_papers_are_added_and_reported(context, tmp_path) ->
     report = [view.report for view in views if view.report][-1]
     assert "2 added, 1 refused" in report
     assert "The library has 4 papers." in report
-    assert "pasted text, line 3: the record has no title; add one." in report
+    assert "pasted text, line 3: the record has no title. Add one." in report
     assert str(tmp_path) not in report
     assert not path.exists()
     assert views[-1].message == {"kind": "added"}

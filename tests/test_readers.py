@@ -95,7 +95,7 @@ def test_an_entry_cut_off_before_its_abstract_is_refused_with_its_line(tmp_path:
     path = written(tmp_path, f"A\n\n{ABSTRACT}\n\nB\n\n{ABSTRACT}\n\nThe Last Title\n")
     assert titles(path) == ["A", "B"]
     assert refusals(path) == [
-        (9, 'no abstract follows the title "The Last Title"; the file may be cut off.')
+        (9, 'the title "The Last Title" has no abstract below it. The file may be cut off.')
     ]
 
 
@@ -127,7 +127,7 @@ def test_pages_put_one_behind_the_other_are_read_through(tmp_path: Path) -> None
     ],
 )
 def test_other_texts_are_not_taken_for_papers(tmp_path: Path, text: str) -> None:
-    with pytest.raises(CorpusError, match="no known format is recognised"):
+    with pytest.raises(CorpusError, match="no known format"):
         list(iter_papers(written(tmp_path, text, "listing.txt")))
 
 
@@ -209,12 +209,12 @@ def test_an_id_or_doi_that_cannot_serve_is_kept_as_metadata(tmp_path: Path) -> N
     ("line", "reason"),
     [
         ('{"title": "A", "abstract": "B"', "this is not valid JSON: "),
-        ("[1, 2]", "this is JSON, but no object with title and abstract."),
+        ("[1, 2]", "this is JSON, but not an object with a title and an abstract."),
         ('{"abstract": "B"}', 'the field "title" is missing or empty.'),
         ('{"title": " ", "abstract": "B"}', 'the field "title" is missing or empty.'),
         ('{"title": "\\u0000", "abstract": "B"}', "the title is empty."),
-        ('{"title": 5, "abstract": "B"}', 'the field "title" must be a text, not 5.'),
-        ('{"title": "A", "abstract": ["B"]}', 'the field "abstract" must be a text, not ["B"].'),
+        ('{"title": 5, "abstract": "B"}', 'the field "title" must be a string, not 5.'),
+        ('{"title": "A", "abstract": ["B"]}', 'the field "abstract" must be a string, not ["B"].'),
         ('{"title": "A", "abstract": "B", "year": "soon"}', 'the field "year" must be a year, not'),
         ('{"title": "A", "abstract": "B", "year": true}', 'the field "year" must be a year, not'),
         ('{"title": "A", "abstract": "B", "authors": [1]}', 'the field "authors" must be a list'),
@@ -223,10 +223,13 @@ def test_an_id_or_doi_that_cannot_serve_is_kept_as_metadata(tmp_path: Path) -> N
             '{"title": "A", "abstract": "B", "metadata": 1}',
             'the field "metadata" must be an object',
         ),
-        ('{"title": "A", "abstract": "B", "x": NaN}', "this is not valid JSON: NaN is no number."),
+        (
+            '{"title": "A", "abstract": "B", "x": NaN}',
+            "this is not valid JSON: NaN is not a number.",
+        ),
         ('{"title": "A", "abstract": "B", "x": ' + "9" * 5000 + "}", "this is not valid JSON: "),
         ('{"title": "A", "abstract": "B", "x": ' + "[" * 200_000, "the JSON is nested too deeply."),
-        ('{"title": "A", "abstract": "\\ud800"}', "it holds one half of an escaped char"),
+        ('{"title": "A", "abstract": "\\ud800"}', "it contains half of an escaped char"),
     ],
     ids=lambda text: text[:40],
 )
@@ -363,8 +366,8 @@ def test_of_a_packed_file_that_is_cut_off_the_papers_before_are_kept(
     assert found == [f"Paper {n}" for n in range(len(found))]
     last = refusals(path)[-1]
     assert last[1] == (
-        "reading ends with this record: the packed data is damaged or cut off; "
-        "pack or fetch the file again."
+        "reading stops at this record: the packed data is damaged or cut off. "
+        "Pack or download the file again."
     )
     assert last[0] in {len(found), len(found) + 1}  # the line the cut goes through may be refused
 
@@ -391,12 +394,14 @@ def test_a_packed_file_that_swells_without_end_stops_at_a_bound(
     assert titles(path) == ["On Rates"]
     assert refusals(path)[-1] == (
         2,
-        "reading ends with this record: no record ends within 64 MB; write one record a line.",
+        "reading stops at this record: no record ends within 64 MB. Write one record per line.",
     )
 
 
 def test_other_archives_are_named_as_such(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match=r"it is packed; unpack it first, only gzip and zstd"):
+    with pytest.raises(
+        CorpusError, match=r"the file is packed. Unpack it first; only gzip and zstd"
+    ):
         list(iter_papers(written(tmp_path, bz2.compress(MANY.encode()))))
 
 
@@ -411,7 +416,7 @@ def test_other_archives_are_named_as_such(tmp_path: Path) -> None:
         (b"%PDF-1.5\n\x00\x01", "this is a binary file, not text."),
         (
             b"hello",
-            "no known format is recognised in it (docs/formats.md lists them); of a table, say ",
+            "no known format (docs/formats.md lists them). Name the columns of a table with ",
         ),
     ],
 )
@@ -426,15 +431,15 @@ def test_a_file_that_is_of_no_use_is_named_in_one_sentence(
 
 
 def test_a_missing_path_is_said_before_anything_is_read(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match=r"gone does not exist; check the path\."):
+    with pytest.raises(CorpusError, match=r"gone does not exist\. Check the path\."):
         iter_papers([LISTING, tmp_path / "gone"])
-    with pytest.raises(CorpusError, match=r"No file or folder of papers was named"):
+    with pytest.raises(CorpusError, match="Name at least one file or folder"):
         iter_papers([])
 
 
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that fails to read")
 def test_a_file_that_fails_to_read_is_said() -> None:
-    with pytest.raises(CorpusError, match=r"^/proc/self/mem: the file cannot be read: .+\.$"):
+    with pytest.raises(CorpusError, match=r"^/proc/self/mem: cannot read the file: .+\.$"):
         list(iter_papers("/proc/self/mem"))
 
 
@@ -446,10 +451,10 @@ def test_an_own_record_may_lack_its_abstract(tmp_path: Path) -> None:
 def test_a_file_or_folder_without_any_paper_is_an_error(tmp_path: Path) -> None:
     records = iter_papers(written(tmp_path, '{"title": ""}\n'))
     assert isinstance(next(records), Refused)
-    with pytest.raises(CorpusError, match=r"papers\.xyz holds no paper that could be read"):
+    with pytest.raises(CorpusError, match=r"papers\.xyz holds no readable paper"):
         next(records)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(CorpusError, match=r"empty holds no paper that could be read"):
+    with pytest.raises(CorpusError, match=r"empty holds no readable paper"):
         list(iter_papers(tmp_path / "empty"))
 
 
@@ -513,7 +518,7 @@ def test_a_stream_without_bytes_is_refused(
     monkeypatch: pytest.MonkeyPatch, stream: io.StringIO | None
 ) -> None:
     monkeypatch.setattr(sys, "stdin", stream)
-    with pytest.raises(CorpusError, match="must give bytes; open it in binary mode"):
+    with pytest.raises(CorpusError, match="gives text, not bytes"):
         iter_papers("-")
 
 

@@ -23,8 +23,8 @@ from rag.readers import (
     ris,
     tables,
 )
-from rag.readers.fields import Found, addresses
-from rag.readers.latex import plain_text
+from rag.readers.fields import RawRecord, split_urls
+from rag.readers.latex import to_plain_text
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -71,7 +71,7 @@ def test_strings_that_multiply_each_other_spoil_only_what_uses_them(tmp_path: Pa
     file = tmp_path / "strings.bib"
     file.write_text(text)
     bomb, rates = iter_papers(file)
-    assert "@string entries make a value longer" in str(bomb)
+    assert "@string entries make a value too long" in str(bomb)
     assert isinstance(rates, Paper)
     assert rates.title == "On Rates"
 
@@ -122,7 +122,7 @@ def test_a_volume_that_only_hands_down_its_fields_is_no_paper(kind: str) -> None
     child = "@incollection{c, title = {A Child}, crossref = {v}}\n"
     for text in (volume + child, child + volume):
         [(_, found)] = bibtex.read(text.splitlines(keepends=True))
-        assert isinstance(found, Found)
+        assert isinstance(found, RawRecord)
         assert (found.title, found.venue, found.year) == ("A Child", "The Volume", 2019)
 
 
@@ -141,7 +141,7 @@ def test_a_semicolon_in_braces_sets_no_keywords_apart_beside_one_that_does(
 ) -> None:
     entry = f"@article{{a, title = {{On Tea}}, keywords = {written}}}\n"
     [(_, found)] = bibtex.read([entry])
-    assert isinstance(found, Found)
+    assert isinstance(found, RawRecord)
     assert found.metadata == {"tags": tags}
 
 
@@ -157,7 +157,7 @@ def test_entries_take_over_what_they_lack_from_shared_ones_which_are_no_papers()
         assert sorted(
             (each.title, each.venue, each.year, dict(each.metadata))
             for each in found
-            if isinstance(each, Found)
+            if isinstance(each, RawRecord)
         ) == [("On Cups", "Journal of Tea", 2001, tea), ("On Tea", "Journal of Tea", 2018, tea)]
         assert len(found) == 2
 
@@ -180,8 +180,8 @@ def test_broken_entries_are_refused_with_their_lines_and_nothing_is_printed(
 ) -> None:
     found = refusals(FORMATS / "papers.bib")
     assert [line for line, _ in found] == [39, 43, 49]
-    assert found[0][1] == "the record has no title; add one."
-    assert all("check its braces, the file may be cut off." in reason for _, reason in found[1:])
+    assert found[0][1] == "the record has no title. Add one."
+    assert all("Check its braces; the file may be cut off." in reason for _, reason in found[1:])
     assert capfd.readouterr().err == ""
 
 
@@ -222,12 +222,12 @@ def test_broken_entries_are_refused_with_their_lines_and_nothing_is_printed(
     ],
 )  # fmt: skip
 def test_tex_becomes_text_and_words_stay(tex: str, text: str) -> None:
-    assert plain_text(tex) == text
+    assert to_plain_text(tex) == text
 
 
 def authors_of(entry: str) -> tuple[str, ...]:
     [(_, found)] = bibtex.read([f"@misc{{a, title = {{A}}, author = {{{entry}}}}}"])
-    assert isinstance(found, Found)
+    assert isinstance(found, RawRecord)
     return found.authors
 
 
@@ -320,8 +320,8 @@ def test_ris_records_give_their_fields_under_newer_and_older_tags() -> None:
 
 def test_ris_records_without_title_or_cut_off_are_refused_with_their_lines() -> None:
     assert refusals(FORMATS / "papers.ris") == [
-        (17, "the record has no title; add one."),
-        (27, "the record does not end with ER; the file may be cut off, export it again."),
+        (17, "the record has no title. Add one."),
+        (27, "the record does not end with ER. The file may be cut off; export it again."),
     ]
 
 
@@ -332,7 +332,7 @@ def test_ris_that_is_indented_or_lacks_a_space_is_read(before: str, between: str
     text += "".join(f"{before}{tag.replace(' -', between + '-')}\n" for tag in tags)
     assert ris.recognises(text)
     [(line, found)] = ris.read(text.splitlines(keepends=True))
-    assert isinstance(found, Found)
+    assert isinstance(found, RawRecord)
     assert (line, found.title, found.authors) == (3, "Rates", ("Alan Turing",))
     assert found.abstract.split() == ["We", "measure", "rates."]
     assert list(ris.read([text.removesuffix("\n")])) == [(3, found)]
@@ -368,8 +368,8 @@ ER  -
 """
     lines = text.splitlines(keepends=True)
     [(line, rates), (_, other)] = ris.read(lines)
-    assert isinstance(rates, Found)
-    assert isinstance(other, Found)
+    assert isinstance(rates, RawRecord)
+    assert isinstance(other, RawRecord)
     assert (line, rates.title, rates.year) == (3, "Rates", 2020)
     assert rates.authors == ("Alan Turing", "Emmy Noether")
     assert rates.metadata == {"tags": ["rates", "time"]}
@@ -409,7 +409,7 @@ def test_medline_records_give_their_fields() -> None:
         "url": "https://pubmed.ncbi.nlm.nih.gov/3/",
         "metadata": {"pmid": "3"},
     }
-    assert refusals(FORMATS / "papers.nbib") == [(23, "the record has no title; add one.")]
+    assert refusals(FORMATS / "papers.nbib") == [(23, "the record has no title. Add one.")]
 
 
 # --- tables -------------------------------------------------------------------------------------
@@ -433,7 +433,7 @@ def test_a_table_of_zotero_gives_its_rows() -> None:
         "authors": ["Maria Elena de la Cruz"],
         "year": 2021,
     }
-    assert refusals(FORMATS / "zotero.csv") == [(5, "the record has no title; add one.")]
+    assert refusals(FORMATS / "zotero.csv") == [(5, "the record has no title. Add one.")]
 
 
 @pytest.mark.parametrize("column", ["Authors", "Author"])
@@ -569,9 +569,9 @@ def test_keys_of_json_records_can_be_mapped_too(tmp_path: Path) -> None:
 
 def test_a_field_or_column_that_is_not_there_is_named(tmp_path: Path) -> None:
     path = written(tmp_path, "Titel;Jahr\nA;1999\n")
-    with pytest.raises(CorpusError, match=r'not to "titles"\.$'):
+    with pytest.raises(CorpusError, match='Cannot map a column to "titles"'):
         iter_papers(path, columns={"titles": "Titel"})
-    with pytest.raises(CorpusError, match=r'no column "Inhalt"; the columns are Titel, Jahr\.$'):
+    with pytest.raises(CorpusError, match=r'no column "Inhalt"\. The columns are Titel, Jahr\.$'):
         read_papers(path, columns={"abstract": "Inhalt"})
 
 
@@ -629,8 +629,8 @@ def only_papers_and_reasons(form: ModuleType, text: str) -> None:
     form.recognises(text)
     for line, found in form.read(text.splitlines(keepends=True)):
         assert line >= 1
-        assert isinstance(found, Found | str)
-        assert found.title if isinstance(found, Found) else found.endswith(".")
+        assert isinstance(found, RawRecord | str)
+        assert found.title if isinstance(found, RawRecord) else found.endswith(".")
 
 
 @pytest.mark.parametrize("form", [bibtex, ris, medline, tables])
@@ -654,6 +654,6 @@ def test_a_damaged_sample_gives_only_papers_and_reasons(name: str, data: st.Data
 
 def test_addresses_are_set_apart_by_any_number_of_semicolons() -> None:
     text = "https://a.org/x;y ; https://b.org;;https://c.org;"
-    assert addresses([text]) == ["https://a.org/x;y", "https://b.org", "https://c.org"]
+    assert split_urls([text]) == ["https://a.org/x;y", "https://b.org", "https://c.org"]
     many = ";" * 50_000
-    assert addresses([f"{many}x", many]) == [f"{many}x"]
+    assert split_urls([f"{many}x", many]) == [f"{many}x"]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rag.papers import Paper
 from rag.readers import Refused, arxiv_atom, iter_papers, medline, pubmed_xml
-from rag.readers.fields import Found
+from rag.readers.fields import RawRecord
 
 FORMATS = Path(__file__).parent / "fixtures/formats"
 ATOM = (FORMATS / "arxiv_atom.xml").read_text(encoding="utf-8")
@@ -51,13 +51,13 @@ def test_arxivs_feed_gives_its_papers() -> None:
     )
     assert isinstance(second, Paper)
     assert (second.id, second.abstract, second.year) == ("arxiv:math/0601001", "", None)
-    assert untitled == Refused(str(path), 25, "the record has no title; add one.")
+    assert untitled == Refused(str(path), 25, "the record has no title. Add one.")
 
 
 def test_an_error_that_arxiv_answers_with_is_said() -> None:
     wrong = "<entry><id>http://arxiv.org/api/errors#x</id><title>Error</title>"
     wrong += "<summary>bad id</summary></entry>"
-    assert outcome(feed(wrong)) == [(2, "arXiv answered with an error: bad id")]
+    assert outcome(feed(wrong)) == [(2, "arXiv returned an error: bad id")]
 
 
 def test_pubmeds_set_gives_its_papers() -> None:
@@ -80,8 +80,10 @@ def test_pubmeds_set_gives_its_papers() -> None:
     )
     assert isinstance(second, Paper)
     assert (second.title, second.abstract, second.year) == ("[Coffee.]", "", 1998)
-    assert book == Refused(str(path), 18, "the record is no journal article; books are not read.")
-    assert untitled == Refused(str(path), 19, "the record has no title; add one.")
+    assert book == Refused(
+        str(path), 18, "the record is not a journal article. Books are not supported."
+    )
+    assert untitled == Refused(str(path), 19, "the record has no title. Add one.")
 
 
 NBIB = """PMID- 101
@@ -124,7 +126,7 @@ def test_a_name_in_han_characters_has_no_space_and_the_family_name_first() -> No
         .replace("<Initials>T", "<Initials>明")
     )
     [(_, found)] = pubmed_xml.read([article])
-    assert isinstance(found, Found)
+    assert isinstance(found, RawRecord)
     assert found.authors == ("叶安", "明 Cup Jr", "Tea Study Group")
 
 
@@ -134,7 +136,7 @@ def test_a_list_of_authors_that_is_not_complete_says_so(
 ) -> None:
     article = ARTICLE.replace("<AuthorList>", f'<AuthorList CompleteYN="{complete}">')
     [(_, found)] = pubmed_xml.read([article])
-    assert isinstance(found, Found)
+    assert isinstance(found, RawRecord)
     assert found.authors == ("Ana María Leaf", "T Cup Jr", "Tea Study Group", *more)
 
 
@@ -145,7 +147,7 @@ def test_an_article_of_pubmed_is_the_same_in_both_of_its_formats(written: str, t
     [(_, xml)] = pubmed_xml.read([ARTICLE.format(title=written)])
     [(_, nbib)] = medline.read(NBIB.format(title=written).splitlines(keepends=True))
     assert xml == nbib
-    assert isinstance(xml, Found)
+    assert isinstance(xml, RawRecord)
     assert xml.title == title
     assert xml.url == "https://pubmed.ncbi.nlm.nih.gov/101/"
     assert xml.arxiv_id == "2101.00002"
@@ -229,7 +231,7 @@ def test_a_mistake_in_xml_is_told_in_a_short_sentence() -> None:
 def test_a_file_cut_off_says_so_at_the_entry() -> None:
     whole, (line, reason) = outcome(feed(entry("A"), entry("B"))[:-30])
     assert whole == (2, "A")
-    assert (line, reason) == (3, "the XML is broken (unclosed token); the file may be cut off.")
+    assert (line, reason) == (3, "the XML is broken (unclosed token). The file may be cut off.")
 
 
 def test_bytes_that_are_no_utf_8_are_read_as_windows_1252(tmp_path: Path) -> None:
@@ -247,7 +249,7 @@ def test_bytes_that_are_no_utf_8_are_read_as_windows_1252(tmp_path: Path) -> Non
 def test_a_very_long_abstract_is_kept_whole() -> None:
     long = "<entry><title>A</title><summary>" + "rates &lt; " * 100_000 + "</summary></entry>"
     [(_, paper)] = arxiv_atom.read([feed(long)])
-    assert isinstance(paper, Found)
+    assert isinstance(paper, RawRecord)
     assert len(paper.abstract) == 8 * 100_000 - 1  # "rates < " each, the last without its space
 
 
@@ -273,7 +275,7 @@ def test_hostile_xml_is_refused_unexpanded(declared: str) -> None:
 @pytest.mark.parametrize("tag", ["<a>", "<a/>"])
 def test_xml_of_more_tags_than_any_paper_has_is_refused(tag: str) -> None:
     [(_, reason)] = outcome(feed("<entry>" + tag * 1_000_001))
-    assert reason.startswith("the XML has more tags in one record than any paper;")
+    assert reason.startswith("one record has too many XML tags.")
 
 
 @pytest.mark.parametrize("marks", [("<!--", "-->"), ("<![CDATA[", "]]>")])
@@ -315,7 +317,7 @@ def test_a_record_is_found_whatever_its_prefix_and_wherever_its_name_stands() ->
 </x:entry
 ><x:entry/><x:entry><x:title>B</x:title></x:entry></x:feed>
 """
-    assert outcome(text) == [(2, "An entry of"), (5, "the record has no title; add one."), (5, "B")]
+    assert outcome(text) == [(2, "An entry of"), (5, "the record has no title. Add one."), (5, "B")]
 
 
 @pytest.mark.parametrize(

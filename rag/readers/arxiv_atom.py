@@ -1,6 +1,6 @@
-"""arXiv's Atom feed, as export.arxiv.org/api/query answers.
+"""arXiv's Atom feed, the answer of export.arxiv.org/api/query.
 
-Its fields: https://info.arxiv.org/help/api/user-manual.html. A few entries are held at a time.
+Fields: https://info.arxiv.org/help/api/user-manual.html. A few entries are held at a time.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from rag.papers import normalise_arxiv_id
 from rag.readers import fields
-from rag.readers.fields import Found
-from rag.readers.xml_records import records, text_of
+from rag.readers.fields import RawRecord
+from rag.readers.xml_records import get_text, read_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -25,39 +25,39 @@ _ERROR = "arxiv.org/api/errors"
 
 
 def recognises(head: str) -> bool:
-    """Whether it is an Atom feed that speaks of arXiv."""
+    """Return whether the text is an Atom feed from arXiv."""
     feed = head.lstrip().startswith("<") and re.search(r"<feed[\s>]", head) is not None
     return feed and _NAMES["a"] in head and "arxiv.org" in head
 
 
-def read(lines: Iterable[str]) -> Iterator[tuple[int, Found | str]]:
-    """Each entry with its first line, and the paper or the reason why it gives none."""
-    for line, found in records(lines, ("entry",), _OPENING):
-        yield line, found if isinstance(found, str) else _paper_or_reason(found)
+def read(lines: Iterable[str]) -> Iterator[tuple[int, RawRecord | str]]:
+    """Yield the first line of each entry with its record or the reason for refusal."""
+    for line, found in read_records(lines, ("entry",), _OPENING):
+        yield line, found if isinstance(found, str) else _parse_record(found)
 
 
-def _paper_or_reason(entry: Element) -> Found | str:
-    address, title = _text(entry, "a:id"), _text(entry, "a:title")
+def _parse_record(entry: Element) -> RawRecord | str:
+    address, title = _get_path_text(entry, "a:id"), _get_path_text(entry, "a:title")
     if _ERROR in address:
-        return f"arXiv answered with an error: {_text(entry, 'a:summary')[:200]}"
+        return f"arXiv returned an error: {_get_path_text(entry, 'a:summary')[:200]}"
     if not title:
         return fields.NO_TITLE
     terms = (each.get("term", "") for each in entry.iterfind("a:category", _NAMES))
-    names = map(text_of, entry.iterfind("a:author/a:name", _NAMES))
-    dois = _text(entry, "x:doi").split()  # a paper may have several
-    return Found(
+    names = map(get_text, entry.iterfind("a:author/a:name", _NAMES))
+    dois = _get_path_text(entry, "x:doi").split()  # a paper may have several
+    return RawRecord(
         id="",
         title=title,
-        abstract=_text(entry, "a:summary"),
-        authors=fields.people(names),
-        year=fields.year(_text(entry, "a:published")),
-        venue=_text(entry, "x:journal_ref") or None,
-        url=fields.web_address(address),
-        doi=fields.doi(*dois),
+        abstract=_get_path_text(entry, "a:summary"),
+        authors=fields.read_people(names),
+        year=fields.find_year(_get_path_text(entry, "a:published")),
+        venue=_get_path_text(entry, "x:journal_ref") or None,
+        url=fields.find_url(address),
+        doi=fields.find_doi(*dois),
         arxiv_id=normalise_arxiv_id(address),
-        metadata=fields.tags(terms),
+        metadata=fields.make_tags(terms),
     )
 
 
-def _text(entry: Element, path: str) -> str:
-    return text_of(entry.find(path, _NAMES))
+def _get_path_text(entry: Element, path: str) -> str:
+    return get_text(entry.find(path, _NAMES))

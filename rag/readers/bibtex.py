@@ -1,11 +1,11 @@
-"""BibTeX and BibLaTeX, the ACL Anthology's files among them.
+"""BibTeX and BibLaTeX, including the files of the ACL Anthology.
 
-bibtexparser reads the entries, one at a time; what begins a line with "@name{" begins an entry
-there as here, so an entry that is broken spoils only itself and a file is never held as a whole.
-Kept are the @string texts, what an entry may hand down to others, the entries whose `crossref` or
-`xdata` points further down, and books and collections without an abstract: those come last.
-@proceedings, @periodical and @xdata are no papers and give nothing by themselves; nor does a book
-or collection without an abstract that other entries point to.
+bibtexparser reads one entry at a time. An entry starts at "@name{" at the start of a line, so a
+broken one affects only itself, and no file is held as a whole. Kept in memory are @string texts,
+fields that other entries can inherit, entries whose `crossref` or `xdata` points further down, and
+books and collections without an abstract. The last two are yielded at the end. @proceedings,
+@periodical and @xdata are not papers. Nor is a book or collection without an abstract that other
+entries point to.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from bibtexparser.splitter import Splitter
 
 from rag.papers import join_name, normalise_arxiv_id
 from rag.readers import fields
-from rag.readers.fields import Found
-from rag.readers.latex import bare_value, plain_lines, plain_text
+from rag.readers.fields import RawRecord
+from rag.readers.latex import to_plain_lines, to_plain_text, unquote_value
 from rag.text.markup import with_tags
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 NAME = "BibTeX"
 
-logging.getLogger("bibtexparser").addHandler(logging.NullHandler())  # we say it ourselves
+logging.getLogger("bibtexparser").addHandler(
+    logging.NullHandler()
+)  # we report its errors ourselves
 
 _BLOCK = re.compile(r"[ \t]*@\w*[ \t]*[{(]")
 _FIRST = re.compile(
@@ -41,7 +43,7 @@ _FIRST = re.compile(
 )
 _NOT_BEFORE = re.compile(r"```|^\s*[<#{\[]", re.MULTILINE)  # a page that only quotes an entry
 _WHOLE_NAME = re.compile(r"\{(?:[^{}\\]|\\[&%$#_])*\}")  # "{Data Group, Inc.}", commas and all
-# BibLaTeX's "given=Ada, family=Lovelace", and what stands between its commas.
+# BibLaTeX's "given=Ada, family=Lovelace", and the parts between its commas.
 _NAMED_PARTS = re.compile(r'(?:^|,)\s*"?(?:given|family|prefix|suffix)\s*=', re.IGNORECASE)
 _NAMED_PART = re.compile(r'(?:\{(?:[^{}]|\{[^{}]*\})*\}|"[^"]*"|[^,{}"])+')
 _NAME_ORDER = ("given", "prefix", "family", "suffix")
@@ -51,7 +53,7 @@ _ESCAPE_BRACE_OR_AND = re.compile(rf"\\.|[{{}}]|{_AND.pattern}", re.IGNORECASE)
 _ESCAPE_OR_BRACE = re.compile(r"\\([_%&#~{}])|[{}]")
 _BEFORE_CHARS = 4000
 _MOST_STRING_CHARS = 4_000_000  # of all @string entries of a file
-_SHARED = "xdata"  # BibLaTeX's entry of fields that several others have in common
+_SHARED = "xdata"  # BibLaTeX's entry of fields that several entries share
 _VOLUMES = frozenset({"proceedings", "mvproceedings", "periodical", _SHARED})
 _PARENTS = _VOLUMES | {"book", "mvbook", "collection", "mvcollection", "reference", "mvreference"}
 _DATES = frozenset({"year", "date"})
@@ -67,129 +69,136 @@ Fields = dict[str, str]
 
 
 def recognises(head: str) -> bool:
-    """Whether the text begins with an entry, or with some lines of comment and then one."""
+    """Return whether the text starts with an entry, possibly after lines of comment."""
     first = _FIRST.search(head)
     before = head[: first.start()] if first else ""
     return first is not None and len(before) <= _BEFORE_CHARS and not _NOT_BEFORE.search(before)
 
 
-def read(pieces: Iterable[str]) -> Iterator[tuple[int, Found | str]]:
-    """Each entry with the line where it begins; those that depend on later ones come last."""
+def read(pieces: Iterable[str]) -> Iterator[tuple[int, RawRecord | str]]:
+    """Yield the line of each entry with its record or the reason for refusal.
+
+    Entries that depend on later ones come last.
+    """
     parents: dict[str, Fields] = {}
     pointed_to: set[str] = set()
     waiting: list[tuple[int, str, Fields]] = []
-    for line, kind, key, known in _entries(pieces):
+    for line, kind, key, known in _read_entries(pieces):
         if isinstance(known, str):
             yield line, known
             continue
-        named = _named_parents(known)
-        if not named and kind not in _PARENTS:
-            yield line, _paper_or_reason(known)
+        own_parents = _list_parents(known)
+        if not own_parents and kind not in _PARENTS:
+            yield line, _parse_record(known)
             continue
+        pointed_to.update(own_parents)
         if kind in _PARENTS:
-            parents[key] = _inherited(known, parents) if kind == _SHARED else _handed_down(known)
-        pointed_to.update(named)
+            parents[key] = _get_inheritable(kind, known, parents)
         if kind in _VOLUMES:
             continue
-        if any(parent not in parents for parent in named):
-            waiting.append((line, "", known))
-        elif kind in _PARENTS and not known.get("abstract"):
-            waiting.append((line, key, known))
+        has_all = parents.keys() >= set(own_parents)
+        if has_all and not _is_bare_book(kind, known):
+            yield line, _parse_record(_inherit(known, parents))
         else:
-            yield line, _paper_or_reason(_inherited(known, parents))
-    for line, key, known in waiting:
-        if not key or key not in pointed_to:
-            yield line, _paper_or_reason(_inherited(known, parents))
+            waiting.append((line, key if has_all else "", known))
+    books = ((line, known) for line, key, known in waiting if key not in pointed_to)
+    yield from ((line, _parse_record(_inherit(known, parents))) for line, known in books)
 
 
-def _named_parents(known: Fields) -> list[str]:
-    """The keys of the entries whose fields this one takes over where it lacks them."""
+def _is_bare_book(kind: str, known: Fields) -> bool:
+    return kind in _PARENTS and not known.get("abstract")
+
+
+def _list_parents(known: Fields) -> list[str]:
+    """Return the keys of the entries from which this one inherits missing fields."""
     if "crossref" not in known and "xdata" not in known:
         return []
     keys = [known.get("crossref", ""), *known.get("xdata", "").split(",")]
     return [key.strip().lower() for key in keys if key.strip()]
 
 
-def _inherited(known: Fields, parents: Mapping[str, Fields]) -> Fields:
-    """The fields with those that its parents hand down; of two parents the first counts."""
+def _inherit(known: Fields, parents: Mapping[str, Fields]) -> Fields:
+    """Add the fields inherited from parents. The first of two parents wins."""
     whole = known
-    for parent in _named_parents(known):
+    for parent in _list_parents(known):
         handed = parents.get(parent, {})
-        if _DATES & whole.keys():  # its own date also counts where the parent's has another name
+        if _DATES & whole.keys():  # its own date wins even if the parent's has another name
             handed = {name: handed[name] for name in handed if name not in _DATES}
         whole = handed | whole
     return whole
 
 
-def _entries(pieces: Iterable[str]) -> Iterator[tuple[int, str, str, Fields | str]]:
-    """Each entry's line, kind and key with its fields, or with why it cannot be read."""
+def _read_entries(pieces: Iterable[str]) -> Iterator[tuple[int, str, str, Fields | str]]:
+    """Yield each entry's line, kind and key with its fields or the reason for refusal."""
     strings: Fields = {}
-    for line, block in _blocks(pieces):
+    for line, block in _split_blocks(pieces):
         entry = block.ignore_error_block if isinstance(block, DuplicateFieldKeyBlock) else block
         if isinstance(entry, String):
-            _keep(entry, strings)
+            _store_string(entry, strings)
         elif isinstance(entry, Entry):
             known: Fields | str
             try:
-                known = _fields(entry, strings)
+                known = _read_fields(entry, strings)
             except ValueError as error:
-                known = f"the entry cannot be read: {error}."
+                known = f"cannot read the entry: {error}."
             yield line, entry.entry_type.lower(), entry.key.lower(), known
         elif isinstance(entry, ParsingFailedBlock):
-            yield line, "", "", _broken(entry)
+            yield line, "", "", _describe_error(entry)
 
 
-def _keep(entry: String, strings: Fields) -> None:
-    """Notes a @string; one that multiplies others without bound is none."""
+def _store_string(entry: String, strings: Fields) -> None:
+    """Store a @string. Ignore one that makes the total too long."""
     with suppress(ValueError):
-        value = bare_value(entry.value, strings)
+        value = unquote_value(entry.value, strings)
         if len(value) + sum(map(len, strings.values())) <= _MOST_STRING_CHARS:
             strings[entry.key.lower()] = value
 
 
-def _blocks(pieces: Iterable[str]) -> Iterator[tuple[int, Block]]:
-    """What bibtexparser finds between one line that begins an entry and the next."""
+def _split_blocks(pieces: Iterable[str]) -> Iterator[tuple[int, Block]]:
+    """Parse the text from one line that starts an entry to the next."""
     first = 1
     part: list[str] = []
-    for number, line in enumerate(fields.lines(pieces), 1):
+    for number, line in enumerate(fields.split_lines(pieces), 1):
         if part and "@" in line and _BLOCK.match(line):
-            yield from _split(first, part)
+            yield from _split_entry(first, part)
             first, part = number, []
         part.append(line)
-    yield from _split(first, part)
+    yield from _split_entry(first, part)
 
 
-def _split(first: int, part: list[str]) -> Iterator[tuple[int, Block]]:
+def _split_entry(first: int, part: list[str]) -> Iterator[tuple[int, Block]]:
     text = "\n".join([*part, ""])
     if "@" in text:
         for block in Splitter(text).split().blocks:
             yield first + (block.start_line or 0), block
 
 
-def _fields(entry: Entry, strings: Fields) -> Fields:
+def _read_fields(entry: Entry, strings: Fields) -> Fields:
     known: Fields = {}
     for field in entry.fields:  # of a name that comes twice, BibTeX takes the first
         name = field.key.lower()
         if name in _READ and name not in known:
-            known[name] = bare_value(str(field.value), strings)
+            known[name] = unquote_value(str(field.value), strings)
     return known
 
 
-def _handed_down(parent: Fields) -> Fields:
-    """What papers take over from the volume that they point to."""
-    named = {name: parent[name] for name in _DATES if parent.get(name)}
-    return {**named, "booktitle": parent.get("booktitle") or parent.get("title", "")}
+def _get_inheritable(kind: str, known: Fields, parents: Mapping[str, Fields]) -> Fields:
+    """Return the fields that entries inherit from this one."""
+    if kind == _SHARED:
+        return _inherit(known, parents)
+    dates = {name: known[name] for name in _DATES if known.get(name)}
+    return {**dates, "booktitle": known.get("booktitle") or known.get("title", "")}
 
 
-def _broken(block: ParsingFailedBlock) -> str:
-    why = fields.one_line(str(getattr(block.error, "abort_reason", block.error))).rstrip(".")
-    return f"the entry cannot be read ({why[:200]}); check its braces, the file may be cut off."
+def _describe_error(block: ParsingFailedBlock) -> str:
+    why = fields.collapse_space(str(getattr(block.error, "abort_reason", block.error))).rstrip(".")
+    return f"cannot read the entry ({why[:200]}). Check its braces; the file may be cut off."
 
 
-def _paper_or_reason(known: Fields) -> Found | str:
+def _parse_record(known: Fields) -> RawRecord | str:
     def text(*names: str) -> str:
         for name in names:
-            if name in known and (found := plain_text(with_tags(known[name]))):
+            if name in known and (found := to_plain_text(with_tags(known[name]))):
                 return found
         return ""
 
@@ -205,48 +214,50 @@ def _paper_or_reason(known: Fields) -> Found | str:
     venue = text("journal", "journaltitle", "booktitle")
     if not venue and "://" not in known.get("howpublished", ""):
         venue = text("howpublished")
-    return Found(
-        id=fields.carried_id(text("papertrail-id")),
+    return RawRecord(
+        id=fields.parse_own_id(text("papertrail-id")),
         title=f"{title}: {subtitle}" if subtitle else title,
-        abstract=plain_lines(with_tags(known.get("abstract", ""))).strip(),
-        authors=_authors(known.get("author", "")),
-        year=fields.year(raw("year"), raw("date")),
+        abstract=to_plain_lines(with_tags(known.get("abstract", ""))).strip(),
+        authors=_read_authors(known.get("author", "")),
+        year=fields.find_year(raw("year"), raw("date")),
         venue=venue or None,
-        url=fields.web_address(url),
-        doi=fields.doi(doi, url),
+        url=fields.find_url(url),
+        doi=fields.find_doi(doi, url),
         arxiv_id=(normalise_arxiv_id(eprint) if is_arxiv else None)
-        or fields.arxiv_id(eprint, url, doi, venue, raw("note")),
-        metadata=fields.tags(_keywords(known.get("keywords") or known.get("keyword", ""))),
+        or fields.find_arxiv_id(eprint, url, doi, venue, raw("note")),
+        metadata=fields.make_tags(
+            _split_keywords(known.get("keywords") or known.get("keyword", ""))
+        ),
     )
 
 
-def _authors(names: str) -> tuple[str, ...]:
-    names = fields.one_line(names)
+def _read_authors(names: str) -> tuple[str, ...]:
+    names = fields.collapse_space(names)
     tex = _has_tex(names) or "=" in names
-    several = list(_set_apart(names, _ESCAPE_BRACE_OR_AND)) if tex else _AND.split(names)
-    found = tuple(filter(None, map(_known_author, several)))
+    several = list(_split_outside_braces(names, _ESCAPE_BRACE_OR_AND)) if tex else _AND.split(names)
+    found = tuple(filter(None, map(_read_author_cached, several)))
     last = several[-1]
     if tex and not _WHOLE_NAME.fullmatch(last):
-        last = plain_text(last)
-    return (*found, *fields.left_out(last)) if found else ()
+        last = to_plain_text(last)
+    return (*found, *fields.detect_et_al(last)) if found else ()
 
 
 def _has_tex(value: str) -> bool:
     return "\\" in value or "{" in value or "}" in value
 
 
-def _keywords(value: str) -> list[str]:
-    """The keywords; a semicolon in braces sets none apart, where others do."""
-    parts = list(_set_apart(value, _ESCAPE_BRACE_OR_SEMICOLON)) if "{" in value else []
+def _split_keywords(value: str) -> list[str]:
+    """Split keywords. A semicolon in braces does not separate if another one does."""
+    parts = list(_split_outside_braces(value, _ESCAPE_BRACE_OR_SEMICOLON)) if "{" in value else []
     if len(parts) > 1 and any(";" in part for part in parts):
-        return list(map(plain_text, parts))
-    return fields.keywords(plain_text(value))
+        return list(map(to_plain_text, parts))
+    return fields.split_keywords(to_plain_text(value))
 
 
-def _set_apart(text: str, marks: re.Pattern[str]) -> Iterator[str]:
-    r"""What stands, on one line, between the marks of separation that no brace holds.
+def _split_outside_braces(text: str, marks: re.Pattern[str]) -> Iterator[str]:
+    r"""Yield the parts between separators that are outside braces.
 
-    bibtexparser's own function loses a command right behind an "and", as that of ``\O{}ystein``.
+    bibtexparser's own function loses a command right after "and", such as ``\O{}ystein``.
     """
     start = depth = 0
     for mark in marks.finditer(text):
@@ -258,14 +269,14 @@ def _set_apart(text: str, marks: re.Pattern[str]) -> Iterator[str]:
     yield text[start:].strip()
 
 
-def _author(name: str) -> str:
+def _read_author(name: str) -> str:
     if "=" in name and _NAMED_PARTS.search(name):
         parts = (part.strip(' "').partition("=") for part in _NAMED_PART.findall(name))
-        known = {key.strip().lower(): plain_text(value.strip(' "')) for key, _, value in parts}
+        known = {key.strip().lower(): to_plain_text(value.strip(' "')) for key, _, value in parts}
         given, *family = (known.get(part, "") for part in _NAME_ORDER)
         return join_name(given, " ".join(filter(None, family)))
-    plain = plain_text(name)
-    return plain if _WHOLE_NAME.fullmatch(name) else fields.author(plain)
+    plain = to_plain_text(name)
+    return plain if _WHOLE_NAME.fullmatch(name) else fields.read_author(plain)
 
 
-_known_author = fields.remembered(_author)
+_read_author_cached = fields.cache_short(_read_author)

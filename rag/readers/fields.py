@@ -1,7 +1,4 @@
-"""What formats have in common: names, years, addresses, identifiers, keywords.
-
-Called by the format modules, so that one paper exported in two formats comes out the same.
-"""
+"""Read names, years, URLs, identifiers and keywords, in the same way for every format."""
 
 from __future__ import annotations
 
@@ -20,11 +17,11 @@ if TYPE_CHECKING:
     from rag.papers import JsonValue
 
 
-class Found(NamedTuple):
-    """What a format says of a paper, not yet cleaned; its fields are those of a `Paper`.
+class RawRecord(NamedTuple):
+    """Paper as a format module reads it, not yet cleaned. Its fields are those of `Paper`.
 
-    Its DOI and arXiv id are in their normal forms. It takes a fifth of the time that a paper takes
-    to make, and each paper is made only once.
+    Its DOI and arXiv id are normalised. It takes a fifth of the time of a `Paper` to make, and each
+    `Paper` is made only once.
     """
 
     id: str
@@ -41,67 +38,66 @@ class Found(NamedTuple):
     metadata: Mapping[str, JsonValue] = MappingProxyType({})
 
 
-NO_TITLE = "the record has no title; add one."
+NO_TITLE = "the record has no title. Add one."
 
-_BEFORE = 20  # lines that may stand before the first record
+_BEFORE = 20  # most lines before the first record
 _ID_CHARS = 200
-_LONG_CHARS = 200  # below, splitting a text costs less than looking whether it must be split
-_REMEMBERED = 4096  # texts, which take a megabyte or two for a function, and seven at most
+_LONG_CHARS = 200  # below, splitting a text is faster than checking it
+_CACHED = 4096  # texts, one or two megabytes per function, seven at most
 _YEAR = re.compile(r"(?<!\d)(?:1[5-9]|20)\d\d(?!\d)")
 _WEB_ADDRESS = re.compile(r"https?://(?:[^\s;]++|;(?=[^\s;])(?!;*https?:))++", re.IGNORECASE)
-# Begun only at the first of several semicolons: twenty thousand of them would else take seconds.
+# Starts at the first of several semicolons only, else 20,000 of them would take seconds.
 _BETWEEN_ADDRESSES = re.compile(r"(?<!;);++(?:\s+|\Z|(?=https?:))", re.IGNORECASE)
 _ARXIV_NAMED = re.compile(r"(?:arxiv:\s*|10\.48550/arxiv\.)(\S+)", re.IGNORECASE)
-_NOBODY = re.compile(r"(?:and )?(?:others|et\.? al\.?)", re.IGNORECASE)
-_NOBODY_ENDS = frozenset({"al", " al", ".al", "al.", "ers"})
+_ET_AL_ONLY = re.compile(r"(?:and )?(?:others|et\.? al\.?)", re.IGNORECASE)
+_ET_AL_ENDS = frozenset({"al", " al", ".al", "al.", "ers"})
 _ET_AL = re.compile(r",?\s+(?:et\.? al\.?|and others)$", re.IGNORECASE)
 _INITIALS = re.compile(r"(?:[^\W\d_](?:\.?[ -]?)){1,4}")
 _LOOSE_INITIAL = re.compile(r"\. -(?=[^\W\d_]\.)")  # "J. -L.", as arXiv writes "J.-L."
 _GENERATION = re.compile(r"\s*(?:[JS]r\.?|I{2,3}|IV)\s*$")
 _FIRM = re.compile(r"\s*(?:Inc|Ltd|LLC|Corp|PLC|GmbH)\.?\s*$", re.IGNORECASE)
-_NUMBER_IN_BRACKETS = re.compile(r" ?\(\d+\)")  # Scopus puts its author ids behind the names
+_NUMBER_IN_BRACKETS = re.compile(r" ?\(\d+\)")  # Scopus puts author ids after the names
 
 
-def begins(head: str, start: re.Pattern[str]) -> bool:
-    """Whether one of the first lines that are not blank matches."""
+def has_record_start(head: str, start: re.Pattern[str]) -> bool:
+    """Return whether one of the first non-blank lines matches."""
     lines = [line for line in head.split("\n") if line.strip()][:_BEFORE]
     return any(start.match(line) for line in lines)
 
 
-def lines(pieces: Iterable[str]) -> Iterator[str]:
-    """The lines without their ends, from pieces of whole lines."""
+def split_lines(pieces: Iterable[str]) -> Iterator[str]:
+    """Split pieces of whole lines into lines without their ends."""
     return chain.from_iterable(piece.removesuffix("\n").split("\n") for piece in pieces)
 
 
-def one_line(text: str) -> str:
-    """The text with each run of white space as one space, none at the ends."""
+def collapse_space(text: str) -> str:
+    """Replace each run of white space by one space, and strip the ends."""
     return text if len(text) > _LONG_CHARS and is_one_line(text) else " ".join(text.split())
 
 
-def remembered(read: Callable[[str], str]) -> Callable[[str], str]:
-    """The function with its last results at hand, for what often comes back in a file.
+def cache_short(read: Callable[[str], str]) -> Callable[[str], str]:
+    """Cache the last results of a function for short texts, such as names and venues.
 
-    This pays where one in four texts has been seen before, as names and venues of a field have.
-    Long texts are neither remembered nor likely to come back.
+    This is faster if one in four texts repeats. Long texts rarely do and are not cached.
     """
-    known = lru_cache(maxsize=_REMEMBERED)(read)
+    known = lru_cache(maxsize=_CACHED)(read)
     return lambda text: known(text) if len(text) < _LONG_CHARS else read(text)
 
 
-def given_first(name: str) -> str:
-    """The name with the given name in front, but in Han characters; one without a comma stays.
+def put_given_first(name: str) -> str:
+    """Put the given name first, or last in Han characters. A name without a comma stays.
 
-    Two commas are one that stands in the name of a group: "University of Bath,, Library"; so does
-    the comma before "Inc." and the like.
+    A double comma is part of a group's name ("University of Bath,, Library"). So is the comma
+    before "Inc." and the like.
 
-    >>> given_first("King, Jr., Martin"), given_first("King, Martin, Jr."), given_first("Ink, Inc.")
-    ('Martin King Jr.', 'Martin King Jr.', 'Ink, Inc.')
+    >>> [put_given_first(name) for name in ("King, Jr., Martin", "King, Martin, Jr.", "Ink, Inc.")]
+    ['Martin King Jr.', 'Martin King Jr.', 'Ink, Inc.']
     """
-    return _turned(one_line(name))
+    return _put_given_first(collapse_space(name))
 
 
-def _turned(name: str) -> str:
-    """The name, which is on one line, with the given name in front."""
+def _put_given_first(name: str) -> str:
+    """Put the given name first in a name on one line."""
     if "," not in name:
         return name
     family, _, given = name.partition(",")
@@ -114,77 +110,83 @@ def _turned(name: str) -> str:
         return name
     if len(rest) == 2 and _GENERATION.match(rest[0]):
         rest.reverse()
-    return one_line(" ".join([rest[0], family, *rest[1:]]))
+    return collapse_space(" ".join([rest[0], family, *rest[1:]]))
 
 
-def people(names: Iterable[str]) -> tuple[str, ...]:
-    """The names as they are written, in order; "others" and "et al." at their end are `ET_AL`.
+def read_people(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names as they are written. A final "others" or "et al." becomes `ET_AL`.
 
-    >>> people(["J. -L. Šulc", "Ada Lovelace and others"])
+    >>> read_people(["J. -L. Šulc", "Ada Lovelace and others"])
     ('J.-L. Šulc', 'Ada Lovelace', 'et al.')
     """
-    return _listed(names, _person)
+    return _read_names(names, _clean_name)
 
 
-def authors(names: Iterable[str]) -> tuple[str, ...]:
-    """The names, given names first, in order; "others" and "et al." at their end are `ET_AL`."""
-    return _listed(names, _known_author)
+def read_authors(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names, given names first. A final "others" or "et al." becomes `ET_AL`."""
+    return _read_names(names, _read_author_cached)
 
 
-def _listed(names: Iterable[str], read: Callable[[str], str]) -> tuple[str, ...]:
+def _read_names(names: Iterable[str], read: Callable[[str], str]) -> tuple[str, ...]:
     several = list(names)
     found = tuple(filter(None, map(read, several)))
     while several and not several[-1].strip():
         several.pop()
-    return (*found, *left_out(several[-1])) if found else ()
+    return (*found, *detect_et_al(several[-1])) if found else ()
 
 
-def _person(name: str) -> str:
-    """The name on one line; "" if it names nobody."""
-    plain = name = one_line(name)
-    if name[-3:].lower() in _NOBODY_ENDS:
-        plain = "" if _NOBODY.fullmatch(name) else _ET_AL.sub("", name)
+def _clean_name(name: str) -> str:
+    """Return the name on one line; "" if it is only "et al."."""
+    plain = name = collapse_space(name)
+    if name[-3:].lower() in _ET_AL_ENDS:
+        plain = "" if _ET_AL_ONLY.fullmatch(name) else _ET_AL.sub("", name)
     return _LOOSE_INITIAL.sub(".-", plain) if " -" in plain else plain
 
 
-def left_out(last: str) -> tuple[str, ...]:
-    """`ET_AL` where the last name of a list says that others are left out; else nothing."""
-    if last.rstrip()[-3:].lower() not in _NOBODY_ENDS:
+def detect_et_al(last: str) -> tuple[str, ...]:
+    """Return (`ET_AL`,) if the last name of a list says that others are omitted, else ()."""
+    if last.rstrip()[-3:].lower() not in _ET_AL_ENDS:
         return ()
-    last = one_line(last)
-    return (ET_AL,) if _NOBODY.fullmatch(last) or _ET_AL.search(last) else ()
+    last = collapse_space(last)
+    return (ET_AL,) if _ET_AL_ONLY.fullmatch(last) or _ET_AL.search(last) else ()
 
 
-def author(name: str) -> str:
-    """The name on one line, the given name first; "" if it names nobody."""
-    return _turned(_person(name))
+def read_author(name: str) -> str:
+    """Return the name on one line, given name first; "" if it is only "et al."."""
+    return _put_given_first(_clean_name(name))
 
 
-_known_author = remembered(author)
+_read_author_cached = cache_short(read_author)
 
 
-def names_in(text: str, *, single: bool) -> list[str]:
-    """The names that stand in one text; `single` says that a comma never stands between two.
+def split_names(text: str, *, single: bool) -> list[str]:
+    """Split a text into names. `single`: a comma never separates two names.
 
-    Without a semicolon or "and", commas either set names of several words apart or turn the only
-    name round.
+    Without a semicolon or "and", commas either separate names of several words or precede the given
+    name of a single one.
 
-    >>> names_in("A. Turing, E. Noether", single=False), names_in("Turing, Alan", single=False)
-    (['A. Turing', ' E. Noether'], ['Turing, Alan'])
-    >>> names_in("Vogt, V., Mohr, M., et al.", single=False)
+    >>> split_names("A. Turing, E. Noether", single=False)
+    ['A. Turing', ' E. Noether']
+    >>> split_names("Turing, Alan", single=False)
+    ['Turing, Alan']
+    >>> split_names("Vogt, V., Mohr, M., et al.", single=False)
     ['Vogt, V.', 'Mohr, M.', 'et al.']
     """
-    text = _NUMBER_IN_BRACKETS.sub("", one_line(text))
+    text = _NUMBER_IN_BRACKETS.sub("", collapse_space(text))
     if re.search(r"[;|]", text):
         return re.split(r"[;|]", text)
     parts = re.split(",? (?:and|&) ", text)
-    return [name for part in parts for name in _turned_in(part) or _by_commas(part, single=single)]
+    return [
+        name
+        for part in parts
+        for name in _pair_initials(part) or _split_commas(part, single=single)
+    ]
 
 
-def _turned_in(text: str) -> list[str]:
-    """Names with initials behind a comma each; [] if it is no such list, as "UN, WHO, EU, FAO"."""
+def _pair_initials(text: str) -> list[str]:
+    """Split names that have initials after a comma; [] for other lists ("UN, WHO, EU, FAO")."""
     parts = [part for part in map(str.strip, text.split(",")) if part]
-    rest = [parts.pop()] if len(parts) % 2 and left_out(parts[-1]) else []
+    rest = [parts.pop()] if len(parts) % 2 and detect_et_al(parts[-1]) else []
     pairs = list(zip(parts[::2], parts[1::2], strict=False))
     if len(parts) % 2 or len(pairs) + len(rest) < 2 or not all(map(_has_initials, pairs)):
         return []
@@ -197,16 +199,16 @@ def _has_initials(pair: tuple[str, str]) -> bool:
     return are_capitals and bool(_INITIALS.fullmatch(given))
 
 
-def _by_commas(text: str, *, single: bool) -> list[str]:
+def _split_commas(text: str, *, single: bool) -> list[str]:
     parts = [text] if single else text.split(",")
     are_names = len(parts) > 2 or all(" " in part.strip() for part in parts)
     return parts if are_names else [text]
 
 
-def year(*texts: str) -> int | None:
-    """The first year from 1500 to 2099 that stands in the first text that has one.
+def find_year(*texts: str) -> int | None:
+    """Return the first year from 1500 to 2099 in the first text that has one.
 
-    >>> year("", "in press", "12 Mar 2019")
+    >>> find_year("", "in press", "12 Mar 2019")
     2019
     """
     for text in texts:
@@ -215,16 +217,16 @@ def year(*texts: str) -> int | None:
     return None
 
 
-def web_address(*texts: str) -> str | None:
-    """The first http or https address that a text begins with."""
+def find_url(*texts: str) -> str | None:
+    """Return the first http or https URL that a text starts with."""
     for text in texts:
         if found := _WEB_ADDRESS.match(text.strip()):
             return found[0]
     return None
 
 
-def addresses(texts: Iterable[str]) -> list[str]:
-    """Addresses, of which several may stand in one text, set apart by semicolons."""
+def split_urls(texts: Iterable[str]) -> list[str]:
+    """Split texts into URLs, which semicolons separate."""
     found = []
     for text in texts:
         parts = _BETWEEN_ADDRESSES.split(text) if ";" in text else [text]
@@ -232,55 +234,55 @@ def addresses(texts: Iterable[str]) -> list[str]:
     return found
 
 
-def noted(name: str, notes: Iterable[str]) -> str:
-    """What stands behind a name and a colon in the first note that begins so; "" without one.
+def find_note(name: str, notes: Iterable[str]) -> str:
+    """Return the text after a name and a colon in the first note that has one, else "".
 
-    >>> noted("arXiv", ["Read twice.", "arXiv: 1706.03762"])
+    >>> find_note("arXiv", ["Read twice.", "arXiv: 1706.03762"])
     '1706.03762'
     """
     said = (note.partition(": ") for note in notes)
     return next((text.strip() for first, _, text in said if first == name and text.strip()), "")
 
 
-def without_stop(title: str) -> str:
-    """The title without the full stop that PubMed ends each with, which is not the paper's.
+def drop_full_stop(title: str) -> str:
+    """Drop the full stop that PubMed adds to each title.
 
-    >>> without_stop("Tea."), without_stop("Tea?"), without_stop("Tea...")
+    >>> drop_full_stop("Tea."), drop_full_stop("Tea?"), drop_full_stop("Tea...")
     ('Tea', 'Tea?', 'Tea...')
     """
     return title if title.endswith("..") else title.removesuffix(".")
 
 
-def pubmed_address(pmid: str) -> str | None:
-    """The page of an article at PubMed; None if the text is no number of one."""
+def make_pubmed_url(pmid: str) -> str | None:
+    """Return the page of an article at PubMed; None if the text is not a number."""
     return f"https://pubmed.ncbi.nlm.nih.gov/{pmid}/" if pmid.isascii() and pmid.isdigit() else None
 
 
-def carried_id(value: object) -> str:
-    """The id that one of our exports carries; "" for what can be none."""
+def parse_own_id(value: object) -> str:
+    """Return the id that one of our exports contains; "" if it cannot be an id."""
     is_id = isinstance(value, str) and len(value) <= _ID_CHARS and value.isprintable()
     return str(value).strip() if is_id else ""
 
 
-def doi(*texts: str) -> str | None:
-    """The first DOI among texts."""
+def find_doi(*texts: str) -> str | None:
+    """Return the first DOI among texts."""
     for text in texts:
         if text and (known := normalise_doi(text)):
             return known
     return None
 
 
-def arxiv_id(*texts: str) -> str | None:
-    """The first arXiv id that is said to be one: by an address, a DOI or "arXiv:" before it.
+def find_arxiv_id(*texts: str) -> str | None:
+    """Return the first arXiv id in a URL, a DOI or after "arXiv:".
 
-    >>> arxiv_id("10.1000/x", "arXiv preprint arXiv:1706.03762v7"), arxiv_id("1706.03762")
+    >>> find_arxiv_id("10.1000/x", "arXiv preprint arXiv:1706.03762v7"), find_arxiv_id("1706.03762")
     ('1706.03762', None)
     """
     for text in texts:
         if "arxiv" not in text.lower():
             continue
         named = _ARXIV_NAMED.search(text)
-        address = web_address(text)
+        address = find_url(text)
         known = normalise_arxiv_id(named[1].rstrip(".,;]")) if named else None
         known = known or (normalise_arxiv_id(address) if address else None)
         if known:
@@ -288,13 +290,13 @@ def arxiv_id(*texts: str) -> str | None:
     return None
 
 
-def tags(texts: Iterable[str]) -> dict[str, JsonValue]:
-    """Metadata with the keywords, each once and in order; {} if there are none."""
-    several = dict.fromkeys(map(one_line, texts))
+def make_tags(texts: Iterable[str]) -> dict[str, JsonValue]:
+    """Return metadata with the keywords, each once and in order; {} if there are none."""
+    several = dict.fromkeys(map(collapse_space, texts))
     several.pop("", None)
     return {"tags": list(several)} if several else {}
 
 
-def keywords(text: str) -> list[str]:
-    """Keywords that stand in one text: set apart by semicolons, else by commas."""
+def split_keywords(text: str) -> list[str]:
+    """Split a text into keywords at semicolons, else at commas."""
     return text.split(";" if ";" in text else ",") if text else []

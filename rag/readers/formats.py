@@ -1,13 +1,13 @@
-"""The formats that files of papers come in.
+"""Formats of files of papers.
 
 Each format is a module that offers
 
-    NAME                  what the format is called in messages
-    recognises(head)      whether a file that begins with this text is of the format
-    read(lines)           yields (line number, paper or the reason why it is none), lazily
+    NAME                  name of the format
+    recognises(head)      returns whether a file that starts with this text has the format
+    read(lines)           yields (line number, record or the reason for refusal), lazily
 
-A new format is one new module and its name in `_FORMATS`; the first that recognises a file reads
-it. Called by `rag.readers`.
+To add a format, write a module and add it to `_FORMATS`. The first format that recognises a file
+reads it.
 """
 
 from __future__ import annotations
@@ -32,30 +32,30 @@ from rag.readers import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from rag.readers.fields import Found
+    from rag.readers.fields import RawRecord
 
-    Records: TypeAlias = Iterator[tuple[int, Found | str]]
+    Records: TypeAlias = Iterator[tuple[int, RawRecord | str]]
 
 
 class Format(Protocol):
-    """What a format module offers."""
+    """Module of one format."""
 
     @property
     def NAME(self) -> str: ...  # noqa: N802, D102
 
     @property
     def recognises(self) -> Callable[[str], bool]:
-        """Whether a file that begins with this text is of the format."""
+        """Return whether a file that starts with this text has the format."""
 
     @property
     def read(self) -> Callable[[Iterable[str]], Records]:
-        """Each record's line number, from 1, with the paper or the reason why it is none."""
+        """Yield each record's line number, from 1, with the record or the reason for refusal."""
 
 
 Formats: TypeAlias = tuple[Format, ...]
 
-# A list of records on one line also looks like JSON Lines, so lists come first; a listing page is
-# told by little, so it comes last.
+# A list of records on one line also looks like JSON Lines, so lists come first. A listing page has
+# few features, so it comes last.
 _FORMATS: Formats = (
     json_array,
     json_lines,
@@ -69,32 +69,32 @@ _FORMATS: Formats = (
 )
 
 
-# To these a text may be several whole lines as well as one, which they cut faster or not at all.
+# These formats accept pieces of several whole lines, which they split faster or not at all.
 IN_PIECES: Formats = (arxiv_atom, pubmed_xml, bibtex, ris)
 
 
 @dataclass(frozen=True, slots=True)
 class _Mapped:
-    """A format that was told what its columns are called."""
+    """Format with mapped columns."""
 
     NAME: str
     recognises: Callable[[str], bool]
     read: Callable[[Iterable[str]], Records]
 
 
-def formats(columns: Mapping[str, str]) -> Formats:
-    """All formats, in the order in which they are asked.
+def list_formats(columns: Mapping[str, str]) -> Formats:
+    """Return all formats, in the order in which they are tried.
 
     Args:
-        columns: fields of a paper with their names in tables and JSON records.
+        columns: names of fields in tables and JSON records.
 
     Raises:
-        CorpusError: a paper has no such field.
+        CorpusError: a field is unknown.
     """
     unknown = next((field for field in columns if field not in tables.FIELDS), None)
     if unknown is not None:
         raise CorpusError(
-            f'A column can be mapped to {", ".join(tables.FIELDS)}, not to "{unknown}".'
+            f'Cannot map a column to "{unknown}". Choose one of {", ".join(tables.FIELDS)}.'
         )
     if not columns:
         return _FORMATS

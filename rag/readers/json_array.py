@@ -1,13 +1,12 @@
-"""JSON lists of records, bare or wrapped as web services answer, and single records over lines.
+"""JSON lists of records, bare or wrapped in the answer of a web service, and records over lines.
 
-Bare is `[{..}, {..}]`; wrapped is an object with the list under "data" (Semantic Scholar),
-"results" (OpenAlex) or "items" (Crossref, Zotero's web service). Several one behind the other are
-read.
+A bare list is `[{..}, {..}]`. A wrapped one is in an object under "data" (Semantic Scholar),
+"results" (OpenAlex) or "items" (Crossref, Zotero's web service). A file may hold several.
 
-A JSON parser would stop for good at the first mistake and does not say lines, so the text is only
-cut here, at the braces outside strings, and each object is parsed by itself. A record is held until
-its last brace. If one never closes, the rest of the file is held and cut at the lines that begin
-like it, so that the records behind it are not lost.
+A JSON parser would stop at the first error and does not report lines. So the text is split here, at
+the braces outside strings, and each object is parsed by itself. A record is held until its last
+brace. If one never closes, the rest of the file is held and split at the lines that start like it,
+so that later records are not lost.
 """
 
 from __future__ import annotations
@@ -17,16 +16,16 @@ import re
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
-from rag.readers.json_records import AS_NAMED, paper_or_reason
+from rag.readers.json_records import AS_NAMED, parse_record
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping
 
-    from rag.readers.fields import Found
+    from rag.readers.fields import RawRecord
 
 NAME = "JSON lists of records"
 
-_NO_END = "the record has no end: a brace or quote is missing, or the file is cut off here."
+_NO_END = "the record has no end. A brace or quote is missing, or the file is cut off here."
 _HEAD_LINES = 60
 
 _BARE = re.compile(r"\[\s*(?:\{|\]|null\b|$)")
@@ -34,13 +33,13 @@ _SPREAD = re.compile(r'\{[ \t]*\r?\n\s*"')
 _LIST = re.compile(r'"(?:data|results|items)"\s*:\s*(?:\[\s*(?:\{|\]|null\b|$)|$)', re.MULTILINE)
 _LIST_END = re.compile(r'\]\s*(?:,\s*(?:"|$)|\}\s*$|$)')
 _TITLE = re.compile(r'"(?:title|display_name)"\s*:')
-# A string does not go over lines, so one that is not closed spoils no other line.
+# A string ends with its line, so an unclosed one does not affect other lines.
 _TOKEN = re.compile(r'"(?:[^"\\\n]++|\\.)*+"?|[{}\]]')
 _BEGINS = re.compile(r"[\s,\[]*\{")
 
 
 def recognises(head: str) -> bool:
-    """Whether the text begins a list of objects, an object around one, or an object over lines."""
+    """Return whether the text starts a list, bare or wrapped, or an object over lines."""
     text = head.lstrip()
     spread = _SPREAD.match(text) is not None and _TITLE.search(text) is not None
     return _BARE.match(text) is not None or spread or _is_wrapped(text)
@@ -48,20 +47,20 @@ def recognises(head: str) -> bool:
 
 def read(
     lines: Iterable[str], columns: Mapping[str, str] = AS_NAMED
-) -> Iterator[tuple[int, Found | str]]:
-    """Each record with its first line, and the paper or the reason why it gives none."""
+) -> Iterator[tuple[int, RawRecord | str]]:
+    """Yield the first line of each record with the record or the reason for refusal."""
     remaining = iter(lines)
     head = list(islice(remaining, _HEAD_LINES))
     numbered = enumerate(chain(head, remaining), 1)
     scan = _Scan(wrapped=_is_wrapped("\n".join(head).lstrip()))
-    unfinished = yield from _papers(scan, numbered, columns)
-    for chunk in _cut(unfinished, scan.column):
-        if (yield from _papers(_Scan(wrapped=False), chunk, columns)):
+    unfinished = yield from _parse_lines(scan, numbered, columns)
+    for chunk in _split_at_braces(unfinished, scan.column):
+        if (yield from _parse_lines(_Scan(wrapped=False), chunk, columns)):
             yield chunk[0][0], _NO_END
 
 
 def _is_wrapped(head: str) -> bool:
-    """Whether it is an object around a list of records, and itself none."""
+    """Return whether the text is an object around a list of records, not a record itself."""
     found = _LIST.search(head) if head.startswith("{") else None
     if found is None or _TITLE.search(head, 0, found.start()):
         return False
@@ -75,18 +74,18 @@ def _is_wrapped(head: str) -> bool:
 Lines = list[tuple[int, str]]
 
 
-def _papers(
+def _parse_lines(
     scan: _Scan, lines: Iterable[tuple[int, str]], columns: Mapping[str, str]
-) -> Generator[tuple[int, Found | str], None, Lines]:
-    """The records of the lines; returns the lines of the last one if it has no end."""
+) -> Generator[tuple[int, RawRecord | str], None, Lines]:
+    """Yield the records of the lines. Return the lines of the last one if it has no end."""
     for number, line in lines:
-        for begun, text in scan.objects(number, line):
-            yield begun, paper_or_reason(text, columns)
+        for begun, text in scan.feed(number, line):
+            yield begun, parse_record(text, columns)
     return scan.held
 
 
-def _cut(lines: Lines, column: int) -> Iterator[Lines]:
-    """The lines in pieces that each begin with a brace no further right than the column."""
+def _split_at_braces(lines: Lines, column: int) -> Iterator[Lines]:
+    """Split the lines before each one that starts with a brace no further right than `column`."""
     piece: Lines = []
     for number, line in lines:
         begins = _BEGINS.match(line)
@@ -99,11 +98,11 @@ def _cut(lines: Lines, column: int) -> Iterator[Lines]:
 
 
 class _Scan:
-    """Cuts lines into the outermost objects.
+    """Splits lines into the outermost objects.
 
     Attributes:
-        held: the lines of the object that is still open, from its brace on.
-        column: where that brace stood in its line.
+        held: lines of the object that is still open, from its brace on.
+        column: position of that brace in its line.
     """
 
     def __init__(self, *, wrapped: bool) -> None:
@@ -113,14 +112,14 @@ class _Scan:
         self._wrapped = wrapped
         self._in_list = not wrapped
 
-    def objects(self, number: int, line: str) -> Iterator[tuple[int, str]]:
-        """What ends in this line: objects, and texts that stand where an object should."""
-        at = start = self._list_start(line, 0)
+    def feed(self, number: int, line: str) -> Iterator[tuple[int, str]]:
+        """Yield what ends in this line: objects, and text where an object is expected."""
+        at = start = self._find_list_start(line, 0)
         while token := _TOKEN.search(line, at):
             at = token.end()
             if token[0] == "{":
                 if not self._depth:
-                    yield from _loose(number, line[start : token.start()])
+                    yield from _yield_rest(number, line[start : token.start()])
                     self.column = start = token.start()
                 self._depth += 1
             elif token[0] == "}" and self._depth:
@@ -131,15 +130,15 @@ class _Scan:
                     self.held, start = [], at
             elif self._ends_list(line, token):
                 self._in_list = False
-                yield from _loose(number, line[start:at])
-                at = start = self._list_start(line, at)
+                yield from _yield_rest(number, line[start:at])
+                at = start = self._find_list_start(line, at)
         if self._depth:
             self.held.append((number, line[start:]))
         else:
-            yield from _loose(number, line[start:])
+            yield from _yield_rest(number, line[start:])
 
-    def _list_start(self, line: str, at: int) -> int:
-        """Where to go on: here inside the list, else where the list begins or the line ends."""
+    def _find_list_start(self, line: str, at: int) -> int:
+        """Return where to continue: here inside a list, else at its start or the line's end."""
         if self._in_list:
             return at
         found = _LIST.search(line, at)
@@ -151,7 +150,7 @@ class _Scan:
         return outside and _LIST_END.match(line, token.start()) is not None
 
 
-def _loose(number: int, text: str) -> Iterator[tuple[int, str]]:
-    """Something other than an object in the list; only marks between objects are expected."""
+def _yield_rest(number: int, text: str) -> Iterator[tuple[int, str]]:
+    """Yield text between objects that is more than punctuation."""
     if rest := text.strip(" \t\r\n,[]}\ufeff"):
         yield number, rest

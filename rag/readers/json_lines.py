@@ -1,7 +1,6 @@
-"""JSON Lines: one JSON object a line with a title and an abstract.
+"""JSON Lines: one JSON object per line with a title and an abstract.
 
-Also what the bundled library is kept in. What the objects may look like stands in
-`rag.readers.json_records`.
+The bundled library has this format. `rag.readers.json_records` parses the objects.
 """
 
 from __future__ import annotations
@@ -9,12 +8,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from rag.readers.json_records import AS_NAMED, paper_or_reason
+from rag.readers.json_records import AS_NAMED, parse_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from rag.readers.fields import Found
+    from rag.readers.fields import RawRecord
 
 NAME = "JSON Lines"
 
@@ -22,7 +21,7 @@ _OBJECT = re.compile(r'\s*\{\s*"')
 
 
 def recognises(head: str) -> bool:
-    """Whether most of the first lines begin an object; a list of objects is not JSON Lines."""
+    """Return whether most of the first lines start an object, but not a list of objects."""
     lines = [line for line in head.split("\n") if line.strip()][:4]
     objects = sum(_OBJECT.match(line) is not None for line in lines)
     return not head.lstrip().startswith("[") and 0 < len(lines) <= 2 * objects
@@ -30,8 +29,8 @@ def recognises(head: str) -> bool:
 
 def read(
     lines: Iterable[str], columns: Mapping[str, str] = AS_NAMED
-) -> Iterator[tuple[int, Found | str]]:
-    """Each line that is not blank, with its paper or the reason why it has none."""
+) -> Iterator[tuple[int, RawRecord | str]]:
+    """Yield each non-blank line with its record or the reason for refusal."""
     for number, line in enumerate(lines, 1):
         if line.strip():
-            yield number, paper_or_reason(line, columns)
+            yield number, parse_record(line, columns)

@@ -1,12 +1,10 @@
-"""One JSON record as a paper, whichever of the known services or programs wrote it.
+"""Parse one JSON record in the schema of any known service or program.
 
-The schemas are told apart by keys that only they have: arXiv's metadata snapshot, Semantic Scholar,
-OpenAlex, CSL-JSON (Zotero, citeproc) and Crossref, and, where none of these fits, Papertrail's own.
-Of a foreign record the title and abstract must be texts; another field that is not as its service
-documents it counts as missing, and fields without a place in a paper are left out. Any record may
-lack its abstract. Keywords, subjects and categories become metadata["tags"].
-
-Called by `rag.readers.json_lines` and `rag.readers.json_array`.
+Each schema has keys of its own: arXiv's metadata snapshot, Semantic Scholar, OpenAlex, CSL-JSON
+(Zotero, citeproc) and Crossref. Everything else is read as Papertrail's own schema. The title and
+abstract of a foreign record must be strings. Any other field with an unexpected type counts as
+missing, and fields that a paper does not have are ignored. The abstract is optional. Keywords,
+subjects and categories become metadata["tags"].
 """
 
 from __future__ import annotations
@@ -18,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from rag.papers import join_name, normalise_arxiv_id, normalise_doi
 from rag.readers import fields
-from rag.readers.fields import Found
-from rag.readers.own_records import FieldError, own_paper, required, text
+from rag.readers.fields import RawRecord
+from rag.readers.own_records import FieldError, parse_own_record, take_required, take_text
 from rag.text.markup import clean_markup
 
 if TYPE_CHECKING:
@@ -30,7 +28,7 @@ AS_NAMED: Mapping[str, str] = MappingProxyType({})
 
 _ARXIV_YEAR = re.compile(r"(?:.*/)?(\d\d)\d\d")
 _HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
-_OWN_ID, _OWN_TAGS = "papertrail-id", "papertrail-tags"  # in CSL-JSON that Papertrail wrote
+_OWN_ID, _OWN_TAGS = "papertrail-id", "papertrail-tags"  # in CSL-JSON written by Papertrail
 _CSL_TYPES = {
     *("article", "article-journal", "article-magazine", "article-newspaper", "book", "chapter"),
     *("dataset", "document", "manuscript", "paper-conference", "post", "post-weblog", "report"),
@@ -38,30 +36,32 @@ _CSL_TYPES = {
 }
 
 
-def paper_or_reason(written: str, columns: Mapping[str, str] = AS_NAMED) -> Found | str:
-    """The paper of a JSON object, or why it gives none.
+def parse_record(source: str, columns: Mapping[str, str] = AS_NAMED) -> RawRecord | str:
+    """Parse a JSON object into a record, or return the reason for refusal.
 
     Args:
-        written: the object.
-        columns: fields of a paper with the keys under which the record has them.
+        source: the object as JSON.
+        columns: the record's key of each mapped field.
     """
     try:
-        record = json.loads(written, parse_constant=_refuse_constant)
+        record = json.loads(source, parse_constant=_refuse_constant)
     except RecursionError:
         return "the JSON is nested too deeply."
     except ValueError as error:
         return f"this is not valid JSON: {error}."
     if not isinstance(record, dict):
-        return "this is JSON, but no object with title and abstract."
-    if "\\u" in written and _HALF_CHARACTER.search(written) and not _is_storable(record):
-        return "it holds one half of an escaped character (\\ud800 to \\udfff); mend or remove it."
-    if columns:
-        named = {field: record[key] for field, key in columns.items() if key in record}
-        record = {key: record[key] for key in record if key not in columns.values()} | named
+        return "this is JSON, but not an object with a title and an abstract."
+    if "\\u" in source and _HALF_CHARACTER.search(source) and not _is_storable(record):
+        return "it contains half of an escaped character (\\ud800 to \\udfff). Fix or remove it."
     try:
-        return _paper(record)
+        return _parse_schema(_map_columns(record, columns) if columns else record)
     except FieldError as error:
         return str(error)
+
+
+def _map_columns(record: Record, columns: Mapping[str, str]) -> Record:
+    mapped = {field: record[key] for field, key in columns.items() if key in record}
+    return {key: record[key] for key in record if key not in columns.values()} | mapped
 
 
 def _is_storable(record: Record) -> bool:
@@ -73,20 +73,20 @@ def _is_storable(record: Record) -> bool:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a number")
 
 
-def _paper(record: Record) -> Found:
-    """The paper of a record, read by the schema that its keys tell.
+def _parse_schema(record: Record) -> RawRecord:
+    """Parse a record by the schema that its keys belong to.
 
     Raises:
         FieldError: a field is missing or of the wrong type.
     """
-    if _dict(record.get("message")).get("DOI"):  # Crossref's answer with a single work
+    if _dict(record.get("message")).get("DOI"):  # Crossref's answer for a single work
         record = record["message"]
     keys = record.keys()
     if any(isinstance(name, str) for name in _list(record.get("authors"))):
-        return own_paper(record)  # no service lists its authors as plain texts
+        return parse_own_record(record)  # no service lists its authors as strings
     if "authors_parsed" in keys or {"categories", "update_date"} <= keys:
         return _from_arxiv(record)
     if "paperId" in keys or {"corpusid", "externalids"} <= keys:
@@ -95,86 +95,86 @@ def _paper(record: Record) -> Found:
         return _from_openalex(record)
     if _is_csl(record):
         return _from_csl(record)
-    return own_paper(record)
+    return parse_own_record(record)
 
 
-def _from_arxiv(record: Record) -> Found:
-    """https://www.kaggle.com/datasets/Cornell-University/arxiv, as arXiv keeps it."""
+def _from_arxiv(record: Record) -> RawRecord:
+    """Parse arXiv's snapshot: https://www.kaggle.com/datasets/Cornell-University/arxiv."""
     arxiv_id = normalise_arxiv_id(_text(record.get("id")))
     parsed = [name for name in _list(record.get("authors_parsed")) if isinstance(name, list)]
     names = [" ".join(_texts([*name[1:2], *name[:1], *name[2:3]])) for name in parsed]
     if not names:
         names = re.split(r",\s*(?:and\s+)?|\s+and\s+", _text(record.get("authors")))
     dois = _text(record.get("doi")).split()  # a paper may have several
-    return Found(
+    return RawRecord(
         id="",
-        title=required(record, "title"),
-        abstract=text(record, "abstract"),
-        authors=fields.people(clean_markup(name) for name in names),
-        year=_arxiv_year(record, arxiv_id),
+        title=take_required(record, "title"),
+        abstract=take_text(record, "abstract"),
+        authors=fields.read_people(clean_markup(name) for name in names),
+        year=_find_arxiv_year(record, arxiv_id),
         venue=_line(record.get("journal-ref")),
-        doi=fields.doi(*dois),
+        doi=fields.find_doi(*dois),
         arxiv_id=arxiv_id,
-        metadata=fields.tags(_text(record.get("categories")).split()),
+        metadata=fields.make_tags(_text(record.get("categories")).split()),
     )
 
 
-def _arxiv_year(record: Record, arxiv_id: str | None) -> int | None:
-    """Of the first version, which the id tells too; `update_date` may be years later."""
+def _find_arxiv_year(record: Record, arxiv_id: str | None) -> int | None:
+    """Return the year of the first version, else that of the id, else of `update_date`."""
     versions = [_dict(version) for version in _list(record.get("versions"))]
-    created = _year(versions[0].get("created")) if versions else None
+    created = _find_year(versions[0].get("created")) if versions else None
     if created is None and arxiv_id and (found := _ARXIV_YEAR.match(arxiv_id)):
         short = int(found[1])
         created = short + (1900 if short > 90 else 2000)  # arXiv began in 1991
-    return created or _year(record.get("update_date"))
+    return created or _find_year(record.get("update_date"))
 
 
-def _from_semantic_scholar(record: Record) -> Found:
-    """https://api.semanticscholar.org/api-docs; its bulk files write keys in lower case."""
+def _from_semantic_scholar(record: Record) -> RawRecord:
+    """Parse https://api.semanticscholar.org/api-docs. Bulk files have lower-case keys."""
     other_ids = _dict(record.get("externalIds") or record.get("externalids"))
     journal = _dict(record.get("journal"))
-    return Found(
+    return RawRecord(
         id="",
-        title=required(record, "title"),
-        abstract=text(record, "abstract"),
-        authors=_people(_dict(each).get("name") for each in _list(record.get("authors"))),
-        year=_year(record.get("year")) or _year(record.get("publicationDate")),
+        title=take_required(record, "title"),
+        abstract=take_text(record, "abstract"),
+        authors=_read_people(_dict(each).get("name") for each in _list(record.get("authors"))),
+        year=_find_year(record.get("year")) or _find_year(record.get("publicationDate")),
         venue=_line(record.get("venue")) or _line(journal.get("name")),
-        url=fields.web_address(_text(record.get("url"))),
+        url=fields.find_url(_text(record.get("url"))),
         doi=normalise_doi(_text(other_ids.get("DOI"))),
         arxiv_id=normalise_arxiv_id(_text(other_ids.get("ArXiv"))),
-        metadata=fields.tags(_texts(_list(record.get("fieldsOfStudy")))),
+        metadata=fields.make_tags(_texts(_list(record.get("fieldsOfStudy")))),
     )
 
 
-def _from_openalex(record: Record) -> Found:
-    """https://docs.openalex.org/api-entities/works/work-object; older files have `host_venue`."""
+def _from_openalex(record: Record) -> RawRecord:
+    """Parse https://docs.openalex.org/api-entities/works/work-object, also with `host_venue`."""
     place = _dict(record.get("primary_location"))
     source = _dict(place.get("source")) or _dict(record.get("host_venue"))
     people = [_dict(_dict(each).get("author")) for each in _list(record.get("authorships"))]
     doi = _text(record.get("doi")) or _text(_dict(record.get("ids")).get("doi"))
     page = _text(place.get("landing_page_url")) or _text(record.get("id"))
     keywords = [_dict(each) for each in _list(record.get("keywords"))]
-    return Found(
+    return RawRecord(
         id="",
-        title=text(record, "title") or required(record, "display_name"),
-        abstract=_in_order(record.get("abstract_inverted_index")),
-        authors=_people(person.get("display_name") for person in people),
-        year=_year(record.get("publication_year")),
+        title=take_text(record, "title") or take_required(record, "display_name"),
+        abstract=_restore_text(record.get("abstract_inverted_index")),
+        authors=_read_people(person.get("display_name") for person in people),
+        year=_find_year(record.get("publication_year")),
         venue=_line(source.get("display_name")),
-        url=fields.web_address(page),
+        url=fields.find_url(page),
         doi=normalise_doi(doi),
         arxiv_id=normalise_arxiv_id(page),
-        metadata=fields.tags(
+        metadata=fields.make_tags(
             _texts(each.get("display_name") or each.get("keyword") for each in keywords)
         ),
     )
 
 
-def _in_order(index: object) -> str:
-    """The text of an inverted index, which says at which places each word stands.
+def _restore_text(index: object) -> str:
+    """Restore a text from its inverted index, which lists the positions of each word.
 
-    >>> _in_order({"rates": [1, 3], "Higher": [0], "beat": [2]})
+    >>> _restore_text({"rates": [1, 3], "Higher": [0], "beat": [2]})
     'Higher rates beat rates'
     """
     places = [
@@ -197,36 +197,42 @@ def _is_csl(record: Record) -> bool:
     )
 
 
-def _from_csl(record: Record) -> Found:
-    """CSL-JSON, and the works of Crossref, which are the same with lists for single values.
+def _from_csl(record: Record) -> RawRecord:
+    """Parse CSL-JSON, or a work of Crossref, which has lists for single values.
 
     https://docs.citationstyles.org/en/stable/specification.html, appendices III and IV;
     https://api.crossref.org/swagger-ui/index.html.
     """
     issued = _dict(record.get("issued"))
-    date = _first(_list(issued.get("date-parts")))
-    written = _text(issued.get("literal")) or _text(issued.get("raw"))
+    date = _take_first(_list(issued.get("date-parts")))
+    text = _text(issued.get("literal")) or _text(issued.get("raw"))
     custom = _dict(record.get("custom"))
-    keywords = _texts(_list(custom.get(_OWN_TAGS))) or fields.keywords(_text(record.get("keyword")))
+    keywords = _texts(_list(custom.get(_OWN_TAGS))) or fields.split_keywords(
+        _text(record.get("keyword"))
+    )
     keywords += _texts(_list(record.get("subject")))
     doi, address = _text(record.get("DOI")), _text(record.get("URL"))
-    title, subtitle = _first(record.get("title")), _line(_first(_list(record.get("subtitle"))))
-    whole = required({"title": title}, "title")
-    return Found(
-        id=fields.carried_id(custom.get(_OWN_ID)),
+    title, subtitle = (
+        _take_first(record.get("title")),
+        _line(_take_first(_list(record.get("subtitle")))),
+    )
+    whole = take_required({"title": title}, "title")
+    return RawRecord(
+        id=fields.parse_own_id(custom.get(_OWN_ID)),
         title=f"{whole}: {subtitle}" if subtitle and subtitle not in whole else whole,
-        abstract=text(record, "abstract"),
-        authors=_people(_csl_name(_dict(each)) for each in _list(record.get("author"))),
-        year=_year(_first(date) if date else written),
-        venue=_line(_first(record.get("container-title"))),
-        url=fields.web_address(address),
+        abstract=take_text(record, "abstract"),
+        authors=_read_people(_join_csl_name(_dict(each)) for each in _list(record.get("author"))),
+        year=_find_year(_take_first(date) if date else text),
+        venue=_line(_take_first(record.get("container-title"))),
+        url=fields.find_url(address),
         doi=normalise_doi(doi),
-        arxiv_id=normalise_arxiv_id(_text(record.get("number"))) or fields.arxiv_id(doi, address),
-        metadata=fields.tags(keywords),
+        arxiv_id=normalise_arxiv_id(_text(record.get("number")))
+        or fields.find_arxiv_id(doi, address),
+        metadata=fields.make_tags(keywords),
     )
 
 
-def _csl_name(name: Record) -> str:
+def _join_csl_name(name: Record) -> str:
     parts = ("dropping-particle", "non-dropping-particle", "family", "suffix")
     whole = _text(name.get("literal")) or _text(name.get("name"))
     family = " ".join(_texts(name.get(part) for part in parts))
@@ -249,8 +255,8 @@ def _list(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _first(value: object) -> object:
-    """The first of a list, None of an empty one; anything else is itself."""
+def _take_first(value: object) -> object:
+    """Return the first of a list, None for an empty one, or a value that is not a list."""
     return next(iter(value), None) if isinstance(value, list) else value
 
 
@@ -258,10 +264,10 @@ def _dict(value: object) -> Record:
     return value if isinstance(value, dict) else {}
 
 
-def _people(values: Iterable[object]) -> tuple[str, ...]:
-    return fields.people(_texts(values))
+def _read_people(values: Iterable[object]) -> tuple[str, ...]:
+    return fields.read_people(_texts(values))
 
 
-def _year(value: object) -> int | None:
+def _find_year(value: object) -> int | None:
     is_plain = isinstance(value, int | str) and not isinstance(value, bool)
-    return fields.year(str(value)[:100]) if is_plain else None
+    return fields.find_year(str(value)[:100]) if is_plain else None

@@ -1,10 +1,8 @@
-r"""The values of BibTeX fields as plain text.
+r"""Convert the values of BibTeX fields to plain text.
 
-pylatexenc turns accents and commands into characters. Left to itself it takes everything after a
-bare per cent sign for a comment and a bare ampersand for the space between two columns; abstracts
-mean the signs, so both are escaped first. It opens no file, whatever ``\input`` says.
-
-Called by the BibTeX reader.
+pylatexenc turns accents and commands into characters. It reads a bare per cent sign as a comment
+and a bare ampersand as a column separator. Abstracts mean the signs, so both are escaped first. It
+opens no file, whatever ``\input`` says.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ from functools import cache, lru_cache, partial
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from rag.readers.fields import one_line
+from rag.readers.fields import collapse_space
 from rag.text.tex import symbol
 
 if TYPE_CHECKING:
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
     from pylatexenc.macrospec import LatexContextDb
 
 _GROUP = re.compile(r"\{([^{}#]*)\}")
-_held = itemgetter(1)  # in a quarter of the time that a template takes
+_get_content = itemgetter(1)  # four times faster than a template
 _PLAIN_ESCAPE = re.compile(r"(?<!\\)\\([%&])")
 _ESCAPE_OR_SIGN = re.compile(r"\\.|[%&]", re.DOTALL)
 _LINK = re.compile(r"\\(?:url|href\s*\{[^{}]*\})\s*\{([^{}]*)\}")
@@ -37,9 +35,9 @@ _SPACE_BEHIND = re.compile(r"(?<!\\)(\\([A-Za-z]+))(?=\s)")
 _LIGATURES = {"~": "\xa0", "--": "–", "---": "—", "``": "“", "''": "”"}
 _LIGATURE = re.compile("~|---?|``|''")
 _DEEPEST = 50  # braces within braces
-_LONGEST_PIECE = 50_000  # characters; pylatexenc takes more time a character the more there are
-_LONGEST_JOINED = 2_000_000  # characters of a value that @string entries make longer
-_SIGNS = {  # which pylatexenc leaves out or takes for others
+_LONGEST_PIECE = 50_000  # characters; pylatexenc is slower per character in longer texts
+_LONGEST_JOINED = 2_000_000  # characters of a value with @string entries
+_SIGNS = {  # which pylatexenc drops or misreads
     "textbraceleft": "{",
     "textbraceright": "}",
     "textasciicircum": "^",
@@ -51,7 +49,7 @@ _SIGNS = {  # which pylatexenc leaves out or takes for others
     "LaTeX": "LaTeX",
     "TeX": "TeX",
 }
-_KEPT = ("texttt", "textsf", "textup", "textmd", "mbox")  # whose text pylatexenc leaves out
+_KEPT = ("texttt", "textsf", "textup", "textmd", "mbox")  # whose text pylatexenc drops
 _CASES = {
     "uppercase": str.upper,
     "MakeUppercase": str.upper,
@@ -60,17 +58,17 @@ _CASES = {
 }
 
 
-def bare_value(value: str, strings: Mapping[str, str]) -> str:
-    """A field's value without what encloses it: parts joined by "#", names of strings resolved.
+def unquote_value(value: str, strings: Mapping[str, str]) -> str:
+    """Remove the delimiters of a field's value. Join parts at "#" and resolve @string names.
 
-    >>> bare_value('acl # " 2020"', {"acl": "Proc. of ACL"})
+    >>> unquote_value('acl # " 2020"', {"acl": "Proc. of ACL"})
     'Proc. of ACL 2020'
 
     Raises:
-        ValueError: the strings make it longer than any text of a paper.
+        ValueError: @string entries make the value too long.
     """
     if "#" not in value:
-        return _part(value.strip(), strings)
+        return _resolve_part(value.strip(), strings)
     parts, start, depth, quoted = [], 0, 0, False
     for mark in _MARK.finditer(value):
         if mark[0] == '"':
@@ -81,44 +79,44 @@ def bare_value(value: str, strings: Mapping[str, str]) -> str:
             parts.append(value[start : mark.start()])
             start = mark.end()
     parts.append(value[start:])
-    whole = [_part(part.strip(), strings) for part in parts]
+    whole = [_resolve_part(part.strip(), strings) for part in parts]
     if sum(map(len, whole)) > max(_LONGEST_JOINED, len(value)):
-        raise ValueError("its @string entries make a value longer than any text of a paper")
+        raise ValueError("its @string entries make a value too long")
     return "".join(whole)
 
 
-def _part(part: str, strings: Mapping[str, str]) -> str:
+def _resolve_part(part: str, strings: Mapping[str, str]) -> str:
     if part[:1] in {"{", '"'}:
         return part[1:-1]
     return strings.get(part.lower(), part)
 
 
-def plain_text(value: str) -> str:
-    r"""The value on one line, with characters for commands and without braces; formulas stay.
+def to_plain_text(value: str) -> str:
+    r"""Convert a value to text on one line, without commands and braces. Formulas stay.
 
-    >>> plain_text(r"{\'E}tude of {BERT} \& co: 5% in $x_{1}$")
+    >>> to_plain_text(r"{\'E}tude of {BERT} \& co: 5% in $x_{1}$")
     'Étude of BERT & co: 5% in $x_{1}$'
     """
-    return one_line(plain_lines(value))
+    return collapse_space(to_plain_lines(value))
 
 
-def plain_lines(value: str) -> str:
-    """The same with the white space that the value has."""
+def to_plain_lines(value: str) -> str:
+    """Convert a value in the same way, but keep its white space."""
     if "\\" in value:
         value = _PLAIN_ESCAPE.sub(r"\1", _LINK.sub(r"\1", value))
     if not _needs_tex(value):
         return value
-    if "\\" not in value and "$" not in value:  # braces that do no more than keep capitals
-        bare = _GROUP.sub(_held, value)
+    if "\\" not in value and "$" not in value:  # braces that only keep capitals
+        bare = _GROUP.sub(_get_content, value)
         if not _needs_tex(bare):
             return bare
-    return "".join(map(_converted, _pieces(_unwrapped(value))))
+    return "".join(map(_convert, _split_pieces(_unwrap(value))))
 
 
 def _needs_tex(value: str) -> bool:
     if "\\" in value or "{" in value or "}" in value or "~" in value:
         return True
-    # To look for one sign takes next to nothing beside looking for two.
+    # Looking for one sign is much faster than looking for two.
     return (
         ("-" in value and "--" in value)
         or ("`" in value and "``" in value)
@@ -126,12 +124,12 @@ def _needs_tex(value: str) -> bool:
     )
 
 
-def _pieces(value: str) -> Iterator[str]:
-    """The words and white space of the value; what braces, dollars or a command hold is one piece.
+def _split_pieces(value: str) -> Iterator[str]:
+    """Split a value into words, each with its white space. Groups and formulas stay whole.
 
-    pylatexenc takes some 15 microseconds a character, so it gets only the pieces that need it.
+    pylatexenc takes some 15 microseconds per character, so it gets only pieces that need it.
     """
-    has_formulas = len(re.findall(r"(?<!\\)\$", value)) % 2 == 0  # else it is a price
+    has_formulas = len(re.findall(r"(?<!\\)\$", value)) % 2 == 0  # else a price
     start, depth, formula = 0, 0, False
     for mark in _BOUNDARY.finditer(value):
         if mark[0] == "$":
@@ -145,40 +143,40 @@ def _pieces(value: str) -> Iterator[str]:
 
 
 @lru_cache(maxsize=4096)
-def _converted(piece: str) -> str:
+def _convert(piece: str) -> str:
     if not _needs_tex(piece):
         return piece
     if not _HAS_TEX.search(piece):
         return _LIGATURE.sub(lambda found: _LIGATURES[found[0]], piece)
     if len(piece) > _LONGEST_PIECE:
-        return _without_braces(piece)
-    guarded = _ESCAPE_OR_SIGN.sub(_escaped, piece)
+        return _drop_braces(piece)
+    guarded = _ESCAPE_OR_SIGN.sub(_escape, piece)
     if "$" not in piece:
-        guarded = _SPACE_BEHIND.sub(_kept_apart, guarded)
+        guarded = _SPACE_BEHIND.sub(_keep_space, guarded)
     if len(re.findall(r"(?<!\\)\$", guarded)) % 2:
         guarded = re.sub(r"(?<!\\)\$", r"\\$", guarded)
-    if _depth(guarded) > _DEEPEST:
-        return _without_braces(piece)
+    if _measure_depth(guarded) > _DEEPEST:
+        return _drop_braces(piece)
     try:
-        text: str = _converter().latex_to_text(guarded, latex_context=_macros())
-    except Exception:  # noqa: BLE001 - it raises whatever it stumbles over; the words are kept
-        return _without_braces(piece)
+        text: str = _make_converter().latex_to_text(guarded, latex_context=_load_macros())
+    except Exception:  # noqa: BLE001 - it raises anything on bad input
+        return _drop_braces(piece)
     return text
 
 
-def _unwrapped(value: str) -> str:
-    """The value without braces that hold all of it."""
+def _unwrap(value: str) -> str:
+    """Remove braces around the whole value."""
     for _ in range(_DEEPEST):
         value = value.strip()
-        closes = next(_balanced_ends(value), None) if value.startswith("{") else None
+        closes = next(_find_balanced_ends(value), None) if value.startswith("{") else None
         if closes != len(value):
             break
         value = value[1:-1]
     return value
 
 
-def _balanced_ends(value: str) -> Iterator[int]:
-    """Where the braces that are open have all been closed."""
+def _find_balanced_ends(value: str) -> Iterator[int]:
+    """Yield the positions where all open braces are closed."""
     depth = 0
     for mark in re.finditer(r"(?<!\\)[{}]", value):
         depth += 1 if mark[0] == "{" else -1
@@ -186,23 +184,22 @@ def _balanced_ends(value: str) -> Iterator[int]:
             yield mark.end()
 
 
-def _escaped(found: re.Match[str]) -> str:
+def _escape(found: re.Match[str]) -> str:
     return found[0] if found[0].startswith("\\") else "\\" + found[0]
 
 
-def _kept_apart(found: re.Match[str]) -> str:
-    r"""A symbol that keeps the space behind it, which only a letter (``\o``) is to swallow."""
+def _keep_space(found: re.Match[str]) -> str:
+    r"""Keep the space after a symbol. Only a letter (``\o``) swallows it."""
     sign = symbol(found[2])[:1]
-    return (
-        found[0] + "{}" if sign and not unicodedata.name(sign, "").startswith("LATIN") else found[0]
-    )
+    is_letter = not sign or unicodedata.name(sign, "").startswith("LATIN")
+    return found[0] if is_letter else found[0] + "{}"
 
 
-def _without_braces(value: str) -> str:
+def _drop_braces(value: str) -> str:
     return re.sub(r"(?<!\\)[{}]", "", value)
 
 
-def _depth(value: str) -> int:
+def _measure_depth(value: str) -> int:
     depth = deepest = 0
     for mark in re.finditer(r"[{}]", value):
         depth += 1 if mark[0] == "{" else -1
@@ -210,18 +207,20 @@ def _depth(value: str) -> int:
     return deepest
 
 
-def _in_case(change: Callable[[str], str], node: LatexMacroNode, l2tobj: LatexNodes2Text) -> str:
-    """The text that a macro holds, in its case; pylatexenc tells by `l2tobj` what it offers."""
+def _convert_case(
+    change: Callable[[str], str], node: LatexMacroNode, l2tobj: LatexNodes2Text
+) -> str:
+    """Change the case of a macro's text. pylatexenc passes itself as `l2tobj`."""
     return change(l2tobj.nodelist_to_text(node.nodeargd.argnlist))
 
 
-def _verbatim(node: LatexMacroNode) -> str:
+def _get_verbatim(node: LatexMacroNode) -> str:
     return str(getattr(node.nodeargd, "verbatim_text", ""))
 
 
 @cache
-def _macros() -> LatexContextDb:
-    """What pylatexenc knows of macros, and that those which change the case hold a text."""
+def _load_macros() -> LatexContextDb:
+    """Load pylatexenc's macros, with an argument added to those that change the case."""
     from pylatexenc.latexwalker import get_default_latex_context_db
     from pylatexenc.macrospec import MacroSpec
 
@@ -232,7 +231,7 @@ def _macros() -> LatexContextDb:
 
 
 @cache
-def _converter() -> LatexNodes2Text:
+def _make_converter() -> LatexNodes2Text:
     from pylatexenc.latex2text import (
         LatexNodes2Text,
         MacroTextSpec,
@@ -243,8 +242,8 @@ def _converter() -> LatexNodes2Text:
     macros = [
         *(MacroTextSpec(name, sign) for name, sign in _SIGNS.items()),
         *(MacroTextSpec(name, discard=False) for name in _KEPT),
-        MacroTextSpec("verb", _verbatim),
-        *(MacroTextSpec(name, partial(_in_case, change)) for name, change in _CASES.items()),
+        MacroTextSpec("verb", _get_verbatim),
+        *(MacroTextSpec(name, partial(_convert_case, change)) for name, change in _CASES.items()),
     ]
     known.add_context_category("kept", prepend=True, macros=macros)
     return LatexNodes2Text(math_mode="verbatim", latex_context=known)

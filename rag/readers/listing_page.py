@@ -1,9 +1,8 @@
 """Listing pages: plain text in which each title is followed by its abstract.
 
-Blocks are set apart by blank lines. A page saved from the web begins with some lines that belong to
-the page; a file may also begin with the first title at once. Titles are short and abstracts long,
-and that, not the count of lines, decides which is which: a page whose header changes, or an entry
-that lost its abstract, then spoils nothing but itself.
+Blank lines separate the blocks. A page saved from the web starts with lines of its own. A file may
+also start with the first title. Titles are short and abstracts long, and this tells them apart, not
+the number of lines. So a changed page header or an entry without its abstract affects nothing else.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from rag.readers.fields import Found
+from rag.readers.fields import RawRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -27,55 +26,59 @@ _PAGE_LINE = re.compile(
 )
 _ABSTRACT_CHARS = 200  # longer than titles are
 _SENTENCE_CHARS = 60  # an abstract may be this short if it ends like one
-_SHARE_PAIRED = 0.85  # of the blocks of a file without a page header
-_GOES_ON = ":;,{"  # no title and no abstract ends so, but licences and letters do
+_SHARE_PAIRED = 0.85  # of the blocks in a file without a page header
+_GOES_ON = ":;,{"  # titles and abstracts do not end so, but licences and letters do
 
 
 def recognises(head: str) -> bool:
-    """Whether the text has the page's own lines, or is made of titles and abstracts in turn."""
-    blocks = [text for _, text in _blocks(io.StringIO(head))]
+    """Return whether the text has lines of such a page, or alternates titles and abstracts."""
+    blocks = [text for _, text in _read_blocks(io.StringIO(head))]
     texts = [text for text in blocks if not _PAGE_LINE.fullmatch(text)]
-    kinds = [len(text) >= _ABSTRACT_CHARS and text[-1] not in _GOES_ON for text in texts]
-    if kinds and not kinds[-1]:  # the head of a file may end between a title and its abstract
-        kinds.pop()
-    pairs = sum(not first and second for first, second in pairwise(kinds))
+    are_long = [len(text) >= _ABSTRACT_CHARS and text[-1] not in _GOES_ON for text in texts]
+    if not any(are_long):
+        return False
+    if not are_long[-1]:  # the text may end between a title and its abstract
+        are_long.pop()
+    pairs = sum(second > first for first, second in pairwise(are_long))
     if len(blocks) - len(texts) >= 2:
         return pairs > 0
-    return pairs > 0 and _is_title(texts[0]) and 2 * pairs >= _SHARE_PAIRED * len(kinds)
+    return pairs > 0 and _is_title(texts[0]) and 2 * pairs >= _SHARE_PAIRED * len(are_long)
 
 
-def read(lines: Iterable[str]) -> Iterator[tuple[int, Found | str]]:
-    """Each entry with the line of its title, or the reason why it is no paper."""
+def read(lines: Iterable[str]) -> Iterator[tuple[int, RawRecord | str]]:
+    """Yield the line of each title with its record or the reason for refusal."""
     title: tuple[int, str] | None = None
     in_header = any_read = False
-    for line, text in _blocks(lines):
+    for line, text in _read_blocks(lines):
         if _PAGE_LINE.fullmatch(text):
             if title and any_read and not in_header:
-                yield _lonely(*title)
+                yield _refuse_title(*title)
             title, in_header = None, True
         elif _is_abstract(text):
-            yield _entry(title, line, text)
+            yield _make_record(title, line, text)
             title, in_header, any_read = None, False, True
         else:
             if title and not in_header:
-                yield _lonely(*title)
+                yield _refuse_title(*title)
             title = (line, text)
     if title:
-        yield _lonely(*title)
+        yield _refuse_title(*title)
 
 
-def _entry(title: tuple[int, str] | None, line: int, abstract: str) -> tuple[int, Found | str]:
+def _make_record(
+    title: tuple[int, str] | None, line: int, abstract: str
+) -> tuple[int, RawRecord | str]:
     if title is None:
-        return line, f'no title stands above the abstract "{abstract[:60]}...".'
-    return title[0], Found("", title[1], abstract)
+        return line, f'the abstract "{abstract[:60]}..." has no title above it.'
+    return title[0], RawRecord("", title[1], abstract)
 
 
-def _lonely(line: int, title: str) -> tuple[int, str]:
-    return line, f'no abstract follows the title "{title[:100]}"; the file may be cut off.'
+def _refuse_title(line: int, title: str) -> tuple[int, str]:
+    return line, f'the title "{title[:100]}" has no abstract below it. The file may be cut off.'
 
 
-def _blocks(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
-    """Each run of lines that are not blank, joined, with the number of its first line."""
+def _read_blocks(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """Yield each run of non-blank lines, joined, with the number of its first line."""
     first = 0
     parts: list[str] = []
     for number, line in enumerate(lines, 1):
@@ -95,5 +98,5 @@ def _is_abstract(text: str) -> bool:
 
 
 def _is_title(text: str) -> bool:
-    """Whether a text can be the title that a file without a page header begins with."""
+    """Return whether a text can be the first title of a file without a page header."""
     return (text[0].isalnum() or text[0] in "\"'“‘(") and text[-1] not in _GOES_ON

@@ -1,18 +1,18 @@
-"""MEDLINE: what PubMed saves as "PubMed format" (.nbib), two columns of tags and texts.
+"""MEDLINE, PubMed's "PubMed format" (.nbib): two columns of tags and texts.
 
-A tag is up to four letters, padded to four, then "- "; a line that begins with blanks goes on with
-the text above it; PMID begins a record. The tags are described at
-https://pubmed.ncbi.nlm.nih.gov/help/#pubmed-format. Nothing marks the end of a record, so a file
-that is cut off inside its last record gives that record as far as it goes.
+A tag has up to four letters, padded to four, then "- ". A line that starts with blanks continues
+the text above it. PMID starts a record. Tags: https://pubmed.ncbi.nlm.nih.gov/help/#pubmed-format.
+Nothing marks the end of a record, so a truncated file gives its last record in part.
 """
 
 from __future__ import annotations
 
 import re
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from rag.readers import fields
-from rag.readers.fields import Found
+from rag.readers.fields import RawRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,18 +26,18 @@ _TAG_CHARS = 4
 
 
 def recognises(head: str) -> bool:
-    """Whether a record begins among the first lines that are not blank."""
-    return fields.begins(head, _START)
+    """Return whether a record starts in the first non-blank lines."""
+    return fields.has_record_start(head, _START)
 
 
-def read(lines: Iterable[str]) -> Iterator[tuple[int, Found | str]]:
-    """Each record with the line of its PMID."""
+def read(lines: Iterable[str]) -> Iterator[tuple[int, RawRecord | str]]:
+    """Yield the line of each PMID with its record or the reason for refusal."""
     first = 0
     record: list[tuple[str, list[str]]] = []
     for number, line in enumerate(lines, 1):
         if _START.match(line):
             if record:
-                yield first, _paper_or_reason(record)
+                yield first, _parse_record(record)
             first, record = number, []
         elif not first:
             continue
@@ -47,48 +47,56 @@ def read(lines: Iterable[str]) -> Iterator[tuple[int, Found | str]]:
         elif record and line[:1] in {" ", "\t"}:
             record[-1][1].append(line)
     if record:
-        yield first, _paper_or_reason(record)
+        yield first, _parse_record(record)
 
 
-def _paper_or_reason(record: list[tuple[str, list[str]]]) -> Found | str:
+def _parse_record(record: list[tuple[str, list[str]]]) -> RawRecord | str:
     known: dict[str, list[str]] = {}
     for tag, parts in record:
-        known.setdefault(tag, []).append(fields.one_line(" ".join(parts)))
-    title = _first(known, "TI", "BTI")
+        known.setdefault(tag, []).append(fields.collapse_space(" ".join(parts)))
+    title = _find_first(known, "TI", "BTI")
     if not title:
         return fields.NO_TITLE
-    ids = [text.removesuffix("[doi]") for tag in ("AID", "LID") for text in known.get(tag, [])]
-    pmid = _first(known, "PMID")
+    ids = [text.removesuffix("[doi]") for text in _find_all(known, "AID", "LID")]
+    pmid = _find_first(known, "PMID")
     names = {"FAU", "CN"} if "FAU" in known else {"AU", "CN"}
-    return Found(
+    return RawRecord(
         id="",
-        title=fields.without_stop(title),
-        abstract=_first(known, "AB"),
-        authors=fields.people(_name(tag, " ".join(parts)) for tag, parts in record if tag in names),
-        year=fields.year(_first(known, "DP"), _first(known, "DEP")[:4]),
-        venue=_first(known, "JT", "TA") or None,
-        url=fields.pubmed_address(pmid),
-        doi=fields.doi(*ids),
-        arxiv_id=fields.arxiv_id(*ids),
+        title=fields.drop_full_stop(title),
+        abstract=_find_first(known, "AB"),
+        authors=fields.read_people(
+            _format_name(tag, " ".join(parts)) for tag, parts in record if tag in names
+        ),
+        year=fields.find_year(_find_first(known, "DP"), _find_first(known, "DEP")[:4]),
+        venue=_find_first(known, "JT", "TA") or None,
+        url=fields.make_pubmed_url(pmid),
+        doi=fields.find_doi(*ids),
+        arxiv_id=fields.find_arxiv_id(*ids),
         metadata={
             "pmid": pmid,
-            **fields.tags(_subject(text) for tag in ("OT", "MH") for text in known.get(tag, [])),
+            **fields.make_tags(map(_clean_subject, _find_all(known, "OT", "MH"))),
         },
     )
 
 
-def _name(tag: str, text: str) -> str:
-    """A name with the given name first; CN names a group, whose commas are its own."""
+def _format_name(tag: str, text: str) -> str:
+    """Put the given name first, except in the name of a group (CN)."""
     if tag == "CN":
-        return fields.one_line(text)
-    return fields.given_first(_SUFFIX.sub(r", \1", fields.one_line(text)) if "," in text else text)
+        return fields.collapse_space(text)
+    return fields.put_given_first(
+        _SUFFIX.sub(r", \1", fields.collapse_space(text)) if "," in text else text
+    )
 
 
-def _subject(heading: str) -> str:
-    """A subject heading without the stars that mark the major ones."""
+def _clean_subject(heading: str) -> str:
+    """Drop the stars of major subject headings."""
     return heading.replace("*", "")
 
 
-def _first(known: dict[str, list[str]], *tags: str) -> str:
-    """The first text of the first tag that has one; "" if none has."""
-    return next((text for tag in tags for text in known.get(tag, []) if text), "")
+def _find_first(known: dict[str, list[str]], *tags: str) -> str:
+    """Return the first text of the first tag that has one; "" if none has."""
+    return next(filter(None, _find_all(known, *tags)), "")
+
+
+def _find_all(known: dict[str, list[str]], *tags: str) -> Iterator[str]:
+    return chain.from_iterable(known.get(tag, ()) for tag in tags)

@@ -1,7 +1,6 @@
-"""Papertrail's own JSON records, with what is wrong said in a sentence.
+"""Parse Papertrail's own JSON records.
 
-What a paper has no field for becomes its metadata. Called by `rag.readers.json_records`, which also
-takes the texts of foreign records here.
+Keys without a field in a paper become metadata. `rag.readers.json_records` also uses `take_text`.
 """
 
 from __future__ import annotations
@@ -12,110 +11,110 @@ from typing import Any
 
 from rag.papers import normalise_arxiv_id, normalise_doi
 from rag.readers import fields
-from rag.readers.fields import Found
+from rag.readers.fields import RawRecord
 
 
 class FieldError(Exception):
-    """A field is missing or of the wrong type; the message is the reason to refuse the record."""
+    """Missing field or wrong type; the message is the reason for refusal."""
 
 
-def own_paper(record: dict[str, Any]) -> Found:
-    """The paper of a record.
+def parse_own_record(record: dict[str, Any]) -> RawRecord:
+    """Parse a record.
 
     Raises:
         FieldError: a field is missing or of the wrong type.
     """
     rest = dict(record)
-    return Found(
-        id=_taken_id(rest),
-        title=required(rest, "title"),
-        abstract=text(rest, "abstract"),
-        authors=_authors(rest),
-        year=_year(rest),
-        venue=text(rest, "venue") or None,
-        url=fields.web_address(text(rest, "url")),
-        doi=_normal(rest, "doi"),
-        arxiv_id=_normal(rest, "arxiv_id"),
-        sources=_several(rest, "sources"),
-        aliases=_several(rest, "aliases"),
-        metadata=_metadata(rest),
+    return RawRecord(
+        id=_take_id(rest),
+        title=take_required(rest, "title"),
+        abstract=take_text(rest, "abstract"),
+        authors=_take_authors(rest),
+        year=_take_year(rest),
+        venue=take_text(rest, "venue") or None,
+        url=fields.find_url(take_text(rest, "url")),
+        doi=_take_identifier(rest, "doi"),
+        arxiv_id=_take_identifier(rest, "arxiv_id"),
+        sources=_take_list(rest, "sources"),
+        aliases=_take_list(rest, "aliases"),
+        metadata=_take_metadata(rest),
     )
 
 
-def required(rest: dict[str, Any], name: str) -> str:
-    """Takes a text that may not be empty.
+def take_required(rest: dict[str, Any], name: str) -> str:
+    """Take a non-empty text out of the record.
 
     Raises:
-        FieldError: it is missing, empty or no text.
+        FieldError: it is missing, empty or not a string.
     """
-    found = text(rest, name)
+    found = take_text(rest, name)
     if not found:
         raise FieldError(f'the field "{name}" is missing or empty.')
     return found
 
 
-def text(rest: dict[str, Any], name: str) -> str:
-    """Takes a text out of the record; "" where there is none."""
+def take_text(rest: dict[str, Any], name: str) -> str:
+    """Take a text out of the record; "" if there is none."""
     found = rest.pop(name, None)
     if found is None:
         return ""
     if not isinstance(found, str):
-        raise FieldError(f'the field "{name}" must be a text, not {json.dumps(found)[:40]}.')
+        raise FieldError(f'the field "{name}" must be a string, not {json.dumps(found)[:40]}.')
     return found.strip()
 
 
-def _several(rest: dict[str, Any], name: str) -> tuple[str, ...]:
-    """Takes a list of texts out of the record; one text counts as a list of one."""
+def _take_list(rest: dict[str, Any], name: str) -> tuple[str, ...]:
+    """Take a list of strings out of the record. One string counts as a list of one."""
     given = rest.pop(name, None) or []
     several = [given] if isinstance(given, str) else given
     if not isinstance(several, list) or not all(isinstance(one, str) for one in several):
-        raise FieldError(f'the field "{name}" must be a list of texts.')
+        raise FieldError(f'the field "{name}" must be a list of strings.')
     return tuple(one.strip() for one in several if one.strip())
 
 
-def _authors(rest: dict[str, Any]) -> tuple[str, ...]:
-    """Takes the authors; a comma turns a name round, but for what Papertrail wrote itself.
+def _take_authors(rest: dict[str, Any]) -> tuple[str, ...]:
+    """Take the authors. A comma separates the family name, except in Papertrail's own exports.
 
-    Only its own records tell their sources.
+    Only these have sources.
     """
     given = rest.get("authors")
     if isinstance(given, str):
-        rest["authors"] = fields.names_in(given, single=False)
-    names = _several(rest, "authors")
-    return fields.people(names) if "sources" in rest else fields.authors(names)
+        rest["authors"] = fields.split_names(given, single=False)
+    names = _take_list(rest, "authors")
+    return fields.read_people(names) if "sources" in rest else fields.read_authors(names)
 
 
-def _year(rest: dict[str, Any]) -> int | None:
-    """Takes the year, of three or four digits; None where there is none."""
+def _take_year(rest: dict[str, Any]) -> int | None:
+    """Take the year, of three or four digits; None if there is none."""
     given = rest.pop("year", None)
     if given is None or given == "":
         return None
-    written = str(given).strip().removesuffix(".0")  # tables with gaps make 2017.0 of 2017
-    if isinstance(given, bool) or not re.fullmatch(r"[0-9]{3,4}", written):
+    year = str(given).strip().removesuffix(".0")  # tables with gaps turn 2017 into 2017.0
+    if isinstance(given, bool) or not re.fullmatch(r"[0-9]{3,4}", year):
         raise FieldError(f'the field "year" must be a year, not {json.dumps(given)[:40]}.')
-    return int(written)
+    return int(year)
 
 
-def _taken_id(rest: dict[str, Any]) -> str:
-    """The record's own id if it can serve as one; else "", and it stays among the metadata."""
+def _take_id(rest: dict[str, Any]) -> str:
+    """Take the id. If it is not usable, return "" and leave it in the metadata."""
     given = rest.pop("id", None)
-    known = fields.carried_id(given)
+    known = fields.parse_own_id(given)
     if not known and given not in (None, ""):
         rest["id"] = given
     return known
 
 
-def _normal(rest: dict[str, Any], name: str) -> str | None:
-    """Takes out a DOI or arXiv id in its plain form; what is none stays among the metadata."""
-    found = text(rest, name)
+def _take_identifier(rest: dict[str, Any], name: str) -> str | None:
+    """Take a DOI or arXiv id, normalised. Leave an invalid one in the metadata."""
+    found = take_text(rest, name)
     known = (normalise_doi if name == "doi" else normalise_arxiv_id)(found)
     if found and known is None:
         rest[name] = found
     return known
 
 
-def _metadata(rest: dict[str, Any]) -> dict[str, Any]:
-    """What is left of the record, joined with its own object of metadata."""
+def _take_metadata(rest: dict[str, Any]) -> dict[str, Any]:
+    """Return the rest of the record, joined with its object of metadata."""
     inner = rest.pop("metadata", None) or {}
     if not isinstance(inner, dict):
         raise FieldError('the field "metadata" must be an object.')

@@ -1,9 +1,9 @@
-"""RIS: two-letter tags, from "TY  - " to "ER  - ", as most reference managers export it.
+"""RIS: two-letter tags from "TY  - " to "ER  - ", the export of most reference managers.
 
-The tags are described at https://en.wikipedia.org/wiki/RIS_(file_format). A line without a tag goes
-on with the text above it or, in a tag that may come several times, is one value more. Where another
-tag comes twice, the first counts. Where the first TY is indented or lacks a space, so may all tags.
-One record is held at a time, so what is wrong with one stays with it.
+Tags: https://en.wikipedia.org/wiki/RIS_(file_format). A line without a tag continues the text above
+it, or adds a value to a tag that can repeat. If another tag repeats, the first one counts. If the
+first TY is indented or lacks a space, all tags may. One record is held at a time, so an error
+affects only its own record.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from rag.papers import normalise_arxiv_id
 from rag.readers import fields
-from rag.readers.fields import Found
+from rag.readers.fields import RawRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 NAME = "RIS"
 
 _START = re.compile(r"TY  -\s*(?:\w+\s*)?$")
-# Written by hand or by programs that take no heed: indented, or a space less before the hyphen.
+# Written by hand or by careless programs: indented, or with one space before the hyphen.
 _LOOSE_START = re.compile(r"\s*TY {1,2}-\s*(?:\w+\s*)?$")
 _LOOSE_TAG = re.compile(r"[ \t]*([A-Z][A-Z0-9]) {1,2}-(?=\s|$)")
 _TAGS = frozenset(
@@ -39,22 +39,22 @@ _ONCE = frozenset(_TITLE + _ABSTRACT + _VENUE + _YEAR + _DATE + _DOI)
 _SEVERAL = frozenset({"AU  -", "A1  -", "KW  -", "UR  -", "N1  -"})
 
 
-# The lines of a record by their tags: the first of each, and the others with those without a tag.
+# Lines of a record by tag: the first of each, and the others with those that have no tag.
 Once: TypeAlias = dict[str, str]
 More: TypeAlias = dict[str, list[str]]
 
 
 def recognises(head: str) -> bool:
-    """Whether a record begins among the first lines that are not blank."""
-    return fields.begins(head, _LOOSE_START)
+    """Return whether a record starts in the first non-blank lines."""
+    return fields.has_record_start(head, _LOOSE_START)
 
 
-def read(pieces: Iterable[str]) -> Iterator[tuple[int, Found | str]]:
-    """Each record with the line of its TY; a record that the file's end cuts off is refused."""
+def read(pieces: Iterable[str]) -> Iterator[tuple[int, RawRecord | str]]:
+    """Yield the line of each TY with its record or the reason for refusal."""
     first, last = 0, ""
     once: Once = {}
     more: More = {}
-    for number, line in enumerate(_spaced(fields.lines(pieces)), 1):
+    for number, line in enumerate(_normalise_spaces(fields.split_lines(pieces)), 1):
         tag = line[:_TAG_CHARS]
         if tag in _ONCE:
             if tag in once:
@@ -66,7 +66,7 @@ def read(pieces: Iterable[str]) -> Iterator[tuple[int, Found | str]]:
             more.setdefault(tag, []).append(line[_TAG_CHARS:])
         elif tag == _END or (tag == _BEGIN and _START.match(line)):
             if first:
-                yield first, _paper_or_reason(once, more)
+                yield first, _parse_record(once, more)
             first, last = (number if tag == _BEGIN else 0), ""
             once, more = {}, {}
         elif tag in _TAGS:
@@ -74,45 +74,46 @@ def read(pieces: Iterable[str]) -> Iterator[tuple[int, Found | str]]:
         elif last:
             more.setdefault(last, []).append(line)
     if first:
-        yield first, "the record does not end with ER; the file may be cut off, export it again."
+        yield first, "the record does not end with ER. The file may be cut off; export it again."
 
 
-def _spaced(lines: Iterator[str]) -> Iterable[str]:
-    """The lines from the first TY on, blank ones before; its spaces show those of all tags."""
+def _normalise_spaces(lines: Iterator[str]) -> Iterable[str]:
+    """Yield the lines from the first TY on, after blank ones, with standard spaces in tags."""
     for before, line in enumerate(lines):
         if _LOOSE_START.match(line):
             whole = chain(repeat("", before), [line], lines)
-            return whole if _START.match(line) else map(_with_usual_spaces, whole)
+            return whole if _START.match(line) else map(_fix_tag, whole)
     return ()
 
 
-def _with_usual_spaces(line: str) -> str:
+def _fix_tag(line: str) -> str:
     return _LOOSE_TAG.sub(r"\1  -", line, count=1) if _LOOSE_TAG.match(line) else line
 
 
-def _paper_or_reason(once: Once, more: More) -> Found | str:
-    title = fields.one_line(_text(once, more, _TITLE))
+def _parse_record(once: Once, more: More) -> RawRecord | str:
+    title = fields.collapse_space(_get_text(once, more, _TITLE))
     if not title:
         return fields.NO_TITLE
-    urls, doi = fields.addresses(more.get("UR  -", ())), _text(once, more, _DOI)
-    notes = [fields.one_line(note) for note in more.get("N1  -", ())]
-    arxiv_id = normalise_arxiv_id(fields.noted("arXiv", notes)) if notes else None
-    return Found(
-        id=fields.carried_id(fields.noted("Papertrail", notes)) if notes else "",
+    urls, doi = fields.split_urls(more.get("UR  -", ())), _get_text(once, more, _DOI)
+    notes = [fields.collapse_space(note) for note in more.get("N1  -", ())]
+    arxiv_id = normalise_arxiv_id(fields.find_note("arXiv", notes)) if notes else None
+    return RawRecord(
+        id=fields.parse_own_id(fields.find_note("Papertrail", notes)) if notes else "",
         title=title,
-        abstract=_text(once, more, _ABSTRACT),
-        authors=fields.authors(more.get("AU  -") or more.get("A1  -") or ()),
-        year=fields.year(_text(once, more, _YEAR)) or fields.year(_text(once, more, _DATE)),
-        venue=fields.one_line(_text(once, more, _VENUE)) or None,
-        url=fields.web_address(*urls),
-        doi=fields.doi(doi, *urls),
-        arxiv_id=arxiv_id or fields.arxiv_id(doi, *urls),
-        metadata=fields.tags(more.get("KW  -", ())),
+        abstract=_get_text(once, more, _ABSTRACT),
+        authors=fields.read_authors(more.get("AU  -") or more.get("A1  -") or ()),
+        year=fields.find_year(_get_text(once, more, _YEAR))
+        or fields.find_year(_get_text(once, more, _DATE)),
+        venue=fields.collapse_space(_get_text(once, more, _VENUE)) or None,
+        url=fields.find_url(*urls),
+        doi=fields.find_doi(doi, *urls),
+        arxiv_id=arxiv_id or fields.find_arxiv_id(doi, *urls),
+        metadata=fields.make_tags(more.get("KW  -", ())),
     )
 
 
-def _text(once: Once, more: More, tags: tuple[str, ...]) -> str:
-    """The text of the first of several tags that has one; "" if none has."""
+def _get_text(once: Once, more: More, tags: tuple[str, ...]) -> str:
+    """Return the text of the first tag that has one; "" if none has."""
     for tag in tags:
         if tag in once:
             text = " ".join([once[tag], *more[tag]]).strip() if tag in more else once[tag]

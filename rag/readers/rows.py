@@ -1,8 +1,7 @@
-"""The rows of a CSV or TSV file, read so that a bad one spoils only itself.
+"""Read the rows of a CSV or TSV file, so that a bad row affects only itself.
 
-A quotation mark that is never closed would swallow the rest of the file, so a row that runs on over
-lines and then does not fit the header is refused, and reading goes on with the line below its
-first. Called by the reader of tables.
+An unclosed quotation mark would swallow the rest of the file. So a row over several lines that does
+not fit the header is refused, and reading continues with the line after its first.
 """
 
 from __future__ import annotations
@@ -15,38 +14,38 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_ROW_LINES = 2000  # an abstract in one cell runs over fewer lines
-_FEWEST_LINES = 50  # that a row may have in a file in which many rows were never closed
+_ROW_LINES = 2000  # an abstract in one cell has fewer lines
+_FEWEST_LINES = 50  # most lines of a row in a file with many unclosed rows, at least
 _REGAINED_LINES = 10
 _CELL_CHARS = 1 << 26
 
 
-def rows(
+def read_rows(
     numbered: Iterator[tuple[int, str]], delimiter: str, width: int, *, quoted: bool
 ) -> Iterator[tuple[int, list[str] | str]]:
-    """Each row's first line and its cells, or the reason why it is none.
+    """Yield each row's first line with its cells or the reason for refusal.
 
     Args:
-        numbered: the lines below the header, each with its number.
-        delimiter: what sets cells apart.
-        width: how many cells the header has.
-        quoted: whether quotation marks hold cells together.
+        numbered: lines below the header, with their numbers.
+        delimiter: separates cells.
+        width: number of cells in the header.
+        quoted: whether quotation marks enclose cells.
     """
-    # The limit belongs to the process; it is only ever raised.
+    # The limit applies to the whole process, so only raise it.
     csv.field_size_limit(max(csv.field_size_limit(), _CELL_CHARS))
     again: deque[tuple[int, str]] = deque()
     allowed = _ROW_LINES
     while True:
         used: list[tuple[int, str]] = []
         try:
-            found = _noted(again, numbered, used, allowed)
-            cells = next(reader(found, delimiter, quoted=quoted))
-            problem = _misfit(cells, width, [line for _, line in used])
+            found = _take_lines(again, numbered, used, allowed)
+            cells = next(make_reader(found, delimiter, quoted=quoted))
+            problem = _check_width(cells, width, [line for _, line in used])
         except StopIteration:
             return
         except csv.Error as error:
-            cells, problem = _mended(used, delimiter, width, str(error))
-        # Each mark that is never closed costs as many lines as are allowed.
+            cells, problem = _retry_lenient(used, delimiter, width, str(error))
+        # Each unclosed mark costs as many lines as are allowed.
         allowed = min(allowed + _REGAINED_LINES, _ROW_LINES)
         if problem:
             again.extendleft(reversed(used[1:]))
@@ -54,13 +53,13 @@ def rows(
         yield used[0][0], problem or cells
 
 
-def _noted(
+def _take_lines(
     again: deque[tuple[int, str]],
     numbered: Iterator[tuple[int, str]],
     used: list[tuple[int, str]],
     allowed: int,
 ) -> Iterator[str]:
-    """Lines for one row, those to be read again first, each noted in `used`."""
+    """Yield lines for one row, first those to read again, and append each to `used`."""
     while len(used) < allowed:
         each = again.popleft() if again else next(numbered, None)
         if each is None:
@@ -71,32 +70,32 @@ def _noted(
         yield each[1]
 
 
-def reader(
+def make_reader(
     lines: Iterable[str], delimiter: str, *, quoted: bool = True, strict: bool = True
 ) -> Iterator[list[str]]:
-    """The stdlib's reader; unless `strict`, it lets bare quotation marks pass."""
+    """Make a `csv.reader`. Unless `strict`, it accepts bare quotation marks."""
     if quoted:
         return csv.reader(lines, delimiter=delimiter, strict=strict)
     return csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE, strict=strict)
 
 
-def _mended(
+def _retry_lenient(
     used: list[tuple[int, str]], delimiter: str, width: int, error: str
 ) -> tuple[list[str], str]:
-    """The cells of a row of one line with bare quotation marks inside a cell, or a problem."""
+    """Return the cells of a one-line row with bare quotation marks in a cell, or a problem."""
     if len(used) == 1 and "end of data" not in error:
         lines = [used[0][1]]
         with suppress(csv.Error):
-            cells = next(reader(lines, delimiter, strict=False), [])
-            return cells, _misfit(cells, width, lines)
-    return [], f"the row cannot be read ({error}); check its quotation marks."
+            cells = next(make_reader(lines, delimiter, strict=False), [])
+            return cells, _check_width(cells, width, lines)
+    return [], f"cannot read the row ({error}). Check its quotation marks."
 
 
-def _misfit(cells: list[str], width: int, lines: list[str]) -> str:
-    """Why the cells cannot be a row under the header; "" if they can."""
+def _check_width(cells: list[str], width: int, lines: list[str]) -> str:
+    """Return why the cells do not fit the header; "" if they do."""
     surplus = any(cell.strip() for cell in cells[width:])
-    # Spreadsheets leave out empty cells at the end; a row over several lines, or cut off, is wrong.
+    # Spreadsheets omit empty cells at the end, but not in a row over several lines or a cut one.
     is_short = len(cells) < width and (len(lines) > 1 or not lines[-1].endswith("\n"))
     if cells and (surplus or is_short):
-        return f"the row has {len(cells)} cells and the header {width}; check its quotation marks."
+        return f"the row has {len(cells)} cells but the header {width}. Check its quotation marks."
     return ""

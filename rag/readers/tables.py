@@ -1,7 +1,7 @@
-"""Tables of papers: CSV and TSV as Zotero, Scopus, the Web of Science and spreadsheets write them.
+"""Tables of papers: CSV and TSV from Zotero, Scopus, the Web of Science and spreadsheets.
 
-The first line names the columns; whichever of comma, semicolon and tab lets most of the names be
-known sets them apart. A row that is broken spoils only itself; see `rag.readers.rows`.
+The first line names the columns. The delimiter is the one of comma, semicolon and tab that gives
+most known names. A broken row affects only itself; see `rag.readers.rows`.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 from rag.papers import normalise_arxiv_id
 from rag.readers import fields
-from rag.readers.fields import Found
-from rag.readers.rows import reader, rows
+from rag.readers.fields import RawRecord
+from rag.readers.rows import make_reader, read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 NAME = "CSV or TSV with a title column"
 
-# Names of columns in small letters, the better ones first; two capitals are the Web of Science's.
+# Names of columns in lower case, the best first. Two letters are the Web of Science's.
 _COLUMNS = {
     "title": ("title", "article title", "document title", "titel", "titre", "título", "ti"),
     "abstract": ("abstract", "abstract note", "abstractnote", "summary", "zusammenfassung", "ab"),
@@ -40,73 +40,74 @@ _COLUMNS = {
 FIELDS = tuple(_COLUMNS)
 _NONE_NAMED: Mapping[str, str] = MappingProxyType({})
 _DELIMITERS = (",", ";", "\t")
-_SEPARATOR_LINE = re.compile(r'"?sep=.\s*"?\s*', re.IGNORECASE)  # spreadsheets take it as a hint
+_SEPARATOR_LINE = re.compile(r'"?sep=.\s*"?\s*', re.IGNORECASE)  # a hint for spreadsheets
 _HEADER_CHARS = 10_000
 
 
 def recognises(head: str, columns: Mapping[str, str] = _NONE_NAMED) -> bool:
-    """Whether the first line names a title and another column that is known.
+    """Return whether the first line names a title and another known column.
 
-    With `columns` (the field of a paper and what the table calls it), one known column is enough.
+    With `columns` (the table's name of each mapped field), one known column is enough.
     """
-    lines = head.split("\n", 50)[:50]  # what is behind them is in one piece
-    first = next((line for line in lines if _says_something(line)), "")
-    return _delimiter(first, columns) is not None
+    lines = head.split("\n", 50)[:50]  # the rest is one piece
+    _, header = next(filter(_has_content, enumerate(lines)), (0, ""))
+    return _detect_delimiter(header, columns) is not None
 
 
 def read(
     lines: Iterable[str], columns: Mapping[str, str] = _NONE_NAMED
-) -> Iterator[tuple[int, Found | str]]:
-    """Each row that is not blank, with the line where it begins."""
+) -> Iterator[tuple[int, RawRecord | str]]:
+    """Yield the first line of each row with its record or the reason for refusal."""
     numbered = enumerate(lines, 1)
-    first, header = next(((n, line) for n, line in numbered if _says_something(line)), (1, ""))
-    delimiter = _delimiter(header, columns)
+    first, header = next(filter(_has_content, numbered), (1, ""))
+    delimiter = _detect_delimiter(header, columns)
     if delimiter is None:
         return
-    names = _names(header, delimiter)
-    missing = [column for column in columns.values() if _name(column) not in names]
-    if missing:
-        shown = ", ".join(cell for cell in _cells(header, delimiter) if cell)
-        yield first, f'there is no column "{missing[0]}"; the columns are {shown[:300]}.'
+    names = _read_names(header, delimiter)
+    missing = next((each for each in columns.values() if _normalise_name(each) not in names), None)
+    if missing is not None:
+        shown = ", ".join(filter(None, _split_cells(header, delimiter)))
+        yield first, f'there is no column "{missing}". The columns are {shown[:300]}.'
         return
-    # The Web of Science's own table has no quoted cells: its quotation marks are the titles'.
+    # The Web of Science does not quote cells. Its quotation marks belong to titles.
     quoted = not {"pt", "ti"} <= set(names)
-    known = _known_names(columns)
-    for line, cells in rows(numbered, delimiter, len(names), quoted=quoted):
+    known = _list_names(columns)
+    for line, cells in read_rows(numbered, delimiter, len(names), quoted=quoted):
         if isinstance(cells, str):
             yield line, cells
-        elif any(cell.strip() for cell in cells):
-            yield line, _paper_or_reason(dict(zip(names, cells, strict=False)), known)
+        elif any(map(str.strip, cells)):
+            yield line, _parse_record(dict(zip(names, cells, strict=False)), known)
 
 
-def _says_something(line: str) -> bool:
+def _has_content(numbered: tuple[int, str]) -> bool:
+    line = numbered[1]
     return bool(line.strip()) and not _SEPARATOR_LINE.fullmatch(line)
 
 
-def _known_names(columns: Mapping[str, str]) -> Mapping[str, tuple[str, ...]]:
-    """Each field with the names its column may have; one that was named has no other."""
-    return _COLUMNS | {field: (_name(column),) for field, column in columns.items()}
+def _list_names(columns: Mapping[str, str]) -> Mapping[str, tuple[str, ...]]:
+    """Return the possible column names of each field. A mapped field has only one."""
+    return _COLUMNS | {field: (_normalise_name(column),) for field, column in columns.items()}
 
 
-def _cells(header: str, delimiter: str) -> list[str]:
-    cells = next(reader([header.replace("\r", " ")], delimiter, strict=False), [])
+def _split_cells(header: str, delimiter: str) -> list[str]:
+    cells = next(make_reader([header.replace("\r", " ")], delimiter, strict=False), [])
     return [cell.strip("\ufeff \n") for cell in cells]
 
 
-def _names(header: str, delimiter: str) -> list[str]:
-    return [_name(cell) for cell in _cells(header, delimiter)]
+def _read_names(header: str, delimiter: str) -> list[str]:
+    return [_normalise_name(cell) for cell in _split_cells(header, delimiter)]
 
 
-def _name(column: str) -> str:
+def _normalise_name(column: str) -> str:
     return column.strip().replace("_", " ").lower()
 
 
-def _delimiter(header: str, columns: Mapping[str, str]) -> str | None:
-    """What sets the columns apart; None if the line is no header of a table of papers."""
+def _detect_delimiter(header: str, columns: Mapping[str, str]) -> str | None:
+    """Return the delimiter; None if the line is not the header of a table of papers."""
     found = {}
     for each in _DELIMITERS if len(header) <= _HEADER_CHARS else ():
-        cells = set(_names(header, each))
-        known = _known_names(columns).items()
+        cells = set(_read_names(header, each))
+        known = _list_names(columns).items()
         found[each] = {field for field, names in known if not cells.isdisjoint(names)}
     best = max(found, key=lambda each: len(found[each]), default=None)
     if best is None or not (found[best] if columns else len(found[best]) > 1):
@@ -114,24 +115,24 @@ def _delimiter(header: str, columns: Mapping[str, str]) -> str | None:
     return best if columns or "title" in found[best] else None
 
 
-def _paper_or_reason(row: dict[str, str], columns: Mapping[str, tuple[str, ...]]) -> Found | str:
+def _parse_record(row: dict[str, str], columns: Mapping[str, tuple[str, ...]]) -> RawRecord | str:
     def text(field: str) -> str:
-        found = (fields.one_line(row.get(name, "")) for name in columns[field])
+        found = (fields.collapse_space(row.get(name, "")) for name in columns[field])
         return next(filter(None, found), "")
 
     title = text("title")
     if not title:
         return fields.NO_TITLE
     doi, url, arxiv = text("doi"), text("url"), text("arxiv_id")
-    return Found(
+    return RawRecord(
         id="",
         title=title,
         abstract=text("abstract"),
-        authors=fields.authors(fields.names_in(text("authors"), single="author" in row)),
-        year=fields.year(*(row.get(name, "") for name in columns["year"])),
+        authors=fields.read_authors(fields.split_names(text("authors"), single="author" in row)),
+        year=fields.find_year(*(row.get(name, "") for name in columns["year"])),
         venue=text("venue") or None,
-        url=fields.web_address(url),
-        doi=fields.doi(doi, url),
-        arxiv_id=normalise_arxiv_id(arxiv) or fields.arxiv_id(doi, url),
-        metadata=fields.tags(fields.keywords(text("tags"))),
+        url=fields.find_url(url),
+        doi=fields.find_doi(doi, url),
+        arxiv_id=normalise_arxiv_id(arxiv) or fields.find_arxiv_id(doi, url),
+        metadata=fields.make_tags(fields.split_keywords(text("tags"))),
     )

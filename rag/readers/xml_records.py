@@ -1,10 +1,8 @@
-"""The elements of an XML file that are records, one by one, from its lines.
+"""Read the elements of an XML file that are records, one by one, from its lines.
 
-The parser is defusedxml's: a document that declares entities is refused, and nothing is ever
-fetched. A document type is let pass, PubMed's files name one. After a mistake in the XML the
-parser starts anew where the next record begins, be it in the same line.
-
-Called by `rag.readers.arxiv_atom` and `rag.readers.pubmed_xml`.
+The parser is defusedxml's. It refuses documents that declare entities and fetches nothing. A
+document type is accepted, because PubMed's files have one. After an error in the XML, parsing
+restarts at the next record, even in the same line.
 """
 
 from __future__ import annotations
@@ -12,51 +10,51 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, TypeAlias
 
-from rag.readers.fields import one_line
+from rag.readers.fields import collapse_space
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
     from pyexpat import XMLParserType
     from xml.etree.ElementTree import Element, XMLParser
 
-Found: TypeAlias = "tuple[int, Element | str]"
+XmlRecord: TypeAlias = "tuple[int, Element | str]"
 
-_HOSTILE = "the XML declares entities or refers to other files; such files are not read."
-_CROWDED = "the XML has more tags in one record than any paper; it is not read further."
+_HOSTILE = "the XML declares entities or refers to other files. Such files are not supported."
+_TOO_MANY_TAGS = "one record has too many XML tags. The rest of the file is not read."
 _REASON_CHARS = 200
 _TAGS = 1_000_000
 _CHUNK_CHARS = 1 << 14
 
 
-def records(lines: Iterable[str], names: tuple[str, ...], opening: str) -> Iterator[Found]:
-    """Each record's line with its element, or with the reason why it cannot be read.
+def read_records(lines: Iterable[str], names: tuple[str, ...], opening: str) -> Iterator[XmlRecord]:
+    """Yield each record's line with its element or the reason for refusal.
 
     Args:
-        lines: the document, each text one line or several whole ones.
-        names: the local names of the elements that are records.
-        opening: a start tag of the document's root, on one line, for starting anew.
+        lines: the document, in pieces of whole lines.
+        names: local names of the elements that are records.
+        opening: start tag of the document's root, on one line, for a restart.
     """
     source = _Source(lines, names)
     while True:
-        reason = yield from _parsed(source, names)
-        if reason is None or reason in {_HOSTILE, _CROWDED} or not source.restart(opening):
+        reason = yield from _parse(source, names)
+        if reason is None or reason in {_HOSTILE, _TOO_MANY_TAGS} or not source.restart(opening):
             return
 
 
-def text_of(element: Element | None) -> str:
-    """All the text inside the element on one line, without its tags; "" for None."""
-    return one_line(raw_text_of(element))
+def get_text(element: Element | None) -> str:
+    """Return all text inside the element on one line; "" for None."""
+    return collapse_space(get_raw_text(element))
 
 
-def raw_text_of(element: Element | None) -> str:
-    """All the text inside the element, its line ends and all; "" for None."""
+def get_raw_text(element: Element | None) -> str:
+    """Return all text inside the element with its line ends; "" for None."""
     if element is None:
         return ""
     return "".join(element.itertext()) if len(element) else element.text or ""
 
 
-def _parsed(source: _Source, names: tuple[str, ...]) -> Generator[Found, None, str | None]:
-    """The records up to the end or to a mistake; returns the reason if it was one."""
+def _parse(source: _Source, names: tuple[str, ...]) -> Generator[XmlRecord, None, str | None]:
+    """Yield records up to the end or an error. Return the reason of an error, else None."""
     from defusedxml.common import DefusedXmlException
     from defusedxml.ElementTree import ParseError, XMLParser
 
@@ -71,35 +69,35 @@ def _parsed(source: _Source, names: tuple[str, ...]) -> Generator[Found, None, s
             target.feed(parser, text)
             if not text:
                 parser.close()
-        except _Crowded:
-            reason = _CROWDED
+        except _TooManyTags:
+            reason = _TOO_MANY_TAGS
         except DefusedXmlException:
             reason = _HOSTILE
         except ParseError as error:
-            rest = "the file may be cut off" if source.ended else "this record is left out"
-            reason = f"the XML is broken ({str(error).partition(':')[0][:_REASON_CHARS]}); {rest}."
-            source.mistake_at(*error.position)
-        for line, element in target.taken():
+            rest = "The file may be cut off" if source.ended else "This record is skipped"
+            reason = f"the XML is broken ({str(error).partition(':')[0][:_REASON_CHARS]}). {rest}."
+            source.skip_to_error(*error.position)
+        for line, element in target.take():
             source.end_record()
-            yield source.line_of(line), element
+            yield source.get_line(line), element
     if reason:
-        yield source.line_of(target.begun) if target.begun else source.line, reason
+        yield source.get_line(target.begun) if target.begun else source.line, reason
     return reason
 
 
-class _Crowded(Exception):
+class _TooManyTags(Exception):
     pass
 
 
 class _Records:
-    """What the parser tells of the elements; keeps whole records until they are taken.
+    """Parser target that builds records and keeps them until they are taken.
 
-    Inside a record expat hands everything to a tree builder without a word of Python, which takes a
-    third of the time. The end of a record is looked out for where the text names it, and as long as
-    the parser has not told its beginning: it may wait for more text before it goes on.
+    Inside a record, expat calls a tree builder directly, which is three times faster than Python
+    handlers. The end handler is set only near text that names a record, and while the parser has
+    not reported the record's start: it may wait for more text.
 
     Attributes:
-        begun: the line of the record that is open, from 1 where the parser began; 0 between two.
+        begun: line of the open record, from 1 where the parser started; 0 between records.
     """
 
     def __init__(self, names: tuple[str, ...]) -> None:
@@ -110,46 +108,46 @@ class _Records:
         self._names = names
         self._named = re.compile("|".join(names))
         self._whole: list[tuple[int, Element]] = []
-        self._tags = 0  # since the last record ended, or more
-        self._count = 0  # of records that have begun
+        self._tags = 0  # since the last record ended, at least
+        self._count = 0  # of records that have started
 
     def follow(self, expat: XMLParserType) -> None:
-        """Takes the elements from expat itself."""
+        """Register the handlers at expat itself."""
         self._expat = expat
         expat.ordered_attributes = False
         self._look_for_record()
 
     def feed(self, parser: XMLParser, text: str) -> None:
-        """Gives the parser text that ends between two tags or within one that names no record."""
+        """Feed the parser text that ends between tags or in one that does not name a record."""
         self._tags += text.count("<")
         if self._tags > _TAGS:
-            raise _Crowded
+            raise _TooManyTags
         at = 0
-        for cut, is_end in self._cuts(text):
+        for cut, is_end in self._find_cuts(text):
             begun, behind = self._count, self._expat.CurrentByteIndex
             parser.feed(text[at:cut])
             waits = at < cut and self._expat.CurrentByteIndex == behind
             at = cut
             if self.begun and (is_end or waits):
                 self._expat.EndElementHandler = self._end
-            elif self.begun and self._count > begun:  # the parser is not behind, as it may be
+            elif self.begun and self._count > begun:  # the parser may lag behind
                 self._expat.EndElementHandler = self._builder.end
-            if waits:  # a comment goes on, which would be looked through anew at each name in it
+            if waits:  # an open comment would be scanned again at each name in it
                 break
         parser.feed(text[at:])
 
     def data(self, text: str) -> None:
-        """Text outside of records says nothing; what is asked for it must be there."""
+        """Ignore text outside of records. The parser requires this method."""
 
-    def taken(self) -> list[tuple[int, Element]]:
-        """The records that have ended since they were last taken."""
+    def take(self) -> list[tuple[int, Element]]:
+        """Return the records that have ended since the last call."""
         whole, self._whole = self._whole, []
         return whole
 
-    def _cuts(self, text: str) -> Iterator[tuple[int, bool]]:
-        """Where tags begin that may end a record, and where those end that may begin one.
+    def _find_cuts(self, text: str) -> Iterator[tuple[int, bool]]:
+        """Yield the starts of tags that may end a record, and the ends of tags that may start one.
 
-        What is no such tag but names a record, in a comment or a text, does no harm.
+        A match in a comment or a text does no harm.
         """
         before = 0
         for found in self._named.finditer(text):
@@ -167,7 +165,7 @@ class _Records:
         expat.EndElementHandler = expat.CharacterDataHandler = None
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
-        """An element begins that stands in no record."""
+        """Handle the start of an element outside of records."""
         if tag.rpartition("}")[2] not in self._names:
             return
         builder = self._builder = self._new_builder()
@@ -179,11 +177,11 @@ class _Records:
         expat.CharacterDataHandler = builder.data
 
     def _start_with_namespace(self, tag: str, attributes: dict[str, str]) -> Element:
-        """Mends expat's names, which lack the brace in front of a namespace."""
+        """Add the brace before a namespace, which expat's names lack."""
         return self._builder.start("{" + tag if "}" in tag else tag, attributes)
 
     def _end(self, tag: str) -> None:
-        """An element has ended that may be the record."""
+        """Handle the end of an element that may be the record."""
         if self._builder.end(tag) is self._record:
             self._whole.append((self.begun, self._record))
             self.begun = self._tags = 0
@@ -191,11 +189,11 @@ class _Records:
 
 
 class _Source:
-    """Lines as text for a parser, some thousand characters at a time.
+    """Text for a parser, in chunks of some thousand characters.
 
     Attributes:
-        line: the number of the line where the chunk last read begins, or of the last mistake.
-        ended: whether there is no more.
+        line: number of the line where the last chunk starts, or of the last error.
+        ended: whether there is no more text.
     """
 
     def __init__(self, lines: Iterable[str], names: tuple[str, ...]) -> None:
@@ -204,42 +202,42 @@ class _Source:
         self._lines = iter(lines)
         self._text = ""  # whole lines
         self._start = self._end = 0  # of the chunk in the text
-        self._fed_lines = self._column = 0  # what the parser got before the chunk
+        self._fed_lines = self._column = 0  # fed to the parser before the chunk
         self._opening = ""
         self._begins = re.compile(rf"<(?:{'|'.join(names)})[\s>]")
         self._size = _CHUNK_CHARS
         self._restarted_at = -1
 
     def read(self) -> str:
-        """The next chunk, "" at the end."""
-        self._pass_over(self._end)
+        """Return the next chunk; "" at the end."""
+        self._advance(self._end)
         if self._end >= len(self._text):
-            self._take_lines()
+            self._fill()
         self._end = min(len(self._text), self._start + self._size)
-        if self._end < len(self._text):  # no name of an element is cut in two
+        if self._end < len(self._text):  # split no element name
             tag = self._text.rfind("<", self._start + 1, self._end)
             tag = tag if tag >= 0 else self._text.find("<", self._end)
             self._end = tag if tag >= 0 else len(self._text)
         opening, self._opening = self._opening, ""
         self._column += len(opening)
         self.ended = self._end == self._start
-        # A tag or comment that does not end is looked through anew with each chunk.
+        # An unclosed tag or comment is scanned again with each chunk.
         self._size *= 2
         return opening + self._text[self._start : self._end]
 
     def end_record(self) -> None:
-        """Says that a record has ended, so that chunks need not grow."""
+        """Reset the chunk size, because a record has ended."""
         self._size = _CHUNK_CHARS
 
-    def line_of(self, line: int) -> int:
-        """The number in the document of a line counted from 1 since the parser began."""
+    def get_line(self, line: int) -> int:
+        """Return the document's number of a line counted from 1 since the parser started."""
         return self.line - self._fed_lines - 1 + line
 
-    def mistake_at(self, line: int, column: int) -> None:
-        """Moves on to where the parser has found a mistake.
+    def skip_to_error(self, line: int, column: int) -> None:
+        """Skip to the place of a parser error.
 
         Args:
-            line: counted from 1 since the parser began.
+            line: counted from 1 since the parser started.
             column: in characters from 0.
         """
         at = self._start
@@ -247,24 +245,24 @@ class _Source:
         for _ in range(ahead):
             at = self._text.find("\n", at, self._end) + 1 or self._end
         at += column if ahead > 0 else column - self._column
-        self._pass_over(max(self._start, min(at, self._end)))
+        self._advance(max(self._start, min(at, self._end)))
 
     def restart(self, opening: str) -> bool:
-        """Goes on to the next record, behind `opening`; False if there is none."""
+        """Restart at the next record, after `opening`. Return False if there is none."""
         while self._text:
             if found := self._begins.search(self._text, max(self._start, self._restarted_at + 1)):
-                self._pass_over(found.start())
+                self._advance(found.start())
                 self._end = self._restarted_at = found.start()
                 self._fed_lines = self._column = 0
                 self._opening = opening
-                self._size = _CHUNK_CHARS >> 4  # the next mistake may be near
+                self._size = _CHUNK_CHARS >> 4  # the next error may be near
                 return True
-            self._pass_over(len(self._text))
-            self._take_lines()
+            self._advance(len(self._text))
+            self._fill()
         return False
 
-    def _pass_over(self, end: int) -> None:
-        """Counts the lines and the column up to there."""
+    def _advance(self, end: int) -> None:
+        """Advance to `end` and count lines and columns."""
         newlines = self._text.count("\n", self._start, end)
         last = self._text.rfind("\n", self._start, end)
         self._column = end - last - 1 if newlines else self._column + end - self._start
@@ -272,7 +270,7 @@ class _Source:
         self.line += newlines
         self._start = end
 
-    def _take_lines(self) -> None:
+    def _fill(self) -> None:
         several: list[str] = []
         size = 0
         for more in self._lines:

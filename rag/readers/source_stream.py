@@ -1,8 +1,8 @@
-"""The bytes of a source as lines of text: unpacked, decoded, and never too many at a time.
+"""Decompress and decode a source into lines of text, with bounded memory.
 
-gzip and zstd are told by their first bytes and unpacked while they are read, in pieces so small
-that none can swell beyond some 32 MB. Damage ends the text and is kept as the `problem`, so that a
-format module still gives what it has read so far. Called by `rag.readers`.
+gzip and zstd are detected by their first bytes and decompressed while they are read, in pieces that
+cannot expand beyond some 32 MB. Damage ends the text and is stored as `problem`, so that a format
+module still yields what it has read so far.
 """
 
 from __future__ import annotations
@@ -20,76 +20,78 @@ if TYPE_CHECKING:
 
     from _typeshed import WriteableBuffer
 
-HEAD_BYTES = 1 << 16  # looked at to tell the format
+HEAD_BYTES = 1 << 16  # used to detect the format
 _CHUNK_BYTES = 1 << 16
-_RECORD_BYTES = 1 << 26  # longer than any record; a packed file may claim to hold anything
+_RECORD_BYTES = 1 << 26  # longer than any record; a packed file may expand to anything
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
-_GZIP_PIECE = 1 << 14  # deflate swells to 1032 times the size at most: 17 MB
-_ZSTD_PIECE = 1 << 10  # and zstd 4 bytes to 128 KiB: 32 MB
+_GZIP_PIECE = 1 << 14  # deflate expands at most 1032 times: 17 MB
+_ZSTD_PIECE = 1 << 10  # and zstd from 4 bytes to 128 KiB: 32 MB
 _OTHER_PACKINGS = (b"PK\x03\x04", b"BZh", b"\xfd7zXZ\x00", b"7z\xbc\xaf")
 _WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
-class Opened(io.RawIOBase):
-    """A source's unpacked bytes, whose beginning can be looked at before it is read.
+class SourceStream(io.RawIOBase):
+    """Unpacked bytes of a source, with a head that can be inspected before reading.
 
     Attributes:
-        head: the first bytes, `HEAD_BYTES` or a little more unless the source is shorter.
-        problem: why reading ended before the source did; "" while it has not.
+        head: first bytes, `HEAD_BYTES` or a little more unless the source is shorter.
+        problem: why reading ended before the source did, else "".
     """
 
     def __init__(self, file: BinaryIO) -> None:
         self.problem = ""
-        self._chunks = _chunks(file)
+        self._read_chunks = _read_chunks(file)
         self._since_record = 0
         self.head = b""
-        while len(self.head) < HEAD_BYTES and (more := self._more()):
+        while len(self.head) < HEAD_BYTES and (more := self._read_more()):
             self.head += more
         self._pending = memoryview(self.head)
 
     @property
     def text(self) -> str:
-        """The head as text, its line ends as they will be read."""
-        encoding, errors = self._decoding()
-        text = _mended(self.head.decode(encoding, errors=errors))
+        """Head as text, with line ends as they will be read."""
+        encoding, errors = self._choose_encoding()
+        text = _fix_encoding(self.head.decode(encoding, errors=errors))
         return io.StringIO(text, newline=None).read()
 
     @property
     def is_packed_otherwise(self) -> bool:
-        """Whether it is an archive of a kind that is not unpacked here."""
+        """Whether the source is an archive of an unsupported kind."""
         return self.head.startswith(_OTHER_PACKINGS)
 
     def lines(self) -> Iterator[str]:
-        """All lines; bytes that are no UTF-8 are read as Windows-1252."""
-        with self._decoded() as text:
+        """Yield all lines. Bytes that are not UTF-8 are read as Windows-1252."""
+        with self._decode() as text:
             while several := text.readlines(_CHUNK_BYTES):
-                yield from several if all(map(str.isascii, several)) else map(_mended, several)
+                yield from (
+                    several if all(map(str.isascii, several)) else map(_fix_encoding, several)
+                )
 
     def pieces(self) -> Iterator[str]:
-        """The same in pieces of several lines, for a tenth of the time."""
-        with self._decoded() as text:
+        """Yield pieces of several whole lines, ten times faster."""
+        with self._decode() as text:
             while piece := text.read(_CHUNK_BYTES):
                 piece += text.readline()
-                yield piece if piece.isascii() else _mended(piece)
+                yield piece if piece.isascii() else _fix_encoding(piece)
 
-    def _decoded(self) -> io.TextIOWrapper:
-        encoding, errors = self._decoding()
+    def _decode(self) -> io.TextIOWrapper:
+        encoding, errors = self._choose_encoding()
         stream = io.BufferedReader(self, _CHUNK_BYTES)
         return io.TextIOWrapper(stream, encoding=encoding, errors=errors)
 
     def begin_record(self) -> None:
-        """Says that a record was read, so that as many bytes may follow for the next."""
+        """Reset the count of bytes for one record."""
         self._since_record = 0
 
     def readable(self) -> bool:
-        """Always."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
-        """Fills the buffer as far as the next bytes go; 0 at the end and after damage."""
+        """Fill the buffer with the next bytes. Return 0 at the end and after damage."""
         if not self._pending:
-            self._pending = memoryview(self._more())
+            self._pending = memoryview(self._read_more())
         view = memoryview(buffer).cast("B")
         size = min(len(view), len(self._pending))
         view[:size] = self._pending[:size]
@@ -97,30 +99,30 @@ class Opened(io.RawIOBase):
         self._since_record += size
         if self._since_record > _RECORD_BYTES:
             self.problem = (
-                f"no record ends within {_RECORD_BYTES >> 20} MB; write one record a line"
+                f"no record ends within {_RECORD_BYTES >> 20} MB. Write one record per line"
             )
             size, self._pending = 0, memoryview(b"")
         return size
 
-    def _more(self) -> bytes:
-        """The next bytes, none of them empty but the last."""
+    def _read_more(self) -> bytes:
+        """Read the next bytes; empty only at the end."""
         if self.problem:
             return b""
         try:
-            return next(filter(None, self._chunks), b"")
+            return next(filter(None, self._read_chunks), b"")
         except (zlib.error, EOFError):
-            self.problem = "the packed data is damaged or cut off; pack or fetch the file again"
+            self.problem = "the packed data is damaged or cut off. Pack or download the file again"
         except OSError as error:
             self.problem = error.strerror or str(error)
         return b""
 
-    def _decoding(self) -> tuple[str, str]:
+    def _choose_encoding(self) -> tuple[str, str]:
         wide = self.head.startswith(_WIDE)
         return ("utf-16", "replace") if wide else ("utf-8-sig", "surrogateescape")
 
 
 class _Frame(Protocol):
-    """What zlib and zstandard give to unpack one stream of packed bytes."""
+    """Decompressor of one stream, as zlib and zstandard provide it."""
 
     @property
     def eof(self) -> bool: ...
@@ -129,12 +131,12 @@ class _Frame(Protocol):
     def decompress(self, data: bytes, /) -> bytes: ...
 
 
-def _chunks(file: BinaryIO) -> Iterator[bytes]:
-    """The unpacked bytes; some may be empty."""
+def _read_chunks(file: BinaryIO) -> Iterator[bytes]:
+    """Yield the unpacked bytes. Some may be empty."""
     packed = iter(partial(getattr(file, "read1", file.read), _CHUNK_BYTES), b"")
     first = next(packed, b"")
     if first.startswith(_GZIP):
-        yield from _unpacked(first, packed, partial(zlib.decompressobj, wbits=31), _GZIP_PIECE)
+        yield from _unpack(first, packed, partial(zlib.decompressobj, wbits=31), _GZIP_PIECE)
     elif first.startswith(_ZSTD):
         yield from _from_zstd(first, packed)
     else:
@@ -145,19 +147,19 @@ def _from_zstd(first: bytes, packed: Iterable[bytes]) -> Iterator[bytes]:
     from zstandard import ZstdDecompressor, ZstdError
 
     try:
-        yield from _unpacked(first, packed, ZstdDecompressor().decompressobj, _ZSTD_PIECE)
+        yield from _unpack(first, packed, ZstdDecompressor().decompressobj, _ZSTD_PIECE)
     except ZstdError as error:
         raise EOFError from error
 
 
-def _unpacked(
+def _unpack(
     first: bytes, packed: Iterable[bytes], begin: Callable[[], _Frame], size: int
 ) -> Iterator[bytes]:
-    """What one or more packed streams hold that stand one behind the other.
+    """Decompress one or more consecutive streams.
 
     Raises:
-        EOFError: the last one is cut off.
-        zlib.error, ZstdError: it is damaged.
+        EOFError: the last stream is cut off.
+        zlib.error, ZstdError: a stream is damaged.
     """
     frame: _Frame | None = None
     for chunk in chain([first], packed):
@@ -171,11 +173,11 @@ def _unpacked(
         raise EOFError
 
 
-# The bytes that no UTF-8 explains, as they were decoded.
+# Bytes that are not UTF-8, as surrogates.
 _OLD_BYTES = re.compile("[\udc80-\udcff]+")
 
 
-def _mended(text: str) -> str:
+def _fix_encoding(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -184,5 +186,5 @@ def _mended(text: str) -> str:
 
 
 def _from_windows_1252(found: re.Match[str]) -> str:
-    # Five bytes mean nothing there either.
+    # Five bytes are undefined there too.
     return found[0].encode("utf-8", "surrogateescape").decode("cp1252", errors="replace")
