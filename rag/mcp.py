@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 import socket
 import threading
 from concurrent.futures import CancelledError
@@ -32,6 +33,7 @@ from pydantic import AnyHttpUrl, ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from rag import Done, Filter, RagError, __version__
+from rag.answer import AnswerStatus, Kind, Mode
 from rag.errors import SettingsError
 from rag.settings import is_loopback
 from rag.text.terms import LONGEST_QUESTION_CHARS
@@ -47,7 +49,6 @@ MAX_CALLS = 4  # that work at the same time; others wait
 MAX_CONNECTIONS = 100
 MAX_REQUEST_BYTES = 256 * 1024  # the longest question with full filters takes less than half
 SHUTDOWN_S = 3  # for running calls when the server is told to end
-MIN_TOKEN_CHARS = 24  # so many random characters cannot be guessed over a network
 SENTENCES_PER_PAPER = 3  # of a found paper; the abstract has the others
 
 INSTRUCTIONS = """\
@@ -111,7 +112,7 @@ class PaperQuery(ArgModelBase):
 
 
 class PaperFields(TypedDict):
-    """A paper. Fields that its source does not have are left out."""
+    """Bibliographic fields of a paper. Unknown ones are left out."""
 
     id: Annotated[str, Field(description="Stable id. Pass it in ids to ask about this paper.")]
     title: str
@@ -124,7 +125,7 @@ class PaperFields(TypedDict):
 
 
 class FoundPaper(PaperFields):
-    """A paper that fits the question."""
+    """One paper found for a question."""
 
     rank: Annotated[int, Field(description="1 fits best.")]
     score: Annotated[float, Field(description="Higher fits better. Unbounded, 0 is average.")]
@@ -133,14 +134,14 @@ class FoundPaper(PaperFields):
 
 
 class FoundPapers(TypedDict):
-    """The papers that fit a question."""
+    """Papers found for a question."""
 
     papers: Annotated[list[FoundPaper], Field(description="Best first. Empty if none fits.")]
     notes: Annotated[list[str], Field(description="Notes on the search for the reader.")]
 
 
 class QuotedSentence(TypedDict):
-    """A sentence of an abstract, word for word."""
+    """Sentence of an abstract, word for word."""
 
     start: Annotated[int, Field(description="Offset of its first character in the abstract.")]
     end: Annotated[int, Field(description="Offset after its last character.")]
@@ -148,7 +149,7 @@ class QuotedSentence(TypedDict):
 
 
 class CitedPaper(TypedDict):
-    """A citation of one paper by one statement."""
+    """Citation of one paper by one statement."""
 
     number: Annotated[int, Field(description="As in the markers of the text, such as [1].")]
     paper: Annotated[str, Field(description="Id of the paper.")]
@@ -166,30 +167,22 @@ class CheckedStatement(TypedDict):
     text: Annotated[str, Field(description="Without markers.")]
     verdict: Annotated[Verdict | None, Field(description="null where no check is due.")]
     warnings: Annotated[list[str], Field(description='Such as "figure not found: 14.2".')]
-    listed: Annotated[
-        Literal["fits", "possible"] | None, Field(description="Of a list: whether the paper fits.")
-    ]
+    listed: Literal["fits", "possible"] | None
     claim: Annotated[bool, Field(description="Whether it says anything that needs support.")]
     citations: list[CitedPaper]
 
 
 class SourcePaper(PaperFields):
-    """A paper that the answer cites."""
+    """Paper that the answer cites."""
 
     number: Annotated[int, Field(description="As in the markers of the text, such as [1].")]
 
 
 class CheckedAnswer(TypedDict):
-    """An answer with a verdict on every sentence, or an abstention."""
+    """Answer with a verdict on every sentence, or an abstention."""
 
-    status: Annotated[
-        Literal["answered", "abstained", "incomplete"],
-        Field(description="abstained: the library holds no answer. incomplete: cut off."),
-    ]
-    kind: Annotated[
-        Literal["answer", "list", "metadata"],
-        Field(description="list: papers that fit a subject. metadata: from the papers' records."),
-    ]
+    status: Annotated[AnswerStatus, Field(description="abstained: no answer in this library.")]
+    kind: Annotated[Kind, Field(description="metadata: from the records of the papers.")]
     reason: Annotated[str, Field(description="Reason for abstaining or being incomplete.")]
     scope: Annotated[str, Field(description="The papers that were asked. Empty for all of them.")]
     text: Annotated[str, Field(description="The answer with markers such as [1].")]
@@ -197,14 +190,9 @@ class CheckedAnswer(TypedDict):
     sources: Annotated[list[SourcePaper], Field(description="The cited papers, by number.")]
     closest: Annotated[list[PaperFields], Field(description="Of an abstention: nearest papers.")]
     verification: Annotated[str, Field(description="The verdicts, counted in one line.")]
-    mode: Annotated[
-        Literal["model", "quotes"],
-        Field(description="quotes: sentences of abstracts, without a language model."),
-    ]
+    mode: Annotated[Mode, Field(description="quotes: sentences, without a language model.")]
     model: Annotated[str | None, Field(description="Language model that wrote the answer.")]
-    confidence: Annotated[
-        float | None, Field(description="Confidence in [0, 1] that the library holds an answer.")
-    ]
+    confidence: Annotated[float | None, Field(description="That there is an answer, in [0, 1].")]
     warnings: Annotated[list[str], Field(description="Warnings for the reader.")]
 
 
@@ -380,43 +368,36 @@ def serve_stdio(server: PaperServer) -> None:
         pass  # nobody is left to tell
 
 
-def check_address(host: str, token: str | None, names: Sequence[str]) -> None:
-    """Check that it is safe to listen on the host.
+def listen(
+    host: str, port: int, *, token: str | None = None, names: Sequence[str] = ()
+) -> socket.socket:
+    """Return a socket that listens on an address that is safe.
 
     Args:
         host: address or name to listen on.
-        token: token that clients must send, or None.
+        port: 0 takes a free one.
+        token: token that clients must send.
         names: further names that clients may call this server by.
 
     Raises:
         SettingsError: the token is weak, or others can reach the host and the token or a name is
-            missing.
+            missing, or the port cannot be used.
     """
-    if token is not None and (
-        len(token) < MIN_TOKEN_CHARS or not all("!" <= letter <= "~" for letter in token)
-    ):
-        raise SettingsError(
-            f"The token must be one word of at least {MIN_TOKEN_CHARS} ASCII characters. Make one "
-            'with `python -c "import secrets; print(secrets.token_urlsafe())"`.'
-        )
     if token is None and not is_loopback(host):
         raise SettingsError(
             f"Serving on {host} needs a token because others can reach it. Put one into a file and "
             "give --token-file, or set PAPERTRAIL_MCP_TOKEN."
+        )
+    if token is not None and not re.fullmatch(r"[!-~]{24,}", token):  # too long to guess
+        raise SettingsError(
+            "The token must be one word of at least 24 ASCII characters. Make one with "
+            '`python -c "import secrets; print(secrets.token_urlsafe())"`.'
         )
     if _is_unspecified(host) and not names:
         raise SettingsError(
             f"{host} stands for every address of this machine. Give the name that clients use with "
             "--name."
         )
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens. Port 0 takes a free one.
-
-    Raises:
-        SettingsError: the port cannot be used.
-    """
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from prompt_toolkit.history import History
 
-    from rag.answer import Answer, AnswerEvent
+    from rag.answer import Answer, AnswerEvent, Statement
     from rag.answer.conversation import Conversation
 
 HELP = """/sources   list the papers cited so far
@@ -112,20 +112,16 @@ def _recover_answer(question: str, seen: Sequence[AnswerEvent]) -> Answer | None
 
     None if there is no verdict yet, or nothing is missing.
     """
-    from rag.answer import Answer, Done, Status, Text, Verified
-    from rag.answer.saved import left_over
+    from rag.answer import Answer
 
-    verified = [event.statements for event in seen if isinstance(event, Verified)]
-    if not verified or isinstance(seen[-1], Done):
+    verified = [event.statements for event in seen if event.kind == "verified"]
+    text = "".join(event.delta for event in seen if event.kind == "text")
+    if not verified or seen[-1].kind == "done" or not _has_statements(text, verified[-1]):
         return None
-    text = "".join(event.delta for event in seen if isinstance(event, Text))
-    if any(left_over(text[s.start : s.end], [s.text]) is None for s in verified[-1]):
-        return None  # the text on screen is not the text that was checked: a model's thoughts
-    stages = [event.text for event in seen if isinstance(event, Status)]
-    model = _find_suffix("Writing with ", stages)
+    model = _find_stage("Writing with ", seen)
     return Answer(
         question=question,
-        asked=_find_suffix("Understood as: ", stages) or question.strip(),
+        asked=_find_stage("Understood as: ", seen) or question.strip(),
         text=text,
         statements=verified[-1],
         hits=(),
@@ -136,8 +132,16 @@ def _recover_answer(question: str, seen: Sequence[AnswerEvent]) -> Answer | None
     )
 
 
-def _find_suffix(prefix: str, lines: Sequence[str]) -> str | None:
-    return next((each.removeprefix(prefix) for each in lines if each.startswith(prefix)), None)
+def _has_statements(text: str, statements: Sequence[Statement]) -> bool:
+    """Return whether the text on screen is the text that was checked, not a model's thoughts."""
+    from rag.answer.saved import left_over
+
+    return all(left_over(text[s.start : s.end], [s.text]) is not None for s in statements)
+
+
+def _find_stage(prefix: str, seen: Sequence[AnswerEvent]) -> str | None:
+    stages = (event.text for event in seen if event.kind == "status")
+    return next((text.removeprefix(prefix) for text in stages if text.startswith(prefix)), None)
 
 
 def _run_command(conversation: Conversation, line: str, cite_style: CiteStyle) -> bool:

@@ -81,22 +81,16 @@ def index_command(
 ) -> None:
     """Add papers to a library, make it, rebuild it, or remove papers."""
     from rag.embedding import make_embedder
-    from rag.errors import SettingsError
 
     settings = read_settings(
         config, index=index, passage_tokens=passage_tokens, overlap_sentences=overlap_sentences
     )
     embedder = make_embedder(settings)
     mapped = _parse_columns(columns)
+    _check_actions(settings, changes=bool(sources or remove), rebuild=rebuild, update=update)
     if update:
-        if sources or remove or rebuild:
-            raise SettingsError("--update reads the recorded sources. Name nothing else with it.")
         _update_from_sources(settings, embedder, mapped, as_json=as_json, quiet=quiet)
         return
-    if settings.index is None and (sources or remove):
-        raise SettingsError("Name the library to write with --index NAME or --index PATH/.")
-    if not (sources or remove or rebuild):
-        raise SettingsError("Nothing to do. Name SOURCES, --remove ID, --rebuild or --update.")
     report = _update_index(
         settings,
         embedder,
@@ -108,6 +102,17 @@ def index_command(
         quiet=quiet,
     )
     _print_report(report, as_json=as_json, quiet=quiet)
+
+
+def _check_actions(settings: Settings, *, changes: bool, rebuild: bool, update: bool) -> None:
+    from rag.errors import SettingsError
+
+    if update and (changes or rebuild):
+        raise SettingsError("--update reads the recorded sources. Name nothing else with it.")
+    if changes and settings.index is None:
+        raise SettingsError("Name the library to write with --index NAME or --index PATH/.")
+    if not (changes or rebuild or update):
+        raise SettingsError("Nothing to do. Name SOURCES, --remove ID, --rebuild or --update.")
 
 
 def _update_index(

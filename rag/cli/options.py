@@ -158,33 +158,24 @@ def open_assistant(settings: Settings, *, quiet: bool) -> Any:
         return Assistant.open(settings=settings, on_progress=on_progress)
 
 
-def read_question(text: str) -> str:
-    """Return the text, or standard input for "-".
+def read_questions(question: str | None, file: Path | None = None) -> list[str]:
+    """Return the question, or those of a file with one a line. "-" is standard input.
 
     Raises:
-        CorpusError: it has no words.
+        CorpusError: the file cannot be read, or there is no question.
     """
-    return _keep_questions([sys.stdin.read() if text == "-" else text])[0]
-
-
-def read_questions(file: Path) -> list[str]:
-    """Return the questions of a file with one question a line.
-
-    Raises:
-        CorpusError: the file cannot be read or has no question.
-    """
-    from rag.errors import CorpusError
-
-    try:
-        return _keep_questions(file.read_text(encoding="utf-8-sig").splitlines())
-    except (OSError, UnicodeDecodeError) as error:
-        raise CorpusError(f"Cannot read the questions in {file}: {error}.") from error
-
-
-def _keep_questions(texts: list[str]) -> list[str]:
     from rag.errors import CorpusError
     from rag.text.terms import has_words
 
+    if (question is None) == (file is None):
+        raise CorpusError("Give one question, or --file with one question a line.")
+    try:
+        if file is not None:
+            texts = file.read_text(encoding="utf-8-sig").splitlines()
+        else:
+            texts = [sys.stdin.read() if question == "-" else question or ""]
+    except (OSError, UnicodeDecodeError) as error:
+        raise CorpusError(f"Cannot read the questions in {file}: {error}.") from error
     questions = [text.strip() for text in texts if has_words(text)]
     if not questions:
         raise CorpusError("There is no question. Write it after the command.")

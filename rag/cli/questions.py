@@ -22,7 +22,6 @@ from rag.cli.options import (
     UrlOption,
     add_filter_options,
     open_assistant,
-    read_question,
     read_questions,
     read_settings,
     resolve_format,
@@ -63,15 +62,12 @@ def ask(
 ) -> None:
     """Answer a question from the library, with checked citations, or abstain."""
     from rag.cli.printing import print_line, print_stream, print_trace
-    from rag.errors import CorpusError
 
     form = resolve_format(form, as_json=as_json, trace=trace)
     settings = read_settings(
         config, index=index, k=k, sentences=sentences, chat_model=model, chat_url=url
     )
-    if (question is None) == (file is None):
-        raise CorpusError("Give one question, or --file with one question a line.")
-    questions = read_questions(file) if file else [read_question(question or "")]
+    questions = read_questions(question, file)
     with open_assistant(settings, quiet=quiet) as assistant:
         where = make_filter(assistant)
         if form not in ("text", "json"):
@@ -111,7 +107,7 @@ def list_papers(
 
     form = resolve_format(form, as_json=as_json)
     settings = read_settings(config, index=index, chat_model=model, chat_url=url)
-    subject = read_question(subject)
+    (subject,) = read_questions(subject)
     with open_assistant(settings, quiet=quiet) as assistant:
         where = make_filter(assistant)
         if form == "text":
@@ -141,7 +137,7 @@ def search(
 
     form = resolve_format(form, as_json=as_json)
     settings = read_settings(config, index=index, k=k)
-    question = read_question(question)
+    (question,) = read_questions(question)
     with open_assistant(settings, quiet=quiet) as assistant:
         hits = assistant.search(question, where=make_filter(assistant))
     if form == "json":

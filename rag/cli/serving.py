@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -170,7 +169,7 @@ def serve_mcp(
     elif host or port is not None or token_file or name:
         raise SettingsError("--host, --port, --token-file and --name need --http. Add it.")
     else:
-        _serve_stdio(tools, is_bundled=settings.index is None, quiet=quiet)
+        _serve_stdio(tools, settings, quiet=quiet)
 
 
 def _require_mcp() -> None:
@@ -211,35 +210,16 @@ def _read_token(file: Path | None, settings: Settings) -> str | None:
         raise SettingsError(f"Cannot read the token file {file}: {reason}.") from error
 
 
-def _serve_stdio(tools: PaperTools, *, is_bundled: bool, quiet: bool) -> None:
-    """Serve the client that started this command.
-
-    Clients give up on a server that is slow to greet, and the bundled library may need an index
-    first. It is opened in the background. Any other library is opened here, so that an error ends
-    the command.
-    """
+def _serve_stdio(tools: PaperTools, settings: Settings, *, quiet: bool) -> None:
     from rag.cli.printing import print_note
     from rag.mcp import make_server, serve_stdio
 
-    if is_bundled:
-        threading.Thread(target=_open_early, args=(tools,)).start()
-    else:
+    if settings.index is not None:  # the bundled library may need an index first; greet at once
         tools.get_assistant()
     if sys.stdin.isatty() and not quiet:
         print_note("Waiting for an MCP client on standard input. Press Ctrl-C to stop.")
     signal.signal(signal.SIGINT, _stop)
     serve_stdio(make_server(tools))
-
-
-def _open_early(tools: PaperTools) -> None:
-    """Open the library. On an error the first call tries again and reports it."""
-    from rag.cli.printing import print_note
-    from rag.errors import RagError
-
-    try:
-        tools.get_assistant()
-    except RagError as error:
-        print_note(f"rag: {error}")
 
 
 def _stop(_number: int, _frame: object) -> NoReturn:
@@ -251,11 +231,10 @@ def _serve_http(
     tools: PaperTools, host: str, port: int, token: str | None, names: list[str], *, quiet: bool
 ) -> None:
     from rag.cli.printing import print_note
-    from rag.mcp import check_address, format_url, listen, make_server, serve_http
+    from rag.mcp import format_url, listen, make_server, serve_http
     from rag.settings import is_loopback
 
-    check_address(host, token, names)
-    with listen(host, port) as listener:
+    with listen(host, port, token=token, names=names) as listener:
         tools.get_assistant()
         if not quiet:
             url = format_url(host, listener.getsockname()[1], names)
