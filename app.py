@@ -1,4 +1,4 @@
-"""Opens the page in the browser's reach; the same as `rag app`."""
+"""Serves the chat page, like `rag app`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of the page share: a small library, rooms over it, views collected."""
+"""Shared by the tests of the page: a small library, a context over it, views collected."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 
 from rag import Assistant, Paper, load_settings
 from rag.web import ServerOptions
+from rag.web.actions import Actions
 from rag.web.context import AppContext
 from rag.web.session import Session
 
@@ -29,32 +30,43 @@ PAPERS = [
     ),
 ]
 QUESTION = "how fast is ZORP, the sparse attention for long text?"
+SECOND = "what does QUUX sort samples by?"
 OFF_TOPIC = "who won the football world cup in 1998?"
 
 
 def build(folder):
-    """A library of two papers in a folder, and that folder."""
+    """Build a library of two papers in a folder, and return that folder."""
     Assistant.build(PAPERS, folder / "papers").close()
     return folder / "papers"
 
 
 def make_context(library, home, *, options=None, **settings):
-    """Rooms whose libraries, conversations and caches lie in `home`."""
+    """Return a context whose libraries, conversations and caches lie in `home`."""
     given = {"index": f"{library}/", "data_dir": home / "data", "cache_dir": home / "cache"}
-    return AppContext.furnished(load_settings(**{**given, **settings}), options or ServerOptions())
+    return AppContext.create(load_settings(**{**given, **settings}), options or ServerOptions())
 
 
-def claimed(user=None):
-    """A session as a page that was just opened has it."""
+def open_page(user=None):
+    """Return the session of a page that was just opened."""
     session = Session()
     session.claim(user)
     return session
 
 
 def collect(views):
-    """All views of an asynchronous stream, as a list."""
+    """Return all views of an asynchronous stream as a list."""
 
     async def gather():
         return [view async for view in views]
 
     return asyncio.run(gather())
+
+
+def act(context, session, **action):
+    """Run an action and return its views."""
+    return collect(Actions(context).run(session, action))
+
+
+def ask(context, session, question=QUESTION, **options):
+    """Ask a question and return the last view."""
+    return collect(context.chat.ask(session, question, **options))[-1]

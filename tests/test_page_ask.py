@@ -8,13 +8,14 @@ import threading
 
 import pytest
 from model_server import ModelServer, Step
-from page_app import OFF_TOPIC, QUESTION, build, claimed, collect, make_context
+from page_app import OFF_TOPIC, QUESTION, SECOND, act, ask, build, collect, make_context, open_page
 
-from rag import Usage
-from rag.web.actions import Actions
+from rag import Assistant, Paper, Usage
 from rag.web.limits import RateLimit
-from rag.web.session import NotYours
+from rag.web.session import WrongUser
 from rag.web.view import Outbox, View
+
+MODEL = {"chat_model": "tester", "chat_retries": 0, "check_with_model": False}
 
 
 @pytest.fixture(scope="module")
@@ -29,12 +30,22 @@ def context(library, tmp_path):
     made.close()
 
 
-def acts(context, session, **action):
-    return collect(Actions(context).take(session, action))
+@pytest.fixture
+def with_model(library, tmp_path):
+    """Return a function that makes a context which asks a model server."""
+    made = []
+
+    def make(server, **settings):
+        made.append(make_context(library, tmp_path, chat_url=server.url, **{**MODEL, **settings}))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
 
 
 def test_a_question_grows_into_a_cited_answer_with_its_source(context) -> None:
-    session = claimed()
+    session = open_page()
     views = collect(context.chat.ask(session, QUESTION))
     first, last = views[0], views[-1]
     assert (first.busy, last.busy) == (True, False)
@@ -49,20 +60,20 @@ def test_a_question_grows_into_a_cited_answer_with_its_source(context) -> None:
 
 
 def test_a_later_answer_is_sent_alone_and_keeps_no_copies_of_papers(context) -> None:
-    session = claimed()
-    collect(context.chat.ask(session, QUESTION))
-    views = collect(context.chat.ask(session, "what does QUUX sort samples by?"))
+    session = open_page()
+    ask(context, session)
+    views = collect(context.chat.ask(session, SECOND))
     assert views[0].kept == 1
     assert [view.past for view in views] == [None] * len(views)
     assert views[-1].turn.count("<article") == 1
     assert 'id="turn-2"' in views[-1].turn
     assert views[-1].section.count("<section") == 1
-    library = {id(paper) for paper in context.pool.papers()}
+    library = {id(paper) for paper in context.pool.get_papers()}
     kept = [hit.paper for turn in session.turns for hit in turn.answer.hits]
     assert {id(paper) for paper in kept} <= library
 
 
-def test_a_message_tells_all_that_its_stream_and_others_changed_just_now() -> None:
+def test_a_message_repeats_what_its_stream_and_others_changed_just_now() -> None:
     outbox = Outbox()
     outbox.put("first", View(live="a", busy=True))
     assert outbox.put("first", View(live="b")) == {"first": {"live": "b", "busy": True}}
@@ -71,15 +82,23 @@ def test_a_message_tells_all_that_its_stream_and_others_changed_just_now() -> No
 
 
 def test_a_question_off_the_subject_is_an_abstention(context) -> None:
-    views = collect(context.chat.ask(claimed(), OFF_TOPIC))
-    assert "Not in these papers" in views[-1].turn
+    assert "Not in these papers" in ask(context, open_page(), OFF_TOPIC).turn
+
+
+def test_the_list_switch_lists_the_papers_of_a_subject_and_retry_lists_again(context) -> None:
+    session = open_page()
+    last = act(context, session, act="ask", text="sparse attention", list=True)[-1]
+    assert session.turns[0].answer.kind == "list"
+    assert '<span class="score" title="Relevance from 0 to 1">' in last.turn
+    assert "We propose ZORP, a sparse attention for long text." in last.turn
+    act(context, session, act="retry")
+    assert [turn.answer.kind for turn in session.turns] == ["list"]
 
 
 def test_a_follow_up_is_understood_with_the_question_before(context) -> None:
-    session = claimed()
-    collect(context.chat.ask(session, QUESTION))
-    last = collect(context.chat.ask(session, "how many tokens does it attend to?"))[-1]
-    assert "Understood as:" in last.turn
+    session = open_page()
+    ask(context, session)
+    assert "Understood as:" in ask(context, session, "how many tokens does it attend to?").turn
     assert len(session.turns) == 2
 
 
@@ -91,67 +110,61 @@ def test_a_follow_up_is_understood_with_the_question_before(context) -> None:
         ("x" * 4001, "longer than 4,000 characters"),
     ],
 )
-def test_what_is_no_question_is_told_in_place(context, question, sentence) -> None:
-    session = claimed()
+def test_text_that_is_not_a_question_is_refused_in_place(context, question, sentence) -> None:
+    session = open_page()
     (view,) = collect(context.chat.ask(session, question))
     assert sentence in view.note
     assert session.turns == []
 
 
-def test_a_question_asked_again_takes_the_place_of_its_answer(context) -> None:
-    session = claimed()
-    collect(context.chat.ask(session, QUESTION))
-    acts(context, session, act="retry")
+def test_a_question_asked_again_replaces_its_answer(context) -> None:
+    session = open_page()
+    ask(context, session)
+    act(context, session, act="retry")
     assert [turn.question for turn in session.turns] == [QUESTION]
 
 
-def test_an_edited_question_replaces_its_turn_and_those_behind(context) -> None:
-    session = claimed()
-    for question in (QUESTION, "what does QUUX sort samples by?"):
-        collect(context.chat.ask(session, question))
-    (view,) = acts(context, session, act="edit", turn="1")
+def test_an_edited_question_replaces_its_turn_and_later_ones(context) -> None:
+    session = open_page()
+    for question in (QUESTION, SECOND):
+        ask(context, session, question)
+    (view,) = act(context, session, act="edit", turn="1")
     assert view.question == QUESTION
     assert "the 1 after it" in view.note
-    acts(context, session, act="ask", text="what is ZORP?", box=True)
+    act(context, session, act="ask", text="what is ZORP?", box=True)
     assert [turn.question for turn in session.turns] == ["what is ZORP?"]
 
 
-def test_a_question_that_was_edited_and_left_replaces_nothing(context) -> None:
-    session = claimed()
-    collect(context.chat.ask(session, QUESTION))
-    acts(context, session, act="edit", turn="1")
-    (view,) = acts(context, session, act="cancel")
-    assert view.note == ""
-    acts(context, session, act="ask", text="what is ZORP?", box=True)
-    assert [turn.question for turn in session.turns] == [QUESTION, "what is ZORP?"]
-
-
-def test_the_title_follows_the_first_question_until_the_reader_gives_another(context) -> None:
-    def edited(text):
-        acts(context, session, act="edit", turn="1")
-        acts(context, session, act="ask", text=text, box=True)
-        return session.title
-
-    session = claimed()
-    collect(context.chat.ask(session, "what   is ZORP, " + "really, " * 40))
-    assert edited("what is QUUX?") == "what is QUUX?"
-    acts(context, session, act="rename", id=session.identity, text="On samples")
-    assert edited("what is ZORP?") == "On samples"
-
-
-def test_only_the_box_asks_the_edited_question(context) -> None:
-    session = claimed()
-    collect(context.chat.ask(session, QUESTION))
-    acts(context, session, act="edit", turn="1")
-    acts(context, session, act="ask", text="what is ZORP?")  # a suggested question
+@pytest.mark.parametrize("way", ["cancelled", "a suggestion is asked"])
+def test_a_question_that_was_not_edited_in_the_end_replaces_nothing(context, way) -> None:
+    session = open_page()
+    ask(context, session)
+    act(context, session, act="edit", turn="1")
+    if way == "cancelled":
+        (view,) = act(context, session, act="cancel")
+        assert view.note == ""
+    act(context, session, act="ask", text="what is ZORP?", box=way == "cancelled")
     assert [turn.question for turn in session.turns] == [QUESTION, "what is ZORP?"]
     assert session.editing is None
 
 
+def test_the_title_follows_the_first_question_until_the_reader_renames_it(context) -> None:
+    def edit(text):
+        act(context, session, act="edit", turn="1")
+        act(context, session, act="ask", text=text, box=True)
+        return session.title
+
+    session = open_page()
+    ask(context, session, "what   is ZORP, " + "really, " * 40)
+    assert edit("what is QUUX?") == "what is QUUX?"
+    act(context, session, act="rename", id=session.conversation_id, text="On samples")
+    assert edit("what is ZORP?") == "On samples"
+
+
 def test_an_error_of_the_library_is_one_sentence_and_the_page_goes_on(tmp_path) -> None:
     context = make_context(tmp_path / "nowhere", tmp_path)
-    session = claimed()
-    last = collect(context.chat.ask(session, QUESTION))[-1]
+    session = open_page()
+    last = ask(context, session)
     context.close()
     assert 'role="alert"' in last.live
     assert "nowhere" in last.live
@@ -171,75 +184,65 @@ def test_an_error_of_the_library_is_one_sentence_and_the_page_goes_on(tmp_path) 
     ],
 )
 def test_an_action_that_makes_no_sense_does_nothing(context, action) -> None:
-    session = claimed()
-    for view in acts(context, session, **action):
+    session = open_page()
+    for view in act(context, session, **action):
         assert (view.turn, view.live, view.message) == (None, None, None)
     assert session.turns == []
 
 
-def test_a_page_belongs_to_who_opened_it() -> None:
-    session = claimed("ada")
+def test_a_page_belongs_to_the_user_who_opened_it() -> None:
+    session = open_page("ada")
     session.claim("ada")
-    with pytest.raises(NotYours):
-        session.claim("eve")
-    with pytest.raises(NotYours):
-        session.claim(None)
+    for user in ("eve", None):
+        with pytest.raises(WrongUser):
+            session.claim(user)
 
 
-def test_papers_that_were_selected_are_the_only_ones_asked(context) -> None:
-    session = claimed()
+def test_selected_papers_are_the_only_ones_asked(context) -> None:
+    session = open_page()
     session.only = frozenset({"quux-2"})
-    collect(context.chat.ask(session, "what does QUUX sort samples by?"))
-    answer = session.turns[0].answer
-    assert {hit.paper.id for hit in answer.hits} == {"quux-2"}
+    ask(context, session, SECOND)
+    assert {hit.paper.id for hit in session.turns[0].answer.hits} == {"quux-2"}
 
 
-def test_choices_of_a_reader_change_their_answers_alone(context) -> None:
-    session, other = claimed(), claimed()
+def test_the_choices_of_a_reader_change_their_answers_alone(context) -> None:
+    session, other = open_page(), open_page()
     session.choices.k, session.choices.sentences = 1, 1
     for each in (session, other):
-        collect(context.chat.ask(each, QUESTION))
+        ask(context, each)
     assert len(session.turns[0].answer.hits) == 1
     assert len(session.turns[0].answer.statements) == 1
     assert len(other.turns[0].answer.hits) == 2
 
 
-MODEL = {"chat_model": "tester", "chat_retries": 0, "check_with_model": False}
-
-
-def test_a_model_writes_and_proposes_next_questions(library, tmp_path) -> None:
+def test_a_model_writes_and_proposes_next_questions(with_model) -> None:
     def reply(body):
         if "may ask next" in body["messages"][0]["content"].casefold():
             return "1. What is QUUX?\n2. Why is ZORP fast?\n"
         return "ZORP is 3.5 times faster than BERT on long text [1]."
 
     with ModelServer(Step(reply=reply)) as server:
-        context = make_context(library, tmp_path, chat_url=server.url, **MODEL)
-        session = claimed()
-        last = collect(context.chat.ask(session, QUESTION))[-1]
+        context, session = with_model(server), open_page()
+        last = ask(context, session)
         view = asyncio.run(context.chat.suggest(session))
-        context.close()
     assert "model: tester" in last.turn
     assert 'data-text="What is QUUX?"' in view.turn
     assert 'data-text="Why is ZORP fast?"' in view.turn
 
 
-def test_stop_ends_the_models_request_and_keeps_what_was_written(library, tmp_path) -> None:
+def test_stop_ends_the_models_request_and_keeps_what_was_written(with_model) -> None:
     step = Step(text="ZORP is fast [1]. " * 200, size=6, between_s=0.05)
     with ModelServer(step) as server:
-        context = make_context(library, tmp_path, chat_url=server.url, **MODEL)
-        session = claimed()
-        views = []
+        context, session, views = with_model(server), open_page(), []
 
-        async def stopped():
+        async def ask_and_stop():
             async for view in context.chat.ask(session, QUESTION):
                 views.append(view)
                 if "ZORP is fast" in (view.live or ""):
                     context.chat.stop(session)
 
-        asyncio.run(stopped())
+        asyncio.run(ask_and_stop())
         assert server.disconnected.wait(5)
-        context.close()
     assert "Stopped." in views[-1].live
     assert "ZORP is fast" in views[-1].live
     assert views[-1].busy is False
@@ -247,14 +250,11 @@ def test_stop_ends_the_models_request_and_keeps_what_was_written(library, tmp_pa
     assert session.pending == QUESTION
 
 
-def test_stop_ends_a_request_whose_model_has_sent_nothing_yet(library, tmp_path) -> None:
+def test_stop_ends_a_request_whose_model_has_sent_nothing_yet(with_model) -> None:
     with ModelServer(Step(text="Too late.", first_byte_s=60)) as server:
-        context = make_context(
-            library, tmp_path, chat_url=server.url, **{**MODEL, "chat_retries": 2}
-        )
-        session = claimed()
+        context, session = with_model(server, chat_retries=2), open_page()
 
-        async def stopped():
+        async def ask_and_stop():
             views = []
             async for view in context.chat.ask(session, QUESTION):
                 views.append(view)
@@ -267,58 +267,54 @@ def test_stop_ends_a_request_whose_model_has_sent_nothing_yet(library, tmp_path)
             else:
                 asyncio.get_running_loop().call_later(0.05, stop_once_asked)
 
-        views = asyncio.run(stopped())
+        views = asyncio.run(ask_and_stop())
         assert server.disconnected.wait(5)
-        context.close()
         assert len(server.requests) == 1
     assert "Stopped." in views[-1].live
 
 
-def test_a_page_that_is_closed_while_it_asks_ends_the_models_request(library, tmp_path) -> None:
+def test_a_page_that_is_closed_while_it_asks_ends_the_models_request(with_model) -> None:
     with ModelServer(Step(text="word " * 400, size=5, between_s=0.05)) as server:
-        context = make_context(library, tmp_path, chat_url=server.url, **MODEL)
+        context = with_model(server)
 
-        async def left():
-            views = context.chat.ask(claimed(), QUESTION)
+        async def ask_and_leave():
+            views = context.chat.ask(open_page(), QUESTION)
             async for view in views:
                 if "word" in (view.live or ""):
                     break
             await views.aclose()
 
-        asyncio.run(left())
+        asyncio.run(ask_and_leave())
         assert server.disconnected.wait(5)
-        context.close()
 
 
 def test_a_user_has_so_many_questions_an_hour_and_tokens_a_day() -> None:
     clock = [0.0]
-    bounds = RateLimit(questions=2, tokens=100, now=lambda: clock[0])
-    assert [bounds.take("ada"), bounds.take("ada")] == ["", ""]
-    assert "2 questions within an hour" in bounds.take("ada")
-    assert bounds.take("bob") == ""
+    limit = RateLimit(questions=2, tokens=100, now=lambda: clock[0])
+    assert [limit.count_question("ada"), limit.count_question("ada")] == ["", ""]
+    assert "2 questions within an hour" in limit.count_question("ada")
+    assert limit.count_question("bob") == ""
     clock[0] = 3601.0
-    assert bounds.take("ada") == ""
-    bounds.spend("ada", Usage(1, 60, 40))
-    assert "100 tokens within a day" in bounds.take("ada")
+    assert limit.count_question("ada") == ""
+    limit.count_tokens("ada", Usage(1, 60, 40))
+    assert "100 tokens within a day" in limit.count_question("ada")
     clock[0] += 24 * 3600 + 1
-    assert bounds.take("ada") == ""
+    assert limit.count_question("ada") == ""
 
 
-def test_many_may_ask_while_the_library_changes(library, tmp_path) -> None:
-    from rag import Assistant, Paper
-
+def test_many_may_ask_while_the_library_changes(tmp_path) -> None:
     folder = build(tmp_path / "changing")
     assistant = Assistant.open(folder)
     failures = []
 
-    def ask():
+    def search():
         try:
             for _ in range(12):
                 assert assistant.search("sparse attention for long text", k=1)
         except Exception as error:  # noqa: BLE001
             failures.append(error)
 
-    threads = [threading.Thread(target=ask) for _ in range(4)]
+    threads = [threading.Thread(target=search) for _ in range(4)]
     for thread in threads:
         thread.start()
     for number in range(3):
@@ -331,25 +327,22 @@ def test_many_may_ask_while_the_library_changes(library, tmp_path) -> None:
     assistant.close()
 
 
-def test_a_thumb_is_kept_at_the_click_and_what_follows_amends_it(context) -> None:
-    session = claimed()
-    for question in (QUESTION, "what does QUUX sort samples by?"):
-        collect(context.chat.ask(session, question))
+def test_a_thumb_is_kept_at_the_click_and_later_ones_replace_it(context) -> None:
+    session = open_page()
+    for question in (QUESTION, SECOND):
+        ask(context, session, question)
 
-    def kept():
-        (view,) = acts(context, session, act="feedback")
+    def download():
+        (view,) = act(context, session, act="feedback")
         lines = [json.loads(line) for line in view.message["text"].splitlines()]
         return [(line["question"], line["thumb"], line["comment"]) for line in lines]
 
-    acts(context, session, act="thumb", turn="1", thumb="up")
-    acts(context, session, act="thumb", turn="2", thumb="down")
-    assert kept() == [(QUESTION, "up", ""), ("what does QUUX sort samples by?", "down", "")]
-    acts(context, session, act="thumb", turn="2", thumb="down", comment=" too short ")
-    acts(context, session, act="thumb", turn="1", thumb="down")
-    assert kept() == [
-        ("what does QUUX sort samples by?", "down", "too short"),
-        (QUESTION, "down", ""),
-    ]
+    act(context, session, act="thumb", turn="1", thumb="up")
+    act(context, session, act="thumb", turn="2", thumb="down")
+    assert download() == [(QUESTION, "up", ""), (SECOND, "down", "")]
+    act(context, session, act="thumb", turn="2", thumb="down", comment=" too short ")
+    act(context, session, act="thumb", turn="1", thumb="down")
+    assert download() == [(SECOND, "down", "too short"), (QUESTION, "down", "")]
     path = context.pool.settings.data_dir / "page" / "feedback.jsonl"
     lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     assert [line["thumb"] for line in lines] == ["up", "down", "down", "down"]

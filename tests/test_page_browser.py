@@ -19,7 +19,7 @@ import pytest
 from page_app import OFF_TOPIC, QUESTION, build
 
 from rag import Assistant, Paper
-from rag.web.accounts import add_account
+from rag.web.auth import add_account
 
 pytestmark = pytest.mark.page
 ROOT = Path(__file__).parents[1]

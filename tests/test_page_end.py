@@ -19,7 +19,7 @@ import pytest
 from page_app import PAPERS, build
 
 from rag import Assistant
-from rag.web.server import lifespan_of
+from rag.web.server import make_lifespan
 
 ROOT = Path(__file__).parents[1]
 SENTENCE = "rag: interrupted. Finished work is kept.\n"
@@ -64,7 +64,7 @@ def test_the_end_of_the_page_waits_for_none_of_its_threads() -> None:
 
     async def served() -> None:
         own = asynccontextmanager(nothing)
-        around = lifespan_of(own, lambda: told.append("start"), lambda: told.append("end"))
+        around = make_lifespan(own, lambda: told.append("start"), lambda: told.append("end"))
         async with around(None):
             loop = asyncio.get_running_loop()
             loop.run_in_executor(None, lambda: told.append(gate.wait(60)))

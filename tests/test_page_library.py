@@ -6,16 +6,16 @@ import json
 import re
 
 import pytest
-from page_app import PAPERS, QUESTION, build, claimed, collect, make_context
+from page_app import PAPERS, act, ask, build, collect, make_context, open_page
 
 from rag import Assistant, Paper
 from rag.errors import CorpusError
-from rag.web import ServerOptions, intake
+from rag.web import ServerOptions, limits
 from rag.web.actions import Actions
-from rag.web.intake import Brought
-from rag.web.library_pool import Ended
-from rag.web.settings_tab import form
-from rag.web.table import TableState, seen, table
+from rag.web.library_pool import ServerStopped
+from rag.web.settings_tab import render_settings
+from rag.web.table import TableState, render_table, select_papers
+from rag.web.uploads import Upload
 
 BIBTEX = """@article{w, title = {WUGG: Tiny Models}, author = {Eve Fox}, year = {2024},
   abstract = {WUGG is a tiny model. It has 12 parameters.}}
@@ -35,29 +35,25 @@ def bundled_home(tmp_path_factory):
     return tmp_path_factory.mktemp("bundled")
 
 
-def acts(context, session, **action):
-    return collect(Actions(context).take(session, action))
-
-
-def added(context, session, *, files=(), pasted="", name=""):
-    return collect(Actions(context).catalogue.add(session, files, pasted, name))
+def add(context, session, *, files=(), pasted="", name=""):
+    return collect(Actions(context).library_tab.add(session, files, pasted, name))
 
 
 def test_papers_are_searched_sorted_and_turned_over() -> None:
     papers = [Paper(f"p{n}", f"Paper {n:02}", "even" if n % 2 == 0 else "odd") for n in range(60)]
-    assert len(seen(papers, TableState(query="EVEN paper"))) == 30
-    assert seen(papers, TableState(column="Title", descending=True))[0].id == "p59"
-    first = table(papers, TableState(), set(), source=False)
+    assert len(select_papers(papers, TableState(query="EVEN paper"))) == 30
+    assert select_papers(papers, TableState(column="Title", descending=True))[0].id == "p59"
+    first = render_table(papers, TableState(), set(), source=False)
     assert "1 to 50 of 60" in first
-    assert "51 to 60 of 60" in table(papers, TableState(page=1), set(), source=False)
-    assert "51 to 60 of 60" in table(papers, TableState(page=99), set(), source=False)
-    assert "No paper fits." in table(papers, TableState(query="zz"), set(), source=False)
+    assert "51 to 60 of 60" in render_table(papers, TableState(page=1), set(), source=False)
+    assert "51 to 60 of 60" in render_table(papers, TableState(page=99), set(), source=False)
+    assert "No paper fits." in render_table(papers, TableState(query="zz"), set(), source=False)
 
 
 def test_the_table_says_how_it_is_sorted_and_names_keep_their_place() -> None:
     names = ("محمد علي", "Örjan Ek", *"ABCDEF")
     papers = [Paper("a", "A", "x", authors=names, year=2012)]
-    html = table(papers, TableState(column="Year", descending=True), set(), source=False)
+    html = render_table(papers, TableState(column="Year", descending=True), set(), source=False)
     found = re.findall(r'aria-sort="(\w+)".*?aria-hidden="true">(.)<', html)
     assert found == [("none", "↕"), ("none", "↕"), ("descending", "↓")]
     assert "<bdi>محمد علي</bdi>, <bdi>Örjan Ek</bdi>, <bdi>A</bdi>" in html
@@ -65,7 +61,7 @@ def test_the_table_says_how_it_is_sorted_and_names_keep_their_place() -> None:
 
 
 def test_columns_without_a_value_are_hidden() -> None:
-    html = table([Paper("a", "A", "x", year=2020)], TableState(), set(), source=True)
+    html = render_table([Paper("a", "A", "x", year=2020)], TableState(), set(), source=True)
     assert "sort-year" in html
     assert "sort-title" in html
     for name in ("authors", "venue", "source"):
@@ -73,8 +69,8 @@ def test_columns_without_a_value_are_hidden() -> None:
 
 
 def test_filters_restrict_what_is_looked_at_and_are_those_that_the_library_has(context) -> None:
-    session = claimed()
-    (view,) = acts(context, session, act="unpick")
+    session = open_page()
+    (view,) = act(context, session, act="unpick")
     for name, there in (("since", 1), ("until", 1), ("venue", 1), ("author", 1), ("tag", 0)):
         assert view.filters.count(f'data-filter="{name}"') == there
     for values, titles in (
@@ -84,94 +80,94 @@ def test_filters_restrict_what_is_looked_at_and_are_those_that_the_library_has(c
         ({"since": "2022", "author": "Clark"}, []),
         ({}, ["ZORP", "QUUX"]),
     ):
-        (view,) = acts(context, session, act="filter", values=values)
+        (view,) = act(context, session, act="filter", values=values)
         assert [name for name in ("ZORP", "QUUX") if f"{name}: " in view.table] == titles
     for values, sentence in (
-        ({"since": "soon"}, "A year is written with digits"),
-        ({"since": "2022", "until": "2020"}, "put the earlier first"),
+        ({"since": "soon"}, "Write it with digits"),
+        ({"since": "2022", "until": "2020"}, "Put the earlier year first"),
     ):
-        (view,) = acts(context, session, act="filter", values=values)
+        (view,) = act(context, session, act="filter", values=values)
         assert sentence in view.table
-    acts(context, session, act="filter", values="no form")
-    assert session.sight.where is None
+    act(context, session, act="filter", values="no form")
+    assert session.table.where is None
 
 
 def test_the_tab_shows_the_library_and_follows_its_buttons(context) -> None:
-    session = claimed()
-    (view,) = acts(context, session, act="sort", column="Year")
+    session = open_page()
+    (view,) = act(context, session, act="sort", column="Year")
     assert view.table.index("ZORP") < view.table.index("QUUX")
-    (view,) = acts(context, session, act="sort", column="Year")
+    (view,) = act(context, session, act="sort", column="Year")
     assert view.table.index("QUUX") < view.table.index("ZORP")
-    (view,) = acts(context, session, act="find", text="curriculum")
+    (view,) = act(context, session, act="find", text="curriculum")
     assert "ZORP" not in view.table
-    (view,) = acts(context, session, act="sort", column="__class__")
+    (view,) = act(context, session, act="sort", column="__class__")
     assert "ZORP" not in view.table
 
 
 def test_what_the_table_lists_is_downloaded(context) -> None:
     def downloaded():
-        (view,) = acts(context, session, act="papers", form="json")
+        (view,) = act(context, session, act="papers", form="json")
         return [paper["id"] for paper in json.loads(view.message["text"])]
 
-    session = claimed()
-    (view,) = acts(context, session, act="sort", column="Title")  # QUUX before ZORP
+    session = open_page()
+    (view,) = act(context, session, act="sort", column="Title")  # QUUX before ZORP
     assert "Download all 2<" in view.chosen
     assert downloaded() == ["quux-2", "zorp-1"]
-    (view,) = acts(context, session, act="find", text="sparse")
+    (view,) = act(context, session, act="find", text="sparse")
     assert "1 of 2 papers" in view.chosen
     assert "Download the 1 listed<" in view.chosen
     assert downloaded() == ["zorp-1"]
-    (view,) = acts(context, session, act="filter", values={"since": "2022"})  # and "sparse": none
+    (view,) = act(context, session, act="filter", values={"since": "2022"})  # and "sparse": none
     assert "0 of 2 papers" in view.chosen
     assert "Download" not in view.chosen
-    acts(context, session, act="find", text="")
+    act(context, session, act="find", text="")
     assert downloaded() == ["quux-2"]
-    (view,) = acts(context, session, act="filter", values={"since": "soon"})
+    (view,) = act(context, session, act="filter", values={"since": "soon"})
     assert "Download" not in view.chosen
     for action in ({"act": "find", "text": "a"}, {"act": "sort", "column": "Year"}):
-        (view,) = acts(context, session, **action)
-        assert "A year is written with digits" in view.table
-    (view,) = acts(context, session, act="papers", form="json")
-    assert view.message == {"kind": "say", "text": "A year is written with digits, such as 2021."}
-    acts(context, session, act="filter", values={"since": "2021"})
+        (view,) = act(context, session, **action)
+        assert "Write it with digits" in view.table
+    (view,) = act(context, session, act="papers", form="json")
+    assert view.message["text"] == "'soon' is not a year. Write it with digits, such as 2021."
+    act(context, session, act="filter", values={"since": "2021"})
     assert downloaded() == ["zorp-1", "quux-2"]
-    acts(context, session, act="pick", id="zorp-1", on=True)
+    act(context, session, act="pick", id="zorp-1", on=True)
     assert downloaded() == ["zorp-1"]
 
 
 @pytest.mark.parametrize("number", [float("inf"), float("nan"), "1e400", None, [], "9" * 9999])
 def test_numbers_that_are_none_do_nothing(context, number) -> None:
-    session = claimed()
-    collect(context.chat.ask(session, QUESTION))
-    assert acts(context, session, act="edit", turn=number)[0].note is None
-    (view,) = acts(context, session, act="turn", to=number)
+    session = open_page()
+    ask(context, session)
+    assert act(context, session, act="edit", turn=number)[0].note is None
+    (view,) = act(context, session, act="turn", to=number)
     assert "ZORP: " in view.table
 
 
 def test_selected_papers_can_be_asked_and_downloaded(context) -> None:
-    session = claimed()
-    (view,) = acts(context, session, act="pick", id="quux-2", on=True)
+    session = open_page()
+    (view,) = act(context, session, act="pick", id="quux-2", on=True)
     assert "1 selected" in view.chosen
-    acts(context, session, act="pick", id="no such paper", on=True)
-    assert session.picked == {"quux-2"}
-    (view,) = acts(context, session, act="papers", form="json")
+    act(context, session, act="pick", id="no such paper", on=True)
+    assert session.selected == {"quux-2"}
+    (view,) = act(context, session, act="papers", form="json")
     assert [paper["id"] for paper in json.loads(view.message["text"])] == ["quux-2"]
-    (view,) = acts(context, session, act="papers", form="bibtex")
+    (view,) = act(context, session, act="papers", form="bibtex")
     assert view.message["name"] == "papers.bib"
     assert view.message["text"].startswith("@misc{quux-2,")
-    (view,) = acts(context, session, act="only")
+    (view,) = act(context, session, act="only")
     assert "Asking 1 selected paper only" in view.scope
     assert session.only == {"quux-2"}
-    (view,) = acts(context, session, act="all")
+    (view,) = act(context, session, act="all")
     assert view.scope == ""
     assert session.only == frozenset()
 
 
 def test_pasted_and_uploaded_papers_are_added_and_reported(context, tmp_path) -> None:
-    session = claimed()
+    session = open_page()
     path = tmp_path / "upload-xyz"
     path.write_text("TY  - JOUR\nTI  - FROB: Loops\nAB  - FROB loops well.\nER  - \n")
-    views = added(context, session, files=[Brought(path, "my <list>.ris")], pasted=BIBTEX)
+    views = add(context, session, files=[Upload(path, "my <list>.ris")], pasted=BIBTEX)
     report = [view.report for view in views if view.report][-1]
     assert "2 added, 1 refused" in report
     assert "The library has 4 papers." in report
@@ -179,20 +175,20 @@ def test_pasted_and_uploaded_papers_are_added_and_reported(context, tmp_path) ->
     assert str(tmp_path) not in report
     assert not path.exists()
     assert views[-1].message == {"kind": "added"}
-    sources = {p.title: p.sources for p in context.pool.papers()}
+    sources = {p.title: p.sources for p in context.pool.get_papers()}
     assert sources["FROB: Loops"] == ("my <list>.ris",)
     assert "my &lt;list&gt;.ris" in views[-1].table
-    collect(context.chat.ask(session, "how many parameters does WUGG have?"))
+    ask(context, session, "how many parameters does WUGG have?")
     assert "12 parameters" in session.turns[-1].answer.text
 
 
 def test_papers_are_removed_and_their_citations_in_the_past_stay(context) -> None:
-    session = claimed()
-    collect(context.chat.ask(session, QUESTION))
-    acts(context, session, act="pick", id="zorp-1", on=True)
-    views = acts(context, session, act="remove")
+    session = open_page()
+    ask(context, session)
+    act(context, session, act="pick", id="zorp-1", on=True)
+    views = act(context, session, act="remove")
     assert "1 removed" in next(v.report for v in reversed(views) if v.report)
-    assert [paper.id for paper in context.pool.papers()] == ["quux-2"]
+    assert [paper.id for paper in context.pool.get_papers()] == ["quux-2"]
     assert session.turns[0].answer.sources[1].id == "zorp-1"
 
 
@@ -200,61 +196,61 @@ def test_papers_are_removed_and_their_citations_in_the_past_stay(context) -> Non
     ("text", "sentence"),
     [
         ("", "Choose files or paste text first."),
-        ("x" * (intake.LARGEST_PASTE + 1), "Paste at most"),
+        ("x" * (limits.LARGEST_PASTE + 1), "Paste at most"),
         ("{broken", "no known format"),
         ("\0\1binary", "binary"),
     ],
     ids=["nothing", "too much", "no format", "binary"],
 )
 def test_what_cannot_be_added_gets_a_sentence(context, text, sentence) -> None:
-    views = added(context, claimed(), pasted=text)
+    views = add(context, open_page(), pasted=text)
     assert sentence in "".join(view.report or "" for view in views)
-    assert len(context.pool.papers()) == 2
+    assert len(context.pool.get_papers()) == 2
 
 
 def test_too_many_or_too_large_files_are_refused_and_deleted(context, tmp_path) -> None:
     files = []
-    for number in range(intake.MOST_FILES + 1):
+    for number in range(limits.MOST_FILES + 1):
         path = tmp_path / f"f{number}"
         path.write_text("x")
-        files.append(Brought(path, "x"))
-    (view,) = added(context, claimed(), files=files)
-    assert "At most 20 files" in view.report
+        files.append(Upload(path, "x"))
+    (view,) = add(context, open_page(), files=files)
+    assert "at most 20 files" in view.report
     assert not any(file.path.exists() for file in files)
     large = tmp_path / "large"
     with large.open("wb") as file:
-        file.truncate(intake.LARGEST_FILE_BYTES + 1)
-    (view,) = added(context, claimed(), files=[Brought(large, "large")])
+        file.truncate(limits.LARGEST_FILE_BYTES + 1)
+    (view,) = add(context, open_page(), files=[Upload(large, "large")])
     assert "50 MB" in view.report
 
 
 def test_papers_added_to_the_bundled_library_begin_a_library_of_ones_own(bundled_home) -> None:
     context = make_context("", bundled_home, index="")
-    session = claimed()
-    assert "Name" not in form(session, context.pool)
+    session = open_page()
+    assert "Name" not in render_settings(session, context.pool)
     for name in ("", "../up", "a/b", ".hidden", "a" * 49):
-        views = added(context, session, pasted=BIBTEX, name=name)
-        assert "name of letters" in views[-1].report
-    views = added(context, session, pasted=BIBTEX, name="My papers")
+        views = add(context, session, pasted=BIBTEX, name=name)
+        assert "new library a name" in views[-1].report
+    views = add(context, session, pasted=BIBTEX, name="My papers")
     assert "1 added" in next(v.report for v in reversed(views) if v.report)
     assert session.library == "My papers"
     assert views[-1].library == "My papers"
-    assert context.pool.named() == ["My papers"]
-    assert len(context.pool.papers()) == 251
-    assert len(context.pool.papers("My papers")) == 1
-    other = claimed()
-    views = added(context, other, pasted=BIBTEX, name="My papers")
+    assert context.pool.list_names() == ["My papers"]
+    assert len(context.pool.get_papers()) == 251
+    assert len(context.pool.get_papers("My papers")) == 1
+    other = open_page()
+    views = add(context, other, pasted=BIBTEX, name="My papers")
     assert "There is a library" in views[-1].report
-    acts(context, other, act="library", text="My papers")
+    act(context, other, act="library", text="My papers")
     assert other.library == "My papers"
     with pytest.raises(CorpusError):
-        acts(context, other, act="library", text="../My papers")
+        act(context, other, act="library", text="../My papers")
     assert other.library == "My papers"
-    acts(context, other, act="library", text="")
-    acts(context, other, act="pick", id=context.pool.papers()[0].id, on=True)
-    views = acts(context, other, act="remove")
-    assert "cannot be changed" in views[-1].report
-    assert len(context.pool.papers()) == 251
+    act(context, other, act="library", text="")
+    act(context, other, act="pick", id=context.pool.get_papers()[0].id, on=True)
+    views = act(context, other, act="remove")
+    assert "never changes" in views[-1].report
+    assert len(context.pool.get_papers()) == 251
     context.close()
 
 
@@ -262,42 +258,41 @@ def test_a_page_that_is_reloaded_is_back_at_its_library_and_reads_its_answers_th
     bundled_home,
 ) -> None:
     context = make_context("", bundled_home, index="")
-    session = claimed()
-    added(context, session, pasted=BIBTEX, name="Reloaded")
+    session = open_page()
+    add(context, session, pasted=BIBTEX, name="Reloaded")
     ask = context.chat.ask(session, "how many parameters does WUGG have?")
     text = json.dumps(collect(ask)[-1].message["conversation"])
-    kept = {"id": session.identity, "text": text}
+    kept = {"id": session.conversation_id, "text": text}
 
     def shown(context, again, **action):
-        (view,) = acts(context, again, **kept, **action)
-        assert "✓ supported" in view.sources
+        (view,) = act(context, again, **kept, **action)
+        assert "” quoted" in view.sources
         assert "left the library" not in view.past
         return view
 
-    again = claimed()
+    again = open_page()
     view = shown(context, again, act="back", library="Reloaded")
     assert (again.library, view.note, view.library) == ("Reloaded", "", "Reloaded")
     assert "Asked of" not in view.past
-    view = shown(context, claimed(), act="open")  # from the bundled library
+    view = shown(context, open_page(), act="open")  # from the bundled library
     assert view.note == (
-        "This conversation was held with the library Reloaded. What you ask now is asked of the "
-        "bundled library."
+        "This conversation used the library Reloaded. New questions go to the bundled library."
     )
     assert "is a tiny model" in view.sources  # its abstract, which only its own library has
-    view = shown(context, claimed(), act="back", library="Gone")
+    view = shown(context, open_page(), act="back", library="Gone")
     assert view.library == ""
-    assert "held with the library Reloaded." in view.note
+    assert "used the library Reloaded." in view.note
     for name in ("Gone", "../Reloaded"):
-        again = claimed()
-        (view,) = acts(context, again, act="back", library=name)
+        again = open_page()
+        (view,) = act(context, again, act="back", library=name)
         assert again.library is None
         assert view.library == ""
-        assert f"The library {name} is not here any more; this is the bundled library." in view.note
+        assert f"The library {name} no longer exists. This is the bundled library." in view.note
     context.close()
     shared = make_context("", bundled_home, index="", options=ServerOptions(host="0.0.0.0"))
     shared.chat.history.write("ada", json.loads(text))
-    view = shown(shared, claimed("ada"), act="back", library="Reloaded")  # not for her to open
-    assert "library Reloaded, which is not here." in view.note
+    view = shown(shared, open_page("ada"), act="back", library="Reloaded")  # not for her to open
+    assert "library Reloaded is not available here" in view.note
     assert "The abstract is not here." in view.sources
     shared.close()
 
@@ -307,36 +302,36 @@ def test_libraries_are_not_changed_from_other_machines_unless_allowed(tmp_path) 
     for allowed in (False, True):
         options = ServerOptions(host="0.0.0.0", allow_edit=allowed)
         context = make_context(library, tmp_path, options=options)
-        views = added(context, claimed("ada"), pasted=BIBTEX)
+        views = add(context, open_page("ada"), pasted=BIBTEX)
         assert (views[-1].message is None) is not allowed
         assert ("--allow-edit" in (views[-1].report or "")) is not allowed
-        assert len(context.pool.papers()) == 2 + allowed
+        assert len(context.pool.get_papers()) == 2 + allowed
         context.close()
 
 
 def test_what_the_owner_named_on_the_command_line_is_fixed(context, tmp_path) -> None:
     fixed = make_context(build(tmp_path / "second"), tmp_path, k=5)
-    session = claimed()
-    html = form(session, fixed.pool)
+    session = open_page()
+    html = render_settings(session, fixed.pool)
     assert 'data-set="k"' not in html
     assert "<strong>5</strong> <span>fixed by the server</span>" in html
-    acts(fixed, session, act="choose", values={"k": 9, "sentences": 2})
+    act(fixed, session, act="choose", values={"k": 9, "sentences": 2})
     assert (session.choices.k, session.choices.sentences) == (None, 2)
     with pytest.raises(CorpusError):  # --index was given: no other library
-        acts(fixed, session, act="library", text="")
+        act(fixed, session, act="library", text="")
     fixed.close()
 
 
 def test_choices_are_checked_and_kept_by_the_browser(context) -> None:
-    session = claimed()
+    session = open_page()
     values = {"k": "12", "sentences": 99, "unknown": 1, "with_model": "false", "threads": 60}
-    (view,) = acts(context, session, act="choose", values=values)
+    (view,) = act(context, session, act="choose", values=values)
     assert session.choices.k == 12
     assert session.choices.sentences is None
     assert view.message == {"kind": "choices", "values": {"k": 12, "with_model": False}}
     assert 'value="12"' in view.choices
     for odd in (None, "x", [1], {"k": {}}, {"k": "1e3"}):
-        acts(context, session, act="choose", values=odd)
+        act(context, session, act="choose", values=odd)
     assert session.choices.k == 12
 
 
@@ -344,10 +339,10 @@ def test_a_model_can_be_left_out_by_a_reader(tmp_path) -> None:
     context = make_context(
         build(tmp_path / "library"), tmp_path, chat_model="tester", chat_url="http://127.0.0.1:9/v1"
     )
-    session = claimed()
-    assert "Language model: tester" in form(session, context.pool)
-    acts(context, session, act="choose", values={"with_model": False})
-    collect(context.chat.ask(session, QUESTION))
+    session = open_page()
+    assert "Language model: tester" in render_settings(session, context.pool)
+    act(context, session, act="choose", values={"with_model": False})
+    ask(context, session)
     answer = session.turns[0].answer
     assert (answer.mode, answer.warnings) == ("quotes", ())
     context.close()
@@ -358,20 +353,16 @@ def test_a_new_library_that_was_interrupted_is_begun_again_under_its_name(
 ) -> None:
     context = make_context(build(tmp_path / "library"), tmp_path)
     folder = context.pool.settings.data_dir / "libraries" / "mine"
-    embedder = context.pool.assistant().embedder
+    embedder = context.pool.get_assistant().embedder
 
     def ended(done, total):
-        context.end()
-        context.pool.go_on()
+        context.stop()
+        context.pool.check_running()
 
-    with pytest.raises(Ended):
+    with pytest.raises(ServerStopped):
         Assistant.build(PAPERS, folder, embedder=embedder, on_progress=ended)
     assert (folder / "manifest.json").exists()
-    assert context.pool.named() == []
+    assert context.pool.list_names() == []
     Assistant.build(PAPERS, folder, embedder=embedder).close()
-    assert context.pool.named() == ["mine"]
+    assert context.pool.list_names() == ["mine"]
     context.close()
-
-
-def test_papers_of_the_library_are_the_ones_of_the_tests(context) -> None:
-    assert [paper.id for paper in context.pool.papers()] == [paper.id for paper in PAPERS]

@@ -106,7 +106,7 @@ def page(
 @users_app.command("add")
 def add_user(name: NameArgument, file: FileArgument) -> None:
     """Add a user or change their password. It asks for the password."""
-    from rag.web.accounts import add_account
+    from rag.web.auth import add_account
 
     password = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     add_account(file, name, password)
@@ -116,7 +116,7 @@ def add_user(name: NameArgument, file: FileArgument) -> None:
 @users_app.command("remove")
 def remove_user(name: NameArgument, file: FileArgument) -> None:
     """Remove a user from the accounts."""
-    from rag.web.accounts import remove_account
+    from rag.web.auth import remove_account
 
     remove_account(file, name)
 

@@ -1,11 +1,12 @@
-"""The page: a place to ask, read, check and keep, in the browser.
+"""The chat page: ask, read, check and save in the browser.
 
     from rag.web import ServerOptions, launch
 
     launch(ServerOptions())
 
-`layout` puts it together, `ask` answers, `render` and `cards` draw, `library`, `settings` and
-`history` are its other rooms, `server` serves it. Called by `rag app` and `app.py`.
+`layout` builds the page, `chat_handler` answers, `render` and `cards` draw answers and sources,
+`library_tab`, `settings_tab` and `history` hold the rest, and `server` serves it. Called by
+`rag app` and `app.py`.
 """
 
 from __future__ import annotations
@@ -23,33 +24,33 @@ __all__ = ["ServerOptions", "launch"]
 def launch(
     options: ServerOptions, *, settings: Settings | None = None, quiet: bool = False
 ) -> None:
-    """Serves the page until it is interrupted.
+    """Serve the page until it is interrupted.
 
     Args:
-        options: address, accounts, bounds.
+        options: address, accounts and limits.
         settings: None reads them as `load_settings` does.
-        quiet: whether the address is not told on standard error.
+        quiet: whether to keep the address off standard error.
 
     Raises:
-        SettingsError: others could reach the page and nobody would have to sign in, or the address
-            cannot be used.
+        SettingsError: others could reach the page without signing in, or the address is taken.
         KeyboardInterrupt: Ctrl-C ended it.
     """
     from rag.settings import load_settings
-    from rag.web.context import AppContext, application_of
+    from rag.web.context import AppContext
+    from rag.web.layout import create_application
     from rag.web.server import serve
 
     options.check()
-    context = AppContext.furnished(settings if settings is not None else load_settings(), options)
+    context = AppContext.create(settings if settings is not None else load_settings(), options)
     try:
-        application, auth = application_of(context)
+        application, auth = create_application(context)
         serve(
             application,
             options,
             auth=auth,
             uploads=context.may_edit,
-            on_start=context.begin,
-            on_signal=context.end,
+            on_start=context.start,
+            on_signal=context.stop,
             on_end=context.close,
             quiet=quiet,
         )

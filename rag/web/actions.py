@@ -1,4 +1,4 @@
-"""What the buttons inside the page ask for: one action each, checked before it is done.
+"""What the buttons of the page do: one action each, checked before it is done.
 
 An action comes from the browser as plain values, which are input like any other.
 """
@@ -14,13 +14,13 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import CorpusError, RagError
-from rag.web.cards import plain_citation
+from rag.web.cards import format_citation
 from rag.web.feedback import Feedback
-from rag.web.history import WENT_ON, is_identity, restore
+from rag.web.history import FORKED, is_conversation_id, restore_session
 from rag.web.library_tab import ACTIONS, LibraryTab
-from rag.web.settings_tab import chosen, form, values_of
-from rag.web.sifting import whole_number
-from rag.web.view import View, joined
+from rag.web.settings_tab import change_choices, render_settings
+from rag.web.table import parse_number
+from rag.web.view import View, make_download
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -31,225 +31,223 @@ if TYPE_CHECKING:
 
 
 class Actions:
-    """Does what a visitor asks for, in their own session."""
+    """Runs the actions of visitors, each in their own session."""
 
     def __init__(self, context: AppContext) -> None:
-        """Wires the rooms."""
+        """Take what visitors share."""
         self._context = context
+        self._pool = context.pool
         self._chat = context.chat
-        self.catalogue = LibraryTab(context)
+        self.library_tab = LibraryTab(context)
         self._steps: dict[str, Callable[[Session, dict[str, Any]], View]] = {
-            **dict.fromkeys(ACTIONS, self._library),
-            **dict.fromkeys(("new", "open", "rename", "delete"), self._conversation),
-            "back": self._back,
-            "fork": self._fork,
-            "edit": self._edit,
+            **dict.fromkeys(ACTIONS, self._change_library_tab),
+            "new": self._start_conversation,
+            "open": self._open_conversation,
+            "rename": self._rename_conversation,
+            "delete": self._delete_conversation,
+            "back": self._return_to_page,
+            "fork": self._fork_conversation,
+            "edit": lambda session, action: self._chat.edit(
+                session, parse_number(action.get("turn"))
+            ),
             "cancel": lambda session, _: self._chat.cancel(session),
-            "thumb": self._thumb,
-            "choose": self._choose,
-            "export": self._export,
-            "feedback": self._feedback_file,
+            "thumb": self._save_thumb,
+            "choose": self._change_choices,
+            "export": self._export_conversation,
+            "feedback": self._download_feedback,
         }
-        self._feedback = Feedback(context.pool.settings.data_dir / "page" / "feedback.jsonl")
+        self._feedback = Feedback(self._pool.settings.data_dir / "page" / "feedback.jsonl")
 
-    def arrived(self, session: Session) -> View:
-        """What a page shows that was just opened, or whose library just was."""
-        view = View(choices=form(session, self._context.pool))
+    def show_page(self, session: Session) -> View:
+        """Return the view of a page that was just opened, or whose library just was."""
+        view = View(choices=render_settings(session, self._pool))
         if not session.turns and not session.job:
-            view = replace(view, past=self._chat.shown(session).past)
-        if self._context.pool.state(session.library).kind == "ready":
-            view = joined(view, self.catalogue.shown(session))
+            view = replace(view, past=self._chat.show(session).past)
+        if self._pool.get_state(session.library).kind == "ready":
+            view = view.merge(self.library_tab.show(session))
         return view
 
-    async def take(self, session: Session, action: dict[str, Any]) -> AsyncIterator[View]:
-        """Does an action; one that is unknown does nothing."""
+    async def run(self, session: Session, action: dict[str, Any]) -> AsyncIterator[View]:
+        """Run an action. An unknown one does nothing."""
         name = action.get("act")
         if name == "ask":
-            edited = session.editing if action.get("box") else None
-            views = self._chat.ask(session, _text(action), replaces=edited)
+            views = self._chat.ask(
+                session,
+                _read_text(action),
+                as_list=action.get("list") in (True, "true"),
+                replaces=session.editing if action.get("box") else None,
+            )
         elif name == "retry":
             views = self._chat.retry(session)
         elif name == "remove":
-            views = self.catalogue.remove(session)
+            views = self.library_tab.remove(session)
         elif name == "add":
-            views = self._added(session, action)
+            views = self._add_papers(session, action)
         else:
-            yield await asyncio.to_thread(self._done, session, action)
+            step = self._steps.get(name) if isinstance(name, str) else None
+            if step:
+                yield await asyncio.to_thread(step, session, action)
             return
         async for view in views:
             yield view
 
-    def _done(self, session: Session, action: dict[str, Any]) -> View:
-        """Does an action that takes one step."""
-        name = action.get("act")
-        done = self._steps.get(name) if isinstance(name, str) else None
-        return done(session, action) if done else View()
+    def _change_library_tab(self, session: Session, action: dict[str, Any]) -> View:
+        view = self.library_tab.run(session, action)
+        return view if view.library is None else self._switch_library(session, view)
 
-    def _library(self, session: Session, action: dict[str, Any]) -> View:
-        view = self.catalogue.take(session, action)
-        return view if view.library is None else self.moved(session, view)
-
-    def _back(self, session: Session, action: dict[str, Any]) -> View:
-        """What a page shows whose browser tells what was chosen and read here last."""
-        identity = str(action.get("id", ""))
-        view = self.catalogue.returned(session, str(action.get("library", "")))
-        if session.turns or session.job:  # begun meanwhile
-            return self._with_list(session, view)
-        if not identity:
-            went = view.library is not None
-            return self.moved(session, view) if went else self._with_list(session, view)
-        view = replace(view, choices=form(session, self._context.pool))
+    def _return_to_page(self, session: Session, action: dict[str, Any]) -> View:
+        """Return the view for a browser that says what it chose and read here last."""
+        conversation_id = str(action.get("id", ""))
+        view = self.library_tab.return_to_library(session, str(action.get("library", "")))
+        if session.turns or session.job:  # a conversation began meanwhile
+            return self._add_list(session, view)
+        if not conversation_id:
+            has_moved = view.library is not None
+            return (self._switch_library if has_moved else self._add_list)(session, view)
+        view = replace(view, choices=render_settings(session, self._pool))
         try:
-            return joined(view, self._open(session, identity, action))
+            return view.merge(self._open_conversation(session, action))
         except RagError as error:
-            return joined(self.moved(session, view), View(note=str(error)))
+            return self._switch_library(session, view).merge(View(note=str(error)))
 
-    def _edit(self, session: Session, action: dict[str, Any]) -> View:
-        return self._chat.edit(session, whole_number(action.get("turn")))
+    def _start_conversation(self, session: Session, _action: dict[str, Any]) -> View:
+        self._chat.stop(session)
+        session.start_conversation()
+        return self._add_list(session, self._chat.show(session))
 
-    def _conversation(self, session: Session, action: dict[str, Any]) -> View:
-        name = action["act"]
-        if session.job and name in ("new", "open"):
-            self._chat.stop(session)
-        identity = str(action.get("id", ""))
-        if name == "new":
-            session.begin_conversation()
-            return self._with_list(session, self._chat.shown(session))
-        if name == "open":
-            return self._open(session, identity, action)
+    def _rename_conversation(self, session: Session, action: dict[str, Any]) -> View:
+        conversation_id, title = str(action.get("id", "")), _read_text(action)
         if session.user is not None:
-            if name == "rename":
-                self._chat.history.rename(session.user, identity, _text(action))
-            else:
-                self._chat.history.delete(session.user, identity)
-        if name == "rename" and identity == session.identity:
-            session.title = _text(action)
-        if name == "delete" and identity == session.identity:
-            session.begin_conversation()
-            return self._with_list(session, self._chat.shown(session))
-        return self._with_list(session, View())
+            self._chat.history.rename(session.user, conversation_id, title)
+        if conversation_id == session.conversation_id:
+            session.title = title
+        return self._add_list(session, View())
 
-    def _open(self, session: Session, identity: str, action: dict[str, Any]) -> View:
-        if not is_identity(identity):
-            raise CorpusError("There is no such conversation; reload the page.")
+    def _delete_conversation(self, session: Session, action: dict[str, Any]) -> View:
+        conversation_id = str(action.get("id", ""))
+        if session.user is not None:
+            self._chat.history.delete(session.user, conversation_id)
+        if conversation_id != session.conversation_id:
+            return self._add_list(session, View())
+        return self._start_conversation(session, action)
+
+    def _open_conversation(self, session: Session, action: dict[str, Any]) -> View:
+        self._chat.stop(session)
+        conversation_id = str(action.get("id", ""))
+        if not is_conversation_id(conversation_id):
+            raise CorpusError("There is no such conversation. Reload the page.")
         if session.user is None:
-            text = _text(action)
+            text = _read_text(action)
         else:
-            text = self._chat.history.read(session.user, identity)
-        warnings = restore(session, text, partial(self._papers_of, session))
-        note = " ".join(part for part in (self._elsewhere(session), *warnings) if part)
-        return self._with_list(session, self._chat.shown(session, note=note))
+            text = self._chat.history.read(session.user, conversation_id)
+        warnings = restore_session(session, text, partial(self._find_papers, session))
+        parts = (self._describe_libraries(session), *warnings)
+        note = " ".join(part for part in parts if part)
+        return self._add_list(session, self._chat.show(session, note=note))
 
-    def _papers_of(self, session: Session, title: str) -> Sequence[Paper] | None:
-        """The papers of the library that readers call so; None for one that is not here.
+    def _find_papers(self, session: Session, title: str) -> Sequence[Paper] | None:
+        """Return the papers of the library with a title, or None if it is not available.
 
-        Of the one at hand for ""; of another only for those who may go there.
+        "" stands for the current one. Only those who may choose a library get another one.
         """
-        pool = self._context.pool
-        others = [None, *pool.named()] if self.catalogue.may_choose else []
+        others = [None, *self._pool.list_names()] if self.library_tab.may_choose else []
         for name in (session.library, *others):
-            if title in ("", pool.title(name)):
+            if title in ("", self._pool.get_title(name)):
                 with contextlib.suppress(RagError):
-                    return pool.papers(name)
+                    return self._pool.get_papers(name)
         return None
 
-    def _elsewhere(self, session: Session) -> str:
-        """Says that a conversation was held with another library; "" where it was not."""
-        others = self._chat.other_libraries(session)
+    def _describe_libraries(self, session: Session) -> str:
+        """Say that other libraries answered a conversation. "" if none did."""
+        others = self._chat.find_other_libraries(session)
         if not others:
             return ""
-        away = [each for each in others if self._papers_of(session, each) is None]
-        held = f"This conversation was held with the {' and the '.join(others)}"
-        if away == others:
-            held += ", which is not here" if len(away) == 1 else ", which are not here"
-        elif away:
-            held += f"; the {' and the '.join(away)} {'is' if len(away) == 1 else 'are'} not here"
-        stay = " What it says is shown as it was checked then." if away else ""
-        here = self._context.pool.title(session.library)
-        return f"{held}.{stay} What you ask now is asked of the {here}."
+        missing = [each for each in others if self._find_papers(session, each) is None]
+        parts = [f"This conversation used the {' and the '.join(others)}."]
+        if missing:
+            is_one = len(missing) == 1
+            parts.append(
+                f"The {' and the '.join(missing)} {'is' if is_one else 'are'} not available here, "
+                f"so {'its' if is_one else 'their'} answers are shown as they were saved."
+            )
+        parts.append(f"New questions go to the {self._pool.get_title(session.library)}.")
+        return " ".join(parts)
 
-    def _fork(self, session: Session, _action: dict[str, Any]) -> View:
-        """Keeps a conversation as one of its own, since another tab went on with it."""
+    def _fork_conversation(self, session: Session, _action: dict[str, Any]) -> View:
+        """Save a conversation under a new id, since another tab continued it."""
         if not session.turns or session.user is not None:
             return View()
-        session.identity = token_hex(8)
-        return joined(View(note=WENT_ON), self._chat.kept(session))
+        session.conversation_id = token_hex(8)
+        return View(note=FORKED).merge(self._chat.save(session))
 
-    def _with_list(self, session: Session, view: View) -> View:
-        """The view, with the list of conversations that the server keeps for a user."""
-        listing = self._chat.history.listing(session.user) if session.user else {}
-        message = {"kind": "list", "active": session.identity, **listing}
+    def _add_list(self, session: Session, view: View) -> View:
+        """Return a view with the list of conversations that the server keeps for a user."""
+        saved = self._chat.history.list(session.user) if session.user else {}
+        message = {"kind": "list", "active": session.conversation_id, **saved}
         return replace(view, message=message)
 
-    async def _added(self, session: Session, action: dict[str, Any]) -> AsyncIterator[View]:
+    async def _add_papers(self, session: Session, action: dict[str, Any]) -> AsyncIterator[View]:
         files = self._context.uploads.take(action.get("files"), session.user)
         pasted, name = str(action.get("pasted", "")), str(action.get("name", ""))
-        async for view in self.catalogue.add(session, files, pasted, name):
-            yield view if view.library is None else self.moved(session, view)
+        async for view in self.library_tab.add(session, files, pasted, name):
+            yield view if view.library is None else self._switch_library(session, view)
 
-    def moved(self, session: Session, view: View) -> View:
-        """The view of a page that went to another library: a new conversation begins."""
-        self._chat.stop(session)
-        session.begin_conversation()
-        begun = self._with_list(session, self._chat.shown(session))
-        return joined(replace(begun, choices=form(session, self._context.pool)), view)
+    def _switch_library(self, session: Session, view: View) -> View:
+        """Start a new conversation, since the page went to another library."""
+        started = self._start_conversation(session, {})
+        return replace(started, choices=render_settings(session, self._pool)).merge(view)
 
-    def _choose(self, session: Session, action: dict[str, Any]) -> View:
+    def _change_choices(self, session: Session, action: dict[str, Any]) -> View:
         values = action.get("values")
         if isinstance(values, dict):
-            session.choices = chosen(session, self._context.pool.settings, values)
-        message = {"kind": "choices", "values": values_of(session.choices)}
-        return View(choices=form(session, self._context.pool), message=message)
+            session.choices = change_choices(session, self._pool.settings, values)
+        message = {"kind": "choices", "values": session.choices.to_dict()}
+        return View(choices=render_settings(session, self._pool), message=message)
 
-    def _feedback_file(self, session: Session, _action: dict[str, Any]) -> View:
-        text = self._feedback.text(session.user)
+    def _download_feedback(self, session: Session, _action: dict[str, Any]) -> View:
+        text = self._feedback.export(session.user)
         if not text:
             return View(message={"kind": "say", "text": "There is no feedback yet."})
-        return View(message=download("feedback.jsonl", "application/jsonl", text))
+        return View(message=make_download("feedback.jsonl", "application/jsonl", text))
 
-    def _export(self, session: Session, action: dict[str, Any]) -> View:
+    def _export_conversation(self, session: Session, action: dict[str, Any]) -> View:
         if not session.turns:
-            return View(note="There is nothing to export yet; ask a question first.")
-        name = "conversation"
-        if action.get("form") == "json":
-            turns = [{"question": t.question, "answer": t.answer.to_dict()} for t in session.turns]
-            text = json.dumps(
-                {"title": session.title, "turns": turns}, ensure_ascii=False, indent=1
-            )
-            return View(message=download(f"{name}.json", "application/json", text))
-        return View(message=download(f"{name}.md", "text/markdown", markdown(session)))
+            return View(note="There is nothing to export yet. Ask a question first.")
+        if action.get("form") != "json":
+            text = format_markdown(session)
+            return View(message=make_download("conversation.md", "text/markdown", text))
+        turns = [{"question": t.question, "answer": t.answer.to_dict()} for t in session.turns]
+        text = json.dumps({"title": session.title, "turns": turns}, ensure_ascii=False, indent=1)
+        return View(message=make_download("conversation.json", "application/json", text))
 
-    def _thumb(self, session: Session, action: dict[str, Any]) -> View:
-        number = whole_number(action.get("turn"))
+    def _save_thumb(self, session: Session, action: dict[str, Any]) -> View:
+        number = parse_number(action.get("turn"))
         if not 1 <= number <= len(session.turns) or action.get("thumb") not in ("up", "down"):
             return View()
         self._feedback.add(
             session.turns[number - 1],
-            place=f"{session.identity} {number}",
+            turn_id=f"{session.conversation_id} {number}",
             user=session.user,
             thumb=str(action["thumb"]),
             comment=str(action.get("comment", "")),
         )
-        return View(message={"kind": "say", "text": "Thank you; it is kept on this server."})
+        return View(
+            message={"kind": "say", "text": "Thank you. Your feedback is kept on this server."}
+        )
 
 
-def markdown(session: Session) -> str:
-    """A conversation with its answers and one list of references."""
+def format_markdown(session: Session) -> str:
+    """Return a conversation as Markdown: its answers and one list of references."""
     parts = [
         f"# {session.title}\n",
-        "\n---\n\n".join(t.answer.to_markdown() for t in session.turns),
+        "\n---\n\n".join(turn.answer.to_markdown() for turn in session.turns),
     ]
     sources = {n: p for turn in session.turns for n, p in turn.answer.sources.items()}
     if sources:
-        lines = [f"{n}. {plain_citation(paper)}" for n, paper in sorted(sources.items())]
+        lines = [f"{n}. {format_citation(paper)}" for n, paper in sorted(sources.items())]
         parts.append("\n".join(["## References\n", *lines]) + "\n")
     return "\n".join(parts)
 
 
-def download(name: str, kind: str, text: str) -> dict[str, Any]:
-    """A message that makes the browser save a file."""
-    return {"kind": "download", "name": name, "type": kind, "text": text}
-
-
-def _text(action: dict[str, Any]) -> str:
+def _read_text(action: dict[str, Any]) -> str:
     return str(action.get("text", ""))

@@ -1,5 +1,5 @@
-// What a reader does with an answer: its sources beside it, copying, a word about it; the look of
-// the page; and what it says when its server has gone. Second part of the one script of the page; the first is conversations.js.
+// Answers: their sources, copying and feedback. Also the page's look, and the message when its server
+// has stopped. Second part of the page's script. The first is conversations.js.
 
 // Sources ------------------------------------------------------------------------------------
 
@@ -8,30 +8,30 @@ function showSources(turn) {
   showFirstQuotes();
 }
 
-// An abstract that is seen for the first time shows its first quote.
+// Scroll an abstract to its first quote when it is first shown.
 function showFirstQuotes() {
   for (const abstract of all("#sources section:not([hidden]) .card .abstract")) {
     if (abstract.dataset.seen || !abstract.getClientRects().length) continue;
     abstract.dataset.seen = "yes";
     const quote = one("mark", abstract);
-    if (quote) bring(quote);
-    cue(abstract);
-    abstract.addEventListener("scroll", () => cue(abstract));
+    if (quote) scrollToQuote(quote);
+    markOverflow(abstract);
+    abstract.addEventListener("scroll", () => markOverflow(abstract));
   }
 }
 
-// Says to the eye that a text goes on above or below what is seen of it.
-function cue(text) {
+// Fade a text where it continues above or below.
+function markOverflow(text) {
   text.classList.toggle("above", text.scrollTop > 2);
   text.classList.toggle("below", text.scrollHeight - text.scrollTop - text.clientHeight > 2);
 }
 
-function bring(quote) {
+function scrollToQuote(quote) {
   const abstract = quote.closest(".abstract");
   const first = quote.getClientRects()[0];
   const line = parseFloat(getComputedStyle(abstract).lineHeight);
   const offset = first.top - (line - first.height) / 2 - abstract.getBoundingClientRect().top;
-  abstract.scrollTo({ top: abstract.scrollTop + offset - line }); // the whole line before it, too
+  abstract.scrollTo({ top: abstract.scrollTop + offset - line }); // with the whole line before it
 }
 
 function showQuote(card, start) {
@@ -39,10 +39,10 @@ function showQuote(card, start) {
   const quote = start !== "" && one(`mark[data-start="${Number(start)}"]`, card);
   if (!quote) return;
   quote.classList.add("here");
-  bring(quote);
+  scrollToQuote(quote);
 }
 
-// On a narrow screen the sources stand below the answers; this is where the reader came from.
+// On a narrow screen the sources are below the answers. This is where the reader came from.
 let left = null;
 
 function goBack(link) {
@@ -79,7 +79,7 @@ async function copy(text) {
   say("Copied");
 }
 
-function askWhy(thumb) {
+function askForComment(thumb) {
   const actions = thumb.closest(".actions");
   one(".comment", actions.parentElement)?.remove();
   const { thumb: kind, turn } = thumb.dataset;
@@ -106,12 +106,12 @@ function askWhy(thumb) {
 
 // Look ---------------------------------------------------------------------------------------
 
-function dress() {
+function applyLook() {
   const look = stored(LOOK);
   if (look) document.body.classList.toggle("dark", look === "dark");
 }
 
-function undress() {
+function switchLook() {
   const dark = !document.body.classList.contains("dark");
   store(LOOK, dark ? "dark" : "light");
   document.body.classList.toggle("dark", dark);
@@ -119,13 +119,13 @@ function undress() {
 
 // Server -------------------------------------------------------------------------------------
 
-// While something is being done, whether there is still a server that does it.
+// While something is under way, check that the server still runs.
 setInterval(() => {
-  if (one("#report .doing, #composer.busy")) fetch("/favicon.ico", { cache: "no-store" }).catch(gone);
+  if (one("#report .doing, #composer.busy")) fetch("/favicon.ico", { cache: "no-store" }).catch(reportLostServer);
 }, 3000);
 
-function gone() {
-  const sentence = "The server has gone. What was finished is kept; when it is back, reload the page and do this again.";
+function reportLostServer() {
+  const sentence = "The server has stopped. What was finished is kept. Start it again, reload the page and repeat this.";
   if (one("#report .doing")) show("report", `<p class="note error" role="alert">${sentence}</p>`);
   if (one("#composer.busy")) {
     show("busy", false);

@@ -1,13 +1,14 @@
-"""The panel of sources as HTML: one card for each cited paper, and what was found beside them."""
+"""The panel of sources as HTML: a card for each cited paper, and papers found beside them."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from rag.answer import STANDINGS
 from rag.exporters import export_papers
 from rag.papers import ET_AL
-from rag.web.escape import isolated, safe, safe_address, shortened
+from rag.web.escape import escape, escape_url, isolate, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,76 +17,70 @@ if TYPE_CHECKING:
     from rag.papers import Paper
     from rag.retrieval import Hit
 
-_VERDICTS = {
-    "quoted": "“ quoted",
-    "supported": "✓ supported",
-    "partly": "~ partly supported",
-    "unsupported": "✗ unsupported",
-    "contradicted": "✗ contradicted",
-    "record": "✓ record",
-    "unchecked": "· unchecked",
-    None: "· unchecked",
+# Verdict -> sign and words. The sign is for those who do not see the colour. Only a reader's
+# "supported" is green. "quoted" and "record" are facts about the text, in a colour of their own.
+VERDICTS = {
+    "quoted": ("”", "quoted word for word, not checked by a reader"),
+    "supported": ("✓", "supported"),
+    "partly": ("~", "partly supported"),
+    "unsupported": ("✗", "not supported"),
+    "contradicted": ("≠", "contradicted"),
+    "record": ("≡", "read from the paper's record"),
+    "unchecked": ("·", "unchecked"),
+    "uncited": ("?", "no source is cited"),
 }
-NOTHING_TO_VERIFY = "nothing to verify"  # of a paper that is listed and of which nothing is claimed
-_SAID_CHARS = 60  # of a statement beside its verdict
 EMPTY = '<p class="hint">The papers behind an answer appear here.</p>'
+_STATEMENT_CHARS = 60  # beside its verdict
 
 
-def card_id(turn: int, number: int) -> str:
-    """The id of a source's card."""
+def make_card_id(turn: int, number: int) -> str:
+    """Return the id of a source's card."""
     return f"turn-{turn}-source-{number}"
 
 
-def panel(done: Sequence[Turn]) -> str:
-    """The sources of all turns; only those of the last are visible at first."""
+def describe_check(citation: Citation) -> tuple[str, str, str]:
+    """Return the CSS class, sign and words of a citation's verdict.
+
+    A saved citation whose paper has changed or is gone says that instead. Without a verdict none is
+    due: the class is "unchecked", and an entry of a list shows its score.
+    """
+    if citation.standing != "current":
+        return "unchecked", citation.standing, STANDINGS[citation.standing]
+    if citation.verdict is None:
+        words = "nothing to check"
+        if citation.score is not None:
+            words = f"relevance {format_score(citation.score)}"
+        return "unchecked", "", words
+    return (citation.verdict, *VERDICTS[citation.verdict])
+
+
+def format_score(score: float) -> str:
+    """Return a score with two decimals, rounded down so that none seems to reach a threshold.
+
+    >>> format_score(0.6499)
+    '0.64'
+    """
+    return f"{math.floor(score * 100 + 1e-9) / 100:.2f}"
+
+
+def render_warnings(warnings: Sequence[str]) -> str:
+    """Render the warnings of a statement, such as "figure not found: 14.2"."""
+    return "".join(f' <span class="warning">⚠ {isolate(each)}</span>' for each in warnings)
+
+
+def render_panel(turns: Sequence[Turn]) -> str:
+    """Render the sources of all turns. At first only those of the last are visible."""
     sections = [
-        section(each.answer, number, is_shown=number == len(done))
-        for number, each in enumerate(done, start=1)
+        render_section(turn.answer, number, is_shown=number == len(turns))
+        for number, turn in enumerate(turns, start=1)
     ]
     return "".join(sections) or EMPTY
 
 
-def closest_list(closest: Sequence[Hit], turn: int) -> str:
-    """The papers nearest to a question that they do not answer."""
-    if not closest:
-        return ""
-    items = "".join(f"<li>{_title(hit.paper)}{_best_sentence(hit)}</li>" for hit in closest)
-    return (
-        f'<p class="label">Closest papers</p><ul class="closest" id="closest-{turn}">{items}</ul>'
-    )
-
-
-def plain_citation(paper: Paper) -> str:
-    """A paper as one line of a reference list, with what the library knows of it.
-
-    >>> from rag.papers import Paper
-    >>> plain_citation(Paper("a", "On Rates", "", authors=("Ada Clark", "Bo Li"), year=2021))
-    'Ada Clark and Bo Li (2021). On Rates.'
-    """
-    *first, last = paper.authors or ("",)
-    names = f"{', '.join(first)}{', ' if last == ET_AL else ' and '}{last}" if first else last
-    year = f"({paper.year})" if paper.year else ""
-    head = " ".join(part for part in (names, year) if part).removesuffix(".")
-    address = f"https://doi.org/{paper.doi}" if paper.doi else paper.url
-    if not address and paper.arxiv_id:
-        address = f"https://arxiv.org/abs/{paper.arxiv_id}"
-    parts = (head, paper.title.rstrip("."), paper.venue or "", address or "")
-    return ". ".join(part for part in parts if part) + ("" if address else ".")
-
-
-def paper_address(paper: Paper) -> str:
-    """Where the paper lies, as an attribute shows it; "" where the library does not know."""
-    if paper.url:
-        return safe_address(paper.url)
-    if paper.doi:
-        return safe_address(f"https://doi.org/{paper.doi}")
-    return safe_address(f"https://arxiv.org/abs/{paper.arxiv_id}") if paper.arxiv_id else ""
-
-
-def section(answer: Answer, turn: int, *, is_shown: bool = True) -> str:
-    """The sources of one turn."""
+def render_section(answer: Answer, turn: int, *, is_shown: bool = True) -> str:
+    """Render the sources of one turn."""
     cards = "".join(
-        _card(paper, number, turn, _citing(answer, number))
+        _render_card(paper, number, turn, _find_citations(answer, number))
         for number, paper in answer.sources.items()
     )
     cited = {paper.id for paper in answer.sources.values()}
@@ -96,66 +91,101 @@ def section(answer: Answer, turn: int, *, is_shown: bool = True) -> str:
         f'<section data-turn="{turn}" aria-label="Sources of answer {turn}"{hidden}>'
         f'<header><h2 class="label">Sources <span>of answer {turn}</span></h2>'
         f'<a class="back" href="#turn-{turn}">Back to the answer</a></header>'
-        f"{cards}{none}{_folded(others)}</section>"
+        f"{cards}{none}{_render_others(others)}</section>"
     )
 
 
-def _citing(answer: Answer, number: int) -> list[tuple[Statement, Citation]]:
+def render_closest(closest: Sequence[Hit], turn: int) -> str:
+    """Render the papers that are closest to a question without an answer."""
+    if not closest:
+        return ""
+    return (
+        f'<p class="label">Closest papers</p><ul class="closest" id="closest-{turn}">'
+        f"{_render_hits(closest)}</ul>"
+    )
+
+
+def format_citation(paper: Paper) -> str:
+    """Return a paper as one line of a reference list.
+
+    >>> from rag.papers import Paper
+    >>> format_citation(Paper("a", "On Rates", "", authors=("Ada Clark", "Bo Li"), year=2021))
+    'Ada Clark and Bo Li (2021). On Rates.'
+    """
+    *first, last = paper.authors or ("",)
+    names = f"{', '.join(first)}{', ' if last == ET_AL else ' and '}{last}" if first else last
+    year = f"({paper.year})" if paper.year else ""
+    head = " ".join(part for part in (names, year) if part).removesuffix(".")
+    url = (f"https://doi.org/{paper.doi}" if paper.doi else paper.url) or _get_arxiv_url(paper)
+    parts = (head, paper.title.rstrip("."), paper.venue or "", url)
+    return ". ".join(part for part in parts if part) + ("" if url else ".")
+
+
+def get_paper_url(paper: Paper) -> str:
+    """Return a paper's address, escaped for an attribute, or "" if the library has none."""
+    if paper.url:
+        return escape_url(paper.url)
+    return escape_url(f"https://doi.org/{paper.doi}" if paper.doi else _get_arxiv_url(paper))
+
+
+def _get_arxiv_url(paper: Paper) -> str:
+    return f"https://arxiv.org/abs/{paper.arxiv_id}" if paper.arxiv_id else ""
+
+
+def _find_citations(answer: Answer, number: int) -> list[tuple[Statement, Citation]]:
     return [(s, c) for s in answer.statements for c in s.citations if c.number == number]
 
 
-def _card(
+def _render_card(
     paper: Paper, number: int, turn: int, citing: Sequence[tuple[Statement, Citation]]
 ) -> str:
-    verdicts = "".join(_verdict(statement, citation) for statement, citation in citing)
+    verdicts = "".join(_render_verdict(statement, citation) for statement, citation in citing)
     return (
-        f'<article class="card" id="{card_id(turn, number)}" tabindex="-1" '
+        f'<article class="card" id="{make_card_id(turn, number)}" tabindex="-1" '
         f'aria-label="Source {number}"><header><span class="number">{number}</span>'
-        f"<h3>{_title(paper)}</h3></header>{_byline(paper)}"
+        f"<h3>{_render_title(paper)}</h3></header>{_render_byline(paper)}"
         f'<ul class="verdicts">{verdicts}</ul>'
-        f"{_abstract(paper, [citation for _, citation in citing])}{_copies(paper)}</article>"
+        f"{_render_abstract(paper, [citation for _, citation in citing])}"
+        f"{_render_copy_buttons(paper)}</article>"
     )
 
 
-def _title(paper: Paper) -> str:
-    address = paper_address(paper)
-    title = f'<bdi class="title">{safe(paper.title)}</bdi>'
-    if not address:
+def _render_title(paper: Paper) -> str:
+    url = get_paper_url(paper)
+    title = f'<bdi class="title">{escape(paper.title)}</bdi>'
+    if not url:
         return title
-    return f'<a href="{address}" target="_blank" rel="noopener noreferrer">{title}</a>'
+    return f'<a href="{url}" target="_blank" rel="noopener noreferrer">{title}</a>'
 
 
-def _byline(paper: Paper) -> str:
-    names = ", ".join(map(isolated, paper.authors[:4])) + " et al." * (len(paper.authors) > 4)
-    parts = [names, *(isolated(part) for part in (paper.year, paper.venue) if part)]
-    shown = " · ".join(part for part in parts if part)
-    return f'<p class="byline">{shown}</p>' if shown else ""
+def _render_byline(paper: Paper) -> str:
+    names = ", ".join(map(isolate, paper.authors[:4])) + " et al." * (len(paper.authors) > 4)
+    parts = [names, *(isolate(part) for part in (paper.year, paper.venue) if part)]
+    byline = " · ".join(part for part in parts if part)
+    return f'<p class="byline">{byline}</p>' if byline else ""
 
 
-def _verdict(statement: Statement, citation: Citation) -> str:
-    """What the check found for one statement; a click shows where the abstract says it."""
+def _render_verdict(statement: Statement, citation: Citation) -> str:
+    """Render the verdict on one statement. A click shows the quote in the abstract."""
     start = citation.quotes[0].start if citation.quotes else ""
-    kind, held = citation.verdict or "unchecked", _VERDICTS[citation.verdict]
-    reason = f" {isolated(citation.reason)}" if citation.reason else ""
-    if citation.standing != "current":
-        kind, reason = "unchecked", ""
-        held = f"{citation.standing}: {STANDINGS[citation.standing]}"
-    elif not (citation.verdict or statement.claim):
-        held = NOTHING_TO_VERIFY
-    quote = citation.quotes[0].text if statement.names_paper and citation.quotes else statement.text
-    said = safe(shortened(quote, _SAID_CHARS))
+    kind, sign, words = describe_check(citation)
+    is_current = citation.standing == "current"
+    sign = f"{sign}{' ' if is_current else ': '}" if sign else ""
+    reason = f" {isolate(citation.reason)}" if citation.reason and is_current else ""
+    text = citation.quotes[0].text if statement.names_paper and citation.quotes else statement.text
     return (
         f'<li class="{kind}"><button type="button" data-quote="{start}">'
-        f"<strong>{held}</strong>{reason}: “<bdi>{said}</bdi>”</button></li>"
+        f"<strong>{sign}{words}</strong>{reason}{render_warnings(citation.warnings)}: "
+        f"“<bdi>{escape(shorten(text, _STATEMENT_CHARS))}</bdi>”</button></li>"
     )
 
 
-def _abstract(paper: Paper, citations: Iterable[Citation]) -> str:
-    """The abstract with the supporting sentences marked, each at its offset."""
+def _render_abstract(paper: Paper, citations: Iterable[Citation]) -> str:
+    """Render the abstract with the quoted sentences marked, each at its offset."""
     if not paper.abstract:
-        quotes = dict.fromkeys(q.text for c in citations for q in c.quotes)
-        shown = "".join(f"<blockquote>{safe(text)}</blockquote>" for text in quotes)
-        return f'<div class="abstract">{shown}<p class="hint">The abstract is not here.</p></div>'
+        texts = dict.fromkeys(q.text for c in citations for q in c.quotes)
+        quotes = "".join(f"<blockquote>{escape(text)}</blockquote>" for text in texts)
+        return f'<div class="abstract">{quotes}<p class="hint">The abstract is not here.</p></div>'
     spans = {
         (q.start, q.end)
         for citation in citations
@@ -166,38 +196,44 @@ def _abstract(paper: Paper, citations: Iterable[Citation]) -> str:
     for start, end in sorted(spans):
         if start < at:
             continue
-        parts.append(safe(paper.abstract[at:start]))
-        parts.append(f'<mark data-start="{start}">{safe(paper.abstract[start:end])}</mark>')
+        parts.append(escape(paper.abstract[at:start]))
+        parts.append(f'<mark data-start="{start}">{escape(paper.abstract[start:end])}</mark>')
         at = end
-    parts.append(safe(paper.abstract[at:]))
+    parts.append(escape(paper.abstract[at:]))
     return (
         '<div class="abstract" dir="auto" tabindex="0" role="group" aria-label="Abstract">'
         f"{''.join(parts)}</div>"
     )
 
 
-def _copies(paper: Paper) -> str:
-    forms = (("BibTeX", export_papers([paper], "bibtex")), ("Plain", plain_citation(paper)))
+def _render_copy_buttons(paper: Paper) -> str:
+    forms = (("BibTeX", export_papers([paper], "bibtex")), ("Plain", format_citation(paper)))
     buttons = "".join(
-        f'<button type="button" data-copy="{safe(text)}" aria-label="Copy citation as {name}">'
+        f'<button type="button" data-copy="{escape(text)}" aria-label="Copy citation as {name}">'
         f"{name}</button>"
         for name, text in forms
     )
     return f'<p class="copies"><span>Copy citation</span>{buttons}</p>'
 
 
-def _folded(hits: Sequence[Hit]) -> str:
-    """Papers that were found and not cited."""
+def _render_others(hits: Sequence[Hit]) -> str:
+    """Render the papers that were retrieved and not cited, folded."""
     if not hits:
         return ""
-    items = "".join(f"<li>{_title(hit.paper)}{_best_sentence(hit)}</li>" for hit in hits)
     return (
         f'<details class="others"><summary>Retrieved but not cited ({len(hits)})</summary>'
-        f"<ul>{items}</ul></details>"
+        f"<ul>{_render_hits(hits)}</ul></details>"
     )
 
 
-def _best_sentence(hit: Hit) -> str:
-    if not hit.sentences:
-        return ""
-    return f'<p class="snippet" dir="auto">{safe(shortened(hit.sentences[0].text, 220))}</p>'
+def _render_hits(hits: Sequence[Hit]) -> str:
+    return "".join(
+        f"<li>{_render_title(hit.paper)}"
+        f"{render_snippet(hit.sentences[0].text) if hit.sentences else ''}</li>"
+        for hit in hits
+    )
+
+
+def render_snippet(sentence: str) -> str:
+    """Render a paper's best sentence, cut to 220 characters."""
+    return f'<p class="snippet" dir="auto">{escape(shorten(sentence, 220))}</p>'

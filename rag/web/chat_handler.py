@@ -1,29 +1,28 @@
 """The conversation: questions in, views of the page out, as the answer comes.
 
-Called by the layout with the session of the page; knows nothing of Gradio.
+The layout calls it with the session of a page. It does not know Gradio.
 """
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rag.answer import Done, Status, Text, Turn, Verified
 from rag.errors import RagError
 from rag.web import cards, render
-from rag.web.examples import examples_of
-from rag.web.history import History, is_renamed, saved_values
+from rag.web.history import History, dump_session, is_renamed
 from rag.web.jobs import Job, Stopped, Workers
-from rag.web.limits import RateLimit, unfit
-from rag.web.view import View, joined
+from rag.web.limits import RateLimit, check_question
+from rag.web.view import View
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator, Sequence
 
     from rag.answer import Answer, AnswerEvent, Statement
+    from rag.assistant import Assistant
     from rag.papers import Paper
-    from rag.settings import Settings
     from rag.web.library_pool import LibraryPool
     from rag.web.session import Session
 
@@ -33,81 +32,81 @@ _MOST_TURNS = 100  # of one conversation
 class ChatHandler:
     """Answers the questions of all visitors, each in their own session."""
 
-    def __init__(self, pool: LibraryPool, history: History, bounds: RateLimit) -> None:
-        """Wires the libraries, the kept conversations and what a user may spend."""
+    def __init__(self, pool: LibraryPool, history: History, rate_limit: RateLimit) -> None:
+        """Take the libraries, the saved conversations and the limits of a user."""
         self.pool = pool
         self.history = history
-        self.bounds = bounds
+        self.rate_limit = rate_limit
         self.workers = Workers(with_model=bool(pool.settings.chat_model))
 
     def close(self) -> None:
-        """Lets go of the threads."""
+        """Close the threads."""
         self.workers.close()
 
-    def shown(self, session: Session, *, note: str = "") -> View:
-        """The whole conversation as it stands."""
-        past = self._welcome(session)
+    def show(self, session: Session, *, note: str = "") -> View:
+        """Return the whole conversation."""
         if session.turns:
-            past = render.turns(session.turns, self._asked_of(session))
-        return View(past=past, live="", sources=cards.panel(session.turns), busy=False, note=note)
+            past = render.render_turns(session.turns, self._get_libraries(session))
+        else:
+            past = self._render_welcome(session)
+        sources = cards.render_panel(session.turns)
+        return View(past=past, live="", sources=sources, busy=False, note=note)
 
     async def ask(
-        self, session: Session, question: str, *, replaces: int | None = None
+        self,
+        session: Session,
+        question: str,
+        *,
+        as_list: bool = False,
+        replaces: int | None = None,
     ) -> AsyncIterator[View]:
-        """Answers a question; the views show it growing.
+        """Answer a question. The views show the answer as it grows.
 
         Args:
             session: of the page that asks.
             question: any text.
-            replaces: number of the turn whose place the answer takes, with all after it.
+            as_list: whether the text is a subject whose papers are to be listed.
+            replaces: number of the turn that the answer replaces, with all later ones.
         """
         question = question.strip()
-        if refusal := self._refusal(session, question, len(session.turns)):
-            yield View(note=refusal)
+        if problem := self._check(session, question):
+            yield View(note=problem)
             return
         if replaces is not None:
             if replaces == 1 and not is_renamed(session.title, session.turns[0].question):
                 session.title = ""
             session.turns = session.turns[: replaces - 1]
-            session.asked_of = session.asked_of[: replaces - 1]
-        session.editing = None
-        if not session.identity:
-            session.begin_conversation()
-        session.pending = question
-        number = len(session.turns) + 1
-        yield View(
-            kept=number - 1,
-            live=render.writing(question, number, "", self._waiting(session)),
-            question="",
-            busy=True,
-            note="",
-        )
-        draft = _Draft(question, number)
-        session.job = job = Job(lambda: self._events(session, question))
-        self.workers.start(job)
+            session.libraries = session.libraries[: replaces - 1]
+        if not session.conversation_id:
+            session.start_conversation()
+        session.editing, session.pending, session.as_list = None, question, as_list
+        draft = _Draft(question, len(session.turns) + 1, self._describe_wait(session))
+        yield View(kept=len(session.turns), live=draft.html, question="", busy=True, note="")
+        session.job = job = Job(lambda: self._open_stream(session, question, as_list=as_list))
+        self.workers.submit(job.run)
         try:
-            async for view in self._written(session, job, draft):
+            async for view in self._follow(session, job, draft):
                 yield view
         finally:
             job.stop()
             session.job = None
 
     def stop(self, session: Session) -> None:
-        """Stops the question that is being answered."""
+        """Stop the question that is being answered."""
         if session.job:
             session.job.stop()
 
     async def retry(self, session: Session) -> AsyncIterator[View]:
-        """Asks the last question again, in place of its answer."""
+        """Ask the last question again. The new answer replaces the old one."""
         session.editing = None
         question, replaces = session.pending, None
         if not question and session.turns:
             question, replaces = session.turns[-1].question, len(session.turns)
-        async for view in self.ask(session, question, replaces=replaces):
+        async for view in self.ask(session, question, as_list=session.as_list, replaces=replaces):
             yield view
 
     def edit(self, session: Session, number: int) -> View:
-        """Puts a question back into the box; asked again, it replaces what came after it."""
+        """Put a question back into the box. Asked again, it replaces what came after it."""
         questions = [turn.question for turn in session.turns]
         if session.pending:
             questions.append(session.pending)
@@ -115,165 +114,164 @@ class ChatHandler:
             return View()
         session.editing = number
         later = len(session.turns) - number
-        note = f"Editing question {number}; asking it again replaces its answer"
+        note = f"Editing question {number}. Asking it again replaces its answer"
         note += f" and the {later} after it." if later > 0 else "."
-        return View(question=questions[number - 1], note=f"{note} Escape leaves it as it was.")
+        return View(question=questions[number - 1], note=f"{note} Press Escape to leave it.")
 
     def cancel(self, session: Session) -> View:
-        """Leaves the question that is edited as it was; the page puts back what the box held."""
+        """Stop editing a question. The page puts back what the box held."""
         session.editing = None
         return View(note="")
 
     async def suggest(self, session: Session) -> View:
-        """Next questions below the last answer, where a language model proposes some."""
+        """Show next questions below the last answer if a language model proposes some."""
         if not session.turns or session.job or not session.choices.with_model:
             return View()
         turns, answer = session.turns, session.turns[-1].answer
         try:
-            found = await asyncio.to_thread(self._assistant(session).suggestions, answer)
+            questions = await asyncio.to_thread(self._get_assistant(session).suggestions, answer)
         except RagError:
             return View()  # nobody asked for them
-        if not found or session.turns is not turns or session.job:
+        if not questions or session.turns is not turns or session.job:
             return View()
-        return View(turn=self._last(session, suggestions=tuple(found)))
+        return View(turn=self._render_last(session, suggestions=tuple(questions)))
 
-    def settings(self, session: Session) -> Settings:
-        """The settings of a session: the server's, with what its reader chose."""
-        chosen = session.choices
-        own = self.pool.settings_of(session.library)
+    def save(self, session: Session) -> View:
+        """Save the conversation: on disk for a signed-in user, else in the browser."""
+        if session.user is None:
+            return View(message={"kind": "store", "conversation": dump_session(session)})
+        note = self.history.save(session, session.user)
+        saved = self.history.list(session.user)
+        message = {"kind": "list", **saved, "active": session.conversation_id}
+        return View(note=note or None, message=message)
+
+    def find_other_libraries(self, session: Session) -> list[str]:
+        """Return the titles of the libraries that answered turns, without the current one."""
+        here = self.pool.get_title(session.library)
+        return [each for each in dict.fromkeys(session.libraries) if each not in ("", here)]
+
+    def _get_assistant(self, session: Session) -> Assistant:
+        """Return the assistant of the session's library with the reader's choices."""
+        choices = session.choices
         changes = {
-            "k": chosen.k,
-            "sentences": chosen.sentences,
-            "check_with_model": chosen.check_with_model,
+            "k": choices.k,
+            "sentences": choices.sentences,
+            "check_with_model": choices.check_with_model,
         }
-        return own.model_copy(update={n: v for n, v in changes.items() if v is not None})
-
-    def _assistant(self, session: Session) -> Any:
-        assistant = self.pool.assistant(session.library)
-        return assistant.with_settings(
-            self.settings(session), with_model=session.choices.with_model
+        settings = self.pool.get_settings(session.library).model_copy(
+            update={name: value for name, value in changes.items() if value is not None}
         )
+        assistant = self.pool.get_assistant(session.library)
+        return assistant.with_settings(settings, with_model=choices.with_model)
 
-    def _events(self, session: Session, question: str) -> Generator[AnswerEvent, None, None]:
-        events: Generator[AnswerEvent, None, None] = self._assistant(session).stream(
-            question, history=tuple(session.turns), where=session.where
-        )
-        return events
+    def _open_stream(
+        self, session: Session, question: str, *, as_list: bool
+    ) -> Generator[AnswerEvent, None, None]:
+        assistant = self._get_assistant(session)
+        where = session.where
+        if as_list:
+            yield from assistant.stream_list(question, where=where)
+        else:
+            yield from assistant.stream(question, history=tuple(session.turns), where=where)
 
-    async def _written(self, session: Session, job: Job, draft: _Draft) -> AsyncIterator[View]:
+    async def _follow(self, session: Session, job: Job, draft: _Draft) -> AsyncIterator[View]:
+        """Yield a view for each event of a question at work."""
         try:
-            async for event in job.events():
+            async for event in job.iter_events():
                 if isinstance(event, Done):
-                    number = self._remember(session, draft.question, event.answer)
-                    written = View(
-                        turn=self._last(session),
-                        live="",
-                        section=cards.section(event.answer, number),
-                        busy=False,
-                    )
-                    yield joined(written, self.kept(session))
+                    self._add_turn(session, draft.question, event.answer)
+                    section = cards.render_section(event.answer, len(session.turns))
+                    last = self._render_last(session)
+                    view = View(turn=last, live="", section=section, busy=False)
+                    yield view.merge(self.save(session))
                     return
-                draft.take(event)
+                draft.add(event)
                 yield View(live=draft.html)
         except Stopped:
-            yield View(live=draft.failed("Stopped.", stopped=True), busy=False)
+            yield View(live=draft.render_failure("Stopped.", stopped=True), busy=False)
         except RagError as error:
-            yield View(live=draft.failed(str(error)), busy=False)
+            yield View(live=draft.render_failure(str(error)), busy=False)
 
-    def _remember(self, session: Session, question: str, answer: Answer) -> int:
-        """Keeps a turn; its number."""
-        session.turns = [
-            *session.turns,
-            Turn(question, _lean(answer, self.pool.papers(session.library))),
-        ]
-        session.asked_of = [*session.asked_of, self.pool.title(session.library)]
+    def _add_turn(self, session: Session, question: str, answer: Answer) -> None:
+        lean = _strip_answer(answer, self.pool.get_papers(session.library))
+        session.turns = [*session.turns, Turn(question, lean)]
+        session.libraries = [*session.libraries, self.pool.get_title(session.library)]
         session.title = session.title or question
         session.pending = ""
-        self.bounds.spend(session.user, answer.usage)
-        return len(session.turns)
+        self.rate_limit.count_tokens(session.user, answer.usage)
 
-    def kept(self, session: Session) -> View:
-        """Keeps the conversation on disk for a signed-in user, else has the browser keep it."""
-        if session.user is None:
-            return View(message={"kind": "store", "conversation": saved_values(session)})
-        told = self.history.keep(session, session.user)
-        listing = self.history.listing(session.user)
-        message = {"kind": "list", **listing, "active": session.identity}
-        return View(note=told or None, message=message)
-
-    def _last(self, session: Session, *, suggestions: tuple[str, ...] = ()) -> str:
+    def _render_last(self, session: Session, *, suggestions: tuple[str, ...] = ()) -> str:
         turn, number = session.turns[-1], len(session.turns)
-        library = self._asked_of(session)[-1]
-        return render.turn(
+        library = self._get_libraries(session)[-1]
+        return render.render_turn(
             turn.question, turn.answer, number, suggestions=suggestions, library=library
         )
 
-    def _asked_of(self, session: Session) -> list[str]:
-        """The library of each turn, to be shown; empty where all are of the one at hand."""
-        if self.other_libraries(session):
-            return session.asked_of
+    def _get_libraries(self, session: Session) -> list[str]:
+        """Return the library to show with each turn: none where all are of the current one."""
+        if self.find_other_libraries(session):
+            return session.libraries
         return [""] * len(session.turns)
 
-    def other_libraries(self, session: Session) -> list[str]:
-        """The libraries that turns were asked of, beside the one that is asked now."""
-        here = self.pool.title(session.library)
-        return [each for each in dict.fromkeys(session.asked_of) if each not in ("", here)]
-
-    def _refusal(self, session: Session, question: str, turns: int) -> str:
-        if sentence := unfit(question):
-            return sentence
+    def _check(self, session: Session, question: str) -> str:
+        """Return why a question is refused, or ""."""
+        if problem := check_question(question):
+            return problem
         if session.job:
-            return "An answer is being written; stop it or wait for its end."
-        if turns >= _MOST_TURNS:
-            return f"This conversation has {_MOST_TURNS} questions; begin a new one."
-        return self.bounds.take(session.user)
+            return "An answer is being written. Stop it or wait for its end."
+        if len(session.turns) >= _MOST_TURNS:
+            return f"This conversation has {_MOST_TURNS} questions. Start a new one."
+        return self.rate_limit.count_question(session.user)
 
-    def _waiting(self, session: Session) -> str:
-        state = self.pool.state(session.library)
-        return "Waiting for a free place" if state.kind == "ready" else state.text
+    def _describe_wait(self, session: Session) -> str:
+        state = self.pool.get_state(session.library)
+        return "Waiting for a free worker" if state.kind == "ready" else state.text
 
-    def _welcome(self, session: Session) -> str:
-        state = self.pool.state(session.library)
-        about = f"You are asking the {state.text}." if state.kind == "ready" else state.text
-        ready = state.kind == "ready"
-        return render.welcome(examples_of(self.pool, session.library) if ready else (), about)
+    def _render_welcome(self, session: Session) -> str:
+        state = self.pool.get_state(session.library)
+        if state.kind != "ready":
+            return render.render_welcome((), state.text)
+        examples = self.pool.get_examples(session.library)
+        return render.render_welcome(examples, f"You are asking the {state.text}.")
 
 
-def _lean(answer: Answer, papers: Sequence[Paper]) -> Answer:
-    """An answer without what only retrieval needs, its papers those of the library, not copies.
+def _strip_answer(answer: Answer, papers: Sequence[Paper]) -> Answer:
+    """Return an answer without what only retrieval needs, sharing the library's papers.
 
     A server holds many answers.
     """
     known = {paper.id: paper for paper in papers}
 
-    def own(paper: Paper) -> Paper:
+    def share(paper: Paper) -> Paper:
         return known[paper.id] if known.get(paper.id) == paper else paper
 
     hits, closest = (
         tuple(
-            replace(hit, paper=own(hit.paper), passages=(), sentences=hit.sentences[:1], stages={})
-            for hit in some
+            replace(
+                hit, paper=share(hit.paper), passages=(), sentences=hit.sentences[:1], stages={}
+            )
+            for hit in each
         )
-        for some in (answer.hits, answer.closest)
+        for each in (answer.hits, answer.closest)
     )
     statements = tuple(
-        replace(each, citations=tuple(replace(c, paper=own(c.paper)) for c in each.citations))
+        replace(each, citations=tuple(replace(c, paper=share(c.paper)) for c in each.citations))
         for each in answer.statements
     )
     return replace(answer, hits=hits, closest=closest, statements=statements)
 
 
 class _Draft:
-    """An answer as far as it is written."""
+    """An answer that is being written."""
 
-    def __init__(self, question: str, number: int) -> None:
+    def __init__(self, question: str, number: int, status: str) -> None:
         self.question = question
         self._number = number
         self._text = ""
-        self._status = ""
+        self._status = status
         self._statements: tuple[Statement, ...] = ()
 
-    def take(self, event: AnswerEvent) -> None:
+    def add(self, event: AnswerEvent) -> None:
         if isinstance(event, Status):
             self._status = event.text
         elif isinstance(event, Text):
@@ -283,9 +281,11 @@ class _Draft:
 
     @property
     def html(self) -> str:
-        return render.writing(
+        return render.render_draft(
             self.question, self._number, self._text, self._status, self._statements
         )
 
-    def failed(self, sentence: str, *, stopped: bool = False) -> str:
-        return render.failed(self.question, self._number, self._text, sentence, stopped=stopped)
+    def render_failure(self, sentence: str, *, stopped: bool = False) -> str:
+        return render.render_failure(
+            self.question, self._number, self._text, sentence, stopped=stopped
+        )

@@ -1,13 +1,13 @@
-// The script of the page. It runs once, in the element that carries messages: `trigger` sends an
-// action to the server, and what the server writes into the element is a message to this script.
-// HTML is set only where the server made it; all else is set as text.
+// The page's script. It runs once, in the element that carries messages: `trigger` sends an action to
+// the server, and the server writes its messages into the element. HTML is set only where the server
+// made it. Everything else is set as text.
 const KEY = "papertrail.conversation.";
 const ACTIVE = "papertrail.active";
 const LOOK = "papertrail.look";
 const CHOICES = "papertrail.choices";
 const LIBRARY = "papertrail.library";
 const MOST_KEPT = 200;
-let kept = null; // the server's list for a signed-in user; null where the browser keeps them
+let kept = null; // the server's list for a signed-in user; null where the browser keeps it
 let active = "";
 
 const one = (selector, root = document) => root.querySelector(selector);
@@ -44,7 +44,7 @@ function say(text) {
 
 // Conversations ------------------------------------------------------------------------------
 
-function browserKept() {
+function listStored() {
   const found = [];
   try {
     for (const name of Object.keys(localStorage)) {
@@ -58,9 +58,9 @@ function browserKept() {
   return found.sort((a, b) => b.updated - a.updated);
 }
 
-const conversations = () => kept ?? browserKept();
+const conversations = () => kept ?? listStored();
 
-// Conversations as this tab last read or wrote them: another tab of the browser may go on with one.
+// Conversations as this tab last read or wrote them. Another tab may continue one.
 const lastSeen = new Map();
 
 function read(id) {
@@ -80,10 +80,10 @@ function keep(conversation) {
   }
   active = conversation.id;
   const text = JSON.stringify(conversation);
-  for (const old of browserKept().slice(MOST_KEPT)) store(KEY + old.id, null);
+  for (const old of listStored().slice(MOST_KEPT)) store(KEY + old.id, null);
   while (!store(KEY + active, text)) {
-    const oldest = browserKept().filter((each) => each.id !== active).pop();
-    if (!oldest) { say("The browser cannot keep this conversation."); break; }
+    const oldest = listStored().filter((each) => each.id !== active).pop();
+    if (!oldest) { say("The browser has no room to save this conversation."); break; }
     store(KEY + oldest.id, null);
   }
   lastSeen.set(active, read(active));
@@ -113,7 +113,7 @@ function showList() {
   if (!found.length) {
     const none = document.createElement("li");
     none.className = "hint";
-    none.textContent = wanted ? "No conversation has this." : "None yet.";
+    none.textContent = wanted ? "No conversation matches." : "None yet.";
     list.append(none);
   }
 }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from rag.errors import RagError
-from rag.web.limits import unfit
+from rag.web.limits import check_question
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,18 +18,15 @@ if TYPE_CHECKING:
     from rag.web.context import AppContext
 
 _MOST_PAPERS = 50
-_FAULT = (
-    "The question could not be answered because of a fault in Papertrail; the server's log tells "
-    "more."
-)
+_FAULT = "Papertrail failed to answer because of a bug. The server's log has the details."
 _log = logging.getLogger("papertrail.page")
 
 
-def name_endpoints(context: AppContext) -> None:
-    """Adds `ask` and `search` to the page being laid out."""
+def add_endpoints(context: AppContext) -> None:
+    """Add `ask` and `search` to the page that is being laid out."""
 
     async def ask(question: str, request: gr.Request, k: int | None = None) -> dict[str, Any]:
-        """Answers a question from the library, with every statement checked.
+        """Answer a question from the library and check every statement.
 
         Args:
             question: at most 4,000 characters.
@@ -39,21 +36,21 @@ def name_endpoints(context: AppContext) -> None:
         Returns:
             The answer as `rag ask --json` prints it.
         """
-        wanted = _count(k)
-        user = _admitted(context, question, request)
+        count = _check_count(k)
+        user = _admit(context, question, request)
         settings = context.pool.settings
-        if wanted is not None:
-            settings = settings.model_copy(update={"k": wanted})
+        if count is not None:
+            settings = settings.model_copy(update={"k": count})
 
-        def answered() -> dict[str, Any]:
-            answer = context.pool.assistant().with_settings(settings).ask(question)
-            context.chat.bounds.spend(user, answer.usage)
-            return answer.to_dict()
+        def answer() -> dict[str, Any]:
+            found = context.pool.get_assistant().with_settings(settings).ask(question)
+            context.chat.rate_limit.count_tokens(user, found.usage)
+            return found.to_dict()
 
-        return await _in_place(context, answered)
+        return await _run(context, answer)
 
     async def search(question: str, request: gr.Request, k: int | None = None) -> dict[str, Any]:
-        """Finds the papers that fit a question best.
+        """Find the papers that fit a question best.
 
         Args:
             question: at most 4,000 characters.
@@ -63,52 +60,54 @@ def name_endpoints(context: AppContext) -> None:
         Returns:
             {"hits": [{"rank", "score", "paper"}]}, best first.
         """
-        wanted = _count(k)
-        _admitted(context, question, request)
+        count = _check_count(k)
+        _admit(context, question, request)
 
-        def found() -> dict[str, Any]:
-            hits = context.pool.assistant().search(question, k=wanted)
-            return {"hits": [_values(hit) for hit in hits]}
+        def find() -> dict[str, Any]:
+            hits = context.pool.get_assistant().search(question, k=count)
+            return {"hits": [_format_hit(hit) for hit in hits]}
 
-        return await _in_place(context, found)
+        return await _run(context, find)
 
     for endpoint, name in ((ask, "ask"), (search, "search")):
         gr.api(endpoint, api_name=name, concurrency_limit=None)  # type: ignore[attr-defined]
 
 
-def _values(hit: Hit) -> dict[str, Any]:
+def _format_hit(hit: Hit) -> dict[str, Any]:
     return {"rank": hit.rank, "score": round(hit.score, 4), "paper": hit.paper.to_dict()}
 
 
-def _admitted(context: AppContext, question: str, request: gr.Request) -> str | None:
+def _admit(context: AppContext, question: str, request: gr.Request) -> str | None:
+    """Count a question and return its user, or raise the reason why it is refused."""
     user = request.username or None
     if not isinstance(question, str):
-        raise _refused("The question is no text.")
-    if refusal := unfit(question.strip()) or context.chat.bounds.take(user):
-        raise _refused(refusal)
+        raise _make_error("The question is not text.")
+    problem = check_question(question.strip()) or context.chat.rate_limit.count_question(user)
+    if problem:
+        raise _make_error(problem)
     return user
 
 
-def _count(k: object) -> int | None:
+def _check_count(k: object) -> int | None:
     if k is None:
         return None
     if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= _MOST_PAPERS:
-        raise _refused(f"k is a whole number from 1 to {_MOST_PAPERS}.")
+        raise _make_error(f"k must be a whole number from 1 to {_MOST_PAPERS}.")
     return k
 
 
-def _refused(sentence: str) -> gr.Error:
-    """An error for the caller alone: it is no matter for the server's log."""
+def _make_error(sentence: str) -> gr.Error:
+    """Return an error for the caller. It stays out of the server's log."""
     return gr.Error(sentence, print_exception=False)
 
 
-async def _in_place(context: AppContext, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What some work gives, done when a worker is free; errors as their one sentence."""
+async def _run(context: AppContext, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return the result of work that waits for a free worker. Errors become one sentence."""
     try:
         values: dict[str, Any] = await asyncio.wrap_future(context.chat.workers.submit(work))
     except RagError as error:
-        raise _refused(str(error)) from error
+        raise _make_error(str(error)) from error
     except Exception as error:
         _log.exception("a question over the API failed")
-        raise _refused(_FAULT) from error
+        raise _make_error(_FAULT) from error
     return values

@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
-from html import escape
+import html
 from urllib.parse import urlsplit
 
-# Signs that turn the reading direction of what stands behind them, also outside their own text.
-_TURNING = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x61C])
+# Characters that turn the reading direction of the text behind them, also outside their own text.
+_DIRECTIONS = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x61C])
 _CONTROLS = dict.fromkeys(set(range(32)) - {9, 10}) | {0x7F: None}
-_LEFT_OUT = _TURNING | _CONTROLS
+_REMOVED = _DIRECTIONS | _CONTROLS
 
 
-def safe(text: object) -> str:
-    """Text as HTML shows it, in an element or between quotes in an attribute.
+def escape(text: object) -> str:
+    """Return text as HTML, for an element or a quoted attribute.
 
-    >>> safe('<b title="x">')
+    >>> escape('<b title="x">')
     '&lt;b title=&quot;x&quot;&gt;'
     """
-    return escape(str(text).translate(_LEFT_OUT), quote=True)
+    return html.escape(str(text).translate(_REMOVED), quote=True)
 
 
-def isolated(text: object) -> str:
-    """Text from elsewhere amid other text, whose order it does not change, as HTML.
+def isolate(text: object) -> str:
+    """Return text as HTML that does not change the order of the text around it.
 
-    >>> isolated("A & B")
+    >>> isolate("A & B")
     '<bdi>A &amp; B</bdi>'
     """
-    return f"<bdi>{safe(text)}</bdi>"
+    return f"<bdi>{escape(text)}</bdi>"
 
 
-def safe_address(url: str | None) -> str:
-    """An http or https address as an attribute shows it, or "".
+def escape_url(url: str | None) -> str:
+    """Return an http or https address for an attribute, or "".
 
-    >>> safe_address("javascript:alert(1)"), safe_address("https://a.org/?a=1&b=2")
+    >>> escape_url("javascript:alert(1)"), escape_url("https://a.org/?a=1&b=2")
     ('', 'https://a.org/?a=1&amp;b=2')
     """
     text = (url or "").strip()
@@ -40,13 +40,13 @@ def safe_address(url: str | None) -> str:
         parts = urlsplit(text)
     except ValueError:
         return ""
-    return safe(text) if parts.scheme in ("http", "https") and parts.netloc else ""
+    return escape(text) if parts.scheme in ("http", "https") and parts.netloc else ""
 
 
-def shortened(text: str, most: int) -> str:
-    """A text cut after a whole word, with an ellipsis where it was cut.
+def shorten(text: str, most: int) -> str:
+    """Cut a text after a whole word, with an ellipsis where it was cut.
 
-    >>> shortened("one two three", 8)
+    >>> shorten("one two three", 8)
     'one two…'
     """
     text = " ".join(text.split())

@@ -1,7 +1,7 @@
-"""What readers thought of answers: lines of JSON in a local file that can be exported.
+"""Feedback: thumbs and comments of readers, as lines of JSON in a local file.
 
-A thumb is a line at once, and a comment that follows, or another thumb, is a line of the same id;
-the last one of an id holds.
+A thumb is a line at once. A comment that follows, or another thumb, is a line of the same id, and
+the last line of an id counts.
 """
 
 from __future__ import annotations
@@ -24,32 +24,32 @@ _LARGEST_BYTES = 50_000_000
 
 
 class Feedback:
-    """A file of thumbs and comments; may be shared by threads."""
+    """A file of thumbs and comments. Threads may share it."""
 
     def __init__(self, path: Path) -> None:
-        """Takes the file's path; it is made with the first line."""
+        """Take the file's path. The first line creates the file."""
         self._path = path
         self._lock = threading.Lock()
 
     def add(
-        self, turn: Turn, *, place: str, user: str | None, thumb: str, comment: str = ""
+        self, turn: Turn, *, turn_id: str, user: str | None, thumb: str, comment: str = ""
     ) -> None:
-        """Keeps what a reader thought of an answer, in place of what they said of it before.
+        """Save what a reader thinks of an answer. Replaces what they said of it before.
 
         Args:
             turn: the question and its answer.
-            place: which turn of which conversation it is.
-            user: the name of the signed-in reader, or None.
+            turn_id: conversation and number of the turn.
+            user: name of the signed-in reader, or None.
             thumb: "up" or "down".
-            comment: in their words; the first 2,000 characters are kept.
+            comment: cut after 2,000 characters.
 
         Raises:
-            DiskError: it cannot be written.
+            DiskError: the file cannot be written.
         """
         answer = turn.answer
-        said = "\0".join((place, turn.question, answer.text))
+        key = "\0".join((turn_id, turn.question, answer.text))
         values = {
-            "id": hashlib.sha256(said.encode("utf-8", "replace")).hexdigest()[:16],
+            "id": hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()[:16],
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
             "user": user,
             "thumb": thumb,
@@ -67,33 +67,30 @@ class Feedback:
             with self._lock:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 if self._path.exists() and self._path.stat().st_size > _LARGEST_BYTES:
-                    raise DiskError("The file of feedback is full; export and move it first.")
+                    raise DiskError("The feedback file is full. Download it and move it away.")
                 with self._path.open("ab") as file:
                     file.write(line.encode("utf-8", "replace"))
         except OSError as error:
-            raise DiskError(f"The feedback cannot be kept: {error.strerror}.") from error
+            raise DiskError(f"Cannot save the feedback ({error.strerror}).") from error
 
-    def text(self, user: str | None) -> str:
-        """What a user thinks of answers, the last line of each; "" where there is none.
-
-        Where nobody signs in, of all.
-        """
+    def export(self, user: str | None) -> str:
+        """Return the last line of each id of a user, or of everybody where nobody signs in."""
         try:
             lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
         except OSError:
             return ""
         last: dict[object, str] = {}
         for number, line in enumerate(lines):
-            values = _values(line)
+            values = _parse_line(line)
             if user is None or values.get("user") == user:
-                identity = values.get("id")
-                key = identity if isinstance(identity, str) else number
+                line_id = values.get("id")
+                key = line_id if isinstance(line_id, str) else number
                 last.pop(key, None)
                 last[key] = line
         return "".join(last.values())
 
 
-def _values(line: str) -> dict[str, Any]:
+def _parse_line(line: str) -> dict[str, Any]:
     try:
         values = json.loads(line)
     except ValueError:

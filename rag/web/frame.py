@@ -1,4 +1,4 @@
-"""The frame of the page: its look, its script, and the fixed words around what changes."""
+"""The frame of the page: its look, its script, and the fixed text around what changes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from rag import __version__
-from rag.web.escape import safe
-from rag.web.intake import LARGEST_FILE_BYTES, LARGEST_PASTE, MOST_FILES
+from rag.web.escape import escape
+from rag.web.limits import LARGEST_FILE_BYTES, LARGEST_PASTE, MOST_FILES
 
 if TYPE_CHECKING:
     from rag.web.library_pool import LibraryState
@@ -19,8 +19,8 @@ _FOLDER = Path(__file__).parent
 _SCRIPTS = ("conversations.js", "answers.js", "page.js")
 
 
-def look() -> dict[str, Any]:
-    """Theme, styles and head of the page; all of it local."""
+def load_look() -> dict[str, Any]:
+    """Return theme, styles and head of the page. All of it is local."""
     theme = gr.themes.Base(
         primary_hue="teal",
         neutral_hue="stone",
@@ -33,58 +33,54 @@ def look() -> dict[str, Any]:
     return {"theme": theme, "css": (_FOLDER / "style.css").read_text("utf-8"), "head": head}
 
 
-def script() -> str:
-    """The script of the page, which runs once, in the element that carries messages."""
+def load_script() -> str:
+    """Return the script of the page. It runs once, in the element that carries messages."""
     return "\n".join((_FOLDER / name).read_text("utf-8") for name in _SCRIPTS)
 
 
-def drawn(html: str, name: str) -> gr.HTML:
-    """HTML of our own, in our own style; the script of the page replaces what is inside."""
+def add_html(html: str, name: str) -> gr.HTML:
+    """Add HTML to the page. The page's script replaces what is inside."""
     part = f'<div data-part="{name}">{html}</div>'
     return gr.HTML(part, elem_id=name, apply_default_css=False, js_on_load=None)
 
 
-def message_value(message: dict[str, Any]) -> str:
-    """A message for the script of the page, as the text of an element that nobody sees."""
-    return safe(json.dumps(message, ensure_ascii=False))
+def encode_message(message: dict[str, Any]) -> str:
+    """Return a message to the page's script as the text of a hidden element."""
+    return escape(json.dumps(message, ensure_ascii=False))
 
 
-def header(state: LibraryState, user: str | None = None) -> str:
-    """Name of the page, state of the library, choice of light or dark."""
+def render_header(state: LibraryState, user: str | None = None) -> str:
+    """Render the page's name, the library's state and the switch between light and dark."""
     return (
         '<header><h1>Papertrail</h1><p class="state '
         f'{state.kind}" role="status"><span class="dot" aria-hidden="true"></span>'
-        f"{safe(state.text)}</p>{_signed_in(user)}"
+        f"{escape(state.text)}</p>{_render_user(user)}"
         '<button type="button" id="theme" '
         'aria-label="Switch between light and dark">◐</button></header>'
     )
 
 
-def note(sentence: str, *, cancel: bool) -> str:
-    """The line above the question box; while a question is edited, with the way out."""
+def render_note(sentence: str, *, cancel: bool) -> str:
+    """Render the line above the question box, with a way out while a question is edited."""
     leave = '<button type="button" data-act="cancel">Cancel</button>' if cancel else ""
-    return f'<p><span role="status">{safe(sentence)}</span>{leave}</p>'
+    return f'<p><span role="status">{escape(sentence)}</span>{leave}</p>'
 
 
-def _signed_in(user: str | None) -> str:
+def _render_user(user: str | None) -> str:
     if user is None:
         return ""
     return (
-        f'<form method="post" action="/sign-out" class="user"><span>{safe(user)}</span>'
+        f'<form method="post" action="/sign-out" class="user"><span>{escape(user)}</span>'
         '<button type="submit">Sign out</button></form>'
     )
 
 
-def footer() -> str:
-    """What this is."""
-    return f"<footer>Papertrail {safe(__version__)}</footer>"
-
-
-ADDING = (
-    "<details><summary>Add papers</summary><p>Every common format is read: BibTeX, RIS, MEDLINE, "
+FOOTER = f"<footer>Papertrail {escape(__version__)}</footer>"
+ADD_FORM = (
+    "<details><summary>Add papers</summary><p>Common formats are read: BibTeX, RIS, MEDLINE, "
     "PubMed XML, arXiv, CSV or TSV with a header, JSON, JSON Lines. At most "
     f"{MOST_FILES} files of {LARGEST_FILE_BYTES // 1_000_000} MB each.</p>"
-    '<form id="add-papers"><label class="drop"><span>Files, chosen or dropped here</span>'
+    '<form id="add-papers"><label class="drop"><span>Choose files or drop them here</span>'
     '<input type="file" id="files" multiple></label>'
     '<label class="paste"><span>Or paste text</span><textarea id="pasted" rows="4" '
     f'maxlength="{LARGEST_PASTE}" placeholder="BibTeX, RIS, CSV, JSON …"></textarea></label>'
@@ -93,7 +89,7 @@ ADDING = (
     '<button type="submit" class="first">Add papers</button>'
     '<p id="uploading" role="status"></p></form></details>'
 )
-FINDER = (
+SEARCH_BOX = (
     '<label class="finder"><span class="unseen">Search titles and abstracts</span><input '
     'type="search" id="seek" placeholder="Search titles and abstracts" autocomplete="off"></label>'
 )

@@ -1,8 +1,8 @@
-"""Kept conversations: what is kept of one, and the folder of a signed-in user's on the server.
+"""Saved conversations: their values, and the folder of each signed-in user on the server.
 
-A conversation is kept in the form of `rag.answer.saved` (ids and quotes, no abstracts) with a
-title and a time; where nobody signs in the browser keeps the same values. What comes back is read
-with suspicion, wherever it was.
+A conversation is saved in the form of `rag.answer.saved` (ids and quotes, no abstracts) with a
+title and a time. Where nobody signs in the browser keeps the same values. Whatever comes back is
+checked, wherever it was.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from rag.answer.saved import read_turns, write_turns
 from rag.errors import CorpusError, DiskError
 from rag.files import write_atomically
-from rag.web.escape import shortened
+from rag.web.escape import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,91 +28,101 @@ if TYPE_CHECKING:
     from rag.papers import Paper
     from rag.web.session import Session
 
+    FindPapers = Callable[[str], Sequence[Paper] | None]
+
 TITLE_CHARS = 120
-LARGEST_BYTES = 4_000_000  # of one conversation that a browser hands over
-WENT_ON = "This conversation went on in another tab; here it is one of its own from now on."
-_MOST_KEPT = 500  # conversations of one user
-_IDENTITY = re.compile(r"[0-9a-f]{16}")
+LARGEST_CHARS = 4_000_000  # of one conversation that a browser sends
+FORKED = "This conversation continued in another tab. Here it is a separate one from now on."
+_UNREADABLE = "This conversation cannot be read. Delete it."
+_UNKNOWN = "There is no such conversation. Reload the page."
+_MOST_SAVED = 500  # conversations of one user
+_ID = re.compile(r"[0-9a-f]{16}")
 _USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 
 
-def saved_values(session: Session) -> dict[str, Any]:
-    """A conversation as plain JSON values, with its id, title and time (ms since 1970)."""
+def dump_session(session: Session) -> dict[str, Any]:
+    """Return a conversation as JSON values, with its id, title and time (ms since 1970)."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "conversation.json"
         write_turns(path, session.turns)
         values: dict[str, Any] = json.loads(path.read_bytes())
     return {
-        "id": session.identity,
-        "title": shortened(session.title, TITLE_CHARS),
+        "id": session.conversation_id,
+        "title": shorten(session.title, TITLE_CHARS),
         "updated": int(time.time() * 1000),
-        "libraries": session.asked_of,
+        "libraries": session.libraries,
         **values,
     }
 
 
-def is_renamed(title: str, first: str) -> bool:
-    """Whether a conversation has another title than its first question."""
-    return shortened(title, TITLE_CHARS) != shortened(first, TITLE_CHARS)
+def is_renamed(title: str, question: str) -> bool:
+    """Return whether a conversation's title differs from its first question."""
+    return shorten(title, TITLE_CHARS) != shorten(question, TITLE_CHARS)
 
 
-def restore(
-    session: Session, text: str, papers_of: Callable[[str], Sequence[Paper] | None]
-) -> tuple[str, ...]:
-    """Puts a kept conversation into a session; gives what its libraries no longer have of it.
+def is_conversation_id(value: object) -> bool:
+    """Return whether a value can be the id of a conversation, and so the name of a file."""
+    return isinstance(value, str) and bool(_ID.fullmatch(value))
+
+
+def restore_session(session: Session, text: str, find_papers: FindPapers) -> tuple[str, ...]:
+    """Load a saved conversation into a session.
 
     Args:
         session: of the page that opens it.
-        text: as `saved_values` made it.
-        papers_of: papers of the library that readers call so; of the one at hand for "", and
-            None for one that is not here.
+        text: JSON of `dump_session`.
+        find_papers: returns the papers of the library with a title, of the current one for "", and
+            None for a library that is not available.
+
+    Returns:
+        A sentence for each paper or quote that its library no longer has.
 
     Raises:
-        CorpusError: it is no conversation, contradicts itself or is too large.
+        CorpusError: it is not a conversation, contradicts itself or is too large.
     """
-    if len(text) > LARGEST_BYTES:
-        raise CorpusError("This conversation is too large to be opened; delete it.")
+    if len(text) > LARGEST_CHARS:
+        raise CorpusError("This conversation is too large to open. Delete it.")
     try:
         values = json.loads(text)
     except (ValueError, RecursionError):
         values = None
-    if not isinstance(values, dict) or not is_identity(values.get("id")):
-        raise CorpusError("This conversation cannot be read; delete it.")
-    given = _titles(values)
-    turns, warnings = _turns(values, given, papers_of)
-    session.begin_conversation()
-    session.identity = values["id"]
-    session.title = shortened(str(values.get("title", "")), TITLE_CHARS)
+    if not isinstance(values, dict) or not is_conversation_id(values.get("id")):
+        raise CorpusError(_UNREADABLE)
+    libraries = _read_libraries(values)
+    turns, warnings = _restore_turns(values, libraries, find_papers)
+    session.start_conversation()
+    session.conversation_id = values["id"]
+    session.title = shorten(str(values.get("title", "")), TITLE_CHARS)
     session.turns, session.updated = turns, values.get("updated")
-    session.asked_of = given
+    session.libraries = libraries
     return warnings
 
 
-def _turns(
-    values: dict[str, Any], titles: list[str], papers_of: Callable[[str], Sequence[Paper] | None]
+def _restore_turns(
+    values: dict[str, Any], libraries: list[str], find_papers: FindPapers
 ) -> tuple[list[Turn], tuple[str, ...]]:
-    """The turns of a kept conversation, each read against the library it was held with.
+    """Read each turn against the library that answered it.
 
-    What rests on a library that is not here stays as it was saved.
+    Turns of a library that is not available stay as they were saved.
     """
-    turns, _ = _read(values, ())
+    turns, _ = _read_turns(values, ())
     missing: dict[str, None] = {}
-    for title in dict.fromkeys(titles):
-        papers = papers_of(title)
-        numbers = [number for number, each in enumerate(titles) if each == title]
+    for title in dict.fromkeys(libraries):
+        papers = find_papers(title)
+        numbers = [number for number, each in enumerate(libraries) if each == title]
         if papers is None:
-            found = [_as_saved(turns[number]) for number in numbers]
+            restored = [_mark_current(turns[number]) for number in numbers]
         else:
             own = [values["turns"][number] for number in numbers]
-            found, lost = _read({**values, "turns": own}, papers)
-            missing.update(dict.fromkeys(lost))
-        for number, turn in zip(numbers, found, strict=True):
+            restored, warnings = _read_turns({**values, "turns": own}, papers)
+            missing.update(dict.fromkeys(warnings))
+        for number, turn in zip(numbers, restored, strict=True):
             turns[number] = turn
     return turns, tuple(missing)
 
 
-def _as_saved(turn: Turn) -> Turn:
-    """A turn whose citations are not looked up, though no library had them when it was read."""
+def _mark_current(turn: Turn) -> Turn:
+    """Return a turn whose citations count as current, since nothing could look them up."""
     statements = tuple(
         replace(each, citations=tuple(replace(c, standing="current") for c in each.citations))
         for each in turn.answer.statements
@@ -120,140 +130,138 @@ def _as_saved(turn: Turn) -> Turn:
     return replace(turn, answer=replace(turn.answer, statements=statements))
 
 
-def _read(values: dict[str, Any], papers: Sequence[Paper]) -> tuple[list[Turn], tuple[str, ...]]:
+def _read_turns(
+    values: dict[str, Any], papers: Sequence[Paper]
+) -> tuple[list[Turn], tuple[str, ...]]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "conversation.json"
         try:
             path.write_text(json.dumps(values), encoding="utf-8")
             return read_turns(path, papers)
         except (CorpusError, RecursionError) as error:
-            raise CorpusError("This conversation cannot be read; delete it.") from error
+            raise CorpusError(_UNREADABLE) from error
 
 
-def _titles(values: dict[str, Any]) -> list[str]:
-    """What readers call the library of each turn; "" where that is not known."""
-    turns, given = values.get("turns"), values.get("libraries")
+def _read_libraries(values: dict[str, Any]) -> list[str]:
+    """Return the title of the library of each turn, "" where it is unknown."""
+    turns, libraries = values.get("turns"), values.get("libraries")
     count = len(turns) if isinstance(turns, list) else 0
-    if not isinstance(given, list) or len(given) != count:
-        given = [""] * count
-    return [shortened(str(each), TITLE_CHARS) for each in given]
-
-
-def is_identity(value: object) -> bool:
-    """Whether a value can be the id of a conversation; nothing else becomes a file's name."""
-    return isinstance(value, str) and bool(_IDENTITY.fullmatch(value))
+    if not isinstance(libraries, list) or len(libraries) != count:
+        libraries = [""] * count
+    return [shorten(str(each), TITLE_CHARS) for each in libraries]
 
 
 class History:
     """The conversations of signed-in users on the server's disk, a folder for each user."""
 
     def __init__(self, folder: Path) -> None:
-        """Takes the folder, which is made when the first conversation is written."""
+        """Take the folder. The first conversation creates it."""
         self._folder = folder
 
-    def write(self, user: str, values: dict[str, Any]) -> None:
-        """Keeps a conversation.
-
-        Raises:
-            DiskError: it cannot be written.
-        """
-        path = self._path(user, values["id"])
-        if not path.exists() and len(self._files(user)) >= _MOST_KEPT:
-            raise DiskError(f"You keep {_MOST_KEPT} conversations; delete some first.")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DiskError(f"Conversations cannot be kept: {error.strerror}.") from error
-        write_atomically(path, json.dumps(values, ensure_ascii=False))
-
-    def listing(self, user: str) -> dict[str, Any]:
-        """Id, title and time of each conversation, newest first."""
+    def list(self, user: str) -> dict[str, Any]:
+        """Return id, title and time of each conversation, newest first."""
         found = []
-        for path in self._files(user):
-            values = _values(path)
+        for path in self._list_files(user):
+            values = _read_file(path)
             if values:
                 found.append({name: values.get(name) for name in ("id", "title", "updated")})
         found.sort(key=lambda each: -int(each["updated"] or 0))
         return {"conversations": found}
 
-    def read(self, user: str, identity: str) -> str:
-        """The text of a kept conversation.
+    def read(self, user: str, conversation_id: str) -> str:
+        """Return the text of a saved conversation.
 
         Raises:
             CorpusError: the user has none of this id.
         """
         try:
-            return self._path(user, identity).read_text(encoding="utf-8")
+            return self._get_path(user, conversation_id).read_text(encoding="utf-8")
         except (OSError, ValueError) as error:
-            raise CorpusError("You have no such conversation; reload the page.") from error
+            raise CorpusError(_UNKNOWN) from error
 
-    def keep(self, session: Session, user: str) -> str:
-        """Keeps a user's conversation; one that another page went on with gets an id of its own.
+    def write(self, user: str, values: dict[str, Any]) -> None:
+        """Write the values of a conversation.
+
+        Raises:
+            DiskError: they cannot be written.
+        """
+        path = self._get_path(user, values["id"])
+        if not path.exists() and len(self._list_files(user)) >= _MOST_SAVED:
+            raise DiskError(f"You have {_MOST_SAVED} conversations. Delete some first.")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DiskError(f"Cannot save conversations ({error.strerror}).") from error
+        write_atomically(path, json.dumps(values, ensure_ascii=False))
+
+    def save(self, session: Session, user: str) -> str:
+        """Save a user's conversation. Gives it a new id if another page continued it.
 
         Returns:
-            A sentence that tells so, or "".
+            A sentence that says so, or "".
 
         Raises:
             DiskError: it cannot be written.
         """
-        there = _values(self._path(user, session.identity))
-        forked = bool(there) and there.get("updated") != session.updated
-        if forked:
-            session.identity = token_hex(8)
-        session.title = _name_given(there) or session.title  # in another page, perhaps
-        values = saved_values(session)
+        known = _read_file(self._get_path(user, session.conversation_id))
+        is_forked = bool(known) and known.get("updated") != session.updated
+        if is_forked:
+            session.conversation_id = token_hex(8)
+        session.title = _read_custom_title(known) or session.title  # in another page, perhaps
+        values = dump_session(session)
         self.write(user, values)
         session.updated = values["updated"]
-        return WENT_ON if forked else ""
+        return FORKED if is_forked else ""
 
-    def rename(self, user: str, identity: str, title: str) -> None:
-        """Gives a conversation another title.
+    def rename(self, user: str, conversation_id: str, title: str) -> None:
+        """Change the title of a conversation.
 
         Raises:
             CorpusError: the user has none of this id.
             DiskError: it cannot be written.
         """
-        values = json.loads(self.read(user, identity))
-        values["title"] = shortened(title, TITLE_CHARS)
+        values = json.loads(self.read(user, conversation_id))
+        values["title"] = shorten(title, TITLE_CHARS)
         self.write(user, values)
 
-    def delete(self, user: str, identity: str) -> None:
-        """Deletes a conversation; harmless where there is none.
+    def delete(self, user: str, conversation_id: str) -> None:
+        """Delete a conversation. Does nothing if there is none.
 
         Raises:
             DiskError: it cannot be deleted.
         """
         try:
-            self._path(user, identity).unlink(missing_ok=True)
+            self._get_path(user, conversation_id).unlink(missing_ok=True)
         except OSError as error:
-            raise DiskError(f"The conversation cannot be deleted: {error.strerror}.") from error
+            raise DiskError(f"Cannot delete the conversation ({error.strerror}).") from error
 
-    def _files(self, user: str) -> list[Path]:
-        return sorted(self._of(user).glob("*.json"))
+    def _list_files(self, user: str) -> Sequence[Path]:
+        return sorted(self._get_folder(user).glob("*.json"))
 
-    def _path(self, user: str, identity: str) -> Path:
-        if not is_identity(identity):
-            raise CorpusError("There is no such conversation; reload the page.")
-        return self._of(user) / f"{identity}.json"
+    def _get_path(self, user: str, conversation_id: str) -> Path:
+        if not is_conversation_id(conversation_id):
+            raise CorpusError(_UNKNOWN)
+        return self._get_folder(user) / f"{conversation_id}.json"
 
-    def _of(self, user: str) -> Path:
+    def _get_folder(self, user: str) -> Path:
         if not _USER.fullmatch(user):
-            raise CorpusError("This user name cannot have conversations.")
+            raise CorpusError(f"The user name {user!r} cannot have conversations.")
         return self._folder / user
 
 
-def _name_given(values: dict[str, Any]) -> str:
-    """The title of a kept conversation that its user has named; else ""."""
+def _read_custom_title(values: dict[str, Any]) -> str:
+    """Return the title that a user gave a saved conversation, or ""."""
     try:
-        title, first = values["title"], values["turns"][0]["question"]
+        title, question = values["title"], values["turns"][0]["question"]
     except (LookupError, TypeError):
         return ""
-    return str(title) if is_renamed(str(title), str(first)) else ""
+    return str(title) if is_renamed(str(title), str(question)) else ""
 
 
-def _values(path: Path) -> dict[str, Any]:
+def _read_file(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}
-    return values if isinstance(values, dict) and is_identity(values.get("id")) else {}
+    is_conversation = isinstance(values, dict) and is_conversation_id(values.get("id"))
+    return values if is_conversation else {}

@@ -1,7 +1,7 @@
 """Questions at work: each in a thread of a bounded pool, its events handed to the event loop.
 
-A stop is seen at once by whoever reads the events. It ends the model's request, also one that waits
-for its first byte; the thread sees it at its next event and closes the stream.
+Whoever reads the events sees a stop at once. The stop also ends the model's request, even one that
+waits for its first byte. The thread sees it at its next event and closes the stream.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -23,32 +22,31 @@ if TYPE_CHECKING:
     from rag.answer import AnswerEvent
 
 _WITH_MODEL = 24  # at once; they wait for the model most of the time
-_BUG = "Something went wrong on the server; its log says what. Ask again, or reload the page."
+_BUG = "Something went wrong on the server. Its log has the details. Ask again, or reload the page."
 _log = logging.getLogger("papertrail.page")
 
 
 class Stopped(Exception):
-    """The reader stopped the question."""
+    """Raised to whoever reads the events of a question that was stopped."""
 
 
 class Job:
     """One question at work."""
 
-    def __init__(self, begin: Callable[[], Generator[AnswerEvent, None, None]]) -> None:
-        """Takes what opens the stream of events; it is called in the thread that works."""
-        self._begin = begin
+    def __init__(self, open_stream: Callable[[], Generator[AnswerEvent, None, None]]) -> None:
+        """Take what opens the stream of events. The working thread calls it."""
+        self._open_stream = open_stream
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[AnswerEvent | Exception | None] = asyncio.Queue()
         self._stop = Stop()
-        self.started = threading.Event()
 
     def stop(self) -> None:
-        """Ends the work; harmless when it has ended."""
+        """End the work. Does nothing once it has ended."""
         self._stop.set()
         self._put(Stopped())
 
-    async def events(self) -> AsyncIterator[AnswerEvent]:
-        """The events as they come.
+    async def iter_events(self) -> AsyncIterator[AnswerEvent]:
+        """Yield the events as they come.
 
         Raises:
             Stopped: `stop` was called.
@@ -65,12 +63,11 @@ class Job:
             self._stop.set()
 
     def run(self) -> None:
-        """Does the work, in the thread that calls."""
-        self.started.set()
+        """Do the work in the calling thread."""
         if self._stop.is_set:
             return
         try:
-            with self._stop, contextlib.closing(self._begin()) as events:
+            with self._stop, contextlib.closing(self._open_stream()) as events:
                 for event in events:
                     if self._stop.is_set:
                         return
@@ -89,21 +86,17 @@ class Job:
 
 
 class Workers:
-    """A pool of threads; questions that find none free wait in the order in which they came."""
+    """A pool of threads. Questions wait for a free one in the order in which they came."""
 
     def __init__(self, *, with_model: bool) -> None:
-        """Takes whether answers wait for a language model, which leaves the processor free."""
+        """Start the pool. Answers that wait for a language model leave room for more at once."""
         count = _WITH_MODEL if with_model else max(2, os.cpu_count() or 2)
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="question")
 
-    def start(self, job: Job) -> None:
-        """Lets a question begin as soon as a thread is free."""
-        self._pool.submit(job.run)
-
     def submit(self, work: Callable[[], Any]) -> Future[Any]:
-        """Some other work, in the same order."""
+        """Do some work as soon as a thread is free."""
         return self._pool.submit(work)
 
     def close(self) -> None:
-        """Waits for nobody."""
+        """Close the pool without waiting for its threads."""
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -1,4 +1,4 @@
-"""The page put together from Gradio's parts: what is where, and which handler answers what.
+"""The page built from Gradio's parts, as a web application.
 
 Every event but the two of the API is private: it has no name, and its handler works on the session
 of the page that sent it and checks whose that is.
@@ -13,22 +13,28 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from fastapi import FastAPI
+from gradio.route_utils import FnIndexInferError
+from starlette.responses import PlainTextResponse
 
 from rag.errors import RagError
 from rag.web import cards, frame, render
 from rag.web.actions import Actions
-from rag.web.endpoints import name_endpoints
+from rag.web.auth import Accounts, Auth
+from rag.web.endpoints import add_endpoints
 from rag.web.session import Session
 from rag.web.view import View
 
 if TYPE_CHECKING:
     from gradio.block_function import BlockFunction
+    from starlette.requests import Request
+    from starlette.responses import Response
 
     from rag.web.context import AppContext
 
 _POLL_S = 0.3
 _MOST_PAGES = 500  # open at once; the oldest goes, since each takes a few megabytes
-PRIVATE: dict[str, Any] = {
+_PRIVATE: dict[str, Any] = {
     "api_visibility": "private",
     "show_progress": "hidden",
     "concurrency_limit": None,
@@ -36,8 +42,50 @@ PRIVATE: dict[str, Any] = {
 }
 
 
-def layout(context: AppContext) -> gr.Blocks:
-    """The page."""
+def create_application(context: AppContext) -> tuple[Any, Auth | None]:
+    """Create the web application, and its `Auth` where users must sign in.
+
+    Raises:
+        SettingsError: the file of accounts cannot be read or holds none.
+    """
+    users = context.options.users
+    auth = Auth(Accounts(users)) if users else None
+    application = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    if auth:
+        auth.add_routes(application)
+    context.uploads.add_route(application, auth.find_user if auth else lambda _: None)
+    unknown = (KeyError, FnIndexInferError)  # raised by Gradio for a function it does not have
+    gr.mount_gradio_app(
+        application,
+        build_page(context),
+        "/",
+        auth_dependency=auth.find_user if auth else None,
+        footer_links=[],
+        run_history=False,
+        ssr_mode=False,
+        show_error=False,
+        mcp_server=False,
+        pwa=False,
+        enable_monitoring=False,
+        app_kwargs={"exception_handlers": dict.fromkeys(unknown, _refuse_unknown_function)},
+        **frame.load_look(),
+    )
+    return application, auth
+
+
+def _refuse_unknown_function(_request: Request, error: Exception) -> Response:
+    """Answer 404 to a call of an unknown function, and raise any other missing key as a bug.
+
+    Gradio looks functions up by number, and by name such as "/ask".
+    """
+    key = error.args[0] if isinstance(error, KeyError) else 0
+    if not (isinstance(key, int) or str(key).startswith("/")):
+        raise error
+    return PlainTextResponse("There is no such function.", status_code=404)
+
+
+def build_page(context: AppContext) -> gr.Blocks:
+    """Build the page."""
     page: gr.Blocks
     with _Blocks(
         title="Papertrail", analytics_enabled=False, fill_width=True, fill_height=True
@@ -49,56 +97,56 @@ def layout(context: AppContext) -> gr.Blocks:
 
 
 class _Blocks(gr.Blocks):
-    """Gradio's page, for which a call with too few values is the caller's error, not the log's."""
+    """Gradio's page. A call with too few values is the caller's error and is not logged."""
 
     def validate_inputs(self, block_fn: BlockFunction, inputs: list[Any]) -> None:
-        """Passes what has enough values.
+        """Raise if a call has too few values.
 
         Raises:
             Error: it has too few.
         """
-        wanted = len(block_fn.inputs)
-        if len(inputs) < wanted:
-            sentence = f"This function takes {wanted} values and was given {len(inputs)}."
+        count = len(block_fn.inputs)
+        if len(inputs) < count:
+            sentence = f"This function takes {count} values and got {len(inputs)}."
             raise gr.Error(sentence, print_exception=False)
 
 
 class _Page:
-    """The parts of the page, and what they do."""
+    """The parts of the page and their handlers."""
 
     def __init__(self, context: AppContext, page: gr.Blocks) -> None:
         self.context = context
         self.actions = Actions(context)
         self.session = gr.State(Session())
-        frame.drawn(frame.header(context.pool.state()), "top")
+        frame.add_html(frame.render_header(context.pool.get_state()), "top")
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab("Ask", id="ask"):
-                self._ask_tab()
+                self._add_ask_tab()
             with gr.Tab("Library", id="library", render_children=True):
-                self._library_tab()
+                self._add_library_tab()
             with gr.Tab("Settings", id="settings", render_children=True):
-                frame.drawn("", "choices")
-        frame.drawn(frame.footer(), "foot")
-        self.bridge = gr.HTML("", elem_id="bridge", js_on_load=frame.script())
+                frame.add_html("", "choices")
+        frame.add_html(frame.FOOTER, "foot")
+        self.bridge = gr.HTML("", elem_id="bridge", js_on_load=frame.load_script())
         self._wire(page)
-        name_endpoints(context)
+        add_endpoints(context)
 
-    def _ask_tab(self) -> None:
+    def _add_ask_tab(self) -> None:
         with gr.Row(elem_id="desk"):
             with gr.Column(elem_id="conversations", min_width=0):
-                frame.drawn(frame.CONVERSATIONS, "history")
+                frame.add_html(frame.CONVERSATIONS, "history")
             with gr.Column(elem_id="talk", min_width=0):
                 with gr.Column(elem_id="pages", min_width=0):
-                    frame.drawn(render.welcome((), ""), "past")
-                    frame.drawn("", "live")
+                    frame.add_html(render.render_welcome((), ""), "past")
+                    frame.add_html("", "live")
                 with gr.Column(elem_id="bottom", min_width=0):
-                    frame.drawn("", "scope")
-                    frame.drawn("", "note")
-                    self._composer()
+                    frame.add_html("", "scope")
+                    frame.add_html("", "note")
+                    self._add_composer()
             with gr.Column(elem_id="panel", min_width=0):
-                frame.drawn(cards.EMPTY, "sources")
+                frame.add_html(cards.EMPTY, "sources")
 
-    def _composer(self) -> None:
+    def _add_composer(self) -> None:
         with gr.Row(elem_id="composer"):
             self.question = gr.Textbox(
                 label="Question",
@@ -110,97 +158,102 @@ class _Page:
                 elem_id="question",
                 container=False,
             )
+            self.as_list = gr.Checkbox(
+                label="List", elem_id="as-list", container=False, min_width=0
+            )
             self.go = gr.Button("Ask", variant="primary", elem_id="go", min_width=0)
             self.halt = gr.Button("Stop", elem_id="halt", min_width=0)
 
-    def _library_tab(self) -> None:
+    def _add_library_tab(self) -> None:
         with gr.Column(elem_id="library-tab", min_width=0):
-            frame.drawn("", "heading")
+            frame.add_html("", "heading")
             if self.context.may_edit:
-                frame.drawn(frame.ADDING, "adding")
-            frame.drawn("", "report")
-            frame.drawn(frame.FINDER, "finder")
-            frame.drawn("", "filters")
-            frame.drawn("", "chosen")
-            frame.drawn("", "table")
+                frame.add_html(frame.ADD_FORM, "adding")
+            frame.add_html("", "report")
+            frame.add_html(frame.SEARCH_BOX, "finder")
+            frame.add_html("", "filters")
+            frame.add_html("", "chosen")
+            frame.add_html("", "table")
 
     def _wire(self, page: gr.Blocks) -> None:
-        page.load(self._arrive, self.session, self.bridge, **PRIVATE)
+        page.load(self._load, self.session, self.bridge, **_PRIVATE)
         asked = gr.on(
             [self.question.submit, self.go.click],
             self._ask,
-            [self.session, self.question],
+            [self.session, self.question, self.as_list],
             self.bridge,
-            **PRIVATE,
+            **_PRIVATE,
         )
-        acted = self.bridge.click(self._act, self.session, self.bridge, **PRIVATE)
-        self.halt.click(self._stop, self.session, None, queue=False, **PRIVATE)
+        acted = self.bridge.click(self._act, self.session, self.bridge, **_PRIVATE)
+        self.halt.click(self._stop, self.session, None, queue=False, **_PRIVATE)
         for event in (asked, acted):
-            event.then(self._suggest, self.session, self.bridge, **PRIVATE)
+            event.then(self._suggest, self.session, self.bridge, **_PRIVATE)
 
-    async def _arrive(self, session: Session, request: gr.Request) -> AsyncIterator[str]:
-        """Claims the page, and shows how far the library is until it is open."""
-        session.claim(user_of(request))
+    async def _load(self, session: Session, request: gr.Request) -> AsyncIterator[str]:
+        """Claim the page, and show the library's state until it is open."""
+        session.claim(get_user(request))
         stream = token_hex(4)
         while True:
             library = session.library
-            state = self.context.pool.state(library)
-            view = await asyncio.to_thread(self.actions.arrived, session)
-            if session.library != library:  # the reader's own choice came meanwhile
+            state = self.context.pool.get_state(library)
+            view = await asyncio.to_thread(self.actions.show_page, session)
+            if session.library != library:  # the reader chose another one meanwhile
                 continue
-            if session.turns or session.job:  # begun or opened meanwhile: no welcome over it
+            if session.turns or session.job:  # a conversation began meanwhile: no welcome over it
                 view = replace(view, past=None)
-            view = replace(view, top=frame.header(state, session.user))
-            yield self._message(view, session, stream)
+            view = replace(view, top=frame.render_header(state, session.user))
+            yield self._format_message(view, session, stream)
             if state.kind != "opening":
                 return
             await asyncio.sleep(_POLL_S)
 
     async def _ask(
-        self, session: Session, question: str, request: gr.Request
+        self, session: Session, question: str, as_list: object, request: gr.Request
     ) -> AsyncIterator[str]:
-        action = {"act": "ask", "text": question, "box": True}
-        async for message in self._shown(session, action, request):
+        action = {"act": "ask", "text": question, "list": as_list, "box": True}
+        async for message in self._run(session, action, request):
             yield message
 
     async def _act(
         self, session: Session, event: gr.EventData, request: gr.Request
     ) -> AsyncIterator[str]:
-        async for message in self._shown(session, dict(event._data or {}), request):  # noqa: SLF001
+        async for message in self._run(session, dict(event._data or {}), request):  # noqa: SLF001
             yield message
 
-    async def _shown(
+    async def _run(
         self, session: Session, action: dict[str, Any], request: gr.Request
     ) -> AsyncIterator[str]:
         stream = token_hex(4)
         try:
-            session.claim(user_of(request))
-            async for view in self.actions.take(session, action):
-                yield self._message(view, session, stream)
+            session.claim(get_user(request))
+            async for view in self.actions.run(session, action):
+                yield self._format_message(view, session, stream)
         except RagError as error:
-            yield self._message(View(note=str(error)), session, stream)
+            yield self._format_message(View(note=str(error)), session, stream)
 
     async def _suggest(self, session: Session, request: gr.Request) -> str:
-        session.claim(user_of(request))
-        return self._message(await self.context.chat.suggest(session), session, token_hex(4))
+        session.claim(get_user(request))
+        view = await self.context.chat.suggest(session)
+        return self._format_message(view, session, token_hex(4))
 
     async def _stop(self, session: Session, request: gr.Request) -> None:
-        session.claim(user_of(request))
+        session.claim(get_user(request))
         self.context.chat.stop(session)
 
-    def _message(self, view: View, session: Session, stream: str) -> str:
-        """A view as the one value that the page is sent.
+    def _format_message(self, view: View, session: Session, stream: str) -> str:
+        """Return a view as the one value that the page is sent.
 
-        One value, since Gradio builds every output that a handler passes over anew, and keeps it.
+        One value, since Gradio would rebuild every output that a handler leaves alone, and keep it.
         """
         if view.note:
-            view = replace(view, note=frame.note(view.note, cancel=session.editing is not None))
+            note = frame.render_note(view.note, cancel=session.editing is not None)
+            view = replace(view, note=note)
         if view.heading is not None:
-            state = self.context.pool.state(session.library)
-            view = replace(view, top=frame.header(state, session.user))
-        return frame.message_value(session.outbox.put(stream, view))
+            state = self.context.pool.get_state(session.library)
+            view = replace(view, top=frame.render_header(state, session.user))
+        return frame.encode_message(session.outbox.put(stream, view))
 
 
-def user_of(request: gr.Request) -> str | None:
-    """The name of the signed-in user; None where nobody signs in."""
+def get_user(request: gr.Request) -> str | None:
+    """Return the name of the signed-in user, or None where nobody signs in."""
     return request.username or None

@@ -5,6 +5,7 @@ Called at start-up, by every question and by the Library tab.
 
 from __future__ import annotations
 
+import re
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,20 +14,29 @@ from typing import TYPE_CHECKING
 from rag.errors import IndexMissing, RagError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from rag.assistant import Assistant
     from rag.papers import Paper
     from rag.settings import Settings
 
-_ENDED = "The server was ended. What it was indexing goes on from there when it is begun again."
-_WARMING = "which papers are these?"  # asked once, so that the first reader does not wait
 BUNDLED = "bundled library"
+_STOPPED = "The server has stopped. What was indexed is kept. Start again to index the rest."
+_WARM_UP = "which papers are these?"  # asked once, so that the first reader does not wait
+_EXAMPLES = 4
+_BUNDLED_EXAMPLES = (
+    "How can a byte-level model skip tokens it does not need?",
+    "How is ELECTRA trained?",
+    "Can 3D scene graphs guide vision-language pre-training?",
+    "Which methods make fine-tuning need less memory?",
+)
+_NAME = re.compile(r"([A-Z][\w.+-]*[A-Z0-9][\w.+-]*)\s*:\s")
 
 
 @dataclass(frozen=True, slots=True)
 class LibraryState:
-    """How far a library is.
+    """Whether a library is open.
 
     Attributes:
         kind: "opening", "ready" or "failed".
@@ -37,18 +47,18 @@ class LibraryState:
     text: str
 
 
-class Ended(RagError):
-    """The server ends, so work on a library stops."""
+class ServerStopped(RagError):
+    """Raised to stop work on a library when the server ends."""
 
 
 class LibraryPool:
-    """Opens libraries and keeps them open; may be shared by threads."""
+    """Opens libraries and keeps them open. Threads may share it."""
 
     def __init__(self, settings: Settings) -> None:
-        """Opens nothing yet; `begin` does.
+        """Take the settings of the page. Opens nothing yet.
 
         Args:
-            settings: of the page; `index` names the library that visitors meet first.
+            settings: `index` names the library that visitors see first.
         """
         self.settings = settings
         self._lock = threading.Lock()
@@ -56,54 +66,57 @@ class LibraryPool:
         self._progress: dict[str | None, str] = {}
         self._papers: dict[str | None, tuple[int, list[Paper]]] = {}
         self._openers = ThreadPoolExecutor(1, thread_name_prefix="opening")
-        self._has_ended = False
+        self._is_stopped = False
 
-    def begin(self, name: str | None = None) -> Future[Assistant]:
-        """Begins to open a library if nobody has; None is the one in the settings."""
+    def open(self, name: str | None = None) -> Future[Assistant]:
+        """Start to open a library unless that has been done. None is the one in the settings."""
         with self._lock:
             future = self._futures.get(name)
             if future is None or (future.done() and future.exception()):
-                self.go_on()
+                self.check_running()
                 future = self._openers.submit(self._open, name)
                 self._futures[name] = future
             return future
 
-    def assistant(self, name: str | None = None) -> Assistant:
-        """The assistant over a library; waits until it is open.
+    def get_assistant(self, name: str | None = None) -> Assistant:
+        """Return the assistant of a library. Waits until the library is open.
 
         Raises:
             RagError: it cannot be opened.
         """
-        return self.begin(name).result()
+        return self.open(name).result()
 
-    def state(self, name: str | None = None) -> LibraryState:
-        """How far a library is, without waiting."""
+    def get_state(self, name: str | None = None) -> LibraryState:
+        """Return the state of a library without waiting."""
         future = self._futures.get(name)
-        shown = self.title(name)
+        title = self.get_title(name)
         if future is None or not future.done():
-            return LibraryState("opening", self._progress.get(name) or f"Opening the {shown} …")
+            return LibraryState("opening", self._progress.get(name) or f"Opening the {title} …")
         error = future.exception()
+        if isinstance(error, RagError):
+            return LibraryState("failed", str(error))
         if error:
-            return LibraryState("failed", _sentence(error))
+            sentence = "The library cannot be opened. The server's log has the details."
+            return LibraryState("failed", sentence)
         count = future.result().paper_count
-        return LibraryState("ready", f"{shown}, {count:,} paper{'s' * (count != 1)}")
+        return LibraryState("ready", f"{title}, {count:,} paper{'s' * (count != 1)}")
 
-    def title(self, name: str | None) -> str:
-        """What readers call a library."""
-        named = name or self.settings.index
-        return BUNDLED if named is None else f"library {named.rstrip('/').rpartition('/')[2]}"
+    def get_title(self, name: str | None) -> str:
+        """Return the name that readers see, such as "library mine" or "bundled library"."""
+        index = name or self.settings.index
+        return BUNDLED if index is None else f"library {index.rstrip('/').rpartition('/')[2]}"
 
     def is_bundled(self, name: str | None) -> bool:
-        """Whether it is the library that came with the package, which is not to be changed."""
+        """Return whether it is the bundled library, which never changes."""
         return (name or self.settings.index) is None
 
-    def papers(self, name: str | None = None) -> list[Paper]:
-        """The papers of a library, read once for each of its generations.
+    def get_papers(self, name: str | None = None) -> list[Paper]:
+        """Return the papers of a library, read once for each generation of its index.
 
         Raises:
             RagError: it cannot be opened.
         """
-        assistant = self.assistant(name)
+        assistant = self.get_assistant(name)
         generation = assistant.generation
         known = self._papers.get(name)
         if known is None or known[0] != generation:
@@ -111,33 +124,37 @@ class LibraryPool:
             self._papers[name] = known
         return known[1]
 
-    def settings_of(self, name: str | None) -> Settings:
-        """The page's settings with a library of the user's data folder in place of its own."""
+    def get_examples(self, name: str | None) -> tuple[str, ...]:
+        """Return example questions for an open library. An empty one has none."""
+        return _BUNDLED_EXAMPLES if self.is_bundled(name) else make_examples(self.get_papers(name))
+
+    def get_settings(self, name: str | None) -> Settings:
+        """Return the page's settings with another library as its index."""
         return self.settings.model_copy(update={"index": name}) if name else self.settings
 
-    def named(self) -> list[str]:
-        """The libraries in the user's data folder that were finished, in order of name."""
+    def list_names(self) -> list[str]:
+        """Return the names of the finished libraries in the data folder, sorted."""
         folder = self.settings.data_dir / "libraries"
         try:
             return sorted(each.name for each in folder.iterdir() if _is_library(each))
         except OSError:
             return []
 
-    def end(self) -> None:
-        """Lets work on libraries stop where it next calls `go_on`; may be called by a signal."""
-        self._has_ended = True
+    def stop(self) -> None:
+        """Let work on libraries stop at its next `check_running`. A signal handler may call it."""
+        self._is_stopped = True
 
-    def go_on(self) -> None:
-        """Called by work on a library after each block of papers.
+    def check_running(self) -> None:
+        """Raise if the server ends. Work on a library calls this after each block of papers.
 
         Raises:
-            Ended: it is to stop. An index survives that at any moment.
+            ServerStopped: `stop` was called. An index survives that at any moment.
         """
-        if self._has_ended:
-            raise Ended(_ENDED)
+        if self._is_stopped:
+            raise ServerStopped(_STOPPED)
 
     def close(self) -> None:
-        """Lets go of all libraries."""
+        """Close all libraries."""
         self._openers.shutdown(wait=False, cancel_futures=True)
         for future in self._futures.values():
             if future.done() and not future.cancelled() and not future.exception():
@@ -147,31 +164,45 @@ class LibraryPool:
         from rag.assistant import Assistant
 
         def on_progress(done: int, total: int) -> None:
-            self.go_on()
-            self._progress[name] = f"Indexing the {self.title(name)}: {done} of {total} papers …"
+            self.check_running()
+            title = self.get_title(name)
+            self._progress[name] = f"Indexing the {title}: {done} of {total} papers …"
 
         others = [f.result() for f in self._futures.values() if f.done() and not f.exception()]
         embedder = others[0].embedder if others else None
         assistant = Assistant.open(
-            settings=self.settings_of(name), embedder=embedder, on_progress=on_progress
+            settings=self.get_settings(name), embedder=embedder, on_progress=on_progress
         )
-        assistant.search(_WARMING, k=1)
+        assistant.search(_WARM_UP, k=1)
         return assistant
 
 
+def make_examples(papers: Sequence[Paper]) -> tuple[str, ...]:
+    """Return up to four questions about papers. Prefers titles that begin with a name.
+
+    >>> from rag.papers import Paper
+    >>> make_examples([Paper("a", "ZORP: Sparse Attention", "We propose ZORP.")])
+    ('What is ZORP?',)
+    """
+    usable = [paper for paper in papers if paper.abstract and len(paper.title) <= 120]
+    named = [paper for paper in usable if _NAME.match(paper.title)]
+    pool = named if len(named) >= _EXAMPLES else usable
+    step = max(1, len(pool) // _EXAMPLES)
+    return tuple(map(_make_example, pool[::step][:_EXAMPLES]))
+
+
+def _make_example(paper: Paper) -> str:
+    name = _NAME.match(paper.title)
+    return f"What is {name[1]}?" if name else f"What does “{paper.title}” find?"
+
+
 def _is_library(folder: Path) -> bool:
-    """Whether a folder is a library; one that was interrupted at its first papers is none yet."""
+    """Return whether a folder holds a library. One interrupted at its first papers does not."""
     from rag.index import read_manifest
 
     try:
         return read_manifest(folder).generation > 0
     except IndexMissing:
         return False
-    except RagError:  # who opens it is told
+    except RagError:  # whoever opens it sees why
         return True
-
-
-def _sentence(error: BaseException) -> str:
-    if isinstance(error, RagError):
-        return str(error)
-    return "The library cannot be opened; the log of the server says why."

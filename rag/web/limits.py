@@ -1,6 +1,6 @@
-"""What each user may ask within a time, so that one cannot use up a server for the others.
+"""Limits: what one user may ask, send and try, so that nobody uses up a server for the others.
 
-A page without accounts is one user's, and has bounds only where its owner sets them.
+A page without accounts belongs to one user and limits questions only where its owner asks for it.
 """
 
 from __future__ import annotations
@@ -17,21 +17,30 @@ if TYPE_CHECKING:
 
     from rag.llm import Usage
 
+MOST_FILES = 20  # of one upload
+LARGEST_FILE_BYTES = 50_000_000
+LARGEST_TOTAL_BYTES = 100_000_000
+LARGEST_PASTE = 2_000_000  # characters
+
 _HOUR_S = 3600.0
 _DAY_S = 24 * _HOUR_S
+_FREE_TRIES = 3  # wrong passwords before waits begin
+_LONGEST_WAIT_S = 60.0
+_FORGET_S = 900.0
+_MOST_REMEMBERED = 10_000
 
 
-def unfit(question: str) -> str:
-    """The sentence that refuses what is no question, or is more than a search reads; or ""."""
+def check_question(question: str) -> str:
+    """Return why a question cannot be asked, or "" if it can."""
     if not has_words(question):
         return "Write a question first."
     if len(question) > LONGEST_QUESTION_CHARS:
-        return f"The question is longer than {LONGEST_QUESTION_CHARS:,} characters; shorten it."
+        return f"The question is longer than {LONGEST_QUESTION_CHARS:,} characters. Shorten it."
     return ""
 
 
 class RateLimit:
-    """Counts questions an hour and tokens a day, for each user; may be shared by threads."""
+    """Questions an hour and tokens a day, counted for each user. Threads may share it."""
 
     def __init__(
         self,
@@ -40,11 +49,11 @@ class RateLimit:
         tokens: int | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Sets the bounds.
+        """Set the limits.
 
         Args:
-            questions: most questions an hour; None for no bound.
-            tokens: most tokens of language models a day; None for no bound.
+            questions: most questions an hour. None sets no limit.
+            tokens: most tokens of language models a day. None sets no limit.
             now: seconds on a clock that never goes back.
         """
         self._questions = questions
@@ -54,8 +63,8 @@ class RateLimit:
         self._spent: dict[str | None, deque[tuple[float, int]]] = {}
         self._lock = threading.Lock()
 
-    def take(self, user: str | None) -> str:
-        """Counts a question; the sentence that refuses it, or ""."""
+    def count_question(self, user: str | None) -> str:
+        """Count a question. Return why it is refused, or ""."""
         with self._lock:
             now = self._now()
             asked = self._asked.setdefault(user, deque())
@@ -68,20 +77,65 @@ class RateLimit:
                 minutes = int((asked[0] + _HOUR_S - now) // 60) + 1
                 return (
                     f"You have asked {self._questions:,} question{'s' * (self._questions != 1)} "
-                    "within an hour, as many as this "
-                    f"server allows; ask again in {minutes} minute{'s' * (minutes != 1)}."
+                    "within an hour, which is this server's limit. Ask again in "
+                    f"{minutes} minute{'s' * (minutes != 1)}."
                 )
             if self._tokens is not None and sum(count for _, count in spent) >= self._tokens:
                 return (
-                    f"Your questions have used {self._tokens:,} tokens within a day, as many as "
-                    "this server allows; ask again tomorrow, or without the language model."
+                    f"Your questions have used {self._tokens:,} tokens within a day, which is this "
+                    "server's limit. Ask again tomorrow, or without the language model."
                 )
             asked.append(now)
             return ""
 
-    def spend(self, user: str | None, usage: Usage) -> None:
-        """Counts the tokens of an answer."""
+    def count_tokens(self, user: str | None, usage: Usage) -> None:
+        """Count the tokens of an answer."""
         tokens = usage.prompt_tokens + usage.completion_tokens
         if tokens:
             with self._lock:
                 self._spent.setdefault(user, deque()).append((self._now(), tokens))
+
+
+class LoginThrottle:
+    """Wrong passwords, counted for each name and each address. Waits grow with every one."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        """Take a clock that never goes back, in seconds."""
+        self._now = now
+        self._wrong: dict[str, tuple[int, float]] = {}
+        self._lock = threading.Lock()
+
+    def compute_wait_s(self, *keys: str) -> float:
+        """Return how many seconds to wait before the next try. 0 means none."""
+        with self._lock:
+            return max((self._compute_wait_s(key) for key in keys), default=0.0)
+
+    def add(self, *keys: str) -> None:
+        """Count a try, as wrong until `remove` takes it back."""
+        with self._lock:
+            if len(self._wrong) > _MOST_REMEMBERED:
+                self._wrong.clear()
+            for key in keys:
+                count, last = self._wrong.get(key, (0, 0.0))
+                is_recent = self._now() - last < _FORGET_S
+                self._wrong[key] = ((count if is_recent else 0) + 1, self._now())
+
+    def remove(self, *keys: str) -> None:
+        """Take back one try of each key, since it was right."""
+        with self._lock:
+            for key in keys:
+                count, last = self._wrong.get(key, (0, 0.0))
+                self._wrong[key] = (max(0, count - 1), last)
+
+    def reset(self, *keys: str) -> None:
+        """Forget all wrong tries of some keys."""
+        with self._lock:
+            for key in keys:
+                self._wrong.pop(key, None)
+
+    def _compute_wait_s(self, key: str) -> float:
+        count, last = self._wrong.get(key, (0, 0.0))
+        if count < _FREE_TRIES:
+            return 0.0
+        wait = min(2.0 ** (count - _FREE_TRIES), _LONGEST_WAIT_S)
+        return max(0.0, last + wait - self._now())

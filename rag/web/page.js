@@ -1,4 +1,4 @@
-// The last part of the script: library, settings, events and messages.
+// The last part of the page's script: library, settings, events and messages.
 
 // Events -------------------------------------------------------------------------------------
 
@@ -7,15 +7,15 @@ document.addEventListener("click", (event) => {
   if (!hit) return;
   if (hit.matches("a.marker")) { event.preventDefault(); showCard(hit); }
   else if (hit.matches("a.back")) { event.preventDefault(); goBack(hit); }
-  else if (hit.id === "theme") undress();
+  else if (hit.id === "theme") switchLook();
   else if (hit.dataset.copy !== undefined) copy(hit.dataset.copy);
   else if (hit.dataset.quote !== undefined) showQuote(hit.closest(".card"), hit.dataset.quote);
-  else if (hit.dataset.thumb) askWhy(hit);
+  else if (hit.dataset.thumb) askForComment(hit);
   else if (hit.dataset.show) {
     left = hit;
     showSources(hit.dataset.show);
     one("#panel").scrollIntoView({ block: "nearest" });
-  } else if (hit.dataset.act === "remove") makeSure(hit);
+  } else if (hit.dataset.act === "remove") confirmRemoval(hit);
   else if (hit.dataset.act) {
     if (hit.dataset.act === "new") { store(ACTIVE, null); active = ""; }
     send({ ...hit.dataset });
@@ -23,8 +23,8 @@ document.addEventListener("click", (event) => {
   }
 });
 
-// What cannot be undone is asked for twice, as where a conversation is deleted.
-function makeSure(asked) {
+// Ask again before papers are removed, since that cannot be undone.
+function confirmRemoval(asked) {
   const place = document.createElement("span");
   place.className = "sure";
   const leave = () => { place.replaceWith(asked); asked.focus(); };
@@ -50,7 +50,9 @@ document.addEventListener("input", (event) => {
 
 document.addEventListener("change", (event) => {
   const box = event.target;
-  if (box.dataset?.pick !== undefined) {
+  if (box.closest?.("#as-list")) {
+    one("#question textarea").placeholder = box.checked ? "Name a subject to list its papers" : "Ask the papers";
+  } else if (box.dataset?.pick !== undefined) {
     send({ act: "pick", id: box.dataset.pick, on: box.checked });
   } else if (box.dataset?.filter) {
     const named = all("#filters [data-filter]").map((each) => [each.dataset.filter, each.value]);
@@ -65,7 +67,7 @@ document.addEventListener("change", (event) => {
   }
 });
 
-// What is drawn anew keeps the focus where it was.
+// Keep the focus in parts that are drawn again.
 let focused = "";
 document.addEventListener("focusin", (event) => { focused = event.target.id ?? ""; });
 
@@ -83,20 +85,20 @@ function keepFocus() {
   }
 }
 
-// Papers are sent file by file; what comes back is a word for each, which the server knows.
+// Send papers file by file. The server answers with a token for each.
 async function addPapers(form) {
-  const words = [];
+  const tokens = [];
   const report = (text) => { one("#uploading").textContent = text; };
   for (const file of one("#files", form).files) {
     report(`Sending ${file.name} …`);
     const answer = await fetch(`/upload?name=${encodeURIComponent(file.name)}`, { method: "POST", body: file })
       .then((found) => found.json())
-      .catch(() => ({ error: `${file.name} could not be sent; it may be too large.` }));
+      .catch(() => ({ error: `Could not send ${file.name}. It may be too large.` }));
     if (answer.error) { report(answer.error); return; }
-    words.push(answer.word);
+    tokens.push(answer.token);
   }
   report("");
-  send({ act: "add", files: words, pasted: one("#pasted").value, name: one("#name").value });
+  send({ act: "add", files: tokens, pasted: one("#pasted").value, name: one("#name").value });
 }
 
 document.addEventListener("submit", (event) => {
@@ -119,9 +121,9 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-// What is written at the end of the conversation stays in sight, unless the reader scrolled away.
+// Keep the end of the conversation in sight while it is written, unless the reader scrolled away.
 let following = true;
-let latest = null; // the turn that is written: a new one is always brought into sight
+let latest = null; // the turn being written: a new one is always scrolled into sight
 let pages = null;
 
 function isAtEnd() {
@@ -153,11 +155,11 @@ function save({ name, type, text }) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
-// A message holds, for each stream, all that it changed; what was done already is passed over.
+// A message repeats all that each stream changed. Skip what was done already.
 const PARTS = new Set(["top", "past", "live", "sources", "note", "filters", "table", "chosen", "heading", "report", "scope", "choices"]);
 const done = new Map();
 
-function take() {
+function readMessages() {
   if (!done.size && narrow()) one("#kept").removeAttribute("open");
   let streams;
   try { streams = JSON.parse(element.textContent); } catch { return; }
@@ -174,10 +176,10 @@ function take() {
   while (done.size > 20) done.delete(done.keys().next().value);
 }
 
-// A tab may come into being after the message for it.
+// A tab may be created after the message for it.
 const waiting = new Map();
 
-function settle() {
+function placeParts() {
   for (const [name, html] of waiting) {
     const place = one(`[data-part="${name}"]`);
     if (!place) continue;
@@ -185,11 +187,11 @@ function settle() {
     place.innerHTML = html;
     if (name === "sources") showFirstQuotes();
   }
-  clearTimeout(settle.timer);
-  if (waiting.size) settle.timer = setTimeout(settle, 200);
+  clearTimeout(placeParts.timer);
+  if (waiting.size) placeParts.timer = setTimeout(placeParts, 200);
 }
 
-// What stood in the box before a question was edited there; it comes back when that ends.
+// The text of the box before a question was edited there. It comes back when that ends.
 let draft = null;
 
 function fill(text) {
@@ -198,18 +200,18 @@ function fill(text) {
   box.dispatchEvent(new Event("input", { bubbles: true }));
 }
 
-function putBack() {
+function restoreDraft() {
   if (draft !== null) fill(draft);
   draft = null;
 }
 
-// The server has escaped whatever is foreign in the HTML that it sends.
+// The server has escaped everything from outside in the HTML that it sends.
 function show(name, value) {
   const part = (which) => one(`[data-part="${which}"]`);
-  if (name === "note" && !value.includes('data-act="cancel"')) putBack();
-  if (PARTS.has(name)) { waiting.set(name, value); settle(); }
+  if (name === "note" && !value.includes('data-act="cancel"')) restoreDraft();
+  if (PARTS.has(name)) { waiting.set(name, value); placeParts(); }
   else if (name === "busy") one("#composer").classList.toggle("busy", value);
-  else if (name === "message") obey(value);
+  else if (name === "message") handleMessage(value);
   else if (name === "library") store(LIBRARY, value || null);
   else if (name === "question") {
     if (value) draft ??= one("#question textarea").value;
@@ -232,7 +234,7 @@ function put(place, html, kind) {
   else place.append(made);
 }
 
-function obey(message) {
+function handleMessage(message) {
   if (message.kind === "store") keep(message.conversation);
   else if (message.kind === "list") {
     if (message.conversations) kept = message.conversations;
@@ -245,18 +247,18 @@ function obey(message) {
   else if (message.kind === "choices") store(CHOICES, JSON.stringify(message.values));
 }
 
-function begin() {
+function setUp() {
   window.matchMedia(NARROW).addEventListener("change", () => { one("#kept").open = !narrow(); });
-  window.addEventListener("resize", () => all("#sources .abstract[data-seen]").forEach(cue));
-  dress();
+  window.addEventListener("resize", () => all("#sources .abstract[data-seen]").forEach(markOverflow));
+  applyLook();
   follow();
   keepFocus();
   showList();
 }
 
-// The first message tells whether the server or this browser keeps the conversations.
-function greet() {
-  begin();
+// The first message says whether the server or this browser keeps the conversations.
+function start() {
+  setUp();
   try {
     const values = JSON.parse(stored(CHOICES) ?? "null");
     if (values && Object.keys(values).length) send({ act: "choose", values });
@@ -268,5 +270,5 @@ function greet() {
   else send({ act: "back", library });
 }
 
-watch("value", take);
-greet();
+watch("value", readMessages);
+start();

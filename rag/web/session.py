@@ -1,4 +1,4 @@
-"""What the server remembers of one open page: its conversation and its choices."""
+"""`Session`: what the server remembers of one open page."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import RagError
+from rag.index.filter import Filter
 from rag.web.table import TableState
 from rag.web.view import Outbox
 
@@ -15,20 +16,26 @@ if TYPE_CHECKING:
     from rag.web.jobs import Job
 
 
-class NotYours(RagError):
-    """A page belongs to another user than the one who asks."""
+class WrongUser(RagError):
+    """Raised when a user asks for another user's page."""
 
     exit_code = 2
 
 
 @dataclass
 class Choices:
-    """What a reader has chosen in the Settings tab; None takes the server's value."""
+    """A reader's choices in the Settings tab. None takes the server's value."""
 
     k: int | None = None
     sentences: int | None = None
     with_model: bool = True
     check_with_model: bool | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the choices that differ from the server's values, for the browser to keep."""
+        names = ("k", "sentences", "check_with_model")
+        values = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        return values if self.with_model else {**values, "with_model": False}
 
 
 @dataclass
@@ -36,60 +43,61 @@ class Session:
     """One open page.
 
     Attributes:
-        user: the name of the signed-in user, or None where nobody signs in.
-        identity: of the conversation.
-        title: of the conversation; its first question unless the reader gave it another.
+        user: name of the signed-in user, or None where nobody signs in.
+        conversation_id: 16 hexadecimal digits.
+        title: of the conversation: its first question until the reader renames it.
         turns: oldest first.
-        asked_of: for each turn what readers call the library that answered; empty if unknown.
-        library: a library of the user's data folder in place of the page's own.
-        sight: what of the library is looked at.
-        picked: ids of the papers that are selected in the Library tab.
+        libraries: title of the library that answered each turn; "" if unknown.
+        library: name of a library in the data folder, or None for the page's own.
+        table: what the Library tab shows.
+        selected: ids of the papers that are selected in the Library tab.
         only: ids of the papers that questions are answered from; empty for all.
-        choices: of the Settings tab.
-        editing: number of the turn that the next question of the box replaces.
-        pending: the question that was stopped or failed, to be retried.
-        updated: when the conversation was read or kept on the server (ms since 1970).
-        job: the question being answered.
+        choices: in the Settings tab.
+        editing: number of the turn that the next question from the box replaces.
+        pending: a question that was stopped or failed, to be retried.
+        as_list: whether the last question was asked with the List switch.
+        updated: when the conversation was read or saved on the server (ms since 1970).
+        job: the question that is being answered.
         outbox: what the page was just sent.
+        is_claimed: whether a user has opened the page.
     """
 
     user: str | None = None
-    identity: str = ""
+    conversation_id: str = ""
     title: str = ""
     turns: list[Turn] = field(default_factory=list)
-    asked_of: list[str] = field(default_factory=list)
+    libraries: list[str] = field(default_factory=list)
     library: str | None = None
-    sight: TableState = field(default_factory=TableState)
-    picked: frozenset[str] = frozenset()
+    table: TableState = field(default_factory=TableState)
+    selected: frozenset[str] = frozenset()
     only: frozenset[str] = frozenset()
     choices: Choices = field(default_factory=Choices)
     editing: int | None = None
     pending: str = ""
+    as_list: bool = False
     updated: int | None = None
     job: Job | None = None
     outbox: Outbox = field(default_factory=Outbox)
-    claimed: bool = False
+    is_claimed: bool = False
 
     def claim(self, user: str | None) -> None:
-        """Binds the page to who opened it; later calls check that it is still they.
+        """Bind the page to the user who opened it. Later calls check that it is the same user.
 
         Raises:
-            NotYours: somebody else asks.
+            WrongUser: it is another one.
         """
-        if not self.claimed:
-            self.user, self.claimed = user, True
+        if not self.is_claimed:
+            self.user, self.is_claimed = user, True
         if self.user != user:
-            raise NotYours("You are signed in as somebody else now; reload the page.")
+            raise WrongUser("You are signed in as another user now. Reload the page.")
 
-    def begin_conversation(self) -> None:
-        """Starts an empty one; the choices stay."""
-        self.identity, self.title = token_hex(8), ""
-        self.turns, self.asked_of = [], []
-        self.editing, self.pending, self.updated = None, "", None
+    def start_conversation(self) -> None:
+        """Start an empty conversation. The choices stay."""
+        self.conversation_id, self.title = token_hex(8), ""
+        self.turns, self.libraries = [], []
+        self.editing, self.pending, self.as_list, self.updated = None, "", False, None
 
     @property
-    def where(self) -> Any:
-        """The restriction on papers, or None."""
-        from rag.index.filter import Filter
-
+    def where(self) -> Filter | None:
+        """Return the filter for the papers that are asked, or None for all."""
         return Filter(ids=tuple(sorted(self.only))) if self.only else None

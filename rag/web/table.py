@@ -1,23 +1,27 @@
-"""The table of a library as HTML: sorted, searched, a page at a time; empty columns are hidden."""
+"""The table of a library: what a reader looks for, the papers that fit, and both as HTML."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
+from rag.errors import SettingsError
 from rag.exporters import export_papers
+from rag.index.filter import Filter
 from rag.papers import ET_AL
-from rag.web.cards import paper_address, plain_citation
-from rag.web.escape import isolated, safe, shortened
+from rag.web.cards import format_citation, get_paper_url
+from rag.web.escape import escape, isolate, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from rag.index.filter import Filter
     from rag.papers import Paper
 
 PAGE_PAPERS = 50
 _MOST_AUTHORS = 6  # of one paper in the table
+_LONGEST_QUERY = 200  # characters
+_LONGEST_VALUE = 100  # characters of a filter
+_LAST_YEAR = 9999
 _COLUMNS: dict[str, Callable[[Paper], str]] = {
     "Title": lambda paper: paper.title,
     "Authors": lambda paper: ", ".join(paper.authors),
@@ -25,20 +29,21 @@ _COLUMNS: dict[str, Callable[[Paper], str]] = {
     "Venue": lambda paper: paper.venue or "",
     "Source": lambda paper: ", ".join(source.rpartition("/")[2] for source in paper.sources),
 }
-COLUMNS = tuple(_COLUMNS)
+_FILTERS: dict[str, Any] = {"venue": "venues", "author": "authors", "tag": "tags"}
+_FIELDS = ("since", "until", *_FILTERS)
 
 
 @dataclass(frozen=True, slots=True)
 class TableState:
-    """What of a library a reader looks at.
+    """What the table shows of a library.
 
     Attributes:
         query: words that titles, authors, venues or abstracts must all have.
-        column: sorted by; empty for the library's own order.
-        descending: last first.
+        column: to sort by; "" keeps the library's own order.
+        descending: sort order.
         page: from 0.
         where: the filters that are set.
-        problem: why those that were asked for last mean nothing; no paper is listed then.
+        problem: why the last filters are not valid. No paper is listed then.
     """
 
     query: str = ""
@@ -48,95 +53,180 @@ class TableState:
     where: Filter | None = None
     problem: str = ""
 
+    def apply(self, action: dict[str, Any]) -> TableState:
+        """Return the state after a browser's action: find, filter, sort or turn."""
+        name = action["act"]
+        if name == "find":
+            return replace(self, query=str(action.get("text", ""))[:_LONGEST_QUERY], page=0)
+        if name == "filter":
+            try:
+                where = parse_filter(action.get("values"))
+            except SettingsError as error:
+                return replace(self, problem=str(error), page=0)
+            return replace(self, where=where, problem="", page=0)
+        if name == "sort":
+            column = str(action.get("column"))
+            if column not in _COLUMNS:
+                return self
+            descending = self.column == column and not self.descending
+            return replace(self, column=column, descending=descending, page=0)
+        return replace(self, page=max(0, parse_number(action.get("to"))))
 
-def seen(papers: Sequence[Paper], sight: TableState) -> list[Paper]:
-    """The papers that fit a query, in the order asked for.
+
+def parse_number(value: Any) -> int:
+    """Return a number from a browser, or 0 if it is not one."""
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):  # the last for 1e400, which is read as infinity
+        return 0
+
+
+def parse_filter(values: object) -> Filter | None:
+    """Return the filter that a browser's fields set, or None if all are empty.
+
+    Raises:
+        SettingsError: a year is not a number, or the first lies after the last.
+    """
+    given = values if isinstance(values, dict) else {}
+    fields = {name: str(given.get(name, "")).strip()[:_LONGEST_VALUE] for name in _FIELDS}
+    years = (_parse_year(fields["since"]), _parse_year(fields["until"]))
+    where = Filter(
+        years=years if years != (None, None) else None,
+        **{part: (fields[name],) for name, part in _FILTERS.items() if fields[name]},
+    )
+    return where if where != Filter() else None
+
+
+def select_papers(papers: Sequence[Paper], state: TableState) -> list[Paper]:
+    """Return the papers that have all words of the query, in the order asked for.
 
     >>> from rag.papers import Paper
-    >>> [p.id for p in seen([Paper("a", "Zeta", ""), Paper("b", "Eta", "")], Sight(column="Title"))]
+    >>> papers = [Paper("a", "Zeta", ""), Paper("b", "Eta", "")]
+    >>> [paper.id for paper in select_papers(papers, TableState(column="Title"))]
     ['b', 'a']
     """
-    words = sight.query.casefold().split()
-    found = [paper for paper in papers if all(word in _haystack(paper) for word in words)]
-    value = _COLUMNS.get(sight.column)
+    words = state.query.casefold().split()
+    selected = [paper for paper in papers if all(word in _join_fields(paper) for word in words)]
+    value = _COLUMNS.get(state.column)
     if value:
-        found.sort(key=lambda paper: value(paper).casefold(), reverse=sight.descending)
-    return found
+        selected.sort(key=lambda paper: value(paper).casefold(), reverse=state.descending)
+    return selected
 
 
-def table(
-    papers: Sequence[Paper], sight: TableState, picked: Collection[str], *, source: bool
+def render_filters(papers: Sequence[Paper], where: Filter | None) -> str:
+    """Render a field for each filter that tells the papers apart. Omits what no paper has."""
+    where = where or Filter()
+    years = [paper.year for paper in papers if paper.year]
+    first, last = where.years or (None, None)
+    fields = []
+    if years:
+        fields.append(_render_field("since", "From year", first, min(years)))
+        fields.append(_render_field("until", "To year", last, max(years)))
+    known = (
+        ("venue", "Venue", where.venues, any(paper.venue for paper in papers)),
+        ("author", "Author", where.authors, any(paper.authors for paper in papers)),
+        ("tag", "Tag", where.tags, any(paper.metadata.get("tags") for paper in papers)),
+    )
+    fields += [
+        _render_field(name, label, "".join(values[:1]), None)
+        for name, label, values, exists in known
+        if exists
+    ]
+    return f'<div class="filters" role="group" aria-label="Filters">{"".join(fields)}</div>'
+
+
+def render_table(
+    papers: Sequence[Paper], state: TableState, selected: Collection[str], *, source: bool
 ) -> str:
-    """A page of the papers in sight.
+    """Render one page of the papers that fit. Columns without any value are hidden.
 
     Args:
         papers: of the library.
-        sight: what is looked at.
-        picked: ids of the papers that are selected.
-        source: whether the files that papers came from are shown.
+        state: query, order and page.
+        selected: ids of the papers that are selected.
+        source: whether to show the files that papers came from.
     """
-    found = seen(papers, sight)
-    last = max(0, (len(found) - 1) // PAGE_PAPERS)
-    number = min(max(sight.page, 0), last)
-    shown = found[number * PAGE_PAPERS : (number + 1) * PAGE_PAPERS]
-    columns = [name for name in COLUMNS if any(_COLUMNS[name](paper) for paper in papers)]
-    if not source and "Source" in columns:
-        columns.remove("Source")
-    if not found:
-        looked = sight.query or sight.where
-        sentence = "No paper fits." if looked else "This library holds no paper yet."
+    fitting = select_papers(papers, state)
+    if not fitting:
+        is_narrowed = state.query or state.where
+        sentence = "No paper fits." if is_narrowed else "This library has no papers yet."
         return f'<p class="hint">{sentence}</p>'
-    head = "".join(_head(name, sight) for name in columns)
-    rows = "".join(_row(paper, columns, is_picked=paper.id in picked) for paper in shown)
+    last = (len(fitting) - 1) // PAGE_PAPERS
+    number = min(max(state.page, 0), last)
+    columns = [
+        name
+        for name, value in _COLUMNS.items()
+        if any(map(value, papers)) and (source or name != "Source")
+    ]
+    head = "".join(_render_head(name, state) for name in columns)
+    rows = "".join(
+        _render_row(paper, columns, is_selected=paper.id in selected)
+        for paper in fitting[number * PAGE_PAPERS : (number + 1) * PAGE_PAPERS]
+    )
     return (
         f'<div class="wide" tabindex="0" role="region" aria-label="Papers"><table><thead><tr>'
         f'<th><span class="unseen">Selected</span></th>{head}</tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>{_pages(len(found), number, last)}"
+        f"<tbody>{rows}</tbody></table></div>{_render_pages(len(fitting), number, last)}"
     )
 
 
-def chosen(count: int, shown: int, total: int, *, may_edit: bool) -> str:
-    """What can be done with the papers that are selected, or with those that the table lists.
+def render_selection(selected: int, listed: int, total: int, *, may_edit: bool) -> str:
+    """Render what can be done with the selected papers, or with the listed ones.
 
     Args:
-        count: of selected papers.
-        shown: papers that fit what is looked for.
-        total: papers of the library.
+        selected: number of selected papers.
+        listed: number of papers that fit the query.
+        total: number of papers in the library.
         may_edit: whether papers may be removed.
     """
-    if not count:
-        of = f"{shown:,} of {total:,}" if shown < total else f"{total:,}"
-        words = f"{of} paper{'s' * (total != 1)}; tick some to select them."
-        which, acts = f"the {shown:,} listed" if shown < total else f"all {total:,}", ""
-    else:
-        words, which = f"{count:,} selected", "selected"
-        acts = '<button type="button" class="first" data-act="only">Ask about these only</button>'
-        acts += '<button type="button" data-act="unpick">Clear selection</button>'
+    buttons = ""
+    if selected:
+        words, which = f"{selected:,} selected", "selected"
+        buttons = (
+            '<button type="button" class="first" data-act="only">Ask about these only</button>'
+        )
+        buttons += '<button type="button" data-act="unpick">Clear selection</button>'
         if may_edit:
-            acts += '<button type="button" data-act="remove">Remove from library</button>'
+            buttons += '<button type="button" data-act="remove">Remove from library</button>'
+    else:
+        count = f"{listed:,} of {total:,}" if listed < total else f"{total:,}"
+        words = f"{count} paper{'s' * (total != 1)}. Tick some to select them."
+        which = f"the {listed:,} listed" if listed < total else f"all {total:,}"
     forms = "".join(
         f'<button type="button" data-act="papers" data-form="{form}" '
         f'aria-label="Download {which} as {name}">{name}</button>'
         for form, name in (("bibtex", "BibTeX"), ("json", "JSON"))
     )
-    download = f"<span>Download {which}</span>{forms}" if count or shown else ""
-    return f'<p class="chosen"><strong role="status">{words}</strong>{acts}{download}</p>'
+    download = f"<span>Download {which}</span>{forms}" if selected or listed else ""
+    return f'<p class="chosen"><strong role="status">{words}</strong>{buttons}{download}</p>'
 
 
-def as_bibtex(papers: Sequence[Paper]) -> str:
-    """The papers as BibTeX entries."""
-    return export_papers(papers, "bibtex")
+def _parse_year(text: str) -> int | None:
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and int(text) <= _LAST_YEAR):
+        raise SettingsError(f"{text!r} is not a year. Write it with digits, such as 2021.")
+    return int(text)
 
 
-def _haystack(paper: Paper) -> str:
+def _join_fields(paper: Paper) -> str:
     parts = (paper.title, *paper.authors, paper.venue or "", str(paper.year or ""), paper.abstract)
     return " ".join(parts).casefold()
 
 
-def _head(name: str, sight: TableState) -> str:
+def _render_field(name: str, label: str, value: object, hint: int | None) -> str:
+    text = "" if value is None else escape(value)
+    kind = f'inputmode="numeric" placeholder="{hint}"' if hint else ""
+    return (
+        f'<label>{label}<input type="search" data-filter="{name}" value="{text}" '
+        f'id="filter-{name}" autocomplete="off" maxlength="{_LONGEST_VALUE}" {kind}></label>'
+    )
+
+
+def _render_head(name: str, state: TableState) -> str:
     sign, order = "↕", "none"
-    if sight.column == name:
-        sign, order = ("↓", "descending") if sight.descending else ("↑", "ascending")
+    if state.column == name:
+        sign, order = ("↓", "descending") if state.descending else ("↑", "ascending")
     return (
         f'<th scope="col" aria-sort="{order}" class="{name.casefold()}"><button type="button" '
         f'id="sort-{name.casefold()}" data-act="sort" data-column="{name}" '
@@ -145,45 +235,47 @@ def _head(name: str, sight: TableState) -> str:
     )
 
 
-def _row(paper: Paper, columns: Sequence[str], *, is_picked: bool) -> str:
-    label = safe(f"Select {shortened(paper.title, 80)}")
-    cells = "".join(f'<td class="{name.casefold()}">{_cell(paper, name)}</td>' for name in columns)
+def _render_row(paper: Paper, columns: Sequence[str], *, is_selected: bool) -> str:
+    label = escape(f"Select {shorten(paper.title, 80)}")
+    cells = "".join(
+        f'<td class="{name.casefold()}">{_render_cell(paper, name)}</td>' for name in columns
+    )
     return (
-        f'<tr><td class="pick"><input type="checkbox" data-pick="{safe(paper.id)}" '
-        f'aria-label="{label}"{" checked" if is_picked else ""}></td>{cells}</tr>'
+        f'<tr><td class="pick"><input type="checkbox" data-pick="{escape(paper.id)}" '
+        f'aria-label="{label}"{" checked" if is_selected else ""}></td>{cells}</tr>'
     )
 
 
-def _cell(paper: Paper, name: str) -> str:
+def _render_cell(paper: Paper, name: str) -> str:
     if name == "Title":
-        return _title(paper)
+        return _render_title(paper)
     if name == "Authors":
         is_cut = paper.authors[-1:] == (ET_AL,)
         more = f" {ET_AL}" if is_cut else f" and {len(paper.authors) - _MOST_AUTHORS} more"
-        shown = ", ".join(map(isolated, paper.authors[:_MOST_AUTHORS]))
-        return shown + more * (len(paper.authors) > _MOST_AUTHORS)
-    return isolated(shortened(_COLUMNS[name](paper), 120))
+        names = ", ".join(map(isolate, paper.authors[:_MOST_AUTHORS]))
+        return names + more * (len(paper.authors) > _MOST_AUTHORS)
+    return isolate(shorten(_COLUMNS[name](paper), 120))
 
 
-def _title(paper: Paper) -> str:
-    """The title, which unfolds the abstract."""
-    address = paper_address(paper)
+def _render_title(paper: Paper) -> str:
+    """Render the title, which unfolds the abstract."""
+    url = get_paper_url(paper)
     link = (
-        f'<a href="{address}" target="_blank" rel="noopener noreferrer">Open the paper</a>'
-        if address
+        f'<a href="{url}" target="_blank" rel="noopener noreferrer">Open the paper</a>'
+        if url
         else ""
     )
-    bibtex = safe(export_papers([paper], "bibtex"))
-    abstract = safe(paper.abstract) or "This paper has no abstract; it is found by its title."
+    bibtex = escape(export_papers([paper], "bibtex"))
+    abstract = escape(paper.abstract) or "This paper has no abstract. It is found by its title."
     return (
-        f'<details><summary dir="auto">{safe(paper.title)}</summary><p dir="auto">{abstract}</p>'
+        f'<details><summary dir="auto">{escape(paper.title)}</summary><p dir="auto">{abstract}</p>'
         f'<p class="copies">{link}<button type="button" data-copy="{bibtex}">'
-        f'Copy BibTeX</button><button type="button" data-copy="{safe(plain_citation(paper))}">'
+        f'Copy BibTeX</button><button type="button" data-copy="{escape(format_citation(paper))}">'
         "Copy plain citation</button></p></details>"
     )
 
 
-def _pages(count: int, number: int, last: int) -> str:
+def _render_pages(count: int, number: int, last: int) -> str:
     if not last:
         return f'<p class="pages">{count:,} shown</p>'
     first = number * PAGE_PAPERS + 1

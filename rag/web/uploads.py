@@ -1,116 +1,135 @@
-"""Files that readers send: kept under names of our own until they are read, and not for long.
+"""Papers that a reader uploads or pastes: received, read and reported.
 
-Gradio's own upload is closed; a file gets here by a request of its own and is known to the page by
-a random word, which only the user who sent it can use.
+Gradio's own upload is closed. A file arrives by a request of its own and lies under a random token
+that only its sender can use. No name that a client gives becomes a path.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 import threading
 import time
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import TYPE_CHECKING
 
-from fastapi import Request, Response
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 
-from rag.web.intake import LARGEST_FILE_BYTES, LARGEST_TOTAL_BYTES, MOST_FILES, Brought
+from rag.errors import CorpusError
+from rag.readers import Refused, iter_papers
+from rag.web.escape import escape
+from rag.web.limits import LARGEST_FILE_BYTES, LARGEST_PASTE, LARGEST_TOTAL_BYTES, MOST_FILES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
-    from fastapi import FastAPI
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+
+    from rag.index import IndexReport
+    from rag.papers import Paper
 
 PATH = "/upload"
-_KEPT_S = 3600.0
+_KEEP_S = 3600.0
 _MOST_BYTES = 10 * LARGEST_TOTAL_BYTES  # of all users together
 _NAME_CHARS = 120
+_MOST_PROBLEMS = 20  # in a report
+_LIBRARY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _-]{0,47}")
 
 
-class Uploads:
-    """The files that wait to be read."""
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file on the server, and the name that its owner gave it."""
+
+    path: Path
+    name: str
+
+
+class UploadStore:
+    """Files that wait to be read. They go after an hour."""
 
     def __init__(self) -> None:
-        """Makes a folder, which goes with `close`."""
+        """Create a folder, which `close` deletes."""
         self._folder = tempfile.TemporaryDirectory(prefix="papertrail-")
-        self._waiting: dict[str, tuple[Brought, str | None, float, int]] = {}
+        self._waiting: dict[str, tuple[Upload, str | None, float, int]] = {}
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Deletes everything."""
+        """Delete everything."""
         self._folder.cleanup()
 
-    def take(self, words: object, user: str | None) -> list[Brought]:
-        """The files that a user sent, by their words; others are passed over."""
-        if not isinstance(words, list):
+    def take(self, tokens: object, user: str | None) -> list[Upload]:
+        """Return the files that a user sent, by their tokens. Ignores unknown tokens."""
+        if not isinstance(tokens, list):
             return []
-        found = []
+        uploads = []
         with self._lock:
-            for word in words[: MOST_FILES + 1]:
-                kept = self._waiting.get(word) if isinstance(word, str) else None
-                if kept and kept[1] == user:
-                    found.append(kept[0])
-                    del self._waiting[word]
-        return found
+            for token in tokens[: MOST_FILES + 1]:
+                known = self._waiting.get(token) if isinstance(token, str) else None
+                if known and known[1] == user:
+                    uploads.append(known[0])
+                    del self._waiting[token]
+        return uploads
 
-    def add_to(self, application: FastAPI, user_of: Callable[[Request], str | None]) -> None:
-        """Adds the address that files are sent to."""
+    def add_route(self, application: Starlette, find_user: Callable[[Request], str | None]) -> None:
+        """Add the address that files are sent to."""
 
         async def receive(request: Request) -> Response:
-            user = user_of(request)
+            user = find_user(request)
             name = " ".join(request.query_params.get("name", "").split())[:_NAME_CHARS]
-            if refusal := self._refusal(user):
-                return _said(refusal, 429)
-            word = token_urlsafe(16)
-            brought = Brought(Path(self._folder.name) / word, name or "file")
-            with self._lock:  # its place is taken while it comes
-                self._waiting[word] = (brought, user, time.monotonic(), LARGEST_FILE_BYTES)
+            if problem := self._check_room(user):
+                return _respond(problem, 429)
+            token = token_urlsafe(16)
+            upload = Upload(Path(self._folder.name) / token, name or "file")
+            with self._lock:  # its room is taken while it comes
+                self._waiting[token] = (upload, user, time.monotonic(), LARGEST_FILE_BYTES)
             size: int | None = None
             try:
-                size = await _written(request, brought.path)
+                size = await _write_body(request, upload.path)
             except ClientDisconnect:
-                return _said("The file did not come whole.", 400)
+                return _respond("The upload was cut off. Send the file again.", 400)
             finally:
-                self._settle(word, size)
+                self._record_size(token, size)
             if size is None:
-                return _said(f"A file may have {LARGEST_FILE_BYTES // 1_000_000} MB.", 413)
-            return _said(word, 200)
+                return _respond(f"Files can have {LARGEST_FILE_BYTES // 1_000_000} MB.", 413)
+            return _respond(token, 200)
 
-        application.add_api_route(PATH, receive, methods=["POST"])
+        application.add_route(PATH, receive, methods=["POST"])
 
-    def _settle(self, word: str, size: int | None) -> None:
-        """Notes how large a file became; one that did not come whole goes."""
+    def _record_size(self, token: str, size: int | None) -> None:
+        """Record the size of a file, or delete one that is incomplete."""
         with self._lock:
-            brought, user, since, _ = self._waiting.pop(word)
+            upload, user, since, _ = self._waiting.pop(token)
             if size is not None:
-                self._waiting[word] = (brought, user, since, size)
+                self._waiting[token] = (upload, user, since, size)
                 return
         with suppress(OSError):
-            brought.path.unlink()
+            upload.path.unlink()
 
-    def _refusal(self, user: str | None) -> str:
-        """Why a user cannot send another file now; empty where they can."""
+    def _check_room(self, user: str | None) -> str:
+        """Return why a user cannot send another file now, or ""."""
         with self._lock:
             self._expire()
-            own = [size for _, who, _, size in self._waiting.values() if who == user]
-            whole = sum(size for *_, size in self._waiting.values())
-        if len(own) >= 2 * MOST_FILES or whole > _MOST_BYTES:
-            return "Too many files wait to be read; add them, or try again in an hour."
+            own = [size for _, owner, _, size in self._waiting.values() if owner == user]
+            total = sum(size for *_, size in self._waiting.values())
+        if len(own) >= 2 * MOST_FILES or total > _MOST_BYTES:
+            return "Too many files wait to be read. Add them, or try again in an hour."
         return ""
 
     def _expire(self) -> None:
-        old = time.monotonic() - _KEPT_S
-        for word in [w for w, (_, _, since, _) in self._waiting.items() if since < old]:
+        oldest = time.monotonic() - _KEEP_S
+        for token in [t for t, (_, _, since, _) in self._waiting.items() if since < oldest]:
             with suppress(OSError):
-                self._waiting.pop(word)[0].path.unlink()
+                self._waiting.pop(token)[0].path.unlink()
 
 
-async def _written(request: Request, path: Path) -> int | None:
-    """Writes what a request brings; its bytes, or None where they are too many."""
+async def _write_body(request: Request, path: Path) -> int | None:
+    """Write a request's body to a file. Return its size in bytes, or None if it is too large."""
     size = 0
     with path.open("wb") as file:
         async for chunk in request.stream():
@@ -121,6 +140,107 @@ async def _written(request: Request, path: Path) -> int | None:
     return size
 
 
-def _said(text: str, status: int) -> Response:
-    body = json.dumps({"word" if status == 200 else "error": text})
+def _respond(text: str, status: int) -> Response:
+    body = json.dumps({"token" if status == 200 else "error": text})
     return Response(body, status, media_type="application/json")
+
+
+def check_library_name(name: str) -> str:
+    """Return the name of a new library without surrounding blanks.
+
+    Raises:
+        CorpusError: it is not a valid name.
+    """
+    name = name.strip()
+    if not _LIBRARY_NAME.fullmatch(name):
+        raise CorpusError(
+            "Give the new library a name of at most 48 letters, digits, blanks, '-' and '_'."
+        )
+    return name
+
+
+def check_sizes(files: Sequence[Upload], pasted: str) -> None:
+    """Raise if there is too much to read, or nothing.
+
+    Raises:
+        CorpusError: no file and no text, or too many or too large files.
+    """
+    if not files and not pasted.strip():
+        raise CorpusError("Choose files or paste text first.")
+    if len(files) > MOST_FILES:
+        raise CorpusError(f"Add at most {MOST_FILES} files at once. You chose {len(files)}.")
+    sizes = [file.path.stat().st_size for file in files]
+    if any(size > LARGEST_FILE_BYTES for size in sizes) or sum(sizes) > LARGEST_TOTAL_BYTES:
+        raise CorpusError(
+            f"Files can have {LARGEST_FILE_BYTES // 1_000_000} MB each and "
+            f"{LARGEST_TOTAL_BYTES // 1_000_000} MB together. Use `rag index` for larger ones."
+        )
+    if len(pasted) > LARGEST_PASTE:
+        raise CorpusError(f"Paste at most {LARGEST_PASTE:,} characters, or upload a file.")
+
+
+def read_uploads(files: Sequence[Upload], pasted: str) -> Iterator[Paper | Refused]:
+    """Yield the papers of files and pasted text. An unreadable file is one refusal."""
+    for file in files:
+        yield from _read_upload(file)
+    if pasted.strip():
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "pasted"
+            path.write_text(pasted, encoding="utf-8", errors="replace")
+            yield from _read_upload(Upload(path, "pasted text"))
+
+
+def _read_upload(file: Upload) -> Iterator[Paper | Refused]:
+    path, has_refused = str(file.path), False
+    try:
+        for record in iter_papers(file.path):
+            if isinstance(record, Refused):
+                has_refused = True
+                yield replace(record, path=file.name)
+            else:
+                sources = tuple(file.name if each == path else each for each in record.sources)
+                yield replace(record, sources=sources)
+    except CorpusError as error:
+        if not has_refused:  # the reason must not show where the file lies on the server
+            reason = str(error).removeprefix(f"{path}: ").replace(path, "the file")
+            yield Refused(file.name, None, reason)
+
+
+def render_report(report: IndexReport) -> str:
+    """Render how many papers were added, merged or refused."""
+    intake = report.intake
+    counts = [
+        (len(intake.added), "added"),
+        (len(set(intake.changed)), "changed"),
+        (len(set(intake.merged)), "merged with known papers"),
+        (intake.unchanged, "already there"),
+        (len(intake.removed), "removed"),
+        (len(intake.refused), "refused"),
+    ]
+    changes = ", ".join(f"{count:,} {words}" for count, words in counts if count)
+    problems = [*map(str, intake.refused), *intake.warnings]
+    if intake.without_abstract:
+        problems.append(
+            f"{len(intake.without_abstract)} without abstract are found by their titles only."
+        )
+    more = len(problems) - _MOST_PROBLEMS
+    items = "".join(f'<li dir="auto">{escape(each)}</li>' for each in problems[:_MOST_PROBLEMS])
+    items += f"<li>… and {more} more.</li>" if more > 0 else ""
+    return (
+        '<div class="report" role="status"><p><strong>Done:</strong> '
+        f"{changes or 'nothing changed'}. The library has {report.papers:,} papers.</p>"
+        f"{f'<ul>{items}</ul>' if items else ''}</div>"
+    )
+
+
+def render_progress(sentence: str) -> str:
+    """Render a step that is under way."""
+    return (
+        '<div class="report" role="status"><p class="doing"><span class="pulse" '
+        f'aria-hidden="true"></span>{escape(sentence)}</p></div>'
+    )
+
+
+def render_problem(sentence: str) -> str:
+    """Render why nothing was done."""
+    return f'<p class="note error" role="alert">{escape(sentence)}</p>'
