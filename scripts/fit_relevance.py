@@ -6,8 +6,7 @@ Needs the `fit` extra (scikit-learn). Each listing question is fitted on the who
 library without its gold papers, and on small libraries drawn with a fixed seed, so that the
 decision does not lean on there being 251 papers; questions that ask for a list of what no paper has
 are fitted too. Every figure it prints and stores comes from models that never saw the question
-(leave one question out). Borderline papers count neither way. Questions with a condition on numbers
-are left out: those papers are found by reading numbers.
+(leave one question out). Borderline papers count neither way.
 """
 
 from __future__ import annotations
@@ -23,8 +22,7 @@ from sklearn.linear_model import LogisticRegression
 
 from rag import Assistant
 from rag.generation.relevance import COEFFICIENTS, signals
-from rag.query.conditions import condition_in
-from rag.query.listings import subject_of_list
+from rag.query.rules import read_list_subject
 
 SETS = {
     "token_vectors": ("tokens", "dense", "lexical", "sentence", "words"),
@@ -72,12 +70,12 @@ def main() -> None:
     content = b"".join(path.read_bytes() for path in arguments.questions)
     records = [json.loads(line) for line in content.splitlines()]
     with Assistant.open() as assistant:
-        subjects = [subject_of_list(record["question"]) for record in records]
+        subjects = [read_list_subject(record["question"]) for record in records]
         examples = [
             example(assistant, record, subject)
             for record, subject in zip(records, subjects, strict=True)
             if record["kind"] in ("listing", "unanswerable")
-            if subject and not condition_in(subject)
+            if subject
         ]
     found = {name: fitted(examples, signals) for name, signals in SETS.items()}
     found["fitted_on"] = {

@@ -26,7 +26,6 @@ from rag.query.rules import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_LONGEST = 1000  # characters; a longer text is searched for as it stands
 _LONGEST_VENUE = 10  # words
 _ANY_YEAR = Filter(years=(0, 9999))
 
@@ -70,8 +69,6 @@ def read_filters(question: str, library: Library, *, this_year: int) -> tuple[st
         the question as it is and None where nothing is understood.
     """
     text, where = question, Filter()
-    if len(question) > _LONGEST:
-        return question, None
     for phrases in (_find_venues, _find_authors, lambda text: _find_years(text, this_year)):
         known = (each for each in phrases(text) if all(map(library.holds, each.known)))
         if phrase := next(known, None):

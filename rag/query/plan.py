@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["answer", "list", "metadata"]
 _MOST_EXCHANGES = 4  # that the model reads
-_LONGEST = 400  # characters of a rewritten question, unless the question itself is long
+_LONGEST_REWRITTEN = 400  # characters, unless the question itself is long
+_LONGEST_READ = 1000  # characters; a longer text is searched for as it stands
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +70,8 @@ class Plan:
     Attributes:
         question: as the reader put it.
         standalone: as it is searched for: a follow-up completed, filters taken out.
-        kind: of the answer.
-        subject: what the papers of a list are about; "" lists all that pass the filter.
+        kind: of the answer: "metadata" lists all papers that pass the filter.
+        subject: what the papers of a list are about, else "".
         where: the papers that it is asked of; None for all.
         notes: sentences a reader should know.
         usage: spent on planning.
@@ -114,17 +115,14 @@ class Planner:
             library: asked whether it has the years, authors and venues that are named.
         """
         plan = self._complete(Plan(question, question.strip(), where=where), exchanges)
+        if len(plan.standalone) > _LONGEST_READ:
+            return plan
         this_year = datetime.now(UTC).year
         text, chosen = read_filters(plan.standalone, library, this_year=this_year)
         where = (plan.where or Filter()).and_also(chosen) if chosen else plan.where
         subject = read_list_subject(text, narrowed=where is not None)
-        return replace(
-            plan,
-            standalone=text,
-            kind=_choose_kind(subject),
-            subject=subject or "",
-            where=where,
-        )
+        kind: Kind = "answer" if subject is None else "list" if subject else "metadata"
+        return replace(plan, standalone=text, kind=kind, subject=subject or "", where=where)
 
     def _complete(self, plan: Plan, exchanges: Sequence[Exchange]) -> Plan:
         """Return the plan with a question that can be understood alone."""
@@ -151,7 +149,7 @@ class Planner:
             return replace(combined, notes=(*plan.notes, note))
         lines = [line.strip().strip("\"'“”") for line in reply.text.splitlines() if line.strip()]
         text = remove_markers(lines[-1]) if lines else ""
-        if text and len(text) <= max(_LONGEST, 2 * len(plan.standalone)):
+        if text and len(text) <= max(_LONGEST_REWRITTEN, 2 * len(plan.standalone)):
             return replace(plan, standalone=text, usage=reply.usage)
         note = "The follow-up was read without the model, whose reply held no question."
         return replace(combined, notes=(*plan.notes, note), usage=reply.usage)
@@ -178,10 +176,3 @@ def _conversation(exchanges: Sequence[Exchange], budget: int) -> str:
             break
         parts[:0] = lines
     return "<conversation>\n" + "\n".join(parts) + "\n</conversation>" if parts else ""
-
-
-def _choose_kind(subject: str | None) -> Kind:
-    """Return the kind of answer: a list without a subject is taken from the records."""
-    if subject is None:
-        return "answer"
-    return "list" if subject else "metadata"

@@ -83,6 +83,7 @@ _SENTENCE_END = re.compile(
     r"please|could you|can you|list|show|find|I wonder)\b)"
 )
 _PRONOUN = re.compile(r"(?:\w+ ){0,2}(?:it|this|that|them|these|those|so)")
+_REFERS_BACK = re.compile(r"\b(?:(?:this|these|such(?! as))\b|(?:it|that|them|those)$)")
 _BARE = re.compile(r"(?:which|what|any)\b[\w ]* papers\W*", re.IGNORECASE)
 _FRAME = re.compile(
     r"(?:which|what|how many|that|who|where|papers?|these|those|them|anything|everything|is|are|"
@@ -120,15 +121,18 @@ def read_list_subject(question: str, *, narrowed: bool = False) -> str | None:
     sentences = _SENTENCE_END.split(text)
     subjects = [_match_list(each) for each in sentences]
     if len(sentences) == 1 and subjects == [None]:
-        return _match_list(text, _PHRASE_FORMS)
+        subjects = [_match_list(text, _PHRASE_FORMS)]
     asks_more = any(
         subject is None and "?" in sentence
         for subject, sentence in zip(subjects, sentences, strict=True)
     )
-    found = max(
-        filter(None, subjects), key=len, default=subjects[0] if len(subjects) == 1 else None
-    )
-    return None if asks_more else found
+    found = max(filter(None, subjects), key=len, default=subjects[0])
+    lead = " ".join(each for each, own in zip(sentences, subjects, strict=True) if own is None)
+    if asks_more or found is None or (lead and not found):
+        return None
+    if lead and _REFERS_BACK.search(found):  # "We have no chat data. Which papers cover that?"
+        return f"{lead} {found}"
+    return None if _PRONOUN.fullmatch(found) else found
 
 
 def _match_list(sentence: str, forms: Iterable[re.Pattern[str]] = _LIST_FORMS) -> str | None:
@@ -140,9 +144,8 @@ def _match_list(sentence: str, forms: Iterable[re.Pattern[str]] = _LIST_FORMS) -
         return None
     parts = match.groupdict()
     kind = re.fullmatch(_KINDS, parts.get("noun") or "", re.IGNORECASE)
-    words = (parts.get("kind") or "", kind[0] if kind else "", match["rest"])
-    subject = _strip_frame(" ".join(" ".join(words).split()))
-    return None if _PRONOUN.fullmatch(subject) else subject
+    words = (parts.get("kind") or "", kind[0] if kind else "", _strip_frame(match["rest"]))
+    return _strip_frame(" ".join(" ".join(words).split()))
 
 
 def _strip_frame(text: str) -> str:

@@ -1,0 +1,321 @@
+"""Phrasings that are understood without a language model: lists, filters, follow-ups."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from rag import Assistant, Filter, Paper, load_settings
+from rag.query.plan import Exchange, Planner
+
+PAPER = Paper("electra-1", "ELECTRA: Pre-training Encoders", "ELECTRA trains a discriminator.")
+OTHER = Paper("primer-2", "Primer: Searching for Transformers", "Primer squares its activations.")
+AUTHORS = {"clark", "kevin clark", "luong", "wu", "müller", "van der berg", "o'neill", "hand"}
+VENUES = {"nature", "nature medicine", "lancet", "science", "acl", "journal of animal sounds"}
+
+
+class Known:
+    """A library that knows some authors and venues, and has years unless told otherwise."""
+
+    def __init__(self, *, years=True):
+        self.years = years
+
+    def holds(self, where):
+        if where.authors:
+            return where.authors[0].casefold().rstrip(".") in AUTHORS
+        if where.venues:
+            return where.venues[0].removeprefix("=").casefold().removeprefix("the ") in VENUES
+        return self.years
+
+
+def plan(question, *exchanges, where=None, library=None):
+    return Planner(load_settings(), None).plan(question, exchanges, where, library or Known())
+
+
+def subject(question):
+    """The subject of a list, or None for a question that asks for none."""
+    found = plan(question)
+    return None if found.kind == "answer" else found.subject
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        # which or what ... papers
+        ("Which of our papers mention RoBERTa?", "RoBERTa"),
+        ("Which papers use curriculum learning?", "curriculum learning"),
+        ("what papers do we have on tokenizers?", "tokenizers"),
+        ("Which studies evaluate on SuperGLUE?", "SuperGLUE"),
+        ("which code papers probe syntax trees?", "code probe syntax trees"),
+        ("what are the papers on moths?", "moths"),
+        ("which ones use reinforcement learning?", "reinforcement learning"),
+        ("which of these work with Chinese?", "Chinese"),
+        ("Which papers in the library pretrain on DNA?", "pretrain on DNA"),
+        # how many papers
+        ("How many papers report results on ImageNet?", "results on ImageNet"),
+        ("how many of our papers are about moths?", "moths"),
+        ("how many of these report results on GLUE, and which ones?", "results on GLUE"),
+        ("how many surveys do we have?", "surveys"),
+        ("how many papers are there?", ""),
+        ("number of papers on robotics", "robotics"),
+        # list, show, find, give me
+        ("list all papers", ""),
+        ("list everything on legal text", "legal text"),
+        ("please show me the papers about speech", "speech"),
+        ("could you find papers about tabular data?", "tabular data"),
+        ("I'm looking for papers on multilingual retrieval", "multilingual retrieval"),
+        ("Please list every paper that deals with sleep.", "sleep"),
+        ("tell me which papers are about moths", "moths"),
+        # are there, do we have, any
+        ("Are there any papers on music?", "music"),
+        ("do we have anything on legal text?", "legal text"),
+        ("what do we have on quantization?", "quantization"),
+        ("What work is there on dropout?", "dropout"),
+        ("any mixture-of-experts papers?", "mixture-of-experts"),
+        ("any PhD theses in here?", "PhD theses"),
+        ("Do any papers look at Finnish?", "Finnish"),
+        ("what's been done on moths?", None),
+        ("what has been published on moths?", "moths"),
+        # papers that, on, about, by, from, in ...
+        ("papers on moths", "moths"),
+        ("recent papers using contrastive learning", "recent contrastive learning"),
+        ("research on sign language", "sign language"),
+        ("quantum computing papers?", "quantum computing"),
+        # who
+        ("who works on speech?", "speech"),
+        # sentences before and behind
+        ("I worry about stale models. Which papers look at dates?", "dates"),
+        ("How many papers summarize text? Code does not count.", "summarize text"),
+        ("We hunt moths, so which papers study traps?", "traps"),
+        ("We have no chat data. Which papers cover that?", "We have no chat data. cover that"),
+    ],
+)
+def test_a_question_for_a_list_is_recognised_with_its_subject(question, expected):
+    assert subject(question) == expected
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Which paper introduced ELECTRA?",
+        "What is ELECTRA?",
+        "how many parameters does ELECTRA have?",
+        "which two papers use optimal transport?",
+        "Which datasets does CLIP train on?",
+        "which papers use optimal transport, and what does each align?",
+        "which papers?",
+        "other papers?",
+        "earthquakes?",
+        "Which papers use it?",
+        "Which research questions does the paper answer?",
+        "which papers should I read?",
+        "what papers inspired ELECTRA?",
+        "which papers does ELECTRA build on?",
+        "which papers are the most cited?",
+        "what makes papers on distillation hard to compare?",
+        "what do the papers say about warmup?",
+        "what papers say about warmup: is it needed?",
+        "Which method works best without labels?",
+        "Which abstracts were used as training data?",
+        "Summarize the papers on distillation",
+        "Do papers on distillation agree?",
+        "Is there a benchmark for continual learning?",
+        "List the hyperparameters of BERT",
+        "Papers on recurrent networks clash. Is there one overview of the notation?",
+        "which papers " + "use moths and " * 100,
+        "",
+    ],
+)
+def test_other_questions_ask_for_no_list(question):
+    assert subject(question) is None
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "where"),
+    [
+        # by X
+        ("papers by Clark on X", "papers on X", Filter(authors=("Clark",))),
+        ("papers written by van der Berg", "papers", Filter(authors=("van der Berg",))),
+        ("which papers are by Clark et al.?", "which papers?", Filter(authors=("Clark",))),
+        ("anything by Müller on X?", "anything on X?", Filter(authors=("Müller",))),
+        # by X and Y: both
+        ("papers by Clark and Luong", "papers", Filter(authors=("Clark and Luong",))),
+        ("papers by Kevin Clark & Wu", "papers", Filter(authors=("Kevin Clark and Wu",))),
+        # X's papers
+        ("List Clark's papers on X", "List papers on X", Filter(authors=("Clark",))),
+        ("O'Neill's papers", "papers", Filter(authors=("O'Neill",))),
+        # what did X write or publish on
+        ("what did Clark write on X?", "papers on X?", Filter(authors=("Clark",))),
+        ("what has Clark published about X?", "papers about X?", Filter(authors=("Clark",))),
+        ("which papers did Clark write?", "which papers?", Filter(authors=("Clark",))),
+        # years
+        ("papers since 2020 on X", "papers on X", Filter((2020, None))),
+        ("what is known of X since 2018?", "what is known of X?", Filter((2018, None))),
+        ("papers before 2010", "papers", Filter((None, 2009))),
+        ("papers after 2020", "papers", Filter((2021, None))),
+        ("papers until 2012 on X", "papers on X", Filter((None, 2012))),
+        ("which papers in 2019 mention X?", "which papers mention X?", Filter((2019, 2019))),
+        ("which papers were published in 2019?", "which papers?", Filter((2019, 2019))),
+        ("what was published in 2019 on X?", "papers on X?", Filter((2019, 2019))),
+        ("papers between 2015 and 2017", "papers", Filter((2015, 2017))),
+        ("papers between 2017 and 2015", "papers", Filter((2015, 2017))),
+        ("papers from the last 3 years on X", "papers on X",
+         Filter((datetime.now(UTC).year - 3, None))),
+        # in or at a venue, published in a venue
+        ("papers in Nature on X", "papers on X", Filter(venues=("=Nature",))),
+        ("papers in Nature Medicine", "papers", Filter(venues=("=Nature Medicine",))),
+        ("papers on X at ACL", "papers on X", Filter(venues=("=ACL",))),
+        ("papers on X published in the lancet", "papers on X", Filter(venues=("=lancet",))),
+        ("what was published in The Lancet on X?", "papers on X?", Filter(venues=("=Lancet",))),
+        # several
+        ("papers by Wu in Nature since 2018", "papers",
+         Filter((2018, None), ("Wu",), ("=Nature",))),
+        ("papers published in 2018 in Nature", "papers", Filter((2018, 2018), (), ("=Nature",))),
+    ],
+)  # fmt: skip
+def test_a_filter_said_in_a_question_chooses_papers(question, text, where):
+    found = plan(question)
+    assert (found.standalone, found.where) == (text, where)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "papers by Nobody",
+        "papers by Clark and Nobody",
+        "what did What write on X?",
+        "learning by hand",
+        "papers in Geoscience",
+        "papers on cells in Science fiction",
+        "papers published in Nature and Brain",
+        "papers published in Nature Communications",
+        "Was ELECTRA published in Nature?",
+        "is a cell in nature at rest?",
+        "models trained after 2000 steps",
+        "how did X change between 2010 and 2020?",
+        "results on WMT 2014",
+        "Was it released in 2020?",
+        "papers from 2019 or 2021",
+        "papers in 2019 and 2020",
+        "papers from 2016 or later",
+        "papers not from 2019",
+        "papers except those from 2019",
+        "papers on X not by Clark",
+    ],
+)
+def test_what_no_phrasing_covers_stays_part_of_the_question(question):
+    found = plan(question)
+    assert (found.standalone, found.where, found.notes) == (question, None, ())
+
+
+def test_years_stay_part_of_the_question_where_the_library_has_none():
+    found = plan("papers since 2020 on X", library=Known(years=False))
+    assert (found.standalone, found.where) == ("papers since 2020 on X", None)
+
+
+def test_a_filter_that_is_given_wins_over_the_question():
+    given = Filter(years=(2022, None))
+    found = plan("papers by Clark since 2018", where=given)
+    assert found.where == Filter(years=(2022, None), authors=("Clark",))
+
+
+def test_what_a_filter_leaves_of_a_question_may_be_a_list_of_all():
+    for question in ("papers by Clark", "what did Clark publish?", "anything by Clark?"):
+        found = plan(question)
+        assert (found.kind, found.subject) == ("metadata", "")
+    assert plan("papers").kind == "answer"
+
+
+ELECTRA = Exchange("What is ELECTRA?", "What is ELECTRA?", "A discriminator.", {1: PAPER, 3: OTHER})
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "why?",
+        "What is it good for?",
+        "how much data did that need?",
+        "Does it hold for smaller models?",
+        "did they try them on anything outside law, and how did that go?",
+        "What is that piece pretrained on, and what does it buy us?",
+        "do they really have to be sparse?",
+        "How does it compare?",
+        "what did the authors conclude?",
+        "who wrote that paper?",
+        "is there a cheaper one?",
+        "can I use this method on a laptop?",
+        "tell me more",
+        "Who else?",
+    ],
+)
+def test_a_follow_up_is_asked_together_with_the_question_before_it(question):
+    assert plan(question, ELECTRA).standalone == f"What is ELECTRA? {question}"
+    assert plan(question).standalone == question
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "How does Primer work when it is trained on code?",
+        "What about BERT?",
+        "sparse attention for long documents",
+        "Does XLNet use permutation language modeling?",
+        "Which papers study curriculum order?",
+        "Is it true that dropout makes units of large networks co-adapt during training?",
+        "What is the best learning rate?",
+    ],
+)
+def test_a_question_with_a_subject_of_its_own_is_asked_as_written(question):
+    assert plan(question, ELECTRA).standalone == question
+
+
+@pytest.mark.parametrize(
+    ("question", "titles"),
+    [
+        ("and [1]?", [PAPER.title]),
+        ("what does paper 3 say?", [OTHER.title]),
+        ("and the second one?", [OTHER.title]),
+        ("compare the first and the second", [PAPER.title, OTHER.title]),
+    ],
+)
+def test_a_paper_that_is_pointed_at_is_named(question, titles):
+    assert plan(question, ELECTRA).standalone == f"{question} ({'; '.join(titles)})"
+
+
+def test_which_of_these_asks_among_the_papers_of_the_last_answer():
+    found = plan("Which of these are from after 2020?", ELECTRA)
+    assert found.kind == "metadata"
+    assert found.where == Filter(years=(2021, None), ids=("electra-1", "primer-2"))
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    papers = [
+        Paper("cat-1", "Purring Networks", "We study how cats purr. Networks hear cats.",
+              authors=("Kevin B. Clark", "Ana Müller"), year=2019,
+              venue="Journal of Animal Sounds"),
+        Paper("cat-2", "Whiskers at Night", "Cats see little at night. Their whiskers feel.",
+              authors=("Kevin Clark", "Ines Wu"), year=2021, venue="Animal Conference"),
+        Paper("sea-3", "Salt in the Sea", "We measure the salt of two oceans.", year=2022),
+    ]  # fmt: skip
+    with Assistant.build(papers, tmp_path_factory.mktemp("rules") / "papers") as assistant:
+        yield assistant
+
+
+@pytest.mark.parametrize(
+    ("question", "scope", "ids"),
+    [
+        ("papers by Clark", "by Clark", ["cat-1", "cat-2"]),
+        ("papers by Clark and Wu", "by Clark and Wu", ["cat-2"]),
+        ("papers by Müller and Wu", "by Müller and Wu", []),
+        ("what did Clark publish since 2020?", "from 2020 on, by Clark", ["cat-2"]),
+        ("papers in the Journal of Animal Sounds", "in Journal of Animal Sounds", ["cat-1"]),
+        ("papers after 2030", "from 2031 on", []),
+    ],
+)
+def test_the_answer_is_of_those_papers_only_and_says_so(library, question, scope, ids):
+    answer = library.ask(question)
+    assert answer.scope == scope
+    assert [paper.id for paper in answer.sources.values()] == ids
+    assert f"*Only papers {scope}.*" in answer.to_markdown()
