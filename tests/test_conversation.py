@@ -44,6 +44,7 @@ PAPERS = [
 ]
 OFF_TOPIC = "how long should sourdough proof in the fridge"
 REPLY = "ZORP attends to 64 tokens at a time [1]. It paints 9 houses [1]. Cats purr."
+CHECK = "1 | s2 | supported | yes\n2 | none | unsupported | no"
 
 
 class Shelf:
@@ -74,7 +75,8 @@ def saved(folder, tmp_path_factory):
         chat = assistant.chat()
         chat.ask("what does QUUX do?")
         chat.ask(OFF_TOPIC)
-    with ModelServer(Step(REPLY)) as server, with_model(folder, server) as assistant:
+    server = ModelServer(Step(REPLY), Step(CHECK))
+    with server, with_model(folder, server, check_with_model=True) as assistant:
         more = assistant.chat()
         more.turns += chat.turns
         more.ask(QUESTION)
@@ -306,8 +308,9 @@ def test_chat_reports_what_its_commands_did(folder, tmp_path):
 
 def test_markdown_says_why_a_statement_is_not_supported_and_how_a_question_was_read(folder):
     replies = Step("ZORP is fast [1]."), Step("How fast is ZORP?"), Step(REPLY)
-    with ModelServer(*replies) as server, with_model(folder, server) as assistant:
-        chat = assistant.chat()
+    steps = (replies[0], Step(CHECK), *replies[1:], Step(CHECK))
+    with ModelServer(*steps) as server, with_model(folder, server, check_with_model=True) as a:
+        chat = a.chat()
         chat.ask(QUESTION)
         text = chat.ask("how fast is it?").to_markdown()
     assert text.startswith("**how fast is it?**\n\n*Understood as: How fast is ZORP?*\n\nZORP")
@@ -394,5 +397,5 @@ def test_an_answer_stopped_while_it_is_checked_is_kept_with_its_verdicts(folder,
     assert (answer.status, answer.model) == ("incomplete", "tester")
     assert answer.asked == "How fast is ZORP?"
     assert answer.text == REPLY
-    assert [s.verdict for s in answer.statements] == ["supported", "unsupported", "uncited"]
+    assert [s.verdict for s in answer.statements] == ["unchecked", "unchecked", "uncited"]
     assert "stopped while its statements were being checked" in answer.to_markdown()

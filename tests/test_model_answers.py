@@ -75,7 +75,7 @@ def test_answer_is_streamed_resolved_and_checked(folder):
         "ZORP is 3.5 times faster than BERT [1]. It sorts samples by length [2]."
     )
     assert [answer.sources[n].id for n in (1, 2)] == ["zorp-1", "quux-2"]
-    assert answer.statements[0].verdict == "supported"
+    assert [s.verdict for s in answer.statements] == ["quoted", "unchecked"]
     assert answer.statements[0].citations[0].quotes[0].text == (
         "ZORP is 3.5 times faster than BERT."
     )
@@ -96,7 +96,7 @@ def test_the_model_checks_its_statements_and_cannot_invent_evidence(folder):
     first, second, third = answer.statements
     assert (first.verdict, first.citations[0].by) == ("supported", "tester")
     assert first.citations[0].quotes[0].text == "It attends to 64 tokens at a time."
-    assert second.citations[0].by == "text"
+    assert (second.verdict, second.citations[0].by) == ("unchecked", "tester")
     assert "not cited" in second.citations[0].reason
     assert third.verdict == "unsupported"
     assert sum(isinstance(event, Verified) for event in events) == 2
@@ -104,26 +104,27 @@ def test_the_model_checks_its_statements_and_cannot_invent_evidence(folder):
     assert "<sentences>" in server.prompts[1]
 
 
-def test_a_number_that_no_abstract_has_is_never_supported(folder):
+def test_a_figure_that_no_abstract_has_is_a_warning_beside_the_verdict(folder):
     text = "ZORP is 9.5 times faster than BERT [{ZORP}]."
     with (
         ModelServer(writes(text, "1 | s3 | supported | fine")) as server,
         opened(folder, server) as a,
     ):
         statement = a.ask(QUESTION).statements[0]
-    assert statement.verdict != "supported"
-    assert "9.5" in statement.citations[0].reason
+    assert statement.verdict == "supported"
+    assert statement.warnings == ("figure not found: 9.5",)
 
 
 def test_unsupported_statements_can_be_taken_out(folder):
     text = "ZORP is 3.5 times faster than BERT [{ZORP}]. Cats purr on 77 mats [{ZORP}]. Done."
-    options = {"check_with_model": False, "unsupported": "remove"}
-    with ModelServer(writes(text)) as server, opened(folder, server, **options) as assistant:
+    verdicts = "1 | s3 | supported | yes\n2 | s1 | contradicted | no cats"
+    server = ModelServer(writes(text, verdicts))
+    with server, opened(folder, server, unsupported="remove") as assistant:
         answer = assistant.ask(QUESTION)
     assert answer.text == "ZORP is 3.5 times faster than BERT [1]. Done."
     for statement in answer.statements:
         assert answer.text[statement.start : statement.end]
-    assert any("taken out" in warning for warning in answer.warnings)
+    assert any("removed" in warning for warning in answer.warnings)
 
 
 @pytest.mark.parametrize(
@@ -132,10 +133,10 @@ def test_unsupported_statements_can_be_taken_out(folder):
         ("The abstracts do not state how ZORP was named.", "abstained"),
         ("None of these papers mentions that.", "abstained"),
         ("The colour is not stated, but ZORP attends to 64 tokens at a time [{ZORP}].", "answered"),
-        ("ZORP was invented in Atlantis by sailors.", "answered"),
+        ("ZORP was invented in Atlantis by sailors.", "abstained"),
     ],
 )
-def test_a_reply_that_cites_and_asserts_nothing_is_an_abstention(folder, reply, status):
+def test_a_reply_that_cites_nothing_is_an_abstention(folder, reply, status):
     with (
         ModelServer(writes(reply)) as server,
         opened(folder, server, check_with_model=False) as a,
@@ -143,9 +144,6 @@ def test_a_reply_that_cites_and_asserts_nothing_is_an_abstention(folder, reply, 
         answer = a.ask(QUESTION)
     assert answer.status == status
     assert bool(answer.closest) == (status == "abstained")
-    if "Atlantis" in reply:
-        assert [s.verdict for s in answer.statements] == ["uncited"]
-        assert any("cited no paper" in warning for warning in answer.warnings)
 
 
 def test_no_call_is_made_where_no_paper_is_close(folder):
@@ -375,7 +373,7 @@ def test_the_command_streams_answers_chats_and_checks(folder, monkeypatch, tmp_p
         place = ("-i", str(folder), "-m", "tester", "--url", server.url)
         found = json.loads(run("ask", QUESTION, *place, "--json", "-q"))
         assert found["mode"] == "model"
-        assert found["statements"][0]["verdict"] in ("supported", "partly")
+        assert found["statements"][0]["verdict"] == "unchecked"
         assert "64 tokens" in run("ask", QUESTION, *place)
         talk = f"{QUESTION}\n/sources\n/save {tmp_path / 'c.json'}\n/nonsense\n/quit\n"
         said = run("chat", *place, text=talk)

@@ -60,11 +60,12 @@ def test_a_recorded_reply_gives_the_same_answer_again(record, library):
         final, statements = resolve_statements(resolver.pieces, shown)
         statements = check_statements(statements, checker)
     assert final.strip() == text.strip()
-    assert settle_status(Draft(text, statements, mode="model")).status == record["status"]
+    answer = settle_status(Draft(text, statements, mode="model"))
+    assert answer.status == record["status"]
     citations = [citation for statement in statements for citation in statement.citations]
     sources = dict(sorted((c.number, c.paper.id) for c in citations))
     assert list(sources.values()) == record["sources"]
-    assert [statement.verdict for statement in statements] == record["verdicts"]
+    assert [statement.verdict for statement in answer.statements] == record["verdicts"]
     for citation in citations:
         for quote in citation.quotes:
             assert citation.paper.abstract[quote.start : quote.end] == quote.text

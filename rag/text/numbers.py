@@ -34,8 +34,9 @@ _UNITS = {
     "x": "x", "×": "x", "times": "x", "fold": "x",
 }  # fmt: skip
 _DIGITS = re.compile(
-    r"(?<![\w.])(?<![A-Za-z]-)(?P<digits>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
-    r"(?P<glued>%|×|[kKMBTxX](?![A-Za-z])|bn\b|mn\b)?(?!\d|-?[A-Za-z]\w*\d)"
+    r"(?<![\w.])(?<![A-Za-z]-)(?:(?P<top>\d)/(?P<bottom>[1-9]\d?)(?![\d/]|\.\d)"
+    r"|(?P<digits>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
+    r"(?P<glued>%|×|[kKMBTxX](?![A-Za-z])|bn\b|mn\b)?(?!\d|-?[A-Za-z]\w*\d))"
 )
 _WORD = re.compile(
     rf"(?<![\w-])(?:(?:(?P<top>an?|one|two|three)[\s-])?(?P<fraction>{'|'.join(_FRACTIONS)})s?"
@@ -91,18 +92,21 @@ def find_missing_numbers(statement: str, source: str) -> list[str]:
 
 def _locate_quantities(text: str) -> Iterator[tuple[int, Quantity]]:
     """Yield the offset of each number, and the number."""
-    for match in _DIGITS.finditer(text):
-        value = float(match["digits"].replace(",", ""))
-        scale, unit = _read_unit(match["glued"] or "")
-        if unit == "":
-            more, unit = _read_following(text, match.end())
-            scale *= more
-        yield match.start(), Quantity(value * scale, unit, match[0])
-    for match in _WORD.finditer(text):
-        read = _read_word(match)
-        if read:
-            scale, unit = _read_following(text, match.end())
-            yield match.start(), Quantity(read[0] * scale, read[1] or unit, match[0])
+    for pattern, read in ((_DIGITS, _read_digits), (_WORD, _read_word)):
+        for match in pattern.finditer(text):
+            found = read(match)
+            if found:
+                value, unit = found
+                scale, unit_behind = _read_following(text, match.end())
+                yield match.start(), Quantity(value * scale, unit or unit_behind, match[0])
+
+
+def _read_digits(match: re.Match[str]) -> tuple[float, Unit]:
+    """Return value and unit of a number in digits, such as 7B, 14x or 1/4."""
+    if match["top"]:
+        return 100 * int(match["top"]) / int(match["bottom"]), "%"
+    scale, unit = _read_unit(match["glued"] or "")
+    return float(match["digits"].replace(",", "")) * scale, unit
 
 
 def _read_word(match: re.Match[str]) -> tuple[float, Unit] | None:
