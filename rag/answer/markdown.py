@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Literal, get_args
 
 from rag.citations.markers import MarkerReader
-from rag.citations.statements import shown_markers
+from rag.citations.statements import render_markers
 from rag.errors import SettingsError
 from rag.exporters.markdown_list import escape_markdown, format_reference, sanitise_markdown
 from rag.exporters.values import make_citation_key
@@ -73,7 +73,7 @@ def _marks(sources: Mapping[int, Paper], cite_style: str) -> Marks:
             f"There is no citation style {cite_style!r}; known are {', '.join(CITE_STYLES)}."
         )
     if cite_style == "numeric":
-        return shown_markers
+        return render_markers
     keys = {number: make_citation_key(paper) for number, paper in sources.items()}
     return lambda numbers: f"[{'; '.join(f'@{keys[n]}' for n in numbers)}]" if numbers else ""
 

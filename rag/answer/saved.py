@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rag.answer import Answer, AnswerStatus, Citation, Kind, Mode, Statement, Turn
 from rag.citations.markers import MarkerReader
-from rag.citations.statements import shown_markers
+from rag.citations.statements import render_markers
 from rag.errors import CorpusError
 from rag.files import explain_os_error, write_atomically
 from rag.llm.reply import Usage  # noqa: TC001 - pydantic reads it at run time
@@ -199,7 +199,7 @@ def _is_joined(saved: _SavedAnswer) -> bool:
     """Whether each statement stands with its markers where it says, as code puts them together."""
     shown = []
     for statement in saved.statements:
-        markers = shown_markers(tuple(citation.number for citation in statement.citations))
+        markers = render_markers(tuple(citation.number for citation in statement.citations))
         shown.append(f"{statement.text} {markers}" if markers else statement.text)
     return shown == [saved.text[s.start : s.end] for s in saved.statements]
 
@@ -210,7 +210,7 @@ def _is_reply(saved: _SavedAnswer) -> bool:
     if rest is None or _speaks(rest):
         return False
     cited = {citation.number for citation in saved.citations}
-    shown = all(shown_markers((number,)) in saved.text for number in cited)
+    shown = all(render_markers((number,)) in saved.text for number in cited)
     return shown and _markers(saved.text) <= cited
 
 

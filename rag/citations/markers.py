@@ -81,63 +81,67 @@ class MarkerReader:
     def feed(self, chunk: str) -> list[str | Marker]:
         """The pieces that are certain so far."""
         self._held += chunk
-        return self._pieces(final=False)
+        return self._take_pieces(final=False)
 
     def finish(self) -> list[str | Marker]:
         """What was held back; a marker that is cut off has no numbers."""
-        return self._pieces(final=True)
+        return self._take_pieces(final=True)
 
-    def _pieces(self, *, final: bool) -> list[str | Marker]:
+    def _take_pieces(self, *, final: bool) -> list[str | Marker]:
         pieces: list[str | Marker] = []
         text, at, done = self._held, 0, 0
         while at < len(text):
-            step = self._step(text, at, final=final)
+            step = self._read_step(text, at, final=final)
             if step is None:
                 break
             marker, end = step
             if marker:
                 pieces += [text[done:at], marker]
                 done = end
-            self._pass(text[at:end])
+            self._advance(text[at:end])
             at = end
         self._held = text[at:]
         return [piece for piece in (*pieces, text[done:at]) if piece]
 
-    def _pass(self, text: str) -> None:
+    def _advance(self, text: str) -> None:
         _, newline, line = text.rpartition("\n")
         self._line_start = (bool(newline) or self._line_start) and not line.strip(LINE_LEAD)
         self._before = (self._before + text[-3:])[-3:]
 
-    def _step(self, text: str, at: int, *, final: bool) -> _Step:
+    def _read_step(self, text: str, at: int, *, final: bool) -> _Step:
         """What lies at a place."""
         stop = _STOPS.search(text, at)
         if stop is None or stop.start() > at:
             return None, stop.start() if stop else len(text)
         sign = stop[0]
         if sign in "`~":
-            return self._code(text, at, final=final)
+            return self._read_code(text, at, final=final)
         if sign == "$":
-            return _dollars(text, at, final=final)
+            return _read_dollars(text, at, final=final)
         if sign == "\\":
-            return _backslash(text, at, final=final)
+            return _read_backslash(text, at, final=final)
         if sign == "]":
-            end = _target_end(text, at + 1, final=final)
+            end = _find_target_end(text, at + 1, final=final)
             return None if end is None else (None, end if text[end - 1] == ")" else at + 1)
-        what = _bracket if sign in _CLOSING else self._raised
+        what = _read_bracket if sign in _CLOSING else self._read_raised
         return what(text, at, final=final)
 
-    def _code(self, text: str, at: int, *, final: bool) -> _Step:
-        end = fence_end(text, at, final=final) if self._line_start else at
+    def _read_code(self, text: str, at: int, *, final: bool) -> _Step:
+        end = find_fence_end(text, at, final=final) if self._line_start else at
         if end is None or end > at:
             return None if end is None else (None, end)
-        return _ticks(text, at, final=final) if text[at] == "`" else (None, at + 1)
+        return _read_ticks(text, at, final=final) if text[at] == "`" else (None, at + 1)
 
-    def _raised(self, text: str, at: int, *, final: bool) -> _Step:
+    def _read_raised(self, text: str, at: int, *, final: bool) -> _Step:
         run = _RAISED_RUN.match(text, at)
         end = run.end() if run else at + 1
         if end == len(text) and end < at + LONGEST_HELD and not final:
             return None
-        found = _numbers(_plain(text[at:end])) if _BEFORE_RAISED.search(self._before) else None
+        found = (
+            _parse_numbers(_normalize(text[at:end]))
+            if _BEFORE_RAISED.search(self._before)
+            else None
+        )
         return (Marker(found[0], text[at:end], found[1]) if found else None), end
 
 
@@ -154,7 +158,7 @@ def remove_markers(text: str) -> str:
     return kept
 
 
-def fence_end(text: str, at: int, *, final: bool = True) -> int | None:
+def find_fence_end(text: str, at: int, *, final: bool = True) -> int | None:
     """Where the fenced code ends that begins at an offset, the first of a line but `LINE_LEAD`.
 
     Returns:
@@ -173,7 +177,7 @@ def fence_end(text: str, at: int, *, final: bool = True) -> int | None:
     return at if final or len(text) - at >= LONGEST_BLOCK else None
 
 
-def _ticks(text: str, at: int, *, final: bool) -> _Step:
+def _read_ticks(text: str, at: int, *, final: bool) -> _Step:
     """Code in a line; its opening sign alone where it does not close."""
     window = text[at : at + LONGEST_HELD]
     body = window.lstrip("`")
@@ -184,10 +188,10 @@ def _ticks(text: str, at: int, *, final: bool) -> _Step:
     return None, at + len(sign) + (line.find(sign) + len(sign) if sign in line else 0)
 
 
-def _dollars(text: str, at: int, *, final: bool) -> _Step:
+def _read_dollars(text: str, at: int, *, final: bool) -> _Step:
     """A formula between dollar signs; the opening ones alone where it does not close."""
     if text.startswith("$$", at):
-        return _formula(text, at, "$$", "\n\n", final=final)
+        return _read_formula(text, at, "$$", "\n\n", final=final)
     found = _DOLLARS.match(text, at)
     end = found.end() if found else at + 1
     if end == len(text) and not final:
@@ -195,20 +199,20 @@ def _dollars(text: str, at: int, *, final: bool) -> _Step:
     return None, end if found and found[1] else at + 1
 
 
-def _backslash(text: str, at: int, *, final: bool) -> _Step:
+def _read_backslash(text: str, at: int, *, final: bool) -> _Step:
     if len(text) == at + 1 and not final:
         return None
     if text.startswith(r"\(", at):
-        return _formula(text, at, r"\)", "\n", final=final)
+        return _read_formula(text, at, r"\)", "\n", final=final)
     if not text.startswith(r"\[", at):
         return None, at + 1
-    step = _bracket(text, at, final=final)  # Markdown's escaped bracket
+    step = _read_bracket(text, at, final=final)  # Markdown's escaped bracket
     if step is None or step[0]:
         return step
-    return _formula(text, at, r"\]", "\n\n", final=final)
+    return _read_formula(text, at, r"\]", "\n\n", final=final)
 
 
-def _formula(text: str, at: int, closing: str, limit: str, *, final: bool) -> _Step:
+def _read_formula(text: str, at: int, closing: str, limit: str, *, final: bool) -> _Step:
     """A formula; its opening sign alone where it does not close before the limit."""
     start = at + 2
     body, closed, _ = text[start : at + LONGEST_BLOCK].partition(closing)
@@ -219,7 +223,7 @@ def _formula(text: str, at: int, closing: str, limit: str, *, final: bool) -> _S
     return None if len(text) < at + LONGEST_BLOCK and not final else (None, start)
 
 
-def _target_end(text: str, at: int, *, final: bool) -> int | None:
+def _find_target_end(text: str, at: int, *, final: bool) -> int | None:
     """Where the link target at a place ends; the place itself where there is none."""
     target = _TARGET.match(text, at)
     end = target.end() if target else at
@@ -228,18 +232,18 @@ def _target_end(text: str, at: int, *, final: bool) -> int | None:
     return at if end < len(text) else (end if final else None)
 
 
-def _bracket(text: str, at: int, *, final: bool) -> _Step:
+def _read_bracket(text: str, at: int, *, final: bool) -> _Step:
     """A marker in brackets, single or double; else the first character, as text."""
     start = at + 1 + text.startswith("\\", at)
     if text[start - 1] != "[" or not text.startswith(("[", r"\["), start):
-        undecided = text[start - 1] == "[" and _ends(text, start) and not final
-        return None if undecided else _single(text, at, final=final)
-    step = _single(text, start, final=final)
+        undecided = text[start - 1] == "[" and _is_end(text, start) and not final
+        return None if undecided else _read_single(text, at, final=final)
+    step = _read_single(text, start, final=final)
     if step is None:
         return None
     marker, end = step
     closed = _CLOSED.match(text, end)
-    if marker is None or not (closed or _ends(text, end)):
+    if marker is None or not (closed or _is_end(text, end)):
         return None, at + 1
     if not closed and not final:
         return None
@@ -247,29 +251,29 @@ def _bracket(text: str, at: int, *, final: bool) -> _Step:
     return Marker(marker.numbers, text[at:end], marker.invalid), end
 
 
-def _single(text: str, at: int, *, final: bool) -> _Step:
+def _read_single(text: str, at: int, *, final: bool) -> _Step:
     start = at + 1 + text.startswith("\\", at)
     inside = _INSIDE.match(text, start)
-    plain, end = (_plain(inside[0]), inside.end()) if inside else ("", start)
-    if end - start == LONGEST_HELD or not _may_be_numbers(plain):
+    plain, end = (_normalize(inside[0]), inside.end()) if inside else ("", start)
+    if end - start == LONGEST_HELD or not _could_be_numbers(plain):
         return None, at + 1
-    if _ends(text, end):
+    if _is_end(text, end):
         return (Marker((), text[at:], (plain,) if plain else ()), len(text)) if final else None
     sign = _CLOSING[text[start - 1]]
     closed = _CLOSED.match(text, end)
-    found = _numbers(plain) if closed and closed[0][-1] == sign else None
+    found = _parse_numbers(plain) if closed and closed[0][-1] == sign else None
     if not closed or not found:
         return None, at + 1
-    behind = _target_end(text, closed.end(), final=final) if sign == "]" else closed.end()
+    behind = _find_target_end(text, closed.end(), final=final) if sign == "]" else closed.end()
     return None if behind is None else (Marker(found[0], text[at:behind], found[1]), behind)
 
 
-def _ends(text: str, at: int) -> bool:
+def _is_end(text: str, at: int) -> bool:
     """Whether a text ends at a place, but for the backslash of a sign to come."""
     return at >= len(text) or (at == len(text) - 1 and text[at] == "\\")
 
 
-def _plain(text: str) -> str:
+def _normalize(text: str) -> str:
     """Character by character, so that a beginning of the text gives a beginning of the result."""
     if text.isascii():
         return text
@@ -277,7 +281,7 @@ def _plain(text: str) -> str:
     return "".join(unicodedata.normalize("NFKC", letter) for letter in seen).translate(_DASHES)
 
 
-def _may_be_numbers(plain: str) -> bool:
+def _could_be_numbers(plain: str) -> bool:
     """Whether more text could still make a marker of what stands behind a bracket."""
     head = _TAIL.sub("", plain, count=1)
     if not _SIGNS.fullmatch(head):
@@ -287,7 +291,7 @@ def _may_be_numbers(plain: str) -> bool:
     return all(word in _WORDS for word in words) and any(word.startswith(last) for word in _WORDS)
 
 
-def _numbers(plain: str) -> tuple[tuple[int, ...], tuple[str, ...]] | None:
+def _parse_numbers(plain: str) -> tuple[tuple[int, ...], tuple[str, ...]] | None:
     """The numbers and the impossible parts of a marker; None for what is no marker."""
     plain = _TAIL.sub("", plain, count=1)
     named = _PLACE.sub(" ", plain)

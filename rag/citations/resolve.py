@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rag.citations.citation import Citation, Statement
 from rag.citations.markers import Marker, MarkerReader
-from rag.citations.statements import shown_markers, split_statements
+from rag.citations.statements import render_markers, split_statements
 from rag.verification import Claim, Verification
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def render_statement(text: str, citations: Iterable[Citation]) -> str:
     >>> render_statement("It works.", [])
     'It works.'
     """
-    markers = shown_markers(tuple(citation.number for citation in citations))
+    markers = render_markers(tuple(citation.number for citation in citations))
     return f"{text} {markers}" if markers else text
 
 
@@ -71,22 +71,22 @@ class MarkerResolver:
 
     def feed(self, chunk: str) -> str:
         """Text that can be shown; a marker in it is never cut in two."""
-        return self._resolved(self._reader.feed(chunk))
+        return self._resolve(self._reader.feed(chunk))
 
     def finish(self) -> str:
         """What was held back."""
-        return self._resolved(self._reader.finish())
+        return self._resolve(self._reader.finish())
 
-    def _resolved(self, found: list[str | Marker]) -> str:
+    def _resolve(self, found: list[str | Marker]) -> str:
         text = ""
         for piece in found:
             if isinstance(piece, str):
-                text += self._text(piece)
+                text += self._resolve_text(piece)
             else:
-                text += self._marker(piece)
+                text += self._resolve_marker(piece)
         return text
 
-    def _text(self, piece: str) -> str:
+    def _resolve_text(self, piece: str) -> str:
         # blanks wait: behind them may come a marker that is left out, and they with it
         whole = self._space + piece
         body = whole.rstrip(" ")
@@ -95,7 +95,7 @@ class MarkerResolver:
             self.pieces.append(body)
         return body
 
-    def _marker(self, marker: Marker) -> str:
+    def _resolve_marker(self, marker: Marker) -> str:
         known = [n for n in marker.numbers if n <= len(self._papers)]
         if len(known) < len(marker.numbers) or marker.invalid:
             self.unknown.append(marker.raw)
@@ -105,7 +105,7 @@ class MarkerResolver:
         numbers = tuple(self._numbering.assign(self._papers[n - 1]) for n in known)
         space, self._space = self._space, ""
         self.pieces += [space, numbers] if space else [numbers]
-        return space + shown_markers(numbers)
+        return space + render_markers(numbers)
 
 
 def resolve_statements(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import accumulate, groupby, pairwise
 from typing import TYPE_CHECKING, Literal
 
-from rag.citations.markers import LINE_LEAD, fence_end
+from rag.citations.markers import LINE_LEAD, find_fence_end
 from rag.text.sentences import sentence_spans
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _DECORATION = "*_ \t|"
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class ParsedStatement:
     """One statement of a reply.
 
     Attributes:
@@ -82,7 +82,7 @@ class _Span:
     name: bool = False  # of a row: a claim only where it is cited
 
 
-def shown_markers(numbers: tuple[int, ...]) -> str:
+def render_markers(numbers: tuple[int, ...]) -> str:
     """Numbers as readers see them.
 
     >>> shown_markers((1, 3))
@@ -91,7 +91,7 @@ def shown_markers(numbers: tuple[int, ...]) -> str:
     return "".join(f"[{number}]" for number in numbers)
 
 
-def split_statements(pieces: list[str | tuple[int, ...]]) -> tuple[str, list[Spoken]]:
+def split_statements(pieces: list[str | tuple[int, ...]]) -> tuple[str, list[ParsedStatement]]:
     """The shown text of some pieces, and its statements.
 
     Args:
@@ -103,14 +103,14 @@ def split_statements(pieces: list[str | tuple[int, ...]]) -> tuple[str, list[Spo
             plain += piece
             shown += piece
         else:
-            text = shown_markers(piece)
+            text = render_markers(piece)
             marks.append(_Mark(len(plain), len(shown), len(shown) + len(text), piece))
             shown += text
-    parts = list(_parts(plain))
-    spans = [span for part in parts for span in _spans(plain, part)]
+    parts = list(_split_parts(plain))
+    spans = [span for part in parts for span in _split_spans(plain, part)]
     own: list[list[_Mark]] = [[] for _ in spans]
     if spans:
-        for mark, owner in _owned(plain, parts, spans, marks):
+        for mark, owner in _assign_marks(plain, parts, spans, marks):
             own[owner].append(mark)
     places = [mark.place for mark in marks]
     before = list(accumulate((mark.end - mark.start for mark in marks), initial=0))
@@ -118,11 +118,11 @@ def split_statements(pieces: list[str | tuple[int, ...]]) -> tuple[str, list[Spo
     for span, mine in zip(spans, own, strict=True):
         start = span.start + before[bisect_left(places, span.start + 1)]
         end = span.end + before[bisect_left(places, span.end)]
-        found.append(_spoken(plain, span, start, end, mine))
+        found.append(_build_statement(plain, span, start, end, mine))
     return shown, found
 
 
-def _parts(plain: str) -> Iterator[_Part]:
+def _split_parts(plain: str) -> Iterator[_Part]:
     """The lines of a text without markers and, of tables, the cells; no code, nothing blank."""
     start = code = 0
     lines = plain.splitlines(keepends=True)
@@ -130,7 +130,7 @@ def _parts(plain: str) -> Iterator[_Part]:
         at, start = start, start + len(line)
         lead = at + len(line) - len(line.lstrip(LINE_LEAD))
         if at >= code:
-            end = fence_end(plain, lead)
+            end = find_fence_end(plain, lead)
             code = end if end and end > lead else code
         body = line.rstrip()
         if at < code or not body:
@@ -145,14 +145,14 @@ def _parts(plain: str) -> Iterator[_Part]:
                 yield _Part(at + left + 1, at + right, "header" if header else "cell")
 
 
-def _spans(plain: str, part: _Part) -> Iterator[_Span]:
+def _split_spans(plain: str, part: _Part) -> Iterator[_Span]:
     body = plain[part.start : part.end]
     lead = _LEAD.match(body)
     first = lead.end() if lead and part.kind == "line" else 0
     if part.kind == "line" and _HEADING.match(body):
         yield _Span(part.start + first, part.end, claim=False)
         return
-    for left, right in _sentences(body[first:]):
+    for left, right in _split_sentences(body[first:]):
         text = body[first + left : first + right].strip(_DECORATION)
         if any(letter.isalnum() for letter in text):
             claim = part.kind != "header" and _is_claim(text)
@@ -161,7 +161,7 @@ def _spans(plain: str, part: _Part) -> Iterator[_Span]:
             yield _Span(start + left, start + right, claim, name)
 
 
-def _sentences(text: str) -> Iterator[tuple[int, int]]:
+def _split_sentences(text: str) -> Iterator[tuple[int, int]]:
     for start, end in sentence_spans(text):
         ends = [found.end() for found in _FULL_STOP.finditer(text, start, end)]
         for left, right in pairwise([start, *ends, end]):
@@ -175,7 +175,7 @@ def _is_claim(text: str) -> bool:
     return says and not text.endswith((":", "?", "：", "？"))
 
 
-def _owned(
+def _assign_marks(
     plain: str, parts: list[_Part], spans: list[_Span], marks: list[_Mark]
 ) -> Iterator[tuple[_Mark, int]]:
     """Each marker with the place of its statement among the spans, of which there are some."""
@@ -183,26 +183,26 @@ def _owned(
     starts = [span.start for span in spans]
     lines = list(accumulate(map(len, plain.splitlines(keepends=True)), initial=0))
 
-    def part_of(mark: _Mark) -> int:
+    def find_part(mark: _Mark) -> int:
         return bisect_right(part_starts, mark.place) - 1
 
-    def line_of(place: int) -> int:
+    def find_line(place: int) -> int:
         return bisect_right(lines, place)
 
-    for number, group in groupby(marks, part_of):
+    for number, group in groupby(marks, find_part):
         together = list(group)
-        forward = number >= 0 and _leads(plain, parts[number], together)
+        forward = number >= 0 and _is_leading(plain, parts[number], together)
         for mark in together:
             before = bisect_left(starts, mark.place) - 1
             behind = before + 1
             inside = before >= 0 and mark.place < spans[before].end
-            same_line = before >= 0 and line_of(starts[before]) == line_of(mark.place)
-            next_here = behind < len(spans) and line_of(starts[behind]) == line_of(mark.place)
+            same_line = before >= 0 and find_line(starts[before]) == find_line(mark.place)
+            next_here = behind < len(spans) and find_line(starts[behind]) == find_line(mark.place)
             ahead = next_here and not inside and (forward or not same_line)
             yield mark, behind if ahead or before < 0 else before
 
 
-def _leads(plain: str, part: _Part, marks: list[_Mark]) -> bool:
+def _is_leading(plain: str, part: _Part, marks: list[_Mark]) -> bool:
     """Whether a line or cell begins with a marker and ends without one."""
     body = plain[part.start : marks[0].place]
     lead = _LEAD.match(body)
@@ -210,10 +210,12 @@ def _leads(plain: str, part: _Part, marks: list[_Mark]) -> bool:
     return begins and any(letter.isalnum() for letter in plain[marks[-1].place : part.end])
 
 
-def _spoken(plain: str, span: _Span, start: int, end: int, own: list[_Mark]) -> Spoken:
+def _build_statement(
+    plain: str, span: _Span, start: int, end: int, own: list[_Mark]
+) -> ParsedStatement:
     """A statement that lies, without its markers, at these offsets of the shown text."""
     text = " ".join(plain[span.start : span.end].replace("**", "").split())
-    return Spoken(
+    return ParsedStatement(
         _SPACE_BEFORE_STOP.sub("", text).strip(_DECORATION),
         min([start, *(mark.start for mark in own)]),
         max([end, *(mark.end for mark in own)]),
