@@ -1,4 +1,4 @@
-"""The values of a cited text: a statement, and its citations."""
+"""Values of a cited text: a statement and its citations."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ Standing = Literal["current", "changed", "gone"]
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """One statement's pointer to one paper.
+    """A paper that one statement cites.
 
     Attributes:
-        number: as readers see it, 1, 2, ... in order of first use.
-        paper: the paper cited.
-        quotes: the sentences of its abstract that the citation rests on.
-        verdict: how well they support the statement; None where none is due, as in a list.
-        reason: why, in one clause.
+        number: shown to readers: 1, 2, ... in order of first use.
+        paper: cited.
+        quotes: sentences of its abstract that the citation rests on.
+        verdict: on this paper alone. None if none is due, as in a list.
+        reason: for the verdict, in one clause.
         by: who gave the verdict: "text", "record" or the name of a model.
-        standing: of a saved citation, whether the library has since lost the paper ("gone") or
-            the sentence that is quoted ("changed"); its verdict is that of the time it was given.
-        warnings: such as "figure not found: 14.2".
-        score: relevance of an entry of a list, in [0, 1]; else None.
+        standing: of a saved citation: "gone" if the library has lost the paper since, "changed" if
+            its abstract has lost a quoted sentence. The verdict is then out of date.
+        warnings: such as "figure not found: 14.2", if the statement cites this paper alone.
+        score: relevance of a list entry, in [0, 1], else None.
     """
 
     number: int
@@ -40,7 +40,7 @@ class Citation:
     score: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The citation as plain JSON values."""
+        """Return the citation as plain JSON values."""
         return {
             "number": self.number,
             "paper": self.paper.id,
@@ -67,11 +67,10 @@ class Statement:
         start: offset of its first character in the answer's text.
         end: offset behind its last character there, markers included.
         citations: in order of use.
-        verdict: "uncited" without a citation; None where none is due, as for a heading.
-        claim: whether it says anything that needs support; a heading or "the abstracts do not
-            state ..." does not.
+        verdict: on all cited papers together. None if none is due, as for a heading.
+        claim: whether it claims anything. Headings, questions and "Yes." do not.
         warnings: such as "figure not found: 14.2".
-        listed: of an entry of a list, whether its paper "fits" or is a "possible" one; else None.
+        listed: of a list entry, whether its paper "fits" or is only "possible", else None.
     """
 
     text: str
@@ -85,11 +84,11 @@ class Statement:
 
     @property
     def names_paper(self) -> bool:
-        """Whether it is the title of the paper that it cites, as in a list."""
+        """Whether it is the title of the paper it cites, as in a list."""
         return [citation.paper.title for citation in self.citations] == [self.text]
 
     def to_dict(self) -> dict[str, Any]:
-        """The statement as plain JSON values."""
+        """Return the statement as plain JSON values."""
         return {
             "text": self.text,
             "start": self.start,

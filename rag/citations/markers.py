@@ -1,14 +1,14 @@
-r"""Citation markers in a model's reply, found while it streams. Pure.
+r"""Find citation markers in a model's reply while it streams.
 
 A marker is a paper's number, or several, in brackets: [1] [1,2] [1-3] [[1]] 【1】 ［1］ 〔1〕 [^1]
-\[1\] [Paper 1, p. 3], or raised behind a word: word¹. A link whose text is numbers is a marker with
-its target. Inside code, formulas and other link targets nothing is a marker, nor are [MASK],
-[2020] (a year), [0, 1] and [-1, 1] (with zero or a sign it is an interval) and [0.5].
+\[1\] [Paper 1, p. 3], or raised behind a word: word¹. A link whose text is numbers is a marker,
+together with its target. Code, formulas and other link targets hold no markers. [MASK], [2020]
+(a year), [0, 1], [-1, 1] (intervals) and [0.5] are not markers either.
 
-Numbers of a prompt must never reach a reader, so what opens and never closes hides nothing: text
-behind an opening sign is held back until its end is seen, at most `LONGEST_HELD` characters for
-brackets and for code and formulas in a line, `LONGEST_BLOCK` for others. How a reply is cut changes
-nothing, because what is asked of a bracket holds for each of its beginnings.
+Numbers of a prompt must never reach a reader, so an opening sign that never closes hides nothing.
+Text behind it is held back until its end is seen: at most `LONGEST_HELD` characters for brackets
+and for code and formulas in a line, `LONGEST_BLOCK` for others. The cuts between chunks change
+nothing, because every test of a bracket holds for each prefix of it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LONGEST_HELD = 80
 LONGEST_BLOCK = 2000
 LONGEST_RANGE = 50
 LARGEST = 999
-LINE_LEAD = " \t>\r"  # may stand before the fence of a piece of code
+LINE_LEAD = " \t>\r"  # allowed before a code fence
 
 _CLOSING = {"[": "]", "【": "】", "［": "］", "〔": "〕", "⟦": "⟧"}
 _RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹"
@@ -32,7 +32,7 @@ _TARGET = re.compile(r"\([^()\s]{0,400}(\))?")
 _FENCE = re.compile(r"(`{1,20}|~{1,20})[^`\n]{0,59}(\n)?")
 _DOLLARS = re.compile(rf"\$(?:[^\s$][^$\n]{{0,{LONGEST_HELD - 3}}}(?:(?<=\S)(\$)(?!\d))?)?")
 _RAISED_RUN = re.compile(rf"[{_RAISED}⁻]{{1,{LONGEST_HELD}}}")
-# behind a letter or two, a digit or a bracket a raised number is an exponent: km², 10⁶, (QK)²
+# After one or two letters, a digit or a bracket a raised number is an exponent: km², 10⁶, (QK)².
 _BEFORE_RAISED = re.compile(r"""[^\W\d_]{3}\Z|[.,;:!?"”’]\Z""")
 
 _LABELS = r"sources?|papers?|refs?|references?|docs?|documents?|ids?|nos?|numbers?|citations?"
@@ -56,8 +56,8 @@ class Marker:
 
     Attributes:
         numbers: in [1, 999], in the order written, each once.
-        raw: the marker's own text, with the target of a link.
-        invalid: parts that can be no paper's number, such as 0 or 7-3, and what stands in a
+        raw: the marker as text, with the target of a link.
+        invalid: parts that cannot be a paper's number, such as 0 or 7-3, and the content of a
             marker that the end of the reply cut off.
     """
 
@@ -66,25 +66,25 @@ class Marker:
     invalid: tuple[str, ...] = ()
 
 
-# A marker or text, and where it ends; None while that is undecided.
+# A marker (None for text) and the offset of its end. None as a whole while that is undecided.
 _Step = tuple[Marker | None, int] | None
 
 
 class MarkerReader:
-    """Splits a reply into text and markers; any cutting into chunks gives the same pieces."""
+    """Splits a reply into text and markers. The cuts between chunks do not change the pieces."""
 
     def __init__(self) -> None:
         self._held = ""
-        self._line_start = True  # only blanks since the last line end
-        self._before = ""  # the last three characters decided
+        self._line_start = True  # only blanks since the last line break
+        self._before = ""  # the last three characters before the held text
 
     def feed(self, chunk: str) -> list[str | Marker]:
-        """The pieces that are certain so far."""
+        """Add a chunk and return the pieces that are certain so far."""
         self._held += chunk
         return self._take_pieces(final=False)
 
     def finish(self) -> list[str | Marker]:
-        """What was held back; a marker that is cut off has no numbers."""
+        """Return the text held back. A marker that is cut off has no numbers."""
         return self._take_pieces(final=True)
 
     def _take_pieces(self, *, final: bool) -> list[str | Marker]:
@@ -109,7 +109,7 @@ class MarkerReader:
         self._before = (self._before + text[-3:])[-3:]
 
     def _read_step(self, text: str, at: int, *, final: bool) -> _Step:
-        """What lies at a place."""
+        """Read the marker or text that begins at an offset."""
         stop = _STOPS.search(text, at)
         if stop is None or stop.start() > at:
             return None, stop.start() if stop else len(text)
@@ -123,8 +123,8 @@ class MarkerReader:
         if sign == "]":
             end = _find_target_end(text, at + 1, final=final)
             return None if end is None else (None, end if text[end - 1] == ")" else at + 1)
-        what = _read_bracket if sign in _CLOSING else self._read_raised
-        return what(text, at, final=final)
+        read = _read_bracket if sign in _CLOSING else self._read_raised
+        return read(text, at, final=final)
 
     def _read_code(self, text: str, at: int, *, final: bool) -> _Step:
         end = find_fence_end(text, at, final=final) if self._line_start else at
@@ -137,11 +137,8 @@ class MarkerReader:
         end = run.end() if run else at + 1
         if end == len(text) and end < at + LONGEST_HELD and not final:
             return None
-        found = (
-            _parse_numbers(_normalize(text[at:end]))
-            if _BEFORE_RAISED.search(self._before)
-            else None
-        )
+        is_marker = _BEFORE_RAISED.search(self._before)
+        found = _parse_numbers(_normalize(text[at:end])) if is_marker else None
         return (Marker(found[0], text[at:end], found[1]) if found else None), end
 
 
@@ -159,11 +156,16 @@ def remove_markers(text: str) -> str:
 
 
 def find_fence_end(text: str, at: int, *, final: bool = True) -> int | None:
-    """Where the fenced code ends that begins at an offset, the first of a line but `LINE_LEAD`.
+    """Return the offset behind the fenced code that begins at an offset.
+
+    Args:
+        text: of a reply.
+        at: where a line begins, after `LINE_LEAD`.
+        final: whether the text is complete.
 
     Returns:
-        the offset behind the closing fence; `at` where no fence opens or none closes it within
-        `LONGEST_BLOCK` characters; None where a text that is not final does not decide it.
+        `at` if no fence opens or it does not close within `LONGEST_BLOCK` characters. None if the
+        text is not final and does not decide it.
     """
     opening = _FENCE.match(text, at)
     if opening is None or (len(opening[1]) < 3 and opening.end(1) < len(text)):
@@ -178,7 +180,7 @@ def find_fence_end(text: str, at: int, *, final: bool = True) -> int | None:
 
 
 def _read_ticks(text: str, at: int, *, final: bool) -> _Step:
-    """Code in a line; its opening sign alone where it does not close."""
+    """Skip code within a line, or only its opening sign if it does not close."""
     window = text[at : at + LONGEST_HELD]
     body = window.lstrip("`")
     sign = window[: len(window) - len(body)]
@@ -189,13 +191,13 @@ def _read_ticks(text: str, at: int, *, final: bool) -> _Step:
 
 
 def _read_dollars(text: str, at: int, *, final: bool) -> _Step:
-    """A formula between dollar signs; the opening ones alone where it does not close."""
+    """Skip a formula between dollar signs, or only the opening ones if it does not close."""
     if text.startswith("$$", at):
         return _read_formula(text, at, "$$", "\n\n", final=final)
     found = _DOLLARS.match(text, at)
     end = found.end() if found else at + 1
     if end == len(text) and not final:
-        return None  # it may go on, or a digit behind the closing sign make a price of it
+        return None  # it may go on, or a digit after the closing sign makes it a price
     return None, end if found and found[1] else at + 1
 
 
@@ -213,7 +215,7 @@ def _read_backslash(text: str, at: int, *, final: bool) -> _Step:
 
 
 def _read_formula(text: str, at: int, closing: str, limit: str, *, final: bool) -> _Step:
-    """A formula; its opening sign alone where it does not close before the limit."""
+    """Skip a formula, or only its opening sign if it does not close before the limit."""
     start = at + 2
     body, closed, _ = text[start : at + LONGEST_BLOCK].partition(closing)
     if limit in body or (text[at:start] in body and text[at:start] != closing):
@@ -224,7 +226,7 @@ def _read_formula(text: str, at: int, closing: str, limit: str, *, final: bool) 
 
 
 def _find_target_end(text: str, at: int, *, final: bool) -> int | None:
-    """Where the link target at a place ends; the place itself where there is none."""
+    """Return where the link target at an offset ends, or the offset if there is none."""
     target = _TARGET.match(text, at)
     end = target.end() if target else at
     if target and target[1]:
@@ -233,7 +235,7 @@ def _find_target_end(text: str, at: int, *, final: bool) -> int | None:
 
 
 def _read_bracket(text: str, at: int, *, final: bool) -> _Step:
-    """A marker in brackets, single or double; else the first character, as text."""
+    """Read a marker in single or double brackets, or else the first character as text."""
     start = at + 1 + text.startswith("\\", at)
     if text[start - 1] != "[" or not text.startswith(("[", r"\["), start):
         undecided = text[start - 1] == "[" and _is_end(text, start) and not final
@@ -269,12 +271,12 @@ def _read_single(text: str, at: int, *, final: bool) -> _Step:
 
 
 def _is_end(text: str, at: int) -> bool:
-    """Whether a text ends at a place, but for the backslash of a sign to come."""
+    """Return whether a text ends at an offset, apart from a backslash that opens a sign."""
     return at >= len(text) or (at == len(text) - 1 and text[at] == "\\")
 
 
 def _normalize(text: str) -> str:
-    """Character by character, so that a beginning of the text gives a beginning of the result."""
+    """Normalise each character alone, so that a prefix of the text gives a prefix of the result."""
     if text.isascii():
         return text
     seen = (letter for letter in text if unicodedata.category(letter) != "Cf")
@@ -282,7 +284,7 @@ def _normalize(text: str) -> str:
 
 
 def _could_be_numbers(plain: str) -> bool:
-    """Whether more text could still make a marker of what stands behind a bracket."""
+    """Return whether the text behind a bracket is a marker or could still become one."""
     head = _TAIL.sub("", plain, count=1)
     if not _SIGNS.fullmatch(head):
         return False
@@ -292,11 +294,11 @@ def _could_be_numbers(plain: str) -> bool:
 
 
 def _parse_numbers(plain: str) -> tuple[tuple[int, ...], tuple[str, ...]] | None:
-    """The numbers and the impossible parts of a marker; None for what is no marker."""
+    """Return the numbers and the invalid parts of a marker, or None if it is not a marker."""
     plain = _TAIL.sub("", plain, count=1)
     named = _PLACE.sub(" ", plain)
     items = [item for item in _SEPARATORS.split(_RANGE.sub("-", named)) if item]
-    if not items:  # a page alone is a citation gone wrong, "Table 2" alone is none
+    if not items:  # a page alone is a broken citation, "Table 2" alone is text
         return ((), (plain,)) if named != plain and plain.lstrip()[:1] in "pP" else None
     numbers: dict[int, None] = {}
     invalid, years = [], 0

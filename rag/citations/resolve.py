@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from rag.verification import Checker, Verdict
 
 
-MOST_CHECKED = 200  # claims of one answer; no answer worth reading has more
+MOST_CHECKED = 200  # claims of one answer
 _TOO_MANY = Verification("unchecked", reason="the answer is too long to be checked whole")
 
 
 class Numbering:
-    """Shown numbers: given in order of first use, kept for the papers that have one.
+    """Shown numbers of papers, assigned in order of first use and then kept.
 
     Attributes:
         numbers: paper id -> shown number, from 1.
     """
 
     def __init__(self, known: Mapping[str, int] | None = None) -> None:
-        """Goes on from paper ids that have numbers already."""
+        """Continue after the papers that have numbers already."""
         self.numbers = dict(known or {})
 
     def assign(self, paper: Paper) -> int:
@@ -56,12 +56,12 @@ class MarkerResolver:
     """Turns the markers of a reply into shown ones while it streams.
 
     Attributes:
-        pieces: what was resolved so far: text, and shown numbers of one marker each.
-        unknown: markers, as written, that name no paper of the prompt; they are not shown.
+        pieces: resolved so far: text, and tuples with the shown numbers of one marker.
+        unknown: markers, as written, that name no paper of the prompt. They are not shown.
     """
 
     def __init__(self, papers: Sequence[Paper], numbering: Numbering) -> None:
-        """Takes the papers in the order of their prompt numbers, from 1."""
+        """Take the papers in the order of their prompt numbers, from 1."""
         self.pieces: list[str | tuple[int, ...]] = []
         self.unknown: list[str] = []
         self._papers = papers
@@ -70,11 +70,11 @@ class MarkerResolver:
         self._space = ""
 
     def feed(self, chunk: str) -> str:
-        """Text that can be shown; a marker in it is never cut in two."""
+        """Add a chunk and return text to show. A marker in it is never cut in two."""
         return self._resolve(self._reader.feed(chunk))
 
     def finish(self) -> str:
-        """What was held back."""
+        """Return the text held back."""
         return self._resolve(self._reader.finish())
 
     def _resolve(self, found: list[str | Marker]) -> str:
@@ -87,7 +87,7 @@ class MarkerResolver:
         return text
 
     def _resolve_text(self, piece: str) -> str:
-        # blanks wait: behind them may come a marker that is left out, and they with it
+        # Blanks wait. If the next marker is left out, they are left out with it.
         whole = self._space + piece
         body = whole.rstrip(" ")
         self._space = whole[len(body) :]
@@ -177,7 +177,7 @@ def _apply_verdicts(statement: Statement, verifications: Iterator[Verification])
             verdict=check.verdict,
             reason=check.reason,
             by=check.by,
-            warnings=check.warnings,
+            warnings=check.warnings if len(checks) == 1 else (),  # several papers share the figures
         )
         for citation, check in zip(statement.citations, checks[1:] or checks, strict=True)
     )

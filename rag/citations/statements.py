@@ -1,8 +1,8 @@
-"""From the text of a reply to its statements: sentences, list items, lines that lead in. Pure.
+"""Split the text of a reply into statements: sentences, list items and cells of tables.
 
-A marker behind the full stop belongs to the sentence before it, but to the one behind it in a line
-that begins with a marker and ends without. Sentences never reach over the end of a line or of a
-cell in a table, so the items of a list stay apart.
+A marker after the full stop belongs to the sentence before it. In a line that begins with a marker
+and ends without one, it belongs to the sentence after it. A sentence ends with its line or its
+table cell, so the items of a list stay apart.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _HEADING = re.compile(r"\s*(?:#{1,6}\s|\*\*[^*]{1,80}\*\*:?\s*$|\|?[\s:|-]+\|?\s
 _ROW = re.compile(r"\s*\|")
 _RULE = re.compile(r"\s*\|[\s:|-]*-[\s:|-]*$")
 _CELL_END = re.compile(r"(?<!\\)\|")
-_FEWEST_WORDS = 4  # a shorter cell without a marker names a row and says nothing
-_FULL_STOP = re.compile(r"[。！？]+[」』”’）]*")  # those of Chinese and Japanese need no space
+_FEWEST_WORDS = 4  # a shorter cell without a marker only names its row
+_FULL_STOP = re.compile(r"[。！？]+[」』”’）]*")  # in Chinese and Japanese, no space follows
 _SPACE_BEFORE_STOP = re.compile(r"\s+(?=[.,;:!?)](?:\s|$))")
 _PARTICLE = re.compile(
     r"(?:yes|no|not (?:necessarily|exactly|quite|really|always|entirely)|partly|in part|maybe|"
@@ -44,8 +44,8 @@ class ParsedStatement:
         start: offset of its first character in the shown text.
         end: offset behind its last character there, its markers included.
         numbers: of its markers, in order, each once.
-        claim: whether it says anything that needs support; headings, code, questions, "Yes.",
-            names in a table and lines that only lead in to a list do not.
+        claim: whether it claims anything. Headings, questions, "Yes.", names in a table and lines
+            that introduce a list do not.
     """
 
     text: str
@@ -79,23 +79,23 @@ class _Span:
     start: int
     end: int
     claim: bool
-    name: bool = False  # of a row: a claim only where it is cited
+    name: bool = False  # of a table row, a claim only with a citation
 
 
 def render_markers(numbers: tuple[int, ...]) -> str:
-    """Numbers as readers see them.
+    """Return numbers as readers see them.
 
-    >>> shown_markers((1, 3))
+    >>> render_markers((1, 3))
     '[1][3]'
     """
     return "".join(f"[{number}]" for number in numbers)
 
 
 def split_statements(pieces: list[str | tuple[int, ...]]) -> tuple[str, list[ParsedStatement]]:
-    """The shown text of some pieces, and its statements.
+    """Return the shown text of a reply, and its statements.
 
     Args:
-        pieces: text, and the shown numbers of one marker each.
+        pieces: text, and tuples with the shown numbers of one marker.
     """
     plain, shown, marks = "", "", []
     for piece in pieces:
@@ -123,7 +123,7 @@ def split_statements(pieces: list[str | tuple[int, ...]]) -> tuple[str, list[Par
 
 
 def _split_parts(plain: str) -> Iterator[_Part]:
-    """The lines of a text without markers and, of tables, the cells; no code, nothing blank."""
+    """Yield the lines and the table cells of a text without markers, but no code or blank lines."""
     start = code = 0
     lines = plain.splitlines(keepends=True)
     for number, line in enumerate(lines):
@@ -170,15 +170,15 @@ def _split_sentences(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _is_claim(text: str) -> bool:
-    """Not what only leads in, asks, or answers "Yes." or "Not necessarily."."""
-    says = any(letter.isalpha() for letter in text) and not _PARTICLE.fullmatch(text)
-    return says and not text.endswith((":", "?", "：", "？"))
+    """Return whether a sentence claims anything, unlike a question, a lead-in line or "Yes."."""
+    has_words = any(letter.isalpha() for letter in text) and not _PARTICLE.fullmatch(text)
+    return has_words and not text.endswith((":", "?", "：", "？"))
 
 
 def _assign_marks(
     plain: str, parts: list[_Part], spans: list[_Span], marks: list[_Mark]
 ) -> Iterator[tuple[_Mark, int]]:
-    """Each marker with the place of its statement among the spans, of which there are some."""
+    """Yield each marker with the index of its statement. There must be at least one span."""
     part_starts = [part.start for part in parts]
     starts = [span.start for span in spans]
     lines = list(accumulate(map(len, plain.splitlines(keepends=True)), initial=0))
@@ -203,7 +203,7 @@ def _assign_marks(
 
 
 def _is_leading(plain: str, part: _Part, marks: list[_Mark]) -> bool:
-    """Whether a line or cell begins with a marker and ends without one."""
+    """Return whether a line or cell begins with a marker and ends without one."""
     body = plain[part.start : marks[0].place]
     lead = _LEAD.match(body)
     begins = not body[lead.end() if lead else 0 :].strip(_DECORATION)
@@ -213,7 +213,7 @@ def _is_leading(plain: str, part: _Part, marks: list[_Mark]) -> bool:
 def _build_statement(
     plain: str, span: _Span, start: int, end: int, own: list[_Mark]
 ) -> ParsedStatement:
-    """A statement that lies, without its markers, at these offsets of the shown text."""
+    """Build a statement from its offsets in the shown text, which leave out its markers."""
     text = " ".join(plain[span.start : span.end].replace("**", "").split())
     return ParsedStatement(
         _SPACE_BEFORE_STOP.sub("", text).strip(_DECORATION),
