@@ -17,7 +17,7 @@ from rag.library import (
     resolve_settings,
     update_library,
 )
-from rag.llm import ChatModel, make_chat_model
+from rag.llm import ChatModel, adapt_llm, make_chat_model
 from rag.llm.cost import compute_cost
 from rag.llm.reply import NO_USAGE
 from rag.prompts import load_prompt
@@ -285,7 +285,7 @@ class Assistant:
 def _build_model(settings: Settings, llm: LLM | None) -> ChatModel | None:
     """Build the chat model and load its prompts and prices, so a bad file costs no call."""
     model = (
-        make_chat_model(settings) if llm is None else ChatModel(llm, window=settings.chat_window)
+        make_chat_model(settings) if llm is None else adapt_llm(llm, window=settings.chat_window)
     )
     if model:
         for name in PROMPTS:

@@ -1,7 +1,7 @@
-"""A model server on loopback that does what a test scripts: replies, and every way to fail.
+"""A model server on loopback that follows a script: replies, and every way to fail.
 
-It speaks OpenAI's chat completions over HTTP, streaming, one scripted step a request; the last step
-is repeated. What came in is kept for the test to look at.
+It speaks OpenAI's chat completions over HTTP, streaming, one scripted step per request. The last
+step is repeated. Requests are kept for the test to look at.
 """
 
 from __future__ import annotations
@@ -13,6 +13,10 @@ import threading
 import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass
@@ -20,19 +24,19 @@ class Step:
     """One reply.
 
     Attributes:
-        text: of the reply, sent in pieces of `size` characters.
-        status: other than 200 sends `text` as an error's message.
+        text: text of the reply, sent in pieces of `size` characters.
+        status: any other than 200 sends `text` as an error's message.
         headers: more headers, such as Retry-After.
-        cut_after: closes the connection after so many pieces.
-        finish: finish_reason of the last chunk; None ends without one.
-        usage: whether token figures are sent.
-        raw: bytes sent as the body instead of a stream.
-        content_type: of the body.
-        first_byte_s: wait before the first byte.
-        between_s: wait between pieces.
-        empty_choices: sends a chunk without choices in front.
-        split_bytes: sends the stream in pieces of so many bytes, through characters.
-        reply: a function from the request's body to a text, in place of `text`.
+        cut_after: number of pieces after which the connection is closed.
+        finish: finish_reason of the last chunk. None ends without one.
+        usage: send token figures.
+        raw: bytes of the body, sent instead of a stream.
+        content_type: type of the body.
+        first_byte_s: seconds before the first byte.
+        between_s: seconds between pieces.
+        empty_choices: send a chunk without choices first.
+        split_bytes: send the stream in pieces of so many bytes, which splits characters.
+        reply: function from the request's body to a text, used instead of `text`.
     """
 
     text: str = ""
@@ -52,9 +56,12 @@ class Step:
 
 
 class ModelServer:
-    """The server; `url` is what a client takes, `requests` what came."""
+    """A running server. Clients take its `url`, tests read its `requests`.
 
-    def __init__(self, *steps: Step) -> None:
+    A step may be a function from the request's body to a `Step`.
+    """
+
+    def __init__(self, *steps: Step | Callable[[dict], Step]) -> None:
         self.steps = list(steps)
         self.requests: list[dict] = []
         self.headers: list[dict] = []
@@ -75,16 +82,18 @@ class ModelServer:
                     owner.headers.append(dict(self.headers.items()))
                     step = owner.steps[min(len(owner.requests), len(owner.steps)) - 1]
                 with contextlib.suppress(OSError):
-                    owner._answer(self, step, body)
+                    owner._answer(self, step(body) if callable(step) else step, body)
 
         class Server(ThreadingHTTPServer):
             def handle_error(self, *arguments):
-                """Clients hang up in these tests; that is no news."""
+                """Print nothing. Clients hang up in these tests."""
 
         self._server = Server(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.02,), daemon=True
+        )
 
     def __enter__(self):
         self._thread.start()
@@ -96,7 +105,7 @@ class ModelServer:
 
     @property
     def prompts(self) -> list[str]:
-        """The messages of each request as one text."""
+        """Messages of each request as one text."""
         return ["\n".join(m["content"] for m in body["messages"]) for body in self.requests]
 
     def _answer(self, handler, step: Step, body: dict) -> None:

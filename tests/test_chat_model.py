@@ -1,20 +1,22 @@
-"""The edge to language models, against a real server on loopback that fails in every way."""
+"""`ChatModel` against a real server on loopback that fails in every way."""
 
 from __future__ import annotations
 
 import json
 import socket
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from llama_index.core.base.llms.types import ChatMessage, ChatResponse, LLMMetadata
+from llama_index.core.base.llms.types import CompletionResponse, LLMMetadata
+from llama_index.core.llms import CustomLLM
 from model_server import ModelServer, Step
 
 from rag import load_settings
 from rag.embedding import make_embedder
 from rag.errors import ModelRejected, ModelReplyInvalid, ModelUnavailable, SettingsError
-from rag.llm import ChatModel, Message, make_chat_model
+from rag.llm import Message, Stop, adapt_llm, make_chat_model
 
 PROMPT = [Message("system", "Be brief."), Message("user", "What is it?")]
 
@@ -25,7 +27,7 @@ def model(server, **settings):
 
 
 def stream(*chunks):
-    """The bytes of a reply; a text is a piece of it, a dict a whole chunk."""
+    """The bytes of a reply. A text is a piece of it, a dict a whole chunk."""
     last = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
     fields = [
         chunk
@@ -36,28 +38,32 @@ def stream(*chunks):
     return b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in [*fields, last])
 
 
+# Replies
+
+
 def test_reply_streams_and_is_counted():
     with ModelServer(Step("It is a test, no more.", empty_choices=True)) as server:
         reply = model(server).reply(PROMPT)
         pieces = list(reply)
     assert len(pieces) > 1
     assert "".join(pieces) == reply.text == "It is a test, no more."
-    assert (reply.usage.calls, reply.usage.prompt_tokens, reply.usage.completion_tokens) == (
-        1,
-        100,
-        20,
-    )
+    usage = reply.usage
+    assert (usage.calls, usage.prompt_tokens, usage.completion_tokens) == (1, 100, 20)
+    assert not usage.estimated
     assert not reply.broken
     assert server.requests[0]["temperature"] == 0
     assert [m["role"] for m in server.requests[0]["messages"]] == ["system", "user"]
 
 
-def test_tokens_are_estimated_where_the_server_gives_none():
-    with ModelServer(Step("One two three.", usage=False)) as server:
-        usage = model(server).complete(PROMPT).usage
-    assert usage.estimated
-    assert usage.completion_tokens == 4  # One| two| three|.
-    assert usage.prompt_tokens > 5
+@pytest.mark.parametrize("figure", ["absent", "many", float("nan"), float("inf"), -1, None, {}])
+def test_tokens_are_estimated_when_the_server_sends_no_valid_figures(figure):
+    usage = {"prompt_tokens": figure, "completion_tokens": figure}
+    chunks = [] if figure == "absent" else [{"choices": [], "usage": usage}]
+    with ModelServer(Step(raw=stream("One two three.", *chunks))) as server:
+        counted = model(server).complete(PROMPT).usage
+    assert counted.estimated
+    assert counted.completion_tokens == 4  # One| two| three|.
+    assert counted.prompt_tokens > 5
 
 
 def test_characters_split_over_packets_arrive_whole():
@@ -66,89 +72,18 @@ def test_characters_split_over_packets_arrive_whole():
         assert model(server).complete(PROMPT).text == text
 
 
-@pytest.mark.parametrize(
-    ("first", "calls"),
-    [
-        (Step("slow down", status=429, headers={"Retry-After": "0.05"}), 2),
-        (Step("oops", status=500, headers={"Retry-After": "0"}), 2),
-        (Step("busy", status=503, headers={"Retry-After": "0"}), 2),
-    ],
-)
-def test_passing_failures_are_tried_again(first, calls):
-    with ModelServer(first, Step("Fine now.")) as server:
-        assert model(server).complete(PROMPT).text == "Fine now."
-    assert len(server.requests) == calls
+def test_halves_of_characters_are_joined_or_replaced():
+    body = stream("a\ud83d", "\ude42b\ud800", "c", "\udc00d\ud800")
+    with ModelServer(Step(raw=body)) as server:
+        reply = model(server).reply(PROMPT)
+        pieces = "".join(reply)
+    assert pieces == reply.text == "a🙂b\ufffdc\ufffdd\ufffd"
 
 
-def test_failing_twice_and_then_well_is_well_and_tries_are_limited():
-    failure = Step("oops", status=500, headers={"Retry-After": "0"})
-    with ModelServer(failure, failure, Step("Fine.")) as server:
-        assert model(server).complete(PROMPT).text == "Fine."
-    with ModelServer(failure) as server:
-        with pytest.raises(ModelUnavailable, match=r"tester is not available now \(HTTP 500"):
-            model(server, chat_retries=2).complete(PROMPT)
-        assert len(server.requests) == 3
-
-
-@pytest.mark.parametrize("status", [400, 401, 403, 404])
-def test_refusals_are_not_tried_again(status):
-    with ModelServer(Step("no: key sk-secret-1 is wrong", status=status)) as server:
-        with pytest.raises(ModelRejected) as caught:
-            model(server).complete(PROMPT)
-        assert len(server.requests) == 1
-    assert f"HTTP {status}" in str(caught.value)
-    assert "sk-secret-1" not in str(caught.value)
-
-
-def test_redirects_are_not_followed():
-    with ModelServer(Step("Never asked.")) as other:
-        away = Step("", status=307, raw=b"", headers={"Location": other.url + "/chat/completions"})
-        with ModelServer(away) as server, pytest.raises(ModelRejected, match="HTTP 307"):
-            model(server).complete(PROMPT)
-        assert other.requests == []
-
-
-def test_a_server_that_is_not_there_is_told():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    settings = load_settings(
-        chat_model="tester", chat_url=f"http://127.0.0.1:{port}/v1", chat_retries=0
-    )
-    chat = make_chat_model(settings)
-    with pytest.raises(ModelUnavailable, match="was not reached"):
-        chat.complete(PROMPT)
-
-
-def test_a_slow_first_byte_times_out_and_names_the_setting_and_the_tries():
-    with ModelServer(Step("late", first_byte_s=2)) as server:
-        chat = model(server, chat_timeout_s=0.2, chat_retries=1)
-        with pytest.raises(ModelUnavailable, match=r"PAPERTRAIL_CHAT_TIMEOUT_S.* tried 2 times"):
-            chat.complete(PROMPT)
-
-
-def test_a_server_that_asks_for_a_long_wait_is_not_tried_again():
-    with ModelServer(Step("slow down", status=429, headers={"Retry-After": "3600"})) as server:
-        with pytest.raises(ModelUnavailable, match="try again in 3600 s, as the server asks"):
-            model(server).complete(PROMPT)
-        assert len(server.requests) == 1
-
-
-def test_of_a_refusal_the_servers_message_is_shown_and_no_control_character():
-    said = "no\x1b]0;title\x07 such \x9b31mmodel\u202e \u2066here\ud800\nand more"
-    with ModelServer(Step(said, status=404)) as server, pytest.raises(ModelRejected) as caught:
-        model(server).complete(PROMPT)
-    assert "(HTTP 404; no]0;title such 31mmodel here)" in str(caught.value)
-
-
-@pytest.mark.parametrize("written", [repr, json.dumps, str])
-def test_a_key_is_blotted_out_however_the_server_writes_it(written):
-    key = "sk-'\"\\-end"
-    step = Step(f"not {written(key)}", status=401)
-    with ModelServer(step) as server, pytest.raises(ModelRejected) as caught:
-        model(server, chat_key=key).complete(PROMPT)
-    assert "***" in str(caught.value)
-    assert "-end" not in str(caught.value)
+def test_chunks_without_choices_or_text_are_skipped():
+    odd = [{"choices": None}, {}, {"choices": [None]}, {"choices": [{"delta": None}]}]
+    with ModelServer(Step(raw=stream("One ", *odd, {"choices": [{}]}, "two."))) as server:
+        assert model(server).complete(PROMPT).text == "One two."
 
 
 @pytest.mark.parametrize(
@@ -161,7 +96,7 @@ def test_a_key_is_blotted_out_however_the_server_writes_it(written):
         Step("A long reply that the server gave up.", finish="error"),
     ],
 )
-def test_a_cut_reply_keeps_its_text_and_says_so(step):
+def test_incomplete_reply_keeps_its_text_and_says_so(step):
     with ModelServer(step) as server:
         reply = model(server).reply(PROMPT)
         assert "".join(reply).startswith("A long")
@@ -176,78 +111,14 @@ def test_a_cut_reply_keeps_its_text_and_says_so(step):
         Step(raw=b"<html>hello</html>", content_type="text/html"),
         Step(raw=b'{"choices": []}', content_type="application/json"),
         Step(raw=b"data: {broken\n\n"),
+        Step(raw=b"data: 5\n\n"),
         Step(""),
         Step(raw=b""),
     ],
 )
-def test_what_is_no_reply_is_told(step):
+def test_what_is_not_a_reply_is_an_error(step):
     with ModelServer(step) as server, pytest.raises(ModelReplyInvalid, match="tester"):
         model(server, chat_retries=0).complete(PROMPT)
-
-
-def test_a_refused_temperature_is_left_out_from_then_on():
-    no = Step("Unsupported value: 'temperature' does not support 0.0", status=400)
-    with ModelServer(no, Step("Hot."), Step("Again.")) as server:
-        chat = model(server)
-        assert chat.complete(PROMPT).text == "Hot."
-        assert chat.complete(PROMPT).text == "Again."
-    assert ["temperature" in body for body in server.requests] == [True, False, False]
-
-
-class RefusesTemperature:
-    """A model whose first two calls meet and are refused together."""
-
-    metadata = LLMMetadata(model_name="picky")
-
-    def __init__(self):
-        self.barrier = threading.Barrier(2)
-
-    def stream_chat(self, messages, *, temperature):
-        if temperature == 0:
-            self.barrier.wait(10)
-            refusal = ValueError("temperature is not supported")
-            refusal.status_code = 400
-            raise refusal
-        yield ChatResponse(message=ChatMessage(content="Hot."), delta="Hot.")
-
-
-def test_calls_that_are_refused_a_parameter_at_once_all_leave_it_out():
-    chat = ChatModel(RefusesTemperature(), parameters={"temperature": 0})
-    with ThreadPoolExecutor(2) as pool:
-        replies = list(pool.map(lambda _: chat.complete(PROMPT).text, range(2)))
-    assert replies == ["Hot.", "Hot."]
-
-
-def test_a_chunk_without_choices_is_passed_over():
-    body = stream("One ", {"choices": None}, {}, {"choices": [None]}, "two.")
-    with ModelServer(Step(raw=body)) as server:
-        assert model(server).complete(PROMPT).text == "One two."
-
-
-def test_halves_of_characters_are_joined_or_replaced():
-    body = stream("a\ud83d", "\ude42b\ud800", "c", "\udc00d\ud800")
-    with ModelServer(Step(raw=body)) as server:
-        reply = model(server).reply(PROMPT)
-        pieces = "".join(reply)
-    assert pieces == reply.text == "a🙂b\ufffdc\ufffdd\ufffd"
-
-
-@pytest.mark.parametrize("figure", ["many", float("nan"), float("inf"), -1, None, {}])
-def test_figures_that_cannot_be_are_no_figures(figure):
-    usage = {"choices": [], "usage": {"prompt_tokens": figure, "completion_tokens": figure}}
-    with ModelServer(Step(raw=stream("One two three.", usage))) as server:
-        reply = model(server).complete(PROMPT)
-    assert reply.usage.estimated
-    assert reply.usage.completion_tokens == 4  # One| two| three|.
-
-
-def test_closing_a_reply_ends_the_request():
-    with ModelServer(Step("word " * 4000, size=5, between_s=0.005)) as server:
-        reply = model(server).reply(PROMPT)
-        pieces = iter(reply)
-        next(pieces)
-        pieces.close()
-        assert server.disconnected.wait(5)
 
 
 def test_thoughts_without_an_opening_tag_restart_the_reply():
@@ -257,37 +128,280 @@ def test_thoughts_without_an_opening_tag_restart_the_reply():
     assert reply.text == "Paper 1 does."
 
 
-def test_keys_go_only_where_they_belong(monkeypatch):
+# Failures
+
+
+@pytest.mark.parametrize("status", [408, 409, 429, 500, 503])
+def test_passing_failures_are_retried(status):
+    failure = Step("busy", status=status, headers={"Retry-After": "0.02"})
+    with ModelServer(failure, failure, Step("Fine now.")) as server:
+        assert model(server).complete(PROMPT).text == "Fine now."
+        assert len(server.requests) == 3
+
+
+def test_retries_are_limited_and_counted():
+    with ModelServer(Step("oops", status=500, headers={"Retry-After": "0"})) as server:
+        with pytest.raises(ModelUnavailable, match=r"HTTP 500: oops.*It was tried 3 times\."):
+            model(server, chat_retries=2).complete(PROMPT)
+        assert len(server.requests) == 3
+
+
+def test_server_that_asks_for_a_long_wait_is_not_retried():
+    with ModelServer(Step("slow down", status=429, headers={"Retry-After": "3600"})) as server:
+        with pytest.raises(ModelUnavailable, match="Try again in 3600 s, as the server asks"):
+            model(server).complete(PROMPT)
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+def test_refusals_are_not_retried(status):
+    with ModelServer(Step("no", status=status)) as server:
+        with pytest.raises(ModelRejected, match=f"HTTP {status}: no"):
+            model(server).complete(PROMPT)
+        assert len(server.requests) == 1
+
+
+def test_unreachable_server_is_reported():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
+    chat = make_chat_model(load_settings(chat_model="tester", chat_url=url, chat_retries=0))
+    with pytest.raises(ModelUnavailable, match="Cannot reach the model tester"):
+        chat.complete(PROMPT)
+
+
+def test_time_out_names_the_setting_and_the_tries():
+    with ModelServer(Step("late", first_byte_s=2)) as server:
+        chat = model(server, chat_timeout_s=0.2, chat_retries=1)
+        with pytest.raises(ModelUnavailable, match=r"PAPERTRAIL_CHAT_TIMEOUT_S.* tried 2 times"):
+            chat.complete(PROMPT)
+
+
+def test_refusal_shows_the_servers_message_without_control_characters():
+    message = "no\x1b]0;title\x07 such \x9b31mmodel\u202e \u2066here\ud800\nand more"
+    with ModelServer(Step(message, status=404)) as server, pytest.raises(ModelRejected) as caught:
+        model(server).complete(PROMPT)
+    assert "(HTTP 404: no]0;title such 31mmodel here)" in str(caught.value)
+
+
+def test_refused_temperature_is_left_out_from_then_on():
+    no = Step("Unsupported value: 'temperature' does not support 0.0", status=400)
+    with ModelServer(no, Step("Hot."), Step("Again.")) as server:
+        chat = model(server)
+        assert chat.complete(PROMPT).text == "Hot."
+        assert chat.complete(PROMPT).text == "Again."
+    assert ["temperature" in body for body in server.requests] == [True, False, False]
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_refused_stream_options_are_left_out(status):
+    no = Step("extra fields not permitted: Stream_Options", status=status)
+    with ModelServer(no, Step("Hot.")) as server:
+        assert model(server).complete(PROMPT).usage.estimated
+    assert ["stream_options" in body for body in server.requests] == [True, False]
+
+
+def test_calls_refused_at_the_same_time_all_leave_the_parameter_out():
+    barrier = threading.Barrier(2)
+
+    def answer(body):
+        if "temperature" not in body:
+            return Step("Hot.")
+        barrier.wait(10)
+        return Step("temperature is not supported", status=400)
+
+    with ModelServer(answer) as server, ThreadPoolExecutor(2) as pool:
+        chat = model(server)
+        replies = list(pool.map(lambda _: chat.complete(PROMPT).text, range(2)))
+    assert replies == ["Hot.", "Hot."]
+
+
+# Keys and headers
+
+
+@pytest.mark.parametrize("quoted", [repr, json.dumps, str])
+def test_key_is_masked_however_the_server_quotes_it(quoted):
+    key = "sk-'\"\\-end"
+    step = Step(f"not {quoted(key)}", status=401)
+    with ModelServer(step) as server, pytest.raises(ModelRejected) as caught:
+        model(server, chat_key=key).complete(PROMPT)
+    assert "***" in str(caught.value)
+    assert "-end" not in str(caught.value)
+
+
+def test_redirects_are_not_followed():
+    with ModelServer(Step("Never asked.")) as other:
+        away = Step("", status=307, raw=b"", headers={"Location": other.url + "/chat/completions"})
+        with ModelServer(away) as server, pytest.raises(ModelRejected, match="HTTP 307"):
+            model(server).complete(PROMPT)
+        assert other.requests == []
+
+
+def test_keys_and_headers_go_only_where_they_belong(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-openai")
+    monkeypatch.setenv("OPENAI_ADMIN_KEY", "sk-admin")
     monkeypatch.setenv("OPENAI_ORG_ID", "org-mine")
-    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Mine: private")
-    with ModelServer(Step("Hi.")) as server:
+    monkeypatch.setenv("OPENAI_PROJECT_ID", "project-mine")
+    monkeypatch.setenv(
+        "OPENAI_CUSTOM_HEADERS", "X-Mine: private\nAuthorization: private\nUser-Agent: private"
+    )
+    rows = Step(raw=b'{"data": [{"embedding": [3, 4]}]}', content_type="application/json")
+    with ModelServer(Step("Hi."), Step("Hi."), rows, Step("Hi.")) as server:
         make_chat_model(load_settings(chat_model="m", chat_url=server.url)).complete(PROMPT)
         model(server).complete(PROMPT)
+        make_embedder(load_settings(embed_model="m", embed_url=server.url)).embed(["a"])
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         make_chat_model(load_settings(chat_model="m")).complete(PROMPT)
-    assert [h["Authorization"] for h in server.headers] == [
-        "Bearer none",
-        "Bearer sk-secret-1",
-        "Bearer sk-openai",
-    ]
-    for headers in server.headers[:2]:
-        assert not {"OpenAI-Organization", "X-Mine"} & set(headers)
-        assert "sk-openai" not in str(headers)
+    keys = [headers["Authorization"].removeprefix("Bearer ") for headers in server.headers]
+    assert keys == ["none", "sk-secret-1", "none", "sk-openai"]
+    for headers in server.headers:
+        assert not [value for value in headers.values() if "mine" in value or "private" in value]
+        assert "sk-admin" not in str(headers)
 
 
-def test_a_model_without_a_key_names_the_variable():
-    with pytest.raises(SettingsError, match="set OPENAI_API_KEY"):
+def test_model_without_a_key_names_the_variable():
+    with pytest.raises(SettingsError, match="Set OPENAI_API_KEY"):
         make_chat_model(load_settings(chat_model="gpt-4o-mini"))
     with pytest.raises(SettingsError, match="OPENAI_API_KEY, or name another server with PAPERTR"):
         make_embedder(load_settings(embed_model="text-embedding-3-small"))
-    with pytest.raises(SettingsError, match="no server's address"):
-        make_chat_model(load_settings(chat_model="m", chat_url="localhost:80"))
     assert make_chat_model(load_settings(openai_api_key="sk-lying-around")) is None
 
 
-def test_windows_are_known_set_or_safe():
-    known = {"chat_url": "http://127.0.0.1:9/v1"}
-    assert make_chat_model(load_settings(chat_model="gpt-4o-mini", **known)).window == 128_000
-    assert make_chat_model(load_settings(chat_model="unheard-of", **known)).window == 8192
-    assert make_chat_model(load_settings(chat_model="x", chat_window=4000, **known)).window == 4000
+@pytest.mark.parametrize(
+    ("name", "window"),
+    [
+        *[(name, 128_000) for name in ("gpt-4o-mini", "gpt-4.1", "gpt-4-turbo", "gpt-5.1", "o3")],
+        *[(name, 8192) for name in ("gpt-4", "unheard-of", "o1mo-7b", "olmo")],
+    ],
+)
+def test_window_is_known_by_name_or_safe(name, window):
+    settings = {"chat_model": name, "chat_url": "http://127.0.0.1:9/v1"}
+    assert make_chat_model(load_settings(**settings)).window == window
+    assert make_chat_model(load_settings(**settings, chat_window=4000)).window == 4000
+
+
+# Stopping
+
+
+def time_stop(server, work, *, ready):
+    """Seconds from `set` until work in another thread ends with "stopped"."""
+    stop = Stop()
+
+    def run():
+        with stop, pytest.raises(ModelUnavailable, match="The request was stopped"):
+            work()
+
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(run)
+        wait_for(ready)
+        started = time.monotonic()
+        stop.set()
+        future.result(10)
+    return time.monotonic() - started
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_stop_ends_a_request_before_its_first_byte():
+    with ModelServer(Step("late", first_byte_s=30)) as server:
+        chat = model(server)
+        work = lambda: chat.complete(PROMPT)  # noqa: E731
+        assert time_stop(server, work, ready=lambda: server.requests) < 1
+        assert server.disconnected.wait(1)
+        settings = load_settings(embed_model="m", embed_url=server.url)
+        embedder = make_embedder(settings)
+        work = lambda: embedder.embed(["a"])  # noqa: E731
+        assert time_stop(server, work, ready=lambda: len(server.requests) == 2) < 1
+        assert len(server.requests) == 2
+
+
+def test_stop_ends_a_reply_that_pauses():
+    shown = []
+    with ModelServer(Step("word " * 40, size=5, between_s=0.3)) as server:
+        chat = model(server)
+
+        def work():
+            reply = chat.reply(PROMPT)
+            shown.extend(reply)
+            raise ModelUnavailable(reply.broken)
+
+        assert time_stop(server, work, ready=lambda: shown) < 1
+        assert server.disconnected.wait(1)
+    assert len(shown) < 40
+
+
+def test_stop_ends_the_wait_between_tries_and_refuses_later_requests():
+    with ModelServer(Step("busy", status=503, headers={"Retry-After": "25"})) as server:
+        chat = model(server)
+
+        def work():
+            with pytest.raises(ModelUnavailable, match="stopped"):
+                chat.complete(PROMPT)
+            chat.complete(PROMPT)
+
+        assert time_stop(server, work, ready=lambda: server.requests) < 1
+        assert len(server.requests) == 1
+        with pytest.raises(ModelUnavailable, match="HTTP 503"):
+            model(server, chat_retries=0).complete(PROMPT)  # this thread has no `Stop`
+
+
+def test_closing_a_reply_ends_the_request():
+    with ModelServer(Step("word " * 4000, size=5, between_s=0.005)) as server:
+        pieces = iter(model(server).reply(PROMPT))
+        next(pieces)
+        pieces.close()
+        assert server.disconnected.wait(5)
+
+
+# Models of LlamaIndex
+
+
+class Spelling(CustomLLM):
+    """Spells a word, or fails."""
+
+    word: str = "Fine."
+
+    @property
+    def metadata(self):
+        return LLMMetadata(model_name="speller", context_window=5000)
+
+    def complete(self, prompt, formatted=False, **options):
+        raise NotImplementedError
+
+    def stream_complete(self, prompt, formatted=False, **options):
+        for letter in self.word:
+            if letter == "!":
+                raise RuntimeError("first line\nsecond line")
+            yield CompletionResponse(text="", delta=letter)
+
+
+def test_llama_index_model_is_asked_the_same_way():
+    chat = adapt_llm(Spelling())
+    assert (chat.name, chat.window) == ("speller", 5000)
+    assert adapt_llm(Spelling(), window=2000).window == 2000
+    reply = chat.complete(PROMPT)
+    assert (reply.text, reply.usage.estimated, reply.broken) == ("Fine.", True, "")
+
+
+def test_llama_index_model_fails_with_our_errors():
+    with pytest.raises(ModelUnavailable, match=r"speller failed \(RuntimeError: first line\)"):
+        adapt_llm(Spelling(word="!")).complete(PROMPT)
+    reply = adapt_llm(Spelling(word="Fine!")).reply(PROMPT)
+    assert "".join(reply) == "Fine"
+    assert "first line" in reply.broken
+    with pytest.raises(ModelReplyInvalid, match="empty reply"):
+        adapt_llm(Spelling(word="")).complete(PROMPT)
+
+
+def test_stop_ends_a_llama_index_model_at_its_next_chunk():
+    chat = adapt_llm(Spelling(word="word " * 1000))
+    with Stop() as stop:
+        reply = iter(chat.reply(PROMPT))
+        next(reply)
+        stop.set()
+        assert len(list(reply)) < 1000

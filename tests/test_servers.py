@@ -1,4 +1,4 @@
-"""What chooses a model: settings, addresses, keys; and thoughts, which no reader may see."""
+"""Settings that choose a model, addresses and keys. Thoughts, which no reader may see."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rag.embedding import make_embedder
 from rag.errors import SettingsError
 from rag.llm import make_chat_model, make_judge_model
 from rag.llm.servers import Server, resolve_server
-from rag.llm.thinking import ThoughtFilter, behind_lone_close
+from rag.llm.thinking import ThoughtFilter, drop_unopened_thoughts
 
 # Addresses
 
@@ -34,11 +34,11 @@ from rag.llm.thinking import ThoughtFilter, behind_lone_close
         "localhost:80",
     ],
 )
-def test_what_is_no_address_is_refused_with_its_setting(url):
+def test_what_is_not_an_address_is_refused_with_its_setting(url):
     for kind, make in (("chat", make_chat_model), ("embed", make_embedder)):
         settings = load_settings(**{f"{kind}_model": "m", f"{kind}_url": url})
         with pytest.raises(
-            SettingsError, match=rf"{kind}_url \(from argument\) .* no server's add"
+            SettingsError, match=rf"{kind}_url \(from argument\) .* not a server.s add"
         ):
             make(settings)
 
@@ -53,7 +53,7 @@ def test_what_is_no_address_is_refused_with_its_setting(url):
         "http://SECRETPW@[::1/v1",
     ],
 )
-def test_a_password_in_an_address_is_refused_and_never_shown(monkeypatch, url):
+def test_password_in_an_address_is_refused_and_never_shown(monkeypatch, url):
     monkeypatch.setenv("OPENAI_BASE_URL", url)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
     with pytest.raises(SettingsError, match="openai_base_url") as caught:
@@ -66,7 +66,7 @@ def test_a_password_in_an_address_is_refused_and_never_shown(monkeypatch, url):
     assert "***@" in json.loads(shown)["settings"]["chat_url"]["value"]
 
 
-def test_a_password_in_an_address_is_sent_to_the_setting_of_the_key():
+def test_password_in_an_address_belongs_in_the_setting_of_the_key():
     settings = load_settings(chat_model="m", chat_url="http://me:pw@127.0.0.1/v1", chat_key="k")
     with pytest.raises(SettingsError, match="give the key as PAPERTRAIL_CHAT_KEY"):
         make_chat_model(settings)
@@ -82,13 +82,13 @@ def test_a_password_in_an_address_is_sent_to_the_setting_of_the_key():
         (" http://my_host.:1/v1/ ", "my_host.:1"),
     ],
 )
-def test_a_host_is_shown_as_it_is_written(url, host):
+def test_host_is_shown_as_it_is_written(url, host):
     assert resolve_server(load_settings(chat_model="m", chat_url=url), "chat").host == host
 
 
 def test_openai_with_a_slash_needs_a_key_too(monkeypatch):
     monkeypatch.setenv("OPENAI_BASE_URL", "https://api.openai.com/v1/")
-    with pytest.raises(SettingsError, match="set OPENAI_API_KEY"):
+    with pytest.raises(SettingsError, match="Set OPENAI_API_KEY"):
         make_chat_model(load_settings(chat_model="gpt-4o-mini"))
     monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
     server = resolve_server(load_settings(chat_model="gpt-4o-mini"), "chat")
@@ -99,7 +99,7 @@ def test_openai_with_a_slash_needs_a_key_too(monkeypatch):
 # Keys and models
 
 
-def test_a_judge_gets_the_key_of_its_own_server_and_no_other(monkeypatch):
+def test_judge_gets_the_key_of_its_own_server_and_no_other(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-openai")
     writer = {"chat_model": "m", "chat_url": "http://127.0.0.1:1/v1", "chat_key": "sk-writer"}
     other = {"judge_url": "http://127.0.0.1:2/v1"}
@@ -120,7 +120,7 @@ def test_a_judge_gets_the_key_of_its_own_server_and_no_other(monkeypatch):
 
 
 @pytest.mark.parametrize("key", ["sk-SECRET\nX-Other: 1", "sk-SECRET\u2019", "sk-SECRET\x00"])
-def test_a_key_that_no_header_can_hold_is_refused_by_its_variable(key):
+def test_key_that_no_header_can_hold_is_refused_by_its_variable(key):
     named = {"chat_model": "m", "chat_url": "http://127.0.0.1:9/v1", "chat_key": key}
     with pytest.raises(SettingsError, match="The key in PAPERTRAIL_CHAT_KEY") as caught:
         make_chat_model(load_settings(**named))
@@ -129,8 +129,8 @@ def test_a_key_that_no_header_can_hold_is_refused_by_its_variable(key):
         make_embedder(load_settings(embed_model="m", openai_api_key=key))
 
 
-def test_an_address_without_a_model_is_told(monkeypatch):
-    with pytest.raises(SettingsError, match="name a model with --model"):
+def test_address_without_a_model_is_refused_if_it_is_an_argument(monkeypatch):
+    with pytest.raises(SettingsError, match="Name one with --model"):
         make_chat_model(load_settings(chat_url="http://127.0.0.1:9/v1"))
     chosen = load_settings(chat_url="http://127.0.0.1:9/v1", chat_model="m")
     assert make_chat_model(chosen.model_copy(update={"chat_model": None})) is None
@@ -139,22 +139,22 @@ def test_an_address_without_a_model_is_told(monkeypatch):
 
 
 @pytest.mark.parametrize("given", ["gpt-4o", object()])
-def test_what_is_no_language_model_is_refused(given):
-    with pytest.raises(SettingsError, match="give a LlamaIndex LLM, or name a model with --model"):
+def test_what_is_not_a_language_model_is_refused(given):
+    with pytest.raises(SettingsError, match="Pass a LlamaIndex LLM, or name a model with --model"):
         Assistant.open(llm=given)
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_a_check_that_fails_ends_with_status_3(tmp_path, as_json):
+def test_check_that_fails_ends_with_status_3(tmp_path, as_json):
     command = ["info", "--check", "-i", str(tmp_path / "none"), "-m", "tester", "--url"]
     flags = ["--json"] if as_json else []
     with ModelServer(Step("no such model", status=404), Step("ready")) as server:
         failed = CliRunner().invoke(app, [*command, server.url, *flags])
         passed = CliRunner().invoke(app, [*command, server.url, *flags])
     assert (failed.exit_code, passed.exit_code) == (3, 0)
-    assert failed.stderr.startswith("rag: the check failed: The model tester refused the call")
+    assert failed.stderr.startswith("rag: the check failed: The model tester refused the request")
     if as_json:
-        assert "refused the call" in json.loads(failed.stdout)["check"]["language model"]
+        assert "refused the request" in json.loads(failed.stdout)["check"]["language model"]
         assert "tester answers" in json.loads(passed.stdout)["check"]["language model"]
     else:
         assert passed.stdout.endswith("The check passed.\n")
@@ -234,7 +234,7 @@ HARMONY = (
         ("  \n ", ""),
     ],
 )
-def test_thoughts_are_taken_out_however_they_are_cut(text, shown):
+def test_thoughts_are_removed_however_the_text_is_cut(text, shown):
     for size in range(1, len(text) + 1):
         thoughts = ThoughtFilter()
         parts = [thoughts.feed(text[i : i + size]) for i in range(0, len(text), size)]
@@ -242,7 +242,7 @@ def test_thoughts_are_taken_out_however_they_are_cut(text, shown):
 
 
 @pytest.mark.parametrize(
-    ("text", "behind"),
+    ("text", "answer"),
     [
         ("Hm, paper 2? </think>\n\nPaper 1 does.", "Paper 1 does."),
         ("so it is paper 1</think>\nPaper 1 does.", "Paper 1 does."),
@@ -252,5 +252,5 @@ def test_thoughts_are_taken_out_however_they_are_cut(text, shown):
         ("It ends with `</think>`", None),
     ],
 )
-def test_a_lone_closing_tag_counts_where_a_model_sets_it(text, behind):
-    assert behind_lone_close(text) == behind
+def test_lone_closing_tag_counts_where_a_model_puts_it(text, answer):
+    assert drop_unopened_thoughts(text) == answer

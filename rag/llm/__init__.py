@@ -1,8 +1,9 @@
-"""Language models: client, replies as they stream, errors, tokens and cost."""
+"""Language models: clients, streamed replies, errors, tokens and cost."""
 
 from rag.llm.cancel import Stop
 from rag.llm.client import ChatModel, Message
 from rag.llm.errors import to_model_error
+from rag.llm.llama_index import adapt_llm
 from rag.llm.reply import Reply, Usage
 from rag.llm.servers import make_chat_model, make_judge_model
 
@@ -12,6 +13,7 @@ __all__ = [
     "Reply",
     "Stop",
     "Usage",
+    "adapt_llm",
     "make_chat_model",
     "make_judge_model",
     "to_model_error",

@@ -1,42 +1,46 @@
-"""`Stop`: ends a request to a model from another thread, also before its first byte has come.
+"""Stop a request to a model from another thread, even before the server has sent a byte.
 
-A thread that waits for a server can be woken only by its socket. The page runs each question inside
-a `Stop`, and the clients of models tell it the connection that they wait on.
+Closing the client of a blocked request from another thread does not end it: the read returns when
+the server next sends something, and the server goes on working. Cancelling an asyncio task closes
+its connection at once. So all requests run on one event loop in a daemon thread, `run` waits for
+them in the thread that asked, and a `Stop` cancels what that thread waits for.
 """
 
 from __future__ import annotations
 
-import contextlib
-import socket
+import asyncio
 import threading
-from typing import TYPE_CHECKING, Any, Self
+from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from rag.errors import ModelUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from concurrent.futures import Future
     from types import TracebackType
 
-    from httpx import Request
+Result = TypeVar("Result")
 
 _current = threading.local()
+_loop_lock = threading.Lock()
+_loop: asyncio.AbstractEventLoop | None = None
 
 
 class Stop:
-    """What stops the requests that a thread sends inside its block.
+    """Stops the requests that a thread makes inside a `with` block. Blocks do not nest.
 
     with stop:  # in the thread that works
         model.complete(messages)
-    stop.set()  # in any other
+    stop.set()  # in any other thread
     """
 
     def __init__(self) -> None:
-        """Begins unset."""
-        self._set = threading.Event()
+        self._event = threading.Event()
         self._lock = threading.Lock()
-        self._socket: Any = None
+        self._request: Future[Any] | None = None
 
     def __enter__(self) -> Self:
-        """Makes it that of this thread; blocks do not nest."""
         _current.stop = self
         return self
 
@@ -46,58 +50,84 @@ class Stop:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Later requests of the thread are their own again."""
-        _current.stop = None
-        with self._lock:
-            self._socket = None
+        del _current.stop
 
     def set(self) -> None:
-        """Ends the request that is under way, and lets none begin; harmless when repeated."""
-        self._set.set()
+        """End the request under way and refuse later ones. Repeated calls do nothing."""
         with self._lock:
-            if self._socket is not None:
-                _end(self._socket)
+            self._event.set()
+            if self._request:
+                self._request.cancel()
 
     @property
     def is_set(self) -> bool:
-        """Whether it was set."""
-        return self._set.is_set()
+        """Return whether `set` was called."""
+        return self._event.is_set()
 
-    def _waits_on(self, connection: Any) -> None:
+    def wait(self, seconds: float) -> None:
+        """Wait until `set` is called, or for some seconds."""
+        self._event.wait(seconds)
+
+    def watch(self, request: Future[Any]) -> None:
+        """Cancel this request when `set` is called, or now if it was."""
         with self._lock:
-            self._socket = connection
-            if self._set.is_set():
-                _end(connection)
+            self._request = request
+            if self.is_set:
+                request.cancel()
 
 
-def is_stopped() -> bool:
-    """Whether the requests of this thread were stopped."""
-    stop = getattr(_current, "stop", None)
-    return stop is not None and stop.is_set
-
-
-def heed(request: Request) -> None:
-    """Lets the thread's `Stop` end a request; a hook of httpx, whose connections are not reused.
+def check_cancelled() -> None:
+    """Raise if the requests of this thread were stopped.
 
     Raises:
-        ModelUnavailable: it is set already.
+        ModelUnavailable: the thread's `Stop` is set.
     """
-    stop = getattr(_current, "stop", None)
-    if stop is None:
-        return
-    if stop.is_set:
+    if _get_stop().is_set:
         raise ModelUnavailable("The request was stopped.")
 
-    def notice(_event: str, about: dict[str, Any]) -> None:
-        stream = about.get("return_value")  # of a connection made, then of TLS over it
-        info = getattr(stream, "get_extra_info", None)
-        if info and (connection := info("socket")) is not None:
-            stop._waits_on(connection)  # noqa: SLF001 - its own module
 
-    request.extensions["trace"] = notice
+def sleep(seconds: float) -> None:
+    """Wait before another try, unless the requests of this thread are stopped.
+
+    Raises:
+        ModelUnavailable: the thread's `Stop` is set.
+    """
+    _get_stop().wait(seconds)
+    check_cancelled()
 
 
-def _end(connection: Any) -> None:
-    with contextlib.suppress(OSError):
-        # Beneath TLS, whose own farewell may not be sent by another thread.
-        socket.socket.shutdown(connection, socket.SHUT_RDWR)
+def run(coroutine: Coroutine[Any, Any, Result]) -> Result:
+    """Run a coroutine on the event loop and return its result.
+
+    Raises:
+        ModelUnavailable: the thread's `Stop` is set.
+        Exception: whatever the coroutine raises.
+    """
+    request = schedule(coroutine)
+    _get_stop().watch(request)
+    try:
+        return request.result()
+    except CancelledError:
+        raise ModelUnavailable("The request was stopped.") from None
+    finally:
+        request.cancel()  # still running if Ctrl-C interrupted the wait, otherwise no effect
+
+
+def schedule(coroutine: Coroutine[Any, Any, Result]) -> Future[Result]:
+    """Start a coroutine on the event loop without waiting for it."""
+    return asyncio.run_coroutine_threadsafe(coroutine, _get_loop())
+
+
+def _get_stop() -> Stop:
+    """Return the thread's `Stop`. Outside of a `with` block, return one that nobody sets."""
+    return getattr(_current, "stop", None) or Stop()
+
+
+def _get_loop() -> asyncio.AbstractEventLoop:
+    """Return the event loop of all requests. Start it on first use."""
+    global _loop  # noqa: PLW0603 - one thread for the whole process
+    with _loop_lock:
+        if _loop is None:
+            _loop = asyncio.new_event_loop()
+            threading.Thread(target=_loop.run_forever, name="model-requests", daemon=True).start()
+        return _loop

@@ -1,31 +1,26 @@
-"""`ChatModel`: one language model, asked over and over, with every failure told in our words.
+"""Ask a language model. `ChatModel` is what callers see, `ServerClient` speaks OpenAI's protocol.
 
-A model is any LlamaIndex `LLM`. Every call streams, so that time-outs, cuts and the end of a reply
-are seen in one way. Retries happen here and nowhere else; a reply that has begun is never retried.
+Every call streams, so that time-outs, cuts and the end of a reply are seen in one way. Failures are
+retried here and nowhere else. A reply that has begun is never retried.
 """
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from rag.errors import ModelError, ModelRejected, ModelReplyInvalid, SettingsError
-from rag.llm.cancel import is_stopped
-from rag.llm.errors import to_model_error
-from rag.llm.reply import Reply
+from rag.errors import ModelReplyInvalid
+from rag.llm.cancel import run, schedule
+from rag.llm.errors import retry, to_model_error
+from rag.llm.reply import Chunk, Reply, read_chunk
 from rag.llm.tokens import count_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Generator, Sequence
 
-    from llama_index.core.base.llms.types import ChatMessage, ChatResponse
-    from llama_index.core.llms import LLM
-    from tenacity import RetryCallState
+    from openai import AsyncOpenAI
 
-LONGEST_WAIT_S = 30.0  # a server that asks for more (Retry-After) is not tried again
 DEFAULT_WINDOW = 8192  # tokens, for a model of which nothing is known
-_DROPPABLE = ("temperature", "stream_options")  # what some models and servers refuse
 
 Role = Literal["system", "user", "assistant"]
 
@@ -38,180 +33,144 @@ class Message:
     text: str
 
 
-class ChatModel:
-    """A LlamaIndex language model with our retries, errors and token figures."""
+class ChatClient(Protocol):
+    """Anything that streams one model's replies.
 
-    def __init__(
-        self,
-        llm: LLM,
-        *,
-        window: int | None = None,
-        retries: int = 0,
-        parameters: dict[str, Any] | None = None,
-        secrets: Sequence[str] = (),
-        responses: threading.local | None = None,
-        close: Callable[[], None] | None = None,
-    ) -> None:
-        """Wraps a model.
+    Attributes:
+        name: name of the model.
+        window: tokens that it can read.
+    """
 
-        Args:
-            llm: any LlamaIndex language model that can chat.
-            window: tokens it can read; None asks the model, which may not know.
-            retries: more tries after a passing failure; 0 for a model that retries by itself.
-            parameters: passed with every call; left out when the server refuses one by name.
-            secrets: texts that no error may show.
-            responses: its `last` is the thread's newest HTTP response, which ends with the reply.
-            close: lets go of the model's connections.
+    name: str
+    window: int
 
-        Raises:
-            SettingsError: `llm` is no language model.
-        """
-        if not {"stream_chat", "metadata"} <= set(dir(llm)):
-            raise SettingsError(
-                f"A language model was given as {type(llm).__name__}; give a LlamaIndex LLM, or "
-                "name a model with --model (PAPERTRAIL_CHAT_MODEL)."
-            )
-        self._close = close
-        self._responses = responses
-        self._llm = llm
-        self._parameters: Mapping[str, Any] = dict(parameters or {})  # replaced, never changed
-        self._lock = threading.Lock()
-        self._retries = retries
-        self.secrets = tuple(secrets)
-        self.name = str(getattr(llm, "model", None) or llm.metadata.model_name)
-        self.window = window or _window_of(llm)
-
-    def reply(self, messages: Sequence[Message]) -> Reply:
-        """Sends a prompt; returns when the reply has begun.
-
-        Raises:
-            ModelUnavailable: not reached, or failing after the last try.
-            ModelRejected: refused (key, name, request).
-            ModelReplyInvalid: what came cannot be read.
-        """
-        return Reply(
-            self._begin_with_retries(messages),
-            sum(count_tokens(message.text) + 4 for message in messages),
-            model=self.name,
-            secrets=self.secrets,
-            response=getattr(self._responses, "last", None),
-        )
+    def stream(self, messages: Sequence[Message]) -> Generator[Chunk]:
+        """Send a prompt and yield the reply. Closing the generator ends the request."""
+        ...
 
     def close(self) -> None:
-        """Lets go of the connections that were opened for this model; it cannot be asked again."""
-        if self._close:
-            self._close()
+        """Close the connections. The client cannot be used again."""
+        ...
 
-    def complete(self, messages: Sequence[Message]) -> Reply:
-        """Sends a prompt and reads the whole reply.
+
+class ChatModel:
+    """A language model with our retries, errors and token figures. Threads may share it.
+
+    Attributes:
+        name: name of the model.
+        window: tokens that it can read.
+    """
+
+    def __init__(
+        self, client: ChatClient, *, retries: int = 0, secrets: Sequence[str] = ()
+    ) -> None:
+        """Wrap a client.
+
+        Args:
+            client: sends the prompts.
+            retries: further tries after a passing failure. 0 for a client that retries by itself.
+            secrets: texts that no error may show.
+        """
+        self.name = client.name
+        self.window = client.window
+        self._client = client
+        self._retries = retries
+        self._secrets = tuple(secrets)
+
+    def reply(self, messages: Sequence[Message]) -> Reply:
+        """Send a prompt and return the reply as soon as it begins.
 
         Raises:
-            ModelError: as `reply`; and `ModelReplyInvalid` for a reply that is not whole.
+            ModelUnavailable: the server cannot be reached, or still fails after the last try.
+            ModelRejected: the server refuses the key, the model's name or the request.
+            ModelReplyInvalid: the reply cannot be read.
+        """
+        first, rest = retry(lambda: self._begin(messages), self._retries)
+        return Reply(
+            first,
+            rest,
+            prompt_tokens=sum(count_tokens(message.text) + 4 for message in messages),
+            model=self.name,
+            secrets=self._secrets,
+        )
+
+    def complete(self, messages: Sequence[Message]) -> Reply:
+        """Send a prompt and read the whole reply.
+
+        Raises:
+            ModelError: as `reply`.
+            ModelReplyInvalid: the reply is not whole.
         """
         reply = self.reply(messages)
         for _ in reply:
             pass
         if reply.broken:
-            raise ModelReplyInvalid(f"The model {self.name}: {reply.broken}; ask again.")
+            raise ModelReplyInvalid(f"The model {self.name}: {reply.broken}. Ask again.")
         return reply
 
-    def _begin_with_retries(self, messages: Sequence[Message]) -> Iterator[ChatResponse]:
-        from tenacity import Retrying, retry_if_exception, stop_after_attempt
+    def close(self) -> None:
+        """Close the connections. The model cannot be asked again."""
+        self._client.close()
 
-        retrying = Retrying(
-            retry=retry_if_exception(_is_worth_another_try),
-            stop=stop_after_attempt(self._retries + 1),
-            wait=_wait,
-            reraise=True,
-        )
+    def _begin(self, messages: Sequence[Message]) -> tuple[Chunk, Generator[Chunk]]:
+        """Return the first chunk of a reply and the rest."""
+        chunks = self._client.stream(messages)
         try:
-            return retrying(self._begin, messages)
-        except ModelError as error:
-            tries = retrying.statistics["attempt_number"]
-            if tries == 1:
-                raise
-            raise type(error)(
-                f"{error} It was tried {tries} times.",
-                retryable=error.retryable,
-                retry_after_s=error.retry_after_s,
-            ) from error.__cause__
-
-    def _begin(self, messages: Sequence[Message]) -> Iterator[ChatResponse]:
-        """The reply's chunks, the first of which has come."""
-        sent = self._parameters
-        try:
-            chunks = iter(self._llm.stream_chat(_native(messages), **_given(sent)))
             first = next(chunks, None)
         except Exception as error:
-            if self._drop_refused(error, sent):
-                return self._begin(messages)
-            raise to_model_error(error, self.name, self.secrets) from error
+            raise to_model_error(error, self.name, self._secrets) from error
         if first is None:
             raise ModelReplyInvalid(
-                f"The model {self.name} gave an empty reply; check that its address ends in /v1 "
+                f"The model {self.name} gave an empty reply. Check that its address ends in /v1 "
                 "and that the server speaks OpenAI's protocol."
             )
-        return _with_first(first, chunks)
-
-    def _drop_refused(self, error: Exception, sent: Mapping[str, Any]) -> bool:
-        """Leaves out a parameter that the server's refusal names; whether the call sent it."""
-        if not isinstance(to_model_error(error, self.name), ModelRejected):
-            return False
-        said = str(error).casefold()
-        for name in _DROPPABLE:
-            if sent.get(name) is not None and name in said:
-                with self._lock:  # another thread may be dropping another one
-                    self._parameters = {**self._parameters, name: None}
-                return True
-        return False
+        return first, chunks
 
 
-def _given(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters as a call takes them; what was dropped is sent as "not given"."""
-    if not parameters:
-        return {}
-    from openai import omit
+class ServerClient:
+    """One model of an OpenAI-compatible server."""
 
-    return {name: omit if value is None else value for name, value in parameters.items()}
+    def __init__(
+        self, client: AsyncOpenAI, name: str, *, window: int, temperature: float | None
+    ) -> None:
+        self.name = name
+        self.window = window
+        self._client = client
+        # Some models and servers refuse these. The dictionary is replaced and never changed,
+        # because other threads may be sending it.
+        self._optional: dict[str, Any] = {"stream_options": {"include_usage": True}}
+        if temperature is not None:
+            self._optional["temperature"] = temperature
+
+    def stream(self, messages: Sequence[Message]) -> Generator[Chunk]:
+        """Send a prompt and yield the reply. Closing the generator ends the request."""
+        stream = self._send([{"role": m.role, "content": m.text} for m in messages])
+        try:
+            while (chunk := run(_read_next(stream))) is not None:
+                yield read_chunk(chunk)
+        finally:
+            schedule(stream.close())
+
+    def close(self) -> None:
+        """Close the connections. The client cannot be used again."""
+        schedule(self._client.close())
+
+    def _send(self, messages: list[Any]) -> Any:
+        """Return the stream of a reply. Leave out optional parameters that the server refuses."""
+        from openai import BadRequestError, UnprocessableEntityError
+
+        optional = self._optional
+        create = self._client.chat.completions.create
+        try:
+            return run(create(model=self.name, messages=messages, stream=True, **optional))
+        except (BadRequestError, UnprocessableEntityError) as error:
+            reason = str(error).casefold()
+            accepted = {name: value for name, value in optional.items() if name not in reason}
+            if accepted == optional:
+                raise
+            self._optional = accepted
+        return self._send(messages)
 
 
-def _with_first(first: ChatResponse, rest: Iterator[ChatResponse]) -> Iterator[ChatResponse]:
-    try:
-        yield first
-        yield from rest
-    finally:
-        close = getattr(rest, "close", None)
-        if close:
-            close()
-
-
-def _native(messages: Sequence[Message]) -> list[ChatMessage]:
-    from llama_index.core.base.llms.types import ChatMessage, MessageRole
-
-    return [ChatMessage(role=MessageRole(m.role), content=m.text) for m in messages]
-
-
-def _window_of(llm: LLM) -> int:
-    """What the model says it can read, or a size that every model in use can."""
-    try:
-        return int(llm.metadata.context_window)
-    except (ValueError, AttributeError):
-        return DEFAULT_WINDOW
-
-
-def _is_worth_another_try(error: BaseException) -> bool:
-    """Whether the failure passes, and so soon that a reader waits for it."""
-    if not isinstance(error, ModelError) or not error.retryable or is_stopped():
-        return False
-    return error.retry_after_s is None or error.retry_after_s <= LONGEST_WAIT_S
-
-
-def _wait(state: RetryCallState) -> float:
-    """Seconds until the next try: as the server asks, else doubling with jitter."""
-    from tenacity import wait_random_exponential
-
-    failure = state.outcome.exception() if state.outcome else None
-    asked = getattr(failure, "retry_after_s", None)
-    if asked is not None:
-        return float(asked)
-    return float(wait_random_exponential(multiplier=0.5, max=8)(state))
+async def _read_next(stream: Any) -> Any:
+    return await anext(stream, None)

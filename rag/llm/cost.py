@@ -1,8 +1,8 @@
-"""What a call cost, from a price file that the user keeps; none is shipped, none is guessed.
+"""Compute what calls cost from a price file that the user keeps. No prices are shipped.
 
 currency = "USD"
 [models."my-model"]
-prompt = 0.15         # for a million tokens
+prompt = 0.15         # per million tokens
 completion = 0.60
 """
 
@@ -34,16 +34,16 @@ class _Prices(BaseModel):
 
 
 def compute_cost(usage: Usage, model: str, path: Path) -> str | None:
-    """The cost of some usage with its currency; None where the file does not name the model.
+    """Return the cost of some usage with its currency, or None if the file has no such model.
 
     Raises:
-        SettingsError: the file cannot be read or has another form.
+        SettingsError: the file cannot be read or has the wrong format.
     """
     try:
         prices = _Prices.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, ValidationError) as error:
         problem = str(error).splitlines()[0]
-        raise SettingsError(f"The price file {path} cannot be used: {problem}.") from error
+        raise SettingsError(f"Cannot read the price file {path}: {problem}.") from error
     price = prices.models.get(model)
     if price is None:
         return None

@@ -1,99 +1,143 @@
-"""Where errors of vendors become errors of `rag.errors`; no other module knows them."""
+"""Turn vendors' errors into those of `rag.errors`, and retry what passes by itself.
+
+No other module knows the errors of openai and httpx.
+"""
 
 from __future__ import annotations
 
 import json
 import math
+import random
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from rag.errors import ModelError, ModelRejected, ModelReplyInvalid, ModelUnavailable
+from rag.llm.cancel import sleep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-# Statuses after which the same call may succeed: timeout, conflict, too many requests, and every
-# failure of the server itself (500 and above).
-PASSING_STATUSES = frozenset({408, 409, 425, 429})
-LONGEST_QUOTE = 200
-# What a server says may end up on a terminal: C0 but the newline, C1, marks that turn the direction
-# of writing, and halves of characters, which nothing can print.
+Result = TypeVar("Result")
+
+_MAX_WAIT_S = 30.0  # a server that asks for more (Retry-After) is not tried again
+# Statuses after which the same request may succeed: timeout, conflict, too early, too many
+# requests, and every failure of the server itself (500 and above).
+_PASSING_STATUSES = frozenset({408, 409, 425, 429})
+_MAX_QUOTE_CHARS = 200
+# What a server says may be printed on a terminal: C0 but the newline, C1, marks that turn the
+# direction of writing, and halves of surrogate pairs.
 _UNPRINTABLE = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
+def retry(call: Callable[[], Result], retries: int) -> Result:
+    """Return what a call returns. Repeat it after a `ModelError` that passes by itself.
+
+    The wait is as long as the server asks (Retry-After), else random up to 0.5, 1, 2, 4 and then
+    8 seconds.
+
+    Args:
+        call: may raise `ModelError`.
+        retries: further tries after the first, at least 0.
+
+    Raises:
+        ModelError: the last failure, with the number of tries.
+    """
+    tries = 1
+    while True:
+        try:
+            return call()
+        except ModelError as error:
+            wait_s = error.retry_after_s
+            if wait_s is None:
+                wait_s = random.uniform(0, min(8.0, 2.0 ** (tries - 2)))  # noqa: S311 - no secret
+            if tries > retries or not error.retryable or wait_s > _MAX_WAIT_S:
+                if tries == 1:
+                    raise
+                raise type(error)(
+                    f"{error} It was tried {tries} times.",
+                    retryable=error.retryable,
+                    retry_after_s=error.retry_after_s,
+                ) from error.__cause__
+        sleep(wait_s)
+        tries += 1
+
+
 def to_model_error(error: Exception, model: str, secrets: Sequence[str] = ()) -> ModelError:
-    """The error of ours that says what a vendor's error means.
+    """Return the error of ours that says what a vendor's error means.
 
     An HTTP status decides if there is one: 408, 409, 425, 429 and 500 or more mean unavailable and
-    worth another try, other statuses from 300 (a redirect is not followed) mean rejected. Without a
+    worth a retry, other statuses from 300 (a redirect is not followed) mean rejected. Without a
     status, a failed connection or time-out (also as the cause of the vendor's error) means
     unavailable, a reply that does not parse means invalid, anything else unavailable for good.
 
     Args:
-        error: what the vendor's client raised; the caller raises the result `from` it.
+        error: what the vendor's client raised. Raise the result `from` it.
         model: the model's name, for the message.
-        secrets: keys, which a server may repeat in its refusal; they are blotted out.
+        secrets: keys, which a server may repeat in its refusal. They become "***".
     """
     if isinstance(error, ModelError):
         return error
-    said = _said(error, secrets)
-    status = _status(error)
+    quote = _quote(error, secrets)
+    status = _get_status(error)
     if status is not None and status >= 300:
-        return _of_status(status, model, said, _retry_after(error))
+        return _make_status_error(status, model, quote, _get_retry_after(error))
     if _is_time_out(error):
         return ModelUnavailable(
-            f"The model {model} did not answer in time ({said}); set chat_timeout_s "
-            "(PAPERTRAIL_CHAT_TIMEOUT_S) to more seconds, or check the server.",
+            f"The model {model} did not answer in time ({quote}). Raise chat_timeout_s "
+            "(PAPERTRAIL_CHAT_TIMEOUT_S), or check the server.",
             retryable=True,
         )
     if _is_connection_failure(error):
         return ModelUnavailable(
-            f"The model {model} was not reached ({said}); check the network and the server's "
+            f"Cannot reach the model {model} ({quote}). Check the network and the server's "
             "address, or try again.",
             retryable=True,
         )
-    if isinstance(error, (ValueError, KeyError, IndexError, TypeError)):
+    if isinstance(error, (ValueError, LookupError, TypeError, AttributeError)):
         return ModelReplyInvalid(
-            f"The reply of the model {model} cannot be read ({said}); check that the server speaks "
-            "this protocol."
+            f"Cannot read the reply of the model {model} ({quote}). Check that the server speaks "
+            "OpenAI's protocol."
         )
-    return ModelUnavailable(f"The model {model} failed ({said}); check its settings.")
+    return ModelUnavailable(f"The model {model} failed ({quote}). Check its settings.")
 
 
-def _said(error: Exception, secrets: Sequence[str]) -> str:
-    """The server's words where there are some, else the error's; printable, without secrets."""
-    words = _message_of(getattr(error, "body", None))
-    text = _UNPRINTABLE.sub("", words or f"{type(error).__name__}: {error}")
+def _quote(error: Exception, secrets: Sequence[str]) -> str:
+    """Return the server's message, else the error's, in one printable line without secrets."""
+    message = _find_message(getattr(error, "body", None))
+    text = _UNPRINTABLE.sub("", message or f"{type(error).__name__}: {error}")
     for secret in filter(None, secrets):
         # A server may repeat a key as Python or JSON write it.
-        for written in {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1]}:
-            text = text.replace(written, "***")
-    return text.strip().partition("\n")[0][:LONGEST_QUOTE]
+        for form in {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1]}:
+            text = text.replace(form, "***")
+    return text.strip().partition("\n")[0][:_MAX_QUOTE_CHARS]
 
 
-def _message_of(body: object) -> str:
-    """The message in the body of an error; "" where there is none."""
+def _find_message(body: object) -> str:
+    """Return the message in an error's body, or ""."""
     while isinstance(body, Mapping):
         body = body.get("message") or body.get("error") or body.get("detail")
     return body if isinstance(body, str) else ""
 
 
-def _of_status(status: int, model: str, said: str, retry_after_s: float | None) -> ModelError:
-    if status in PASSING_STATUSES or status >= 500:
+def _make_status_error(
+    status: int, model: str, quote: str, retry_after_s: float | None
+) -> ModelError:
+    if status in _PASSING_STATUSES or status >= 500:
         when = f"in {retry_after_s:g} s, as the server asks" if retry_after_s else "later"
         return ModelUnavailable(
-            f"The model {model} is not available now (HTTP {status}; {said}); try again {when}.",
+            f"The model {model} is not available (HTTP {status}: {quote}). Try again {when}.",
             retryable=True,
             retry_after_s=retry_after_s,
         )
     return ModelRejected(
-        f"The model {model} refused the call (HTTP {status}; {said}); check its name and the key."
+        f"The model {model} refused the request (HTTP {status}: {quote}). Check its name and the "
+        "key."
     )
 
 
-def _status(error: Exception) -> int | None:
-    """The HTTP status in an error of openai, httpx or requests, or None."""
+def _get_status(error: Exception) -> int | None:
+    """Return the HTTP status in an error of openai, httpx or requests, or None."""
     for holder in (error, getattr(error, "response", None)):
         status = getattr(holder, "status_code", None)
         if isinstance(status, int):
@@ -101,8 +145,8 @@ def _status(error: Exception) -> int | None:
     return None
 
 
-def _retry_after(error: Exception) -> float | None:
-    """The seconds that a server asks to wait; a date instead of seconds is not read."""
+def _get_retry_after(error: Exception) -> float | None:
+    """Return the seconds that a server asks to wait. A date is ignored."""
     headers = getattr(getattr(error, "response", None), "headers", None) or {}
     try:
         seconds = float(headers.get("retry-after", ""))
@@ -111,22 +155,22 @@ def _retry_after(error: Exception) -> float | None:
     return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and what it was raised from."""
+def _iter_causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield the error, and what it was raised from."""
     while error is not None:
         yield error
         error = error.__cause__
 
 
 def _is_time_out(error: Exception) -> bool:
-    """Whether a server that was reached said nothing for too long."""
+    """Return whether a server that was reached sent nothing for too long."""
     import httpx
 
-    return any(isinstance(e, (httpx.ReadTimeout, httpx.WriteTimeout)) for e in _causes(error))
+    return any(isinstance(e, (httpx.ReadTimeout, httpx.WriteTimeout)) for e in _iter_causes(error))
 
 
 def _is_connection_failure(error: Exception) -> bool:
-    """Whether the error, or a cause of it, is of the network."""
+    """Return whether the error, or a cause of it, comes from the network."""
     import httpx
 
-    return any(isinstance(e, (httpx.TransportError, OSError)) for e in _causes(error))
+    return any(isinstance(e, (httpx.TransportError, OSError)) for e in _iter_causes(error))

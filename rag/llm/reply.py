@@ -1,33 +1,39 @@
-"""A model's reply as it comes: its text without thoughts, its tokens, and whether it is whole."""
+"""Read a model's reply as it streams in: text without thoughts, usage, and whether it is whole."""
 
 from __future__ import annotations
 
 import codecs
-import gc
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from rag.errors import ModelError, ModelReplyInvalid
+from rag.errors import ModelReplyInvalid
 from rag.llm.errors import to_model_error
-from rag.llm.thinking import ThoughtFilter, behind_lone_close
+from rag.llm.thinking import ThoughtFilter, drop_unopened_thoughts
 from rag.llm.tokens import count_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
-    from httpx import Response
-    from llama_index.core.base.llms.types import ChatResponse
+_MAX_TOKENS = 10**12  # larger figures, infinity and NaN are no token counts
+_INCOMPLETE = {
+    "length": "the reply reached the model's length limit",
+    "content_filter": "the server's content filter cut the reply",
+    "error": "the server failed before the reply was whole",
+    "abort": "the server failed before the reply was whole",
+    "": "the connection ended before the reply did",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What language models were asked for; all 0 in quotes mode.
+    """Calls to language models and their tokens. All are 0 in quotes mode.
 
     Attributes:
         calls: requests that were answered.
-        prompt_tokens: read by the model.
-        completion_tokens: written by it.
-        estimated: whether some tokens were counted here, for want of the server's figures.
+        prompt_tokens: tokens that the model read.
+        completion_tokens: tokens that it wrote.
+        estimated: some tokens were counted here because the server gave no figures.
     """
 
     calls: int = 0
@@ -45,123 +51,124 @@ class Usage:
 
 
 NO_USAGE = Usage()
-_MOST_TOKENS = 10**12  # no call has more; NaN and infinity are no counts either
-_FAILED = ("error", "abort")  # what servers give as finish_reason when they fail in mid-reply
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One piece of a reply.
+
+    Attributes:
+        text: may be empty, and may end in half a surrogate pair.
+        finish: OpenAI's finish_reason, "" before the end.
+        tokens: prompt and completion tokens of the whole call, where the server sends them.
+    """
+
+    text: str = ""
+    finish: str = ""
+    tokens: tuple[int, int] | None = None
+
+
+def read_chunk(raw: Any) -> Chunk:
+    """Read a chat completion chunk in OpenAI's form. What is missing or malformed is left empty."""
+    choices = getattr(raw, "choices", None)
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    text = getattr(getattr(choice, "delta", None), "content", None)
+    finish = getattr(choice, "finish_reason", None)
+    usage = getattr(raw, "usage", None)
+    counts = [getattr(usage, f"{kind}_tokens", None) for kind in ("prompt", "completion")]
+    valid = [int(n) for n in counts if isinstance(n, int | float) and 0 <= n < _MAX_TOKENS]
+    return Chunk(
+        text=text if isinstance(text, str) else "",
+        finish=finish if isinstance(finish, str) else "",
+        tokens=(valid[0], valid[1]) if len(valid) == 2 else None,
+    )
 
 
 class Reply:
-    """A reply as it comes: iterate it for the text; the rest is known when it has ended.
+    """A reply to iterate for its text. The attributes are final when the iteration ends.
 
     Attributes:
-        text: what came so far, without thoughts.
-        usage: of the call.
-        broken: why the reply is not whole (cut, length limit, filter), else empty.
-        restarted: whether text that was handed out turned out to be thought.
+        text: the reply so far, without thoughts.
+        broken: why the reply is not whole (cut, length limit, filter), or "".
+        restarted: text that was already yielded turned out to be thought.
     """
 
     def __init__(
         self,
-        chunks: Iterator[ChatResponse],
-        prompt_tokens: int,
+        first: Chunk,
+        rest: Generator[Chunk],
         *,
+        prompt_tokens: int,
         model: str,
         secrets: Sequence[str],
-        response: Response | None,
     ) -> None:
         self.text = ""
         self.broken = ""
         self.restarted = False
-        self._chunks = chunks
+        self._first = first
+        self._rest = rest
+        self._prompt_tokens = prompt_tokens
         self._model = model
         self._secrets = secrets
-        self._prompt_tokens = prompt_tokens
         self._raw_length = 0
-        self._counted: tuple[int, int] | None = None
-        self._finish: str | None = None
-        self._tells_finish = False
-        self._ended = False
-        self._response = response
+        self._tokens: tuple[int, int] | None = None
+        self._finish = ""
 
     def __iter__(self) -> Iterator[str]:
         thoughts = ThoughtFilter()
-        # JSON can hold halves of characters, which nothing can encode: halves that belong together
-        # are joined, also over two chunks, and others replaced.
-        decoder = codecs.getincrementaldecoder("utf-16-le")("replace")
-        try:
-            for chunk in self._chunks:
-                delta = decoder.decode((chunk.delta or "").encode("utf-16-le", "surrogatepass"))
-                self._raw_length += len(delta)
-                self._notice(chunk)
-                if shown := thoughts.feed(delta):
-                    self.text += shown
-                    yield shown
-            self._ended = True
-        except Exception as error:  # noqa: BLE001 - every vendor has errors of its own
-            self._break(to_model_error(error, self._model, self._secrets), error)
-        finally:
-            self.close()
-        if rest := thoughts.feed(decoder.decode(b"", final=True)) + thoughts.finish():
+        for text in self._read_text():
+            self._raw_length += len(text)
+            if shown := thoughts.feed(text):
+                self.text += shown
+                yield shown
+        if rest := thoughts.finish():
             self.text += rest
             yield rest
-        self._end()
+        self._conclude()
 
     def close(self) -> None:
-        """Ends the request at once; harmless when the reply has ended."""
-        if self._ended:
-            return
-        self._ended = True
-        close = getattr(self._chunks, "close", None)
-        if close:
-            close()
-        if self._response is not None:
-            self._response.close()
-        else:  # a client may hold its connection in a cycle, which only the collector lets go of
-            gc.collect()
+        """End the request. After the end of the reply this does nothing."""
+        self._rest.close()
 
     @property
     def usage(self) -> Usage:
-        """The server's figures, or ours where it gives none."""
-        if self._counted:
-            return Usage(1, *self._counted)
-        written = self._raw_length - len(self.text)  # thoughts: about four characters a token
-        return Usage(1, self._prompt_tokens, count_tokens(self.text) + written // 4, estimated=True)
+        """The server's token figures, or an estimate where it sends none."""
+        if self._tokens:
+            return Usage(1, *self._tokens)
+        thought_length = self._raw_length - len(self.text)  # about four characters per token
+        completion_tokens = count_tokens(self.text) + thought_length // 4
+        return Usage(1, self._prompt_tokens, completion_tokens, estimated=True)
 
-    def _notice(self, chunk: ChatResponse) -> None:
-        raw = chunk.raw
-        choices = getattr(raw, "choices", None)
-        if isinstance(choices, list):
-            self._tells_finish = True
-            if choices and choices[0].finish_reason:
-                self._finish = choices[0].finish_reason
-        usage = getattr(raw, "usage", None)
-        counts: list[Any] = [
-            getattr(usage, f"{kind}_tokens", None) for kind in ("prompt", "completion")
-        ]
-        if all(isinstance(n, int | float) and 0 <= n < _MOST_TOKENS for n in counts):
-            self._counted = (int(counts[0]), int(counts[1]))
+    def _read_text(self) -> Iterator[str]:
+        """Yield the text of all chunks.
 
-    def _break(self, failure: ModelError, error: Exception) -> None:
+        JSON can hold halves of surrogate pairs, which cannot be encoded. Halves that belong
+        together are joined, also across chunks. Others become U+FFFD.
+        """
+        decoder = codecs.getincrementaldecoder("utf-16-le")("replace")
+        try:
+            for chunk in chain([self._first], self._rest):
+                self._finish = chunk.finish or self._finish
+                self._tokens = chunk.tokens or self._tokens
+                yield decoder.decode(chunk.text.encode("utf-16-le", "surrogatepass"))
+        except Exception as error:
+            failure = to_model_error(error, self._model, self._secrets)
+            if not self.text.strip():
+                raise failure from error
+            self.broken = f"the reply was cut off: {failure}"
+        finally:
+            self.close()
+        yield decoder.decode(b"", final=True)
+
+    def _conclude(self) -> None:
+        """Drop thoughts whose opening tag is missing, and note whether the reply is whole."""
+        answer = drop_unopened_thoughts(self.text)
+        if answer is not None:
+            self.text, self.restarted = answer, True
+        self.broken = self.broken or _INCOMPLETE.get(self._finish, "")
         if not self.text.strip():
-            raise failure from error
-        self.broken = f"the reply was cut off: {failure}"
-
-    def _end(self) -> None:
-        behind = behind_lone_close(self.text)
-        if behind is not None:
-            self.text, self.restarted = behind, True
-        if not self.broken:
-            self.broken = self._why_not_whole()
-        if not self.text.strip():
-            why = self.broken or "check that the server speaks this protocol, or ask again"
-            raise ModelReplyInvalid(f"The model {self._model} gave an empty reply; {why}.")
-
-    def _why_not_whole(self) -> str:
-        if self._finish == "length":
-            return "the reply reached the model's length limit"
-        if self._finish == "content_filter":
-            return "the server's content filter cut the reply"
-        if self._finish in _FAILED:
-            return "the server failed before the reply was whole"
-        if self._tells_finish and self._finish is None:
-            return "the connection ended before the reply did"
-        return ""
+            hint = f" ({self.broken})" if self.broken else ""
+            raise ModelReplyInvalid(
+                f"The model {self._model} gave an empty reply{hint}. Ask again, or check that the "
+                "server speaks OpenAI's protocol."
+            )

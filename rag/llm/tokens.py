@@ -16,7 +16,7 @@ _encoding_lock = threading.Lock()
 
 
 def count_tokens(text: str) -> int:
-    """How many o200k_base tokens a text has; 0 for "".
+    """Return the number of o200k_base tokens in a text, 0 for "".
 
     Text that spells a special token ("<|endoftext|>") is counted as the plain text it is.
 
@@ -24,15 +24,15 @@ def count_tokens(text: str) -> int:
     5
     """
     with _encoding_lock:
-        encoding = _encoding()
+        encoding = _load_encoding()
     return len(encoding.encode(text, disallowed_special=()))
 
 
 @cache
-def _encoding() -> Encoding:
-    """The encoding from the table on this machine; the caller holds the lock.
+def _load_encoding() -> Encoding:
+    """Load the encoding from the shipped table. The caller holds the lock.
 
-    tiktoken takes the folder from the environment only, and downloads what it does not find there.
+    tiktoken reads the folder from the environment only, and downloads what it does not find there.
     """
     import tiktoken
 

@@ -32,9 +32,9 @@ def verify(
     claim = Claim(statement, tuple(papers))
     if llm is None:
         return TextChecker().check([claim])[0]
-    from rag.llm import ChatModel
+    from rag.llm import ChatModel, adapt_llm
     from rag.prompts import load_prompt
     from rag.verification.reader import ReaderChecker
 
-    model = llm if isinstance(llm, ChatModel) else ChatModel(llm)
+    model = llm if isinstance(llm, ChatModel) else adapt_llm(llm)
     return ReaderChecker(model, load_prompt("verify")).check([claim])[0]

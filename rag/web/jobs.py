@@ -42,8 +42,8 @@ class Job:
 
     def stop(self) -> None:
         """End the work. Does nothing once it has ended."""
+        self._put(Stopped())  # ahead of what the ended request leads to
         self._stop.set()
-        self._put(Stopped())
 
     async def iter_events(self) -> AsyncIterator[AnswerEvent]:
         """Yield the events as they come.
