@@ -1,4 +1,4 @@
-"""Fits the decision to answer or abstain, and writes rag/data/answerable.json.
+"""Fit the decision to answer or abstain, and write rag/data/answerable.json.
 
     python scripts/fit_answerable.py eval/qa/dev.jsonl
 
@@ -20,7 +20,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 
 from rag import Assistant
-from rag.generation.abstention import COEFFICIENTS, asks_of_named, signals
+from rag.generation.abstention import measure_signals, names_its_paper
+from rag.generation.decision import DATA
 
 # A follow-up is first rewritten, and a listing asks the whole library: neither is decided so.
 KINDS = ("single", "named", "multi", "unanswerable")
@@ -31,10 +32,10 @@ PASSED_OVER = 0.02  # share of answerable questions that a language model does n
 
 
 def main() -> None:
-    """Runs the fit."""
+    """Fit, write and print the decision."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("questions", type=Path)
-    parser.add_argument("-o", "--out", type=Path, default=COEFFICIENTS)
+    parser.add_argument("-o", "--out", type=Path, default=DATA / "answerable.json")
     arguments = parser.parse_args()
     content = arguments.questions.read_bytes()
     questions = [q for q in map(json.loads, content.splitlines()) if q["kind"] in KINDS]
@@ -42,25 +43,24 @@ def main() -> None:
     with Assistant.open() as assistant:
         for question in questions:
             retrieval = assistant.retrieve(question["question"])
-            rows.append(signals(retrieval))
-            named.append(asks_of_named(retrieval, rows[-1]))
+            rows.append(measure_signals(retrieval))
+            named.append(names_its_paper(retrieval, rows[-1]))
     names = list(rows[0])
     values = np.array([[row[name] for name in names] for row in rows])
     answerable = np.array([question["kind"] != "unanswerable" for question in questions])
     near = np.array([question["note"].startswith("near miss") for question in questions])
     means, deviations = values.mean(axis=0), values.std(axis=0)
     scaled = (values - means) / deviations
-    predicted = cross_validated(scaled, answerable, groups(questions))
-    threshold = best_threshold(predicted, answerable)
+    predicted = cross_validate(scaled, answerable, group_by_paper(questions))
+    threshold = choose_threshold(predicted, answerable)
     answered = (predicted >= threshold) | np.array(named)
     model = fit(scaled, answerable)
+    weights = model.coef_[0] / deviations
     found = {
-        "intercept": round(float(model.intercept_[0]), 4),
+        "intercept": round(float(model.intercept_[0] - weights @ means), 4),
+        "weights": {name: round(float(w), 4) for name, w in zip(names, weights, strict=True)},
         "threshold": round(threshold, 4),
         "threshold_with_model": round(float(np.quantile(predicted[answerable], PASSED_OVER)), 4),
-        "weights": rounded(names, model.coef_[0]),
-        "means": rounded(names, means),
-        "deviations": rounded(names, deviations),
         "fitted_on": {
             "file": arguments.questions.name,
             "sha256": hashlib.sha256(content).hexdigest(),
@@ -81,12 +81,12 @@ def main() -> None:
 
 
 def fit(values: np.ndarray, answerable: np.ndarray) -> LogisticRegression:
-    """A regression that takes both kinds of error equally seriously."""
+    """Return a regression that weighs both kinds of error alike."""
     return LogisticRegression(C=PENALTY, class_weight="balanced").fit(values, answerable)
 
 
-def cross_validated(values: np.ndarray, answerable: np.ndarray, group_of: np.ndarray) -> np.ndarray:
-    """The confidence in each question from models that never saw its paper; mean of shuffles."""
+def cross_validate(values: np.ndarray, answerable: np.ndarray, group_of: np.ndarray) -> np.ndarray:
+    """Return the confidence in each question from models that never saw its paper."""
     total = np.zeros(len(values))
     for seed in range(SHUFFLES):
         folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
@@ -96,8 +96,8 @@ def cross_validated(values: np.ndarray, answerable: np.ndarray, group_of: np.nda
     return total / SHUFFLES
 
 
-def groups(questions: list[dict]) -> np.ndarray:
-    """One group a paper: a near miss belongs to the paper it just misses."""
+def group_by_paper(questions: list[dict]) -> np.ndarray:
+    """Return one group for each paper. A near miss belongs to the paper that it misses."""
     names = [
         (question["papers"] or [question["note"].removeprefix("near miss of ")])[0]
         if question["papers"] or question["note"].startswith("near miss")
@@ -107,19 +107,14 @@ def groups(questions: list[dict]) -> np.ndarray:
     return np.unique(names, return_inverse=True)[1]
 
 
-def best_threshold(predicted: np.ndarray, answerable: np.ndarray) -> float:
-    """Where false answers and false refusals, as rates, have the least sum."""
+def choose_threshold(predicted: np.ndarray, answerable: np.ndarray) -> float:
+    """Return the threshold where the rates of both errors have the least sum."""
     candidates = np.unique(predicted)
     errors = [
         (predicted < t)[answerable].mean() + (predicted >= t)[~answerable].mean()
         for t in candidates
     ]
     return float(candidates[int(np.argmin(errors))])
-
-
-def rounded(names: list[str], values: np.ndarray) -> dict[str, float]:
-    """Values by name, short enough to read."""
-    return {name: round(float(value), 4) for name, value in zip(names, values, strict=True)}
 
 
 if __name__ == "__main__":
