@@ -213,7 +213,8 @@ def compare_passages(folder: Path, count: int) -> None:
 
 def bare_steps(path: Path) -> None:
     """The least that must be done: parse, find sentences, count their tokens."""
-    from rag.text.sentences import _encoding, _punkt
+    from rag.llm.tokens import _encoding
+    from rag.text.sentences import _punkt
 
     punkt, encoding = _punkt(), _encoding()
     with path.open(encoding="utf-8") as file:

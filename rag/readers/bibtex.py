@@ -22,7 +22,7 @@ from rag.papers import join_name, normalise_arxiv_id
 from rag.readers import fields
 from rag.readers.fields import RawRecord
 from rag.readers.latex import to_plain_lines, to_plain_text, unquote_value
-from rag.text.markup import with_tags
+from rag.text.markup import replace_tex_scripts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -198,7 +198,7 @@ def _describe_error(block: ParsingFailedBlock) -> str:
 def _parse_record(known: Fields) -> RawRecord | str:
     def text(*names: str) -> str:
         for name in names:
-            if name in known and (found := to_plain_text(with_tags(known[name]))):
+            if name in known and (found := to_plain_text(replace_tex_scripts(known[name]))):
                 return found
         return ""
 
@@ -217,7 +217,7 @@ def _parse_record(known: Fields) -> RawRecord | str:
     return RawRecord(
         id=fields.parse_own_id(text("papertrail-id")),
         title=f"{title}: {subtitle}" if subtitle else title,
-        abstract=to_plain_lines(with_tags(known.get("abstract", ""))).strip(),
+        abstract=to_plain_lines(replace_tex_scripts(known.get("abstract", ""))).strip(),
         authors=_read_authors(known.get("author", "")),
         year=fields.find_year(raw("year"), raw("date")),
         venue=venue or None,

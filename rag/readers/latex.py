@@ -14,7 +14,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from rag.readers.fields import collapse_space
-from rag.text.tex import symbol
+from rag.text.tex import get_symbol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -190,7 +190,7 @@ def _escape(found: re.Match[str]) -> str:
 
 def _keep_space(found: re.Match[str]) -> str:
     r"""Keep the space after a symbol. Only a letter (``\o``) swallows it."""
-    sign = symbol(found[2])[:1]
+    sign = get_symbol(found[2])[:1]
     is_letter = not sign or unicodedata.name(sign, "").startswith("LATIN")
     return found[0] if is_letter else found[0] + "{}"
 

@@ -1,12 +1,11 @@
-r"""Mark-up residue in titles and abstracts: what pages and databases left of TeX, HTML and MathML.
+r"""Clean titles and abstracts of residue of TeX, HTML and MathML.
 
-Abstracts reach us through web pages that lost parts of their TeX: ``\%`` is left standing,
-``\times`` has become ``times`` glued to a digit; Crossref hands on the publishers' JATS and MathML.
-`clean_markup` mends what is certain and touches nothing else, because a citation quotes the
-abstract word for word. A TeX parser let loose on a whole abstract does harm ("gains of 36% over
-BERT" ends at the per cent sign), so only fragments that begin with a backslash are ever read as
-TeX. "<" is also a sign ("<1M parameters", "the <mask> token"), so only known elements that are
-closed somewhere count as tags. Called by the readers, for every format alike.
+Web pages lose parts of an abstract's TeX: ``\%`` remains, ``\times`` becomes ``times`` next to a
+digit. Crossref passes on the publishers' JATS and MathML. `clean_markup` fixes only what is
+certain, because citations quote the abstract word for word. A TeX parser would damage whole
+abstracts ("gains of 36% over BERT" ends at the per cent sign), so only fragments that start with a
+backslash are read as TeX. "<" is also a sign ("<1M parameters", "the <mask> token"), so only known
+elements that are closed somewhere count as tags. Used by the readers for every format.
 """
 
 from __future__ import annotations
@@ -15,19 +14,24 @@ import html
 import re
 from functools import cache
 from string import digits
+from typing import TYPE_CHECKING
 
-from rag.text.mathml import bracketed, with_signs
-from rag.text.tex import plain_formula, symbol, without_formulas
+from rag.text.mathml import bracket, convert_mathml
+from rag.text.tex import convert_formula, convert_formulas, get_symbol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SHORT_CHARS = 100
 _ASCII_CONTROL = bytes((*range(0x20), 0x7F))
 
 _ENTITY = re.compile(r"&(?:amp;)?(?:#\d{1,7}|#[xX][\da-fA-F]{1,6}|[A-Za-z][A-Za-z\d]{1,30});")
-# Only what has a value counts as an attribute: of "p<b and q>c" every word is the text's.
+# Only a word with a value is an attribute: "p<b and q>c" is text.
 _ATTRIBUTES = r"""(?:\s[\w:.-]+\s?=\s?(?:"[^"<]*"|'[^'<]*'|[^\s"'<>]+))*+\s?"""
 _TAG = re.compile(rf"<(/?)((?:[A-Za-z]+:)?)([A-Za-z][A-Za-z\d-]*){_ATTRIBUTES}/?>")
 _NAMESPACES = {"jats:", "mml:"}
+_ANNOTATIONS = {"annotation", "annotation-xml"}
 _APART = {"p", "sec", "title", "div", "br", "li", "list-item", "tr", "td", "h1", "h2", "h3", "h4"}
 _ELEMENTS = _APART | {
     *("b", "i", "u", "em", "strong", "span", "font", "a", "sub", "sup", "small", "big", "tt", "sc"),
@@ -43,13 +47,13 @@ _RAISED = re.compile(
     re.IGNORECASE,
 )
 _ANY_TAG = re.compile(r"<[^<>]*>")
-_NEAR = 80  # characters before a script that show its base
+_NEAR = 80  # characters of context before a script
 _WORD, _WORDS = re.compile(r"[^\W_]"), re.compile(r"[^\W_]{2}\W*\s\W*[^\W_]{2}")
 _VARIABLE = re.compile(r"(?<![^\W_])[a-z]$")
 _DIGITS = re.compile(r"[-−–+]?\d[\d.,]*[-−–+]?")
 _ORDINALS = frozenset({"st", "nd", "rd", "th", "er", "re", "o", "TM"})
-# A number that is a power, not a footnote: behind a lone letter, a unit, an index, a formula in
-# brackets or "=" and few letters, and behind any word if negative. B12 and P32 are names.
+# A number that is a power, not a footnote: after a single letter, a unit, an index, a formula in
+# brackets or "=" and a few letters, and after any word if negative. B12 and P32 are names.
 _POWER = re.compile(r"(?:(?P<negative>[-−–])|(?!1$))\d{1,2}(?:\.\d+)?|(?P<letter>[^\W\d_])")
 _BASE = re.compile(r"(?:(?<![\w.'’])[^\W\d_]|(?<!\w)[cdkmnµμ]m|=\s?(?!ns)[a-z]{2,3})$")
 _NAMING = re.compile(r"[A-Z]\d\d")
@@ -76,8 +80,8 @@ _LATIN_ABBREVIATION = re.compile(r"(?<!\\)\\(e(?=g)|i(?=e))([ge])\b\.?")
 _TEX_TIMES = re.compile(r"(?<!\\)(\$?)\\times\1(?![A-Za-z])")
 _TEX_SIM = re.compile(r"(?<![^\s(\[])(\$?)\\sim\1(?=\d)")
 _ESCAPED = re.compile(r"(?<!\\)\\([%&$#_])")
-# Without braces an accent counts only inside a word and on a letter that takes it: the backslash in
-# it\'s and in \"quoted\" belongs to a program, not to TeX.
+# Without braces an accent counts only inside a word and on a letter that can have it: the backslash
+# in it\'s and in \"quoted\" comes from a program, not from TeX.
 _ACCENT = re.compile(
     r"""(?<!\\)(?:
       \\["'`^~=.]\{\\?[A-Za-z]\}                           # \"{i}  \'{\i}
@@ -89,14 +93,14 @@ _ACCENT = re.compile(
     re.VERBOSE,
 )
 
-# ``so''  "so''  ''so'': a doubled mark counts only as one of a pair around something.
+# ``so''  "so''  ''so'': a doubled mark counts only as part of a pair around text.
 _QUOTED = re.compile(
     r"""(?:``|(?<![\w)"'`])(?:''(?=\w)|"))(?=\S)((?:(?!''|``|").){1,200}?)(?<=\S)"""
     r"""''(?=$|[\s.,;:!?)\]}–—-])"""
 )
 _SINGLE_QUOTED = re.compile(r"(?<![\w`])`(?=[^\s`'])([^`']{1,80})(?<=\S)'(?!\w)")
 
-# The first three alternatives are tildes to leave: in an address, between two variables, a range.
+# The first three alternatives are tildes to keep: in a URL, between variables, in a range.
 _TILDE = re.compile(
     r"""https?://\S+|\b[A-Za-z]~[A-Za-z]\b|(?<=\d)~(?=\d)"""
     r"""|(?<=[\w.,;:)\]}%"'])(~)(?=[\w(\[`"'\\$–—-])"""
@@ -108,31 +112,32 @@ _SIM = re.compile(r"sim(?<![^\s(\[]sim)(?=(?:\d+\.\d+[x×%]?|\d+[x×%])(?!\w))")
 
 
 def clean_markup(text: str) -> str:
-    r"""The text without the mark-up residue that can be told for certain.
+    r"""Clean a text of residue that can be recognised with certainty.
 
-    Mended are entities and the tags of HTML, JATS and MathML (``&lt;``, ``<sub>``), escaped signs
+    This covers entities and tags of HTML, JATS and MathML (``&lt;``, ``<sub>``), escaped signs
     (``\%``), text styles (``\emph{..}``), short formulas, TeX accents and quotes, ``\eg``, a tilde
     used as a space, x2013 and x2014 glued into words, "times" and "sim" beside digits. Runs of
-    white space and control characters become one space, at the ends none.
-    Words outside such residue always survive. An empty text gives "".
+    white space and control characters become one space, none at the ends.
+    Words outside such residue always stay. An empty text gives "".
 
     >>> clean_markup(r"60times faster than wav2vec~2.0, na\"ively by 87\%")
     '60× faster than wav2vec 2.0, naïvely by 87%'
     """
     if "&" in text:
         text = _ENTITY.sub(lambda found: html.unescape(html.unescape(found[0])), text)
-    text = _one_line(with_tags(text))
-    if "<" in text:
-        text = _one_line(_without_tags(text))
-    if "$" in text:
-        text = without_formulas(text)
-    if "\\" in text:
-        text = _one_line(_without_tex(text))
-    text = _with_plain_quotes(text)
+    text = _collapse_space(replace_tex_scripts(text))
+    for sign, clean in (("<", _drop_tags), ("$", convert_formulas), ("\\", _convert_tex)):
+        if sign in text:
+            text = clean(text)
+    text = _fix_quotes(text)
     if "~" in text:
         text = _TILDE.sub(lambda found: " " if found[1] else found[0], text)
     if len(text) > _SHORT_CHARS and text.isascii() and not any(map(text.__contains__, digits)):
-        return text  # what is left to mend holds a digit or stands beside one
+        return text  # all remaining residue contains a digit or is next to one
+    return _fix_digits(text)
+
+
+def _fix_digits(text: str) -> str:
     if "x201" in text:
         text = _DASH.sub(lambda found: "–" if found[1] == "3" else "—", text)
     if "times" in text:
@@ -140,17 +145,17 @@ def clean_markup(text: str) -> str:
     return _SIM.sub("~", text) if "sim" in text else text
 
 
-def with_tags(text: str) -> str:
-    r"""The text with the tags of HTML for TeX's raised and lowered text.
+def replace_tex_scripts(text: str) -> str:
+    r"""Replace TeX's superscript and subscript commands by tags of HTML.
 
-    >>> with_tags(r"n\textsuperscript{2} of H\textsubscript{2}O")
+    >>> replace_tex_scripts(r"n\textsuperscript{2} of H\textsubscript{2}O")
     'n<sup>2</sup> of H<sub>2</sub>O'
     """
     return _TEX_SCRIPT.sub(r"<\1>\2</\1>", text) if "\\text" in text else text
 
 
 def is_one_line(text: str) -> bool:
-    r"""Whether it has no control characters and no white space but single spaces within.
+    r"""Return whether a text has no control characters and only single inner spaces.
 
     >>> is_one_line("one line"), is_one_line("two  spaces"), is_one_line("two\nlines")
     (True, False, False)
@@ -159,65 +164,73 @@ def is_one_line(text: str) -> bool:
         return False
     if len(text) < _SHORT_CHARS or not text.isascii():
         return text.isprintable()
-    # A tenth of the time that `isprintable` takes.
+    # Ten times faster than `isprintable`.
     return len(text.encode().translate(None, _ASCII_CONTROL)) == len(text)
 
 
-def _one_line(text: str) -> str:
-    """The text with white space and control characters as single spaces, none at the ends."""
+def _collapse_space(text: str) -> str:
+    """Replace runs of white space and control characters by one space, and strip the ends."""
     if is_one_line(text):
         return text
     return " ".join((text if text.isprintable() else _CONTROL.sub(" ", text)).split())
 
 
-def _without_tags(text: str) -> str:
+def _drop_tags(text: str) -> str:
     if "<m" in text:
-        text = with_signs(text)
-    text = _RAISED.sub(_scripted, text)
-    text = _TEX_MATH.sub(lambda found: f"<{found[1]}>{_formula(found[2])}</{found[1]}>", text)
-    text = _HEADING.sub(_label, text)
-    closed = {f"{tag[2]}{tag[3]}".lower() for tag in _TAG.finditer(text) if tag[1]}
+        text = convert_mathml(text)
+    text = _RAISED.sub(_mark_script, text)
+    text = _TEX_MATH.sub(_unwrap_formula, text)
+    text = _HEADING.sub(_format_heading, text)
     parts: list[str] = []
     at = 0
-    passed_over = ""  # the element that is left out with all it holds
-    has_tex = False  # a formula in TeX is not told a second time in MathML
+    for start, end, between in _find_cuts(text):
+        parts += [text[at:start], between]
+        at = end
+    return _collapse_space("".join([*parts, text[at:]]))
+
+
+def _find_cuts(text: str) -> Iterator[tuple[int, int, str]]:
+    """Yield the spans of tags to drop, with the text that replaces each.
+
+    Annotations of MathML are dropped with their content. So is MathML that repeats a TeX formula.
+    """
+    closed = {f"{tag[2]}{tag[3]}".lower() for tag in _TAG.finditer(text) if tag[1]}
+    dropped, start = "", 0  # the element that is dropped with its content
+    follows_tex = False
     for tag in _TAG.finditer(text):
         closes, space, name = tag[1], tag[2].lower(), tag[3].lower()
-        if passed_over:
-            if closes and space + name == passed_over:
-                passed_over, at = "", tag.end()
+        if dropped:
+            if closes and space + name == dropped:
+                yield start, tag.end(), ""
+                dropped = ""
             continue
         if not _is_tag(tag, closed):
             continue
-        parts += [text[at : tag.start()], " " if name in _APART else ""]
-        at = tag.end()
-        if name == "tex-math":
-            has_tex = True
-        elif name in {"annotation", "annotation-xml"} or (name == "math" and has_tex):
-            passed_over = "" if closes else space + name
+        yield tag.start(), tag.end(), " " if name in _APART else ""
+        if name in _ANNOTATIONS or (name == "math" and follows_tex):
+            dropped, start = "" if closes else space + name, tag.end()
         elif name != "math":
-            has_tex = False
-    return "".join([*parts, text[at:]])
+            follows_tex = name == "tex-math"
 
 
-def _scripted(found: re.Match[str]) -> str:
-    """A power or index with its sign where it would be read as part of its base without one."""
+def _mark_script(found: re.Match[str]) -> str:
+    """Add a sign to a power or index that would otherwise read as part of its base."""
     start = found.start()
     before = _ANY_TAG.sub("", found.string[max(0, start - _NEAR) : start])
     script = _ANY_TAG.sub("", found[2]).strip()
     if _WORDS.search(script):  # a note
         return " " + found[0]
     raised = found[1].lower().endswith("sup")
-    sign = _sign("^" if raised else "_", before, script)
+    sign = _choose_sign("^" if raised else "_", before, script)
     if not sign and raised and _is_power(found, before, script):
         sign = "^"
-    return sign + bracketed(script) if sign else found[0]
+    return sign + bracket(script) if sign else found[0]
 
 
-def _sign(sign: str, before: str, script: str) -> str:
-    """The sign between a base and its script; "" where the two are read right without one.
+def _choose_sign(sign: str, before: str, script: str) -> str:
+    """Return the sign between a base and its script; "" if they read well without one.
 
-    So are Ca2+, the 5th, Vmax and Kd; 10^6, 2^n and x_i need it.
+    Ca2+, the 5th, Vmax and Kd need none; 10^6, 2^n and x_i do.
     """
     if not before[-1:].isalnum() or not _WORD.search(script):
         return ""
@@ -229,7 +242,7 @@ def _sign(sign: str, before: str, script: str) -> str:
 
 
 def _is_power(found: re.Match[str], before: str, script: str) -> bool:
-    """Whether a raised number that `_sign` lets stand as it is would lose its meaning so."""
+    """Return whether a raised number without a sign from `_choose_sign` is still a power."""
     power = _POWER.fullmatch(script)
     if not power or _ELEMENT.match(found.string, found.end()):
         return False
@@ -251,49 +264,50 @@ def _is_tag(tag: re.Match[str], closed: set[str]) -> bool:
     return name in _ELEMENTS and (space + name in closed or tag[0].endswith("/>"))
 
 
-def _label(heading: re.Match[str]) -> str:
-    """A heading inside an abstract as a label; the word "Abstract" over it says nothing."""
+def _format_heading(heading: re.Match[str]) -> str:
+    """Turn a heading inside an abstract into a label. Drop the heading "Abstract"."""
     words = heading[2].strip(" :.")
     return f" {words}: " if words and words.lower() != "abstract" else " "
 
 
-def _formula(tex: str) -> str:
-    """The formula of a TeX document that publishers wrap around it."""
-    _, _, body = tex.partition(r"\begin{document}")
-    return (body or tex).partition(r"\end{document}")[0]
+def _unwrap_formula(found: re.Match[str]) -> str:
+    """Extract a formula from the TeX document that publishers wrap around it."""
+    _, _, body = found[2].partition(r"\begin{document}")
+    formula = (body or found[2]).partition(r"\end{document}")[0]
+    return f"<{found[1]}>{formula}</{found[1]}>"
 
 
-def _without_tex(text: str) -> str:
-    text = _ONE_SYMBOL.sub(lambda found: symbol(found[1]) or found[0], text)
-    text = _MATH.sub(lambda found: plain_formula(found[1]) or found[0], text)
-    if "$" not in text:  # else it may stand in a formula that is left whole
-        text = _GREEK.sub(lambda found: symbol(found[1]) or found[0], text)
+def _convert_tex(text: str) -> str:
+    text = _ONE_SYMBOL.sub(lambda found: get_symbol(found[1]) or found[0], text)
+    text = _MATH.sub(lambda found: convert_formula(found[1]) or found[0], text)
+    if "$" not in text:  # else it may be in a formula that is kept
+        text = _GREEK.sub(lambda found: get_symbol(found[1]) or found[0], text)
     text = _LATIN_ABBREVIATION.sub(r"\1.\2.", text)
     text = _TEX_SIM.sub("~", _TEX_TIMES.sub("×", text))
-    text = _ESCAPED.sub(r"\1", _ACCENT.sub(lambda found: _accented(found[0]), text))
-    return _unwrapped(_STYLE, text)
+    text = _ESCAPED.sub(r"\1", _ACCENT.sub(lambda found: _convert_accent(found[0]), text))
+    return _collapse_space(_drop_style(text))
 
 
-def _unwrapped(style: re.Pattern[str], text: str) -> str:
-    """The text with the style's braces taken off, from the innermost outwards."""
+def _drop_style(text: str) -> str:
+    """Remove the braces of a style, from the innermost outwards."""
     for _ in range(8):  # nested deeper than any abstract
-        text, count = style.subn(r"\1", text)
+        text, count = _STYLE.subn(r"\1", text)
         if not count:
             break
     return text
 
 
 @cache
-def _accented(fragment: str) -> str:
+def _convert_accent(fragment: str) -> str:
     from pylatexenc.latex2text import LatexNodes2Text
 
     letter: str = LatexNodes2Text().latex_to_text(fragment)
     return letter if len(letter) == 1 else fragment
 
 
-def _with_plain_quotes(text: str) -> str:
+def _fix_quotes(text: str) -> str:
     text = _QUOTED.sub(r'"\1"', text) if "'" in text and "''" in text else text
-    # A lone back-tick also marks code: single quotes count only if they explain every one of them.
+    # A single back-tick also marks code, so single quotes count only if they explain every tick.
     if "`" in text and len(_SINGLE_QUOTED.findall(text)) == text.count("`"):
         text = _SINGLE_QUOTED.sub(r"'\1'", text)
     return text

@@ -1,7 +1,7 @@
 """Split an English text into sentences with exact offsets.
 
 Sentences come from nltk's punkt with the tables that llama-index-core ships, so nothing is
-downloaded. Called by the passage splitter and by whatever shows sentences of an abstract.
+downloaded.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ _NEVER_LAST = frozenset(
 # The same, but only before a number ("No. 5"): the answer may be "no.", a run may take "5 sec."
 _NOT_BEFORE_NUMBER = frozenset({"no", "nos", "sec", "secs", "ch", "pp", "vol", "tab", "ref"})
 _MAYBE_LAST = frozenset({"al", "i.i.d", "etc"})  # but never before a word in lower case
-# Words that open a sentence and are no names: after a full stop without a space, or after a lone
-# capital, they tell a new sentence from torch.Tensor and from a person's initial.
+# Words that start a sentence and are not names. After a full stop without a space, or after a
+# single capital, they set a new sentence apart from torch.Tensor and from a person's initial.
 _OPENERS = (
     "We|The|This|These|Those|That|It|Its|They|Their|Our|In|On|For|To|By|With|From|As|At|And|But|"
     "However|Moreover|Furthermore|Finally|Additionally|Specifically|Although|While|When|Despite|"
     "Here|There|Then|Thus|Therefore|Hence|First|Second|Third|Also|Such|Since|If|Recent|Recently|"
     "Experiments|Extensive|Results|Code|Unlike|Instead|Using|Both|Many|Most|Notably|Existing"
 )
-# What stands before is looked at last: a search that begins with it tries every place.
+# The lookbehind comes last: a search that starts with it tries every place.
 _GLUED = re.compile(rf"""[.?!](?<=[a-z0-9)\]%"'][.?!])(?=(?:{_OPENERS})[ ,])""")
 _AFTER_CAPITAL = re.compile(rf"[A-Z]\. (?<=[a-z] [A-Z]\. )(?=(?:{_OPENERS})[ ,])")
 _LAST_WORD = re.compile(r"[(\[\"']*(\S{1,40})\.([)\]\"'”’]*)\s*\Z")
@@ -44,17 +44,17 @@ _LOWER_WORD = re.compile(r"[a-z]+(?=[\s,;.]|\Z)")
 
 
 def sentence_spans(text: str) -> tuple[tuple[int, int], ...]:
-    """The exact [start, end) character spans of the sentences of an English text, in order.
+    """Return the [start, end) character spans of the sentences of an English text, in order.
 
-    Spans never overlap, are never empty, begin and end on something that is no white space, and
-    together cover all of the text but white space. An empty or blank text gives ().
+    Spans do not overlap, start and end on a character other than white space, and together cover
+    all text but white space. An empty or blank text gives ().
 
     >>> text = "Vaswani et al. use attention.We do not."
     >>> [text[start:end] for start, end in sentence_spans(text)]
     ['Vaswani et al. use attention.', 'We do not.']
     """
     starts = {start for start, _ in _punkt().span_tokenize(text) if _is_sentence_end(text, start)}
-    cuts = sorted(starts | set(_missed_starts(text)) | {0, len(text)})
+    cuts = sorted(starts | set(_find_missed_starts(text)) | {0, len(text)})
     spans = []
     for start, end in pairwise(cuts):
         piece = text[start:end]
@@ -66,9 +66,9 @@ def sentence_spans(text: str) -> tuple[tuple[int, int], ...]:
 
 
 def _is_sentence_end(text: str, start: int) -> bool:
-    """Whether punkt is right that a sentence begins at `start`."""
+    """Return whether punkt is right that a sentence starts at `start`."""
     before = text[max(0, start - 60) : start]
-    # most sentences begin with a capital, which is told in no time
+    # most sentences start with a capital, which is fast to check
     goes_on = text[start : start + 1].islower() and _LOWER_WORD.match(text, start) is not None
     if goes_on and _QUOTE_END.search(before):  # (articles, etc.) is   "can it?" asks
         return False
@@ -81,8 +81,8 @@ def _is_sentence_end(text: str, start: int) -> bool:
     return not (goes_on and word in _MAYBE_LAST)
 
 
-def _missed_starts(text: str) -> list[int]:
-    """Where a sentence begins that punkt does not see: "models.We propose", "of length L. The"."""
+def _find_missed_starts(text: str) -> list[int]:
+    """Return sentence starts that punkt misses: "models.We propose", "of length L. The"."""
     if "//" in text:
         text = LINK.sub(lambda link: "x" * len(link[0]), text)
     found = [*_GLUED.finditer(text), *_AFTER_CAPITAL.finditer(text)]
@@ -91,23 +91,23 @@ def _missed_starts(text: str) -> list[int]:
 
 @cache
 def _punkt() -> PunktSentenceTokenizer:
-    """Punkt with its English tables, read file by file.
+    """Load punkt with its English tables, file by file.
 
-    nltk's own loader has changed its argument between versions and looks for folders in
-    `nltk.data.path`, which belongs to the whole process.
+    nltk's own loader has changed its arguments between versions, and searches `nltk.data.path`,
+    which is shared by the whole process.
     """
     from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
 
     folder = find_bundled_table("nltk_cache", "tokenizers", "punkt_tab", "english")
     parameters = PunktParameters()
-    parameters.abbrev_types = {word for [word] in _rows(folder / "abbrev_types.txt")}
+    parameters.abbrev_types = {word for [word] in _read_rows(folder / "abbrev_types.txt")}
     parameters.abbrev_types |= {*_NEVER_LAST, "al"}
-    parameters.sent_starters = {word for [word] in _rows(folder / "sent_starters.txt")}
-    parameters.collocations = {tuple(pair) for pair in _rows(folder / "collocations.tab")}
-    for word, context in _rows(folder / "ortho_context.tab"):
+    parameters.sent_starters = {word for [word] in _read_rows(folder / "sent_starters.txt")}
+    parameters.collocations = {tuple(pair) for pair in _read_rows(folder / "collocations.tab")}
+    for word, context in _read_rows(folder / "ortho_context.tab"):
         parameters.ortho_context[word] = int(context)
     return PunktSentenceTokenizer(parameters)
 
 
-def _rows(path: Path) -> list[list[str]]:
+def _read_rows(path: Path) -> list[list[str]]:
     return [line.split("\t") for line in path.read_text("utf-8").rstrip("\n").split("\n")]

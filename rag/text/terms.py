@@ -1,4 +1,4 @@
-"""Terms of a text: stemmed words without stop words, as the lexical index reads them."""
+"""Split a text into the terms of the lexical index: stemmed words without stop words."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from functools import cache
 from typing import Any
 
-LONGEST_QUESTION_CHARS = 4000  # what lies behind is not read
+LONGEST_QUESTION_CHARS = 4000  # the rest is ignored
 _WORD = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*")
 _LONGEST_WORD = 60  # longer runs of letters are data, not words
 
@@ -26,10 +26,10 @@ def _stemmer() -> Any:
 
 
 def lexical_terms(text: str) -> list[str]:
-    """Stemmed words of a text without stop words, in order, repeats kept.
+    """Return the stemmed words of a text without stop words, in order, with repeats.
 
-    A compound with a hyphen gives its parts and the joined word, so that "pre-training" meets
-    "pretraining". Any text is welcome: there is no query syntax.
+    A compound with a hyphen gives its parts and the joined word, so that "pre-training" matches
+    "pretraining". There is no query syntax.
     """
     words: list[str] = []
     for match in _WORD.finditer(text.lower()):
@@ -41,7 +41,7 @@ def lexical_terms(text: str) -> list[str]:
 
 
 def has_words(text: str) -> bool:
-    """Whether a text has a letter or a digit of any script; a question without one is empty.
+    """Return whether a text has a letter or a digit of any script. Else a question is empty.
 
     >>> has_words("ELECTRA?"), has_words("42"), has_words(" ?! "), has_words(chr(0))
     (True, True, False, False)

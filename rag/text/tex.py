@@ -1,11 +1,9 @@
-r"""Formulas in TeX as plain text, where they are so short that this reads well.
+r"""Convert short formulas in TeX to plain text.
 
-A title has ``CO$_{\textrm{2}}$`` and ``$\alpha \le 5$`` where a page shows CO₂ and α ≤ 5. What
-would not read on one line (fractions, roots, matrices) is left as it is, whole. Only what stands
-between the marks of a formula is read, and never by a TeX parser: that ends at a bare per cent
+A title has ``CO$_{\textrm{2}}$`` and ``$\alpha \le 5$`` where a page shows CO₂ and α ≤ 5. A formula
+that does not read well on one line (fractions, roots, matrices) stays as it is. Only text between
+the delimiters of a formula is converted, and not by a TeX parser, which stops at a bare per cent
 sign.
-
-Called by `rag.text.markup`.
 """
 
 from __future__ import annotations
@@ -13,7 +11,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-# As pandoc tells a formula from prices, and shorter than any that reads well.
+# Pandoc's rule for formulas and prices. Longer ones do not read well.
 _FORMULA = re.compile(r"(?<![\\$])\$(?![\s$])([^$]{1,200})(?<![\s\\])\$(?![\d${])(?=(\w?))")
 _IS_TEX = re.compile(r"\\|[_^{]\{|\{\}|^[_^]")
 _IS_FORMULA = re.compile(
@@ -42,19 +40,19 @@ _OPERATORS = frozenset({"arg", "deg", "det", "dim", "gcd", "ker", "liminf", "lim
 _ORDINALS = frozenset({"st", "nd", "rd", "th"})
 
 
-def without_formulas(text: str) -> str:
-    r"""The text with characters for the formulas between dollars that read well so.
+def convert_formulas(text: str) -> str:
+    r"""Convert the formulas between dollars that read well as plain text.
 
-    >>> without_formulas(r"CO$_{\textrm{2}}$ in $AdS_5$ at $\alpha < 5$% for $5 or $6")
+    >>> convert_formulas(r"CO$_{\textrm{2}}$ in $AdS_5$ at $\alpha < 5$% for $5 or $6")
     'CO₂ in AdS_5 at α < 5% for $5 or $6'
     """
-    return _FORMULA.sub(_replaced, text)
+    return _FORMULA.sub(_convert_match, text)
 
 
-def plain_formula(tex: str) -> str:
-    r"""The formula as text on one line; "" where it would not read so.
+def convert_formula(tex: str) -> str:
+    r"""Convert a formula to text on one line; "" if it would not read well.
 
-    >>> plain_formula(r"10^{-3} \le \mathrm{x}_{i}"), plain_formula(r"\frac{a}{b}")
+    >>> convert_formula(r"10^{-3} \le \mathrm{x}_{i}"), convert_formula(r"\frac{a}{b}")
     ('10^-3 ≤ x_i', '')
     """
     for _ in range(8):  # nested deeper than any abstract
@@ -62,7 +60,7 @@ def plain_formula(tex: str) -> str:
         if not count:
             break
     tex = _BARE_GROUP.sub(r"\1", _NOTHING.sub("", _SPACE.sub(" ", tex)))
-    tex = _SIGN.sub(r"\1", _SYMBOL.sub(_named, tex))
+    tex = _SIGN.sub(r"\1", _SYMBOL.sub(_convert_macro, tex))
     tex = _BRACED.sub(r"\1\2", _ONE_SIGN.sub(r"\1\2", tex))
     tex = _DEGREES.sub("°", tex)
     rest = _GROUPED.sub("", tex)
@@ -70,8 +68,8 @@ def plain_formula(tex: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def symbol(macro: str) -> str:
-    """The character that a TeX macro stands for; "" if it stands for none."""
+def get_symbol(macro: str) -> str:
+    """Return the character of a TeX macro; "" if it has none."""
     from pylatexenc.latex2text import get_default_latex_context_db
 
     known = get_default_latex_context_db().get_macro_spec(macro)
@@ -79,10 +77,10 @@ def symbol(macro: str) -> str:
     return text if isinstance(text, str) and text.strip() and "%" not in text else ""
 
 
-def _named(found: re.Match[str]) -> str:
-    """The character of a macro, or the word of an operator with spaces beside it."""
+def _convert_macro(found: re.Match[str]) -> str:
+    """Return the character of a macro, or the word of an operator with spaces around it."""
     macro, (start, end) = found[1], found.span()
-    text = symbol(macro) or (macro if macro in _OPERATORS else found[0])
+    text = get_symbol(macro) or (macro if macro in _OPERATORS else found[0])
     if len(text) == 1 or not text.isalpha():
         return text
     before = " " if re.match(r"[\w)\]}']", found.string[start - 1 : start]) else ""
@@ -90,20 +88,22 @@ def _named(found: re.Match[str]) -> str:
     return before + text + behind
 
 
-def _replaced(found: re.Match[str]) -> str:
-    """The formula as text; as it is if it may be none, or a name that a program replaces."""
+def _convert_match(found: re.Match[str]) -> str:
+    """Convert a formula. Keep text that may be a price or a program's variable."""
     tex, behind = found[1], found[2]
     if not _IS_FORMULA.search(tex) or (behind and not _IS_TEX.search(tex)):
         return found[0]
-    plain = plain_formula(tex)
+    plain = convert_formula(tex)
     if tex[0] in "_^" and plain:
         after_digit = found.string[: found.start()][-1:].isdigit()
-        plain = _FIRST_SCRIPT.sub(lambda script: _script(script, after_digit), plain, count=1)
+        plain = _FIRST_SCRIPT.sub(
+            lambda script: _convert_script(script, after_digit), plain, count=1
+        )
     return plain or found[0]
 
 
-def _script(found: re.Match[str], after_digit: bool) -> str:  # noqa: FBT001
-    """A script whose base stands before the formula; a power of a number stays one."""
+def _convert_script(found: re.Match[str], after_digit: bool) -> str:  # noqa: FBT001
+    """Convert a script whose base is before the formula. A power of a number stays a power."""
     sign, text = found[1], found[2]
     if sign == "^" and text in _ORDINALS:
         return text
