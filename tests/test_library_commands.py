@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -493,6 +494,23 @@ def test_found_papers_are_printed_as_references(kept, run):
     assert run(*search, "markdown").startswith("1. Ada Clark")
     assert "TY  - GEN" in run(*search, "ris")
     assert json.loads(run(*search, "json"))[0]["paper"]["id"] == "zorp-1"
+
+
+def test_list_has_a_score_and_a_quote_for_each_paper(kept, run):
+    text = run("list", "sparse attention", "-i", kept)
+    entry = r"\[1\] ZORP: Sparse Attention for Long Text\n.*\n    [01]\.\d\d: “It attends"
+    assert re.search(entry, text)
+    found = json.loads(run("list", "-", "-i", kept, "--json", text="sparse attention"))
+    assert (found["kind"], found["mode"]) == ("list", "quotes")
+    assert 0 <= found["statements"][0]["citations"][0]["score"] <= 1
+    assert "@misc{zorp-1," in run("list", "sparse attention", "-i", kept, "--format", "bibtex")
+    nothing = run("list", "sparse attention", "-i", kept, "--year", "1999", "-q")
+    assert nothing.startswith("The library does not seem to hold an answer")
+
+
+def test_ordinary_question_about_papers_offers_the_list(kept):
+    words = ["ask", "why do some papers use sparse attention?", "-i", kept]
+    assert "`rag list SUBJECT`" in CliRunner().invoke(app, words).stderr
 
 
 def test_list_of_all_papers_has_each_once(kept, run):
