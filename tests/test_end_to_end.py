@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -301,9 +302,10 @@ def killed_update(folder: Path, at: int) -> bool:
 def test_kill_at_any_moment_leaves_the_old_index_or_the_new(tmp_path):
     old, new = {p.id for p in PAPERS}, {p.id for p in PAPERS} | {f"n-{i}" for i in range(70)}
     kills = 0
+    Assistant.build(PAPERS, tmp_path / "before").close()
     for at in (1, 2, 4, 6, 8, 10, 12, 14, 17, 20, 23, 26, 29, 32, 36):
         folder = tmp_path / str(at)
-        Assistant.build(PAPERS, folder).close()
+        shutil.copytree(tmp_path / "before", folder)
         kills += killed_update(folder, at)
         with Assistant.open(folder) as assistant:
             found = [paper.id for paper in assistant.papers()]
