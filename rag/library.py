@@ -10,6 +10,7 @@ import hashlib
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from secrets import token_hex
 from types import MappingProxyType
@@ -55,8 +56,8 @@ def resolve_settings(index: str | Path | None, settings: Settings | None) -> Set
     settings = settings if settings is not None else load_settings()
     if index is None:
         return settings
-    named = str(index.absolute()) if isinstance(index, Path) else index
-    return settings.model_copy(update={"index": named})
+    name = str(index.absolute()) if isinstance(index, Path) else index
+    return settings.model_copy(update={"index": name})
 
 
 def resolve_index_folder(settings: Settings, embedder_name: str) -> Path:
@@ -70,17 +71,17 @@ def resolve_index_folder(settings: Settings, embedder_name: str) -> Path:
     Raises:
         SettingsError: the name is not valid.
     """
-    named = settings.index
-    if named is None:
+    name = settings.index
+    if name is None:
         return resolve_bundled_folder(settings, embedder_name)
-    if "/" in named or "\\" in named or named in (".", ".."):
-        return Path(named).expanduser().absolute()  # a bare name would be a library
-    if not named.strip() or named.startswith(".") or _FORBIDDEN & set(named):
+    if "/" in name or "\\" in name or name in (".", ".."):
+        return Path(name).expanduser().absolute()  # a bare name would be a library
+    if not name.strip() or name.startswith(".") or _FORBIDDEN & set(name):
         raise SettingsError(
-            f"{named!r} is not a valid library name. Use letters, digits, '-' and '_', or a path "
+            f"{name!r} is not a valid library name. Use letters, digits, '-' and '_', or a path "
             "with a slash."
         )
-    return settings.data_dir / "libraries" / named
+    return settings.data_dir / "libraries" / name
 
 
 def resolve_bundled_folder(settings: Settings, embedder_name: str) -> Path:
@@ -140,17 +141,21 @@ def _use_source_paths(
     Files read again from another working folder are then recognised as the same.
     """
     places = {Path(source) for source in sources}
-    names: dict[str, str] = {}
+
+    @cache
+    def resolve(name: str) -> str:
+        path = Path(name).absolute()
+        return str(path) if path.is_file() and _is_within(path, places) else name
+
     for record in records:
-        if not isinstance(record, Paper):
+        if isinstance(record, Paper):
+            yield replace(record, sources=tuple(map(resolve, record.sources)))
+        else:
             yield record
-            continue
-        for name in record.sources:
-            if name not in names:
-                path = Path(name).absolute()
-                within = path.is_file() and not places.isdisjoint((path, *path.parents))
-                names[name] = str(path) if within else name
-        yield replace(record, sources=tuple(names[name] for name in record.sources))
+
+
+def _is_within(path: Path, places: set[Path]) -> bool:
+    return not places.isdisjoint((path, *path.parents))
 
 
 def index_bundled_library(
@@ -204,7 +209,7 @@ _OWN_NAMES = frozenset({FILE_NAME, f"{FILE_NAME}.new", LOCK_NAME, "chroma", "lex
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """A library in the user's data folder.
+    """Library in the user's data folder.
 
     Attributes:
         name: name for `--index`.
@@ -368,26 +373,24 @@ def _find_vanished(
 ) -> Iterator[str]:
     """Yield ids of papers that were not met although all their files were read."""
     places = {Path(source) for source in sources}
-    known: dict[str, bool] = {}
+
+    @cache
+    def was_read(file: str) -> bool:
+        return _is_within(Path(file), places)
+
     for paper in papers:
-        if not paper.sources or paper.id in met:
-            continue
-        for file in paper.sources:
-            if file not in known:
-                path = Path(file)
-                known[file] = not places.isdisjoint((path, *path.parents))
-        if all(known[file] for file in paper.sources):
+        if paper.sources and paper.id not in met and all(map(was_read, paper.sources)):
             yield paper.id
 
 
-def find_deletable_library(settings: Settings, named: str) -> Library:
+def find_deletable_library(settings: Settings, name: str) -> Library:
     """Return the library with a name or path if it may be deleted.
 
     Raises:
         IndexMissing: there is no library, or the folder holds other files.
         SettingsError: the name is not valid, or means the bundled library.
     """
-    folder = resolve_index_folder(settings.model_copy(update={"index": named}), "")
+    folder = resolve_index_folder(settings.model_copy(update={"index": name}), "")
     if (settings.cache_dir / "bundled").resolve() in folder.resolve().parents:
         raise SettingsError("The bundled library cannot be deleted. It would be indexed again.")
     if not (folder / FILE_NAME).is_file():
