@@ -76,7 +76,7 @@ class _Said(BaseModel):
     statement: int
     evidence: list[int]
     reason: str
-    verdict: Literal["supported", "partial", "unsupported", "contradicted"]
+    verdict: Literal["supported", "partly", "partial", "unsupported", "contradicted"]
 
 
 _ARRAY = TypeAdapter(list[_Said])
@@ -160,7 +160,7 @@ class ModelJudge(Judge):
             return self._unscored("the judge passed over this statement")
         if not set(said.evidence) <= own:
             return self._unscored("the judge named sentences that were not given")
-        if said.verdict in {"supported", "partial"} and not said.evidence:
+        if said.verdict in {"supported", "partly", "partial"} and not said.evidence:
             return self._unscored("the judge named no evidence")
         verdict: Verdict = "partly" if said.verdict == "partial" else said.verdict
         return Verification(

@@ -30,7 +30,7 @@ def lists_papers(statements: Sequence[Statement]) -> bool:
 
 def verification_line(statements: Sequence[Statement]) -> str:
     """How the statements held, and whether their papers are still as they were."""
-    claims = [statement for statement in statements if statement.claim and statement.verdict]
+    claims = [s for s in statements if s.claim and (s.verdict or s.listed)]
     if not claims:
         return "No statement to verify."
     citations = [citation for statement in statements for citation in statement.citations]
