@@ -280,7 +280,7 @@ def test_older_indexes_are_rebuilt_or_opened(run, index, list_mine, write, tmp_p
     (manifest,) = (tmp_path / "data").rglob("manifest.json")
     manifest.write_text(manifest.read_text().replace('"schema_version": 3', '"schema_version": 2'))
     said = run("papers", "-i", "mine", status=2)
-    command = said.partition("rebuild it with `rag ")[2].partition("`")[0]
+    command = said.partition("Rebuild it with `rag ")[2].partition("`")[0]
     assert "SOURCES" not in command
     run(*command.split(), "-q")
     assert {paper["title"] for paper in list_mine()} == {"Alpha", "Beta"}
@@ -340,11 +340,14 @@ def test_update_of_an_emptied_library_finds_nothing_new(run, index, list_mine, w
 
 
 def test_papers_with_one_title_are_kept_apart(run, index, list_mine, write):
-    write("a.jsonl", *({"title": "Editorial", "abstract": f"Of {y}.", "year": y} for y in (1, 2)))
+    write(
+        "a.jsonl",
+        *({"title": "Editorial", "abstract": f"Of {y}.", "year": y} for y in (2001, 2002)),
+    )
     index("a.jsonl")
     update = index("--update")
     assert (update["papers"], update["unchanged"], update["no_longer_in_files"]) == (2, 2, [])
-    for year in (1, 2):
+    for year in (2001, 2002):
         index("a.jsonl", "--rebuild")
         ids = {paper["year"]: paper["id"] for paper in list_mine()}
         run("papers", "remove", ids.pop(year), "-i", "mine", "-q")
@@ -390,7 +393,7 @@ def test_folder_that_is_not_your_library_is_not_deleted(run, write, tmp_path, mo
     (tmp_path / "shelf" / "thesis.txt").unlink()
     (tmp_path / "web").mkdir()
     (tmp_path / "web" / "manifest.json").write_text('{"name": "a web page"}')
-    assert "lacks fields" in run("index", "delete", "./web/", "--yes", status=3)
+    assert "manifest is incomplete" in run("index", "delete", "./web/", "--yes", status=3)
     bundled = tmp_path / "cache" / "bundled" / "1234"
     bundled.parent.mkdir(parents=True)
     (tmp_path / "shelf").rename(bundled)

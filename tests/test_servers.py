@@ -201,7 +201,7 @@ def test_a_named_file_or_folder_that_is_not_there_is_refused(monkeypatch, tmp_pa
     with pytest.raises(SettingsError, match=r"prices = .* there is no such file"):
         load_settings(prices="a" * 5000)
     monkeypatch.setenv("PAPERTRAIL_PROMPTS", "/nonexistent")
-    with pytest.raises(SettingsError, match=r"from PAPERTRAIL_PROMPTS\) .* no such folder"):
+    with pytest.raises(SettingsError, match=r"from PAPERTRAIL_PROMPTS\): there is no such folder"):
         load_settings()
 
 
