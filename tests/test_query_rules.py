@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -93,6 +94,14 @@ def subject(question):
 )
 def test_a_question_for_a_list_is_recognised_with_its_subject(question, expected):
     assert subject(question) == expected
+
+
+def test_every_form_in_the_docs_is_a_list():
+    page = (Path(__file__).parents[1] / "docs" / "questions.md").read_text(encoding="utf-8")
+    table = page.partition("| form | example |")[2].partition("\n\n")[0]
+    examples = [line.split("|")[2].strip() for line in table.splitlines()[2:]]
+    assert len(examples) == 10
+    assert [example for example in examples if not subject(example)] == []
 
 
 @pytest.mark.parametrize(
