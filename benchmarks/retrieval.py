@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 
-from eval.beir import compared
+from eval.beir import compare_systems
 from eval.questions import Question, read_questions
 from eval.tables import retrieval_table
 from rag import Assistant
@@ -33,7 +33,7 @@ def main() -> None:
         for title, group in groups.items():
             if group:
                 print(title)
-                retrieval_table(compared(assistant, dict(map(graded, group))), len(group))
+                retrieval_table(compare_systems(assistant, dict(map(graded, group))), len(group))
 
 
 def graded(question: Question) -> tuple[str, tuple[str, dict[str, int]]]:

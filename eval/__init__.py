@@ -27,7 +27,7 @@ def evaluate(
     judge: Judge | None = None,
     **options: Any,
 ) -> Report:
-    """Asks every question, judges the answers, and works out the figures.
+    """Ask every question, judge the answers and compute the figures.
 
     Args:
         assistant: asked, with its own writer.
@@ -42,9 +42,9 @@ def evaluate(
     import tempfile
 
     from eval.judges import NoJudge
-    from eval.report import report_of
+    from eval.report import make_report
     from eval.run import run
 
     judge = judge or NoJudge()
     with tempfile.TemporaryDirectory() as folder:
-        return report_of(run(assistant, questions, out or folder, judge=judge, **options))
+        return make_report(run(assistant, questions, out or folder, judge=judge, **options))

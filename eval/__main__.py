@@ -23,10 +23,10 @@ from eval.options import (
     SplitOption,
     WorkersOption,
     WriterOption,
-    bounds_of,
-    judge_of,
-    opened_for,
-    with_writer,
+    choose_writer,
+    make_judge,
+    open_library,
+    parse_bounds,
 )
 from rag.cli.exits import Commands
 from rag.cli.options import (
@@ -75,7 +75,7 @@ def check(
     from rag.errors import QuestionError
 
     asked = read_questions(questions, split)
-    with opened_for(read_settings(config, index=index), quiet=quiet) as assistant:
+    with open_library(read_settings(config, index=index), quiet=quiet) as assistant:
         found = problems(asked, {paper.id: paper for paper in assistant.papers()})
     for problem in found:
         typer.echo(problem)
@@ -111,7 +111,7 @@ def run(
     from eval.questions import read_questions
     from eval.report import refuse_unscored
     from eval.run import run as run_questions
-    from eval.tables import reported
+    from eval.tables import print_report
     from rag.cli.progress import show_progress
     from rag.errors import ModelUnavailable
 
@@ -120,8 +120,8 @@ def run(
         config, index=index, k=k, chat_model=model, chat_url=url, judge_model=judge_model,
         judge_url=judge_url,
     )  # fmt: skip
-    with opened_for(with_writer(settings, writer), quiet=quiet) as assistant:
-        scorer = judge_of(judge, settings)
+    with open_library(choose_writer(settings, writer), quiet=quiet) as assistant:
+        scorer = make_judge(judge, settings)
         with show_progress(quiet=quiet, title="Asking", unit="questions") as on_progress:
             done = run_questions(
                 assistant, asked, out, judge=scorer, limit=limit, seed=seed, workers=workers,
@@ -133,7 +133,7 @@ def run(
             f"{', limited' if done.info.limited else ''}; it can be reported, not gated.",
             err=True,
         )
-    found = reported(out)
+    found = print_report(out)
     failed = [record for record in done.records if record.failed]
     if failed:
         raise ModelUnavailable(
@@ -153,9 +153,9 @@ def report(
     ] = None,
 ) -> None:
     """Print a run's figures; write report.json and report.html beside its records."""
-    from eval.tables import reported
+    from eval.tables import print_report
 
-    reported(folder, labels)
+    print_report(folder, labels)
 
 
 @app.command()
@@ -193,8 +193,8 @@ def gate(
 
     failures = gate_run(
         read_run(folder),
-        at_least=bounds_of(least),
-        at_most=bounds_of(most),
+        at_least=parse_bounds(least),
+        at_most=parse_bounds(most),
         baseline=read_run(baseline) if baseline else None,
     )
     for failure in failures:
@@ -219,7 +219,7 @@ def judges(
     config: ConfigOption = None,
 ) -> None:
     """Measure a judge on statements that people have labelled."""
-    from eval.pairs import measured, read_pairs
+    from eval.pairs import measure_judge, read_pairs
     from eval.tables import judge_table
     from rag.cli.progress import show_progress
 
@@ -227,11 +227,11 @@ def judges(
         config, index=index, chat_model=model, chat_url=url, judge_model=judge_model,
         judge_url=judge_url,
     )  # fmt: skip
-    with opened_for(with_writer(settings, "quotes"), quiet=quiet) as assistant:
+    with open_library(choose_writer(settings, "quotes"), quiet=quiet) as assistant:
         labelled = read_pairs(pairs, {paper.id: paper for paper in assistant.papers()})
-        scorer = judge_of(judge, settings)
+        scorer = make_judge(judge, settings)
         with show_progress(quiet=quiet, title="Judging", unit="pairs") as on_progress:
-            figures = measured(scorer, labelled, on_progress)
+            figures = measure_judge(scorer, labelled, on_progress)
     judge_table(scorer, figures)
 
 
@@ -249,26 +249,26 @@ def retrieval(
     """Retrieval on a public dataset: the product beside BM25, dense and their fusion."""
     import tempfile
 
-    from eval.beir import compared, papers_of, queries_of, refuse_other_papers
+    from eval.beir import compare_systems, read_corpus, read_queries, refuse_other_papers
     from eval.tables import retrieval_table
     from rag.assistant import Assistant
     from rag.cli.progress import show_progress
 
-    queries = queries_of(beir, split)
+    queries = read_queries(beir, split)
     settings = read_settings(config)
     if index:
         refuse_other_papers(index.absolute(), beir, settings)
     with tempfile.TemporaryDirectory() as folder:
         with show_progress(quiet=quiet, title="Indexing") as on_progress:
             built = Assistant.build(
-                papers_of(beir), index or Path(folder), settings=settings,
+                read_corpus(beir), index or Path(folder), settings=settings,
                 on_progress=on_progress,
             )  # fmt: skip
         with (
             built as assistant,
             show_progress(quiet=quiet, title="Searching", unit="queries") as on_progress,
         ):
-            found = compared(assistant, queries, on_progress)
+            found = compare_systems(assistant, queries, on_progress)
     retrieval_table(found, len(queries))
 
 

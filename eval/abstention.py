@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eval.metrics import evidence_shown, held_share, mean
+from eval.metrics import evidence_shown, mean, share_facts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,38 +15,38 @@ if TYPE_CHECKING:
 
 
 def false_answer(record: Record) -> float | None:
-    """Whether an unanswerable question was answered."""
+    """Return whether an unanswerable question was answered."""
     if record.answerable or record.variant != "asked" or record.answer is None:
         return None
     return float(record.answered)
 
 
 def false_answer_near(record: Record) -> float | None:
-    """The same for near misses: a detail that the right paper does not give."""
+    """Return `false_answer` of near misses: the right paper lacks the detail."""
     return false_answer(record) if record.near_miss else None
 
 
 def false_answer_absent(record: Record) -> float | None:
-    """The same for subjects that the library does not hold."""
+    """Return `false_answer` of subjects that the library does not hold."""
     return None if record.near_miss else false_answer(record)
 
 
 def false_refusal(record: Record) -> float | None:
-    """Whether an answerable question was refused."""
+    """Return whether an answerable question was refused."""
     if not record.answerable or record.variant != "asked" or record.answer is None:
         return None
     return float(not record.answered)
 
 
-def answered_without_gold(record: Record) -> float | None:
-    """Whether a question was answered with its gold papers taken from the library."""
+def answers_without_gold(record: Record) -> float | None:
+    """Return whether a question was answered without its gold papers."""
     if record.variant != "without gold" or record.answer is None:
         return None
     return float(record.answered)
 
 
 def abstention_f1(records: Sequence[Record]) -> tuple[float, int] | None:
-    """F1 of abstaining, over answerable and unanswerable questions."""
+    """Return the F1 of abstaining over all questions."""
     asked = [r for r in records if r.variant == "asked" and r.answer is not None]
     right = sum(not r.answered and not r.answerable for r in asked)
     said = sum(not r.answered for r in asked)
@@ -55,14 +55,14 @@ def abstention_f1(records: Sequence[Record]) -> tuple[float, int] | None:
 
 
 def selective_accuracy(records: Sequence[Record]) -> tuple[float, int] | None:
-    """Share of answered questions that hold every vital fact; answering the unanswerable is 0."""
+    """Return the share of answers that hold every vital fact. Answering the unanswerable is 0."""
     answered = [r for r in records if r.variant == "asked" and r.answered and r.kind != "listing"]
     right = mean([_right(r) for r in answered])
     return None if right is None else (right, len(answered))
 
 
 def risk_coverage_area(records: Sequence[Record]) -> tuple[float, int] | None:
-    """Area under risk over coverage, most confident first.
+    """Return the area under risk over coverage, most confident first.
 
     An unanswerable question is wrong once it is answered, so with such questions 0 is out of reach.
     """
@@ -71,7 +71,7 @@ def risk_coverage_area(records: Sequence[Record]) -> tuple[float, int] | None:
 
 
 def risk_coverage(records: Sequence[Record]) -> list[tuple[float, float]]:
-    """(share answered, share of these that is wrong), as the least confidence falls."""
+    """Return (share answered, share of these that is wrong) as the threshold falls."""
     sure = [
         (float(r.answer["confidence"]), _right(r))
         for r in records
@@ -90,8 +90,8 @@ def risk_coverage(records: Sequence[Record]) -> list[tuple[float, float]]:
 
 
 def _right(record: Record) -> float:
-    """1 for an answer with every vital fact; evidence stands in where no fact could be judged."""
+    """Return 1 for an answer with every vital fact, judged by its evidence where no judge was."""
     if not record.answerable:
         return 0.0
-    held = held_share(record, strict=True, vital=True)
+    held = share_facts(record, strict=True, vital=True)
     return float(held == 1.0) if held is not None else evidence_shown(record) or 0.0

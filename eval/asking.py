@@ -41,8 +41,8 @@ class Task:
     cluster: str
 
 
-def tasks_of(questions: Sequence[Question], clusters: dict[str, str]) -> list[Task]:
-    """What a run asks: each question, and those with a paraphrase in two more variants."""
+def plan_tasks(questions: Sequence[Question], clusters: dict[str, str]) -> list[Task]:
+    """Return the tasks of a run: each question, and two more variants where it has a paraphrase."""
     tasks = []
     for question in questions:
         variants: list[Variant] = ["asked"]
@@ -52,8 +52,8 @@ def tasks_of(questions: Sequence[Question], clusters: dict[str, str]) -> list[Ta
     return tasks
 
 
-def clusters_of(questions: Sequence[Question]) -> dict[str, str]:
-    """Question id -> the first of all the papers that are tied to it, or its own id."""
+def cluster_questions(questions: Sequence[Question]) -> dict[str, str]:
+    """Map each question id to the first of the papers that it is tied to, or to itself."""
     parent: dict[str, str] = {}
 
     def root(paper: str) -> str:
@@ -67,8 +67,8 @@ def clusters_of(questions: Sequence[Question]) -> dict[str, str]:
     return {q.id: root(q.anchors[0]) if q.anchors else q.id for q in questions}
 
 
-def record_of(assistant: Assistant, judge: Judge, task: Task, every: Sequence[str]) -> Record:
-    """Asks, finds, judges; a model that fails leaves a record that says so.
+def make_record(assistant: Assistant, judge: Judge, task: Task, every: Sequence[str]) -> Record:
+    """Ask a question and judge the answer. A model that fails leaves a record that says so.
 
     Raises:
         ModelRejected: the language model refused the call.
@@ -76,7 +76,44 @@ def record_of(assistant: Assistant, judge: Judge, task: Task, every: Sequence[st
     question = task.question
     gold = () if task.variant == "without gold" else question.papers
     text = question.paraphrase if task.variant == "paraphrase" else question.question
-    base = Record(
+    base = _begin_record(task, text, gold)
+    where = None
+    if task.variant == "without gold":
+        others = tuple(p for p in every if p not in set(question.papers))
+        where = Filter(ids=others)
+    try:
+        answer = assistant.ask(text, history=_history(question), where=where)
+    except ModelRejected:
+        raise
+    except ModelError as error:
+        return base.model_copy(update={"failed": str(error)})
+    if assistant.model and _fell_back(answer):
+        return base.model_copy(update={"failed": answer.warnings[-1]})
+    hits = assistant.search(answer.asked, k=RANKED, where=where)
+    before = judge.usage
+    statements, facts = _judge(judge, question if gold else None, answer)
+    used = _since(before, judge.usage)
+    return base.model_copy(
+        update={
+            "ranked": tuple(hit.paper.id for hit in hits),
+            "answer": _mark_verbatim_quotes(answer),
+            "statements": statements,
+            "facts": facts,
+            "judge_usage": used,
+            "judge_cost": _cost(used, judge, assistant.settings),
+        }
+    )
+
+
+def _fell_back(answer: Answer) -> bool:
+    """Return whether quotes stand in for a model that failed. The last warning says why."""
+    return answer.mode == "quotes" and answer.kind == "answer" and answer.status == "answered"
+
+
+def _begin_record(task: Task, text: str, gold: tuple[str, ...]) -> Record:
+    """Return the record of a question before it is asked."""
+    question = task.question
+    return Record(
         id=question.id,
         variant=task.variant,
         kind=question.kind,
@@ -90,36 +127,10 @@ def record_of(assistant: Assistant, judge: Judge, task: Task, every: Sequence[st
         opposing=tuple(e.quote for e in question.opposing) if gold else (),
         reference=question.answer,
     )
-    where = None
-    if task.variant == "without gold":
-        others = tuple(p for p in every if p not in set(question.papers))
-        where = Filter(ids=others)
-    try:
-        answer = assistant.ask(text, history=_history(question), where=where)
-    except ModelRejected:
-        raise
-    except ModelError as error:
-        return base.model_copy(update={"failed": str(error)})
-    if assistant.model and answer.mode == "quotes":
-        return base.model_copy(update={"failed": answer.warnings[-1]})
-    hits = assistant.search(answer.asked, k=RANKED, where=where)
-    before = judge.usage
-    statements, facts = _judged(judge, question if gold else None, answer)
-    used = _since(before, judge.usage)
-    return base.model_copy(
-        update={
-            "ranked": tuple(hit.paper.id for hit in hits),
-            "answer": _checked_quotes(answer),
-            "statements": statements,
-            "facts": facts,
-            "judge_usage": used,
-            "judge_cost": _cost(used, judge, assistant.settings),
-        }
-    )
 
 
 def _history(question: Question) -> tuple[Turn, ...]:
-    """Earlier turns as they were told: their answers cite nothing."""
+    """Return earlier turns as the question gives them. Their answers cite nothing."""
     return tuple(
         Turn(
             turn.question,
@@ -129,8 +140,8 @@ def _history(question: Question) -> tuple[Turn, ...]:
     )
 
 
-def _checked_quotes(answer: Answer) -> dict[str, Any]:
-    """The answer as values; every quote says whether it stands in its abstract as quoted."""
+def _mark_verbatim_quotes(answer: Answer) -> dict[str, Any]:
+    """Return the answer as values. Every quote says whether it stands in its abstract."""
     values = answer.to_dict()
     abstracts = {paper.id: paper.abstract for paper in answer.sources.values()}
     for statement in values["statements"]:
@@ -141,10 +152,10 @@ def _checked_quotes(answer: Answer) -> dict[str, Any]:
     return values
 
 
-def _judged(
+def _judge(
     judge: Judge, question: Question | None, answer: Answer
 ) -> tuple[tuple[JudgedStatement, ...], tuple[JudgedFact, ...]]:
-    """Verdicts on the statements and on the facts that the answer should hold."""
+    """Return verdicts on the statements and on the facts that the answer should hold."""
     if answer.status == "abstained":
         return (), ()
     shown = tuple(hit.paper for hit in answer.hits)

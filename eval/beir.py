@@ -29,8 +29,8 @@ MEASURES = ("nDCG@10", "R@5", "R@100", "RR@10", "Success@1")
 _CANDIDATES = 1000
 
 
-def papers_of(folder: Path) -> Iterator[Paper]:
-    """The papers of a dataset.
+def read_corpus(folder: Path) -> Iterator[Paper]:
+    """Yield the papers of a dataset.
 
     Raises:
         QuestionError: the corpus is missing or has a line of another form.
@@ -39,8 +39,8 @@ def papers_of(folder: Path) -> Iterator[Paper]:
         yield Paper(id=row["_id"], title=row["title"], abstract=row["text"])
 
 
-def queries_of(folder: Path, split: str | None = None) -> dict[str, tuple[str, dict[str, int]]]:
-    """Query id -> text and graded papers, of one file of qrels (the only one, or `split`).
+def read_queries(folder: Path, split: str | None = None) -> dict[str, tuple[str, dict[str, int]]]:
+    """Return query id -> text and graded papers of one qrels file.
 
     Raises:
         QuestionError: files are missing, or there are several splits and none is named.
@@ -84,16 +84,16 @@ def refuse_other_papers(index: Path, folder: Path, settings: Settings) -> None:
             held = {paper.id for paper in assistant.papers()}
     except IndexMissing:
         return
-    if held - {paper.id for paper in papers_of(folder)}:
+    if held - {paper.id for paper in read_corpus(folder)}:
         raise QuestionError(f"The index {index} holds other papers; take another folder.")
 
 
-def compared(
+def compare_systems(
     assistant: Assistant,
     queries: dict[str, tuple[str, dict[str, int]]],
     on_progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, dict[str, float]]:
-    """System -> measure -> mean over the queries."""
+    """Return system -> measure -> mean over the queries."""
     import ir_measures
 
     runs: dict[str, list[object]] = {}
@@ -129,7 +129,7 @@ def rankings(hits: Sequence[Hit]) -> dict[str, list[str]]:
         if name in hits[0].stages
     }
     sums = {"lexical (BM25)": stages["lexical"], "dense (pooled vector)": stages["dense"]}
-    sums["fused (min-max sum)"] = _scaled(stages["lexical"]) + _scaled(stages["dense"])
+    sums["fused (min-max sum)"] = _scale(stages["lexical"]) + _scale(stages["dense"])
     if "tokens" in stages:
         sums["late interaction (MaxSim)"] = stages["tokens"]
         sums["the product without windows"] = sum(
@@ -143,7 +143,7 @@ def rankings(hits: Sequence[Hit]) -> dict[str, list[str]]:
     return {**found, "the product": [hit.paper.id for hit in hits]}
 
 
-def _scaled(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+def _scale(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     spread = scores.max() - scores.min()
     return (scores - scores.min()) / spread if spread else np.zeros_like(scores)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from eval.intervals import holm, mean_interval, permutation_p
 from eval.measures import PRIMARY, measures
-from eval.report import refuse_unscored, report_of
+from eval.report import make_report, refuse_unscored
 from rag.errors import RunMismatch, SettingsError
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Comparison:
 
 
 def compare(before: Run, after: Run, *, seed: int = 0) -> Comparison:
-    """Compares two runs.
+    """Compare two runs question by question.
 
     Raises:
         RunMismatch: they asked other questions.
@@ -115,7 +115,7 @@ def compare(before: Run, after: Run, *, seed: int = 0) -> Comparison:
 def _pairs(
     before: Run, old: Measure, after: Run, new: Measure
 ) -> list[tuple[Record, float, float]]:
-    """Records of the second run with both values; none for figures over all."""
+    """Return records of the second run with both values. Figures over all have none."""
     if old.value is None or new.value is None:
         return []
     was = {(r.id, r.variant): v for r in before.records if (v := old.value(r)) is not None}
@@ -154,7 +154,7 @@ def gate(
     at_most: Mapping[str, float],
     baseline: Run | None = None,
 ) -> list[str]:
-    """What a run fails, one sentence each; empty if it passes.
+    """Return the conditions that a run fails, one sentence each.
 
     Args:
         run: complete.
@@ -175,13 +175,13 @@ def gate(
                 f"The run in {each.folder} is partial ({len(each.records)} of {each.info.planned} "
                 f"records{', limited' if each.info.limited else ''}); only complete ones are gated."
             )
-    report = report_of(run)
+    report = make_report(run)
     refuse_unscored(report)
     found = _bounds(report, {**at_least}, {**at_most})
     if baseline is not None:
         named = {*at_least, *at_most}
         _refuse_other_judge(run, baseline, report, named)
-        found += _fallen_behind(compare(baseline, run), named)
+        found += _find_regressions(compare(baseline, run), named)
     return found
 
 
@@ -190,7 +190,7 @@ def _same(before: Run, after: Run, name: str) -> bool:
 
 
 def _refuse_other_judge(run: Run, baseline: Run, report: Report, named: set[str]) -> None:
-    """Refuses to gate judged measures against a baseline that another judge scored."""
+    """Refuse to gate judged measures against a baseline that another judge scored."""
     if _same(baseline, run, "judge_sha256"):
         return
     judged = [s.name for s in report.scores if s.judged and (s.name in named or not named)]
@@ -201,10 +201,10 @@ def _refuse_other_judge(run: Run, baseline: Run, report: Report, named: set[str]
         )
 
 
-def _fallen_behind(comparison: Comparison, named: set[str]) -> list[str]:
-    """Of the measures named (without any: of all) those that are worse beyond the interval."""
-    compared = {d.name: d for d in comparison.differences}
-    if missing := sorted(named - set(compared)):
+def _find_regressions(comparison: Comparison, named: set[str]) -> list[str]:
+    """Return named measures (without names: all) that are worse beyond the interval."""
+    compare_systems = {d.name: d for d in comparison.differences}
+    if missing := sorted(named - set(compare_systems)):
         raise SettingsError(
             f"{missing[0]} has no value for each question, so it cannot be paired with a baseline; "
             "gate it without one."
@@ -212,7 +212,7 @@ def _fallen_behind(comparison: Comparison, named: set[str]) -> list[str]:
     return [
         f"{d.name} went from {d.before:.3f} to {d.after:.3f} "
         f"(difference {d.low:+.3f} to {d.high:+.3f}, p {d.p:.3f})"
-        for d in compared.values()
+        for d in compare_systems.values()
         if d.worse and (d.name in named or not named)
     ]
 

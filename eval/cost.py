@@ -49,7 +49,7 @@ class Spent:
 
 
 def usages(record: Record) -> tuple[Usage, Usage]:
-    """What a record asked of the writer and of the judge."""
+    """Return the usage of the writer and of the judge in a record."""
     given = record.answer["usage"] if record.answer else {}
     writer = Usage(
         int(given.get("calls", 0)),
@@ -60,8 +60,8 @@ def usages(record: Record) -> tuple[Usage, Usage]:
     return writer, record.judge_usage
 
 
-def spent_by(records: Sequence[Record]) -> dict[str, Spent]:
-    """What the writer and the judge were asked for, by "writer" and "judge"."""
+def sum_spending(records: Sequence[Record]) -> dict[str, Spent]:
+    """Return calls, tokens and money of "writer" and "judge" over all records."""
     costs = [(r.answer.get("cost") if r.answer else None, r.judge_cost) for r in records]
     used = [usages(record) for record in records]
     return {

@@ -26,7 +26,7 @@ _SIGNS = {"supported": "✓", "partly": "~", "unsupported": "✗", "contradicted
 
 
 def write_report(report: Report, folder: Path) -> None:
-    """Writes report.json and report.html.
+    """Write report.json and report.html.
 
     Raises:
         DiskError: they cannot be written.
@@ -34,13 +34,13 @@ def write_report(report: Report, folder: Path) -> None:
     try:
         text = json.dumps(report.to_dict(), ensure_ascii=False, indent=1) + "\n"
         (folder / "report.json").write_text(text, encoding="utf-8")
-        (folder / "report.html").write_text(html_of(report), encoding="utf-8")
+        (folder / "report.html").write_text(render_html(report), encoding="utf-8")
     except OSError as error:
         raise DiskError(f"The report in {folder} cannot be written: {error}.") from error
 
 
-def html_of(report: Report) -> str:
-    """The page."""
+def render_html(report: Report) -> str:
+    """Return the report as one HTML page."""
     from plotly.offline import get_plotlyjs
 
     info = report.run.info
@@ -127,7 +127,7 @@ def _question(record: Record) -> str:
 
 
 def _wrong(record: Record) -> str:
-    """What is plainly wrong with an answer; "" if nothing is."""
+    """Return the plain fault of an answer, or ""."""
     if record.failed:
         return "failed"
     if record.answerable and not record.answered:
@@ -149,7 +149,7 @@ def _body(record: Record) -> str:
     if record.facts:
         rows = "".join(
             f"<li>{escape(f.fact.text)}<small>{'vital' if f.fact.vital else 'further'}; "
-            f"{_said(f.found)}</small></li>"
+            f"{_render_verdict(f.found)}</small></li>"
             for f in record.facts
         )
         parts.append(f"<h4>Facts it should hold</h4><ul>{rows}</ul>")
@@ -160,14 +160,14 @@ def _body(record: Record) -> str:
 
 
 def _statement(statement: dict[str, Any], judged: JudgedStatement | None) -> str:
-    """One sentence with the verdicts on it, and its citations with theirs."""
+    """Return one sentence with its verdicts and citations as HTML."""
     said = []
     if not statement["citations"]:
         said.append("uncited" if statement["claim"] else "claims nothing")
     if judged:
-        said.append(f"judge, by the papers shown: {_said(judged.shown)}")
+        said.append(f"judge, by the papers shown: {_render_verdict(judged.shown)}")
         if judged.cited and len(judged.each) > 1:
-            said.append(f"by the papers cited, together: {_said(judged.cited)}")
+            said.append(f"by the papers cited, together: {_render_verdict(judged.cited)}")
     each = judged.each if judged else {}
     cited = "".join(_citation(c, each.get(c["paper"])) for c in statement["citations"])
     return f"<p>{escape(statement['text'])}<small>{'; '.join(said)}</small></p>{cited}"
@@ -180,12 +180,12 @@ def _citation(citation: dict[str, Any], judged: Judged | None) -> str:
         f"check: {_SIGNS.get(verdict, '·')} {verdict or 'unchecked'}, {escape(citation['reason'])}"
     )
     if judged:
-        said += f"; judge: {_said(judged)}"
+        said += f"; judge: {_render_verdict(judged)}"
     title = escape(citation["title"])
     return f"<p class=cite>[{citation['number']}] {title}<small>{said}</small>{quotes}</p>"
 
 
-def _said(judged: Judged) -> str:
+def _render_verdict(judged: Judged) -> str:
     return f"{_SIGNS[judged.verdict]} {judged.verdict or 'unscored'}, {escape(judged.reason)}"
 
 

@@ -67,7 +67,7 @@ def wilson_interval(successes: int, count: int) -> tuple[float, float]:
 
 
 def permutation_p(differences: Sequence[float], clusters: Sequence[str], seed: int = 0) -> float:
-    """How likely a mean difference as large is by chance: signs flipped cluster by cluster."""
+    """Return the p value of a mean difference: signs are flipped cluster by cluster."""
     from scipy.stats import permutation_test
 
     sums, _ = _by_cluster(differences, clusters)

@@ -120,12 +120,12 @@ class ModelJudge(Judge):
         return found
 
     def _batch(self, claims: Sequence[Claim]) -> list[Verification]:
-        compared = TextChecker().check(claims)
-        asked = [c for c, v in zip(claims, compared, strict=True) if v.verdict != "quoted"]
-        judged = iter(self._asked(asked) if asked else [])
-        return [each if each.verdict == "quoted" else next(judged) for each in compared]
+        checked = TextChecker().check(claims)
+        asked = [c for c, v in zip(claims, checked, strict=True) if v.verdict != "quoted"]
+        judged = iter(self._ask(asked) if asked else [])
+        return [each if each.verdict == "quoted" else next(judged) for each in checked]
 
-    def _asked(self, claims: Sequence[Claim]) -> list[Verification]:
+    def _ask(self, claims: Sequence[Claim]) -> list[Verification]:
         sentences = _sentences(claims)
         listed = "\n".join(
             f"{number}. {neutral(quote.text)}" for number, quote in enumerate(sentences.quotes, 1)
@@ -143,11 +143,11 @@ class ModelJudge(Judge):
         except ModelRejected:
             raise
         except ModelError as error:
-            return [self._unscored(f"the judge did not answer: {error}")] * len(claims)
+            return [self._leave_unscored(f"the judge did not answer: {error}")] * len(claims)
         self._used.usage = self.usage + reply.usage
         said = _read(reply.text)
         if isinstance(said, str):
-            return [self._unscored(said)] * len(claims)
+            return [self._leave_unscored(said)] * len(claims)
         return [
             self._verification(said.get(number), own, sentences)
             for number, own in enumerate(sentences.of_claim, start=1)
@@ -157,11 +157,11 @@ class ModelJudge(Judge):
         self, said: _Said | None, own: frozenset[int], sentences: _Sentences
     ) -> Verification:
         if said is None:
-            return self._unscored("the judge passed over this statement")
+            return self._leave_unscored("the judge passed over this statement")
         if not set(said.evidence) <= own:
-            return self._unscored("the judge named sentences that were not given")
+            return self._leave_unscored("the judge named sentences that were not given")
         if said.verdict in {"supported", "partly", "partial"} and not said.evidence:
-            return self._unscored("the judge named no evidence")
+            return self._leave_unscored("the judge named no evidence")
         verdict: Verdict = "partly" if said.verdict == "partial" else said.verdict
         return Verification(
             verdict,
@@ -170,7 +170,7 @@ class ModelJudge(Judge):
             by=self.name,
         )
 
-    def _unscored(self, why: str) -> Verification:
+    def _leave_unscored(self, why: str) -> Verification:
         return Verification("unchecked", reason=why, by=self.name)
 
 

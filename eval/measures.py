@@ -84,9 +84,9 @@ def _answers() -> list[Measure]:
     m = metrics
     return [
         Measure("supported", "faithfulness", "statements that the papers shown support (verbatim "
-                "answers aside)", m.supported_share, judged=True),
+                "answers aside)", m.share_supported, judged=True),
         Measure("contradicted", "faithfulness", "statements that the papers shown contradict",
-                m.contradicted_share, better="lower", judged=True),
+                m.share_contradicted, better="lower", judged=True),
         Measure("evidence_first", "faithfulness", "a gold sentence is shown first",
                 m.evidence_first, rate=True),
         Measure("evidence_shown", "faithfulness", "a gold sentence is shown", m.evidence_shown,
@@ -94,16 +94,17 @@ def _answers() -> list[Measure]:
         Measure("evidence_precision", "faithfulness", "sentences shown that are gold evidence",
                 m.evidence_precision),
         Measure("opposed", "faithfulness", "yes/no questions whose first quote opposes the answer",
-                m.opposed, better="lower", rate=True),
+                m.opposes_gold, better="lower", rate=True),
         Measure("figure_not_found", "faithfulness", "statements with a number of no cited paper",
                 m.figure_not_found, better="lower"),
         Measure("citation_recall", "citations", "support of statements by what they cite",
                 m.citation_recall, judged=True),
         Measure("citation_precision", "citations", "citations that support, or are needed to",
                 m.citation_precision, judged=True),
-        Measure("uncited", "citations", "statements without a citation", m.uncited_share,
+        Measure("uncited", "citations", "statements without a citation", m.share_uncited,
                 better="lower"),
-        Measure("cited_in_gold", "citations", "cited papers that are gold ones", m.cited_in_gold),
+        Measure("cited_in_gold", "citations", "cited papers that are gold ones",
+                m.share_cited_in_gold),
         Measure("gold_cited", "citations", "answers that cite a gold paper", m.gold_cited,
                 rate=True),
         Measure("invalid_marker", "citations", "answers that show a number of no source",
@@ -155,7 +156,7 @@ def _robustness(records: Sequence[Record], recall: Value) -> list[Measure]:
         Measure("paraphrase_refusal", "robustness", "change of refusals when paraphrased",
                 change(lambda r: float(not r.answered)), better="lower"),
         Measure("answered_without_gold", "robustness", "answered though the gold papers are gone",
-                abstention.answered_without_gold, better="lower", rate=True),
+                abstention.answers_without_gold, better="lower", rate=True),
     ]  # fmt: skip
 
 

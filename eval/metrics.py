@@ -27,7 +27,7 @@ RETRIEVAL = {"recall@5": "R@5", "recall@10": "R@10", "recall@20": "R@20", "mrr@1
 
 
 def retrieval_values(records: Sequence[Record]) -> dict[tuple[str, str], dict[str, float]]:
-    """Measure -> value for each (id, variant) with gold papers, from `ir_measures`."""
+    """Return measure -> value for each (id, variant) with gold papers, from `ir_measures`."""
     import ir_measures
 
     asked = [r for r in records if r.answerable and r.kind != "listing"]
@@ -51,29 +51,29 @@ def retrieval_values(records: Sequence[Record]) -> dict[tuple[str, str], dict[st
 
 
 def hit_at_1(record: Record) -> float | None:
-    """Whether the first paper is a gold one."""
+    """Return whether the first paper is a gold one."""
     if not record.answerable or record.kind == "listing":
         return None
     return float(bool(record.ranked) and record.ranked[0] in record.gold)
 
 
 def recall_shown(record: Record) -> float | None:
-    """Share of the gold papers among those that the answer was made from."""
+    """Return the share of the gold papers among those that the answer was made from."""
     if not record.answerable or record.kind == "listing" or record.answer is None:
         return None
     shown = {hit["paper"] for hit in record.answer["hits"]}
     return len(shown & set(record.gold)) / len(record.gold)
 
 
-def supported_share(record: Record) -> float | None:
-    """Share of statements that the papers shown support; extractive answers say nothing here."""
+def share_supported(record: Record) -> float | None:
+    """Return the share of statements that the papers shown support. Quotes have none."""
     if _is_verbatim(record):
         return None
     return mean(_shares([s.shown for s in record.statements], strict=True))
 
 
-def contradicted_share(record: Record) -> float | None:
-    """Share of statements that the papers shown contradict."""
+def share_contradicted(record: Record) -> float | None:
+    """Return the share of statements that the papers shown contradict."""
     if _is_verbatim(record):
         return None
     verdicts = [s.shown.verdict for s in record.statements if s.shown.verdict]
@@ -81,7 +81,7 @@ def contradicted_share(record: Record) -> float | None:
 
 
 def citation_recall(record: Record) -> float | None:
-    """Mean support of statements by the papers they cite: 1, .5 or 0; uncited is 0.
+    """Return the mean support of statements by the papers they cite: 1, .5 or 0. Uncited is 0.
 
     Verbatim answers are left out here and below: a quotation supports itself.
     """
@@ -97,7 +97,7 @@ def citation_recall(record: Record) -> float | None:
 
 
 def citation_precision(record: Record) -> float | None:
-    """Share of citations that support alone, or are needed for joint support."""
+    """Return the share of citations that support alone, or are needed for joint support."""
     if _is_verbatim(record):
         return None
     useful = []
@@ -113,37 +113,37 @@ def citation_precision(record: Record) -> float | None:
     return mean(useful)
 
 
-def uncited_share(record: Record) -> float | None:
-    """Share of statements without a citation."""
+def share_uncited(record: Record) -> float | None:
+    """Return the share of statements without a citation."""
     if _is_verbatim(record):
         return None
     return mean([float(statement.cited is None) for statement in record.statements])
 
 
 def invalid_marker(record: Record) -> float | None:
-    """Whether the text shows a number that is no source."""
+    """Return whether the text shows a number that is no source."""
     if not record.answered or record.answer is None:
         return None
     known = {source["number"] for source in record.answer["sources"]}
     return float(any(int(n) not in known for n in _MARKER.findall(record.answer["text"])))
 
 
-def cited_in_gold(record: Record) -> float | None:
-    """Share of the cited papers that are gold ones."""
+def share_cited_in_gold(record: Record) -> float | None:
+    """Return the share of the cited papers that are gold ones."""
     if not record.answerable or not record.cited or record.kind == "listing":
         return None
     return mean([float(paper in record.gold) for paper in record.cited])
 
 
 def gold_cited(record: Record) -> float | None:
-    """Whether an answer cites a gold paper."""
+    """Return whether an answer cites a gold paper."""
     if not record.answerable or not record.answered or record.kind == "listing":
         return None
     return float(bool(set(record.cited) & set(record.gold)))
 
 
 def verbatim_quote(record: Record) -> float | None:
-    """Share of quotes that stand in their abstract as quoted; the run checks each."""
+    """Return the share of quotes that stand in their abstract as quoted."""
     if record.answer is None:
         return None
     quotes = [
@@ -156,12 +156,12 @@ def verbatim_quote(record: Record) -> float | None:
 
 
 def vital_facts(record: Record) -> float | None:
-    """Share of vital facts that the answer holds; a refused answer holds none."""
+    """Return the share of vital facts that the answer holds. A refusal holds none."""
     return _facts(record, strict=True, vital=True)
 
 
 def facts_partial(record: Record) -> float | None:
-    """Mean over all facts: 1 held, .5 partly, 0 not."""
+    """Return the mean over all facts: 1 held, .5 partly, 0 not."""
     return _facts(record, strict=False, vital=False)
 
 
@@ -169,29 +169,29 @@ def evidence_shown(record: Record) -> float | None:
     """Return whether a gold sentence is shown, in the answer or under it as a quote."""
     if not _has_evidence(record):
         return None
-    return float(any(_is_gold(text, record.evidence) for text in _shown_texts(record)))
+    return float(any(_is_gold(text, record.evidence) for text in _list_texts(record)))
 
 
 def evidence_first(record: Record) -> float | None:
     """Return whether the first sentence shown is a gold sentence."""
     if not _has_evidence(record):
         return None
-    return float(any(_is_gold(text, record.evidence) for text in _shown_texts(record)[:1]))
+    return float(any(_is_gold(text, record.evidence) for text in _list_texts(record)[:1]))
 
 
 def evidence_precision(record: Record) -> float | None:
     """Return the share of the sentences shown that are gold evidence or hold it."""
     if not _has_evidence(record) or not record.answered:
         return None
-    quotes = dict.fromkeys(_shown_quotes(record))
+    quotes = dict.fromkeys(_list_quotes(record))
     return mean([float(_is_gold(quote, record.evidence)) for quote in quotes])
 
 
-def opposed(record: Record) -> float | None:
+def opposes_gold(record: Record) -> float | None:
     """Return whether the first quote opposes the gold answer, for labelled yes/no questions."""
     if not record.opposing or not record.answered:
         return None
-    return float(any(_is_gold(text, record.opposing) for text in _shown_quotes(record)[:1]))
+    return float(any(_is_gold(text, record.opposing) for text in _list_quotes(record)[:1]))
 
 
 def figure_not_found(record: Record) -> float | None:
@@ -220,7 +220,7 @@ def _has_evidence(record: Record) -> bool:
     return record.answerable and bool(record.evidence) and record.kind != "listing"
 
 
-def _shown_quotes(record: Record) -> list[str]:
+def _list_quotes(record: Record) -> list[str]:
     """Return the sentences quoted in an answer, in order. A refusal quotes none."""
     if not record.answered or record.answer is None:
         return []
@@ -232,7 +232,7 @@ def _shown_quotes(record: Record) -> list[str]:
     ]
 
 
-def _shown_texts(record: Record) -> list[str]:
+def _list_texts(record: Record) -> list[str]:
     """Return each statement of an answer and the sentences quoted for it, in order."""
     if not record.answered or record.answer is None:
         return []
@@ -247,38 +247,38 @@ def _shown_texts(record: Record) -> list[str]:
 
 
 def _is_gold(text: str, gold: Sequence[str]) -> bool:
-    return any(_holds(_squeezed(sentence), _squeezed(text)) for sentence in gold)
+    return any(_holds(_squeeze(sentence), _squeeze(text)) for sentence in gold)
 
 
 def _holds(gold: str, shown: str) -> bool:
-    """Whether a text has the gold sentence, or is more than half of it."""
+    """Return whether a text has the gold sentence, or is more than half of it."""
     return gold in shown or (len(shown) > len(gold) / 2 and shown in gold)
 
 
 def list_recall(record: Record) -> float | None:
-    """Share of the papers of a listing that the answer says fit."""
+    """Return the share of the papers of a list that the answer says fit."""
     if record.kind != "listing" or record.variant != "asked":
         return None
-    return len(_said_to_fit(record) & set(record.gold)) / len(record.gold)
+    return len(_list_fitting(record) & set(record.gold)) / len(record.gold)
 
 
 def list_recall_possible(record: Record) -> float | None:
-    """The same with the papers that the answer says may fit."""
+    """Return the share of the papers of a list that the answer says fit or may fit."""
     if record.kind != "listing" or record.variant != "asked":
         return None
     return len(set(record.cited) & set(record.gold)) / len(record.gold)
 
 
 def list_precision(record: Record) -> float | None:
-    """Share of the papers that an answer says fit that do; borderline ones aside, 0 for none."""
+    """Return the share of the papers said to fit that do, without borderline ones. No list is 0."""
     if record.kind != "listing" or record.variant != "asked":
         return None
-    listed = _said_to_fit(record) - set(record.borderline)
+    listed = _list_fitting(record) - set(record.borderline)
     return mean([float(paper in record.gold) for paper in listed]) or 0.0
 
 
-def _said_to_fit(record: Record) -> set[str]:
-    """Papers cited with the verdict that they fit, not that they may."""
+def _list_fitting(record: Record) -> set[str]:
+    """Return the papers that an answer says fit."""
     statements = record.answer["statements"] if record.answer else []
     return {
         citation["paper"]
@@ -291,7 +291,7 @@ def _said_to_fit(record: Record) -> set[str]:
 def quantile(
     share: float, value: Callable[[Record], float | None]
 ) -> Callable[[Sequence[Record]], tuple[float, int] | None]:
-    """A quantile of some value over the questions as they stand, and how many these are."""
+    """Return a function that gives a quantile over the questions as asked, and their count."""
 
     def over(records: Sequence[Record]) -> tuple[float, int] | None:
         asked = [value(r) for r in records if r.variant == "asked"]
@@ -302,12 +302,12 @@ def quantile(
 
 
 def seconds(record: Record) -> float | None:
-    """From question to answer."""
+    """Return the seconds from question to answer."""
     return float(record.answer["seconds"]) if record.answer else None
 
 
 def tokens(record: Record) -> float | None:
-    """Read and written by the language model that answers."""
+    """Return the tokens read and written by the model that answers."""
     if record.answer is None or record.answer["mode"] == "quotes":
         return None
     usage = record.answer["usage"]
@@ -315,7 +315,7 @@ def tokens(record: Record) -> float | None:
 
 
 def judge_tokens(record: Record) -> float | None:
-    """Read and written by the judge."""
+    """Return the tokens read and written by the judge."""
     used = record.judge_usage
     return float(used.prompt_tokens + used.completion_tokens) if used.calls else None
 
@@ -329,11 +329,11 @@ def _facts(record: Record, *, strict: bool, vital: bool) -> float | None:
         return None
     if not record.answered:
         return 0.0
-    return held_share(record, strict=strict, vital=vital)
+    return share_facts(record, strict=strict, vital=vital)
 
 
-def held_share(record: Record, *, strict: bool, vital: bool) -> float | None:
-    """Share of the facts (or of the vital ones) that an answer holds; None if none is judged."""
+def share_facts(record: Record, *, strict: bool, vital: bool) -> float | None:
+    """Return the share of the (vital) facts that an answer holds, None if none is judged."""
     facts = [one.found for one in record.facts if one.fact.vital or not vital]
     return mean(_shares(facts, strict=strict))
 
@@ -344,18 +344,18 @@ def _shares(verdicts: Sequence[Judged], *, strict: bool) -> list[float]:
 
 
 def mean(values: Sequence[float]) -> float | None:
-    """The mean, or None of nothing."""
+    """Return the mean, None of nothing."""
     return sum(values) / len(values) if values else None
 
 
-def _squeezed(text: str) -> str:
+def _squeeze(text: str) -> str:
     return re.sub(r"\W+", " ", text).strip().casefold()
 
 
 def paraphrase_change(
     records: Sequence[Record], value: Callable[[Record], float | None]
 ) -> dict[str, float]:
-    """Question id -> value of the paraphrase less that of the question as it stands."""
+    """Return question id -> value of the paraphrase minus that of the question as asked."""
     places = {(r.id, r.variant): value(r) for r in records}
     changes = {}
     for (identity, variant), changed in places.items():

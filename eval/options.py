@@ -47,16 +47,16 @@ BudgetOption = Annotated[
 RunArgument = Annotated[Path, typer.Argument(help="Folder of a run.")]
 
 
-def opened_for(settings: Settings, *, quiet: bool) -> Assistant:
-    """The assistant over the library that the settings name."""
+def open_library(settings: Settings, *, quiet: bool) -> Assistant:
+    """Open the library that the settings name."""
     from rag.cli.options import open_assistant
 
     assistant: Assistant = open_assistant(settings, quiet=quiet)
     return assistant
 
 
-def with_writer(settings: Settings, writer: str) -> Settings:
-    """The settings with the writer asked for; a model in the environment alone chooses nothing."""
+def choose_writer(settings: Settings, writer: str) -> Settings:
+    """Return settings for the writer asked for. A model in the environment alone has no effect."""
     from rag.errors import SettingsError
 
     if writer in ("quotes", "extractive"):  # "extractive" until 0.2
@@ -68,8 +68,8 @@ def with_writer(settings: Settings, writer: str) -> Settings:
     return settings
 
 
-def judge_of(name: str, settings: Settings) -> Judge:
-    """The judge that --judge names.
+def make_judge(name: str, settings: Settings) -> Judge:
+    """Make the judge that --judge names.
 
     Raises:
         SettingsError: there is no such judge, or it needs a model.
@@ -89,8 +89,8 @@ def judge_of(name: str, settings: Settings) -> Judge:
     return ModelJudge(chat, load_prompt("judge", settings.prompts))
 
 
-def bounds_of(given: Sequence[str] | None) -> dict[str, float]:
-    """Measure -> bound, from texts such as "recall@5=.9".
+def parse_bounds(given: Sequence[str] | None) -> dict[str, float]:
+    """Parse bounds such as "recall@5=.9" into measure -> bound.
 
     Raises:
         SettingsError: a text is none.

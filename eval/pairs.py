@@ -52,7 +52,7 @@ class Figure:
 
 
 def read_pairs(path: str | Path, papers: Mapping[str, Paper]) -> list[Pair]:
-    """Reads labelled pairs.
+    """Read labelled pairs.
 
     Args:
         path: JSON Lines.
@@ -121,10 +121,10 @@ def _paper(row: dict[str, Any], papers: Mapping[str, Paper], titles: Mapping[str
     return titles[title]
 
 
-def measured(
+def measure_judge(
     judge: Judge, pairs: Sequence[Pair], on_progress: Callable[[int, int], None] | None = None
 ) -> list[Figure]:
-    """Figures of a judge on labelled pairs.
+    """Return the figures of a judge on labelled pairs.
 
     Sensitivity is the share of supported statements called supported, specificity that of the
     others not called so. A verdict left open counts as wrong in neither; its share is told.
@@ -168,7 +168,7 @@ def measured(
     return [*figures, Figure("unscored", len(pairs), unscored)]
 
 
-def _balanced(truth: NDArray[Any], said: NDArray[Any], _: NDArray[Any]) -> float:
+def _balance(truth: NDArray[Any], said: NDArray[Any], _: NDArray[Any]) -> float:
     from sklearn.metrics import balanced_accuracy_score
 
     return float(balanced_accuracy_score(truth, said))
@@ -195,7 +195,7 @@ def _specificity(truth: NDArray[Any], said: NDArray[Any], _: NDArray[Any]) -> fl
 
 
 _FIGURES: dict[str, Callable[[NDArray[Any], NDArray[Any], NDArray[Any]], float]] = {
-    "balanced accuracy": _balanced,
+    "balanced accuracy": _balance,
     "AUC": _auc,
     "kappa": _kappa,
     "sensitivity": _sensitivity,
@@ -209,7 +209,7 @@ def _figure(
     columns: tuple[NDArray[Any], NDArray[Any], NDArray[Any]],
     groups: Sequence[str],
 ) -> Figure:
-    """A figure with a bootstrap interval over groups; nan where only one label is there."""
+    """Return a figure with a bootstrap interval over groups, nan where only one label is there."""
     truth = columns[0]
     if truth.all() or not truth.any():
         return Figure(name, len(truth), float("nan"))

@@ -66,7 +66,7 @@ class RunInfo(BaseModel):
 
 
 def identity(assistant: Assistant, questions: Sequence[Question], judge: Judge) -> dict[str, Any]:
-    """All that decides what the records of a run hold."""
+    """Return all that decides what the records of a run hold."""
     settings = assistant.settings
     shown = settings.model_dump(
         mode="json", exclude={"origin", "data_dir", "cache_dir", "threads", "index"}
@@ -74,7 +74,7 @@ def identity(assistant: Assistant, questions: Sequence[Question], judge: Judge) 
     papers = sorted((p.id, p.title, p.abstract) for p in assistant.papers())
     return {
         "questions": digest(questions),
-        "papers": sha256_of(papers),
+        "papers": hash_json(papers),
         "embedder": assistant.embedder.name,
         "writer": "model" if assistant.model else "quotes",
         "model": assistant.model.name if assistant.model else None,
@@ -90,7 +90,7 @@ def identity(assistant: Assistant, questions: Sequence[Question], judge: Judge) 
     }
 
 
-def info_of(
+def describe_run(
     assistant: Assistant,
     questions: Sequence[Question],
     judge: Judge,
@@ -98,7 +98,7 @@ def info_of(
     plan: list[tuple[str, Variant]],
     limited: bool,
 ) -> RunInfo:
-    """What a run that begins now is.
+    """Describe a run that begins now.
 
     Args:
         assistant: asked.
@@ -130,8 +130,8 @@ def info_of(
     )
 
 
-def sha256_of(value: object) -> str:
-    """sha256 of a JSON value."""
+def hash_json(value: object) -> str:
+    """Return the sha256 of a JSON value."""
     return hashlib.sha256(json.dumps(value, ensure_ascii=False).encode()).hexdigest()
 
 
@@ -143,7 +143,7 @@ def _version(package: str) -> str | None:
 
 
 def _git(*arguments: str) -> str | None:
-    """What git says of the checkout this runs from; None outside of one."""
+    """Return the output of git in the checkout this runs from, None outside of one."""
     if not (_ROOT / ".git").exists():
         return None
     try:

@@ -112,7 +112,7 @@ class Question(BaseModel):
 
 
 def read_questions(path: str | Path | None = None, split: str = "all") -> list[Question]:
-    """Reads questions in order.
+    """Read questions in order.
 
     Args:
         path: a file of one's own; None takes the bundled ones.
@@ -135,7 +135,7 @@ def read_questions(path: str | Path | None = None, split: str = "all") -> list[Q
 
 
 def write_example(file: Path) -> None:
-    """Writes a commented question file to begin with.
+    """Write a commented question file to begin with.
 
     Raises:
         QuestionError: the file is there already.
@@ -160,7 +160,7 @@ def digest(questions: Sequence[Question]) -> str:
 
 
 def problems(questions: Sequence[Question], papers: Mapping[str, Paper]) -> list[str]:
-    """What is wrong with questions over a library, one sentence each; empty if nothing is.
+    """Return the faults of questions over a library, one sentence each.
 
     Args:
         questions: of one set.
@@ -218,13 +218,13 @@ def _problems(question: Question, papers: Mapping[str, Paper]) -> Iterator[str]:
         return
     yield from _incomplete(question)
     for named in filter(None, map(papers.get, question.papers)):
-        words = _repeated(question.question, named.title)
+        words = _find_title_words(question.question, named.title)
         if question.kind == "single" and words:
             yield f"it repeats “{words}” of its gold title"
 
 
 def _incomplete(question: Question) -> Iterator[str]:
-    """What an answerable question lacks."""
+    """Yield the parts that an answerable question lacks."""
     if not question.papers:
         yield "it names no gold paper"
     if not any(fact.vital for fact in question.facts):
@@ -237,8 +237,8 @@ def _incomplete(question: Question) -> Iterator[str]:
         yield f"it quotes nothing of its gold paper {paper}"
 
 
-def _repeated(question: str, title: str) -> str:
-    """Three words of the title in a row that the question has too, stop words aside; "" if none."""
+def _find_title_words(question: str, title: str) -> str:
+    """Return three words of the title in a row that the question repeats, or ""."""
     asked, named = _words(question), _words(title)
     runs = {tuple(asked[n : n + _TITLE_WORDS]) for n in range(len(asked) - _TITLE_WORDS + 1)}
     for n in range(len(named) - _TITLE_WORDS + 1):

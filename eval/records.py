@@ -116,7 +116,7 @@ class Record(BaseModel):
 
     @field_validator("answer")
     @classmethod
-    def _shaped(cls, answer: dict[str, Any] | None) -> dict[str, Any] | None:
+    def _check_shape(cls, answer: dict[str, Any] | None) -> dict[str, Any] | None:
         if answer is None:
             return None
         for name, kinds in _ANSWER.items():

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eval.cost import spent_by
+from eval.cost import sum_spending
 from eval.intervals import interval_over_all, mean_interval, wilson_interval
 from eval.measures import AXES, Measure, measures
 from rag.errors import JudgeFailed, QuestionError
@@ -71,7 +71,7 @@ class Report:
     @property
     def spent(self) -> dict[str, Spent]:
         """What "writer" and "judge" cost, in calls, tokens and, where prices are known, money."""
-        return spent_by(self.run.records)
+        return sum_spending(self.run.records)
 
     def score(self, name: str, kind: str = "all") -> Score | None:
         """One figure, or None where no question speaks of it."""
@@ -90,8 +90,8 @@ class Report:
         }
 
 
-def report_of(run: Run, *, labels: str | Path | None = None, seed: int = 0) -> Report:
-    """Works out every figure of a run.
+def make_report(run: Run, *, labels: str | Path | None = None, seed: int = 0) -> Report:
+    """Compute every figure of a run.
 
     Args:
         run: complete or partial.
@@ -109,7 +109,7 @@ def report_of(run: Run, *, labels: str | Path | None = None, seed: int = 0) -> R
             continue
         scores += _scores(measure, run.records, seed)
     if labels is not None:
-        scores.append(_corrected(run.records, _read_labels(Path(labels)), seed))
+        scores.append(_correct(run.records, _read_labels(Path(labels)), seed))
     verdicts = [j for r in run.records for j in _judgements(r)] if has_judge else []
     unscored = sum(judged.verdict is None for judged in verdicts) / max(1, len(verdicts))
     failed = sum(bool(record.failed) for record in run.records)
@@ -118,7 +118,7 @@ def report_of(run: Run, *, labels: str | Path | None = None, seed: int = 0) -> R
 
 
 def refuse_unscored(report: Report) -> None:
-    """Refuses a run whose judge left too much open for its figures to decide anything.
+    """Refuse a run whose judge left too much open for its figures to decide anything.
 
     Raises:
         JudgeFailed: more than 2% of the verdicts are open.
@@ -163,7 +163,7 @@ def _score(measure: Measure, records: Sequence[Record], kind: str, seed: int) ->
 
 
 def _judgements(record: Record) -> list[Judged]:
-    """The verdicts that a judge was asked for; quotations need none."""
+    """Return the verdicts that a judge was asked for. Quotations need none."""
     found = [fact.found for fact in record.facts]
     if record.answer is None or record.answer["mode"] == "quotes":
         return found
@@ -173,7 +173,7 @@ def _judgements(record: Record) -> list[Judged]:
 
 
 def _read_labels(path: Path) -> dict[tuple[str, str], bool]:
-    """(question id, statement) -> whether a person says that the papers support it."""
+    """Return (question id, statement) -> whether a person says that the papers support it."""
     found = {}
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
@@ -200,8 +200,8 @@ def _truth(value: object) -> bool:
     return value
 
 
-def _corrected(records: Sequence[Record], labels: dict[tuple[str, str], bool], seed: int) -> Score:
-    """The supported share with the judge's error on hand-labelled statements taken out.
+def _correct(records: Sequence[Record], labels: dict[tuple[str, str], bool], seed: int) -> Score:
+    """Return the supported share, corrected by the judge's error on hand-labelled statements.
 
     Prediction-powered: the judge's mean over all statements plus the mean difference between hand
     and judge where both spoke (Angelopoulos et al. 2023). Every statement weighs the same here,

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
-from eval.asking import Task, clusters_of, record_of, tasks_of
+from eval.asking import Task, cluster_questions, make_record, plan_tasks
 from eval.cost import usages
-from eval.provenance import RunInfo, identity, info_of, sha256_of
+from eval.provenance import RunInfo, describe_run, hash_json, identity
 from eval.questions import refuse_unusable
 from eval.records import Record
 from rag.errors import DiskError, QuestionError, RunMismatch, SettingsError
@@ -69,7 +69,7 @@ def run(
     budget: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Run:
-    """Asks every question that has no record yet.
+    """Ask every question that has no record yet.
 
     Args:
         assistant: asked.
@@ -90,9 +90,9 @@ def run(
     """
     _check_arguments(limit, workers, budget)
     refuse_unusable(questions, [paper.id for paper in assistant.papers()])
-    chosen = _chosen(questions, limit, seed)
-    tasks = tasks_of(chosen, clusters_of(questions))
-    info = info_of(
+    chosen = _choose(questions, limit, seed)
+    tasks = plan_tasks(chosen, cluster_questions(questions))
+    info = describe_run(
         assistant,
         questions,
         judge,
@@ -100,15 +100,15 @@ def run(
         limited=len(chosen) < len(questions),
     )
     folder = Path(folder)
-    with _alone_in(folder):
-        info, done = _resumed(folder, info)
+    with _lock_folder(folder):
+        info, done = _resume(folder, info)
         left = [task for task in tasks if (task.question.id, task.variant) not in done]
         told = on_progress or (lambda _done, _planned: None)
         told(len(done), len(tasks))
         spent = sum(_tokens(record) for record in done.values())
         try:
             with (folder / "records.jsonl").open("a", encoding="utf-8") as file:
-                for record in _answered(
+                for record in _ask_all(
                     assistant, judge, left, workers=workers, budget=budget, spent=spent
                 ):
                     file.write(record.model_dump_json() + "\n")
@@ -126,8 +126,8 @@ def run(
 
 
 @contextlib.contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Makes the folder and keeps other writers out of it."""
+def _lock_folder(folder: Path) -> Iterator[None]:
+    """Make the folder and keep other writers out of it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / _LOCK, timeout=0)
@@ -148,7 +148,7 @@ def _check_arguments(limit: int | None, workers: int, budget: int | None) -> Non
 
 
 def read_run(folder: str | Path) -> Run:
-    """A run from its folder.
+    """Read a run from its folder.
 
     Raises:
         RunMismatch: there is no run, or it cannot be read.
@@ -170,19 +170,19 @@ def read_run(folder: str | Path) -> Run:
     return Run(folder, info, tuple(found[key] for key in order))
 
 
-def _chosen(questions: Sequence[Question], limit: int | None, seed: int) -> list[Question]:
-    """The questions to ask, in order; with a limit those whose seeded hashes are least."""
+def _choose(questions: Sequence[Question], limit: int | None, seed: int) -> list[Question]:
+    """Return the questions to ask, in order. A limit keeps those whose seeded hashes are least."""
     if not questions:
         raise QuestionError("There is no question to evaluate.")
     if limit is None or limit >= len(questions):
         return list(questions)
-    ranked = sorted(questions, key=lambda q: sha256_of([seed, q.id]))[:limit]
+    ranked = sorted(questions, key=lambda q: hash_json([seed, q.id]))[:limit]
     kept = {question.id for question in ranked}
     return [question for question in questions if question.id in kept]
 
 
-def _resumed(folder: Path, info: RunInfo) -> tuple[RunInfo, dict[tuple[str, str], Record]]:
-    """The run that is in the folder, if it is the same one, else a new one; and what is done."""
+def _resume(folder: Path, info: RunInfo) -> tuple[RunInfo, dict[tuple[str, str], Record]]:
+    """Return the run in the folder if it is the same one, else a new one, and its records."""
     done: dict[tuple[str, str], Record] = {}
     try:
         if (folder / "run.json").exists():
@@ -214,13 +214,13 @@ def _difference(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 
 def _read_records(path: Path) -> dict[tuple[str, str], Record]:
-    """The records of a run; a last line without its end was torn by a kill and is passed over."""
+    """Return the records of a run. A last line that a kill tore is skipped."""
     whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
     found = map(Record.model_validate_json, filter(None, whole.split("\n")))
     return {(record.id, record.variant): record for record in found}
 
 
-def _answered(
+def _ask_all(
     assistant: Assistant,
     judge: Judge,
     tasks: Sequence[Task],
@@ -229,7 +229,7 @@ def _answered(
     budget: int | None,
     spent: int,
 ) -> Iterator[Record]:
-    """Records as they are done; no more tasks are under way than there are workers."""
+    """Yield records as they are done, with at most `workers` tasks under way."""
     every = [paper.id for paper in assistant.papers()]
     with ThreadPoolExecutor(max(1, workers)) as pool:
         waiting = iter(tasks)
@@ -240,7 +240,7 @@ def _answered(
                     task = next(waiting, None)
                     if task is None:
                         break
-                    under_way.add(pool.submit(record_of, assistant, judge, task, every))
+                    under_way.add(pool.submit(make_record, assistant, judge, task, every))
                 if not under_way:
                     return
                 ready, under_way = wait(under_way, return_when=FIRST_COMPLETED)

@@ -21,15 +21,15 @@ _WIDTH = 110  # narrower tables cannot be read
 _BY_KIND = ("recall@5", "vital_facts", "evidence_shown", "false_refusal", "citation_recall")
 
 
-def reported(folder: Path, labels: Path | None = None) -> Report:
-    """Works out, writes and prints the report of the run in a folder."""
+def print_report(folder: Path, labels: Path | None = None) -> Report:
+    """Compute, write and print the report of the run in a folder."""
     import typer
 
     from eval.html import write_report
-    from eval.report import report_of
+    from eval.report import make_report
     from eval.run import read_run
 
-    found = report_of(read_run(folder), labels=labels)
+    found = make_report(read_run(folder), labels=labels)
     write_report(found, folder)
     report_table(found)
     typer.echo(f"Wrote {folder / 'report.json'} and {folder / 'report.html'}.", err=True)
@@ -37,7 +37,7 @@ def reported(folder: Path, labels: Path | None = None) -> Report:
 
 
 def report_table(report: Report) -> None:
-    """Prints a report: figures by axis, then a few by kind of question."""
+    """Print a report: figures by axis, then a few by kind of question."""
     info = report.run.info
     _say(
         f"{report.run.state} run of {info.started}: {len(report.run.records)} records, "
@@ -67,7 +67,7 @@ def report_table(report: Report) -> None:
 
 
 def comparison_table(comparison: Comparison, most: int) -> None:
-    """Prints a comparison, and the questions that flipped, at most `most` of them."""
+    """Print a comparison and at most `most` of the questions that flipped."""
     table = _table("n", "before", "after", "difference, 95%", "p", "p (Holm)", "", first="measure")
     for d in comparison.differences:
         said = "worse" if d.worse else ""
@@ -91,7 +91,7 @@ def comparison_table(comparison: Comparison, most: int) -> None:
 
 
 def judge_table(judge: Judge, figures: Sequence[Figure]) -> None:
-    """Prints what a judge is worth on labelled pairs."""
+    """Print a judge's figures on labelled pairs."""
     _say(f"{judge.name}: {judge.about}")
     table = _table("n", "value", "95% interval", first="on these pairs")
     for figure in figures:
@@ -101,7 +101,7 @@ def judge_table(judge: Judge, figures: Sequence[Figure]) -> None:
 
 
 def retrieval_table(found: Mapping[str, Mapping[str, float]], queries: int) -> None:
-    """Prints retrieval figures by system."""
+    """Print retrieval figures by system."""
     names = list(next(iter(found.values()), {}))
     table = _table(*names, first=f"{queries} queries")
     for system, means in found.items():

@@ -66,7 +66,7 @@ def asked_library(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def offline():
+def no_judge():
     """Return the judge that scores nothing."""
     from eval.judges import NoJudge
 
@@ -74,7 +74,7 @@ def offline():
 
 
 @pytest.fixture(scope="session")
-def finished(asked_library, offline, tmp_path_factory):
+def finished(asked_library, no_judge, tmp_path_factory):
     """A whole run of these questions with verbatim answers; tests leave its records alone."""
     from evaluation import QUESTIONS
 
@@ -83,4 +83,4 @@ def finished(asked_library, offline, tmp_path_factory):
 
     out = tmp_path_factory.mktemp("run") / "a"
     with Assistant.open(asked_library) as assistant:
-        return run(assistant, QUESTIONS, out, judge=offline)
+        return run(assistant, QUESTIONS, out, judge=no_judge)

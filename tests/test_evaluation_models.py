@@ -12,10 +12,10 @@ from model_server import ModelServer, Step
 
 from eval import evaluate
 from eval.compare import gate
-from eval.html import html_of, write_report
+from eval.html import render_html, write_report
 from eval.judges import ModelJudge
 from eval.records import Judged, JudgedStatement
-from eval.report import report_of
+from eval.report import make_report
 from eval.run import read_run, run
 from rag import Assistant, load_settings
 from rag.errors import JudgeFailed, ModelRejected
@@ -114,7 +114,7 @@ def test_the_page_shows_what_the_papers_cited_say_together(finished):
         "statements": [{"text": "It is so.", "claim": True, "citations": cited}],
     }
     record = first.model_copy(update={"answer": answer, "statements": (statement,)})
-    page = html_of(report_of(replace(finished, records=(record,))))
+    page = render_html(make_report(replace(finished, records=(record,))))
     assert "by the papers shown: ✗✗ contradicted, other numbers; by the papers cited" in page
     assert "together: ~ partly, half" in page
     assert "judge: ✗ unsupported, no<" in page
@@ -191,12 +191,12 @@ def test_a_judge_that_fails_breaks_the_gate(asked_library, tmp_path):
                 tmp_path / "j",
                 judge=ModelJudge(model, load_prompt("judge")),
             )
-    assert report_of(found).unscored > 0.5
+    assert make_report(found).unscored > 0.5
     with pytest.raises(JudgeFailed, match="left"):
         gate(found, at_least={}, at_most={})
 
 
-def test_a_writer_that_fails_half_way_leaves_a_run_that_goes_on(asked_library, offline, tmp_path):
+def test_a_writer_that_fails_half_way_leaves_a_run_that_goes_on(asked_library, no_judge, tmp_path):
     out = tmp_path / "half"
     question = [q for q in QUESTIONS if q.kind == "single"][:3]
     with ModelServer(Step("It is so [1]."), Step("bad key", status=401)) as server:
@@ -205,11 +205,11 @@ def test_a_writer_that_fails_half_way_leaves_a_run_that_goes_on(asked_library, o
             Assistant.open(asked_library, settings=settings) as assistant,
             pytest.raises(ModelRejected, match="refused"),
         ):
-            run(assistant, question, out, judge=offline)
+            run(assistant, question, out, judge=no_judge)
         assert len(read_run(out).records) == 1
         server.steps = [Step("It is so [1].")]
         with Assistant.open(asked_library, settings=settings) as assistant:
-            assert run(assistant, question, out, judge=offline).state == "complete"
+            assert run(assistant, question, out, judge=no_judge).state == "complete"
 
 
 def test_a_run_whose_judge_says_nothing_is_reported_and_fails(asked_library, tmp_path):
@@ -224,11 +224,11 @@ def test_a_run_whose_judge_says_nothing_is_reported_and_fails(asked_library, tmp
     assert (tmp_path / "r" / "report.html").exists()
 
 
-def test_a_budget_stops_cleanly(asked_library, offline, tmp_path):
+def test_a_budget_stops_cleanly(asked_library, no_judge, tmp_path):
     with ModelServer(Step("It is so [1].")) as server:
         settings = load_settings(chat_model="writer", chat_url=server.url, check_with_model=False)
         with Assistant.open(asked_library, settings=settings) as assistant:
-            found = run(assistant, QUESTIONS, tmp_path / "b", judge=offline, budget=1)
+            found = run(assistant, QUESTIONS, tmp_path / "b", judge=no_judge, budget=1)
     assert len(found.records) == 1
     assert found.state == "partial"
 

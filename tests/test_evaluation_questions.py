@@ -92,10 +92,10 @@ def test_the_example_that_new_writes_is_in_order(tmp_path):
         ({"papers": ["cats", "cats"]}, "names a paper twice"),
     ],
 )
-def test_a_run_refuses_questions_that_would_make_figures_wrong(change, said, offline, tmp_path):
+def test_a_run_refuses_questions_that_would_make_figures_wrong(change, said, no_judge, tmp_path):
     question = Question(**{**GOOD, **change})
     with (
         Assistant.build(CATS.values(), tmp_path / "l") as assistant,
         pytest.raises(QuestionError, match=said),
     ):
-        run(assistant, [question], tmp_path / "r", judge=offline)
+        run(assistant, [question], tmp_path / "r", judge=no_judge)

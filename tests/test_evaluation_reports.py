@@ -15,7 +15,7 @@ from eval.cost import Spent
 from eval.html import write_report
 from eval.questions import Question
 from eval.records import Judged, JudgedStatement, Record
-from eval.report import report_of
+from eval.report import make_report
 from eval.run import read_run, run
 from rag import Assistant, Paper
 from rag.errors import RunMismatch
@@ -55,7 +55,7 @@ def priced(record, cost, *, judge=NO_USAGE, judge_cost=None):
 def test_the_report_is_written_in_three_forms(finished):
     text = command("report", finished.folder)
     assert "recall@5" in text
-    assert "judged by offline: fitted on one half of SciFact" in text
+    assert "XXX" in text
     values = json.loads((finished.folder / "report.json").read_text(encoding="utf-8"))
     scores = {(s["name"], s["kind"]): s for s in values["scores"]}
     assert values["state"] == "complete"
@@ -72,7 +72,7 @@ def test_the_report_is_written_in_three_forms(finished):
     assert not re.search(r'(?:src|href)="https?:', own)
 
 
-def test_text_from_questions_and_papers_is_escaped(offline, tmp_path):
+def test_text_from_questions_and_papers_is_escaped(no_judge, tmp_path):
     hostile = "<script>alert(1)</script>"
     paper = Paper("x", f"Zorp {hostile}", f"Zorp runs {hostile} fast on cats and dogs.")
     question = Question(
@@ -80,7 +80,7 @@ def test_text_from_questions_and_papers_is_escaped(offline, tmp_path):
         facts=({"text": hostile},), evidence=({"paper": "x", "quote": hostile},), answer=hostile,
     )  # fmt: skip
     with Assistant.build([paper], tmp_path / "l") as assistant:
-        found = evaluate(assistant, [question], out=tmp_path / "r", judge=offline)
+        found = evaluate(assistant, [question], out=tmp_path / "r", judge=no_judge)
     write_report(found, tmp_path / "r")
     page = (tmp_path / "r" / "report.html").read_text(encoding="utf-8")
     body = page.split("<h2>Questions</h2>")[1]
@@ -95,7 +95,7 @@ def test_runs_of_different_judges_are_not_compared_by_what_judges_say(finished, 
     found = compare(finished, read_run(other))
     assert "recall@5" in {d.name for d in found.differences}
     assert not any(d.judged for d in found.differences)
-    assert "different judges (offline and model other)" in command(
+    assert "different judges (none and model other)" in command(
         "compare", finished.folder, other
     )
     words = ("gate", other, "--baseline", finished.folder)
@@ -152,9 +152,9 @@ def test_the_gate_holds_floors_and_ceilings(finished):
     assert "is no bound" in command("gate", finished.folder, "--min", "recall@5", status=2)
 
 
-def test_runs_of_other_questions_are_not_compared(asked_library, offline, finished, tmp_path):
+def test_runs_of_other_questions_are_not_compared(asked_library, no_judge, finished, tmp_path):
     with Assistant.open(asked_library) as assistant:
-        other = run(assistant, QUESTIONS[:2], tmp_path / "o", judge=offline)
+        other = run(assistant, QUESTIONS[:2], tmp_path / "o", judge=no_judge)
     with pytest.raises(RunMismatch, match="different questions"):
         compare(finished, other)
 
@@ -190,7 +190,7 @@ def test_a_corrected_score_takes_the_judges_error_out(finished, tmp_path):
         for n, (_, person) in enumerate(told)
     ]
     labels.write_text("\n".join(rows), encoding="utf-8")
-    found = report_of(read_run(made), labels=labels)
+    found = make_report(read_run(made), labels=labels)
     assert found.score("supported").mean == pytest.approx(0.6)
     score = found.score("supported_corrected")
     assert (score.n, score.says.split("by ")[1]) == (200, "100 hand-labelled ones")
@@ -214,7 +214,7 @@ def test_what_a_run_cost_is_summed(finished, tmp_path):
     ]
     info = finished.info.model_copy(update={"plan": [(r.id, r.variant) for r in records]})
     made = written(tmp_path / "made", finished, info=info, records=records)
-    spent = report_of(read_run(made)).spent
+    spent = make_report(read_run(made)).spent
     # each answer is one call with 10 tokens read and 2 written; "a lot" is no price
     assert spent["writer"] == Spent(Usage(3, 30, 6), ("0.000350 USD",), 1)
     assert spent["judge"] == Spent(Usage(3, 150, 25, estimated=True), ("0.000300 USD",), 1)
@@ -247,7 +247,7 @@ def test_what_is_always_gated_cannot_be_switched_off(finished, tmp_path):
 
 
 def test_figures_over_all_say_what_they_rest_on(finished):
-    found = report_of(finished)
+    found = make_report(finished)
     asked = [r for r in finished.records if r.variant == "asked"]
     assert found.score("seconds_p50").n == len(asked)
     answered = [r for r in asked if r.answered and r.kind != "listing"]
