@@ -203,8 +203,8 @@ def _refuse_other_judge(run: Run, baseline: Run, report: Report, named: set[str]
 
 def _find_regressions(comparison: Comparison, named: set[str]) -> list[str]:
     """Return named measures (without names: all) that are worse beyond the interval."""
-    compare_systems = {d.name: d for d in comparison.differences}
-    if missing := sorted(named - set(compare_systems)):
+    compared = {d.name: d for d in comparison.differences}
+    if missing := sorted(named - set(compared)):
         raise SettingsError(
             f"{missing[0]} has no value for each question, so it cannot be paired with a baseline; "
             "gate it without one."
@@ -212,7 +212,7 @@ def _find_regressions(comparison: Comparison, named: set[str]) -> list[str]:
     return [
         f"{d.name} went from {d.before:.3f} to {d.after:.3f} "
         f"(difference {d.low:+.3f} to {d.high:+.3f}, p {d.p:.3f})"
-        for d in compare_systems.values()
+        for d in compared.values()
         if d.worse and (d.name in named or not named)
     ]
 

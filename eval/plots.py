@@ -44,7 +44,9 @@ def _intervals(report: Report) -> str:
         )
     )
     figure.update_xaxes(range=[-0.02, 1.02])
-    return _draw(figure, "Every figure between 0 and 1, with its 95% interval", 40 + 24 * len(rows))
+    return _render_plot(
+        figure, "Every figure between 0 and 1, with its 95% interval", 40 + 24 * len(rows)
+    )
 
 
 def _by_kind(report: Report) -> str:
@@ -56,7 +58,7 @@ def _by_kind(report: Report) -> str:
         if own:
             figure.add_bar(name=name, x=[s.kind for s in own], y=[s.mean for s in own])
     figure.update_yaxes(range=[0, 1])
-    return _draw(figure, "By kind of question", 360)
+    return _render_plot(figure, "By kind of question", 360)
 
 
 def _risk(report: Report) -> str:
@@ -71,7 +73,7 @@ def _risk(report: Report) -> str:
     )  # fmt: skip
     figure.update_xaxes(title="share of questions answered, most confident first", range=[0, 1])
     figure.update_yaxes(title="share of these that is wrong", range=[0, 1])
-    return _draw(figure, "Risk and coverage", 360)
+    return _render_plot(figure, "Risk and coverage", 360)
 
 
 def _histograms(report: Report) -> list[str]:
@@ -82,11 +84,11 @@ def _histograms(report: Report) -> list[str]:
         values = [v for v in map(value, report.run.records) if v is not None]
         if values:
             figure = go.Figure(go.Histogram(x=values, marker={"color": _COLOUR}, nbinsx=40))
-            found.append(_draw(figure, title, 300))
+            found.append(_render_plot(figure, title, 300))
     return found
 
 
-def _draw(figure: Any, title: str, height: int) -> str:
+def _render_plot(figure: Any, title: str, height: int) -> str:
     figure.update_layout(
         template="plotly_white",
         height=max(height, 240),

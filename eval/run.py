@@ -90,7 +90,7 @@ def run(
     """
     _check_arguments(limit, workers, budget)
     refuse_unusable(questions, [paper.id for paper in assistant.papers()])
-    chosen = _choose(questions, limit, seed)
+    chosen = _choose_questions(questions, limit, seed)
     tasks = plan_tasks(chosen, cluster_questions(questions))
     info = describe_run(
         assistant,
@@ -170,7 +170,9 @@ def read_run(folder: str | Path) -> Run:
     return Run(folder, info, tuple(found[key] for key in order))
 
 
-def _choose(questions: Sequence[Question], limit: int | None, seed: int) -> list[Question]:
+def _choose_questions(
+    questions: Sequence[Question], limit: int | None, seed: int
+) -> list[Question]:
     """Return the questions to ask, in order. A limit keeps those whose seeded hashes are least."""
     if not questions:
         raise QuestionError("There is no question to evaluate.")

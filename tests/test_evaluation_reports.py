@@ -95,9 +95,7 @@ def test_runs_of_different_judges_are_not_compared_by_what_judges_say(finished, 
     found = compare(finished, read_run(other))
     assert "recall@5" in {d.name for d in found.differences}
     assert not any(d.judged for d in found.differences)
-    assert "different judges (none and model other)" in command(
-        "compare", finished.folder, other
-    )
+    assert "different judges (none and model other)" in command("compare", finished.folder, other)
     words = ("gate", other, "--baseline", finished.folder)
     assert "different judges" in command(*words, status=2)
     assert "vital_facts cannot" in command(*words, "--min", "vital_facts=0", status=2)
