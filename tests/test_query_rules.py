@@ -52,6 +52,7 @@ def subject(question):
         ("what are the papers on moths?", "moths"),
         ("which ones use reinforcement learning?", "reinforcement learning"),
         ("which of these work with Chinese?", "Chinese"),
+        ("Which works use dropout?", "dropout"),
         ("Which papers in the library pretrain on DNA?", "pretrain on DNA"),
         # how many papers
         ("How many papers report results on ImageNet?", "results on ImageNet"),
@@ -85,6 +86,7 @@ def subject(question):
         ("quantum computing papers?", "quantum computing"),
         # who
         ("who works on speech?", "speech"),
+        ("Who has worked on chess?", "chess"),
         # sentences before and behind
         ("I worry about stale models. Which papers look at dates?", "dates"),
         ("How many papers summarize text? Code does not count.", "summarize text"),
@@ -126,6 +128,9 @@ def test_every_form_in_the_docs_is_a_list():
         "what do the papers say about warmup?",
         "what papers say about warmup: is it needed?",
         "Which method works best without labels?",
+        "Which works better on images?",
+        "Is there anything that makes training cheaper?",
+        "How many reviews are in the IMDB dataset?",
         "Which abstracts were used as training data?",
         "Summarize the papers on distillation",
         "Do papers on distillation agree?",
@@ -271,6 +276,7 @@ def test_a_follow_up_is_asked_together_with_the_question_before_it(question):
         "sparse attention for long documents",
         "Does XLNet use permutation language modeling?",
         "Which papers study curriculum order?",
+        "show me the papers on moths",
         "Is it true that dropout makes units of large networks co-adapt during training?",
         "What is the best learning rate?",
     ],

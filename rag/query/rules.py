@@ -22,41 +22,43 @@ _PAPERS = (
     r"dissertations|(?<=every )paper|(?<=any )paper)\b"
 )
 _KINDS = r"preprints|surveys|reviews|theses|dissertations"  # say something of a paper
-_IN_LIBRARY = re.compile(
-    r" (?:(?:in|of) (?:the|this|our|your) (?:library|collection)|(?:in )?here)\b"
+_ASIDE = re.compile(
+    r" (?:(?:in|of) (?:the|this|our|your) (?:library|collection)|(?:in )?here)\b|, if any,"
 )
-_THINGS = r"(?:anything|everything|something|all|work|research|literature)"
 _DETERMINERS = r"(?:(?:of|the|these|those|our|my|your|all|any|some|every|other|more) )*"
 _KIND = (
     r"(?P<kind>(?:(?!(?:of|for|in|on|to|with|from|do|does|did|are|is|was|has|have|can|the|a|that|"
     r"which|what|how|say|makes|i|we|you|two|three)\b)[\w/-]+ ){0,4}?)"
 )
 _GIVE = (
-    r"(?:list|show|find|give|name|get|count|recommend|suggest|i need|i want|"
-    r"i(?: am|['’]m) looking for)(?: me| us)?(?: a list of)?"
+    r"(?:list|show|find|give|name|get|count|recommend|suggest|search for|look for|"
+    r"point me to|i need|i want|i(?:['’]d| would) like|"
+    r"i(?: am|['’]m) (?:looking for|interested in))(?: me| us)?(?: a list of)?"
 )
 _HAVE = (
     r"(?:(?:are|is) there|exists?|(?:do|have) (?:we|you)(?: have| got)?|"
     r"(?:do|does) (?:the|this|our|your) (?:library|collection) have)"
 )
-_LINK = (
-    r"(?:that|which|where|whose|on|about|by|from|in|at|with|using|of|since|after|before|between|"
-    r"published|\w{3,}ing)\b"
-)
+_ABOUT = r"(?:on|about|by|from|in|of|with|since|after|before|between)\b"
+_LINK = rf"(?:{_ABOUT}|(?:that|which|where|whose|at|using|published|\w{{3,}}ing)\b)"
+_WORK = r"(?:everything|work|research|literature)"
 _REST = r"(?P<rest>.*?)"
+_WHO_DOES = r"(?:work(?:s|ed)? on|use[sd]?|stud(?:y|ies|ied)|appl(?:y|ies|ied)|evaluate[sd]? on)"
 _NOUN = rf"(?P<noun>{_PAPERS}|ones\b|authors\b)"
 _LIST_FORMS = tuple(
     re.compile(rf"{form}[\s.?!]*", re.IGNORECASE)
     for form in (
         rf"(?:which|what|what are) {_DETERMINERS}{_KIND}{_NOUN}{_REST}",
+        r"which works (?!(?:best|better|well|more|for|in|on|with|without|as|at)\b)(?P<rest>.+?)",
         rf"(?:which|what|how many) of (?:these|those|them)\b{_REST}",
         rf"(?:how many|(?:what is )?(?:the )?number of) {_DETERMINERS}{_KIND}{_NOUN}{_REST}",
         rf"{_GIVE} {_DETERMINERS}{_KIND}{_NOUN}{_REST}",
-        rf"(?:{_HAVE}|(?:do|does) any|any) {_DETERMINERS}{_KIND}{_NOUN}{_REST}",
-        rf"(?:(?:{_GIVE}|{_HAVE}) )?{_DETERMINERS}{_THINGS}(?P<rest> {_LINK}.+?)",
+        rf"(?:{_HAVE}|(?:do|does|did|have|has) any|any) {_DETERMINERS}{_KIND}{_NOUN}{_REST}",
+        rf"(?:(?:{_GIVE}|{_HAVE}) )?{_DETERMINERS}{_WORK}(?P<rest> {_LINK}.+?)",
+        rf"(?:(?:(?:{_GIVE}|{_HAVE}) )?(?:any|some)thing|{_GIVE} all)(?P<rest> {_ABOUT}.+?)",
         rf"what (?:(?:work|research) )?{_HAVE}(?P<rest> {_LINK}.+?)",
         r"what (?:was|has been) (?:published|written|done)(?P<rest> .+?)",
-        r"who (?:else )?(?:works? on|uses?|studies|applies|evaluates on)(?P<rest> .+?)",
+        rf"who (?:else )?(?:has |have )?{_WHO_DOES}(?P<rest> .+?)",
     )
 )
 _PHRASE_FORMS = tuple(  # of a text that holds nothing else
@@ -67,14 +69,15 @@ _PHRASE_FORMS = tuple(  # of a text that holds nothing else
     )
 )
 _POLITE = re.compile(
-    r"(?:(?:please|so|and|also|then|ok|okay|hi|hello|tell me|do you know|i wonder|"
-    r"(?:can|could|would) you|i(?:['’]d| would) like to (?:know|see|read)|i want to know)\b,? ?)+",
+    r"(?:(?:please|so|and|also|then|ok|okay|hi|hello|tell me|let me see|i wonder|"
+    r"do you know(?: of)?|(?:can|could|would) you|"
+    r"i(?:['’]d| would) like to (?:know|see|read)|i want to (?:know|see|read))\b,? ?)+",
     re.IGNORECASE,
 )
 # "Which papers should I read?" asks for a choice, "..., and what does each do?" for more.
 _NO_LIST = re.compile(
     r" (?:(?:does|did|is|was|should|would|could|inspired|influenced)\b|"
-    r"are (?:used|(?:the )?(?:most|best|newest|latest))\b|were used\b)|"
+    r"(?:are|were) (?:used|included|in)\b|are (?:the )?(?:most|best|newest|latest)\b)|"
     r".*(?:[,:;]|\band|\bthen) (?:what|how|why)\b|.*: (?:is|are|do|does)\b",
     re.IGNORECASE,
 )
@@ -138,7 +141,7 @@ def read_list_subject(question: str, *, narrowed: bool = False) -> str | None:
 def _match_list(sentence: str, forms: Iterable[re.Pattern[str]] = _LIST_FORMS) -> str | None:
     """Return the subject of one sentence, or None if it asks for no list."""
     polite = _POLITE.match(sentence)
-    text = _IN_LIBRARY.sub("", sentence[polite.end() :] if polite else sentence)
+    text = _ASIDE.sub("", sentence[polite.end() :] if polite else sentence)
     match = next(filter(None, (form.fullmatch(text) for form in forms)), None)
     if match is None or _NO_LIST.match(_FRAME_END.sub("", match["rest"])) or _BARE.fullmatch(text):
         return None
@@ -219,15 +222,18 @@ IS_NEGATED = re.compile(
 # --- Follow-ups -------------------------------------------------------------------------------
 
 _ORDINALS = ("first", "second", "third", "fourth", "fifth")
-_POINTERS = (
-    r"\[\d{1,3}\]|\bpaper \d{1,3}\b|\b(?:it|its|they|them|their|he|she|his|her)\b|"
-    r"\b(?:this|these|those|(?<!which )ones?|else|tell me more)\b|"
-    r"\b(?:do|does|did|is|was|of|on|in|with|than|for|about|like) that\b|"
-    r"\bthat (?:one|paper|study|work|method|model|approach|result)\b|"
-    r"\bthe (?:same|others?|former|latter|last|authors?|papers?|study|method|model|approach|"
-    rf"results?|{'|'.join(_ORDINALS)})\b"
+_PRONOUNS = re.compile(
+    r"\[\d{1,3}\]|\bpaper \d{1,3}\b|\b(?:it|its|they|them|their|he|she|his|her|this|these|those|"
+    r"(?<!which )ones?|else|tell me more|(?:do|does|did|is|was|of|on|in|with|than|for|about|like) "
+    r"that)\b",
+    re.IGNORECASE,
 )
-_REFERENCE = re.compile(_POINTERS, re.IGNORECASE)
+_DEFINITE = re.compile(
+    r"\bthat (?:paper|study|work|method|model|approach|result)\b|"
+    r"\bthe (?:same|others?|former|latter|last|authors?|papers?|study|method|model|approach|"
+    rf"results?|{'|'.join(_ORDINALS)})\b",
+    re.IGNORECASE,
+)
 _NAME = re.compile(r"\b[A-Z][\w-]*[A-Z0-9]\w*|(?<=[a-z,] )[A-Z][\w-]+")
 _SUBJECT_TERMS = 6  # content words that make a subject, however many pronouns stand among them
 _FEW_TERMS = 5  # of a question that goes on with the last one, such as "and on smaller models?"
@@ -254,8 +260,10 @@ def is_follow_up(question: str) -> bool:
     terms = len(lexical_terms(question))
     if terms == 0:
         return True
-    has_subject = terms >= _SUBJECT_TERMS or _NAME.search(question) is not None
-    return not has_subject and _REFERENCE.search(question) is not None
+    if terms >= _SUBJECT_TERMS or _NAME.search(question):
+        return False
+    is_definite = _DEFINITE.search(question) and not read_list_subject(question)
+    return bool(_PRONOUNS.search(question) or is_definite)
 
 
 def may_follow_up(question: str) -> bool:
