@@ -5,8 +5,8 @@ and how much of the question's rarer words it holds. The best few are shown pape
 paper first, in the order of each abstract. A question that names several papers gets sentences
 from several papers.
 
-The weights were chosen on the development questions: `evidence_shown` of `rag eval run` says how often
-a sentence with the evidence is shown.
+The weights were chosen on the development questions: `evidence_shown` of `rag eval run` says how
+often a sentence with the evidence is shown.
 """
 
 from __future__ import annotations
