@@ -14,7 +14,7 @@ Standing = Literal["current", "changed", "gone"]
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """A paper that one statement cites.
+    """Paper that one statement cites.
 
     Attributes:
         number: shown to readers: 1, 2, ... in order of first use.

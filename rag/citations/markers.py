@@ -52,7 +52,7 @@ _DASHES = str.maketrans(dict.fromkeys("‐‑‒–—−", "-") | {"、": ","})
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """A citation marker as the model wrote it.
+    """Citation marker as the model wrote it.
 
     Attributes:
         numbers: in [1, 999], in the order written, each once.

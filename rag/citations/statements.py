@@ -65,7 +65,7 @@ class _Mark:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A line, or a cell of a table, in the text without markers."""
+    """Line or table cell, in the text without markers."""
 
     start: int
     end: int
@@ -74,7 +74,7 @@ class _Part:
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """A statement in the text without markers."""
+    """Statement, in the text without markers."""
 
     start: int
     end: int
@@ -97,15 +97,7 @@ def split_statements(pieces: list[str | tuple[int, ...]]) -> tuple[str, list[Par
     Args:
         pieces: text, and tuples with the shown numbers of one marker.
     """
-    plain, shown, marks = "", "", []
-    for piece in pieces:
-        if isinstance(piece, str):
-            plain += piece
-            shown += piece
-        else:
-            text = render_markers(piece)
-            marks.append(_Mark(len(plain), len(shown), len(shown) + len(text), piece))
-            shown += text
+    plain, shown, marks = _join_pieces(pieces)
     parts = list(_split_parts(plain))
     spans = [span for part in parts for span in _split_spans(plain, part)]
     own: list[list[_Mark]] = [[] for _ in spans]
@@ -122,27 +114,45 @@ def split_statements(pieces: list[str | tuple[int, ...]]) -> tuple[str, list[Par
     return shown, found
 
 
+def _join_pieces(pieces: list[str | tuple[int, ...]]) -> tuple[str, str, list[_Mark]]:
+    """Return the text without markers, the text with them, and the markers."""
+    plain, shown, marks = "", "", []
+    for piece in pieces:
+        if isinstance(piece, str):
+            plain += piece
+            shown += piece
+        else:
+            text = render_markers(piece)
+            marks.append(_Mark(len(plain), len(shown), len(shown) + len(text), piece))
+            shown += text
+    return plain, shown, marks
+
+
 def _split_parts(plain: str) -> Iterator[_Part]:
     """Yield the lines and the table cells of a text without markers, but no code or blank lines."""
-    start = code = 0
+    code_end = 0
     lines = plain.splitlines(keepends=True)
-    for number, line in enumerate(lines):
-        at, start = start, start + len(line)
+    starts = accumulate(map(len, lines), initial=0)
+    for at, line, next_line in zip(starts, lines, [*lines[1:], ""], strict=False):
         lead = at + len(line) - len(line.lstrip(LINE_LEAD))
-        if at >= code:
+        if at >= code_end:
             end = find_fence_end(plain, lead)
-            code = end if end and end > lead else code
+            code_end = end if end and end > lead else code_end
         body = line.rstrip()
-        if at < code or not body:
+        if at < code_end or not body:
             continue
-        if not _ROW.match(body) or _RULE.match(body):
+        if _ROW.match(body) and not _RULE.match(body):
+            is_header = _RULE.match(next_line.rstrip())
+            yield from _split_cells(body, at, "header" if is_header else "cell")
+        else:
             yield _Part(at, at + len(body))
-            continue
-        header = number + 1 < len(lines) and bool(_RULE.match(lines[number + 1].rstrip()))
-        ends = [*(found.start() for found in _CELL_END.finditer(body)), len(body)]
-        for left, right in pairwise(ends):
-            if body[left + 1 : right].strip() or right < len(body):
-                yield _Part(at + left + 1, at + right, "header" if header else "cell")
+
+
+def _split_cells(row: str, at: int, kind: Literal["cell", "header"]) -> Iterator[_Part]:
+    ends = [*(found.start() for found in _CELL_END.finditer(row)), len(row)]
+    for left, right in pairwise(ends):
+        if row[left + 1 : right].strip() or right < len(row):
+            yield _Part(at + left + 1, at + right, kind)
 
 
 def _split_spans(plain: str, part: _Part) -> Iterator[_Span]:
@@ -181,25 +191,27 @@ def _assign_marks(
     """Yield each marker with the index of its statement. There must be at least one span."""
     part_starts = [part.start for part in parts]
     starts = [span.start for span in spans]
-    lines = list(accumulate(map(len, plain.splitlines(keepends=True)), initial=0))
+    line_starts = list(accumulate(map(len, plain.splitlines(keepends=True)), initial=0))
+    span_lines = [bisect_right(line_starts, start) for start in starts]
 
     def find_part(mark: _Mark) -> int:
         return bisect_right(part_starts, mark.place) - 1
 
-    def find_line(place: int) -> int:
-        return bisect_right(lines, place)
+    def find_owner(mark: _Mark, *, is_leading: bool) -> int:
+        line = bisect_right(line_starts, mark.place)
+        after = bisect_left(starts, mark.place)
+        before = after - 1
+        if before < 0:
+            return after
+        if mark.place < spans[before].end or after == len(spans) or span_lines[after] != line:
+            return before
+        return after if is_leading or span_lines[before] != line else before
 
     for number, group in groupby(marks, find_part):
         together = list(group)
-        forward = number >= 0 and _is_leading(plain, parts[number], together)
+        is_leading = number >= 0 and _is_leading(plain, parts[number], together)
         for mark in together:
-            before = bisect_left(starts, mark.place) - 1
-            behind = before + 1
-            inside = before >= 0 and mark.place < spans[before].end
-            same_line = before >= 0 and find_line(starts[before]) == find_line(mark.place)
-            next_here = behind < len(spans) and find_line(starts[behind]) == find_line(mark.place)
-            ahead = next_here and not inside and (forward or not same_line)
-            yield mark, behind if ahead or before < 0 else before
+            yield mark, find_owner(mark, is_leading=is_leading)
 
 
 def _is_leading(plain: str, part: _Part, marks: list[_Mark]) -> bool:

@@ -52,7 +52,7 @@ Unit = Literal["%", "x", ""]
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A number in a text.
+    """Number in a text.
 
     Attributes:
         value: scaled. 7B is 7e9, a third is 33.3.

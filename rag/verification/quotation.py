@@ -36,7 +36,7 @@ _IGNORED = frozenset('()[]{}*`"“”„«»')  # brackets, and signs of markup 
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """A passage of an abstract.
+    """Verbatim part of an abstract.
 
     Attributes:
         paper_id: of the paper with the abstract.
@@ -53,7 +53,7 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A statement, without citation markers, and the papers it cites."""
+    """Statement without citation markers, and the papers it cites."""
 
     statement: str
     papers: tuple[Paper, ...]

@@ -94,24 +94,28 @@ class ReaderChecker:
         """Return one verification for each claim, in order, after a single call."""
         checked = TextChecker().check(claims)
         readable = [n for n, claim in enumerate(claims) if any(p.abstract for p in claim.papers)]
-        numbers = readable[: self._count_fitting([claims[n] for n in readable])]
-        if not numbers:
-            return checked
-        asked = [claims[n] for n in numbers]
-        sentences = number_sentences(_list_papers(asked))
+        asked = readable[: self._count_fitting([claims[n] for n in readable])]
+        if asked:
+            read = self._ask([claims[n] for n in asked], [checked[n] for n in asked])
+            for number, verification in zip(asked, read, strict=True):
+                checked[number] = verification
+        return checked
+
+    def _ask(self, claims: Sequence[Claim], compared: Sequence[Verification]) -> list[Verification]:
+        """Return what the model says of each claim, or what text comparison found, and why."""
+        sentences = number_sentences(_list_papers(claims))
         try:
-            reply = self._model.complete(self._build_messages(asked, sentences))
+            reply = self._model.complete(self._build_messages(claims, sentences))
         except ModelError as error:
             self.notes.append(f"The model did not check the statements: {error}")
             reason = f"the model did not answer: {error}"
-            return [v if v.verdict == "quoted" else replace(v, reason=reason) for v in checked]
+            return [v if v.verdict == "quoted" else replace(v, reason=reason) for v in compared]
         self.usage += reply.usage
         lines = read_verdicts(reply.text)
-        for place, number in enumerate(numbers, start=1):
-            checked[number] = self._apply_line(
-                lines.get(place), claims[number], checked[number], sentences
-            )
-        return checked
+        return [
+            self._apply_line(lines.get(number), claim, verification, sentences)
+            for number, (claim, verification) in enumerate(zip(claims, compared, strict=True), 1)
+        ]
 
     def _count_fitting(self, claims: Sequence[Claim]) -> int:
         """Return how many of the claims, from the first, fit into one call."""
