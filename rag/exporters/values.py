@@ -78,7 +78,7 @@ def is_group(name: str) -> bool:
 
 
 def split_name(name: str) -> NameParts | None:
-    """Split a displayed name into its parts; None if that would be a guess.
+    """Split a displayed name into its parts, or None if that would be a guess.
 
     After one given name and initials, the last word is the family name, with the lower-case words
     before it. The middle one of three whole words may belong to either ("Gabriel García Márquez",
@@ -115,7 +115,7 @@ def collapse_space(text: str | None) -> str:
 
 
 def read_tags(paper: Paper) -> list[str]:
-    """Return the paper's tags; [] if its source has none."""
+    """Return the paper's tags, or [] if its source has none."""
     tags = paper.metadata.get("tags")
     several = tags if isinstance(tags, list) else []
     return [collapse_space(tag) for tag in several if isinstance(tag, str) and tag.strip()]

@@ -76,7 +76,7 @@ class Filter:
                 raise SettingsError(f"The filter has too many {name}. Give at most {_MOST_VALUES}.")
 
     def to_where(self) -> Condition | None:
-        """Return the restriction without `ids` as a condition on row fields; None if there is none.
+        """Return the restriction without `ids` as a condition on row fields, or None.
 
         There can be thousands of ids, more than fit in one condition; see `id_conditions`.
         """
@@ -98,7 +98,7 @@ class Filter:
         return [_match_any("paper_ids", [[_make_printable(each)] for each in b])[0] for b in blocks]
 
     def __str__(self) -> str:
-        """Return the restriction in words; "" if there is none.
+        """Return the restriction in words, or "" if there is none.
 
         >>> str(Filter(years=(2020, None), authors=("Clark",)))
         'from 2020 on, by Clark'

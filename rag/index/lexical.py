@@ -27,7 +27,7 @@ class LexicalIndex:
     """Scores rows by BM25 for the words of a question."""
 
     def __init__(self, rows: Sequence[str], titles: Sequence[str], scorer: Any) -> None:
-        """Wrap a bm25s scorer; None for a library without a single word."""
+        """Wrap a bm25s scorer, or None for a library without a single word."""
         self.rows = tuple(rows)
         self.titles = tuple(titles)
         self._scorer = scorer
@@ -121,6 +121,6 @@ def remove_stale(folder: Path, generation: int) -> None:
 
 
 def find_highest_generation(folder: Path) -> int:
-    """Return the highest generation with files in a folder; 0 if there is none."""
+    """Return the highest generation with files in a folder, or 0 if there is none."""
     names = [path.name for path in folder.glob("*")]
     return max((int(name) for name in names if name.isdecimal()), default=0)

@@ -34,7 +34,7 @@ class EmbedderInfo(BaseModel):
 
 
 class PassageSettings(BaseModel):
-    """How abstracts are split into passages."""
+    """Limits for the splitting of abstracts into passages."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -157,7 +157,7 @@ class Index:
         return sorted(set(self.paper_number[rows].tolist()))
 
     def match_rows(self, where: Filter) -> NDArray[np.bool_] | None:
-        """Return whether each row matches a filter, shape (rows,); None for no restriction."""
+        """Return whether each row matches a filter, shape (rows,), or None for no restriction."""
         rows = self._store.match_rows(where)
         if rows is None:
             return None

@@ -167,7 +167,7 @@ class PassageStore:
             return list(self._collection.get(include=[])["ids"])
 
     def match_rows(self, where: Filter) -> set[str] | None:
-        """Return the ids of rows that match a filter; None if it restricts nothing."""
+        """Return the ids of rows that match a filter, or None if it restricts nothing."""
         condition = where.to_where()
         rows = self._select_rows(where)
         if condition is None:
@@ -214,7 +214,7 @@ class PassageStore:
         ]
 
     def _select_rows(self, where: Filter) -> list[str] | None:
-        """Return the rows of the papers whose ids a filter lists; None if it lists none."""
+        """Return the rows of the papers whose ids a filter lists, or None if it lists none."""
         if where.ids is None:
             return None
         rows: list[str] = []

@@ -148,7 +148,7 @@ class PaperMerger:
         return Merge(merged, "changed" if is_edit else "merged", warning)
 
     def _note_reread(self, places: list[int], paper: Paper) -> _Reread | None:
-        """Return what was read again of a library paper, with this record; None if nothing."""
+        """Return what was read again of a library paper, with this record, or None if nothing."""
         place, *others = places
         reread = None
         if not others and place in self._not_read_again and _TRANSIENT.isdisjoint(paper.sources):
@@ -184,7 +184,7 @@ class PaperMerger:
 
 
 class _Reread(NamedTuple):
-    """A paper of the library and what its sources say when they are read again.
+    """Paper of the library and what its sources say when they are read again.
 
     Attributes:
         known: the paper as it was.
@@ -196,7 +196,7 @@ class _Reread(NamedTuple):
 
     @property
     def is_complete(self) -> bool:
-        """Whether all sources of the paper have been read."""
+        """True once all sources of the paper have been read."""
         return set(self.known.sources) <= {each for names in self.records for each in names}
 
     def add(self, paper: Paper) -> None:

@@ -42,7 +42,7 @@ def is_han(name: str) -> bool:
 
 
 def find_family_name(author: str) -> str | None:
-    """Return the family name in lower case without accents; None if the name has no word.
+    """Return the family name in lower case without accents, or None if the name has no word.
 
     It is the last word, or the last one before a comma. A name in Han characters gives all of them
     sorted, because some sources add a space and put the family name last.

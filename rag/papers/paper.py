@@ -108,7 +108,7 @@ def normalise_title(title: str) -> str:
 
 
 def normalise_doi(text: str) -> str | None:
-    """Return the DOI in lower case without the resolver's address; None if it is not a DOI.
+    """Return the DOI in lower case without the resolver's address, or None if it is not a DOI.
 
     >>> normalise_doi("https://doi.org/10.1000/ABC")
     '10.1000/abc'
@@ -120,7 +120,7 @@ def normalise_doi(text: str) -> str | None:
 
 
 def normalise_arxiv_id(text: str) -> str | None:
-    """Return the arXiv id without prefix and version; None if it is not an arXiv id.
+    """Return the arXiv id without prefix and version, or None if it is not an arXiv id.
 
     >>> normalise_arxiv_id("https://arxiv.org/pdf/1706.03762v7.pdf")
     '1706.03762'

@@ -235,7 +235,7 @@ def _read_stream(stream: SourceStream, name: str, known: Formats) -> Iterator[Pa
 
 
 def _find_problem(stream: SourceStream, head: str) -> str:
-    """Return why the whole source cannot be read; "" if it can."""
+    """Return why the whole source cannot be read, or "" if it can."""
     if not head.strip():
         problem = stream.problem
         return f"cannot read the file: {problem}." if problem else "the file is empty."

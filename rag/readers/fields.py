@@ -136,7 +136,7 @@ def _read_names(names: Iterable[str], read: Callable[[str], str]) -> tuple[str, 
 
 
 def _clean_name(name: str) -> str:
-    """Return the name on one line; "" if it is only "et al."."""
+    """Return the name on one line, or "" if it is only "et al."."""
     plain = name = collapse_space(name)
     if name[-3:].lower() in _ET_AL_ENDS:
         plain = "" if _ET_AL_ONLY.fullmatch(name) else _ET_AL.sub("", name)
@@ -152,7 +152,7 @@ def detect_et_al(last: str) -> tuple[str, ...]:
 
 
 def read_author(name: str) -> str:
-    """Return the name on one line, given name first; "" if it is only "et al."."""
+    """Return the name on one line, given name first, or "" if it is only "et al."."""
     return _put_given_first(_clean_name(name))
 
 
@@ -184,7 +184,7 @@ def split_names(text: str, *, single: bool) -> list[str]:
 
 
 def _pair_initials(text: str) -> list[str]:
-    """Split names that have initials after a comma; [] for other lists ("UN, WHO, EU, FAO")."""
+    """Split names that have initials after a comma, or [] for other lists ("UN, WHO, EU, FAO")."""
     parts = [part for part in map(str.strip, text.split(",")) if part]
     rest = [parts.pop()] if len(parts) % 2 and detect_et_al(parts[-1]) else []
     pairs = list(zip(parts[::2], parts[1::2], strict=False))
@@ -254,12 +254,12 @@ def drop_full_stop(title: str) -> str:
 
 
 def make_pubmed_url(pmid: str) -> str | None:
-    """Return the page of an article at PubMed; None if the text is not a number."""
+    """Return the page of an article at PubMed, or None if the text is not a number."""
     return f"https://pubmed.ncbi.nlm.nih.gov/{pmid}/" if pmid.isascii() and pmid.isdigit() else None
 
 
 def parse_own_id(value: object) -> str:
-    """Return the id that one of our exports contains; "" if it cannot be an id."""
+    """Return the id that one of our exports contains, or "" if it cannot be an id."""
     is_id = isinstance(value, str) and len(value) <= _ID_CHARS and value.isprintable()
     return str(value).strip() if is_id else ""
 
@@ -291,7 +291,7 @@ def find_arxiv_id(*texts: str) -> str | None:
 
 
 def make_tags(texts: Iterable[str]) -> dict[str, JsonValue]:
-    """Return metadata with the keywords, each once and in order; {} if there are none."""
+    """Return metadata with the keywords, each once and in order, or {} if there are none."""
     several = dict.fromkeys(map(collapse_space, texts))
     several.pop("", None)
     return {"tags": list(several)} if several else {}

@@ -94,7 +94,7 @@ def _clean_subject(heading: str) -> str:
 
 
 def _find_first(known: dict[str, list[str]], *tags: str) -> str:
-    """Return the first text of the first tag that has one; "" if none has."""
+    """Return the first text of the first tag that has one, or "" if none has."""
     return next(filter(None, _find_all(known, *tags)), "")
 
 

@@ -54,7 +54,7 @@ def take_required(rest: dict[str, Any], name: str) -> str:
 
 
 def take_text(rest: dict[str, Any], name: str) -> str:
-    """Take a text out of the record; "" if there is none."""
+    """Take a text out of the record, or "" if there is none."""
     found = rest.pop(name, None)
     if found is None:
         return ""
@@ -85,7 +85,7 @@ def _take_authors(rest: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _take_year(rest: dict[str, Any]) -> int | None:
-    """Take the year, of three or four digits; None if there is none."""
+    """Take the year, of three or four digits, or None if there is none."""
     given = rest.pop("year", None)
     if given is None or given == "":
         return None

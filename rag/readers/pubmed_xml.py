@@ -74,7 +74,7 @@ def _find_all(parent: Element, several: str, one: str) -> list[Element]:
 
 
 def _find_text(parent: Element | None, *tags: str) -> str:
-    """Return the text of the first of these elements that has one; "" if none has."""
+    """Return the text of the first of these elements that has one, or "" if none has."""
     if parent is not None:
         for tag in tags:
             if text := get_text(parent.find(tag)):

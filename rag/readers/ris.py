@@ -113,7 +113,7 @@ def _parse_record(once: Once, more: More) -> RawRecord | str:
 
 
 def _get_text(once: Once, more: More, tags: tuple[str, ...]) -> str:
-    """Return the text of the first tag that has one; "" if none has."""
+    """Return the text of the first tag that has one, or "" if none has."""
     for tag in tags:
         if tag in once:
             text = " ".join([once[tag], *more[tag]]).strip() if tag in more else once[tag]

@@ -92,7 +92,7 @@ def _retry_lenient(
 
 
 def _check_width(cells: list[str], width: int, lines: list[str]) -> str:
-    """Return why the cells do not fit the header; "" if they do."""
+    """Return why the cells do not fit the header, or "" if they do."""
     surplus = any(cell.strip() for cell in cells[width:])
     # Spreadsheets omit empty cells at the end, but not in a row over several lines or a cut one.
     is_short = len(cells) < width and (len(lines) > 1 or not lines[-1].endswith("\n"))

@@ -57,7 +57,7 @@ class SourceStream(io.RawIOBase):
 
     @property
     def is_packed_otherwise(self) -> bool:
-        """Whether the source is an archive of an unsupported kind."""
+        """True for an archive of an unsupported kind."""
         return self.head.startswith(_OTHER_PACKINGS)
 
     def lines(self) -> Iterator[str]:

@@ -103,7 +103,7 @@ def _normalise_name(column: str) -> str:
 
 
 def _detect_delimiter(header: str, columns: Mapping[str, str]) -> str | None:
-    """Return the delimiter; None if the line is not the header of a table of papers."""
+    """Return the delimiter, or None if the line is not the header of a table of papers."""
     found = {}
     for each in _DELIMITERS if len(header) <= _HEADER_CHARS else ():
         cells = set(_read_names(header, each))

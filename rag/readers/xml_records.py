@@ -42,12 +42,12 @@ def read_records(lines: Iterable[str], names: tuple[str, ...], opening: str) -> 
 
 
 def get_text(element: Element | None) -> str:
-    """Return all text inside the element on one line; "" for None."""
+    """Return all text inside the element on one line, or "" for None."""
     return collapse_space(get_raw_text(element))
 
 
 def get_raw_text(element: Element | None) -> str:
-    """Return all text inside the element with its line ends; "" for None."""
+    """Return all text inside the element with its line ends, or "" for None."""
     if element is None:
         return ""
     return "".join(element.itertext()) if len(element) else element.text or ""

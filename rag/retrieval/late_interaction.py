@@ -62,7 +62,7 @@ class RowScore:
 
 
 def weight_tokens(encoding: Encoding, index: Index) -> QuestionTokens | None:
-    """Weight the tokens of a question; None if it has no token."""
+    """Weight the tokens of a question, or None if it has no token."""
     if not len(encoding.token_ids):
         return None
     idf = index.tokens.compute_idf(encoding.token_ids)

@@ -228,7 +228,7 @@ def _mark_script(found: re.Match[str]) -> str:
 
 
 def _choose_sign(sign: str, before: str, script: str) -> str:
-    """Return the sign between a base and its script; "" if they read well without one.
+    """Return the sign between a base and its script, or "" if they read well without one.
 
     Ca2+, the 5th, Vmax and Kd need none; 10^6, 2^n and x_i do.
     """

@@ -50,7 +50,7 @@ def convert_formulas(text: str) -> str:
 
 
 def convert_formula(tex: str) -> str:
-    r"""Convert a formula to text on one line; "" if it would not read well.
+    r"""Convert a formula to text on one line, or "" if it would not read well.
 
     >>> convert_formula(r"10^{-3} \le \mathrm{x}_{i}"), convert_formula(r"\frac{a}{b}")
     ('10^-3 ≤ x_i', '')
@@ -69,7 +69,7 @@ def convert_formula(tex: str) -> str:
 
 @lru_cache(maxsize=1024)
 def get_symbol(macro: str) -> str:
-    """Return the character of a TeX macro; "" if it has none."""
+    """Return the character of a TeX macro, or "" if it has none."""
     from pylatexenc.latex2text import get_default_latex_context_db
 
     known = get_default_latex_context_db().get_macro_spec(macro)
