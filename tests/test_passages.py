@@ -7,9 +7,8 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag.index.passages import make_embedder_text, split_paper
+from rag import Paper, split_paper
 from rag.llm.tokens import count_tokens
-from rag.papers import Paper
 from rag.text.sentences import sentence_spans
 
 SENTENCES = st.lists(
@@ -55,4 +54,3 @@ def test_ordinary_abstract_is_one_passage_and_a_long_one_several():
 def test_paper_without_abstract_is_one_empty_passage():
     (passage,) = split_paper(Paper("p", "Only a title", ""))
     assert (passage.start, passage.end, passage.text, passage.sentences) == (0, 0, "", ())
-    assert make_embedder_text("Only a title", passage.text) == "Only a title"

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import bz2
+import dataclasses
 import gzip
 import io
 import json
 import sys
+import time
 import warnings
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import zstandard
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag.errors import CorpusError
 from rag.papers import Paper, make_paper_id
-from rag.readers import Refused, iter_papers, json_lines, listing_page, read_papers
+from rag.readers import Refused, iter_papers, json_lines, read_papers
+from rag.readers.formats import Format, list_formats
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).parent.parent
 LISTING = ROOT / "tests/fixtures/listing.txt"
+SAMPLES = [LISTING, *sorted((ROOT / "tests/fixtures/formats").iterdir())]
 HEADER = (
     "new\n\nGet trending papers in your email inbox!\n\nSubscribe\n\nbyAK and friends\n\nMar 12\n\n"
 )
@@ -255,18 +262,7 @@ TEXT = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_siz
 )
 def test_papers_written_as_json_lines_are_read_back(papers: list[Paper]) -> None:
     lines = [json.dumps(paper.to_dict(), ensure_ascii=False) for paper in papers]
-    own = {
-        "id",
-        "title",
-        "abstract",
-        "authors",
-        "year",
-        "venue",
-        "url",
-        "doi",
-        "arxiv_id",
-        "sources",
-    }
+    own = {field.name for field in dataclasses.fields(Paper)}
     expected = [paper for paper in papers if not own & set(paper.metadata)]
     found = [Paper(*paper) for _, paper in json_lines.read(lines) if not isinstance(paper, str)]
     assert [paper for paper in found if paper in expected] == expected
@@ -300,14 +296,11 @@ def test_the_provenance_note_names_the_very_bytes_of_the_library() -> None:
     ],
     ids=["byte order mark", "CRLF", "CR", "UTF-16", "no last line break"],
 )
-def test_usual_kinds_of_text_file_read_alike(tmp_path: Path, encode: object) -> None:
-    both = (
-        f"Ünïted\n\n{ABSTRACT}\n\nB\n\n{ABSTRACT}\n",
-        json_line(title="Ünïted") + json_line(title="B"),
-    )
-    for text in both:
-        path = written(tmp_path, encode(text))  # type: ignore[operator]
-        assert titles(path) == ["Ünïted", "B"]
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
+def test_usual_kinds_of_text_file_read_alike(sample: Path, encode: Callable[[str], bytes]) -> None:
+    read = list(iter_papers(io.BytesIO(encode(sample.read_text(encoding="utf-8")))))
+    expected = [str(record) for record in iter_papers(sample)]
+    assert [str(record).replace("the stream", str(sample)) for record in read] == expected
 
 
 @pytest.mark.parametrize(
@@ -544,8 +537,54 @@ def test_read_papers_warns_where_records_differ(tmp_path: Path) -> None:
         read_papers(LISTING)
 
 
-@given(st.text())
-def test_recognising_and_reading_never_fail(text: str) -> None:
-    for form in (json_lines, listing_page):
-        form.recognises(text)
-        assert all(line >= 1 for line, _ in form.read(text.split("\n")))
+FEED = "<feed xmlns='http://www.w3.org/2005/Atom'><entry>"
+
+
+# --- all formats --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        '{"title": "A", "abstract": "..."}',
+        '[{"title": "A", "abstract": "..."}]',
+        f"{FEED}<id>arxiv.org</id><title>A</title>\n<summary>...</summary></entry></feed>",
+        "@article{a,\n title = {A},\n abstract = {We {test} it. ...}\n}\n",
+        "TY  - JOUR\nTI  - A\nAB  - ...\nER  - \n",
+        "PMID- 1\nTI  - A\nAB  - ...\nSO  - B\n",
+        'title,abstract\nA,"..."\n',
+        "A\n\n...\n",
+    ],
+)
+def test_an_abstract_of_a_megabyte_is_read_whole_and_soon(sample: str) -> None:
+    started = time.monotonic()
+    [paper] = read_papers(io.BytesIO(sample.replace("...", "We test it. " * 90_000).encode()))
+    assert paper.abstract.removeprefix("We test it. We test it. ").count("We test it.") >= 89_998
+    assert len(paper.abstract) >= 12 * 90_000 - 1
+    assert time.monotonic() - started < 20
+
+
+def check_reading(form: Format, text: str) -> None:
+    form.recognises(text)
+    for line, found in form.read(text.splitlines(keepends=True)):
+        assert line >= 1
+        assert found.endswith(".") if isinstance(found, str) else isinstance(found.title, str)
+
+
+@pytest.mark.parametrize("form", list_formats({}), ids=lambda form: form.NAME)
+@given(text=st.text('<>&;/![]{}="\\: \nentry,@1%') | st.text())
+def test_any_text_gives_only_records_and_reasons(form: Format, text: str) -> None:
+    check_reading(form, text)
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
+@settings(deadline=None)
+@given(data=st.data())
+def test_a_damaged_sample_gives_only_records_and_reasons(sample: Path, data: st.DataObject) -> None:
+    text = sample.read_text(encoding="utf-8")
+    form = next(each for each in list_formats({}) if each.recognises(text))
+    for _ in range(data.draw(st.integers(1, 5))):
+        at, drop = data.draw(st.integers(0, len(text))), data.draw(st.integers(0, 30))
+        put = data.draw(st.text('<>&/!{}[]":@\\$%,;=#\r\n\tTYERPMID- aé', max_size=8))
+        text = text[:at] + put + text[at + drop :]
+    check_reading(form, text)

@@ -2,42 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from rag.errors import CorpusError
 from rag.papers import Paper
-from rag.readers import (
-    Refused,
-    bibtex,
-    iter_papers,
-    json_lines,
-    listing_page,
-    medline,
-    read_papers,
-    ris,
-    tables,
-)
+from rag.readers import Refused, bibtex, iter_papers, read_papers, ris, tables
 from rag.readers.fields import RawRecord, split_urls
 from rag.readers.latex import to_plain_text
 
-if TYPE_CHECKING:
-    from types import ModuleType
-
 FORMATS = Path(__file__).parent / "fixtures/formats"
-SAMPLES = {
-    "papers.bib": bibtex,
-    "papers.ris": ris,
-    "papers.nbib": medline,
-    "zotero.csv": tables,
-    "scopus.csv": tables,
-    "wos.tsv": tables,
-}
 
 
 def written(folder: Path, content: str | bytes) -> Path:
@@ -573,83 +548,6 @@ def test_a_field_or_column_that_is_not_there_is_named(tmp_path: Path) -> None:
         iter_papers(path, columns={"titles": "Titel"})
     with pytest.raises(CorpusError, match=r'no column "Inhalt"\. The columns are Titel, Jahr\.$'):
         read_papers(path, columns={"abstract": "Inhalt"})
-
-
-# --- all of them --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", SAMPLES)
-def test_each_sample_is_recognised_by_its_own_format_only(name: str) -> None:
-    head = (FORMATS / name).read_text(encoding="utf-8")
-    known = (json_lines, bibtex, ris, medline, tables, listing_page)
-    assert [form for form in known if form.recognises(head)] == [SAMPLES[name]]
-
-
-@pytest.mark.parametrize("name", SAMPLES)
-@pytest.mark.parametrize(
-    "encode",
-    [
-        lambda text: b"\xef\xbb\xbf" + text.encode(),
-        lambda text: text.replace("\n", "\r\n").encode(),
-        lambda text: text.encode("utf-16"),
-    ],
-    ids=["byte order mark", "CRLF", "UTF-16"],
-)
-def test_usual_kinds_of_text_file_read_alike(tmp_path: Path, name: str, encode: object) -> None:
-    text = (FORMATS / name).read_text(encoding="utf-8")
-    path = written(tmp_path, encode(text))  # type: ignore[operator]
-    assert list(map(seen, papers(path))) == list(map(seen, papers(FORMATS / name)))
-    assert refusals(path) == refusals(FORMATS / name)
-
-
-@pytest.mark.parametrize(
-    "sample",
-    [
-        "@article{{a,\n title = {{A}},\n abstract = {{{abstract}}}\n}}\n",
-        "TY  - JOUR\nTI  - A\nAB  - {abstract}\nER  - \n",
-        "PMID- 1\nTI  - A\nAB  - {abstract}\nSO  - B\n",
-        'title,abstract\nA,"{abstract}"\n',
-    ],
-)
-def test_an_abstract_of_a_megabyte_is_read_whole_and_soon(tmp_path: Path, sample: str) -> None:
-    abstract = ("We {test} it. " if sample[0] == "@" else "We test it. ") * 90_000
-    started = time.monotonic()
-    [paper] = papers(written(tmp_path, sample.format(abstract=abstract)))
-    assert paper.abstract == " ".join(["We test it."] * 90_000)
-    assert time.monotonic() - started < 20
-
-
-def test_bytes_that_are_no_utf_8_are_read_as_windows_1252(tmp_path: Path) -> None:
-    text = "@misc{a, title = {Café {X}}}\n"
-    path = written(tmp_path, text.encode() + text.encode("cp1252"))
-    assert [paper.title for paper in papers(path)] == ["Café X", "Café X"]
-
-
-def only_papers_and_reasons(form: ModuleType, text: str) -> None:
-    form.recognises(text)
-    for line, found in form.read(text.splitlines(keepends=True)):
-        assert line >= 1
-        assert isinstance(found, RawRecord | str)
-        assert found.title if isinstance(found, RawRecord) else found.endswith(".")
-
-
-@pytest.mark.parametrize("form", [bibtex, ris, medline, tables])
-@given(text=st.text())
-def test_any_text_gives_only_papers_and_reasons(form: ModuleType, text: str) -> None:
-    only_papers_and_reasons(form, text)
-
-
-@pytest.mark.parametrize("name", SAMPLES)
-@settings(deadline=None)
-@given(data=st.data())
-def test_a_damaged_sample_gives_only_papers_and_reasons(name: str, data: st.DataObject) -> None:
-    text = (FORMATS / name).read_text(encoding="utf-8")
-    for _ in range(data.draw(st.integers(1, 5))):
-        at = data.draw(st.integers(0, len(text)))
-        drop = data.draw(st.integers(0, 30))
-        put = data.draw(st.text(st.sampled_from('{}"@\\$%,;=#\r\n\tTYERPMID- aé'), max_size=8))
-        text = text[:at] + put + text[at + drop :]
-    only_papers_and_reasons(SAMPLES[name], text)
 
 
 def test_addresses_are_set_apart_by_any_number_of_semicolons() -> None:
