@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from rag.settings import Settings, load_settings
     from rag.verification import Quote, Verification, verify
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "rag.answer": (
