@@ -70,7 +70,7 @@ def plan_changes(
     final = tuple(merger.papers)
     known = _map_ids(final)  # a later record may have joined two papers
     ids = _group_by_status(merges, known, papers, merger)
-    before = set(map(known.get, [paper.id for paper in papers]))
+    before = set(map(known.get, (paper.id for paper in papers)))
     fresh = frozenset(ids["new"] + ids["changed"] + ids["merged"])
     return Intake(
         papers=final,

@@ -144,7 +144,7 @@ class PaperMerger:
         for place in places:
             self._drop(place)
         self._put(first, merged)
-        is_edit = reread is not None and reread.explains(paper) and not _only_gained(known, merged)
+        is_edit = reread and reread.explains(paper) and not _only_gained(known, merged)
         return Merge(merged, "changed" if is_edit else "merged", warning)
 
     def _note_reread(self, places: list[int], paper: Paper) -> _Reread | None:

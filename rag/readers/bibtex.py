@@ -88,9 +88,6 @@ def read(pieces: Iterable[str]) -> Iterator[tuple[int, RawRecord | str]]:
             yield line, known
             continue
         own_parents = _list_parents(known)
-        if not own_parents and kind not in _PARENTS:
-            yield line, _parse_record(known)
-            continue
         pointed_to.update(own_parents)
         if kind in _PARENTS:
             parents[key] = _get_inheritable(kind, known, parents)
@@ -101,8 +98,9 @@ def read(pieces: Iterable[str]) -> Iterator[tuple[int, RawRecord | str]]:
             yield line, _parse_record(_inherit(known, parents))
         else:
             waiting.append((line, key if has_all else "", known))
-    books = ((line, known) for line, key, known in waiting if key not in pointed_to)
-    yield from ((line, _parse_record(_inherit(known, parents))) for line, known in books)
+    for line, key, known in waiting:
+        if key not in pointed_to:
+            yield line, _parse_record(_inherit(known, parents))
 
 
 def _is_bare_book(kind: str, known: Fields) -> bool:

@@ -34,15 +34,18 @@ def recognises(head: str) -> bool:
     """Return whether the text has lines of such a page, or alternates titles and abstracts."""
     blocks = [text for _, text in _read_blocks(io.StringIO(head))]
     texts = [text for text in blocks if not _PAGE_LINE.fullmatch(text)]
-    are_long = [len(text) >= _ABSTRACT_CHARS and text[-1] not in _GOES_ON for text in texts]
-    if not any(are_long):
-        return False
-    if not are_long[-1]:  # the text may end between a title and its abstract
-        are_long.pop()
-    pairs = sum(second > first for first, second in pairwise(are_long))
-    if len(blocks) - len(texts) >= 2:
+    pairs, length = _count_pairs(texts)
+    if not pairs or len(blocks) - len(texts) >= 2:
         return pairs > 0
-    return pairs > 0 and _is_title(texts[0]) and 2 * pairs >= _SHARE_PAIRED * len(are_long)
+    return _is_title(texts[0]) and 2 * pairs >= _SHARE_PAIRED * length
+
+
+def _count_pairs(texts: list[str]) -> tuple[int, int]:
+    """Count titles followed by an abstract, and the texts considered."""
+    are_long = [len(text) >= _ABSTRACT_CHARS and text[-1] not in _GOES_ON for text in texts]
+    if are_long and not are_long[-1]:  # the head may end between a title and its abstract
+        are_long.pop()
+    return sum(second > first for first, second in pairwise(are_long)), len(are_long)
 
 
 def read(lines: Iterable[str]) -> Iterator[tuple[int, RawRecord | str]]:

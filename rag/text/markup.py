@@ -194,17 +194,14 @@ def _find_cuts(text: str) -> Iterator[tuple[int, int, str]]:
 
     Annotations of MathML are dropped with their content. So is MathML that repeats a TeX formula.
     """
-    closed = {f"{tag[2]}{tag[3]}".lower() for tag in _TAG.finditer(text) if tag[1]}
     dropped, start = "", 0  # the element that is dropped with its content
     follows_tex = False
-    for tag in _TAG.finditer(text):
+    for tag in _find_tags(text):
         closes, space, name = tag[1], tag[2].lower(), tag[3].lower()
         if dropped:
             if closes and space + name == dropped:
                 yield start, tag.end(), ""
                 dropped = ""
-            continue
-        if not _is_tag(tag, closed):
             continue
         yield tag.start(), tag.end(), " " if name in _APART else ""
         if name in _ANNOTATIONS or (name == "math" and follows_tex):
@@ -257,11 +254,15 @@ def _is_power(found: re.Match[str], before: str, script: str) -> bool:
     return is_indexed or _BASE.search(before) is not None
 
 
-def _is_tag(tag: re.Match[str], closed: set[str]) -> bool:
-    space, name = tag[2].lower(), tag[3].lower()
-    if space in _NAMESPACES or name == "br":
-        return True
-    return name in _ELEMENTS and (space + name in closed or tag[0].endswith("/>"))
+def _find_tags(text: str) -> Iterator[re.Match[str]]:
+    """Yield the tags of known elements that are closed somewhere."""
+    tags = list(_TAG.finditer(text))
+    closed = {f"{tag[2]}{tag[3]}".lower() for tag in tags if tag[1]}
+    for tag in tags:
+        space, name = tag[2].lower(), tag[3].lower()
+        is_closed = space + name in closed or tag[0].endswith("/>")
+        if space in _NAMESPACES or name == "br" or (name in _ELEMENTS and is_closed):
+            yield tag
 
 
 def _format_heading(heading: re.Match[str]) -> str:

@@ -75,22 +75,28 @@ def _convert_element(found: re.Match[str]) -> str:
     if name in _ROWS:
         return f"<{space}mi>{row}</{space}mi>"
     parts = [leaf[2].strip() for leaf in _LEAF.finditer(inside)]
+    if name in {"msup", "msub"} and len(parts) == 2 and not parts[0]:  # the base is outside
+        return f"<{name[1:]}>{parts[1].replace('∘', '°')}</{name[1:]}>"
     if name == "msqrt":
         text = "√" + bracket(row)
     elif name == "mfenced":
         text = _join_fenced(attributes, parts)
-    else:
-        if len(parts) != len(_SCRIPTS.get(name, "^")) + 1:
-            return found[0]
-        if not parts[0] and name in {"msup", "msub"}:  # the base stands before the formula
-            return f"<{name[1:]}>{parts[1].replace('∘', '°')}</{name[1:]}>"
+    elif len(parts) == len(_SCRIPTS.get(name, "^")) + 1:
         text = _join_scripts(name, parts)
-    before, behind = _get_context(found)
-    if name == "mfrac" and _WORD_BEFORE.search(before):
+    else:
+        return found[0]
+    return f"<{space}mi>{_pad(found, text)}</{space}mi>"
+
+
+def _pad(found: re.Match[str], text: str) -> str:
+    """Add spaces where a converted element would run into a word beside it."""
+    start, end = found.span()
+    before, after = found.string[max(0, start - _NEAR) : start], found.string[end : end + _NEAR]
+    if found[2] == "mfrac" and _WORD_BEFORE.search(before):
         text = " " + text
-    if _WORD_BEHIND.match(behind) and not re.search(r"_\d+$", text):
+    if _WORD_BEHIND.match(after) and not re.search(r"_\d+$", text):
         text += " "
-    return f"<{space}mi>{text}</{space}mi>"
+    return text
 
 
 def _join_fenced(attributes: str, parts: list[str]) -> str:
@@ -101,12 +107,6 @@ def _join_fenced(attributes: str, parts: list[str]) -> str:
     known: dict[str, str] = {name: value.strip() for name, value in _FENCE.findall(attributes)}
     between = known.get("separators", ",")[:1]
     return known.get("open", "(") + between.join(parts) + known.get("close", ")")
-
-
-def _get_context(found: re.Match[str]) -> tuple[str, str]:
-    """Return the text just before and just after a match."""
-    start, end = found.span()
-    return found.string[max(0, start - _NEAR) : start], found.string[end : end + _NEAR]
 
 
 def _join_scripts(name: str, parts: list[str]) -> str:
