@@ -35,49 +35,36 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False)
 
     index: str | None = Field(
-        None,
-        description="Library to ask: a name, or a path with a slash. Default: the bundled one.",
+        None, description="Library: a name, or a path with a slash. Default: the bundled one."
     )
     k: int = Field(8, ge=1, le=100, description="Papers to retrieve.")
     candidates: int = Field(
-        200, ge=10, le=5000, description="Papers per first stage that late interaction reranks."
+        200, ge=10, le=5000, description="Papers per first stage that are reranked."
     )
-    sentences: int = Field(
-        4, ge=1, le=10, description="Maximum sentences of an answer in quotes mode."
-    )
+    sentences: int = Field(4, ge=1, le=10, description="Maximum sentences of a quoted answer.")
     confidence: float | None = Field(
-        None,
-        ge=0,
-        le=1,
-        description="Minimum confidence to answer. Default: the fitted threshold.",
+        None, ge=0, le=1, description="Minimum confidence to answer. Default: fitted."
     )
     passage_tokens: int = Field(
         400, ge=32, le=4000, description="Token budget of a passage (o200k_base)."
     )
-    overlap_sentences: int = Field(
-        1, ge=0, le=5, description="Sentences shared by neighbouring passages."
-    )
+    overlap_sentences: int = Field(1, ge=0, le=5, description="Sentences shared by neighbours.")
     threads: int | None = Field(
         None, ge=1, le=64, description="CPU threads of the embedder. Default: up to four."
     )
     chat_model: str | None = Field(
-        None,
-        description="Language model that writes answers. Default: none, answers quote sentences.",
+        None, description="Model that writes answers. Default: none, they quote."
     )
-    chat_url: str | None = Field(
-        None, description="OpenAI-compatible server of the language model, such as .../v1."
-    )
+    chat_url: str | None = Field(None, description="OpenAI-compatible server of the model.")
     chat_key: SecretStr | None = Field(None, description="Key for the server at chat_url.")
     chat_window: int | None = Field(
-        None,
-        ge=1024,
-        description="Context window of the model in tokens. Default: by name, else 8192.",
+        None, ge=1024, description="Context window in tokens. Default: by name, else 8192."
     )
     chat_reserve: int = Field(
         1500, ge=100, description="Tokens of the window reserved for the reply."
     )
     chat_temperature: float | None = Field(
-        0.0, ge=0, le=2, description="Sampling temperature. Not sent to models that refuse it."
+        0.0, ge=0, le=2, description="Sampling temperature, if the model takes one."
     )
     chat_timeout_s: float = Field(
         60.0, gt=0, le=3600, description="Seconds to wait for the next bytes of a model."
@@ -87,38 +74,26 @@ class Settings(BaseModel):
         4, ge=1, le=100, description="Maximum model calls to read the papers for one list."
     )
     judge_model: str | None = Field(
-        None, description="Language model that judges for `rag eval`. Default: the writer."
+        None, description="Model that judges for `rag eval`. Default: the writer."
     )
-    judge_url: str | None = Field(
-        None, description="OpenAI-compatible server of the judge. Default: the writer's."
-    )
+    judge_url: str | None = Field(None, description="Server of the judge. Default: the writer's.")
     judge_key: SecretStr | None = Field(None, description="Key for the server at judge_url.")
-    check_with_model: bool = Field(
-        default=True, description="Let the model check the statements of its answers."
-    )
+    check_with_model: bool = Field(default=True, description="Let the model check its answers.")
     unsupported: Literal["flag", "remove"] = Field(
-        "flag", description="Whether unsupported statements of a model are flagged or removed."
+        "flag", description="Flag or remove unsupported statements."
     )
-    prices: Path | None = Field(
-        None, description="TOML file with prices per million tokens, to show costs."
-    )
+    prices: Path | None = Field(None, description="TOML file with prices per million tokens.")
     prompts: Path | None = Field(
-        None, description="Folder with prompt files that replace the bundled ones of the same name."
+        None, description="Folder with prompt files that replace bundled ones."
     )
-    embed_model: str | None = Field(
-        None, description="Embedding model of a server. Default: the bundled one."
-    )
-    embed_url: str | None = Field(
-        None, description="OpenAI-compatible server of the embedding model."
-    )
+    embed_model: str | None = Field(None, description="Embedding model. Default: the bundled one.")
+    embed_url: str | None = Field(None, description="Server of the embedding model.")
     embed_key: SecretStr | None = Field(None, description="Key for the server at embed_url.")
     openai_api_key: SecretStr | None = Field(
-        None, description="Key that is sent only to OpenAI or to openai_base_url."
+        None, description="Sent only to OpenAI or openai_base_url."
     )
     openai_base_url: str | None = Field(None, description="Server for openai_api_key.")
-    mcp_token: SecretStr | None = Field(
-        None, description="Token that clients of `rag mcp --http` must send."
-    )
+    mcp_token: SecretStr | None = Field(None, description="Token for clients of `rag mcp --http`.")
     data_dir: Path = Field(
         default_factory=lambda: _FOLDERS.user_data_path, description="Folder of named libraries."
     )

@@ -80,31 +80,49 @@ def index_command(
     config: ConfigOption = None,
 ) -> None:
     """Add papers to a library, make it, rebuild it, or remove papers."""
+    from rag.cli.progress import show_progress
     from rag.embedding import make_embedder
+    from rag.library import read_sources, update_library
+    from rag.readers import iter_sources
 
     settings = read_settings(
         config, index=index, passage_tokens=passage_tokens, overlap_sentences=overlap_sentences
     )
     embedder = make_embedder(settings)
-    mapped = _parse_columns(columns)
-    _check_actions(settings, changes=bool(sources or remove), rebuild=rebuild, update=update)
+    sources, remove, mapped = sources or [], remove or [], _parse_columns(columns)
+    _check_actions(settings, [*sources, *remove], rebuild=rebuild, update=update)
     if update:
         _update_from_sources(settings, embedder, mapped, as_json=as_json, quiet=quiet)
         return
-    report = _update_index(
-        settings,
-        embedder,
-        sources=dict.fromkeys(sources or (), mapped),
-        columns=mapped,
-        remove=tuple(remove or ()),
-        rebuild=rebuild,
-        strict=strict,
-        quiet=quiet,
-    )
+    named: dict[str, Mapping[str, str]] = dict.fromkeys(sources, mapped)
+    if rebuild and not named:
+        recorded = read_sources(settings, embedder.name)
+        named = {source: mapped or known for source, known in recorded.items()}
+    records = iter_sources(named.items(), strict=strict) if named else ()
+    with show_progress(quiet=quiet) as on_progress:
+        report = update_library(
+            list(records) if strict else records,
+            settings=settings,
+            embedder=embedder,
+            sources=_resolve_paths(named),
+            remove=remove,
+            rebuild=rebuild,
+            on_progress=on_progress,
+        )
     _print_report(report, as_json=as_json, quiet=quiet)
 
 
-def _check_actions(settings: Settings, *, changes: bool, rebuild: bool, update: bool) -> None:
+def _resolve_paths(sources: Mapping[str, Mapping[str, str]]) -> dict[str, Mapping[str, str]]:
+    """Return the sources by absolute path, without standard input."""
+    from rag.readers import STANDARD_INPUT
+
+    files = {source: columns for source, columns in sources.items() if source != STANDARD_INPUT}
+    return {str(Path(source).absolute()): columns for source, columns in files.items()}
+
+
+def _check_actions(
+    settings: Settings, changes: Sequence[str], *, rebuild: bool, update: bool
+) -> None:
     from rag.errors import SettingsError
 
     if update and (changes or rebuild):
@@ -113,41 +131,6 @@ def _check_actions(settings: Settings, *, changes: bool, rebuild: bool, update: 
         raise SettingsError("Name the library to write with --index NAME or --index PATH/.")
     if not (changes or rebuild or update):
         raise SettingsError("Nothing to do. Name SOURCES, --remove ID, --rebuild or --update.")
-
-
-def _update_index(
-    settings: Settings,
-    embedder: Embedder,
-    *,
-    sources: Mapping[str, Mapping[str, str]],
-    columns: Mapping[str, str],
-    remove: tuple[str, ...],
-    rebuild: bool,
-    strict: bool,
-    quiet: bool,
-) -> IndexReport:
-    from rag.cli.progress import show_progress
-    from rag.library import read_sources, update_library
-    from rag.readers import STANDARD_INPUT, iter_sources
-
-    if rebuild and not sources:
-        recorded = read_sources(settings, embedder.name)
-        sources = {source: columns or known for source, known in recorded.items()}
-    records = iter_sources(sources.items(), strict=strict) if sources else ()
-    with show_progress(quiet=quiet) as on_progress:
-        return update_library(
-            list(records) if strict else records,
-            settings=settings,
-            embedder=embedder,
-            sources={
-                str(Path(each).absolute()): known
-                for each, known in sources.items()
-                if each != STANDARD_INPUT
-            },
-            remove=remove,
-            rebuild=rebuild,
-            on_progress=on_progress,
-        )
 
 
 def _update_from_sources(
