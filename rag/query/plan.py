@@ -139,7 +139,7 @@ class Planner:
     def _condense(self, plan: Plan, exchanges: Sequence[Exchange], model: ChatModel) -> Plan:
         """Return the plan with the question as the model rewrites it; by rules if it fails."""
         prompt = load_prompt("condense_question", self._settings.prompts)
-        conversation = _conversation(exchanges[-_MOST_EXCHANGES:], model.window // 4)
+        conversation = _render_conversation(exchanges[-_MOST_EXCHANGES:], model.window // 4)
         system, user = prompt.fill(conversation=conversation, question=neutral(plan.standalone))
         combined = replace(plan, standalone=_combine(plan.standalone, exchanges))
         try:
@@ -164,7 +164,7 @@ def _combine(question: str, exchanges: Sequence[Exchange]) -> str:
     return f"{exchanges[-1].standalone} {question}" if is_follow_up(question) else question
 
 
-def _conversation(exchanges: Sequence[Exchange], budget: int) -> str:
+def _render_conversation(exchanges: Sequence[Exchange], budget: int) -> str:
     """Return the newest exchanges that fit into a token budget, with the titles of their papers."""
     parts: list[str] = []
     for each in reversed(exchanges):

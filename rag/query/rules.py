@@ -229,7 +229,7 @@ _PRONOUNS = re.compile(
     re.IGNORECASE,
 )
 _DEFINITE = re.compile(
-    r"\bthat (?:paper|study|work|method|model|approach|result)\b|"
+    r"^\s*(?:and|but)\b|\bthat (?:paper|study|work|method|model|approach|result)\b|"
     r"\bthe (?:same|others?|former|latter|last|authors?|papers?|study|method|model|approach|"
     rf"results?|{'|'.join(_ORDINALS)})\b",
     re.IGNORECASE,
