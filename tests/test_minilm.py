@@ -1,4 +1,4 @@
-"""The bundled embedder against published figures, against the raw graph, and at its edges."""
+"""The bundled embedder against published figures, the raw graph and odd texts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def largest_difference(one: np.ndarray, other: np.ndarray) -> float:
 # What the vectors are
 
 
-def test_similarities_are_those_published_for_the_model(model: MiniLM) -> None:
+def test_similarities_are_those_published_for_the_model(model):
     # Source: https://sbert.net/docs/quickstart.html gives .6660, .1046 and .1411 for these three.
     vectors = model.embed(
         ["The weather is lovely today.", "It's so sunny outside!", "He drove to the stadium."]
@@ -49,7 +49,7 @@ def test_similarities_are_those_published_for_the_model(model: MiniLM) -> None:
     assert similarities[1, 2] == pytest.approx(0.1411, abs=3e-4)
 
 
-def test_a_pooled_vector_is_the_mean_of_all_states_scaled_to_length_one(model: MiniLM) -> None:
+def test_pooled_vector_is_the_mean_of_all_states_scaled_to_length_one(model):
     ids = np.array([open_tokenizer().encode(SENTENCE).ids], np.int64)
     feed = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
     states = open_session().run(None, feed)[0][0]
@@ -57,7 +57,7 @@ def test_a_pooled_vector_is_the_mean_of_all_states_scaled_to_length_one(model: M
     assert largest_difference(model.embed([SENTENCE])[0], mean / np.linalg.norm(mean)) < 1e-6
 
 
-def test_token_vectors_are_the_projected_states_without_the_marks(model: MiniLM) -> None:
+def test_token_vectors_are_the_projected_states_without_special_tokens(model):
     ids = np.array([open_tokenizer().encode(SENTENCE).ids], np.int64)
     feed = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
     states = open_session().run(None, feed)[0][0]
@@ -67,13 +67,13 @@ def test_token_vectors_are_the_projected_states_without_the_marks(model: MiniLM)
     assert largest_difference(encoding.tokens, normalize_rows(projected)) < 1e-6
 
 
-def test_embed_and_encode_give_the_same_pooled_vector(model: MiniLM) -> None:
+def test_embed_and_encode_give_the_same_pooled_vector(model):
     texts = [SENTENCE, "", LONG]
     pooled = np.stack([encoding.vector for encoding in model.encode(texts)])
     assert largest_difference(pooled, model.embed(texts)) < 1e-6
 
 
-def test_shapes_and_kinds_are_as_documented(model: MiniLM) -> None:
+def test_shapes_and_kinds_are_as_documented(model):
     (encoding,) = model.encode([SENTENCE])
     pieces = len(encoding.token_ids)
     assert (model.dim, model.token_dim) == (384, 128)
@@ -87,21 +87,21 @@ def test_shapes_and_kinds_are_as_documented(model: MiniLM) -> None:
 # Order, batches, blocks
 
 
-def test_a_vector_does_not_depend_on_the_texts_beside_it(model: MiniLM) -> None:
+def test_vector_does_not_depend_on_the_other_texts(model):
     texts = [SENTENCE, "A much shorter one.", LONG, SENTENCE * 5, "Word."]
     together = model.embed(texts)
     alone = np.concatenate([model.embed([text]) for text in texts])
     assert largest_difference(together, alone) < 1e-5
 
 
-def test_token_vectors_do_not_depend_on_the_texts_beside_them(model: MiniLM) -> None:
+def test_token_vectors_do_not_depend_on_the_other_texts(model):
     texts = [SENTENCE, "Word.", SENTENCE * 2]
     for together, text in zip(model.encode(texts), texts, strict=True):
         (alone,) = model.encode([text])
         assert largest_difference(together.tokens, alone.tokens) < 1e-5
 
 
-def test_two_runs_give_the_same_bits_whatever_the_number_of_threads(model: MiniLM) -> None:
+def test_two_runs_give_the_same_bits_whatever_the_number_of_threads(model):
     texts = [SENTENCE * n for n in (4, 1, 3, 2)]
     first = model.embed(texts)
     assert np.array_equal(first, model.embed(texts))
@@ -109,7 +109,7 @@ def test_two_runs_give_the_same_bits_whatever_the_number_of_threads(model: MiniL
     assert np.array_equal(first, load_minilm(threads=3).embed(texts))
 
 
-def test_one_model_serves_several_threads_at_once(model: MiniLM) -> None:
+def test_one_model_serves_several_threads_at_once(model):
     texts = [f"{SENTENCE} {n}" for n in range(8)]
     alone = [model.embed([text]) for text in texts]
     with ThreadPoolExecutor(4) as pool:
@@ -117,7 +117,7 @@ def test_one_model_serves_several_threads_at_once(model: MiniLM) -> None:
     assert all(np.array_equal(*pair) for pair in zip(alone, together, strict=True))
 
 
-def test_encodings_come_in_the_order_of_the_texts_across_blocks(model: MiniLM) -> None:
+def test_encodings_come_in_the_order_of_the_texts_across_blocks(model):
     texts = [f"{'very ' * (n % 7)}number {n}" for n in range(BLOCK_TEXTS + 5)]
     encodings = list(model.encode(texts))
     lengths = [len(open_tokenizer().encode(text).ids) - 2 for text in texts]
@@ -126,19 +126,19 @@ def test_encodings_come_in_the_order_of_the_texts_across_blocks(model: MiniLM) -
     assert largest_difference(pooled, model.embed(texts)) < 1e-5
 
 
-def test_texts_are_read_one_block_ahead_and_no_further(model: MiniLM) -> None:
+def test_texts_are_read_one_block_ahead_and_no_further(model):
     endless = itertools.count()
     next(model.encode(f"number {n}" for n in endless))
     assert next(endless) == BLOCK_TEXTS
 
 
-def test_progress_counts_the_texts_encoded_so_far(model: MiniLM) -> None:
+def test_progress_counts_the_texts_encoded_so_far(model):
     seen: list[int] = []
     list(model.encode(["word"] * (BLOCK_TEXTS + 3), on_progress=seen.append))
     assert seen == [BLOCK_TEXTS, BLOCK_TEXTS + 3]
 
 
-def test_no_texts_give_no_rows(model: MiniLM) -> None:
+def test_no_texts_give_no_rows(model):
     assert model.embed([]).shape == (0, 384)
     assert list(model.encode([])) == []
 
@@ -146,7 +146,7 @@ def test_no_texts_give_no_rows(model: MiniLM) -> None:
 # Any text at all
 
 
-def test_a_long_text_is_read_to_its_end(model: MiniLM) -> None:
+def test_long_text_is_read_to_its_end(model):
     (encoding,) = model.encode([LONG])
     assert len(encoding.token_ids) > 2 * 510
     assert LONG[slice(*encoding.offsets[-2])] == "networks"
@@ -155,7 +155,7 @@ def test_a_long_text_is_read_to_its_end(model: MiniLM) -> None:
     assert float(other_end @ encoding.vector) < 0.99
 
 
-def test_a_text_of_exactly_one_window_is_not_split(model: MiniLM) -> None:
+def test_text_of_exactly_one_window_is_not_split(model):
     # "graph" is one piece: 510 fill a window, one more makes two windows of 255 and 256.
     ids = np.array([open_tokenizer().encode("graph " * 510).ids], np.int64)
     assert ids.shape == (1, 512)
@@ -166,7 +166,7 @@ def test_a_text_of_exactly_one_window_is_not_split(model: MiniLM) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\n\t", "\x00", "\u200b"])
-def test_an_empty_text_has_a_unit_vector_and_no_tokens(model: MiniLM, text: str) -> None:
+def test_empty_text_has_a_unit_vector_and_no_tokens(model, text):
     (encoding,) = model.encode([text])
     assert np.linalg.norm(encoding.vector) == pytest.approx(1.0, abs=1e-6)
     assert encoding.tokens.shape == (0, 128)
@@ -174,7 +174,7 @@ def test_an_empty_text_has_a_unit_vector_and_no_tokens(model: MiniLM, text: str)
     assert largest_difference(encoding.vector, model.embed([""])[0]) < 1e-5
 
 
-def test_half_a_surrogate_pair_does_no_harm(model: MiniLM) -> None:
+def test_half_a_surrogate_pair_keeps_the_offsets_valid(model):
     text = "a \ud800 graph \udfff"
     (encoding,) = model.encode([text])
     assert [text[start:end] for start, end in encoding.offsets] == ["a", "graph"]
@@ -191,19 +191,19 @@ def test_half_a_surrogate_pair_does_no_harm(model: MiniLM) -> None:
         ("re-rank", ["re", "-", "rank"]),
     ],
 )
-def test_offsets_count_characters(model: MiniLM, text: str, parts: list[str]) -> None:
+def test_offsets_count_characters(model, text, parts):
     (encoding,) = model.encode([text])
     assert [text[start:end] for start, end in encoding.offsets] == parts
 
 
-def test_marks_written_in_a_text_are_read_as_text(model: MiniLM) -> None:
+def test_special_tokens_in_a_text_are_read_as_text(model):
     (encoding,) = model.encode(["a [SEP] b [PAD] [MASK]"])
     assert not {0, 100, 101, 102, 103} & set(encoding.token_ids.tolist())
 
 
 @settings(max_examples=40, deadline=None)
 @given(text=st.text(st.characters(exclude_categories=()), max_size=80))
-def test_every_text_gives_unit_rows_and_offsets_in_order(model: MiniLM, text: str) -> None:
+def test_every_text_gives_unit_rows_and_offsets_in_order(model, text):
     (encoding,) = model.encode([text])
     assert np.linalg.norm(encoding.vector) == pytest.approx(1.0, abs=1e-5)
     assert np.allclose(np.linalg.norm(encoding.tokens, axis=1), 1.0, atol=1e-5)
@@ -216,7 +216,7 @@ def test_every_text_gives_unit_rows_and_offsets_in_order(model: MiniLM, text: st
 # Content
 
 
-def test_stop_words_and_punctuation_are_no_content(model: MiniLM) -> None:
+def test_stop_words_and_punctuation_are_no_content(model):
     text = "How does the Transformer not forget, e.g. 3 tokens?"
     (encoding,) = model.encode([text])
     pieces = [text[start:end] for start, end in encoding.offsets]
@@ -225,7 +225,7 @@ def test_stop_words_and_punctuation_are_no_content(model: MiniLM) -> None:
     assert content == ["Transform", "er", "not", "forget", "3", "token", "s"]
 
 
-def test_a_piece_that_continues_a_word_is_content_even_if_it_reads_like_a_stop_word() -> None:
+def test_piece_that_continues_a_word_is_content_even_if_it_looks_like_a_stop_word():
     assert is_content("##the", frozenset({"the"}))
     assert not is_content("the", frozenset({"the"}))
 
@@ -233,7 +233,7 @@ def test_a_piece_that_continues_a_word_is_content_even_if_it_reads_like_a_stop_w
 # Files
 
 
-def test_the_listing_tells_the_truth_about_the_files() -> None:
+def test_listing_matches_the_files():
     files = json.loads((FOLDER / "files.json").read_text(encoding="utf-8"))
     assert set(files) == {"model.onnx", "projection.npy", "stop_words.txt", "tokenizer.json"}
     for name, entry in files.items():
@@ -244,12 +244,12 @@ def test_the_listing_tells_the_truth_about_the_files() -> None:
 
 @pytest.fixture
 def copied(tmp_path: Path) -> Path:
-    """A folder like the bundled one, whose files may be harmed."""
+    """A copy of the bundled folder that a test may damage."""
     shutil.copytree(FOLDER, tmp_path / "minilm")
     return tmp_path / "minilm"
 
 
-def test_another_projection_makes_another_name(model: MiniLM, copied: Path) -> None:
+def test_another_projection_gives_another_name(model, copied):
     listing = copied / "files.json"
     files = json.loads(listing.read_text(encoding="utf-8"))
     files["projection.npy"]["sha256"] = "0" * 64
@@ -262,13 +262,13 @@ def test_another_projection_makes_another_name(model: MiniLM, copied: Path) -> N
 @pytest.mark.parametrize(
     "name", ["model.onnx", "projection.npy", "stop_words.txt", "tokenizer.json", "files.json"]
 )
-def test_a_missing_file_is_named(copied: Path, name: str) -> None:
+def test_missing_file_is_named(copied, name):
     (copied / name).unlink()
-    with pytest.raises(ModelUnavailable, match=f"{name} is missing.*install papertrail-rag again"):
+    with pytest.raises(ModelUnavailable, match=f"{name} is missing.*Reinstall papertrail-rag"):
         load_minilm(folder=copied)
 
 
-def test_a_file_cut_short_is_named_with_both_lengths(copied: Path) -> None:
+def test_truncated_file_is_named_with_both_lengths(copied):
     content = (copied / "model.onnx").read_bytes()
     (copied / "model.onnx").write_bytes(content[:1000])
     with pytest.raises(ModelUnavailable, match=r"model\.onnx has 1,000 bytes instead of 45,"):
@@ -276,7 +276,7 @@ def test_a_file_cut_short_is_named_with_both_lengths(copied: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "projection.npy", "tokenizer.json"])
-def test_a_file_of_the_right_length_and_wrong_content_is_damaged(copied: Path, name: str) -> None:
+def test_file_of_the_right_length_and_wrong_content_is_damaged(copied, name):
     size = (copied / name).stat().st_size
     (copied / name).write_bytes(b"\xff" * size)
     with pytest.raises(ModelUnavailable, match=f"{name} is damaged"):
@@ -284,12 +284,12 @@ def test_a_file_of_the_right_length_and_wrong_content_is_damaged(copied: Path, n
 
 
 @pytest.mark.parametrize("listing", ["", "[]", '{"model.onnx": 3}', "\\"])
-def test_a_listing_that_cannot_be_read_is_named(copied: Path, listing: str) -> None:
+def test_unreadable_listing_is_named(copied, listing):
     (copied / "files.json").write_text(listing, encoding="utf-8")
     with pytest.raises(ModelUnavailable, match=r"files\.json is missing or damaged"):
         load_minilm(folder=copied)
 
 
-def test_fewer_threads_than_one_are_refused() -> None:
+def test_fewer_threads_than_one_are_refused():
     with pytest.raises(ValueError, match="at least 1, not 0"):
         load_minilm(threads=0)

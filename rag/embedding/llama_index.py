@@ -44,7 +44,7 @@ def _make_adapter_class() -> Any:
     from llama_index.core.bridge.pydantic import PrivateAttr
 
     class PapertrailEmbedding(BaseEmbedding):
-        """An embedder of Papertrail behind LlamaIndex's interface."""
+        """Embedder of Papertrail behind LlamaIndex's interface."""
 
         _embedder: Any = PrivateAttr()
 

@@ -32,7 +32,7 @@ class Embedder(Protocol):
 
 
 class TokenEmbedder(Embedder, Protocol):
-    """An embedder that also gives one vector per token, for late interaction."""
+    """Embedder that also gives one vector per token, for late interaction."""
 
     @property
     def token_dim(self) -> int:

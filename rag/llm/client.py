@@ -54,7 +54,7 @@ class ChatClient(Protocol):
 
 
 class ChatModel:
-    """A language model with our retries, errors and token figures. Threads may share it.
+    """One language model, with retries, our errors and token figures. Threads may share it.
 
     Attributes:
         name: name of the model.

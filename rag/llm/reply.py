@@ -85,7 +85,7 @@ def read_chunk(raw: Any) -> Chunk:
 
 
 class Reply:
-    """A reply to iterate for its text. The attributes are final when the iteration ends.
+    """One reply, iterated for its text. Its attributes are final when the iteration ends.
 
     Attributes:
         text: the reply so far, without thoughts.
@@ -132,7 +132,7 @@ class Reply:
 
     @property
     def usage(self) -> Usage:
-        """The server's token figures, or an estimate where it sends none."""
+        """Token figures of the server, or an estimate where it sends none."""
         if self._tokens:
             return Usage(1, *self._tokens)
         thought_length = self._raw_length - len(self.text)  # about four characters per token

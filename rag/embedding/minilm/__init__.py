@@ -1,6 +1,6 @@
 """The bundled embedder, all-MiniLM-L6-v2: no key, no download, no PyTorch.
 
-`encoder` reads texts into pooled and token vectors; `files` opens the model's files, which lie in
+`encoder` turns texts into pooled and token vectors. `weights` opens the model's files, which are in
 `rag/data/minilm`.
 """
 

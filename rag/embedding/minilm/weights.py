@@ -1,10 +1,9 @@
-"""Opens the files of the bundled model, and says in one sentence what is wrong with them.
+"""Open the files of the bundled model, and report a missing or damaged one.
 
-`files.json` beside them holds the size and digest of each, written by the scripts that made them.
-Sizes are checked when a file is opened (a cut or placeholder file is the damage that happens);
-digests are not, as that would cost every command a reading of 45 MB, but they make the embedder's
-name, so that an index knows which files its vectors come from. The encoder calls this module, and
-so do the scripts.
+`files.json` beside them holds the size and digest of each. Sizes are checked when a file is opened,
+because cut files and placeholders are the damage that happens. Digests are not checked, because
+every command would have to read 45 MB. They are part of the embedder's name, so that an index knows
+which files its vectors come from. The encoder and the scripts call this module.
 """
 
 from __future__ import annotations
@@ -31,22 +30,22 @@ Loaded = TypeVar("Loaded")
 
 
 def open_session(folder: Path = FOLDER) -> Any:
-    """The onnxruntime session: input_ids, attention_mask -> last_hidden_state.
+    """Open the onnxruntime session: input_ids, attention_mask -> last_hidden_state.
 
-    One pass runs on one thread; the encoder runs several passes side by side instead, which is as
+    One pass runs on one thread. The encoder runs several passes side by side instead, which is as
     fast on a quiet machine and much faster on a busy one, where the threads of one pass wait for
     each other.
 
     Raises:
         ModelUnavailable: the file is missing or damaged.
     """
-    # Its type information does not say what it exports, hence no import statement.
+    # Its type information lacks what it exports, hence no import statement.
     onnxruntime: Any = importlib.import_module("onnxruntime")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
-    # The graph is written with fused operators: beyond folding the casts, optimising costs load
-    # time and gains nothing. The arena would keep the largest batch's memory for good.
+    # The graph has fused operators already. Beyond folding the casts, optimising costs load time
+    # and gains nothing. The arena would keep the largest batch's memory for good.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.enable_cpu_mem_arena = False
     options.enable_mem_pattern = False
@@ -58,7 +57,7 @@ def open_session(folder: Path = FOLDER) -> Any:
 
 
 def open_tokenizer(folder: Path = FOLDER) -> Tokenizer:
-    """The tokenizer, neither cutting nor padding; a mark written in a text is read as text.
+    """Open the tokenizer. It neither cuts nor pads, and reads "[SEP]" in a text as text.
 
     Raises:
         ModelUnavailable: the file is missing or damaged.
@@ -73,7 +72,7 @@ def open_tokenizer(folder: Path = FOLDER) -> Tokenizer:
 
 
 def open_projection(folder: Path = FOLDER) -> NDArray[np.float32]:
-    """The matrix (384, token_dim) that shortens token vectors.
+    """Open the matrix (384, token_dim) that shortens token vectors.
 
     Raises:
         ModelUnavailable: the file is missing or damaged.
@@ -82,7 +81,7 @@ def open_projection(folder: Path = FOLDER) -> NDArray[np.float32]:
 
 
 def open_stop_words(folder: Path = FOLDER) -> frozenset[str]:
-    """The stop words; lines of the file that begin with # are comments.
+    """Open the stop words. Lines of the file that begin with # are comments.
 
     Raises:
         ModelUnavailable: the file is missing or damaged.
@@ -93,41 +92,41 @@ def open_stop_words(folder: Path = FOLDER) -> frozenset[str]:
 
 
 def digest_files(folder: Path = FOLDER) -> str:
-    """Eight hex digits that change when any file that makes the vectors changes.
+    """Return eight hex digits that change with any file that makes the vectors.
 
     Raises:
-        ModelUnavailable: the listing of the files is missing or damaged.
+        ModelUnavailable: `files.json` is missing or damaged.
     """
-    listing = sorted(_listing(folder).items())
+    listing = sorted(_read_listing(folder).items())
     joined = "".join(f"{name} {sha256}\n" for name, (_, sha256) in listing)
     return hashlib.sha256(joined.encode()).hexdigest()[:8]
 
 
 def _load(path: Path, read: Callable[[Path], Loaded]) -> Loaded:
-    """What `read` makes of a file of the model, once its length is known to be right."""
-    listing = _listing(path.parent)
+    """Check the length of a file of the model, then return what `read` makes of it."""
+    listing = _read_listing(path.parent)
     if path.name not in listing or not path.is_file():
-        raise _unavailable(path, "is missing")
+        raise _make_error(path, "is missing")
     size, expected = path.stat().st_size, listing[path.name][0]
     if size != expected:
-        raise _unavailable(path, f"has {size:,} bytes instead of {expected:,}")
+        raise _make_error(path, f"has {size:,} bytes instead of {expected:,}")
     try:
         return read(path)
     except Exception as error:  # onnxruntime and tokenizers raise bare Exceptions
-        raise _unavailable(path, f"is damaged ({error})") from error
+        raise _make_error(path, f"is damaged ({error})") from error
 
 
-def _listing(folder: Path) -> dict[str, tuple[int, str]]:
-    """Size and sha256 of each file by name."""
+def _read_listing(folder: Path) -> dict[str, tuple[int, str]]:
+    """Return the size and sha256 of each file by name."""
     path = folder / "files.json"
     try:
         files = json.loads(path.read_text(encoding="utf-8"))
         return {name: (entry["bytes"], entry["sha256"]) for name, entry in files.items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise _unavailable(path, "is missing or damaged") from error
+        raise _make_error(path, "is missing or damaged") from error
 
 
-def _unavailable(path: Path, what: str) -> ModelUnavailable:
+def _make_error(path: Path, problem: str) -> ModelUnavailable:
     return ModelUnavailable(
-        f"The bundled embedding model cannot be used: {path} {what}; install papertrail-rag again."
+        f"The bundled embedding model is incomplete: {path} {problem}. Reinstall papertrail-rag."
     )
