@@ -18,7 +18,6 @@ from rag.errors import ModelUnavailable
 if TYPE_CHECKING:
     from collections.abc import Coroutine
     from concurrent.futures import Future
-    from types import TracebackType
 
 Result = TypeVar("Result")
 
@@ -27,73 +26,44 @@ _loop_lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
 
 
-class Stop:
-    """Stops the requests that a thread makes inside a `with` block. Blocks do not nest.
+class Stop(threading.Event):
+    """Event that ends the requests a thread makes inside a `with` block. Blocks do not nest.
 
     with stop:  # in the thread that works
         model.complete(messages)
     stop.set()  # in any other thread
     """
 
-    def __init__(self) -> None:
-        self._event = threading.Event()
-        self._lock = threading.Lock()
-        self._request: Future[Any] | None = None
+    _request: Future[Any] | None = None
 
     def __enter__(self) -> Self:
         _current.stop = self
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         del _current.stop
 
     def set(self) -> None:
         """End the request under way and refuse later ones. Repeated calls do nothing."""
-        with self._lock:
-            self._event.set()
-            if self._request:
-                self._request.cancel()
-
-    @property
-    def is_set(self) -> bool:
-        """Return whether `set` was called."""
-        return self._event.is_set()
-
-    def wait(self, seconds: float) -> None:
-        """Wait until `set` is called, or for some seconds."""
-        self._event.wait(seconds)
+        super().set()
+        if self._request:
+            self._request.cancel()
 
     def watch(self, request: Future[Any]) -> None:
         """Cancel this request when `set` is called, or now if it was."""
-        with self._lock:
-            self._request = request
-            if self.is_set:
-                request.cancel()
+        self._request = request  # before the test: `set` in another thread tests in reverse order
+        if self.is_set():
+            request.cancel()
 
 
-def check_cancelled() -> None:
-    """Raise if the requests of this thread were stopped.
+def check_cancelled(*, wait_s: float = 0.0) -> None:
+    """Raise if the requests of this thread are stopped, now or within some seconds.
 
     Raises:
         ModelUnavailable: the thread's `Stop` is set.
     """
-    if _get_stop().is_set:
+    if _get_stop().wait(wait_s):
         raise ModelUnavailable("The request was stopped.")
-
-
-def sleep(seconds: float) -> None:
-    """Wait before another try, unless the requests of this thread are stopped.
-
-    Raises:
-        ModelUnavailable: the thread's `Stop` is set.
-    """
-    _get_stop().wait(seconds)
-    check_cancelled()
 
 
 def run(coroutine: Coroutine[Any, Any, Result]) -> Result:
@@ -114,20 +84,15 @@ def run(coroutine: Coroutine[Any, Any, Result]) -> Result:
 
 
 def schedule(coroutine: Coroutine[Any, Any, Result]) -> Future[Result]:
-    """Start a coroutine on the event loop without waiting for it."""
-    return asyncio.run_coroutine_threadsafe(coroutine, _get_loop())
-
-
-def _get_stop() -> Stop:
-    """Return the thread's `Stop`. Outside of a `with` block, return one that nobody sets."""
-    return getattr(_current, "stop", None) or Stop()
-
-
-def _get_loop() -> asyncio.AbstractEventLoop:
-    """Return the event loop of all requests. Start it on first use."""
+    """Start a coroutine on the event loop, in a thread that starts on first use."""
     global _loop  # noqa: PLW0603 - one thread for the whole process
     with _loop_lock:
         if _loop is None:
             _loop = asyncio.new_event_loop()
             threading.Thread(target=_loop.run_forever, name="model-requests", daemon=True).start()
-        return _loop
+    return asyncio.run_coroutine_threadsafe(coroutine, _loop)
+
+
+def _get_stop() -> Stop:
+    """Return the thread's `Stop`, or outside of a `with` block one that nobody sets."""
+    return getattr(_current, "stop", None) or Stop()

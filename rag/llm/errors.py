@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from rag.errors import ModelError, ModelRejected, ModelReplyInvalid, ModelUnavailable
-from rag.llm.cancel import sleep
+from rag.llm.cancel import check_cancelled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
 Result = TypeVar("Result")
 
@@ -59,7 +59,7 @@ def retry(call: Callable[[], Result], retries: int) -> Result:
                     retryable=error.retryable,
                     retry_after_s=error.retry_after_s,
                 ) from error.__cause__
-        sleep(wait_s)
+        check_cancelled(wait_s=wait_s)
         tries += 1
 
 
@@ -76,19 +76,21 @@ def to_model_error(error: Exception, model: str, secrets: Sequence[str] = ()) ->
         model: the model's name, for the message.
         secrets: keys, which a server may repeat in its refusal. They become "***".
     """
+    import httpx
+
     if isinstance(error, ModelError):
         return error
     quote = _quote(error, secrets)
     status = _get_status(error)
     if status is not None and status >= 300:
         return _make_status_error(status, model, quote, _get_retry_after(error))
-    if _is_time_out(error):
+    if _has_cause(error, httpx.ReadTimeout, httpx.WriteTimeout):
         return ModelUnavailable(
             f"The model {model} did not answer in time ({quote}). Raise chat_timeout_s "
             "(PAPERTRAIL_CHAT_TIMEOUT_S), or check the server.",
             retryable=True,
         )
-    if _is_connection_failure(error):
+    if _has_cause(error, httpx.TransportError, OSError):
         return ModelUnavailable(
             f"Cannot reach the model {model} ({quote}). Check the network and the server's "
             "address, or try again.",
@@ -155,22 +157,8 @@ def _get_retry_after(error: Exception) -> float | None:
     return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
-def _iter_causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield the error, and what it was raised from."""
-    while error is not None:
-        yield error
+def _has_cause(error: BaseException | None, *kinds: type[Exception]) -> bool:
+    """Return whether the error, or one that it was raised from, is of such a kind."""
+    while error is not None and not isinstance(error, kinds):
         error = error.__cause__
-
-
-def _is_time_out(error: Exception) -> bool:
-    """Return whether a server that was reached sent nothing for too long."""
-    import httpx
-
-    return any(isinstance(e, (httpx.ReadTimeout, httpx.WriteTimeout)) for e in _iter_causes(error))
-
-
-def _is_connection_failure(error: Exception) -> bool:
-    """Return whether the error, or a cause of it, comes from the network."""
-    import httpx
-
-    return any(isinstance(e, (httpx.TransportError, OSError)) for e in _iter_causes(error))
+    return error is not None

@@ -54,7 +54,7 @@ class Job:
         """
         try:
             while (event := await self._events.get()) is not None:
-                if self._stop.is_set:
+                if self._stop.is_set():
                     raise Stopped
                 if isinstance(event, Exception):
                     raise event
@@ -64,12 +64,12 @@ class Job:
 
     def run(self) -> None:
         """Do the work in the calling thread."""
-        if self._stop.is_set:
+        if self._stop.is_set():
             return
         try:
             with self._stop, contextlib.closing(self._open_stream()) as events:
                 for event in events:
-                    if self._stop.is_set:
+                    if self._stop.is_set():
                         return
                     self._put(event)
         except RagError as error:
