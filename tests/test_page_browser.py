@@ -12,6 +12,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from rag.web.auth import add_account
 pytestmark = pytest.mark.page
 ROOT = Path(__file__).parents[1]
 CHROMIUM = os.environ.get("PAPERTRAIL_TEST_CHROMIUM", "/usr/bin/chromium")
+CACHE = tempfile.TemporaryDirectory()  # the bundled library is indexed once for all tests
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
@@ -41,7 +43,7 @@ def started(home, *options):
         **os.environ,
         "PYTHONPATH": str(ROOT),
         "PAPERTRAIL_DATA_DIR": str(home / "data"),
-        "PAPERTRAIL_CACHE_DIR": str(home / "cache"),
+        "PAPERTRAIL_CACHE_DIR": CACHE.name,
         "TMPDIR": str(home),
     }
     command = [sys.executable, str(ROOT / "app.py"), "--port", "0", *options]
@@ -95,7 +97,7 @@ def opened(browser, address, **options):
     )
     page.on("pageerror", lambda error: failing.append(str(error)))
     page.goto(address)
-    page.wait_for_selector(".state.ready, .login", timeout=90_000)
+    page.wait_for_selector(".state.ready, .login", timeout=300_000)
     try:
         yield page
         assert leaving == []
@@ -151,7 +153,7 @@ def test_the_conversation_is_there_after_a_reload_and_can_be_renamed_and_deleted
     page.press("#list input", "Enter")
     page.wait_for_selector("#list li .title:has-text('On speed')")
     page.fill("#find", "nothing like it")
-    assert "No conversation has this." in page.locator("#list").inner_text()
+    assert "No conversation matches." in page.locator("#list").inner_text()
     page.fill("#find", "SPEED")
     page.click("#list li button >> nth=2")
     page.click("#list li button:has-text('Delete')")
@@ -466,7 +468,7 @@ def test_a_reload_is_back_at_the_library_that_was_chosen(browser, tmp_path) -> N
             page.reload()
             page.wait_for_selector("#past #turn-1 .facts", timeout=60_000)
             page.wait_for_selector("#top .ready:has-text('library My own, 1 paper')")
-            assert page.locator("#turn-1 a.marker.supported").count() == 1
+            assert page.locator("#turn-1 a.marker.quoted").count() == 1
             assert "left the library" not in page.locator("#past").inner_text()
             assert page.locator("#note").inner_text().strip() == ""
         go_to(page, "Library")
@@ -663,7 +665,7 @@ def test_users_sign_in_keep_conversations_on_the_server_and_see_only_their_own(
 @pytest.mark.parametrize(
     ("end", "said"),
     [
-        (signal.SIGTERM, "What it was indexing goes on from there"),
+        (signal.SIGTERM, "What was indexed is kept"),
         (signal.SIGKILL, "What was finished is kept"),
     ],
 )
