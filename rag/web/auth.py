@@ -45,7 +45,7 @@ _COST, _BLOCK, _PARALLEL = 2**14, 8, 1
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user's name with the hash of the password."""
+    """One user's name, with the hash of the password."""
 
     name: str
     salt: bytes
@@ -60,7 +60,7 @@ _NOBODY = Account("", bytes(16), bytes(32))  # an unknown name takes as long as 
 
 
 class Accounts:
-    """The accounts of a file, read once."""
+    """Accounts of a file, read once."""
 
     def __init__(self, path: Path) -> None:
         """Read the file.

@@ -112,10 +112,8 @@ def format_citation(paper: Paper) -> str:
     >>> format_citation(Paper("a", "On Rates", "", authors=("Ada Clark", "Bo Li"), year=2021))
     'Ada Clark and Bo Li (2021). On Rates.'
     """
-    *first, last = paper.authors or ("",)
-    names = f"{', '.join(first)}{', ' if last == ET_AL else ' and '}{last}" if first else last
     year = f"({paper.year})" if paper.year else ""
-    head = " ".join(part for part in (names, year) if part).removesuffix(".")
+    head = f"{_join_authors(paper)} {year}".strip().removesuffix(".")
     url = (f"https://doi.org/{paper.doi}" if paper.doi else paper.url) or _get_arxiv_url(paper)
     parts = (head, paper.title.rstrip("."), paper.venue or "", url)
     return ". ".join(part for part in parts if part) + ("" if url else ".")
@@ -126,6 +124,11 @@ def get_paper_url(paper: Paper) -> str:
     if paper.url:
         return escape_url(paper.url)
     return escape_url(f"https://doi.org/{paper.doi}" if paper.doi else _get_arxiv_url(paper))
+
+
+def _join_authors(paper: Paper) -> str:
+    *first, last = paper.authors or ("",)
+    return f"{', '.join(first)}{', ' if last == ET_AL else ' and '}{last}" if first else last
 
 
 def _get_arxiv_url(paper: Paper) -> str:

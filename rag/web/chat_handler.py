@@ -262,7 +262,7 @@ def _strip_answer(answer: Answer, papers: Sequence[Paper]) -> Answer:
 
 
 class _Draft:
-    """An answer that is being written."""
+    """Answer that is being written."""
 
     def __init__(self, question: str, number: int, status: str) -> None:
         self.question = question

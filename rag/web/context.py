@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AppContext:
-    """The shared parts of the page.
+    """Parts that all visitors share.
 
     Attributes:
         options: how the page is served.

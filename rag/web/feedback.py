@@ -24,7 +24,7 @@ _LARGEST_BYTES = 50_000_000
 
 
 class Feedback:
-    """A file of thumbs and comments. Threads may share it."""
+    """File of thumbs and comments. Threads may share it."""
 
     def __init__(self, path: Path) -> None:
         """Take the file's path. The first line creates the file."""

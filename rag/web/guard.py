@@ -121,18 +121,16 @@ class Guard:
 
     def _check_request(self, scope: Scope) -> tuple[int, str] | None:
         """Return status and sentence for a request that nobody may send, else None."""
-        named = {n.decode("latin-1"): value.decode("latin-1") for n, value in scope["headers"]}
-        host, path = named.get("host", ""), scope["path"]
+        headers = {n.decode("latin-1"): value.decode("latin-1") for n, value in scope["headers"]}
+        host, path = headers.get("host", ""), scope["path"]
         if self._only_loopback and not is_loopback(_parse_host(host)):
             return 403, "This page answers on a loopback address only."
-        origin = named.get("origin")
+        origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc != host:
             return 403, "Other sites may not use this page."
         if _CLOSED.match(path) or (path == _UPLOAD and not self._uploads):
             return 404, "Not found."
-        length = named.get("content-length", "0")
-        most = _LARGEST.get(path, _LARGEST_BODY)
-        if "transfer-encoding" in named or not length.isdecimal() or int(length) > most:
+        if _is_too_large(headers, _LARGEST.get(path, _LARGEST_BODY)):
             return 413, "This request is too large."
         return None
 
@@ -161,6 +159,12 @@ async def _read_body(receive: Receive) -> bytes:
         body += message.get("body", b"")
         if message["type"] != "http.request" or not message.get("more_body"):
             return bytes(body)
+
+
+def _is_too_large(headers: dict[str, str], most: int) -> bool:
+    """Return whether a request has more than `most` bytes, or does not say how many."""
+    length = headers.get("content-length", "0")
+    return "transfer-encoding" in headers or not length.isdecimal() or int(length) > most
 
 
 def _names_no_file(body: bytes) -> bool:

@@ -152,7 +152,7 @@ def _read_libraries(values: dict[str, Any]) -> list[str]:
 
 
 class History:
-    """The conversations of signed-in users on the server's disk, a folder for each user."""
+    """Conversations of signed-in users on the server's disk, a folder for each user."""
 
     def __init__(self, folder: Path) -> None:
         """Take the folder. The first conversation creates it."""

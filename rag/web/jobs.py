@@ -86,7 +86,7 @@ class Job:
 
 
 class Workers:
-    """A pool of threads. Questions wait for a free one in the order in which they came."""
+    """Pool of threads. Questions wait for a free one in the order in which they came."""
 
     def __init__(self, *, with_model: bool) -> None:
         """Start the pool. Answers that wait for a language model leave room for more at once."""

@@ -112,7 +112,7 @@ class _Blocks(gr.Blocks):
 
 
 class _Page:
-    """The parts of the page and their handlers."""
+    """Parts of the page and their handlers."""
 
     def __init__(self, context: AppContext, page: gr.Blocks) -> None:
         self.context = context

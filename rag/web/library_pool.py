@@ -36,7 +36,7 @@ _NAME = re.compile(r"([A-Z][\w.+-]*[A-Z0-9][\w.+-]*)\s*:\s")
 
 @dataclass(frozen=True, slots=True)
 class LibraryState:
-    """Whether a library is open.
+    """State of a library.
 
     Attributes:
         kind: "opening", "ready" or "failed".

@@ -30,6 +30,8 @@ _DOUBTS = ("partly", "unsupported", "contradicted", "uncited")  # verdicts that 
 _MARKER = re.compile(r"\[(\d{1,4})\]")
 _SPACE_BEFORE = re.compile(r" +(?=\[\d{1,4}\])")
 _LIST_ITEM = re.compile(r"\n- $")
+_BETWEEN_ITEMS = re.compile(r"</ul>\n*<ul>")
+_AROUND_LIST = re.compile(r"\n+(?=<ul>)|(?<=</ul>)\n+")
 _DASH_ALONE = re.compile(r"(^|\n)- ?$")
 _STRONG = re.compile(r"\*\*(?=\S)([^*\n]{1,300}?\S)\*\*")
 
@@ -170,27 +172,19 @@ def _render_abstention(answer: Answer, number: int) -> str:
 
 def _render_statements(text: str, statements: Sequence[Statement], turn_number: int) -> str:
     """Render a text with its statements. Those that follow a dash are items of a list."""
-    parts, at, in_list = [], 0, False
+    parts, at = [], 0
     for each in sorted(statements, key=lambda s: s.start):
         if each.start < at:
             continue
         between = text[at : each.start]
         statement = _render_statement(text[each.start : each.end], each, turn_number)
-        item = _LIST_ITEM.search(between if at else f"\n{between}")
-        if item:
-            before = between[: -len("- ")]
-            if in_list and before.strip():
-                parts += ["</ul>", _render_plain(before.strip("\n")), "<ul>"]
-            elif not in_list:
-                parts += [_render_plain(before.rstrip("\n")), "<ul>"]
-            parts.append(f"<li>{statement}{_render_entry(each)}</li>")
-        else:
-            plain = _render_plain(between.lstrip("\n") if in_list else between)
-            parts += ["</ul>", plain] if in_list else [plain]
-            parts.append(statement)
-        in_list, at = bool(item), each.end
-    rest = text[at:].lstrip("\n") if in_list else text[at:]
-    return "".join([*parts, "</ul>" * in_list, _render_plain(rest)])
+        if _LIST_ITEM.search(between if at else f"\n{between}"):
+            between = between.removesuffix("- ")
+            statement = f"<ul><li>{statement}{_render_entry(each)}</li></ul>"
+        parts += [_render_plain(between), statement]
+        at = each.end
+    html = _BETWEEN_ITEMS.sub("", "".join([*parts, _render_plain(text[at:])]))
+    return _AROUND_LIST.sub("", html)
 
 
 def _render_statement(text: str, statement: Statement, turn_number: int) -> str:

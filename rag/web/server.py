@@ -36,7 +36,7 @@ _USER_LIMITS = (120, 500_000)  # questions an hour and tokens a day of a user wh
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """How the page is served.
+    """Address, accounts and limits of the page.
 
     Attributes:
         host: address to listen on.

@@ -24,7 +24,7 @@ class WrongUser(RagError):
 
 @dataclass
 class Choices:
-    """A reader's choices in the Settings tab. None takes the server's value."""
+    """Choices of a reader in the Settings tab. None takes the server's value."""
 
     k: int | None = None
     sentences: int | None = None

@@ -35,7 +35,7 @@ _FIELDS = ("since", "until", *_FILTERS)
 
 @dataclass(frozen=True, slots=True)
 class TableState:
-    """What the table shows of a library.
+    """Query, order, page and filters of the table.
 
     Attributes:
         query: words that titles, authors, venues or abstracts must all have.
@@ -116,21 +116,16 @@ def select_papers(papers: Sequence[Paper], state: TableState) -> list[Paper]:
 def render_filters(papers: Sequence[Paper], where: Filter | None) -> str:
     """Render a field for each filter that tells the papers apart. Omits what no paper has."""
     where = where or Filter()
-    years = [paper.year for paper in papers if paper.year]
-    first, last = where.years or (None, None)
-    fields = []
-    if years:
-        fields.append(_render_field("since", "From year", first, min(years)))
-        fields.append(_render_field("until", "To year", last, max(years)))
-    known = (
-        ("venue", "Venue", where.venues, any(paper.venue for paper in papers)),
-        ("author", "Author", where.authors, any(paper.authors for paper in papers)),
-        ("tag", "Tag", where.tags, any(paper.metadata.get("tags") for paper in papers)),
-    )
+    fields = _render_year_fields(papers, where)
+    values: dict[str, tuple[Sequence[str], list[Any]]] = {
+        "venue": (where.venues, [paper.venue for paper in papers]),
+        "author": (where.authors, [paper.authors for paper in papers]),
+        "tag": (where.tags, [paper.metadata.get("tags") for paper in papers]),
+    }
     fields += [
-        _render_field(name, label, "".join(values[:1]), None)
-        for name, label, values, exists in known
-        if exists
+        _render_field(name, name.capitalize(), "".join(given[:1]), None)
+        for name, (given, known) in values.items()
+        if any(known)
     ]
     return f'<div class="filters" role="group" aria-label="Filters">{"".join(fields)}</div>'
 
@@ -212,6 +207,17 @@ def _parse_year(text: str) -> int | None:
 def _join_fields(paper: Paper) -> str:
     parts = (paper.title, *paper.authors, paper.venue or "", str(paper.year or ""), paper.abstract)
     return " ".join(parts).casefold()
+
+
+def _render_year_fields(papers: Sequence[Paper], where: Filter) -> list[str]:
+    years = [paper.year for paper in papers if paper.year]
+    if not years:
+        return []
+    first, last = where.years or (None, None)
+    return [
+        _render_field("since", "From year", first, min(years)),
+        _render_field("until", "To year", last, max(years)),
+    ]
 
 
 def _render_field(name: str, label: str, value: object, hint: int | None) -> str:

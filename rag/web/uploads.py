@@ -44,7 +44,7 @@ _LIBRARY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _-]{0,47}")
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file on the server, and the name that its owner gave it."""
+    """File on the server, with the name that its owner gave it."""
 
     path: Path
     name: str

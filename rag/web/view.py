@@ -14,7 +14,7 @@ _RECENT_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A change of the page.
+    """Change of the page.
 
     Attributes:
         top: HTML of the header.
@@ -69,7 +69,7 @@ class View:
 
 
 class Outbox:
-    """What one page was sent within the last second, by stream of views.
+    """Changes that one page was sent within the last second, by stream of views.
 
     A browser may skip a message that another one follows at once. So each message repeats all that
     its stream changed so far, and what other streams of the page changed a moment ago.
