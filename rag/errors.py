@@ -39,13 +39,13 @@ class RagError(Exception):
 
 
 class SettingsError(RagError):
-    """A setting is invalid."""
+    """Invalid setting."""
 
     exit_code = 2
 
 
 class CorpusError(RagError):
-    """A source of papers cannot be read.
+    """Unreadable source of papers.
 
     Attributes:
         path: file or folder, or None.
@@ -63,51 +63,51 @@ class CorpusError(RagError):
 
 
 class PromptError(RagError):
-    """A prompt file is missing or contradicts the variables it declares."""
+    """Prompt file that is missing or contradicts the variables it declares."""
 
     exit_code = 2
 
 
 class IndexMissing(RagError):
-    """There is no index in the folder."""
+    """Folder without an index."""
 
     exit_code = 2
 
 
 class IndexDamaged(RagError):
-    """The index contradicts itself: files are missing, unreadable or do not fit together."""
+    """Index whose files are missing, unreadable or do not fit together."""
 
 
 class IndexStale(RagError):
-    """The index was built with another embedder, another passage setting or an older schema."""
+    """Index built with another embedder, another passage setting or an older schema."""
 
     exit_code = 2
 
 
 class IndexLocked(RagError):
-    """Another process is writing to the index."""
+    """Index that another process is writing to."""
 
 
 class DiskError(RagError):
-    """A file cannot be written or read because of the disk or its permissions."""
+    """File that cannot be written or read because of the disk or its permissions."""
 
 
 class QuestionError(CorpusError):
-    """Evaluation questions or labelled pairs are invalid."""
+    """Invalid evaluation questions or labelled pairs."""
 
 
 class RunMismatch(RagError):
-    """An evaluation run has other questions, another index or other settings."""
+    """Evaluation run with other questions, another index or other settings."""
 
     exit_code = 2
 
 
 class JudgeFailed(RagError):
-    """A judge left more unscored than a report allows."""
+    """Judge that left more unscored than a report allows."""
 
 
 class ModelError(RagError):
-    """A model failed.
+    """Failure of a language model or an embedding model.
 
     Attributes:
         retryable: whether the same call may succeed later.
@@ -123,12 +123,12 @@ class ModelError(RagError):
 
 
 class ModelUnavailable(ModelError):
-    """The model cannot be reached, or its files are missing."""
+    """Model that cannot be reached, or whose files are missing."""
 
 
 class ModelRejected(ModelError):
-    """The model refused the call."""
+    """Call that the model refused."""
 
 
 class ModelReplyInvalid(ModelError):
-    """The model's reply cannot be read."""
+    """Unreadable reply of a model."""
