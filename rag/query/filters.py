@@ -30,7 +30,7 @@ _LONGEST_VENUE = 10  # words
 _ANY_YEAR = Filter(years=(0, 9999))
 
 
-class Library(Protocol):
+class PaperCollection(Protocol):
     """The papers that a question is asked of."""
 
     def holds(self, where: Filter) -> bool:
@@ -57,7 +57,9 @@ class _Phrase:
     known: tuple[Filter, ...]
 
 
-def read_filters(question: str, library: Library, *, this_year: int) -> tuple[str, Filter | None]:
+def read_filters(
+    question: str, library: PaperCollection, *, this_year: int
+) -> tuple[str, Filter | None]:
     """Return the question without the phrases that choose papers, and the filter they make.
 
     Args:

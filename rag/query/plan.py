@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from rag.llm.reply import Usage
     from rag.papers import Paper
-    from rag.query.filters import Library
+    from rag.query.filters import PaperCollection
     from rag.settings import Settings
 
 Kind = Literal["answer", "list", "metadata"]
@@ -104,7 +104,7 @@ class Planner:
         question: str,
         exchanges: Sequence[Exchange],
         where: Filter | None,
-        library: Library,
+        library: PaperCollection,
     ) -> Plan:
         """Return what a question asks for.
 
