@@ -91,11 +91,12 @@ def compare(before: Run, after: Run, *, seed: int = 0) -> Comparison:
             "ones can be compared."
         )
     same_judge = _same(before, after, "judge_sha256")
+    has_judge = after.info.identity["judge"] != "none"
     left = {measure.name: measure for measure in measures(before.records)}
     found: list[Difference] = []
     flips: list[Flip] = []
     for measure in measures(after.records):
-        if measure.judged and not same_judge:
+        if measure.judged and not (same_judge and has_judge):
             continue
         pairs = _pairs(before, left[measure.name], after, measure)
         if pairs:

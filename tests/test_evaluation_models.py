@@ -157,7 +157,7 @@ def test_rubbish_from_a_judge_is_unscored(reply):
         model = make_chat_model(load_settings(chat_model="judge", chat_url=server.url))
         claim = Claim("Cats are liked.", (CATS["cats"],))
         (found,) = ModelJudge(model, load_prompt("judge")).check([claim])
-    assert found.verdict is None
+    assert found.verdict == "unchecked"
     assert "judge" in found.reason
 
 
@@ -246,10 +246,13 @@ def test_judges_are_measured_on_labelled_pairs(asked_library, tmp_path):
         {"claim": "Trains are late.", "sentences": ["Dogs bark at night."], "label": "NONE"},
     ]
     pairs.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    text = command("judges", "--pairs", pairs, "--index", asked_library)
-    assert re.search(r"balanced accuracy\s+4\s+1\.000", text)
-    assert re.search(r"AUC\s+4\s+1\.000", text)
-    assert re.search(r"false: none, right\s+2\s+1\.000", text)
+    with ModelServer(Step(reply=judging)) as server:
+        words = ("judges", "--pairs", pairs, "--index", asked_library)
+        text = command(*words, "--model", "j", "--url", server.url)
+    # the scripted judge supports everything: both true pairs are right, both false ones wrong
+    assert re.search(r"balanced accuracy\s+4\s+0\.500", text)
+    assert re.search(r"sensitivity\s+4\s+1\.000", text)
+    assert re.search(r"false: none, right\s+2\s+0\.000", text)
 
 
 @pytest.mark.parametrize(

@@ -55,15 +55,17 @@ def priced(record, cost, *, judge=NO_USAGE, judge_cost=None):
 def test_the_report_is_written_in_three_forms(finished):
     text = command("report", finished.folder)
     assert "recall@5" in text
-    assert "XXX" in text
+    assert "judge none" in text
     values = json.loads((finished.folder / "report.json").read_text(encoding="utf-8"))
     scores = {(s["name"], s["kind"]): s for s in values["scores"]}
     assert values["state"] == "complete"
     assert scores["recall@5", "all"]["n"] == sum(
         q.answerable and q.kind != "listing" for q in QUESTIONS
     )
-    assert 0 <= scores["vital_facts", "all"]["low"] <= scores["vital_facts", "all"]["high"] <= 1
-    assert ("supported", "all") not in scores
+    shown = scores["evidence_shown", "all"]
+    assert 0 <= scores["evidence_first", "all"]["mean"] <= shown["mean"] <= shown["high"] <= 1
+    assert scores["verbatim_quote", "all"]["mean"] == 1
+    assert {name for name, _ in scores} & {"supported", "vital_facts", "citation_recall"} == set()
     assert "key" not in " ".join(values["identity"]["settings"])
     page = (finished.folder / "report.html").read_text(encoding="utf-8")
     assert "Content-Security-Policy" in page
@@ -88,15 +90,27 @@ def test_text_from_questions_and_papers_is_escaped(no_judge, tmp_path):
     assert hostile not in page
 
 
-def test_runs_of_different_judges_are_not_compared_by_what_judges_say(finished, tmp_path):
-    identity = {**finished.info.identity, "judge": "model other", "judge_sha256": "0"}
+def judged_by(name, finished, folder):
+    """Write a run that a model judged, which found every fact; return its folder."""
+    identity = {**finished.info.identity, "judge": f"model {name}", "judge_sha256": name}
     info = finished.info.model_copy(update={"identity": identity})
-    other = written(tmp_path / "other", finished, info=info)
-    found = compare(finished, read_run(other))
+    held = {"found": Judged(verdict="supported")}
+    records = [
+        r.model_copy(update={"facts": [fact.model_copy(update=held) for fact in r.facts]})
+        for r in finished.records
+    ]
+    return written(folder, finished, info=info, records=records)
+
+
+def test_runs_of_different_judges_are_compared_without_what_judges_say(finished, tmp_path):
+    one = judged_by("one", finished, tmp_path / "one")
+    other = judged_by("other", finished, tmp_path / "other")
+    found = compare(read_run(one), read_run(other))
     assert "recall@5" in {d.name for d in found.differences}
     assert not any(d.judged for d in found.differences)
-    assert "different judges (none and model other)" in command("compare", finished.folder, other)
-    words = ("gate", other, "--baseline", finished.folder)
+    assert "different judges (model one and model other)" in command("compare", one, other)
+    assert not any(d.judged for d in compare(finished, finished).differences)
+    words = ("gate", other, "--baseline", one)
     assert "different judges" in command(*words, status=2)
     assert "vital_facts cannot" in command(*words, "--min", "vital_facts=0", status=2)
     assert "passed" in command(*words, "--min", "recall@5=0")
@@ -115,16 +129,15 @@ def test_a_worse_run_is_seen_and_fails_the_baseline(finished, tmp_path):
     found = {d.name: d for d in compare(finished, read_run(worse)).differences}
     assert found["recall@5"].worse
     assert found["recall@5"].p_adjusted < 0.05
-    # verbatim answers have no value of supported and citation_recall: four primary measures are
-    # compared, of which one changed and is multiplied by four
+    # without a judge four primary measures are compared; one changed and is multiplied by four
     family = {name for name, d in found.items() if d.p_adjusted is not None}
-    assert family == {"recall@5", "vital_facts", "false_answer", "false_refusal"}
+    assert family == {"recall@5", "evidence_shown", "false_answer", "false_refusal"}
     assert found["recall@5"].p_adjusted == pytest.approx(4 * found["recall@5"].p)
     text = command("gate", worse, "--min", "recall@5=0", "--baseline", finished.folder, status=1)
     assert "recall@5 went from" in text
     text = command("compare", finished.folder, worse)
     assert "hit@1 1 -> 0" in text
-    assert "adjusted for the 4 primary measures (recall@5, vital_facts, false_answer" in text
+    assert "adjusted for the 4 primary measures (recall@5, evidence_shown, false_answer" in text
 
 
 def test_a_run_that_bears_paraphrases_worse_fails_the_baseline(finished, tmp_path):
@@ -181,6 +194,8 @@ def test_a_corrected_score_takes_the_judges_error_out(finished, tmp_path):
     records += [one_statement(200, None), one_statement(201, "supported", "paraphrase")]
     plan = [(r.id, r.variant) for r in records]
     info = finished.info.model_copy(update={"plan": plan})
+    identity = {**info.identity, "judge": "model j", "judge_sha256": "1"}
+    info = info.model_copy(update={"identity": identity})
     made = written(tmp_path / "made", finished, info=info, records=records)
     labels = tmp_path / "labels.jsonl"
     rows = [
@@ -211,6 +226,8 @@ def test_what_a_run_cost_is_summed(finished, tmp_path):
         priced(third, "a lot"),
     ]
     info = finished.info.model_copy(update={"plan": [(r.id, r.variant) for r in records]})
+    identity = {**info.identity, "judge": "model j", "judge_sha256": "1"}
+    info = info.model_copy(update={"identity": identity})
     made = written(tmp_path / "made", finished, info=info, records=records)
     spent = make_report(read_run(made)).spent
     # each answer is one call with 10 tokens read and 2 written; "a lot" is no price
@@ -248,9 +265,8 @@ def test_figures_over_all_say_what_they_rest_on(finished):
     found = make_report(finished)
     asked = [r for r in finished.records if r.variant == "asked"]
     assert found.score("seconds_p50").n == len(asked)
-    answered = [r for r in asked if r.answered and r.kind != "listing"]
-    assert found.score("selective_accuracy").n == len(answered)
-    assert found.score("contradicted") is None
+    assert found.score("abstention_f1").n == len(asked)
+    assert found.score("selective_accuracy") is None
 
 
 def test_refusing_nothing_scores_nothing(finished):

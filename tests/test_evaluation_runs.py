@@ -142,7 +142,7 @@ def test_workers_give_the_same_answers(asked_library, no_judge, finished, tmp_pa
 
 def test_choices_that_do_not_exist_are_one_sentence(asked_library, tmp_path):
     out = ("--out", tmp_path / "x", "--index", asked_library)
-    assert "extractive and model" in command("run", *out, "--writer", "poet", status=2)
+    assert "quotes and model" in command("run", *out, "--writer", "poet", status=2)
     assert "needs a model" in command("run", *out, "--writer", "model", status=2)
     assert "none and model" in command("run", *out, "--judge", "me", status=2)
     assert "needs a model" in command("run", *out, "--judge", "model", status=2)
