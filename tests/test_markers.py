@@ -63,18 +63,18 @@ def numbers(text):
         ("Words¹ here.² And 10⁶ km² (QK)³ sec⁻¹ words²⁻³.", [(1,), (2,), (2, 3)]),
     ],
 )
-def test_markers_are_found_where_they_are_and_nowhere_else(text, found):
+def test_markers_are_found_in_text_only(text, found):
     assert numbers(text) == found
 
 
 @pytest.mark.parametrize("text", ["[0]", "[7-3]", "[12345]", "[1-900]", "[-1]", "[1000]"])
-def test_numbers_that_no_paper_can_have_are_told(text):
+def test_numbers_that_no_paper_can_have_are_reported(text):
     (marker,) = read(text)
     assert marker.numbers == ()
     assert marker.invalid
 
 
-def test_what_no_paper_can_be_is_told_beside_what_one_can():
+def test_an_invalid_number_is_reported_beside_a_valid_one():
     assert read("[2, 1024]") == [Marker((2,), "[2, 1024]", ("1024",))]
 
 
@@ -95,6 +95,7 @@ def test_what_no_paper_can_be_is_told_beside_what_one_can():
         "It \\( costs [99].\nMore \\) [1].",
         r"It \[ costs [99]. More [1].",
         "A [link](that[99] does not close. [1]",
+        "A [link](that[99]",
         "It predicts tokens [99",
         "It predicts tokens [1, 99",
         "It predicts tokens [99, p. 9",

@@ -16,6 +16,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 LONGEST_HELD = 80
 LONGEST_BLOCK = 2000
@@ -236,11 +240,17 @@ def _find_target_end(text: str, at: int, *, final: bool) -> int | None:
 
 def _read_bracket(text: str, at: int, *, final: bool) -> _Step:
     """Read a marker in single or double brackets, or else the first character as text."""
-    start = at + 1 + text.startswith("\\", at)
-    if text[start - 1] != "[" or not text.startswith(("[", r"\["), start):
-        undecided = text[start - 1] == "[" and _is_end(text, start) and not final
-        return None if undecided else _read_single(text, at, final=final)
-    step = _read_single(text, start, final=final)
+    inner = at + 1 + text.startswith("\\", at)
+    if text[inner - 1] == "[":
+        if text.startswith(("[", r"\["), inner):
+            return _read_double(text, at, inner, final=final)
+        if _is_end(text, inner) and not final:
+            return None
+    return _read_single(text, at, final=final)
+
+
+def _read_double(text: str, at: int, inner: int, *, final: bool) -> _Step:
+    step = _read_single(text, inner, final=final)
     if step is None:
         return None
     marker, end = step
@@ -301,17 +311,22 @@ def _parse_numbers(plain: str) -> tuple[tuple[int, ...], tuple[str, ...]] | None
     if not items:  # a page alone is a broken citation, "Table 2" alone is text
         return ((), (plain,)) if named != plain and plain.lstrip()[:1] in "pP" else None
     numbers: dict[int, None] = {}
-    invalid, years = [], 0
-    for item in items:
-        match = _ITEM.fullmatch(item)
-        if match is None:
-            return None
-        first, last = int(match[1]), int(match[2] or match[1])
-        if first <= 0 and len(items) > 1:
-            return None
-        years += 1900 <= first < 2100
+    invalid = []
+    ranges = _parse_ranges(items)
+    for item, (first, last) in zip(items, ranges, strict=False):
         if 0 < first <= last <= LARGEST and last - first < LONGEST_RANGE:
             numbers.update(dict.fromkeys(range(first, last + 1)))
         else:
             invalid.append(item)
-    return None if years == len(items) else (tuple(numbers), tuple(invalid))
+    return (tuple(numbers), tuple(invalid)) if ranges else None
+
+
+def _parse_ranges(items: Sequence[str]) -> list[tuple[int, int]]:
+    """Return the first and the last number of each item, or [] for years, intervals and text."""
+    ranges = []
+    for item in items:
+        match = _ITEM.fullmatch(item)
+        if match is None or (int(match[1]) <= 0 and len(items) > 1):
+            return []
+        ranges.append((int(match[1]), int(match[2] or match[1])))
+    return [] if all(1900 <= first < 2100 for first, _ in ranges) else ranges
