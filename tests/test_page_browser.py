@@ -1,4 +1,4 @@
-"""The page in a real browser, as a new user meets it; run by `make test-page`.
+"""The page in a real browser, as a new user sees it. `make test-page` runs it.
 
 Needs playwright and a Chromium, which PAPERTRAIL_TEST_CHROMIUM names.
 """
@@ -31,14 +31,14 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 @contextmanager
 def served(home, *options):
-    """The page's address; it is served by a process of its own."""
+    """Serve the page in a process of its own and yield its address."""
     with started(home, *options) as server:
         yield address_of(server)
 
 
 @contextmanager
 def started(home, *options):
-    """The process that serves the page."""
+    """Start the process that serves the page and yield it."""
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
@@ -86,7 +86,7 @@ def browser():
 
 @contextmanager
 def opened(browser, address, **options):
-    """A page in a browser profile of its own, ready to be asked; nothing may leave or fail."""
+    """Yield a page in a browser profile of its own. No request may leave and no script fail."""
     given = {"viewport": {"width": 1400, "height": 900}, **options}
     context = browser.new_context(**given)
     page = context.new_page()
@@ -107,7 +107,7 @@ def opened(browser, address, **options):
 
 
 def ask(page, question, number=1):
-    """Asks in the box and waits for the whole answer."""
+    """Ask in the box and wait for the whole answer."""
     page.fill("#question textarea", question)
     page.press("#question textarea", "Enter")
     page.wait_for_selector(f"#past #turn-{number} .facts", timeout=60_000)
@@ -385,7 +385,7 @@ def long_papers(tmp_path_factory):
         yield found
 
 
-def test_a_long_abstract_shows_its_quote_and_that_it_goes_on(browser, long_papers) -> None:
+def test_a_long_abstract_shows_its_quote_and_that_it_continues(browser, long_papers) -> None:
     with opened(browser, long_papers) as page:
         go_to(page, "Library")
         page.select_option("#library", "x" * 48)
@@ -453,7 +453,7 @@ def test_papers_are_pasted_and_uploaded_and_then_asked_about(browser, tmp_path) 
         page.wait_for_selector("#top :text('251 papers')")
 
 
-def test_a_reload_is_back_at_the_library_that_was_chosen(browser, tmp_path) -> None:
+def test_a_reload_returns_to_the_library_that_was_chosen(browser, tmp_path) -> None:
     bibtex = "@misc{w, title = {WUGG: Tiny Models}, abstract = {WUGG has 12 parameters.}}"
     with served(tmp_path) as address, opened(browser, address) as page:
         go_to(page, "Library")
@@ -481,7 +481,7 @@ def test_a_reload_is_back_at_the_library_that_was_chosen(browser, tmp_path) -> N
         assert page.locator("#past .turn").count() == 0
 
 
-def test_what_cannot_be_added_is_told_in_a_sentence(browser, library, tmp_path) -> None:
+def test_text_that_cannot_be_added_is_refused_with_a_reason(browser, library, tmp_path) -> None:
     with served(tmp_path, "--index", f"{library}/") as address, opened(browser, address) as page:
         go_to(page, "Library")
         page.click("#adding summary")
@@ -554,7 +554,7 @@ COUNT_MADE = """document.querySelectorAll(['past', 'sources', 'table', 'list', '
 
 
 def hostile_library(folder):
-    """Papers whose every field is hostile."""
+    """Build a library of papers whose every field is hostile."""
     papers = [
         Paper(
             f'p{n}"><img src=x onerror={RUN}>',
@@ -614,7 +614,7 @@ def test_no_hostile_string_runs_a_script_or_sends_a_request(browser, tmp_path) -
             assert dialogs == []
 
 
-def test_a_kept_conversation_that_somebody_changed_is_harmless(page) -> None:
+def test_a_saved_conversation_that_somebody_changed_is_harmless(page) -> None:
     ask(page, QUESTION)
     page.wait_for_timeout(300)
     page.evaluate(
@@ -669,7 +669,7 @@ def test_users_sign_in_keep_conversations_on_the_server_and_see_only_their_own(
         (signal.SIGKILL, "What was finished is kept"),
     ],
 )
-def test_a_page_whose_server_goes_says_so(browser, tmp_path, end, said) -> None:
+def test_a_page_whose_server_stops_says_so(browser, tmp_path, end, said) -> None:
     rows = [{"title": f"Paper {i}", "abstract": f"Words on {i}. " * 60} for i in range(1000)]
     (tmp_path / "many.jsonl").write_text("\n".join(map(json.dumps, rows)))
     serving = started(tmp_path, "--index", f"{build(tmp_path)}/")

@@ -1,4 +1,4 @@
-"""The page when it is interrupted, as a process of its own with somebody listening to it."""
+"""The page when it is interrupted: a process of its own, with an open page."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PAGE = "abcdef"
 
 @contextmanager
 def served(library):
-    """The process that serves a library, and a client for its address."""
+    """Yield the process that serves a library, and a client of its address."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(library.parent)}
     command = [sys.executable, "-m", "rag", "app", "--port", "0", "--index", f"{library}/"]
     with subprocess.Popen(
@@ -59,26 +59,26 @@ def test_a_page_that_somebody_has_open_ends_quietly(tmp_path, number, status) ->
 
 
 def test_the_end_of_the_page_waits_for_none_of_its_threads() -> None:
-    told: list[str | bool] = []
+    events: list[str | bool] = []
     gate = threading.Event()
 
     async def served() -> None:
         own = asynccontextmanager(nothing)
-        around = make_lifespan(own, lambda: told.append("start"), lambda: told.append("end"))
+        around = make_lifespan(own, lambda: events.append("start"), lambda: events.append("end"))
         async with around(None):
             loop = asyncio.get_running_loop()
-            loop.run_in_executor(None, lambda: told.append(gate.wait(60)))
+            loop.run_in_executor(None, lambda: events.append(gate.wait(60)))
 
     async def nothing(_application):
         yield None
 
     asyncio.run(served())
-    assert told == ["start", "end"]  # and not what the thread tells after a minute
+    assert events == ["start", "end"]  # and not what the thread adds after a minute
     gate.set()
 
 
 def bridge(client):
-    """The number of the function that takes what buttons inside the page send, and its inputs."""
+    """Return the number of the function that the page's buttons call, and its inputs."""
     config = client.get("/config").json()
     element = next(c["id"] for c in config["components"] if c["props"].get("elem_id") == "bridge")
     return next(
@@ -93,12 +93,12 @@ def test_an_interrupt_stops_the_adding_of_papers_and_the_library_stays_as_it_was
     rows = [{"title": f"Paper {i}", "abstract": f"Words on {i}. " * 60} for i in range(1000)]
     with served(library) as (process, client):
         sent = client.post("/upload?name=x.jsonl", content="\n".join(map(json.dumps, rows)))
-        action = {"act": "add", "files": [sent.json()["word"]]}
+        action = {"act": "add", "files": [sent.json()["token"]]}
         function, inputs = bridge(client)
         event = {"data": inputs, "fn_index": function, "session_hash": PAGE, "event_data": action}
         assert client.post("/gradio_api/queue/join", json=event).status_code == 200
-        with client.stream("GET", f"/gradio_api/queue/data?session_hash={PAGE}") as told:
-            assert any("Indexing: 32 of 1,000 papers" in line for line in told.iter_lines())
+        with client.stream("GET", f"/gradio_api/queue/data?session_hash={PAGE}") as stream:
+            assert any("Indexing: 32 of 1,000 papers" in line for line in stream.iter_lines())
             process.send_signal(signal.SIGINT)
             assert process.wait(60) == 130
         assert process.stderr.read() == SENTENCE

@@ -68,7 +68,7 @@ def test_columns_without_a_value_are_hidden() -> None:
         assert f"sort-{name}" not in html
 
 
-def test_filters_restrict_what_is_looked_at_and_are_those_that_the_library_has(context) -> None:
+def test_filters_restrict_the_table_and_exist_only_where_papers_have_values(context) -> None:
     session = open_page()
     (view,) = act(context, session, act="unpick")
     for name, there in (("since", 1), ("until", 1), ("venue", 1), ("author", 1), ("tag", 0)):
@@ -136,7 +136,7 @@ def test_what_the_table_lists_is_downloaded(context) -> None:
 
 
 @pytest.mark.parametrize("number", [float("inf"), float("nan"), "1e400", None, [], "9" * 9999])
-def test_numbers_that_are_none_do_nothing(context, number) -> None:
+def test_values_that_are_not_numbers_do_nothing(context, number) -> None:
     session = open_page()
     ask(context, session)
     assert act(context, session, act="edit", turn=number)[0].note is None
@@ -202,7 +202,7 @@ def test_papers_are_removed_and_their_citations_in_the_past_stay(context) -> Non
     ],
     ids=["nothing", "too much", "no format", "binary"],
 )
-def test_what_cannot_be_added_gets_a_sentence(context, text, sentence) -> None:
+def test_text_that_cannot_be_added_is_refused_with_a_reason(context, text, sentence) -> None:
     views = add(context, open_page(), pasted=text)
     assert sentence in "".join(view.report or "" for view in views)
     assert len(context.pool.get_papers()) == 2
@@ -224,7 +224,7 @@ def test_too_many_or_too_large_files_are_refused_and_deleted(context, tmp_path) 
     assert "50 MB" in view.report
 
 
-def test_papers_added_to_the_bundled_library_begin_a_library_of_ones_own(bundled_home) -> None:
+def test_papers_added_to_the_bundled_library_start_a_library_of_your_own(bundled_home) -> None:
     context = make_context("", bundled_home, index="")
     session = open_page()
     assert "Name" not in render_settings(session, context.pool)
@@ -254,7 +254,7 @@ def test_papers_added_to_the_bundled_library_begin_a_library_of_ones_own(bundled
     context.close()
 
 
-def test_a_page_that_is_reloaded_is_back_at_its_library_and_reads_its_answers_there(
+def test_a_reloaded_page_returns_to_its_library_and_reads_its_answers_there(
     bundled_home,
 ) -> None:
     context = make_context("", bundled_home, index="")
@@ -309,7 +309,7 @@ def test_libraries_are_not_changed_from_other_machines_unless_allowed(tmp_path) 
         context.close()
 
 
-def test_what_the_owner_named_on_the_command_line_is_fixed(context, tmp_path) -> None:
+def test_settings_given_on_the_command_line_are_fixed(context, tmp_path) -> None:
     fixed = make_context(build(tmp_path / "second"), tmp_path, k=5)
     session = open_page()
     html = render_settings(session, fixed.pool)
@@ -335,7 +335,7 @@ def test_choices_are_checked_and_kept_by_the_browser(context) -> None:
     assert session.choices.k == 12
 
 
-def test_a_model_can_be_left_out_by_a_reader(tmp_path) -> None:
+def test_a_reader_can_turn_the_model_off(tmp_path) -> None:
     context = make_context(
         build(tmp_path / "library"), tmp_path, chat_model="tester", chat_url="http://127.0.0.1:9/v1"
     )
@@ -348,7 +348,7 @@ def test_a_model_can_be_left_out_by_a_reader(tmp_path) -> None:
     context.close()
 
 
-def test_a_new_library_that_was_interrupted_is_begun_again_under_its_name(
+def test_an_interrupted_new_library_can_be_started_again_under_its_name(
     tmp_path,
 ) -> None:
     context = make_context(build(tmp_path / "library"), tmp_path)

@@ -30,6 +30,12 @@ from rag.web.uploads import UploadStore
 PASSWORD = "correct horse battery"
 
 
+def guard(context, *, only_loopback=False, uploads=True):
+    """Return the application of a context behind its guard."""
+    application, auth = create_application(context)
+    return Guard(application, only_loopback=only_loopback, auth=auth, uploads=uploads)
+
+
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
     return build(tmp_path_factory.mktemp("library"))
@@ -45,22 +51,19 @@ def users(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def own(library, tmp_path_factory):
-    """A page for the one who started it."""
+    """Yield a client of a page for its owner alone."""
     context = make_context(library, tmp_path_factory.mktemp("own"))
-    application, auth = create_application(context)
-    guarded = Guard(application, only_loopback=True, auth=auth)
-    with TestClient(guarded, base_url="http://127.0.0.1:7860") as client:
+    with TestClient(guard(context, only_loopback=True), base_url="http://127.0.0.1:7860") as client:
         yield client
     context.close()
 
 
 @pytest.fixture(scope="module")
 def shared(library, users, tmp_path_factory):
-    """A page with accounts; a function that gives a client of its own."""
+    """Yield a function that makes clients of a page with accounts."""
     options = ServerOptions(host="0.0.0.0", users=users, questions_per_hour=3)
     context = make_context(library, tmp_path_factory.mktemp("shared"), options=options)
-    application, auth = create_application(context)
-    guarded = Guard(application, only_loopback=False, auth=auth, uploads=False)
+    guarded = guard(context, uploads=False)
 
     def client():
         return TestClient(guarded, base_url="http://papers.test", follow_redirects=False)
@@ -74,8 +77,8 @@ def sign_in(client, name="ada", password=PASSWORD):
     return client.post("/sign-in", data={"name": name, "password": password})
 
 
-def called(client, endpoint, *values):
-    """What a named endpoint gives, over plain HTTP."""
+def call(client, endpoint, *values):
+    """Call a named endpoint over plain HTTP. Return the kind of its last event and the data."""
     begun = client.post(f"/gradio_api/call/{endpoint}", json={"data": list(values)})
     assert begun.status_code == 200, begun.text
     events = client.get(f"/gradio_api/call/{endpoint}/{begun.json()['event_id']}").text
@@ -119,7 +122,7 @@ def test_other_sites_and_other_names_are_turned_away(own, headers, status) -> No
         "/monitoring",
     ],
 )
-def test_what_gradio_offers_beside_the_page_is_closed(own, path) -> None:
+def test_other_routes_of_gradio_are_closed(own, path) -> None:
     assert own.get(path).status_code == 404
 
 
@@ -132,9 +135,9 @@ def test_ask_and_search_answer_over_http_and_nothing_else_has_a_name(own) -> Non
     named = own.get("/gradio_api/info").json()
     assert set(named["named_endpoints"]) == {"/ask", "/search"}
     assert named["unnamed_endpoints"] == {}
-    kind, (answer,) = called(own, "ask", QUESTION, 2)
+    kind, (answer,) = call(own, "ask", QUESTION, 2)
     assert (kind, answer["status"]) == ("complete", "answered")
-    kind, (found,) = called(own, "search", QUESTION, 1)
+    kind, (found,) = call(own, "search", QUESTION, 1)
     assert [hit["paper"]["id"] for hit in found["hits"]] == ["zorp-1"]
 
 
@@ -149,26 +152,23 @@ def test_ask_and_search_answer_over_http_and_nothing_else_has_a_name(own) -> Non
         (QUESTION, True, "whole number from 1 to 50"),
     ],
 )
-def test_the_api_refuses_what_is_out_of_bounds_and_logs_nothing(
+def test_the_api_refuses_values_out_of_range_and_logs_nothing(
     own, capfd, question, k, sentence
 ) -> None:
     for endpoint in ("ask", "search"):
-        kind, told = called(own, endpoint, question, k)
+        kind, data = call(own, endpoint, question, k)
         assert kind == "error"
-        assert sentence in told["error"]
+        assert sentence in data["error"]
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_a_fault_of_ours_is_told_in_a_sentence_and_logged_once(
-    library, tmp_path, caplog, capfd
-) -> None:
+def test_a_bug_is_reported_in_a_sentence_and_logged_once(library, tmp_path, caplog, capfd) -> None:
     context = make_context(library, tmp_path)
-    application, auth = create_application(context)
-    with TestClient(Guard(application, only_loopback=False, auth=auth)) as client:
+    with TestClient(guard(context)) as client:
         context.chat.workers.close()  # no question can be worked on: nobody foresaw it
-        kind, told = called(client, "ask", QUESTION, 1)
+        kind, data = call(client, "ask", QUESTION, 1)
     assert kind == "error"
-    assert "Papertrail failed to answer because of a bug." in told["error"]
+    assert "Papertrail failed to answer because of a bug." in data["error"]
     assert caplog.text.count("Traceback") == 1
     assert "cannot schedule new futures after shutdown" in caplog.text
     assert "Traceback" not in capfd.readouterr().err  # not from Gradio, too
@@ -177,7 +177,7 @@ def test_a_fault_of_ours_is_told_in_a_sentence_and_logged_once(
 
 def test_a_call_without_k_is_answered_and_one_without_a_question_is_refused(own, capfd) -> None:
     for endpoint in ("ask", "search"):
-        kind, (found,) = called(own, endpoint, QUESTION)
+        kind, (found,) = call(own, endpoint, QUESTION)
         assert (kind, len(found["hits"])) == ("complete", 2)
         answer = own.post(f"/gradio_api/call/{endpoint}", json={"data": []})
         assert (answer.status_code, answer.text[:15]) == (400, "Give a question")
@@ -188,16 +188,15 @@ def test_a_call_without_k_is_answered_and_one_without_a_question_is_refused(own,
 
 def test_a_call_without_k_takes_the_setting_and_one_with_k_its_own(library, tmp_path) -> None:
     context = make_context(library, tmp_path, k=1)
-    application, auth = create_application(context)
-    with TestClient(Guard(application, only_loopback=False, auth=auth)) as client:
+    with TestClient(guard(context)) as client:
         for endpoint in ("ask", "search"):
             for given, count in (((), 1), ((None,), 1), ((2,), 2)):
-                kind, (found,) = called(client, endpoint, QUESTION, *given)
+                kind, (found,) = call(client, endpoint, QUESTION, *given)
                 assert (kind, len(found["hits"])) == ("complete", count)
     context.close()
 
 
-def test_functions_that_are_not_there_are_told_and_not_logged(own, capfd) -> None:
+def test_unknown_functions_get_404_and_are_not_logged(own, capfd) -> None:
     sent = {"data": [None], "session_hash": "nobody"}
     posts = [("call/nope", {}), ("call/v2/nope", {}), ("run/nope", {}), ("run/predict", {})]
     posts += [("queue/join", {"fn_index": n}) for n in (999, -1)]
@@ -227,20 +226,20 @@ def test_values_that_name_files_or_addresses_never_reach_gradio(own, value) -> N
     assert own.post("/gradio_api/queue/join", content="[" * 100_000).status_code == 400
 
 
-def test_a_file_is_sent_under_a_word_and_read_once_by_its_sender(tmp_path) -> None:
+def test_a_file_is_sent_under_a_token_and_read_once_by_its_sender(tmp_path) -> None:
     uploads, application = UploadStore(), Starlette()
     uploads.add_route(application, lambda request: request.headers.get("user"))
     client = TestClient(application)
     name = "../../../etc/cron.d/x <b>.bib"
     sent = client.post("/upload", params={"name": name}, content=b"@misc{}", headers={"user": "a"})
-    word = sent.json()["token"]
-    assert uploads.take([word], "b") == []
+    token = sent.json()["token"]
+    assert uploads.take([token], "b") == []
     assert uploads.take("not a list", "a") == []
-    (file,) = uploads.take([word, 7, None, "other"], "a")
+    (file,) = uploads.take([token, 7, None, "other"], "a")
     assert file.name == name
-    assert file.path.name == word
+    assert file.path.name == token
     assert file.path.read_bytes() == b"@misc{}"
-    assert uploads.take([word], "a") == []
+    assert uploads.take([token], "a") == []
     statuses = [client.post("/upload", content=b"x").status_code for _ in range(41)]
     assert statuses == [200] * 40 + [429]
     folder = file.path.parent
@@ -272,16 +271,16 @@ def test_a_name_in_the_form_is_text(shared) -> None:
     assert "<script>" not in sign_in(shared(), name="<script>").text
 
 
-def test_every_user_has_bounds_of_their_own(shared) -> None:
+def test_every_user_has_their_own_limits(shared) -> None:
     ada, bob = shared(), shared()
     sign_in(ada, "ada")
     sign_in(bob, "bob")
-    kinds = [called(ada, "search", QUESTION, 1)[0] for _ in range(4)]
+    kinds = [call(ada, "search", QUESTION, 1)[0] for _ in range(4)]
     assert kinds == ["complete", "complete", "complete", "error"]
-    assert called(bob, "search", QUESTION, 1)[0] == "complete"
+    assert call(bob, "search", QUESTION, 1)[0] == "complete"
 
 
-def test_a_page_without_users_has_the_bounds_that_its_owner_sets(library, tmp_path) -> None:
+def test_a_page_without_users_has_the_limits_that_its_owner_sets(library, tmp_path) -> None:
     context = make_context(library, tmp_path, options=ServerOptions(questions_per_hour=1))
     collect(context.chat.ask(open_page(), QUESTION))
     (refused,) = collect(context.chat.ask(open_page(), QUESTION))
@@ -289,7 +288,7 @@ def test_a_page_without_users_has_the_bounds_that_its_owner_sets(library, tmp_pa
     context.close()
 
 
-def test_users_who_sign_in_have_bounds_though_none_were_set(users) -> None:
+def test_users_who_sign_in_have_limits_by_default(users) -> None:
     for options, most in ((ServerOptions(), 500), (ServerOptions(users=users), 120)):
         limit = options.rate_limit
         assert [limit.count_question("ada") for _ in range(most)] == [""] * most
@@ -313,11 +312,11 @@ def test_an_answer_over_the_api_is_for_the_user_who_asked(shared) -> None:
     sign_in(ada, "ada")
     sign_in(bob, "bob")
     # no matter whether it was a question: the bounds of other tests are not touched
-    word = ada.post("/gradio_api/call/ask", json={"data": ["???", 1]}).json()["event_id"]
-    for path in (f"call/ask/{word}", f"call/search/{word}/", f"call/v2/ask/{word}"):
+    token = ada.post("/gradio_api/call/ask", json={"data": ["???", 1]}).json()["event_id"]
+    for path in (f"call/ask/{token}", f"call/search/{token}/", f"call/v2/ask/{token}"):
         assert bob.get(f"/gradio_api/{path}").status_code == 403
-    assert bob.get("/gradio_api/queue/data", params={"session_hash": word}).status_code == 403
-    assert "Write a question first." in ada.get(f"/gradio_api/call/ask/{word}").text
+    assert bob.get("/gradio_api/queue/data", params={"session_hash": token}).status_code == 403
+    assert "Write a question first." in ada.get(f"/gradio_api/call/ask/{token}").text
 
 
 def test_uploads_are_closed_where_nothing_may_be_changed(shared) -> None:
@@ -348,8 +347,7 @@ def test_wrong_tries_are_slowed_more_and_more() -> None:
 def test_after_wrong_tries_even_the_right_password_has_to_wait(users, library, tmp_path) -> None:
     options = ServerOptions(host="0.0.0.0", users=users)
     context = make_context(library, tmp_path, options=options)
-    application, auth = create_application(context)
-    client = TestClient(Guard(application, only_loopback=False, auth=auth))
+    client = TestClient(guard(context))
     for _ in range(5):
         sign_in(client, password="wrong")
     assert sign_in(client).status_code == 429
@@ -377,14 +375,14 @@ def test_accounts_keep_hashes_that_only_their_owner_can_read(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(("name", "password"), [("../x", PASSWORD), ("", PASSWORD), ("ada", "1")])
-def test_names_and_passwords_that_cannot_be_used_are_refused(tmp_path, name, password) -> None:
+def test_invalid_names_and_passwords_are_refused(tmp_path, name, password) -> None:
     with pytest.raises(CorpusError):
         add_account(tmp_path / "accounts", name, password)
     assert not (tmp_path / "accounts").exists()
 
 
 @pytest.mark.parametrize("content", ["ada:secret", "[]", '{"name": "ada"}', "\xff"])
-def test_a_file_that_is_none_of_accounts_is_refused(tmp_path, content) -> None:
+def test_a_file_that_does_not_hold_accounts_is_refused(tmp_path, content) -> None:
     (tmp_path / "accounts").write_text(content, encoding="latin-1")
     with pytest.raises(SettingsError, match="not a file of accounts"):
         Accounts(tmp_path / "accounts")
@@ -397,7 +395,7 @@ def test_a_page_that_others_can_reach_demands_accounts() -> None:
     assert result.exit_code == 2
 
 
-def test_a_port_that_is_taken_is_told(library, tmp_path, monkeypatch) -> None:
+def test_a_port_that_is_taken_is_reported(library, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("PAPERTRAIL_DATA_DIR", str(tmp_path))
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -407,9 +405,7 @@ def test_a_port_that_is_taken_is_told(library, tmp_path, monkeypatch) -> None:
             launch(ServerOptions(port=port))
 
 
-def test_conversations_of_users_lie_apart_and_are_listed_renamed_and_deleted(
-    library, tmp_path
-) -> None:
+def test_users_list_rename_and_delete_only_their_own_conversations(library, tmp_path) -> None:
     context = make_context(library, tmp_path)
     ada, bob = open_page("ada"), open_page("bob")
     last = ask(context, ada)
@@ -455,7 +451,7 @@ def test_two_pages_of_one_user_lose_nothing_of_each_other(library, tmp_path) -> 
     context.close()
 
 
-def test_what_a_browser_kept_is_read_with_suspicion(library, tmp_path) -> None:
+def test_conversations_from_a_browser_are_checked(library, tmp_path) -> None:
     context = make_context(library, tmp_path)
     session = open_page()
     kept = ask(context, session).message["conversation"]
@@ -479,7 +475,7 @@ def test_what_a_browser_kept_is_read_with_suspicion(library, tmp_path) -> None:
     context.close()
 
 
-def test_a_conversation_held_with_another_library_says_so_and_follow_ups_ask_this_one(
+def test_a_conversation_of_another_library_says_so_and_follow_ups_ask_this_one(
     library, tmp_path
 ) -> None:
     first = make_context(library, tmp_path)
@@ -517,8 +513,7 @@ def test_no_name_leads_out_of_the_folder_of_conversations(tmp_path) -> None:
 
 def test_tries_side_by_side_wait_like_tries_one_after_the_other(users, library, tmp_path) -> None:
     context = make_context(library, tmp_path, options=ServerOptions(host="0.0.0.0", users=users))
-    application, auth = create_application(context)
-    guarded = Guard(application, only_loopback=False, auth=auth)
+    guarded = guard(context)
 
     async def tries():
         transport = httpx.ASGITransport(app=guarded)
@@ -531,7 +526,7 @@ def test_tries_side_by_side_wait_like_tries_one_after_the_other(users, library, 
     context.close()
 
 
-def test_a_file_that_does_not_come_whole_leaves_nothing(tmp_path) -> None:
+def test_an_upload_that_is_cut_off_leaves_nothing(tmp_path) -> None:
     uploads, application = UploadStore(), Starlette()
     uploads.add_route(application, lambda request: None)
     sent = iter(
