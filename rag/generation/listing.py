@@ -6,6 +6,7 @@ or may fit. A language model, where there is one, reads the likeliest papers and
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rag.answer import Citation, Statement, Status, Text, Verified
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from rag.generation.decision import RelevanceModel
     from rag.generation.relevance import Entry, Listed
     from rag.llm import ChatModel
+    from rag.llm.reply import Usage
     from rag.papers import Paper
     from rag.query.plan import Plan
     from rag.retrieval import Retrieval
@@ -34,6 +36,17 @@ MOST_SHOWN = 100  # papers of one group. The heading counts all
 RANKED_ONLY = (
     "Ranked by relevance; numbers and comparisons in the question were not applied as conditions."
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """Papers of a list and who decided. `model` is None for relevance."""
+
+    entries: Sequence[Entry]
+    how: str
+    model: str | None
+    usage: Usage
+    warnings: tuple[str, ...]
 
 
 class ListWriter:
@@ -57,50 +70,55 @@ class ListWriter:
         Raises:
             ModelRejected: the language model refused the call.
         """
-        decision = select_model(retrieval.hits)
         ranked = rank_by_relevance(retrieval.hits)
-        selection = yield from self._select(plan, ranked, decision)
-        if selection and selection.calls:
-            entries, how = selection.entries, selection.summary
-        else:
-            entries = [entry for entry in ranked if entry.relevance >= decision.possible]
-            how = (
-                f"Relevance from 0 to 1: {decision.fits} or more fits, {decision.possible} or more "
-                "may fit."
-            )
+        decided = yield from self._decide(plan, ranked, select_model(retrieval.hits))
         confidence = ranked[0].relevance if ranked else 0.0
-        if not entries:
+        if not decided.entries:
             hits = [entry.hit for entry in ranked]
             return (yield from abstain(hits, "no paper of the library seems to fit.", confidence))
         writer = ListText(shown_numbers(history))
-        writer.add_paragraph(count_papers(entries, len(ranked), among, plan.subject))
-        writer.add_entries(entries)
-        writer.add_paragraph(how)
+        writer.add_paragraph(count_papers(decided.entries, len(ranked), among, plan.subject))
+        writer.add_entries(decided.entries)
+        writer.add_paragraph(decided.how)
         yield Text(writer.text)
         yield Verified(tuple(writer.statements))
-        by_model = selection is not None and selection.calls > 0
-        notes = selection.notes if selection else ()
         return Draft(
             writer.text,
             tuple(writer.statements),
-            hits=tuple(entry.hit for entry in entries),
-            mode="model" if by_model else "quotes",
-            model=self._model.name if self._model and by_model else None,
+            hits=tuple(entry.hit for entry in decided.entries),
+            mode="model" if decided.model else "quotes",
+            model=decided.model,
             confidence=confidence,
-            usage=selection.usage if selection else NO_USAGE,
-            warnings=(*notes, *(() if by_model else (RANKED_ONLY,))),
+            usage=decided.usage,
+            warnings=decided.warnings,
         )
 
-    def _select(
+    def _decide(
         self, plan: Plan, ranked: Sequence[Entry], decision: RelevanceModel
-    ) -> Generator[AnswerEvent, None, Selection | None]:
-        """Let the model read the likeliest papers. None without a model."""
-        if self._model is None:
-            return None
+    ) -> Generator[AnswerEvent, None, _Decided]:
+        """Decide by the model which papers fit, by relevance where there is none or it fails."""
+        usage, notes = NO_USAGE, []
+        if self._model:
+            selection = yield from self._select(plan, ranked, decision, self._model)
+            usage, notes = selection.usage, selection.notes
+            if selection.calls:
+                name = self._model.name
+                return _Decided(selection.entries, selection.summary, name, usage, tuple(notes))
+        entries = [entry for entry in ranked if entry.relevance >= decision.possible]
+        how = (
+            f"Relevance from 0 to 1: {decision.fits} or more fits, {decision.possible} or more may "
+            "fit."
+        )
+        return _Decided(entries, how, None, usage, (*notes, RANKED_ONLY))
+
+    def _select(
+        self, plan: Plan, ranked: Sequence[Entry], decision: RelevanceModel, model: ChatModel
+    ) -> Generator[AnswerEvent, None, Selection]:
+        """Let the model read the likeliest papers."""
         prompt = load_prompt("select_papers", self._settings.prompts)
-        selection = Selection(self._model, prompt, most_calls=self._settings.listing_calls)
+        selection = Selection(model, prompt, most_calls=self._settings.listing_calls)
         likely = [entry for entry in ranked if entry.relevance >= decision.read]
-        yield Status(f"{self._model.name} reads the {len(likely)} papers that may fit")
+        yield Status(f"{model.name} reads the {len(likely)} papers that may fit")
         for count in selection.read(plan.standalone, likely, possible=decision.possible):
             yield Status(f"{count} of {len(likely)} papers read")
         return selection
