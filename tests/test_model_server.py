@@ -1,6 +1,6 @@
-"""Our clients against an OpenAI-compatible server that nobody here wrote (aimock, from npm).
+"""Clients against an OpenAI-compatible server that others wrote (aimock, from npm).
 
-Run by `make test-model-server`, which installs it; `make test` leaves this file out.
+`make test-model-server` installs it and runs this file. `make test` leaves it out.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def test_answers_are_streamed_and_checked(url, tmp_path):
     assert answer.usage.prompt_tokens > 50
 
 
-def test_passing_failures_are_tried_again_and_others_are_not(url):
+def test_passing_failures_are_retried_and_others_are_not(url):
     assert model(url, "once-503").complete(PROMPT).text == "The second try worked."
     started = time.monotonic()
     with pytest.raises(ModelUnavailable, match="429"):
@@ -85,19 +85,19 @@ def test_passing_failures_are_tried_again_and_others_are_not(url):
         model(url, "always-401").complete(PROMPT)
 
 
-def test_a_cut_reply_is_known_as_such(url):
+def test_cut_reply_keeps_its_text_and_is_incomplete(url):
     reply = model(url, "cut", chat_retries=0).reply(PROMPT)
     assert "".join(reply).startswith("ZORP")
     assert reply.broken
 
 
 @pytest.mark.parametrize("name", ["slow", "malformed"])
-def test_what_never_comes_or_cannot_be_read_is_told(url, name):
+def test_slow_or_malformed_reply_is_an_error(url, name):
     with pytest.raises(ModelError, match=name):
         model(url, name, chat_retries=0, chat_timeout_s=1).complete(PROMPT)
 
 
-def test_an_embedding_model_of_a_server_makes_an_index_of_its_own(url, tmp_path):
+def test_embedding_model_of_a_server_builds_an_index(url, tmp_path):
     settings = load_settings(embed_model="text-embedding-3-small", embed_url=url)
     embedder = make_embedder(settings)
     with Assistant.build([ZORP, OTHER], tmp_path / "library", settings=settings) as assistant:

@@ -35,19 +35,10 @@ class RemoteEmbedder:
     `dim` is learnt from the first vectors. Reading it earlier costs one request.
     """
 
-    def __init__(
-        self, name: str, request: Callable[[list[str]], Rows], *, secrets: Sequence[str] = ()
-    ) -> None:
-        """Wrap a function.
-
-        Args:
-            name: name of the vectors.
-            request: returns one row for each text. Its errors become `ModelError`.
-            secrets: texts that no error may show.
-        """
+    def __init__(self, name: str, request: Callable[[list[str]], Rows]) -> None:
+        """Take a function that returns one row for each text. Its errors become `ModelError`."""
         self.name = name
         self._request = request
-        self._secrets = secrets
         self._dim = 0
 
     @property
@@ -68,7 +59,7 @@ class RemoteEmbedder:
         try:
             rows = self._request(list(texts))
         except Exception as error:
-            raise to_model_error(error, self.name, self._secrets) from error
+            raise to_model_error(error, self.name) from error
         vectors = self._check(rows, len(texts))
         self._dim = vectors.shape[1]
         return normalize_rows(vectors)
@@ -119,4 +110,4 @@ def make_embedder(settings: Settings) -> Embedder:
         answers = [retry(partial(request_batch, each), settings.chat_retries) for each in batches]
         return [row for rows in answers for row in rows]
 
-    return RemoteEmbedder(name, request, secrets=server.secrets)
+    return RemoteEmbedder(name, request)
