@@ -571,7 +571,7 @@ def check_reading(form: Format, text: str) -> None:
         assert found.endswith(".") if isinstance(found, str) else isinstance(found.title, str)
 
 
-@pytest.mark.parametrize("form", list_formats({}), ids=lambda form: form.NAME)
+@pytest.mark.parametrize("form", list_formats({}), ids=lambda form: form.__name__)
 @given(text=st.text('<>&;/![]{}="\\: \nentry,@1%') | st.text())
 def test_any_text_gives_only_records_and_reasons(form: Format, text: str) -> None:
     check_reading(form, text)

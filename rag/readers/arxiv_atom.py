@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from xml.etree.ElementTree import Element
 
-NAME = "arXiv's Atom feed"
-
 _NAMES = {"a": "http://www.w3.org/2005/Atom", "x": "http://arxiv.org/schemas/atom"}
 _OPENING = f'<feed xmlns="{_NAMES["a"]}" xmlns:arxiv="{_NAMES["x"]}">'
 _ERROR = "arxiv.org/api/errors"

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     from bibtexparser.model import Block
 
-NAME = "BibTeX"
-
 logging.getLogger("bibtexparser").addHandler(
     logging.NullHandler()
 )  # we report its errors ourselves

@@ -2,7 +2,6 @@
 
 Each format is a module that offers
 
-    NAME                  name of the format
     recognises(head)      returns whether a file that starts with this text has the format
     read(lines)           yields (line number, record or the reason for refusal), lazily
 
@@ -41,9 +40,6 @@ class Format(Protocol):
     """Module of one format."""
 
     @property
-    def NAME(self) -> str: ...  # noqa: N802, D102
-
-    @property
     def recognises(self) -> Callable[[str], bool]:
         """Return whether a file that starts with this text has the format."""
 
@@ -77,7 +73,6 @@ IN_PIECES: Formats = (arxiv_atom, pubmed_xml, bibtex, ris)
 class _Mapped:
     """Format with mapped columns."""
 
-    NAME: str
     recognises: Callable[[str], bool]
     read: Callable[[Iterable[str]], Records]
 
@@ -98,16 +93,13 @@ def list_formats(columns: Mapping[str, str]) -> Formats:
         )
     if not columns:
         return _FORMATS
-    mapped = (
-        _Mapped(
-            tables.NAME,
-            partial(tables.recognises, columns=columns),
-            partial(tables.read, columns=columns),
+    mapped: dict[Format, Format] = {
+        tables: _Mapped(
+            partial(tables.recognises, columns=columns), partial(tables.read, columns=columns)
         ),
-        *(
-            _Mapped(each.NAME, each.recognises, partial(each.read, columns=columns))
+        **{
+            each: _Mapped(each.recognises, partial(each.read, columns=columns))
             for each in (json_array, json_lines)
-        ),
-    )
-    by_name = {each.NAME: each for each in mapped}
-    return tuple(by_name.get(each.NAME, each) for each in _FORMATS)
+        },
+    }
+    return tuple(mapped.get(each, each) for each in _FORMATS)

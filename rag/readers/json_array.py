@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from rag.readers.fields import RawRecord
 
-NAME = "JSON lists of records"
-
 _NO_END = "the record has no end. A brace or quote is missing, or the file is cut off here."
 _HEAD_LINES = 60
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from rag.readers.fields import RawRecord
 
-NAME = "JSON Lines"
-
 _OBJECT = re.compile(r'\s*\{\s*"')
 
 

@@ -17,8 +17,6 @@ from rag.readers.fields import RawRecord
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-NAME = "listing pages (title, blank line, abstract, blank line)"
-
 _PAGE_LINE = re.compile(
     r"new|get trending papers.*|subscribe|by\s?AK\b.*|upvote|"
     r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]* \d{1,2}(?:, \d{4})?",

@@ -17,8 +17,6 @@ from rag.readers.fields import RawRecord
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-NAME = "MEDLINE (PubMed)"
-
 _START = re.compile(r"PMID ?- ?\d+\s*$")
 _FIELD = re.compile(r"([A-Z][A-Z0-9]{1,3}) *- ?(?P<text>.*)", re.DOTALL)
 _SUFFIX = re.compile(r"(?<=\w) ([JS]r|2nd|3rd|4th|I{2,3}|IV)$")  # "King, Martin Jr"

@@ -20,8 +20,6 @@ from rag.readers.fields import RawRecord
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-NAME = "RIS"
-
 _START = re.compile(r"TY  -\s*(?:\w+\s*)?$")
 # Written by hand or by careless programs: indented, or with one space before the hyphen.
 _LOOSE_START = re.compile(r"\s*TY {1,2}-\s*(?:\w+\s*)?$")

@@ -18,8 +18,6 @@ from rag.readers.rows import make_reader, read_rows
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-NAME = "CSV or TSV with a title column"
-
 # Names of columns in lower case, the best first. Two letters are the Web of Science's.
 _COLUMNS = {
     "title": ("title", "article title", "document title", "titel", "titre", "título", "ti"),
