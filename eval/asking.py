@@ -15,10 +15,11 @@ from rag.papers import Paper
 from rag.verification import Claim, Verification
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from eval.judges import Judge
     from eval.questions import Question
+    from rag.answer import Statement
     from rag.assistant import Assistant
     from rag.settings import Settings
 
@@ -158,32 +159,38 @@ def _judge(
     """Return verdicts on the statements and on the facts that the answer should hold."""
     if answer.status == "abstained":
         return (), ()
+    statements = [s for s in answer.statements if s.claim and not s.names_paper]
+    facts = () if question is None or question.kind == "listing" else question.facts
+    said = Paper(
+        "answer",
+        "; ".join(paper.title for paper in answer.sources.values()),
+        " ".join(statement.text for statement in answer.statements),
+    )
     shown = tuple(hit.paper for hit in answer.hits)
-    spoken = [s for s in answer.statements if s.claim and not s.names_paper]
-    claims: list[Claim] = []
-    for statement in spoken:
-        cited = tuple(citation.paper for citation in statement.citations)
-        claims.append(Claim(statement.text, shown))
-        claims += [Claim(statement.text, cited)] if cited else []
-        claims += [Claim(statement.text, (paper,)) for paper in cited] if len(cited) > 1 else []
-    facts = [] if question is None or question.kind == "listing" else list(question.facts)
-    said = " ".join(statement.text for statement in answer.statements)
-    titles = "; ".join(paper.title for paper in answer.sources.values())
-    claims += [Claim(fact.text, (Paper("answer", titles, said),)) for fact in facts]
-    found = iter(judge.check(claims))
-    statements = []
-    for statement in spoken:
-        ids = [citation.paper.id for citation in statement.citations]
-        against_shown = _verdict(next(found))
-        together = _verdict(next(found)) if ids else None
-        each = {paper: _verdict(next(found)) for paper in ids} if len(ids) > 1 else {}
-        if len(ids) == 1 and together:
-            each = {ids[0]: together}
-        statements.append(
-            JudgedStatement(text=statement.text, shown=against_shown, cited=together, each=each)
-        )
-    held = tuple(JudgedFact(fact=fact, found=_verdict(next(found))) for fact in facts)
-    return tuple(statements), held
+    claims = [claim for s in statements for claim in _list_claims(s, shown)]
+    claims += [Claim(fact.text, (said,)) for fact in facts]
+    found = map(_verdict, judge.check(claims))
+    judged = tuple(_read_statement(statement, found) for statement in statements)
+    return judged, tuple(JudgedFact(fact=fact, found=next(found)) for fact in facts)
+
+
+def _list_claims(statement: Statement, shown: tuple[Paper, ...]) -> list[Claim]:
+    """Return a statement against all papers shown, those it cites, and each of several cited."""
+    cited = tuple(citation.paper for citation in statement.citations)
+    against = [shown, *([cited] if cited else [])]
+    against += [(paper,) for paper in cited] if len(cited) > 1 else []
+    return [Claim(statement.text, papers) for papers in against]
+
+
+def _read_statement(statement: Statement, found: Iterator[Judged]) -> JudgedStatement:
+    """Return the verdicts on a statement, in the order of `_list_claims`."""
+    ids = [citation.paper.id for citation in statement.citations]
+    shown = next(found)
+    cited = next(found) if ids else None
+    each = {paper: next(found) for paper in ids} if len(ids) > 1 else {}
+    if len(ids) == 1 and cited:
+        each = {ids[0]: cited}
+    return JudgedStatement(text=statement.text, shown=shown, cited=cited, each=each)
 
 
 def _since(before: Usage, now: Usage) -> Usage:

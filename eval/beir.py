@@ -45,18 +45,10 @@ def read_queries(folder: Path, split: str | None = None) -> dict[str, tuple[str,
     Raises:
         QuestionError: files are missing, or there are several splits and none is named.
     """
-    found = {path.stem: path for path in sorted((folder / "qrels").glob("*.tsv"))}
-    if not found:
-        raise QuestionError(f"{folder} has no qrels/*.tsv; a dataset in BEIR form is needed.")
-    if split is None and len(found) != 1:
-        names = ", ".join(found) or "none"
-        raise QuestionError(f"{folder}/qrels has the splits: {names}; name one with --split.")
-    name = split or next(iter(found))
-    if name not in found:
-        raise QuestionError(f"{folder}/qrels has no {name}.tsv.")
+    qrels = _choose_qrels(folder, split)
     texts = {row["_id"]: row["text"] for row in _rows(folder / "queries.jsonl", ("_id", "text"))}
     grades: dict[str, dict[str, int]] = {}
-    for number, line in enumerate(_text(found[name]).split("\n")[1:], start=2):
+    for number, line in enumerate(_text(qrels).split("\n")[1:], start=2):
         if not line.strip():
             continue
         try:
@@ -64,13 +56,28 @@ def read_queries(folder: Path, split: str | None = None) -> dict[str, tuple[str,
             grades.setdefault(query, {})[paper] = int(grade)
         except ValueError as error:
             raise QuestionError(
-                f"{found[name]}, line {number}: three columns with a whole number last are needed.",
-                path=found[name], line=number,
-            ) from error  # fmt: skip
+                f"{qrels}, line {number} needs three columns, the last a whole number.",
+                path=qrels,
+                line=number,
+            ) from error
     known = {query: (texts[query], papers) for query, papers in grades.items() if query in texts}
     if not known:
-        raise QuestionError(f"{found[name]} grades no query of {folder}/queries.jsonl.")
+        raise QuestionError(f"{qrels} grades no query of {folder}/queries.jsonl.")
     return known
+
+
+def _choose_qrels(folder: Path, split: str | None) -> Path:
+    """Return the qrels file of a split, or the only one."""
+    found = {path.stem: path for path in sorted((folder / "qrels").glob("*.tsv"))}
+    if not found:
+        raise QuestionError(f"{folder} has no qrels/*.tsv. Name a dataset in BEIR form.")
+    if split is None and len(found) != 1:
+        names = ", ".join(found)
+        raise QuestionError(f"{folder}/qrels has the splits {names}. Name one with --split.")
+    name = split or next(iter(found))
+    if name not in found:
+        raise QuestionError(f"{folder}/qrels has no {name}.tsv.")
+    return found[name]
 
 
 def refuse_other_papers(index: Path, folder: Path, settings: Settings) -> None:

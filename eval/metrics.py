@@ -30,23 +30,21 @@ def retrieval_values(records: Sequence[Record]) -> dict[tuple[str, str], dict[st
     """Return measure -> value for each (id, variant) with gold papers, from `ir_measures`."""
     import ir_measures
 
-    asked = [r for r in records if r.answerable and r.kind != "listing"]
-    names = {f"{r.id}\t{r.variant}": (r.id, r.variant) for r in asked}
-    keys = {place: name for name, place in names.items()}
-    qrels = [ir_measures.Qrel(keys[r.id, r.variant], p, 1) for r in asked for p in r.gold]
+    asked = {f"{r.id}\t{r.variant}": r for r in records if r.answerable and r.kind != "listing"}
+    qrels = [ir_measures.Qrel(key, paper, 1) for key, r in asked.items() for paper in r.gold]
     run = [
-        ir_measures.ScoredDoc(keys[r.id, r.variant], paper, -float(rank))
-        for r in asked
+        ir_measures.ScoredDoc(key, paper, -float(rank))
+        for key, r in asked.items()
         for rank, paper in enumerate(r.ranked)
     ]
     measures = {ir_measures.parse_measure(text): name for name, text in RETRIEVAL.items()}
     # a question for which nothing was found has no line in the run, and counts as 0
     found: dict[tuple[str, str], dict[str, float]] = {
-        place: dict.fromkeys(RETRIEVAL, 0.0) for place in names.values()
+        (r.id, r.variant): dict.fromkeys(RETRIEVAL, 0.0) for r in asked.values()
     }
-    if run:
-        for metric in ir_measures.iter_calc(list(measures), qrels, run):
-            found[names[metric.query_id]][measures[metric.measure]] = metric.value
+    for metric in ir_measures.iter_calc(list(measures), qrels, run) if run else ():
+        record = asked[metric.query_id]
+        found[record.id, record.variant][measures[metric.measure]] = metric.value
     return found
 
 

@@ -21,13 +21,14 @@ from rag.text.markup import clean_markup
 from rag.verification import Claim
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from eval.judges import Judge
 
 _DRAWS = 1000
+_OPINIONS: dict[str, bool | None] = {"quoted": True, "supported": True, "unchecked": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,73 +131,58 @@ def measure_judge(
     others not called so. A verdict left open counts as wrong in neither; its share is told.
 
     Returns:
-        over all: accuracy balanced over the two labels, AUC where the judge gives likelihoods,
-        Cohen's kappa, sensitivity, specificity, unscored; then, for each kind, the share of right
-        verdicts.
+        accuracy balanced over the two labels, Cohen's kappa, sensitivity and specificity, then the
+        share of right verdicts for each kind, then the share left unscored.
     """
     said: list[bool | None] = []
-    likely: list[float | None] = []
     for start in range(0, len(pairs), 16):
         found = judge.check([pair.claim for pair in pairs[start : start + 16]])
-        said += [
-            None if v.verdict == "unchecked" else v.verdict in ("quoted", "supported")
-            for v in found
-        ]
-        likely += [None] * len(found)
+        said += [_OPINIONS.get(verification.verdict, False) for verification in found]
         if on_progress:
             on_progress(len(said), len(pairs))
-    kept = [n for n, verdict in enumerate(said) if verdict is not None]
-    unscored = 1 - len(kept) / len(pairs)
-    truth = np.array([pairs[n].supported for n in kept])
-    verdicts = np.array([bool(said[n]) for n in kept])
-    scores = np.array([np.nan if likely[n] is None else likely[n] for n in kept], dtype=float)
-    groups = [pairs[n].group for n in kept]
-    figures = [
-        _figure(name, figure, (truth, verdicts, scores), groups)
-        for name, figure in _FIGURES.items()
-        if name != "AUC" or (len(scores) and not np.isnan(scores).any())
+    kept = [(p, verdict) for p, verdict in zip(pairs, said, strict=True) if verdict is not None]
+    truth = np.array([pair.supported for pair, _ in kept])
+    verdicts = np.array([verdict for _, verdict in kept])
+    groups = [pair.group for pair, _ in kept]
+    return [
+        *(_figure(name, figure, truth, verdicts, groups) for name, figure in _FIGURES.items()),
+        *_kind_figures(kept),
+        Figure("unscored", len(pairs), 1 - len(kept) / len(pairs)),
     ]
-    kinds = dict.fromkeys((pairs[n].supported, pairs[n].kind) for n in kept)
-    for supported, kind in sorted(kinds):
-        own = [
-            bool(said[n]) == supported
-            for n in kept
-            if (pairs[n].supported, pairs[n].kind) == (supported, kind)
-        ]
+
+
+def _kind_figures(kept: Sequence[tuple[Pair, bool]]) -> Iterator[Figure]:
+    """Yield the share of right verdicts for each kind of pair."""
+    right: dict[tuple[bool, str], list[bool]] = {}
+    for pair, verdict in kept:
+        right.setdefault((pair.supported, pair.kind), []).append(verdict == pair.supported)
+    for (supported, kind), own in sorted(right.items()):
         label = f"{'true' if supported else 'false'}: {kind}, right"
-        figures.append(Figure(label, len(own), sum(own) / len(own)))
-    return [*figures, Figure("unscored", len(pairs), unscored)]
+        yield Figure(label, len(own), sum(own) / len(own))
 
 
-def _balance(truth: NDArray[Any], said: NDArray[Any], _: NDArray[Any]) -> float:
+def _balance(truth: NDArray[Any], said: NDArray[Any]) -> float:
     from sklearn.metrics import balanced_accuracy_score
 
     return float(balanced_accuracy_score(truth, said))
 
 
-def _auc(truth: NDArray[Any], _: NDArray[Any], scores: NDArray[Any]) -> float:
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(truth, scores))
-
-
-def _kappa(truth: NDArray[Any], said: NDArray[Any], _: NDArray[Any]) -> float:
+def _kappa(truth: NDArray[Any], said: NDArray[Any]) -> float:
     from sklearn.metrics import cohen_kappa_score
 
     return float(cohen_kappa_score(truth, said))
 
 
-def _sensitivity(truth: NDArray[Any], said: NDArray[Any], _: NDArray[Any]) -> float:
+def _sensitivity(truth: NDArray[Any], said: NDArray[Any]) -> float:
     return float(said[truth].mean())
 
 
-def _specificity(truth: NDArray[Any], said: NDArray[Any], _: NDArray[Any]) -> float:
+def _specificity(truth: NDArray[Any], said: NDArray[Any]) -> float:
     return float((~said)[~truth].mean())
 
 
-_FIGURES: dict[str, Callable[[NDArray[Any], NDArray[Any], NDArray[Any]], float]] = {
+_FIGURES: dict[str, Callable[[NDArray[Any], NDArray[Any]], float]] = {
     "balanced accuracy": _balance,
-    "AUC": _auc,
     "kappa": _kappa,
     "sensitivity": _sensitivity,
     "specificity": _specificity,
@@ -205,12 +191,12 @@ _FIGURES: dict[str, Callable[[NDArray[Any], NDArray[Any], NDArray[Any]], float]]
 
 def _figure(
     name: str,
-    figure: Callable[[NDArray[Any], NDArray[Any], NDArray[Any]], float],
-    columns: tuple[NDArray[Any], NDArray[Any], NDArray[Any]],
+    figure: Callable[[NDArray[Any], NDArray[Any]], float],
+    truth: NDArray[Any],
+    said: NDArray[Any],
     groups: Sequence[str],
 ) -> Figure:
     """Return a figure with a bootstrap interval over groups, nan where only one label is there."""
-    truth = columns[0]
     if truth.all() or not truth.any():
         return Figure(name, len(truth), float("nan"))
     _, places = np.unique(np.asarray(groups), return_inverse=True)
@@ -222,6 +208,6 @@ def _figure(
             [members[n] for n in draw.integers(len(members), size=len(members))]
         )
         if 0 < truth[chosen].sum() < len(chosen):
-            found.append(figure(*(column[chosen] for column in columns)))
+            found.append(figure(truth[chosen], said[chosen]))
     low, high = np.quantile(found, [0.025, 0.975])
-    return Figure(name, len(truth), figure(*columns), float(low), float(high))
+    return Figure(name, len(truth), figure(truth, said), float(low), float(high))

@@ -35,7 +35,6 @@ class Judged(BaseModel):
     model_config = ConfigDict(frozen=True)
     verdict: JudgedVerdict | None
     reason: str = ""
-    likelihood: float | None = None
 
     @field_validator("verdict", mode="before")
     @classmethod

@@ -145,11 +145,7 @@ def _scores(measure: Measure, records: Sequence[Record], seed: int) -> list[Scor
 def _score(measure: Measure, records: Sequence[Record], kind: str, seed: int) -> Score | None:
     given = (measure.better, measure.judged, measure.says)
     if measure.value is None:
-        figure = measure.over_all(records) if measure.over_all and kind == "all" else None
-        if measure.over_all is None or figure is None:
-            return None
-        low, high = interval_over_all(records, measure.over_all, seed) or (None, None)
-        return Score(measure.name, measure.axis, kind, figure[1], figure[0], low, high, *given)
+        return _score_all(measure, records, seed) if kind == "all" else None
     pairs = [(v, r.cluster) for r in records if (v := measure.value(r)) is not None]
     if not pairs:
         return None
@@ -160,6 +156,16 @@ def _score(measure: Measure, records: Sequence[Record], kind: str, seed: int) ->
         low, high = mean_interval(values, [cluster for _, cluster in pairs], seed)
     mean = sum(values) / len(values)
     return Score(measure.name, measure.axis, kind, len(values), mean, low, high, *given)
+
+
+def _score_all(measure: Measure, records: Sequence[Record], seed: int) -> Score | None:
+    """Return a figure over all records, such as a quantile."""
+    figure = measure.over_all(records) if measure.over_all else None
+    if measure.over_all is None or figure is None:
+        return None
+    low, high = interval_over_all(records, measure.over_all, seed) or (None, None)
+    given = (measure.better, measure.judged, measure.says)
+    return Score(measure.name, measure.axis, "all", figure[1], figure[0], low, high, *given)
 
 
 def _judgements(record: Record) -> list[Judged]:
