@@ -137,6 +137,14 @@ def test_an_abstention_shows_the_closest_papers(page) -> None:
     assert "Not in these papers" in page.locator("#turn-1").inner_text()
 
 
+def test_the_list_switch_lists_the_papers_of_a_subject(page) -> None:
+    page.check("#as-list input")
+    assert page.get_attribute("#question textarea", "placeholder") == "Name a subject"
+    ask(page, "sparse attention")
+    assert page.locator("#turn-1 li .score").count() == 1
+    assert "a sparse attention for long text" in page.locator("#turn-1 li .snippet").inner_text()
+
+
 def test_a_follow_up_keeps_the_conversation(page) -> None:
     ask(page, QUESTION)
     ask(page, "how many tokens does it attend to?", 2)

@@ -129,7 +129,7 @@ def test_an_entry_of_a_list_shows_its_score_and_its_sentence() -> None:
     html = render.render_turn("q", answer, 1)
     assert '<span class="score" title="Relevance from 0 to 1">0.64</span>' in html
     assert '<p class="snippet" dir="auto">Rates are high.</p></li>' in html
-    assert "<strong>relevance 0.64</strong>" in render_panel(answer)
+    assert "<strong>relevance 0.64</strong>: “" in render_panel(answer)
 
 
 def test_a_list_that_is_written_has_no_dash_without_words() -> None:

@@ -174,7 +174,8 @@ def _render_verdict(statement: Statement, citation: Citation) -> str:
     kind, sign, words = describe_check(citation)
     is_current = citation.standing == "current"
     sign = f"{sign}{' ' if is_current else ': '}" if sign else ""
-    reason = f" {isolate(citation.reason)}" if citation.reason and is_current else ""
+    has_reason = citation.reason and citation.verdict and is_current
+    reason = f" {isolate(citation.reason)}" if has_reason else ""
     text = citation.quotes[0].text if statement.names_paper and citation.quotes else statement.text
     return (
         f'<li class="{kind}"><button type="button" data-quote="{start}">'

@@ -51,7 +51,7 @@ document.addEventListener("input", (event) => {
 document.addEventListener("change", (event) => {
   const box = event.target;
   if (box.closest?.("#as-list")) {
-    one("#question textarea").placeholder = box.checked ? "Name a subject to list its papers" : "Ask the papers";
+    one("#question textarea").placeholder = box.checked ? "Name a subject" : "Ask the papers";
   } else if (box.dataset?.pick !== undefined) {
     send({ act: "pick", id: box.dataset.pick, on: box.checked });
   } else if (box.dataset?.filter) {

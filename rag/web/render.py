@@ -119,7 +119,7 @@ def render_marker(citation: Citation, turn_number: int) -> str:
     kind, sign, words = describe_check(citation)
     start = citation.quotes[0].start if citation.quotes else ""
     label = f"Source {citation.number}, {words}"
-    reason = f": {escape(citation.reason)}" if citation.reason else ""
+    reason = f": {escape(citation.reason)}" if citation.reason and citation.verdict else ""
     shown = f'<span class="sign">{sign}</span>' if sign and kind != "supported" else ""
     return (
         f'<a class="marker {kind}" href="#{make_card_id(turn_number, citation.number)}" '
