@@ -100,8 +100,16 @@ def test_verification_line_counts_every_verdict():
     )
     answer = replace(answered(("Some never bark.", (DOGS,))), statements=statements)
     assert answer.verification == (
-        "2 of 6 statements supported; 1 partly supported; 1 unsupported; 1 uncited; 1 unchecked."
+        "2 of 6 sentences supported; 1 partly supported; 1 unsupported; 1 uncited; 1 unchecked."
     )
+
+
+def test_verification_names_the_reader_and_says_when_it_wrote_the_answer():
+    answer = written("Birds sing [1].", ("Birds sing", (1, BIRDS)))
+    assert answer.verification == "1 of 1 statement supported; checked by m-2."
+    alone = replace(answer, model="m-2")
+    assert alone.verification.endswith("; checked by the model that wrote it.")
+    assert answered(("Some never bark.", (DOGS,))).verification == "1 of 1 sentence quoted."
 
 
 def test_forms_of_an_answer_carry_quotes():
@@ -111,7 +119,7 @@ def test_forms_of_an_answer_carry_quotes():
         {"number": 1, "id": "dogs-2", "title": "Dogs {and} more_", "year": 1999}
     ]
     assert values["statements"][0]["citations"][0]["quotes"] == [
-        {"start": 20, "end": 36, "text": "Some never bark."}
+        {"paper_id": "dogs-2", "start": 20, "end": 36, "text": "Some never bark."}
     ]
     assert "> Some never bark." in answer.to_markdown()
     assert r"title = {{Dogs \textbraceleft{}and\textbraceright{} more\_}}" in answer.to_bibtex()
@@ -178,10 +186,13 @@ def test_a_filter_says_in_words_what_it_lets_through():
     assert both == Filter(authors=("Clark",), years=(2018, 2020))
 
 
-def test_citation_as_values_names_its_check():
-    citation = Citation(3, CATS, (), "unchecked", "not a sentence of the abstract", "text")
-    assert citation.to_dict()["verdict"] == "unchecked"
-    assert citation.to_dict()["paper"] == "cats-1"
+def test_printed_values_are_short():
+    answer = answered(("Some never bark.", (DOGS,)))
+    assert str(answer) == "Some never bark. [1]\n\n[1] Dogs {and} more_ (1999)"
+    assert repr(answer).endswith("'Some never bark. [1]', 1 statements, 1 sources>")
+    assert repr(answer.statements[0]) == "<Statement 'Some never bark.': quoted, 1 citations>"
+    assert repr(answer.citations[0]) == "<Citation [1] 'Dogs {and} more_': quoted>"
+    assert answer._repr_markdown_() == answer.to_markdown()
 
 
 BIRDS = Paper(
@@ -195,7 +206,7 @@ def written(text, *numbered, mode="model"):
     statements = []
     for words, *cited in numbered:
         start = text.index(words)
-        citations = tuple(Citation(n, p, (), "supported", "r", "offline") for n, p in cited)
+        citations = tuple(Citation(n, p, (), "supported", "r", "m-2") for n, p in cited)
         statements.append(Statement(words, start, start + len(words), citations, "supported"))
     answer = answered(("Some never bark.", (DOGS,)))
     return replace(answer, text=text, statements=tuple(statements), mode=mode, model="m-1")
@@ -230,23 +241,20 @@ def test_text_of_papers_and_models_does_nothing_in_markdown():
 
 def test_a_list_keeps_its_form_and_its_titles_are_escaped():
     text = "2 of the 9 papers fit.\n\n- <img src=x> *Birds* [1]\n- Hares [2]\n\nDecided so."
-    found = [
-        Statement("2 of the 9 papers fit.", 0, 22, (), None, claim=False),
-        *(
-            Statement(
-                p.title, text.index(p.title), text.index(p.title) + len(p.title) + 4, (c,), "partly"
-            )
-            for p, c in (
-                (BIRDS, Citation(1, BIRDS, (), "partly", "r", "relevance")),
-                (RABBITS, Citation(2, RABBITS, (), "partly", "r", "relevance")),
-            )
-        ),
-        Statement("Decided so.", text.index("Decided"), len(text), (), None, claim=False),
-    ]
-    answer = replace(written(text), statements=tuple(found))
+    found = [Statement("2 of the 9 papers fit.", 0, 22, (), None, claim=False)]
+    for number, paper in ((1, BIRDS), (2, RABBITS)):
+        start = text.index(paper.title)
+        citation = Citation(number, paper, (), None, "relevance 0.9", "text", score=0.9)
+        end = start + len(paper.title) + 4
+        found.append(Statement(paper.title, start, end, (citation,), None, listed="fits"))
+    at = text.index("Decided")
+    found.append(Statement("Decided so.", at, len(text), (), None, claim=False))
+    answer = replace(written(text), statements=tuple(found), kind="list")
+    assert answer.verification == "2 listed as fitting; decided by relevance."
     for mode in ("model", "quotes"):
         shown = replace(answer, mode=mode).to_markdown(cite_style="pandoc")
         assert (
             "2 of the 9 papers fit.\n\n- \\<img src=x\\> \\*Birds\\* [@doi:10.1000/b]\n"
             "- Hares [@hares-2-31b93ecd]\n\nDecided so.\n"
         ) in shown
+        assert "Not supported" not in shown

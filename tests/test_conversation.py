@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -169,40 +170,29 @@ def changed(saved, where, value):
     return whole
 
 
-CITATION = (2, "answer", "statements", 0, "citations", 0)
+CITATION = (0, "answer", "statements", 0, "citations", 0)
 TAMPERED = [
-    ((2, "answer", "text"), "All lies [1] and [99]."),
-    ((2, "answer", "text"), REPLY.replace("[1]", "[2]") + " And more [99]."),
-    ((2, "answer", "text"), REPLY.replace("[1]", "[2]").replace("64", "65")),
-    ((2, "answer", "text"), REPLY.replace("[1]", "")),
-    ((2, "answer", "text"), REPLY + " All else is lies."),
-    ((2, "answer", "statements"), []),
     ((0, "answer", "text"), "All lies [1] and [99]."),
     ((1, "answer", "text"), "All lies [1] and [99]."),
-    ((0, "answer", "statements", 0, "start"), 1),
-    ((0, "answer", "statements", 0, "text"), "It is not so."),
+    ((2, "answer", "text"), REPLY.replace("[1]", "[2]") + " And more [99]."),
+    ((2, "answer", "text"), REPLY.replace("[1]", "")),
+    ((2, "answer", "statements"), []),
+    ((2, "answer", "statements", 0), "said"),
+    ((2, "answer", "statements", 2, "verdict"), "supported"),
     ((*CITATION, "quotes"), []),
     ((*CITATION, "quotes", 0, "end"), 7),
-    *(((*CITATION, "number"), number) for number in (-7, 0, 3, 10**30, 1.5, "2", True, None)),
-    ((*CITATION, "number"), float("inf")),
-    ((*CITATION, "paper"), "quux-3"),
+    *(((*CITATION, "number"), number) for number in (-7, 2, 3, 10**30, 1.5, None, float("inf"))),
+    ((*CITATION, "paper"), "zorp-1"),
+    ((*CITATION, "paper"), 7),
     ((*CITATION, "verdict"), "certain"),
-    ((2, "answer", "statements", 0, "verdict"), "splendid"),
-    ((2, "answer", "statements", 0, "verdict"), "uncited"),
-    ((2, "answer", "statements", 2, "verdict"), "supported"),
-    ((2, "answer", "statements", 0, "start"), -1),
-    ((2, "answer", "statements", 0, "claim"), "yes"),
     ((2, "answer", "status"), "perfect"),
     ((2, "answer", "mode"), "magic"),
-    ((2, "answer", "usage"), "plenty"),
-    ((2, "answer", "usage", "calls"), -1),
     ((2, "answer", "usage", "calls"), "many"),
-    ((2, "answer", "confidence"), 1.5),
     ((2, "answer", "seconds"), float("nan")),
-    ((2, "answer", "warnings"), "none"),
-    ((1, "answer", "closest", 0, "rank"), 0),
     ((1, "answer", "closest"), None),
+    ((1, "answer", "closest", 0), {}),
     ((0, "question"), 7),
+    ((0,), "turn"),
 ]
 
 
@@ -211,19 +201,82 @@ def test_a_file_that_was_tampered_with_is_refused_in_one_sentence(saved, where, 
     path = tmp_path / "bad.json"
     path.write_text(json.dumps(changed(saved, where, value)), encoding="utf-8")
     chat = Conversation(Shelf(PAPERS))
-    with pytest.raises(CorpusError, match="is no conversation saved by Papertrail") as caught:
+    with pytest.raises(CorpusError, match="is not a conversation saved by Papertrail") as caught:
         chat.load(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert chat.turns == []
 
 
-def test_a_number_too_large_for_any_float_is_refused(saved, tmp_path):
+@pytest.mark.parametrize(
+    "text", ["", "7", "[]", "{}", '{"format": "novel", "turns": []}', "[" * 9999]
+)
+def test_a_file_that_is_no_conversation_is_refused(text, tmp_path):
     path = tmp_path / "bad.json"
-    whole = json.dumps(changed(saved, (0, "answer", "statements", 0, "start"), "HERE"))
-    path.write_text(whole.replace('"HERE"', "1e999"), encoding="utf-8")
-    with pytest.raises(CorpusError, match="no conversation"):
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(CorpusError, match="not a conversation saved by Papertrail"):
         Conversation(Shelf(PAPERS)).load(path)
+
+
+BREAD = Paper(
+    "bread-4",
+    "Sourdough Starters",
+    "A starter of flour and water raises bread. It doubles within 6 hours.",
+)
+RECORD, FITS, POSSIBLE = ("record", None), (None, "fits"), (None, "possible")
+OLD = {  # for each turn its kind and the verdict and group of each claim
+    "quotes": [("answer", [("quoted", None)] * 3), ("answer", [])],
+    "lists": [("metadata", [RECORD] * 4), *[("list", [FITS])] * 2, ("list", [FITS, POSSIBLE])],
+    "model": [
+        (
+            "answer",
+            [
+                (verdict, None)
+                for verdict in (
+                    "supported",
+                    "partly",  # the model's "weak"
+                    "unsupported",
+                    "unchecked",  # was "weak" by words
+                    "uncited",
+                    "quoted",  # was "supported" by words
+                )
+            ],
+        ),
+        ("list", [("supported", "fits"), ("partly", "possible")]),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", OLD)
+def test_conversations_of_version_0_1_open_with_todays_verdicts(name, tmp_path):
+    chat = Conversation(Shelf([*PAPERS, BREAD]))
+    chat.load(ROOT / "tests" / "fixtures" / "conversations" / f"{name}.json")
+    assert chat.warnings == ()
+    assert [
+        (
+            turn.answer.kind,
+            [(s.verdict, s.listed) for s in turn.answer.statements if s.claim],
+        )
+        for turn in chat.turns
+    ] == OLD[name]
+    assert {turn.answer.mode for turn in chat.turns} == {"model" if name == "model" else "quotes"}
+    assert all(c.quotes for turn in chat.turns[1:] for c in turn.answer.citations)
+    chat.save(tmp_path / "again.json")
+    again = Conversation(Shelf([*PAPERS, BREAD]))
+    again.load(tmp_path / "again.json")
+    assert again.turns == chat.turns
+
+
+def test_papers_that_changed_or_left_are_named_when_a_conversation_opens():
+    changed = [replace(QUUX, abstract="We sort samples. " + QUUX.abstract)]
+    chat = Conversation(Shelf(changed))
+    chat.load(ROOT / "tests" / "fixtures" / "conversations" / "model.json")
+    standings = {c.paper.id: c.standing for turn in chat.turns for c in turn.answer.citations}
+    assert standings == {"zorp-1": "gone", "quux-2": "changed", "quux-3": "gone"}
+    assert any("no longer has “ZORP" in warning for warning in chat.warnings)
+    assert any("abstract of “QUUX" in warning for warning in chat.warnings)
+    assert "Since then 2 cited papers have changed" in chat.turns[0].answer.verification
+    assert "*(no longer in the library; unchecked since)*" in chat.to_markdown()
 
 
 def test_sources_are_sorted_by_number_alone(saved, tmp_path):
@@ -292,7 +345,7 @@ def test_unusable_name_is_one_sentence_and_the_chat_goes_on(command, name, folde
 def test_chat_that_cannot_load_its_file_ends_with_one_sentence(folder):
     result = CliRunner().invoke(app, ["chat", "-i", str(folder), "--load", "/nowhere/x"])
     assert result.exit_code == 2
-    assert result.stderr.startswith("rag: /nowhere/x ")
+    assert result.stderr.startswith("rag: Cannot read /nowhere/x (")
     assert len(result.stderr.splitlines()) == 1
 
 
@@ -314,9 +367,10 @@ def test_markdown_says_why_a_statement_is_not_supported_and_how_a_question_was_r
         chat.ask(QUESTION)
         text = chat.ask("how fast is it?").to_markdown()
     assert text.startswith("**how fast is it?**\n\n*Understood as: How fast is ZORP?*\n\nZORP")
-    assert "\n- unsupported: “It paints 9 houses.” ([1] " in text
+    assert "\n- unsupported: “It paints 9 houses.” ([1] no; figure not found: 9)\n" in text
     assert "\n- uncited: “Cats purr.”\n" in text
     assert "“ZORP attends" not in text
+    assert "; checked by the model that wrote it. Mode: tester.*" in text
     assert "Understood" not in chat.turns[0].answer.to_markdown()
 
 

@@ -1,10 +1,10 @@
-"""Answers: the value types, and the forms that they are handed on in."""
+"""Answers: value types, Markdown, conversations and their files."""
 
 from rag.answer.answer import (
     Answer,
     AnswerEvent,
     AnswerStatus,
-    CitesPapers,
+    Bibliography,
     Done,
     Kind,
     Mode,
@@ -21,9 +21,9 @@ __all__ = [
     "Answer",
     "AnswerEvent",
     "AnswerStatus",
+    "Bibliography",
     "Citation",
     "CiteStyle",
-    "CitesPapers",
     "Done",
     "Kind",
     "Mode",

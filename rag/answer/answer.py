@@ -1,16 +1,18 @@
-"""The value types of an answer."""
+"""Value types of an answer, and of the events while it is made."""
 
 from __future__ import annotations
 
 import json
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from rag.answer.markdown import answer_markdown
-from rag.answer.verdicts import lists_papers, verification_line
+from rag.answer.markdown import MarkdownWriter
+from rag.answer.summary import summarize_verdicts
+from rag.citations.citation import to_json_values
 from rag.exporters import export_papers
+from rag.exporters.markdown_list import escape_markdown
 from rag.llm.reply import NO_USAGE, Usage
 
 if TYPE_CHECKING:
@@ -26,11 +28,8 @@ Mode = Literal["model", "quotes"]
 Kind = Literal["answer", "list", "metadata"]
 
 
-class CitesPapers:
-    """What cites papers gives them as references, each once.
-
-    They have the fields that the library has and no others.
-    """
+class Bibliography:
+    """Cited papers as references, each once, with the fields that the library has."""
 
     @property
     @abstractmethod
@@ -38,21 +37,21 @@ class CitesPapers:
         """Shown number -> cited paper, by number."""
 
     def to_bibtex(self) -> str:
-        """BibTeX entries of the cited papers; their keys are those of pandoc's markers."""
+        """Return BibTeX entries. Their keys are those of pandoc's markers."""
         return export_papers(self.sources.values(), "bibtex")
 
     def to_ris(self) -> str:
-        """RIS records of the cited papers."""
+        """Return RIS records."""
         return export_papers(self.sources.values(), "ris")
 
     def to_csl(self) -> str:
-        """The cited papers as a list in CSL-JSON."""
+        """Return a list in CSL-JSON."""
         return export_papers(self.sources.values(), "csl")
 
 
-@dataclass(frozen=True)
-class Answer(CitesPapers):
-    """An answer that can be checked, or an honest abstention.
+@dataclass(frozen=True, repr=False)
+class Answer(Bibliography):
+    """Answer whose statements can be checked, or an abstention.
 
     Attributes:
         question: as the user put it.
@@ -103,66 +102,84 @@ class Answer(CitesPapers):
         return dict(sorted({c.number: c.paper for c in self.citations}.items()))
 
     @property
-    def is_list(self) -> bool:
-        """Whether it lists papers: all that it claims of each is that it belongs there."""
-        return lists_papers(self.statements)
-
-    @property
     def verification(self) -> str:
-        """One line that says how the statements held."""
-        return verification_line(self.statements)
+        """One line on how the statements hold and who checked them."""
+        return summarize_verdicts(self.statements, writer=self.model)
 
     @property
-    def took(self) -> str:
-        """The seconds in words: "under 0.1 s", "0.38 s", "12.3 s"."""
+    def duration(self) -> str:
+        """Seconds in words: "under 0.1 s", "0.38 s", "12.3 s"."""
         if self.seconds < 0.1:
             return "under 0.1 s"
         return f"{self.seconds:.2f} s" if self.seconds < 1 else f"{self.seconds:.1f} s"
 
     def to_dict(self) -> dict[str, Any]:
-        """The answer as plain JSON values; papers appear with id and title, not whole."""
+        """Return plain JSON values. Papers appear with id and title, sources with their record."""
+        values = {
+            each.name: to_json_values(getattr(self, each.name))
+            for each in fields(self)
+            if each.name not in ("hits", "closest")
+        }
         return {
-            "question": self.question,
-            "asked": self.asked,
-            "status": self.status,
-            "reason": self.reason,
-            "text": self.text,
-            "statements": [statement.to_dict() for statement in self.statements],
+            **values,
             "sources": [
-                {"number": number, **_without_abstract(paper)}
+                {"number": number, **_describe_paper(paper)}
                 for number, paper in self.sources.items()
             ],
-            "hits": [_hit(hit) for hit in self.hits],
-            "closest": [_hit(hit) for hit in self.closest],
-            "kind": self.kind,
-            "mode": self.mode,
-            "model": self.model,
-            "scope": self.scope,
-            "confidence": self.confidence,
+            "hits": [_describe_hit(hit) for hit in self.hits],
+            "closest": [_describe_hit(hit) for hit in self.closest],
             "verification": self.verification,
-            "usage": {
-                "calls": self.usage.calls,
-                "prompt_tokens": self.usage.prompt_tokens,
-                "completion_tokens": self.usage.completion_tokens,
-                "estimated": self.usage.estimated,
-            },
-            "cost": self.cost,
-            "seconds": self.seconds,
-            "warnings": list(self.warnings),
         }
 
     def to_json(self, *, indent: int | None = None) -> str:
-        """`to_dict` as JSON text."""
+        """Return `to_dict` as JSON text."""
         return json.dumps(self.to_dict(), ensure_ascii=False, indent=indent)
 
     def to_markdown(self, *, cite_style: CiteStyle = "numeric") -> str:
-        """The answer with its sources, what they say, and why a statement is not supported.
+        """Return the answer with its sources, what they say, and what is not supported.
 
         Args:
-            cite_style: "numeric" marks a paper by [1]; "pandoc" by [@key], as its entry in
-                `to_bibtex` has it.
+            cite_style: "numeric" marks a paper by [1], "pandoc" by [@key] as in `to_bibtex`.
+
+        Raises:
+            SettingsError: there is no such style.
         """
-        return answer_markdown(self, cite_style)
+        writer = MarkdownWriter(self.sources, cite_style)
+        parts = [f"**{escape_markdown(self.question)}**"]
+        if self.asked != self.question.strip():
+            parts.append(f"*Understood as: {escape_markdown(self.asked)}*")
+        if self.scope:
+            parts.append(f"*Only papers {escape_markdown(self.scope)}.*")
+        if self.mode == "model" and self.kind == "answer":
+            parts.append(writer.render_prose(self.text))
+        else:
+            parts.append(writer.render_statements(self.text, self.statements))
+        if self.status == "incomplete":
+            parts.append(
+                f"*This answer is incomplete: {escape_markdown(self.reason.rstrip('.'))}.*"
+            )
+        if self.closest:
+            titles = "\n".join(f"- {escape_markdown(hit.paper.title)}" for hit in self.closest)
+            return "\n\n".join([*parts, "Closest papers:", titles]) + "\n"
+        for number in self.sources:
+            parts += writer.render_source(number, self.citations)
+        parts += writer.render_doubts(self.statements)
+        parts.append(f"*{self.verification} Mode: {escape_markdown(self.model or self.mode)}.*")
+        return "\n\n".join(parts) + "\n"
+
+    def _repr_markdown_(self) -> str:
+        return self.to_markdown()
+
+    def __str__(self) -> str:
+        lines = [f"[{number}] {_cite_plainly(paper)}" for number, paper in self.sources.items()]
+        if self.closest:
+            lines = ["Closest papers:", *(f"- {_cite_plainly(hit.paper)}" for hit in self.closest)]
+        return "\n\n".join(filter(None, [self.text, "\n".join(lines)]))
+
+    def __repr__(self) -> str:
+        text = self.text if len(self.text) <= 60 else f"{self.text[:60]}…"
+        counts = f"{len(self.statements)} statements, {len(self.sources)} sources"
+        return f"<Answer {self.status} ({self.kind}, {self.mode}): {text!r}, {counts}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +192,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the assistant is doing now."""
+    """Step that the assistant takes now."""
 
     text: str
     kind: Literal["status"] = "status"
@@ -183,7 +200,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """More of the answer's text; a citation marker is never cut in two."""
+    """More text of the answer. A citation marker is never cut in two."""
 
     delta: str
     kind: Literal["text"] = "text"
@@ -191,7 +208,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """The statements with their verdicts."""
+    """Statements with their verdicts."""
 
     statements: tuple[Statement, ...]
     kind: Literal["verified"] = "verified"
@@ -199,7 +216,7 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The whole answer; the last event of a stream."""
+    """Whole answer, the last event of a stream."""
 
     answer: Answer
     kind: Literal["done"] = "done"
@@ -208,7 +225,7 @@ class Done:
 AnswerEvent = Status | Text | Verified | Done
 
 
-def _hit(hit: Hit) -> dict[str, Any]:
+def _describe_hit(hit: Hit) -> dict[str, Any]:
     return {
         "rank": hit.rank,
         "score": round(hit.score, 4),
@@ -217,5 +234,11 @@ def _hit(hit: Hit) -> dict[str, Any]:
     }
 
 
-def _without_abstract(paper: Paper) -> dict[str, Any]:
+def _describe_paper(paper: Paper) -> dict[str, Any]:
     return {name: value for name, value in paper.to_dict().items() if name != "abstract"}
+
+
+def _cite_plainly(paper: Paper) -> str:
+    authors = ", ".join(paper.authors[:3]) + (", et al." if len(paper.authors) > 3 else "")
+    details = ", ".join(filter(None, [authors, str(paper.year or "")]))
+    return f"{paper.title} ({details})" if details else paper.title

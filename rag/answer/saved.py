@@ -1,265 +1,240 @@
-"""Conversations as they lie in files: written whole, read with suspicion.
+"""Saved conversations: write them, and read them with suspicion.
 
-A file holds ids and quotes, not abstracts. It is input like any other: one that contradicts itself
-is refused. When it is read, every citation is looked up again: a paper that has left the library
-since, or whose abstract no longer has the quoted sentence, is told.
+A file holds ids and quotes, not abstracts. One that contradicts itself is refused. When it is read,
+every citation is looked up again, and papers that changed or left the library are reported.
 """
 
 from __future__ import annotations
 
 import json
-import re
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, ConfigDict, InstanceOf, TypeAdapter, ValidationError
 
-from rag.answer import Answer, AnswerStatus, Citation, Kind, Mode, Statement, Turn
+from rag.answer.answer import Kind, Turn
+from rag.citations.citation import Statement
 from rag.citations.markers import MarkerReader
+from rag.citations.resolve import check_statements
 from rag.citations.statements import render_markers
 from rag.errors import CorpusError
 from rag.files import explain_os_error, write_atomically
-from rag.llm.reply import Usage  # noqa: TC001 - pydantic reads it at run time
 from rag.papers import Paper
-from rag.verification import Quote, Verdict
+from rag.verification import Quote, TextChecker, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from rag.answer import Standing
+    from rag.answer.answer import Answer
     from rag.retrieval import Hit
 
-_FORMAT = "papertrail conversation 1"
-_BLANK, _MARKER = re.compile(r"[\s*]+"), re.compile(r"\[\d+\]")
-_FENCE = re.compile(r"```|~~~")
-_Count = Annotated[int, Field(ge=0)]
-_Number = Annotated[int, Field(ge=1, le=1_000_000)]  # far more papers than a conversation cites
+_Json = dict[str, Any]
+_Listed = Literal["fits", "possible"]
+
+_FORMAT, _OLD_FORMAT = "papertrail conversation 2", "papertrail conversation 1"
+_OLD_WORDS = {"weak": "partly", "extractive": "quotes"}
+_NEED_QUOTES = ("quoted", "supported")
+_OLD_TEXT_CHECKS = ("verbatim", "offline", "relevance", "numbers", "listing")
 
 
 def write_turns(path: str | Path, turns: Sequence[Turn]) -> None:
-    """Writes turns to a file, whole or not at all.
+    """Write turns to a file, whole or not at all.
 
     Raises:
         DiskError: the file cannot be written.
     """
-    values = {
-        "format": _FORMAT,
-        "turns": [{"question": t.question, "answer": t.answer.to_dict()} for t in turns],
-    }
-    write_atomically(path, json.dumps(values, ensure_ascii=False, indent=1) + "\n")
+    write_atomically(path, json.dumps(dump_turns(turns), ensure_ascii=False, indent=1) + "\n")
 
 
-def read_turns(path: str | Path, papers: Sequence[Paper]) -> tuple[list[Turn], tuple[str, ...]]:
-    """The turns of a file, and what of them the library no longer has.
+def dump_turns(turns: Sequence[Turn]) -> dict[str, Any]:
+    """Return turns as plain JSON values, in the form of a file."""
+    saved = [{"question": turn.question, "answer": turn.answer.to_dict()} for turn in turns]
+    return {"format": _FORMAT, "turns": saved}
+
+
+def read_turns(path: str | Path, papers: Iterable[Paper]) -> tuple[list[Turn], tuple[str, ...]]:
+    """Return the turns of a file, and what changed in the library since they were saved.
 
     Args:
-        path: as `write_turns` wrote it.
+        path: of a file that `write_turns` wrote.
         papers: of the library.
 
     Raises:
-        CorpusError: the file cannot be read, is no conversation or contradicts itself.
+        CorpusError: the file cannot be read, is not a conversation or contradicts itself.
     """
     try:
-        saved = _SavedConversation.model_validate_json(Path(path).read_bytes())
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        wrong = f"{where}: {first['msg']}" if where else "it is not what /save writes to a .json"
-        raise _no_conversation(path, wrong) from error
-    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        raise CorpusError(
-            f"{path} cannot be read: {explain_os_error(error)}.", path=path
-        ) from error
-    for turn in saved.turns:
-        if wrong := _contradiction(turn.answer):
-            raise _no_conversation(path, wrong)
-    cited = {(c.number, c.paper) for t in saved.turns for c in t.answer.citations}
-    if len(dict(cited)) < len(cited):
-        raise _no_conversation(path, "one number stands for two papers")
-    known = {identity: p for p in papers for identity in (p.id, *p.aliases)}
-    missing: dict[str, None] = {}
-    turns = [Turn(t.question, _answer(t.answer, known, missing)) for t in saved.turns]
-    return turns, tuple(missing)
+        content = Path(path).read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: no file can have this name
+        raise CorpusError(f"Cannot read {path} ({explain_os_error(error)}).", path=path) from error
+    try:
+        values = json.loads(content)
+    except (ValueError, RecursionError):
+        values = None
+    return load_turns(values, papers, name=str(path))
 
 
-def left_over(text: str, statements: Sequence[str]) -> str | None:
-    """What a text says beside some statements; None where it has not all of them, in order.
+def load_turns(
+    values: Any, papers: Iterable[Paper], *, name: str = "This"
+) -> tuple[list[Turn], tuple[str, ...]]:
+    """Return the turns of a file's JSON values, and what changed since they were saved.
 
-    Blanks, stars and markers do not count.
+    Args:
+        values: as `dump_turns` gives them, today or in an earlier version.
+        papers: of the library.
+        name: of the file, for errors.
+
+    Raises:
+        CorpusError: it is not a conversation, or it contradicts itself.
     """
-    rest, behind = "", _bare(text)
-    for words in map(_bare, statements):
-        before, found, behind = behind.partition(words) if words else ("", "", behind)
-        if found != words:
-            return None
-        rest += before
-    return rest + behind
+    reader = _Reader(papers)
+    try:
+        is_old = {_FORMAT: False, _OLD_FORMAT: True}[values["format"]]
+        turns = reader.types().validate_python(values["turns"])
+        _refuse_contradictions([turn.answer for turn in turns])
+    except (ValueError, TypeError, LookupError) as error:
+        why = _explain(error)
+        raise CorpusError(f"{name} is not a conversation saved by Papertrail ({why}).") from error
+    if is_old:
+        turns = [replace(turn, answer=_upgrade(turn.answer)) for turn in turns]
+    return turns, tuple(reader.changes)
 
 
-def _bare(text: str) -> str:
-    text = _BLANK.sub("", text)
-    while (shorter := _MARKER.sub("", text)) != text:
-        text = shorter
-    return text
+class _Reader:
+    """Puts papers of the library in place of the ids in a file.
+
+    Attributes:
+        changes: sentences on papers that changed or left the library.
+    """
+
+    def __init__(self, papers: Iterable[Paper]) -> None:
+        self.changes: dict[str, None] = {}
+        self._known = {identity: each for each in papers for identity in (each.id, *each.aliases)}
+
+    def types(self) -> TypeAdapter[list[Turn]]:
+        """Return the value types of a turn, which pydantic reads as they are declared.
+
+        Their modules import these names for type checks only. Here each gets its type.
+        """
+        from rag.retrieval import Hit
+
+        names = {
+            "Hit": Annotated[InstanceOf[Hit], BeforeValidator(self._read_hit)],
+            "Paper": InstanceOf[Paper],
+            "Quote": Quote,
+            "Statement": Annotated[Statement, BeforeValidator(self._read_statement)],
+            "Verdict": Annotated[Verdict, BeforeValidator(lambda v: _OLD_WORDS.get(v, v))],
+        }
+        turn = Annotated[Turn, BeforeValidator(_read_turn)]
+        config = ConfigDict(defer_build=True, allow_inf_nan=False)
+        types: TypeAdapter[list[Turn]] = TypeAdapter(list[turn], config=config)
+        types.rebuild(_types_namespace=names)
+        return types
+
+    def _read_hit(self, values: _Json) -> Hit:
+        from rag.retrieval import Hit
+
+        return Hit(values["rank"], values["score"], self._find_paper(values), (), (), {})
+
+    def _read_statement(self, values: _Json) -> _Json:
+        return {**values, "citations": [self._read_citation(c) for c in values["citations"]]}
+
+    def _read_citation(self, values: _Json) -> _Json:
+        paper = self._find_paper(values)
+        quotes = [{**quote, "paper_id": paper.id} for quote in values["quotes"]]
+        standing = "current"
+        if paper.id not in self._known:
+            standing = "gone"
+            change = f"The library no longer has “{paper.title}” ({paper.id}), which this cites."
+        elif any(paper.abstract[q["start"] : q["end"]] != q["text"] for q in quotes):
+            standing = "changed"
+            change = f"The abstract of “{paper.title}” has changed since it was quoted here."
+        if standing != "current":
+            self.changes[change] = None
+        return {**values, "paper": paper, "quotes": quotes, "standing": standing}
+
+    def _find_paper(self, values: _Json) -> Paper:
+        """Return the paper, or one with only id and title where the library no longer has it."""
+        return self._known.get(values["paper"]) or Paper(values["paper"], values["title"], "")
 
 
-def _no_conversation(path: str | Path, why: str) -> CorpusError:
-    return CorpusError(f"{path} is no conversation saved by Papertrail ({why}).", path=path)
+def _read_turn(values: _Json) -> _Json:
+    answer = values["answer"]
+    return {**values, "answer": {**answer, "mode": _OLD_WORDS.get(answer["mode"], answer["mode"])}}
 
 
-class _Saved(BaseModel):
-    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+def _refuse_contradictions(answers: Sequence[Answer]) -> None:
+    """Raise ValueError for what would mislead a reader of the answers."""
+    citations = [citation for answer in answers for citation in answer.citations]
+    statements = [statement for answer in answers for statement in answer.statements]
+    cited = {(citation.number, citation.paper.id) for citation in citations}
+    if len(dict(cited)) < len(cited):
+        raise ValueError("one number stands for two papers")
+    if any(q.end - q.start != len(q.text) for c in citations for q in c.quotes):
+        raise ValueError("a quote is not as long as its place")
+    if any(each.verdict in _NEED_QUOTES and not each.quotes for each in citations):
+        raise ValueError("a supported citation quotes nothing")
+    if any(each.verdict in _NEED_QUOTES and not each.citations for each in statements):
+        raise ValueError("a supported statement cites nothing")
+    if not all(map(_has_right_markers, answers)):
+        raise ValueError("the markers of its text are not those of its citations")
 
 
-class _SavedQuote(_Saved):
-    start: _Count
-    end: _Count
-    text: str
+def _has_right_markers(answer: Answer) -> bool:
+    numbers = {citation.number for citation in answer.citations}
+    allowed = set(numbers)
+    if answer.mode == "quotes" or any(each.names_paper for each in answer.statements):
+        for statement in answer.statements:  # sentences and titles may hold what looks like one
+            allowed |= _read_markers(statement.text)
+    shown = all(render_markers((number,)) in answer.text for number in numbers)
+    return shown and _read_markers(answer.text) <= allowed
 
 
-class _SavedHit(_Saved):
-    rank: _Number
-    score: float
-    paper: str
-    title: str
-
-
-class _SavedCitation(_Saved):
-    number: _Number
-    paper: str
-    title: str
-    quotes: list[_SavedQuote]
-    verdict: Verdict | None
-    reason: str
-    by: str
-
-
-class _SavedStatement(_Saved):
-    text: str
-    start: _Count
-    end: _Count
-    citations: list[_SavedCitation]
-    verdict: Verdict | None
-    claim: bool
-
-
-class _SavedAnswer(_Saved):
-    question: str
-    asked: str
-    text: str
-    statements: list[_SavedStatement]
-    hits: list[_SavedHit]
-    status: AnswerStatus
-    mode: Mode
-    kind: Kind = "answer"
-    reason: str
-    closest: list[_SavedHit]
-    model: str | None
-    scope: str = ""
-    confidence: Annotated[float, Field(ge=0, le=1)] | None
-    usage: Usage
-    cost: str | None
-    seconds: Annotated[float, Field(ge=0)]
-    warnings: list[str]
-
-    @property
-    def citations(self) -> list[_SavedCitation]:
-        return [citation for statement in self.statements for citation in statement.citations]
-
-
-class _SavedTurn(_Saved):
-    question: str
-    answer: _SavedAnswer
-
-
-class _SavedConversation(_Saved):
-    format: Literal["papertrail conversation 1"]
-    turns: list[_SavedTurn]
-
-
-def _contradiction(saved: _SavedAnswer) -> str:
-    """What of a saved answer cannot be true beside the rest of it; empty where all can."""
-    usage = saved.usage
-    if min(usage.calls, usage.prompt_tokens, usage.completion_tokens) < 0:
-        return "it used less than nothing"
-    if any(c.verdict == "supported" and not c.quotes for c in saved.citations):
-        return "a supported citation quotes nothing"
-    if any(q.end - q.start != len(q.text) for c in saved.citations for q in c.quotes):
-        return "a quote is not as long as its place"
-    if any(s.verdict and (s.verdict == "uncited") == bool(s.citations) for s in saved.statements):
-        return "a verdict does not fit the citations"
-    if saved.status == "abstained":
-        agrees = not (saved.citations or (_speaks(saved.text) and _markers(saved.text)))
-    else:
-        agrees = _is_reply(saved) and (saved.mode == "model" or _is_joined(saved))
-    return "" if agrees else "its text is not that of its statements and citations"
-
-
-def _is_joined(saved: _SavedAnswer) -> bool:
-    """Whether each statement stands with its markers where it says, as code puts them together."""
-    shown = []
-    for statement in saved.statements:
-        markers = render_markers(tuple(citation.number for citation in statement.citations))
-        shown.append(f"{statement.text} {markers}" if markers else statement.text)
-    return shown == [saved.text[s.start : s.end] for s in saved.statements]
-
-
-def _is_reply(saved: _SavedAnswer) -> bool:
-    """Whether a model's text is the statements in order, with the markers of their citations."""
-    rest = left_over(saved.text, [statement.text for statement in saved.statements])
-    if rest is None or _speaks(rest):
-        return False
-    cited = {citation.number for citation in saved.citations}
-    shown = all(render_markers((number,)) in saved.text for number in cited)
-    return shown and _markers(saved.text) <= cited
-
-
-def _speaks(text: str) -> bool:
-    """Whether a text has words and no code, of which no statements are made."""
-    return any(map(str.isalpha, text)) and not _FENCE.search(text)
-
-
-def _markers(text: str) -> set[int]:
+def _read_markers(text: str) -> set[int]:
     reader = MarkerReader()
     pieces = [*reader.feed(text), *reader.finish()]
     return {n for piece in pieces if not isinstance(piece, str) for n in piece.numbers}
 
 
-def _answer(saved: _SavedAnswer, papers: Mapping[str, Paper], missing: dict[str, None]) -> Answer:
-    values = {name: getattr(saved, name) for name in _SavedAnswer.model_fields}
-    values["statements"] = tuple(_statement(each, papers, missing) for each in saved.statements)
-    values["hits"] = tuple(_hit(each, papers) for each in saved.hits)
-    values["closest"] = tuple(_hit(each, papers) for each in saved.closest)
-    values["warnings"] = tuple(saved.warnings)
-    return Answer(**values)
+def _upgrade(answer: Answer) -> Answer:
+    """Return an answer of format 1 with today's verdicts. Those of a model keep their meaning."""
+    kind: Kind = "answer"
+    if any(statement.names_paper for statement in answer.statements):
+        is_metadata = any(citation.by == "listing" for citation in answer.citations)
+        kind = "metadata" if is_metadata else "list"
+    statements = tuple(_upgrade_statement(each, kind) for each in answer.statements)
+    return replace(answer, statements=statements, kind=kind)
 
 
-def _hit(saved: _SavedHit, papers: Mapping[str, Paper]) -> Hit:
-    from rag.retrieval import Hit
+def _upgrade_statement(statement: Statement, kind: Kind) -> Statement:
+    by_text = any(citation.by in _OLD_TEXT_CHECKS for citation in statement.citations)
+    if kind != "answer" and statement.names_paper:
+        verdict: Verdict | None = "record" if kind == "metadata" else None
+        citations = tuple(
+            replace(c, verdict=verdict, by=verdict or "text") if by_text else c
+            for c in statement.citations
+        )
+        listed: _Listed = "possible" if statement.verdict == "partly" else "fits"
+        return replace(
+            statement,
+            citations=citations,
+            verdict=verdict if by_text else statement.verdict,
+            claim=True,
+            listed=None if kind == "metadata" else listed,
+        )
+    if not by_text:
+        return statement
+    checked = check_statements((statement,), TextChecker())[0]
+    citations = tuple(
+        replace(new, quotes=new.quotes or old.quotes) if old.by in _OLD_TEXT_CHECKS else old
+        for old, new in zip(statement.citations, checked.citations, strict=True)
+    )
+    return replace(checked, citations=citations)
 
-    paper = papers.get(saved.paper) or Paper(saved.paper, saved.title, "")
-    return Hit(saved.rank, saved.score, paper, (), (), {})
 
-
-def _statement(
-    saved: _SavedStatement, papers: Mapping[str, Paper], missing: dict[str, None]
-) -> Statement:
-    citations = tuple(_citation(each, papers, missing) for each in saved.citations)
-    return Statement(saved.text, saved.start, saved.end, citations, saved.verdict, saved.claim)
-
-
-def _citation(
-    saved: _SavedCitation, papers: Mapping[str, Paper], missing: dict[str, None]
-) -> Citation:
-    name = f"“{saved.title}”"
-    paper = papers.get(saved.paper)
-    standing: Standing = "current"
-    if paper is None:
-        standing = "gone"
-        missing[f"The library no longer has {name} ({saved.paper}), which this cites."] = None
-        paper = Paper(saved.paper, saved.title, "")
-    elif any(paper.abstract[q.start : q.end] != q.text for q in saved.quotes):
-        standing = "changed"
-        missing[f"The abstract of {name} has changed since it was quoted here."] = None
-    quotes = tuple(Quote(paper.id, q.start, q.end, q.text) for q in saved.quotes)
-    return Citation(saved.number, paper, quotes, saved.verdict, saved.reason, saved.by, standing)
+def _explain(error: Exception) -> str:
+    """Return in one clause why values are not a conversation."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return str(error) if isinstance(error, ValueError) else "it is not what /save writes"

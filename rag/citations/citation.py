@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 Standing = Literal["current", "changed", "gone"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Citation:
     """Paper that one statement cites.
 
@@ -40,25 +40,14 @@ class Citation:
     score: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the citation as plain JSON values."""
-        return {
-            "number": self.number,
-            "paper": self.paper.id,
-            "title": self.paper.title,
-            "quotes": [
-                {"start": quote.start, "end": quote.end, "text": quote.text}
-                for quote in self.quotes
-            ],
-            "verdict": self.verdict,
-            "reason": self.reason,
-            "by": self.by,
-            "standing": self.standing,
-            "warnings": list(self.warnings),
-            "score": self.score,
-        }
+        """Return plain JSON values. The paper appears with id and title."""
+        return to_json_values(self)  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        return f"<Citation [{self.number}] {self.paper.title!r}: {self.verdict}>"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Statement:
     """One sentence of an answer.
 
@@ -88,14 +77,24 @@ class Statement:
         return [citation.paper.title for citation in self.citations] == [self.text]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the statement as plain JSON values."""
-        return {
-            "text": self.text,
-            "start": self.start,
-            "end": self.end,
-            "verdict": self.verdict,
-            "claim": self.claim,
-            "warnings": list(self.warnings),
-            "listed": self.listed,
-            "citations": [citation.to_dict() for citation in self.citations],
-        }
+        """Return plain JSON values."""
+        return to_json_values(self)  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        return f"<Statement {self.text!r}: {self.verdict}, {len(self.citations)} citations>"
+
+
+def to_json_values(value: Any) -> Any:
+    """Return a value as plain JSON: dataclasses as dicts, a paper as its id and title."""
+    if isinstance(value, tuple):
+        return [to_json_values(each) for each in value]
+    if not is_dataclass(value):
+        return value
+    values: dict[str, Any] = {}
+    for each in fields(value):
+        inner = getattr(value, each.name)
+        if each.name == "paper":
+            values |= {"paper": inner.id, "title": inner.title}
+        else:
+            values[each.name] = to_json_values(inner)
+    return values

@@ -134,9 +134,13 @@ def _recover_answer(question: str, seen: Sequence[AnswerEvent]) -> Answer | None
 
 def _has_statements(text: str, statements: Sequence[Statement]) -> bool:
     """Return whether the text on screen is the text that was checked, not a model's thoughts."""
-    from rag.answer.saved import left_over
+    return all(_letters(text[s.start : s.end]) == _letters(s.text) for s in statements)
 
-    return all(left_over(text[s.start : s.end], [s.text]) is not None for s in statements)
+
+def _letters(text: str) -> list[str]:
+    from rag.citations.markers import remove_markers
+
+    return [letter for letter in remove_markers(text) if letter.isalnum()]
 
 
 def _find_stage(prefix: str, seen: Sequence[AnswerEvent]) -> str | None:

@@ -138,7 +138,7 @@ def _print_summary(answer: Answer) -> None:
         calls = f"{answer.usage.calls} call{'s' * (answer.usage.calls != 1)}"
         parts.append(f"{about}{tokens} tokens in {calls}")
     parts += [answer.cost] if answer.cost else []
-    _print("\n" + " · ".join([*parts, answer.took]), style="dim")
+    _print("\n" + " · ".join([*parts, answer.duration]), style="dim")
     if answer.status == "incomplete":
         print_note(f"note: this answer is incomplete: {answer.reason.rstrip('.')}.")
     for warning in answer.warnings:

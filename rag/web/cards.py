@@ -84,7 +84,7 @@ def render_section(answer: Answer, turn: int, *, is_shown: bool = True) -> str:
         for number, paper in answer.sources.items()
     )
     cited = {paper.id for paper in answer.sources.values()}
-    others = [] if answer.is_list else [h for h in answer.hits if h.paper.id not in cited]
+    others = [] if answer.kind == "list" else [h for h in answer.hits if h.paper.id not in cited]
     none = "" if cards else '<p class="hint">This answer cites no paper.</p>'
     hidden = "" if is_shown else " hidden"
     return (

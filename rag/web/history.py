@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
-from rag.answer.saved import read_turns, write_turns
+from rag.answer.saved import dump_turns, load_turns
 from rag.errors import CorpusError, DiskError
 from rag.files import write_atomically
 from rag.web.escape import shorten
@@ -42,16 +41,12 @@ _USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 
 def dump_session(session: Session) -> dict[str, Any]:
     """Return a conversation as JSON values, with its id, title and time (ms since 1970)."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "conversation.json"
-        write_turns(path, session.turns)
-        values: dict[str, Any] = json.loads(path.read_bytes())
     return {
         "id": session.conversation_id,
         "title": shorten(session.title, TITLE_CHARS),
         "updated": int(time.time() * 1000),
         "libraries": session.libraries,
-        **values,
+        **dump_turns(session.turns),
     }
 
 
@@ -133,13 +128,10 @@ def _mark_current(turn: Turn) -> Turn:
 def _read_turns(
     values: dict[str, Any], papers: Sequence[Paper]
 ) -> tuple[list[Turn], tuple[str, ...]]:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "conversation.json"
-        try:
-            path.write_text(json.dumps(values), encoding="utf-8")
-            return read_turns(path, papers)
-        except (CorpusError, RecursionError) as error:
-            raise CorpusError(_UNREADABLE) from error
+    try:
+        return load_turns(values, papers)
+    except CorpusError as error:
+        raise CorpusError(_UNREADABLE) from error
 
 
 def _read_libraries(values: dict[str, Any]) -> list[str]:

@@ -251,12 +251,10 @@ def _render_facts(answer: Answer) -> str:
     """Render one line: the verdicts, who wrote and checked, how long it took, what it used."""
     tokens = answer.usage.prompt_tokens + answer.usage.completion_tokens
     used = f"{'about ' * answer.usage.estimated}{tokens:,} tokens" if tokens else ""
-    is_own_check = answer.model and any(c.by == answer.model for c in answer.citations)
     parts = [
         "" if answer.status == "abstained" else answer.verification.rstrip("."),
         f"model: {answer.model}" if answer.model else QUOTES,
-        "checked by the model that wrote it" if is_own_check else "",
-        answer.took,
+        answer.duration,
         used,
         answer.cost or "",
     ]

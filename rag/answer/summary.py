@@ -1,0 +1,72 @@
+"""One line that sums up the verdicts of an answer, and names who gave them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rag.citations.citation import Citation, Statement
+    from rag.verification import Verdict
+
+_ORDER: tuple[Verdict, ...] = (
+    "supported",
+    "quoted",
+    "record",
+    "partly",
+    "unsupported",
+    "contradicted",
+    "uncited",
+    "unchecked",
+)
+_WORDS = {"partly": "partly supported"}
+_NOT_READERS = ("text", "record")
+
+
+def summarize_verdicts(statements: Sequence[Statement], *, writer: str | None) -> str:
+    """Return how the statements hold, who checked them, and whether papers have changed since.
+
+    Args:
+        statements: of an answer. Without a claim there is nothing to sum up.
+        writer: model that wrote the answer, None for quotes.
+    """
+    claims = [s for s in statements if s.claim and (s.verdict or s.listed)]
+    if not claims:
+        return "No statement to check."
+    citations = [citation for statement in statements for citation in statement.citations]
+    readers = " and ".join(
+        dict.fromkeys(c.by for c in citations if c.verdict and c.by not in _NOT_READERS)
+    )
+    if any(statement.listed for statement in claims):
+        line = f"{_count_entries(claims)}; decided by {readers or 'relevance'}"
+    elif all(statement.verdict == "record" for statement in claims):
+        line = f"{len(claims)} listed from the records"
+    else:
+        line = _count_verdicts(claims, "statement" if writer else "sentence")
+        if readers:
+            line += f"; checked by {'the model that wrote it' if readers == writer else readers}"
+    return f"{line}.{_describe_losses(citations)}"
+
+
+def _count_entries(entries: Sequence[Statement]) -> str:
+    fitting = sum(entry.listed == "fits" for entry in entries)
+    possible = len(entries) - fitting
+    return f"{fitting} listed as fitting" + (f", {possible} as possible" if possible else "")
+
+
+def _count_verdicts(claims: Sequence[Statement], noun: str) -> str:
+    counts = Counter(claim.verdict for claim in claims)
+    said = [(counts[verdict], _WORDS.get(verdict, verdict)) for verdict in _ORDER]
+    (count, words), *rest = [each for each in said if each[0]]
+    first = f"{count} of {len(claims)} {noun}{'s' * (len(claims) != 1)} {words}"
+    return "; ".join([first, *(f"{number} {word}" for number, word in rest)])
+
+
+def _describe_losses(citations: Sequence[Citation]) -> str:
+    lost = len({citation.number for citation in citations if citation.standing != "current"})
+    if not lost:
+        return ""
+    papers = "one cited paper has" if lost == 1 else f"{lost} cited papers have"
+    return f" Since then {papers} changed or left the library."
