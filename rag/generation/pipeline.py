@@ -120,14 +120,12 @@ class Pipeline:
         found = self._library.retrieve(plan.standalone, k=k or self._settings.k, where=plan.where)
         if plan.where and plan.where.authors and len(found.hits) <= FEW_PAPERS:
             found = replace(found, hits=tuple(replace(hit, named=True) for hit in found.hits))
-        if history and found.hits and plan.standalone != plan.question.strip():
-            found = self._append_cited(plan, found, history[-1])
-        return found
+        return self._append_cited(plan, found, history[-1]) if plan.follows_up else found
 
     def _append_cited(self, plan: Plan, found: Retrieval, last: Turn) -> Retrieval:
         known = {hit.paper.id for hit in found.hits}
         cited = tuple(p.id for p in last.answer.sources.values() if p.id not in known)
-        if not cited:
+        if not cited or not found.hits:
             return found
         where = replace(plan.where or Filter(), ids=cited)
         more = self._library.retrieve(found.question, k=len(cited), where=where).hits

@@ -73,6 +73,7 @@ class Plan:
         kind: of the answer: "metadata" lists all papers that pass the filter.
         subject: what the papers of a list are about, else "".
         where: the papers that it is asked of; None for all.
+        follows_up: whether the question was completed with the conversation.
         notes: sentences a reader should know.
         usage: spent on planning.
     """
@@ -82,6 +83,7 @@ class Plan:
     kind: Kind = "answer"
     subject: str = ""
     where: Filter | None = None
+    follows_up: bool = False
     notes: tuple[str, ...] = ()
     usage: Usage = NO_USAGE
 
@@ -115,6 +117,7 @@ class Planner:
             library: asked whether it has the years, authors and venues that are named.
         """
         plan = self._complete(Plan(question, question.strip(), where=where), exchanges)
+        plan = replace(plan, follows_up=plan.standalone != question.strip())
         if len(plan.standalone) > _LONGEST_READ:
             return plan
         this_year = datetime.now(UTC).year
