@@ -57,7 +57,7 @@ def measures(records: Sequence[Record]) -> list[Measure]:
 
     return [
         *_retrieval(retrieval),
-        *map(_as_asked, _answers()),
+        *map(_as_asked, (*_faithfulness(), *_citations(), *_correctness())),
         *_abstention(),
         *_robustness(records, retrieval("recall@5")),
         *_cost(),
@@ -80,7 +80,7 @@ def _retrieval(of: Callable[[str], Value]) -> list[Measure]:
     return list(map(_as_asked, [first, *ranked, shown]))
 
 
-def _answers() -> list[Measure]:
+def _faithfulness() -> list[Measure]:
     m = metrics
     return [
         Measure("supported", "faithfulness", "statements that the papers shown support (verbatim "
@@ -97,6 +97,12 @@ def _answers() -> list[Measure]:
                 m.opposes_gold, better="lower", rate=True),
         Measure("figure_not_found", "faithfulness", "statements with a number of no cited paper",
                 m.figure_not_found, better="lower"),
+    ]  # fmt: skip
+
+
+def _citations() -> list[Measure]:
+    m = metrics
+    return [
         Measure("citation_recall", "citations", "support of statements by what they cite",
                 m.citation_recall, judged=True),
         Measure("citation_precision", "citations", "citations that support, or are needed to",
@@ -111,6 +117,12 @@ def _answers() -> list[Measure]:
                 m.invalid_marker, better="lower", rate=True),
         Measure("verbatim_quote", "citations", "quotes that stand in the abstract",
                 m.verbatim_quote),
+    ]  # fmt: skip
+
+
+def _correctness() -> list[Measure]:
+    m = metrics
+    return [
         Measure("vital_facts", "correctness", "vital facts that the answer holds", m.vital_facts,
                 judged=True),
         Measure("facts_partial", "correctness", "all facts, half ones as .5", m.facts_partial,

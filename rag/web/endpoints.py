@@ -12,10 +12,12 @@ from rag.errors import RagError
 from rag.web.limits import check_question
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from rag.retrieval import Hit
     from rag.web.context import AppContext
+
+    Endpoint = Callable[..., Awaitable[dict[str, Any]]]
 
 _MOST_PAPERS = 50
 _FAULT = "Papertrail failed to answer because of a bug. The server's log has the details."
@@ -24,6 +26,12 @@ _log = logging.getLogger("papertrail.page")
 
 def add_endpoints(context: AppContext) -> None:
     """Add `ask` and `search` to the page that is being laid out."""
+    for endpoint, name in ((_make_ask(context), "ask"), (_make_search(context), "search")):
+        gr.api(endpoint, api_name=name, concurrency_limit=None)  # type: ignore[attr-defined]
+
+
+def _make_ask(context: AppContext) -> Endpoint:
+    """Return the function behind `ask`. Its docstring is published with the API."""
 
     async def ask(question: str, request: gr.Request, k: int | None = None) -> dict[str, Any]:
         """Answer a question from the library and check every statement.
@@ -49,6 +57,12 @@ def add_endpoints(context: AppContext) -> None:
 
         return await _run(context, answer)
 
+    return ask
+
+
+def _make_search(context: AppContext) -> Endpoint:
+    """Return the function behind `search`. Its docstring is published with the API."""
+
     async def search(question: str, request: gr.Request, k: int | None = None) -> dict[str, Any]:
         """Find the papers that fit a question best.
 
@@ -69,8 +83,7 @@ def add_endpoints(context: AppContext) -> None:
 
         return await _run(context, find)
 
-    for endpoint, name in ((ask, "ask"), (search, "search")):
-        gr.api(endpoint, api_name=name, concurrency_limit=None)  # type: ignore[attr-defined]
+    return search
 
 
 def _format_hit(hit: Hit) -> dict[str, Any]:
