@@ -16,16 +16,16 @@ from rag.text.terms import lexical_terms
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SMALL_NUMBERS = [
+_SMALL_NUMBERS = [
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
     "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen",
     "nineteen",
 ]  # fmt: skip
-TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-_COUNTS = {word: float(value) for value, word in enumerate(SMALL_NUMBERS)} | {"dozen": 12.0}
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_COUNTS = {word: float(value) for value, word in enumerate(_SMALL_NUMBERS)} | {"dozen": 12.0}
 _FRACTIONS = {"half": 2, "third": 3, "quarter": 4, "fifth": 5, "tenth": 10}
 _MULTIPLES = {"twice": 2, "double": 2, "doubled": 2, "thrice": 3, "triple": 3, "tripled": 3}
-SCALES = {
+_SCALES = {
     "hundred": 1e2, "thousand": 1e3, "k": 1e3, "million": 1e6, "m": 1e6, "mn": 1e6,
     "billion": 1e9, "b": 1e9, "bn": 1e9, "trillion": 1e12, "t": 1e12,
 }  # fmt: skip
@@ -40,7 +40,7 @@ _DIGITS = re.compile(
 )
 _WORD = re.compile(
     rf"(?<![\w-])(?:(?:(?P<top>an?|one|two|three)[\s-])?(?P<fraction>{'|'.join(_FRACTIONS)})s?"
-    rf"|(?P<tens>{'|'.join(TENS)})(?:-(?P<ones>{'|'.join(SMALL_NUMBERS[1:10])}))?"
+    rf"|(?P<tens>{'|'.join(_TENS)})(?:-(?P<ones>{'|'.join(_SMALL_NUMBERS[1:10])}))?"
     rf"|(?P<multiple>{'|'.join(_MULTIPLES)})|(?P<count>{'|'.join(_COUNTS)}))(?=fold\b|\b)",
     re.IGNORECASE,
 )
@@ -119,7 +119,7 @@ def _read_word(match: re.Match[str]) -> tuple[float, Unit] | None:
         is_part = words["top"] or words["fraction"] == "half"
         return (100 * top / _FRACTIONS[words["fraction"]], "%") if is_part else None
     if words["tens"]:
-        return 10.0 * (TENS.index(words["tens"]) + 2) + _COUNTS.get(words["ones"], 0.0), ""
+        return 10.0 * (_TENS.index(words["tens"]) + 2) + _COUNTS.get(words["ones"], 0.0), ""
     return None if words["count"] in ("one", "zero") else (_COUNTS[words["count"]], "")
 
 
@@ -139,7 +139,7 @@ def _read_following(text: str, end: int) -> tuple[float, Unit]:
 
 def _read_unit(word: str) -> tuple[float, Unit]:
     key = word.lower()
-    return SCALES.get(key, 1.0), cast("Unit", _UNITS.get(key, ""))
+    return _SCALES.get(key, 1.0), cast("Unit", _UNITS.get(key, ""))
 
 
 def _is_in_name(text: str, start: int, quantity: Quantity) -> bool:
