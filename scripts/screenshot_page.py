@@ -1,4 +1,4 @@
-"""Draws docs/page.png and docs/page-dark.png: the page with an answer and its sources.
+"""Draw docs/page.png and docs/page-dark.png: the page with an answer and its sources.
 
 Run: python scripts/screenshot_page.py
 
@@ -23,7 +23,7 @@ COLOURS = 128
 
 
 def main() -> None:
-    """Draws both pictures."""
+    """Draw both pictures."""
     from playwright.sync_api import sync_playwright
 
     command = [sys.executable, str(ROOT / "app.py"), "--port", "0"]
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def draw(browser: Any, address: str, scheme: str, path: Path) -> None:
-    """One picture: two answers, the second one's source shown."""
+    """Draw one picture: two answers and the source of the second one."""
     from PIL import Image
 
     page = browser.new_context(viewport=SIZE, color_scheme=scheme).new_page()
