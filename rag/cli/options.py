@@ -101,6 +101,8 @@ def add_filter_options(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def with_options(**arguments: Any) -> None:
         given = {name: arguments.pop(name, None) for name in _FILTER_OPTIONS}
+        if given["year"] is not None:  # a bad year fails before a library is opened
+            given["year"] = _parse_years(given["year"])
         command(**arguments, make_filter=functools.partial(_make_filter, given))
 
     with_options.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
@@ -112,7 +114,6 @@ def _make_filter(given: dict[str, Any], assistant: Any) -> Any:
     """Return the filter for the given options, or None without options.
 
     Raises:
-        SettingsError: a year cannot be read.
         CorpusError: an id or prefix fits no paper, or several.
     """
     from rag.index.filter import Filter
@@ -120,7 +121,7 @@ def _make_filter(given: dict[str, Any], assistant: Any) -> Any:
     if all(value is None for value in given.values()):
         return None
     return Filter(
-        years=None if given["year"] is None else _parse_years(given["year"]),
+        years=given["year"],
         authors=tuple(given["author"] or ()),
         venues=tuple(given["venue"] or ()),
         sources=tuple(given["source"] or ()),
