@@ -172,14 +172,14 @@ def _render_verdict(statement: Statement, citation: Citation) -> str:
     """Render the verdict on one statement. A click shows the quote in the abstract."""
     start = citation.quotes[0].start if citation.quotes else ""
     kind, sign, words = describe_check(citation)
-    is_current = citation.standing == "current"
-    sign = f"{sign}{' ' if is_current else ': '}" if sign else ""
-    has_reason = citation.reason and citation.verdict and is_current
-    reason = f" {isolate(citation.reason)}" if has_reason else ""
+    reason, shown = "", f"{sign}: {words}" if sign else words
+    if citation.verdict and citation.standing == "current":
+        shown = f"{sign} {citation.verdict}"
+        reason = f" {isolate(citation.reason)}" if citation.reason else ""
     text = citation.quotes[0].text if statement.names_paper and citation.quotes else statement.text
     return (
-        f'<li class="{kind}"><button type="button" data-quote="{start}">'
-        f"<strong>{sign}{words}</strong>{reason}{render_warnings(citation.warnings)}: "
+        f'<li class="{kind}"><button type="button" data-quote="{start}" title="{words}">'
+        f"<strong>{shown}</strong>{reason}{render_warnings(citation.warnings)}: "
         f"“<bdi>{escape(shorten(text, _STATEMENT_CHARS))}</bdi>”</button></li>"
     )
 
