@@ -381,10 +381,10 @@ def test_the_command_streams_answers_chats_and_checks(folder, monkeypatch, tmp_p
         assert (tmp_path / "c.json").is_file()
         assert "tester answers" in run("info", "--check", *place)
     hint = run("info", "-i", str(folder))
-    assert "no language model is named" in hint
+    assert "no language model is set" in hint
     monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
     told = run("info", "-i", str(folder))
-    assert "OPENAI_API_KEY is set and unused" in told
+    assert "OPENAI_API_KEY is set" in told
     assert "sk-very-secret" not in told
 
 
