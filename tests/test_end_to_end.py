@@ -187,7 +187,7 @@ def test_stream_gives_the_text_of_the_answer(library):
     assert "".join(e.delta for e in events if isinstance(e, Text)) == answer.text
     assert answer.sources[1].id == "a-1"
     count = len(answer.statements)
-    assert answer.verification.startswith(f"{count} of {count} statements quoted")
+    assert answer.verification.startswith(f"{count} of {count} sentence")
     assert "title = {{ZORP: Sparse Attention for Long Text}}" in answer.to_bibtex()
     assert "> We propose ZORP." in answer.to_markdown()
     assert json.loads(answer.to_json())["sources"][0]["authors"] == ["Ada Clark", "Bo Li"]
