@@ -202,23 +202,24 @@ def refuse_unusable(questions: Sequence[Question], papers: Collection[str]) -> N
 
 def _problems(question: Question, papers: Mapping[str, Paper]) -> Iterator[str]:
     near = (question.near_miss_of,) if question.near_miss_of else ()
-    quoted = [evidence.paper for evidence in question.evidence]
-    for paper in dict.fromkeys((*question.papers, *question.borderline, *quoted, *near)):
+    quoted = (*question.evidence, *question.opposing)
+    named = (*question.papers, *question.borderline, *(one.paper for one in quoted), *near)
+    for paper in dict.fromkeys(named):
         if paper not in papers:
             yield f"there is no paper {paper} in the library"
-    for evidence in question.evidence:
-        text = papers.get(evidence.paper)
-        if text and evidence.quote not in text.abstract and evidence.quote not in text.title:
-            yield f"the abstract of {evidence.paper} does not say “{evidence.quote[:60]}”"
+    for one in quoted:
+        text = papers.get(one.paper)
+        if text and one.quote not in text.abstract and one.quote not in text.title:
+            yield f"the abstract of {one.paper} does not say “{one.quote[:60]}”"
     if question.kind == "follow-up" and not question.history:
         yield "a follow-up has a history"
     if not question.answerable:
-        if question.papers or question.facts or question.evidence:
-            yield "an unanswerable question has no papers, facts or evidence"
+        if question.papers or question.facts or quoted:
+            yield "an unanswerable question has no papers, facts or quotes"
         return
     yield from _incomplete(question)
-    for named in filter(None, map(papers.get, question.papers)):
-        words = _find_title_words(question.question, named.title)
+    for gold in filter(None, map(papers.get, question.papers)):
+        words = _find_title_words(question.question, gold.title)
         if question.kind == "single" and words:
             yield f"it repeats “{words}” of its gold title"
 
