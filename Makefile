@@ -7,12 +7,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 Q ?= how can a byte-level model skip tokens it does not need?
 
-# A key that happens to lie in the environment changes nothing unless a model is asked for.
+# A key in the environment changes nothing unless a model is named.
 ifeq ($(PAPERTRAIL_CHAT_MODEL),)
 unexport OPENAI_API_KEY OPENAI_BASE_URL PAPERTRAIL_CHAT_KEY
 endif
 
-# A model server that is none of ours, from npm; outside the project's own dependencies.
+# A foreign model server from npm, outside the project's own dependencies.
 AIMOCK := @copilotkit/aimock@1.43.0
 AIMOCK_CLI := $(VENV)/aimock/node_modules/@copilotkit/aimock/dist/cli.js
 
@@ -26,16 +26,16 @@ RUN ?= runs/$(SPLIT)
 .PHONY: help ask app dev test test-model-server test-page eval check bench clean
 help:
 	@echo 'make ask Q="..."  answer a question from the bundled library'
-	@echo 'make app          open the page in which one asks, reads and checks'
+	@echo 'make app          open the page'
 	@echo 'make test         run the tests'
 	@echo 'make test-model-server  the model edge against a foreign server (needs node and npm)'
 	@echo 'make test-page    the page in a real browser (needs Chromium)'
 	@echo 'make eval         score the bundled questions (SPLIT=dev or test), report in $(RUN)'
 	@echo 'make check        format, lint, types and layers'
 	@echo 'make bench        measure against fixed points of comparison'
-	@echo 'make clean        take away $(VENV) and what builds and tests leave'
+	@echo 'make clean        remove $(VENV) and what builds and tests leave'
 
-# The question travels by the environment, so that quotes in it reach no shell.
+# The environment passes the question on, so that quotes in it reach no shell.
 ask: export PAPERTRAIL_MAKE_QUESTION = $(value Q)
 ask: $(VENV)/.runtime
 	@printf '%s' "$$PAPERTRAIL_MAKE_QUESTION" | $(BIN)/rag ask -
@@ -47,7 +47,7 @@ dev: $(VENV)/.dev
 
 test: $(VENV)/.dev
 	@env -u OPENAI_API_KEY -u OPENAI_BASE_URL -u PAPERTRAIL_CHAT_KEY -u PAPERTRAIL_CHAT_MODEL \
-	  $(BIN)/python -m pytest --cov
+	  $(BIN)/python -m pytest --cov -n auto --maxprocesses 4 --dist loadfile
 
 test-model-server: $(VENV)/.dev $(AIMOCK_CLI)
 	@env -u OPENAI_API_KEY -u OPENAI_BASE_URL PAPERTRAIL_TEST_AIMOCK=$(AIMOCK_CLI) \
@@ -57,7 +57,7 @@ test-page: $(VENV)/.browser
 	@env -u OPENAI_API_KEY -u OPENAI_BASE_URL -u PAPERTRAIL_CHAT_KEY -u PAPERTRAIL_CHAT_MODEL \
 	  PAPERTRAIL_TEST_CHROMIUM="$(CHROMIUM)" $(BIN)/python -m pytest -m page tests/test_page_browser.py
 
-# Extractive, so no key is used; what was begun is taken up again.
+# Quotes need no key. A run that was interrupted goes on.
 eval: $(VENV)/.dev
 	@env -u PAPERTRAIL_CHAT_MODEL $(BIN)/rag eval run --split $(SPLIT) --out $(RUN)
 
@@ -78,28 +78,28 @@ clean:
 	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find rag eval prompts tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Stamps: each step is done once, and again when what it depends on has changed.
+# Stamps: each step runs once, and again when its inputs change.
 $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/.made
-	@echo 'Installing into $(VENV), once; this takes a minute or two.' >&2
+	@echo 'Installing into $(VENV). This happens once and takes a minute or two.' >&2
 	@$(PIP) -e .
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/.made
-	@echo 'Installing into $(VENV) with the tools for development, once.' >&2
+	@echo 'Installing into $(VENV) with the development tools. This happens once.' >&2
 	@$(PIP) -e '.[dev]'
 	@touch $@ $(VENV)/.runtime
 
-# Drives the browser of the system; brings none of its own.
+# Playwright drives the system's browser and installs none of its own.
 $(VENV)/.browser: $(VENV)/.dev
-	@test -n "$(CHROMIUM)" || { echo 'A Chromium is needed; CHROMIUM=/path names one.' >&2; exit 2; }
+	@test -n "$(CHROMIUM)" || { echo 'No Chromium found. Install one, or set CHROMIUM=/path.' >&2; exit 2; }
 	@$(PIP) 'playwright>=1.49,<2'
 	@touch $@
 
 $(AIMOCK_CLI): | $(VENV)/.made
-	@command -v npm >/dev/null || { echo 'npm is needed for this test; install Node.js.' >&2; exit 2; }
+	@command -v npm >/dev/null || { echo 'This test needs npm. Install Node.js.' >&2; exit 2; }
 	@npm install --silent --no-audit --no-fund --prefix $(VENV)/aimock $(AIMOCK)
 
-# The first Python of a fitting version that can make environments; PYTHON=... names another.
+# The first suitable Python that can create environments. PYTHON=... names another.
 $(VENV)/.made:
 	@lacking=; \
 	for name in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11 python; do \
@@ -111,9 +111,9 @@ $(VENV)/.made:
 	  lacking="$${lacking:-$$name}"; \
 	done; \
 	if [ -n "$$lacking" ]; then \
-	  echo "$$lacking cannot make environments; on Debian and Ubuntu this mends it:" >&2; \
+	  echo "$$lacking cannot create environments. On Debian and Ubuntu, run:" >&2; \
 	  echo "    sudo apt install $$lacking-venv" >&2; \
 	else \
-	  echo 'Python 3.11 to 3.14 is needed and none was found; PYTHON=/path/to/python names one.' >&2; \
+	  echo 'No Python 3.11 to 3.14 found. Set PYTHON=/path/to/python.' >&2; \
 	fi; \
 	exit 2
