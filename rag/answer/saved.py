@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, ConfigDict, InstanceOf, TypeAdapter, Valid
 
 from rag.answer.answer import Kind, Turn
 from rag.citations.citation import Statement
-from rag.citations.markers import MarkerReader
+from rag.citations.markers import MarkerReader, remove_markers
 from rag.citations.resolve import check_statements
 from rag.citations.statements import render_markers
 from rag.errors import CorpusError
@@ -176,8 +176,19 @@ def _refuse_contradictions(answers: Sequence[Answer]) -> None:
         raise ValueError("a supported citation quotes nothing")
     if any(each.verdict in _NEED_QUOTES and not each.citations for each in statements):
         raise ValueError("a supported statement cites nothing")
+    if not all(shows_statement(a.text, each) for a in answers for each in a.statements):
+        raise ValueError("its text does not have its statements")
     if not all(map(_has_right_markers, answers)):
         raise ValueError("the markers of its text are not those of its citations")
+
+
+def shows_statement(text: str, statement: Statement) -> bool:
+    """Return whether a text has a statement at its place. Markers and markup do not count."""
+    return _letters(text[statement.start : statement.end]) == _letters(statement.text)
+
+
+def _letters(text: str) -> list[str]:
+    return [letter for letter in remove_markers(text) if letter.isalnum()]
 
 
 def _has_right_markers(answer: Answer) -> bool:

@@ -134,13 +134,9 @@ def _recover_answer(question: str, seen: Sequence[AnswerEvent]) -> Answer | None
 
 def _has_statements(text: str, statements: Sequence[Statement]) -> bool:
     """Return whether the text on screen is the text that was checked, not a model's thoughts."""
-    return all(_letters(text[s.start : s.end]) == _letters(s.text) for s in statements)
+    from rag.answer.saved import shows_statement
 
-
-def _letters(text: str) -> list[str]:
-    from rag.citations.markers import remove_markers
-
-    return [letter for letter in remove_markers(text) if letter.isalnum()]
+    return all(shows_statement(text, statement) for statement in statements)
 
 
 def _find_stage(prefix: str, seen: Sequence[AnswerEvent]) -> str | None:
