@@ -248,7 +248,7 @@ def _render_warnings(answer: Answer) -> str:
 
 
 def _render_facts(answer: Answer) -> str:
-    """Render one line: the verdicts, who wrote and checked, how long it took, what it used."""
+    """Render one line: how statements hold, who wrote them, how long it took, what it used."""
     tokens = answer.usage.prompt_tokens + answer.usage.completion_tokens
     used = f"{'about ' * answer.usage.estimated}{tokens:,} tokens" if tokens else ""
     parts = [
