@@ -29,6 +29,24 @@ _ANSWER: dict[str, tuple[type, ...]] = {
 }
 
 
+def _rename_old_verdict(verdict: object) -> object:
+    return "partly" if verdict == "weak" else verdict
+
+
+def _rename_old_words(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return an answer of a version before 0.2, which had no `kind`, in today's words."""
+
+    def rename(value: dict[str, Any]) -> dict[str, Any]:
+        return {**value, "verdict": _rename_old_verdict(value.get("verdict"))}
+
+    statements = [
+        {**rename(statement), "citations": [rename(c) for c in statement["citations"]]}
+        for statement in answer["statements"]
+    ]
+    mode = "quotes" if answer["mode"] == "extractive" else answer["mode"]
+    return {**answer, "mode": mode, "statements": statements}
+
+
 class Judged(BaseModel):
     """A judge's verdict; None is unscored, with the reason."""
 
@@ -39,7 +57,7 @@ class Judged(BaseModel):
     @field_validator("verdict", mode="before")
     @classmethod
     def _of_an_old_run(cls, verdict: object) -> object:
-        return "partly" if verdict == "weak" else verdict
+        return _rename_old_verdict(verdict)
 
 
 class JudgedStatement(BaseModel):
@@ -123,7 +141,7 @@ class Record(BaseModel):
                 raise ValueError(f"the answer has no {name}")  # noqa: TRY004 - pydantic's way
         if answer["status"] not in {"answered", "abstained", "incomplete"}:
             raise ValueError("the answer has an unknown status")
-        return answer
+        return answer if "kind" in answer else _rename_old_words(answer)
 
     @property
     def answerable(self) -> bool:

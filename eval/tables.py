@@ -41,7 +41,7 @@ def report_table(report: Report) -> None:
     info = report.run.info
     _say(
         f"{report.run.state} run of {info.started}: {len(report.run.records)} records, "
-        f"writer {info.identity['model'] or 'extractive'}, judge {info.identity['judge']}"
+        f"writer {info.identity['model'] or 'quotes'}, judge {info.identity['judge']}"
         + (f", {report.failed} failed" if report.failed else "")
         + (f", {report.unscored:.1%} unscored" if report.unscored else "")
     )
@@ -59,7 +59,7 @@ def report_table(report: Report) -> None:
     for name, spent in report.spent.items():
         if spent.usage.calls:
             _say(f"{name}: {spent}")
-    if info.identity["writer"] == "quotes":
+    if not info.identity["model"]:
         _say(
             "Answers are verbatim sentences, so they are faithful by nature: look at what they "
             "answer (vital_facts, evidence_shown)."

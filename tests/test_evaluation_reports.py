@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
 import pytest
-from evaluation import QUESTIONS, command
+from evaluation import QUESTIONS, ROOT, command
 
 from eval import evaluate
 from eval.abstention import abstention_f1, risk_coverage_area
 from eval.compare import compare
 from eval.cost import Spent
 from eval.html import write_report
-from eval.questions import Question
+from eval.questions import Question, read_questions
 from eval.records import Judged, JudgedStatement, Record
 from eval.report import make_report
 from eval.run import read_run, run
@@ -50,6 +51,52 @@ def priced(record, cost, *, judge=NO_USAGE, judge_cost=None):
     """The record with a cost of its answer, and what the judge used."""
     update = {"answer": {**record.answer, "cost": cost}, "judge_usage": judge}
     return record.model_copy(update={**update, "judge_cost": judge_cost})
+
+
+@pytest.fixture(scope="module")
+def old_run(tmp_path_factory):
+    """Return the folder of a run that version 0.1 made, and the questions it asked."""
+    folder = tmp_path_factory.mktemp("old") / "run"
+    shutil.copytree(ROOT / "tests" / "fixtures" / "old_run", folder)
+    return folder
+
+
+def test_a_run_of_the_earlier_version_is_reported(old_run):
+    found = make_report(read_run(old_run))
+    assert found.run.state == "complete"
+    assert found.unscored == 0
+    assert found.score("vital_facts").n == 3
+    assert found.score("list_recall").mean == found.score("list_precision").mean == 1
+    assert found.score("list_recall_possible").mean == 1
+    # quotations support themselves, and no model wrote them
+    for name in ("supported", "citation_recall", "uncited", "tokens", "opposed"):
+        assert found.score(name) is None
+    assert "writer quotes, judge offline" in command("report", old_run)
+    page = (old_run / "report.html").read_text(encoding="utf-8")
+    assert "check: ~ partly" in page
+    assert "weak" not in page.split("<h2>Questions</h2>")[1].split("<script>")[0]
+
+
+def test_a_run_of_the_earlier_version_is_compared_with_one_of_today(old_run, no_judge, tmp_path):
+    with Assistant.open() as assistant:
+        today = run(
+            assistant,
+            read_questions(old_run / "questions.jsonl"),
+            tmp_path / "today",
+            judge=no_judge,
+        )
+    found = compare(read_run(old_run), today)
+    compared = {d.name: d for d in found.differences}
+    assert {"recall@5", "evidence_shown", "verbatim_quote", "list_recall", "false_refusal"} <= set(
+        compared
+    )
+    assert compared["recall@5"].n == 3
+    assert compared["list_recall"].n == 1
+    assert not any(d.judged for d in found.differences)
+    assert any("different judges (offline and none)" in note for note in found.notes)
+    text = command("compare", old_run, tmp_path / "today")
+    assert "recall@5" in text
+    assert "different judges" in text
 
 
 def test_the_report_is_written_in_three_forms(finished):
