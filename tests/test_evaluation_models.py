@@ -161,13 +161,23 @@ def test_rubbish_from_a_judge_is_unscored(reply):
     assert "judge" in found.reason
 
 
-def test_a_judge_tells_contradictions_apart():
-    said = '[{"statement": 1, "evidence": [1], "reason": "no", "verdict": "contradicted"}]'
-    with ModelServer(Step(f"```json\n{said}\n```")) as server:
+@pytest.mark.parametrize(
+    ("said", "verdict"),
+    [
+        ("supported", "supported"),
+        ("partly", "partly"),
+        ("partial", "partly"),
+        ("unsupported", "unsupported"),
+        ("contradicted", "contradicted"),
+    ],
+)
+def test_a_judge_gives_each_verdict_it_is_asked_for(said, verdict):
+    line = {"statement": 1, "evidence": [1], "reason": "so", "verdict": said}
+    with ModelServer(Step(f"```json\n{json.dumps([line])}\n```")) as server:
         model = make_chat_model(load_settings(chat_model="judge", chat_url=server.url))
         claim = Claim("Cats never sleep.", (CATS["cats"],))
         (found,) = ModelJudge(model, load_prompt("judge")).check([claim])
-    assert found.verdict == "contradicted"
+    assert found.verdict == verdict
 
 
 def test_a_judge_is_its_prompt_and_its_model():
