@@ -226,7 +226,7 @@ def test_a_saved_conversation_says_which_papers_have_gone(folder, tmp_path):
         assert "no longer has" in again.warnings[0]
         for text in ("{}", "[]", "no", '{"format": "papertrail conversation 1", "turns": [1]}'):
             (tmp_path / "bad.json").write_text(text)
-            with pytest.raises(CorpusError, match="no conversation"):
+            with pytest.raises(CorpusError, match="not a conversation"):
                 again.load(tmp_path / "bad.json")
         with pytest.raises(CorpusError):
             again.load(tmp_path / "nowhere.json")
@@ -420,3 +420,23 @@ def test_next_questions_are_proposed_from_the_papers_at_hand(folder):
     assert "<answer>\nZORP attends to 64 tokens at a time." in server.prompts[1]
     with Assistant.open(folder) as plain:
         assert plain.suggestions(plain.ask(QUESTION)) == []
+
+
+def test_a_heading_that_cites_a_paper_is_a_claim(folder):
+    text = "ZORP is 3.5 times faster than BERT [{ZORP}].\n\n**ZORP is slower than BERT [{ZORP}]**\n"
+    check = "1 | s3 | supported | yes\n2 | s3 | contradicted | no"
+    with ModelServer(writes(text, check)) as server, opened(folder, server) as assistant:
+        answer = assistant.ask(QUESTION)
+    assert [s.verdict for s in answer.statements if s.claim] == ["supported", "contradicted"]
+    assert "1 contradicted" in answer.verification
+
+
+def test_which_of_these_is_asked_of_the_papers_cited_last(folder):
+    with Assistant.open(folder) as assistant:
+        chat = assistant.chat()
+        chat.ask("what does QUUX do?")
+        chat.ask("who won the football world cup in 1998?")
+        assert "id" in chat.ask("which of these sort samples?").scope
+        alone = assistant.ask("which of these sort samples?")
+    assert alone.scope == ""
+    assert any("No earlier answer" in warning for warning in alone.warnings)

@@ -134,7 +134,8 @@ class _Reader:
     def _read_hit(self, values: _Json) -> Hit:
         from rag.retrieval import Hit
 
-        return Hit(values["rank"], values["score"], self._find_paper(values), (), (), {})
+        rank, score = int(values["rank"]), float(values["score"])
+        return Hit(rank, score, self._find_paper(values), (), (), {})
 
     def _read_statement(self, values: _Json) -> _Json:
         return {**values, "citations": [self._read_citation(c) for c in values["citations"]]}
@@ -155,7 +156,10 @@ class _Reader:
 
     def _find_paper(self, values: _Json) -> Paper:
         """Return the paper, or one with only id and title where the library no longer has it."""
-        return self._known.get(values["paper"]) or Paper(values["paper"], values["title"], "")
+        identity, title = values["paper"], values["title"]
+        if not (isinstance(identity, str) and isinstance(title, str)):
+            raise TypeError("the id and the title of a paper must be text")
+        return self._known.get(identity) or Paper(identity, title, "")
 
 
 def _read_turn(values: _Json) -> _Json:
@@ -170,16 +174,27 @@ def _refuse_contradictions(answers: Sequence[Answer]) -> None:
     cited = {(citation.number, citation.paper.id) for citation in citations}
     if len(dict(cited)) < len(cited):
         raise ValueError("one number stands for two papers")
-    if any(q.end - q.start != len(q.text) for c in citations for q in c.quotes):
+    if any(not 0 < q.end - q.start == len(q.text) for c in citations for q in c.quotes):
         raise ValueError("a quote is not as long as its place")
     if any(each.verdict in _NEED_QUOTES and not each.quotes for each in citations):
         raise ValueError("a supported citation quotes nothing")
-    if any(each.verdict in _NEED_QUOTES and not each.citations for each in statements):
-        raise ValueError("a supported statement cites nothing")
+    if any(each.verdict in _NEED_QUOTES and not _list_quotes(each) for each in statements):
+        raise ValueError("a supported statement quotes nothing")
+    if any(each.verdict == "quoted" and not _repeats_quote(each) for each in statements):
+        raise ValueError("a quoted statement is not the sentence that it quotes")
     if not all(shows_statement(a.text, each) for a in answers for each in a.statements):
         raise ValueError("its text does not have its statements")
     if not all(map(_has_right_markers, answers)):
         raise ValueError("the markers of its text are not those of its citations")
+
+
+def _list_quotes(statement: Statement) -> list[str]:
+    return [quote.text for citation in statement.citations for quote in citation.quotes]
+
+
+def _repeats_quote(statement: Statement) -> bool:
+    letters = _letters(statement.text.casefold())
+    return any(_letters(quote.casefold()) == letters for quote in _list_quotes(statement))
 
 
 def shows_statement(text: str, statement: Statement) -> bool:

@@ -123,9 +123,8 @@ def resolve_statements(
         citations = tuple(Citation(n, papers[n], (), "unchecked", "", "text") for n in each.numbers)
         verdict: Verdict = "unchecked" if citations else "uncited"
         statement = Statement(each.text, each.start, each.end, citations, verdict)
-        statements.append(
-            statement if each.claim else replace(statement, verdict=None, claim=False)
-        )
+        claims = each.claim or bool(citations)  # a heading that cites a paper claims something
+        statements.append(statement if claims else replace(statement, verdict=None, claim=False))
     return text, tuple(statements)
 
 

@@ -65,5 +65,6 @@ class DraftChecker:
 def _remove_unsupported(draft: Draft) -> Draft:
     wrong: tuple[Verdict, ...] = ("unsupported", "contradicted")
     text, statements, count = remove_statements(draft.text, draft.statements, wrong)
-    notes = [f"{count} unsupported statements were removed."] if count else []
+    were = "statement was" if count == 1 else "statements were"
+    notes = [f"{count} unsupported {were} removed."] if count else []
     return replace(draft, text=text, statements=statements, warnings=(*draft.warnings, *notes))

@@ -6,7 +6,7 @@ or may fit. A language model, where there is one, reads the likeliest papers and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rag.answer import Citation, Statement, Status, Text, Verified
@@ -74,8 +74,15 @@ class ListWriter:
         decided = yield from self._decide(plan, ranked, select_model(retrieval.hits))
         confidence = ranked[0].relevance if ranked else 0.0
         if not decided.entries:
-            hits = [entry.hit for entry in ranked]
-            return (yield from abstain(hits, "no paper of the library seems to fit.", confidence))
+            reason = "no paper of the library seems to fit."
+            draft = yield from abstain([entry.hit for entry in ranked], reason, confidence)
+            return replace(
+                draft,
+                mode="model" if decided.model else "quotes",
+                model=decided.model,
+                usage=decided.usage,
+                warnings=decided.warnings if decided.model else (),
+            )
         writer = ListText(shown_numbers(history))
         writer.add_paragraph(count_papers(decided.entries, len(ranked), among, plan.subject))
         writer.add_entries(decided.entries)

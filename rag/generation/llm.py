@@ -214,7 +214,7 @@ def _list_warnings(unknown: Sequence[str], left_out: int) -> list[str]:
     warnings = []
     if unknown:
         markers = ", ".join(dict.fromkeys(unknown))
-        warnings.append(f"The model cited {markers}, which match no paper. They were removed.")
+        warnings.append(f"The model cited {markers}, which match no paper. They are left out.")
     if left_out:
         warnings.append(f"{left_out} of the papers found did not fit into the model's window.")
     return warnings

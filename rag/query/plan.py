@@ -26,6 +26,7 @@ from rag.query.rules import (
     may_follow_up,
     read_list_subject,
 )
+from rag.text.terms import has_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -129,12 +130,10 @@ class Planner:
 
     def _complete(self, plan: Plan, exchanges: Sequence[Exchange]) -> Plan:
         """Return the plan with a question that can be understood alone."""
-        if not exchanges:
-            return plan
         if asks_of_last_papers(plan.standalone):
-            cited = exchanges[-1].paper_ids
-            where = (plan.where or Filter()).and_also(Filter(ids=cited)) if cited else plan.where
-            return replace(plan, where=where)
+            return _restrict_to_last_papers(plan, exchanges)
+        if not exchanges or not has_words(plan.standalone):
+            return plan
         if self._model and self.needs_model(plan.standalone, exchanges):
             return self._condense(plan, exchanges, self._model)
         return replace(plan, standalone=_combine(plan.standalone, exchanges))
@@ -156,6 +155,15 @@ class Planner:
             return replace(plan, standalone=text, usage=reply.usage)
         note = "The follow-up was read without the model, whose reply held no question."
         return replace(combined, notes=(*plan.notes, note), usage=reply.usage)
+
+
+def _restrict_to_last_papers(plan: Plan, exchanges: Sequence[Exchange]) -> Plan:
+    """Return the plan of "which of these ...", asked of the papers that were cited last."""
+    cited = next((each.paper_ids for each in reversed(exchanges) if each.sources), ())
+    if not cited:
+        note = "No earlier answer cites a paper, so all papers were asked."
+        return replace(plan, notes=(*plan.notes, note))
+    return replace(plan, where=(plan.where or Filter()).and_also(Filter(ids=cited)))
 
 
 def _combine(question: str, exchanges: Sequence[Exchange]) -> str:

@@ -93,7 +93,9 @@ class ReaderChecker:
     def check(self, claims: Sequence[Claim]) -> list[Verification]:
         """Return one verification for each claim, in order, after a single call."""
         checked = TextChecker().check(claims)
-        readable = [n for n, claim in enumerate(claims) if any(p.abstract for p in claim.papers)]
+        readable = [
+            n for n, claim in enumerate(claims) if any(p.abstract.strip() for p in claim.papers)
+        ]
         asked = readable[: self._count_fitting([claims[n] for n in readable])]
         if asked:
             read = self._ask([claims[n] for n in asked], [checked[n] for n in asked])
