@@ -265,8 +265,13 @@ def list_libraries(settings: Settings) -> list[Library]:
     return [
         _inspect_library(each)
         for each in folders
-        if not each.name.startswith(".") and each.is_dir()
+        if not each.name.startswith(".") and each.is_dir() and _has_content(each)
     ]
+
+
+def _has_content(folder: Path) -> bool:
+    """Return whether a folder holds more than the lock that a refused build leaves."""
+    return any(path.name != LOCK_NAME for path in folder.iterdir())
 
 
 def _inspect_library(folder: Path) -> Library:

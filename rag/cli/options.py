@@ -68,7 +68,7 @@ FormatOption = Annotated[
 ]
 CiteStyleOption = Annotated[
     CiteStyle,
-    typer.Option("--cite-style", help="Markers in Markdown: [1], or [@key] for pandoc."),
+    typer.Option("--cite-style", help=r"Markers in Markdown: \[1], or \[@key] for pandoc."),
 ]
 _FILTER_OPTIONS: dict[str, tuple[Any, str]] = {
     "year": (str | None, "Only papers from these years: 2021, 2019..2021, ..2020 or 2022.."),
