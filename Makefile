@@ -23,11 +23,12 @@ CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || comman
 SPLIT ?= dev
 RUN ?= runs/$(SPLIT)
 
-.PHONY: help ask app dev test test-model-server test-page eval check bench clean
+.PHONY: help ask app dev test test-slow test-model-server test-page eval check bench clean
 help:
 	@echo 'make ask Q="..."  answer a question from the bundled library'
 	@echo 'make app          open the page'
 	@echo 'make test         run the tests'
+	@echo 'make test-slow    tests that kill and interrupt processes'
 	@echo 'make test-model-server  the model edge against a foreign server (needs node and npm)'
 	@echo 'make test-page    the page in a real browser (needs Chromium)'
 	@echo 'make eval         score the bundled questions (SPLIT=dev or test), report in $(RUN)'
@@ -48,6 +49,10 @@ dev: $(VENV)/.dev
 test: $(VENV)/.dev
 	@env -u OPENAI_API_KEY -u OPENAI_BASE_URL -u PAPERTRAIL_CHAT_KEY -u PAPERTRAIL_CHAT_MODEL \
 	  $(BIN)/python -m pytest --cov -n auto --maxprocesses 4 --dist loadfile
+
+test-slow: $(VENV)/.dev
+	@env -u OPENAI_API_KEY -u OPENAI_BASE_URL -u PAPERTRAIL_CHAT_KEY -u PAPERTRAIL_CHAT_MODEL \
+	  $(BIN)/python -m pytest -m slow
 
 test-model-server: $(VENV)/.dev $(AIMOCK_CLI)
 	@env -u OPENAI_API_KEY -u OPENAI_BASE_URL PAPERTRAIL_TEST_AIMOCK=$(AIMOCK_CLI) \

@@ -299,6 +299,7 @@ def killed_update(folder: Path, at: int) -> bool:
     return done.returncode != 0
 
 
+@pytest.mark.slow
 def test_kill_at_any_moment_leaves_the_old_index_or_the_new(tmp_path):
     old, new = {p.id for p in PAPERS}, {p.id for p in PAPERS} | {f"n-{i}" for i in range(70)}
     kills = 0
@@ -323,6 +324,7 @@ def test_kill_at_any_moment_leaves_the_old_index_or_the_new(tmp_path):
     assert kills >= 12
 
 
+@pytest.mark.slow
 def test_interruption_during_indexing_exits_130(places, tmp_path):
     file = tmp_path / "many.jsonl"
     rows = [{"title": f"Paper {i}", "abstract": f"Words on {i}. " * 60} for i in range(2000)]

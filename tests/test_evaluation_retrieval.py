@@ -27,7 +27,7 @@ def test_retrieval_is_measured_on_a_dataset_in_beir_form(tmp_path):
     assert re.search(r"the product\s+1\.000", text)
     assert re.search(r"lexical \(BM25\)\s+1\.000", text)
     (tmp_path / "qrels" / "train.tsv").write_text(grades, encoding="utf-8")
-    assert "name one with --split" in command("retrieval", "--beir", tmp_path, status=2)
+    assert "Name one with --split" in command("retrieval", "--beir", tmp_path, status=2)
     (tmp_path / "qrels" / "test.tsv").write_text("q\nq0\tp\tmuch", encoding="utf-8")
     assert "line 2" in command("retrieval", "--beir", tmp_path, "--split", "test", status=2)
 

@@ -55,6 +55,7 @@ def test_a_run_is_taken_up_where_it_was_torn(asked_library, no_judge, finished, 
     ]
 
 
+@pytest.mark.slow
 def test_a_killed_run_loses_nothing_that_was_written(asked_library, tmp_path):
     out = tmp_path / "killed"
     file = tmp_path / "q.jsonl"

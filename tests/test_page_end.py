@@ -88,6 +88,7 @@ def bridge(client):
     )
 
 
+@pytest.mark.slow
 def test_an_interrupt_stops_the_adding_of_papers_and_the_library_stays_as_it_was(tmp_path) -> None:
     library = build(tmp_path)
     rows = [{"title": f"Paper {i}", "abstract": f"Words on {i}. " * 60} for i in range(1000)]

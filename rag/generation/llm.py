@@ -119,24 +119,26 @@ def settle_status(draft: Draft) -> Draft:
     draft = replace(draft, text=draft.text.strip(), statements=statements)
     if draft.status == "incomplete":
         return draft
+    if any(statement.citations for statement in draft.statements):
+        return draft
     closest = draft.hits[:CLOSEST_PAPERS]
-    if not any(map(str.isalnum, draft.text)):
-        removed = any("removed" in warning for warning in draft.warnings)
+    removed = any(warning.endswith("removed.") for warning in draft.warnings)
+    if removed or not any(map(str.isalnum, draft.text)):
         reason = (
             "the papers cited support nothing that the model wrote."
             if removed
             else "the model's reply holds no statement."
         )
         text = f"There is no answer to show: {reason}"
-        return replace(draft, text=text, status="abstained", reason=reason, closest=closest)
-    if any(statement.citations for statement in draft.statements):
-        return draft
+        return replace(
+            draft, text=text, statements=(), status="abstained", reason=reason, closest=closest
+        )
     unclaimed = (replace(s, verdict=None, claim=False) for s in draft.statements)
     return replace(
         draft,
         statements=tuple(unclaimed),
         status="abstained",
-        reason="the model found no answer in the papers it was given.",
+        reason="the model cited none of the papers that it was given.",
         closest=closest,
     )
 

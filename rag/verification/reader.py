@@ -188,8 +188,9 @@ def number_sentences(papers: Sequence[Paper]) -> NumberedSentences:
 
 
 def read_verdicts(text: str) -> dict[int, VerdictLine]:
-    """Return number -> line. The first line with a number counts, other text is ignored."""
+    """Return number -> line, without numbers that get two verdicts. Other text is ignored."""
     found: dict[int, VerdictLine] = {}
+    disputed: set[int] = set()
     for line in text.splitlines():
         match = _LINE.fullmatch(line.strip())
         if match is None:
@@ -198,8 +199,10 @@ def read_verdicts(text: str) -> dict[int, VerdictLine]:
         word = match["verdict"].lower()
         verdict = cast("Verdict", _OLD_WORDS.get(word, word))
         reason = " ".join((match["reason"] or "").strip(" |").split())[:_LONGEST_REASON]
-        found.setdefault(int(match["number"]), VerdictLine(ids, verdict, reason))
-    return found
+        number = int(match["number"])
+        if found.setdefault(number, VerdictLine(ids, verdict, reason)).verdict != verdict:
+            disputed.add(number)
+    return {number: line for number, line in found.items() if number not in disputed}
 
 
 def find_problem(line: VerdictLine | None, allowed: frozenset[int]) -> str:
