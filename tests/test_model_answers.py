@@ -440,3 +440,24 @@ def test_which_of_these_is_asked_of_the_papers_cited_last(folder):
         alone = assistant.ask("which of these sort samples?")
     assert alone.scope == ""
     assert any("No earlier answer" in warning for warning in alone.warnings)
+
+
+def test_two_verdicts_on_one_statement_leave_it_unchecked(folder):
+    text = "ZORP is a bit faster than BERT [{ZORP}]."
+    check = "1 | s3 | supported | yes\n1 | none | unsupported | no"
+    with ModelServer(writes(text, check)) as server, opened(folder, server) as assistant:
+        statement = assistant.ask(QUESTION).statements[0]
+    assert statement.verdict == "unchecked"
+
+
+def test_an_answer_whose_cited_statements_are_removed_is_an_abstention(folder):
+    text = "Cats purr [{ZORP}]. The moon is made of cheese."
+    check = "1 | none | unsupported | no"
+    with (
+        ModelServer(writes(text, check)) as server,
+        opened(folder, server, unsupported="remove") as assistant,
+    ):
+        answer = assistant.ask(QUESTION)
+    assert answer.status == "abstained"
+    assert "cheese" not in answer.text
+    assert "support nothing" in answer.reason
