@@ -213,10 +213,10 @@ def compare_passages(folder: Path, count: int) -> None:
 
 def bare_steps(path: Path) -> None:
     """The least that must be done: parse, find sentences, count their tokens."""
-    from rag.llm.tokens import _encoding
+    from rag.llm.tokens import _load_encoding
     from rag.text.sentences import _punkt
 
-    punkt, encoding = _punkt(), _encoding()
+    punkt, encoding = _punkt(), _load_encoding()
     with path.open(encoding="utf-8") as file:
         for line in file:
             for sentence in punkt.tokenize(json.loads(line)["abstract"]):
