@@ -29,6 +29,7 @@ PAPER_WEIGHT = 0.06  # for each unit that the paper's fused score lies below the
 WORD_WEIGHT = 0.1  # for the share of the question's idf that the sentence's words carry
 MARGIN = 0.25  # weaker sentences than the best one by more are not shown
 FEWEST = 2
+_REASON = "a sentence of the abstract"  # the index keeps where each sentence stands
 MOST_PER_PAPER = 2  # in an answer about several named papers
 
 
@@ -47,13 +48,15 @@ def write_quotes(
     text, statements = "", []
     for hit, sentence in choose_sentences(retrieval.hits, most):
         quote = Quote(hit.paper.id, sentence.start, sentence.end, sentence.text)
-        citation = Citation(numbering.assign(hit.paper), hit.paper, (quote,), None, "", "text")
+        citation = Citation(
+            numbering.assign(hit.paper), hit.paper, (quote,), "quoted", _REASON, "text"
+        )
         shown = render_statement(sentence.text, (citation,))
         space = " " if text else ""
         start = len(text) + len(space)
         yield Text(space + shown)
         text += space + shown
-        statements.append(Statement(sentence.text, start, len(text), (citation,), None))
+        statements.append(Statement(sentence.text, start, len(text), (citation,), "quoted"))
     if not statements:  # papers without an abstract
         reason = "only the titles of the papers found are known."
         return (yield from abstain(retrieval.hits, reason, confidence))
