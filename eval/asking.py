@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from eval.records import Judged, JudgedFact, JudgedStatement, JudgedVerdict, Record, Variant
+from eval.records import Judged, JudgedFact, JudgedStatement, Record, Variant
 from rag.answer import Answer, Turn
 from rag.errors import ModelError, ModelRejected
 from rag.index import Filter
 from rag.llm.cost import compute_cost
 from rag.llm.reply import Usage
 from rag.papers import Paper
-from rag.verification import Claim, Verification
+from rag.verification import VERDICTS, Claim, Verification
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,13 +23,6 @@ if TYPE_CHECKING:
     from rag.assistant import Assistant
     from rag.settings import Settings
 
-_SCORED: dict[str, JudgedVerdict] = {
-    "quoted": "supported",
-    "supported": "supported",
-    "partly": "partly",
-    "unsupported": "unsupported",
-    "contradicted": "contradicted",
-}
 RANKED = 20  # papers kept of every retrieval
 
 
@@ -209,5 +202,7 @@ def _cost(used: Usage, judge: Judge, settings: Settings) -> str | None:
 
 
 def _verdict(found: Verification) -> Judged:
-    verdict = _SCORED.get(found.verdict)
-    return Judged(verdict=verdict, reason=found.reason)
+    """Return a judge's verdict. "quoted" counts as "supported", and "unchecked" is unscored."""
+    kind = VERDICTS[found.verdict]
+    verdict = found.verdict if kind.by_reader else ("supported" if kind.holds else None)
+    return Judged.model_validate({"verdict": verdict, "reason": found.reason})

@@ -16,13 +16,14 @@ from eval.measures import AXES
 from eval.metrics import evidence_shown
 from eval.plots import plots
 from rag.errors import DiskError
+from rag.verification import VERDICTS
 
 if TYPE_CHECKING:
     from eval.records import Judged, JudgedStatement, Record
     from eval.report import Report, Score
+    from rag.verification import Verdict
 
 PAGE = Path(__file__).parent / "report.html"
-_SIGNS = {"supported": "✓", "partly": "~", "unsupported": "✗", "contradicted": "✗✗", None: "?"}
 
 
 def write_report(report: Report, folder: Path) -> None:
@@ -149,7 +150,7 @@ def _body(record: Record) -> str:
     if record.facts:
         rows = "".join(
             f"<li>{escape(f.fact.text)}<small>{'vital' if f.fact.vital else 'further'}; "
-            f"{_render_verdict(f.found)}</small></li>"
+            f"{_render_judged(f.found)}</small></li>"
             for f in record.facts
         )
         parts.append(f"<h4>Facts it should hold</h4><ul>{rows}</ul>")
@@ -165,9 +166,9 @@ def _statement(statement: dict[str, Any], judged: JudgedStatement | None) -> str
     if not statement["citations"]:
         said.append("uncited" if statement["claim"] else "claims nothing")
     if judged:
-        said.append(f"judge, by the papers shown: {_render_verdict(judged.shown)}")
+        said.append(f"judge, by the papers shown: {_render_judged(judged.shown)}")
         if judged.cited and len(judged.each) > 1:
-            said.append(f"by the papers cited, together: {_render_verdict(judged.cited)}")
+            said.append(f"by the papers cited, together: {_render_judged(judged.cited)}")
     each = judged.each if judged else {}
     cited = "".join(_citation(c, each.get(c["paper"])) for c in statement["citations"])
     return f"<p>{escape(statement['text'])}<small>{'; '.join(said)}</small></p>{cited}"
@@ -175,18 +176,20 @@ def _statement(statement: dict[str, Any], judged: JudgedStatement | None) -> str
 
 def _citation(citation: dict[str, Any], judged: Judged | None) -> str:
     quotes = "".join(f"<q>{escape(quote['text'])}</q>" for quote in citation["quotes"])
-    verdict = citation["verdict"]
-    said = (
-        f"check: {_SIGNS.get(verdict, '·')} {verdict or 'unchecked'}, {escape(citation['reason'])}"
-    )
+    said = f"check: {_render_verdict(citation['verdict'], citation['reason'])}"
     if judged:
-        said += f"; judge: {_render_verdict(judged)}"
+        said += f"; judge: {_render_judged(judged)}"
     title = escape(citation["title"])
     return f"<p class=cite>[{citation['number']}] {title}<small>{said}</small>{quotes}</p>"
 
 
-def _render_verdict(judged: Judged) -> str:
-    return f"{_SIGNS[judged.verdict]} {judged.verdict or 'unscored'}, {escape(judged.reason)}"
+def _render_judged(judged: Judged) -> str:
+    return _render_verdict(judged.verdict, judged.reason, absent="unscored")
+
+
+def _render_verdict(verdict: Verdict | None, reason: str, absent: str = "unchecked") -> str:
+    sign = VERDICTS[verdict or "unchecked"].sign
+    return f"{sign} {verdict or absent}, {escape(reason)}"
 
 
 def _papers(record: Record) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 from rag.errors import QuestionError
 from rag.papers import Paper
 from rag.text.markup import clean_markup
-from rag.verification import Claim
+from rag.verification import VERDICTS, Claim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from eval.judges import Judge
 
 _DRAWS = 1000
-_OPINIONS: dict[str, bool | None] = {"quoted": True, "supported": True, "unchecked": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +136,7 @@ def measure_judge(
     said: list[bool | None] = []
     for start in range(0, len(pairs), 16):
         found = judge.check([pair.claim for pair in pairs[start : start + 16]])
-        said += [_OPINIONS.get(verification.verdict, False) for verification in found]
+        said += [VERDICTS[verification.verdict].holds for verification in found]
         if on_progress:
             on_progress(len(said), len(pairs))
     kept = [(p, verdict) for p, verdict in zip(pairs, said, strict=True) if verdict is not None]

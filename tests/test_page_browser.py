@@ -352,7 +352,7 @@ def test_an_answer_can_be_stopped_and_asked_again(browser, library, tmp_path) ->
         with served(tmp_path, *options) as address, opened(browser, address) as page:
             page.fill("#question textarea", QUESTION)
             page.press("#question textarea", "Enter")
-            page.wait_for_selector("#live .marker.unchecked", timeout=60_000)
+            page.wait_for_selector("#live .marker.open", timeout=60_000)
             page.keyboard.press("Escape")
             page.wait_for_selector("#live .stopped")
             assert server.disconnected.wait(5)
@@ -476,7 +476,7 @@ def test_a_reload_returns_to_the_library_that_was_chosen(browser, tmp_path) -> N
             page.reload()
             page.wait_for_selector("#past #turn-1 .facts", timeout=60_000)
             page.wait_for_selector("#top .ready:has-text('library My own, 1 paper')")
-            assert page.locator("#turn-1 a.marker.quoted").count() == 1
+            assert page.locator("#turn-1 a.marker.fact").count() == 1
             assert "left the library" not in page.locator("#past").inner_text()
             assert page.locator("#note").inner_text().strip() == ""
         go_to(page, "Library")

@@ -65,21 +65,21 @@ def test_a_marker_links_to_the_card_of_its_turn_and_says_its_verdict() -> None:
 
 
 @pytest.mark.parametrize(
-    ("verdict", "sign", "words"),
+    ("verdict", "level", "sign", "words"),
     [
-        ("quoted", "”", "quoted word for word, not checked by a reader"),
-        ("supported", "", "supported"),
-        ("partly", "~", "partly supported"),
-        ("unsupported", "✗", "not supported"),
-        ("contradicted", "≠", "contradicted"),
-        ("record", "≡", "read from the paper's record"),
-        ("unchecked", "·", "unchecked"),
-        (None, "", "nothing to check"),
+        ("quoted", "fact", "”", "quoted word for word, not checked by a reader"),
+        ("supported", "good", "", "supported"),
+        ("partly", "weak", "~", "partly supported"),
+        ("unsupported", "bad", "✗", "not supported"),
+        ("contradicted", "bad", "≠", "contradicted"),
+        ("record", "fact", "≡", "read from the paper's record"),
+        ("unchecked", "open", "·", "unchecked"),
+        (None, "open", "", "nothing to check"),
     ],
 )
-def test_every_verdict_has_a_class_and_a_sign_of_its_own(verdict, sign, words) -> None:
+def test_every_verdict_has_a_colour_and_a_sign(verdict, level, sign, words) -> None:
     html = render.render_marker(make_citation(verdict), 1)
-    assert f'class="marker {verdict or "unchecked"}"' in html
+    assert f'class="marker {level}"' in html
     assert f'aria-label="Source 1, {words}"' in html
     assert re.sub("<[^>]*>", "", html) == f"1{sign}"
 
@@ -102,7 +102,7 @@ def test_a_changed_paper_and_one_that_is_gone_lose_their_verdict(standing, words
 
 def test_a_doubtful_statement_is_underlined_and_says_why() -> None:
     html = render.render_turn("q", answer_with("contradicted"), 1)
-    assert '<span class="statement contradicted" title="contradicted">' in html
+    assert '<span class="statement bad" title="contradicted">' in html
     assert 'class="statement' not in render.render_turn("q", answer_with("supported"), 1)
 
 
@@ -237,7 +237,7 @@ def test_the_line_below_an_answer_has_verdicts_mode_seconds_and_tokens() -> None
 
 def test_markers_have_no_verdict_while_the_answer_is_written() -> None:
     html = render.render_draft("q", 1, "Rates are high. [1] And", "Checking")
-    assert '<span class="marker unchecked">1</span>' in html
+    assert '<span class="marker open">1</span>' in html
     assert "Checking" in html
     assert "<a " not in html
 

@@ -490,7 +490,7 @@ def test_a_conversation_of_another_library_says_so_and_follow_ups_ask_this_one(
         "its answers are shown as they were saved. New questions go to the library others."
     )
     assert "Asked of the <bdi>library papers</bdi>" in view.past
-    assert 'class="marker quoted"' in view.past
+    assert 'class="marker fact"' in view.past
     assert "” quoted" in view.sources
     for claim in ("no longer in the library", "left the library"):
         assert claim not in view.past + view.sources

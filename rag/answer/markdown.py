@@ -14,6 +14,7 @@ from rag.citations.statements import render_markers
 from rag.errors import SettingsError
 from rag.exporters.markdown_list import escape_markdown, format_reference, sanitise_markdown
 from rag.exporters.values import make_citation_key
+from rag.verification import VERDICTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +29,6 @@ STANDINGS = {
     "gone": "no longer in the library; unchecked since",
 }
 
-_HOLDS = ("supported", "quoted", "record", None)  # None: no verdict is due
 _SHOWN = re.compile(r"\[(\d{1,7})\]")
 _STRUCTURE = re.compile(r"[\s-]*")  # between statements that code has put together
 
@@ -92,7 +92,7 @@ class MarkdownWriter:
 
     def render_doubts(self, statements: Sequence[Statement]) -> list[str]:
         """Return the section of claims that nothing supports, or an empty list."""
-        doubts = [s for s in statements if s.claim and s.verdict not in _HOLDS]
+        doubts = [s for s in statements if s.claim and s.verdict and not VERDICTS[s.verdict].holds]
         return ["Not supported:", "\n".join(map(self._render_doubt, doubts))] if doubts else []
 
     def _render_doubt(self, statement: Statement) -> str:

@@ -5,24 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from rag.verification import VERDICTS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rag.citations.citation import Citation, Statement
-    from rag.verification import Verdict
 
-_ORDER: tuple[Verdict, ...] = (
-    "supported",
-    "quoted",
-    "record",
-    "partly",
-    "unsupported",
-    "contradicted",
-    "uncited",
-    "unchecked",
-)
 _WORDS = {"partly": "partly supported"}
-_NOT_READERS = ("text", "record")
 
 
 def summarize_verdicts(statements: Sequence[Statement], *, writer: str | None) -> str:
@@ -36,18 +26,25 @@ def summarize_verdicts(statements: Sequence[Statement], *, writer: str | None) -
     if not claims:
         return "No statement to check."
     citations = [citation for statement in statements for citation in statement.citations]
-    readers = " and ".join(
-        dict.fromkeys(c.by for c in citations if c.verdict and c.by not in _NOT_READERS)
-    )
-    if any(statement.listed for statement in claims):
-        line = f"{_count_entries(claims)}; decided by {readers or 'relevance'}"
-    elif all(statement.verdict == "record" for statement in claims):
-        line = f"{len(claims)} listed from the records"
-    else:
-        line = _count_verdicts(claims, "statement" if writer else "sentence")
-        if readers:
-            line += f"; checked by {'the model that wrote it' if readers == writer else readers}"
-    return f"{line}.{_describe_losses(citations)}"
+    return f"{_describe_claims(claims, citations, writer)}.{_describe_losses(citations)}"
+
+
+def _describe_claims(
+    claims: Sequence[Statement], citations: Sequence[Citation], writer: str | None
+) -> str:
+    readers = _name_readers(citations)
+    if claims[0].listed:
+        return f"{_count_entries(claims)}; decided by {readers or 'relevance'}"
+    if claims[0].verdict == "record":
+        return f"{len(claims)} listed from the records"
+    counted = _count_verdicts(claims, "statement" if writer else "sentence")
+    checker = "the model that wrote it" if readers == writer else readers
+    return f"{counted}; checked by {checker}" if readers else counted
+
+
+def _name_readers(citations: Sequence[Citation]) -> str:
+    by_reader = [c.by for c in citations if c.verdict and c.by not in ("text", "record")]
+    return " and ".join(dict.fromkeys(by_reader))
 
 
 def _count_entries(entries: Sequence[Statement]) -> str:
@@ -58,7 +55,7 @@ def _count_entries(entries: Sequence[Statement]) -> str:
 
 def _count_verdicts(claims: Sequence[Statement], noun: str) -> str:
     counts = Counter(claim.verdict for claim in claims)
-    said = [(counts[verdict], _WORDS.get(verdict, verdict)) for verdict in _ORDER]
+    said = [(counts[verdict], _WORDS.get(verdict, verdict)) for verdict in VERDICTS]
     (count, words), *rest = [each for each in said if each[0]]
     first = f"{count} of {len(claims)} {noun}{'s' * (len(claims) != 1)} {words}"
     return "; ".join([first, *(f"{number} {word}" for number, word in rest)])

@@ -16,21 +16,23 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from rag.verification import VERDICTS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from rag.answer import Answer, AnswerEvent, Citation, Statement
     from rag.papers import Paper
     from rag.retrieval import Hit
+    from rag.verification.verdict import Level
 
 QUOTES_MODE = "quotes: sentences of abstracts, no language model"
-_VERDICT_STYLES = {
-    "quoted": "green",
-    "supported": "green",
-    "record": "green",
-    "partly": "yellow",
-    "unsupported": "red",
-    "contradicted": "red",
+_LEVEL_STYLES: dict[Level, str] = {
+    "good": "green",
+    "fact": "green",
+    "weak": "yellow",
+    "bad": "red",
+    "open": "dim",
 }
 _STATEMENT_CHARS = 70  # enough to recognise the statement that a verdict belongs to
 # Control characters, and those that change the direction of writing, could change how a terminal
@@ -175,7 +177,7 @@ def _print_source(answer: Answer, number: int, paper: Paper) -> None:
 def _print_citation(statement: Statement, citation: Citation) -> None:
     """Print the verdict on a citation, its statement, and the quotes."""
     label = citation.verdict or "unchecked"
-    style = _VERDICT_STYLES.get(label, "dim")
+    style = _LEVEL_STYLES[VERDICTS[label].level]
     quotes = [f"“{quote.text}”" for quote in citation.quotes]
     reason = "; ".join([citation.reason, citation.by, *citation.warnings])
     if statement.listed:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rag.answer import Status, Verified
 from rag.citations.resolve import check_statements, remove_statements
 from rag.prompts import load_prompt
-from rag.verification import TextChecker
+from rag.verification import VERDICTS, TextChecker
 from rag.verification.reader import ReaderChecker
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from rag.generation.draft import Draft
     from rag.llm import ChatModel
     from rag.settings import Settings
-    from rag.verification import Verdict
 
 
 class DraftChecker:
@@ -66,7 +65,7 @@ class DraftChecker:
 
 
 def _remove_unsupported(draft: Draft) -> Draft:
-    wrong: tuple[Verdict, ...] = ("unsupported", "contradicted")
+    wrong = [verdict for verdict, kind in VERDICTS.items() if kind.level == "bad"]
     text, statements, count = remove_statements(draft.text, draft.statements, wrong)
     were = "statement was" if count == 1 else "statements were"
     notes = [f"{count} unsupported {were} removed."] if count else []

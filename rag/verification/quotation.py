@@ -1,4 +1,4 @@
-"""Verdicts, and what text comparison can prove: a quoted sentence, and figures that are missing.
+"""The check by text comparison: it finds quoted sentences, and figures that are missing.
 
 Every answer passes through `TextChecker`. A reader, such as a language model, may replace its
 verdicts (see `rag.verification.reader`). Text comparison never calls a statement supported.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rag.text.numbers import find_missing_numbers
 from rag.text.sentences import sentence_spans
@@ -18,17 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rag.papers import Paper
-
-Verdict = Literal[
-    "quoted",
-    "supported",
-    "partly",
-    "unsupported",
-    "contradicted",
-    "record",
-    "unchecked",
-    "uncited",
-]
+    from rag.verification.verdict import Verdict
 
 _TOKEN = re.compile(r"[^\W_]+|[^\w\s]")
 _IGNORED = frozenset('()[]{}*`"“”„«»')  # brackets, and signs of markup or quotation

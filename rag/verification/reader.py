@@ -17,7 +17,8 @@ from rag.llm.reply import NO_USAGE, Usage
 from rag.llm.tokens import count_tokens
 from rag.prompts import Prompt, neutral
 from rag.text.sentences import sentence_spans
-from rag.verification.quotation import Claim, Quote, TextChecker, Verdict, Verification
+from rag.verification.quotation import Claim, Quote, TextChecker, Verification
+from rag.verification.verdict import READER_VERDICTS, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +29,7 @@ _LINE_TOKENS = 40  # of the reply, for each statement
 _MOST_QUOTES = 3
 _LINE = re.compile(
     r"\W*(?P<number>\d{1,3})\W*\|\s*(?P<ids>[^|]*)\|"
-    r"\s*\W*(?P<verdict>supported|partly|weak|unsupported|contradicted)\W*"
+    rf"\s*\W*(?P<verdict>weak|{'|'.join(READER_VERDICTS)})\W*"
     r"\s*(?:\|\s*(?P<reason>.*))?",
     re.IGNORECASE,
 )

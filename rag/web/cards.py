@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rag.answer import STANDINGS
 from rag.exporters import export_papers
 from rag.papers import ET_AL
+from rag.verification import VERDICTS
 from rag.web.escape import escape, escape_url, isolate, shorten
 
 if TYPE_CHECKING:
@@ -17,18 +18,6 @@ if TYPE_CHECKING:
     from rag.papers import Paper
     from rag.retrieval import Hit
 
-# Verdict -> sign and words. The sign is for those who do not see the colour. Only a reader's
-# "supported" is green. "quoted" and "record" are facts about the text, in a colour of their own.
-VERDICTS = {
-    "quoted": ("”", "quoted word for word, not checked by a reader"),
-    "supported": ("✓", "supported"),
-    "partly": ("~", "partly supported"),
-    "unsupported": ("✗", "not supported"),
-    "contradicted": ("≠", "contradicted"),
-    "record": ("≡", "read from the paper's record"),
-    "unchecked": ("·", "unchecked"),
-    "uncited": ("?", "no source is cited"),
-}
 EMPTY = '<p class="hint">The papers behind an answer appear here.</p>'
 _STATEMENT_CHARS = 60  # beside its verdict
 
@@ -42,16 +31,17 @@ def describe_check(citation: Citation) -> tuple[str, str, str]:
     """Return the CSS class, sign and words of a citation's verdict.
 
     A saved citation whose paper has changed or is gone says that instead. Without a verdict none is
-    due: the class is "unchecked", and an entry of a list shows its score.
+    due: the class is "open", and an entry of a list shows its score.
     """
     if citation.standing != "current":
-        return "unchecked", citation.standing, STANDINGS[citation.standing]
+        return "open", citation.standing, STANDINGS[citation.standing]
     if citation.verdict is None:
         words = "nothing to check"
         if citation.score is not None:
             words = f"relevance {format_score(citation.score)}"
-        return "unchecked", "", words
-    return (citation.verdict, *VERDICTS[citation.verdict])
+        return "open", "", words
+    kind = VERDICTS[citation.verdict]
+    return kind.level, kind.sign, kind.meaning
 
 
 def format_score(score: float) -> str:
@@ -171,14 +161,14 @@ def _render_byline(paper: Paper) -> str:
 def _render_verdict(statement: Statement, citation: Citation) -> str:
     """Render the verdict on one statement. A click shows the quote in the abstract."""
     start = citation.quotes[0].start if citation.quotes else ""
-    kind, sign, words = describe_check(citation)
+    level, sign, words = describe_check(citation)
     reason, shown = "", f"{sign}: {words}" if sign else words
     if citation.verdict and citation.standing == "current":
         shown = f"{sign} {citation.verdict}"
         reason = f" {isolate(citation.reason)}" if citation.reason else ""
     text = citation.quotes[0].text if statement.names_paper and citation.quotes else statement.text
     return (
-        f'<li class="{kind}"><button type="button" data-quote="{start}" title="{words}">'
+        f'<li class="{level}"><button type="button" data-quote="{start}" title="{words}">'
         f"<strong>{shown}</strong>{reason}{render_warnings(citation.warnings)}: "
         f"“<bdi>{escape(shorten(text, _STATEMENT_CHARS))}</bdi>”</button></li>"
     )

@@ -9,8 +9,8 @@ import re
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from rag.verification import VERDICTS
 from rag.web.cards import (
-    VERDICTS,
     describe_check,
     format_score,
     make_card_id,
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from rag.answer import Answer, Citation, Statement, Turn
 
 QUOTES = "quotes, no language model"
-_DOUBTS = ("partly", "unsupported", "contradicted", "uncited")  # verdicts that underline a claim
 _MARKER = re.compile(r"\[(\d{1,4})\]")
 _SPACE_BEFORE = re.compile(r" +(?=\[\d{1,4}\])")
 _LIST_ITEM = re.compile(r"\n- $")
@@ -116,13 +115,13 @@ def render_failure(
 
 def render_marker(citation: Citation, turn_number: int) -> str:
     """Render the number that links to a source's card. Colour and sign show the verdict."""
-    kind, sign, words = describe_check(citation)
+    level, sign, words = describe_check(citation)
     start = citation.quotes[0].start if citation.quotes else ""
     label = f"Source {citation.number}, {words}"
     reason = f": {escape(citation.reason)}" if citation.reason and citation.verdict else ""
-    shown = f'<span class="sign">{sign}</span>' if sign and kind != "supported" else ""
+    shown = f'<span class="sign">{sign}</span>' if sign and level != "good" else ""
     return (
-        f'<a class="marker {kind}" href="#{make_card_id(turn_number, citation.number)}" '
+        f'<a class="marker {level}" href="#{make_card_id(turn_number, citation.number)}" '
         f'data-turn="{turn_number}" data-start="{start}" aria-label="{label}" '
         f'title="{label}{reason}">{citation.number}{shown}</a>'
     )
@@ -190,10 +189,10 @@ def _render_statements(text: str, statements: Sequence[Statement], turn_number: 
 def _render_statement(text: str, statement: Statement, turn_number: int) -> str:
     cited = {citation.number: citation for citation in statement.citations}
     body = _render_markers(text, cited, turn_number) + render_warnings(statement.warnings)
-    if not (statement.claim and statement.verdict in _DOUBTS):
+    kind = VERDICTS[statement.verdict] if statement.claim and statement.verdict else None
+    if kind is None or kind.holds is not False:
         return f"<span>{body}</span>"
-    words = VERDICTS[statement.verdict][1]
-    return f'<span class="statement {statement.verdict}" title="{words}">{body}</span>'
+    return f'<span class="statement {kind.level}" title="{kind.meaning}">{body}</span>'
 
 
 def _render_entry(statement: Statement) -> str:
@@ -234,7 +233,7 @@ def _render_text(text: str) -> str:
 
 def _render_bare_markers(text: str) -> str:
     spaced = _SPACE_BEFORE.sub("\N{NO-BREAK SPACE}", text)
-    return _MARKER.sub(r'<span class="marker unchecked">\1</span>', _render_plain(spaced))
+    return _MARKER.sub(r'<span class="marker open">\1</span>', _render_plain(spaced))
 
 
 def _render_plain(text: str) -> str:
