@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import SettingsError
-from rag.settings import is_loopback
+from rag.settings import is_loopback, load_settings
 from rag.web.guard import Guard
 from rag.web.limits import RateLimit
 
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
-    from rag.web.auth import Auth
+    from rag.settings import Settings
+    from rag.web.context import AppContext
 
 DEFAULT_PORT = 7860
 _PORTS_TRIED = 20
@@ -93,56 +94,55 @@ class _DetachedThreads(ThreadPoolExecutor):
         super().shutdown(wait=False, cancel_futures=True)
 
 
-def serve(
-    application: Any,
-    options: ServerOptions,
-    *,
-    auth: Auth | None,
-    uploads: bool,
-    on_start: Callable[[], None],
-    on_signal: Callable[[], None],
-    on_end: Callable[[], None],
-    quiet: bool,
+def launch(
+    options: ServerOptions, *, settings: Settings | None = None, quiet: bool = False
 ) -> None:
-    """Serve until a signal ends it.
+    """Serve the page until it is interrupted.
 
     Args:
-        application: the page.
-        options: host, port and accounts.
-        auth: for a page that asks users to sign in.
-        uploads: whether files may be sent.
-        on_start: called once the server listens.
-        on_signal: called in the handler of the signal that ends it.
-        on_end: called when no request is served any more, also where SIGTERM then ends the process.
+        options: address, accounts and limits.
+        settings: None reads them as `load_settings` does.
         quiet: whether to keep the address off standard error.
 
     Raises:
-        SettingsError: cannot listen on the address or port.
+        SettingsError: others could reach the page without signing in, or the address is taken.
         KeyboardInterrupt: Ctrl-C ended it.
     """
+    from rag.web.context import AppContext
+
+    options.check()
+    context = AppContext.create(settings if settings is not None else load_settings(), options)
+    try:
+        _serve(context, quiet=quiet)
+    finally:
+        context.close()
+
+
+def _serve(context: AppContext, *, quiet: bool) -> None:
     import uvicorn
+
+    from rag.web.layout import create_application
 
     class Server(uvicorn.Server):
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            on_signal()
+            context.stop()
             # An open page listens without end. Cutting it off now is no failure to log.
             logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
             super().handle_exit(sig, frame)
 
+    options = context.options
+    application, auth = create_application(context)
     listening = _open_socket(options)
-    port = listening.getsockname()[1]
-    host = f"[{options.host}]" if ":" in options.host else options.host
-    application.router.lifespan_context = make_lifespan(
-        application.router.lifespan_context, on_start, on_end
+    lifespan = application.router.lifespan_context
+    application.router.lifespan_context = make_lifespan(lifespan, context.start, context.close)
+    guard = Guard(
+        application, only_loopback=options.is_private, auth=auth, uploads=context.may_edit
     )
     config = uvicorn.Config(
-        Guard(application, only_loopback=options.is_private, auth=auth, uploads=uploads),
-        log_level="error",
-        timeout_graceful_shutdown=1,
-        server_header=False,
+        guard, log_level="error", timeout_graceful_shutdown=1, server_header=False
     )
     if not quiet:
-        _announce(f"http://{host}:{port}", options)
+        _announce(options, listening.getsockname()[1])
     Server(config).run(sockets=[listening])
 
 
@@ -166,8 +166,9 @@ def make_lifespan(lifespan: Any, on_start: Callable[[], None], on_end: Callable[
     return run_lifespan
 
 
-def _announce(address: str, options: ServerOptions) -> None:
-    sys.stderr.write(f"Papertrail is at {address} (press Ctrl-C to stop).\n")
+def _announce(options: ServerOptions, port: int) -> None:
+    host = f"[{options.host}]" if ":" in options.host else options.host
+    sys.stderr.write(f"Papertrail is at http://{host}:{port} (press Ctrl-C to stop).\n")
     if not options.is_loopback:
         sys.stderr.write(
             "This is plain HTTP: others on the network can read passwords and questions. Put a "
@@ -180,9 +181,8 @@ def _open_socket(options: ServerOptions) -> socket.socket:
     """Return a listening socket on the first port that is free."""
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     first = DEFAULT_PORT if options.port is None else options.port
-    ports = range(first, first + _PORTS_TRIED) if options.port is None else (first,)
     problem: OSError | None = None
-    for port in ports:
+    for port in range(first, first + (_PORTS_TRIED if options.port is None else 1)):
         listening = socket.socket(family, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -191,8 +191,8 @@ def _open_socket(options: ServerOptions) -> socket.socket:
         except OSError as error:
             problem = error
             listening.close()
-            continue
-        return listening
+        else:
+            return listening
     raise SettingsError(
-        f"Cannot listen on {options.host}:{ports[0]} ({problem}). Choose another port with --port."
+        f"Cannot listen on {options.host}:{first} ({problem}). Choose another port with --port."
     )
