@@ -17,8 +17,8 @@ from rag.errors import CorpusError, RagError
 from rag.exporters import export_papers
 from rag.library import update_library
 from rag.web import table, uploads
-from rag.web.escape import escape, shorten
-from rag.web.view import View, make_download
+from rag.web.escape import escape, render_button, shorten
+from rag.web.view import View, make_download, make_say
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -234,14 +234,13 @@ class LibraryTab:
         """Download the selected papers, or without any those of all pages of the table."""
         wanted = [paper for paper in papers if paper.id in session.selected]
         if session.table.problem and not wanted:
-            return View(message={"kind": "say", "text": session.table.problem})
+            return make_say(session.table.problem)
         wanted = wanted or table.select_papers(self._filter(session, papers), session.table)
         if form == "json":
             values = [paper.to_dict() for paper in wanted]
             text = json.dumps(values, ensure_ascii=False, indent=1)
-            return View(message=make_download("papers.json", "application/json", text))
-        text = export_papers(wanted, "bibtex")
-        return View(message=make_download("papers.bib", "application/x-bibtex", text))
+            return make_download("papers.json", "application/json", text)
+        return make_download("papers.bib", "application/x-bibtex", export_papers(wanted, "bibtex"))
 
     def _render_table(self, session: Session, papers: Sequence[Paper]) -> str:
         if problem := session.table.problem:
@@ -293,4 +292,4 @@ def render_scope(session: Session) -> str:
     if not count:
         return ""
     words = f"Asking {count:,} selected paper{'s' * (count != 1)} only"
-    return f'<p>{words}<button type="button" data-act="all">Ask all papers</button></p>'
+    return f"<p>{words}{render_button('Ask all papers', act='all')}</p>"

@@ -14,49 +14,27 @@ _RECENT_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Change of the page.
+    """Change of the page. All text is HTML, apart from `question` and `library`."""
 
-    Attributes:
-        top: HTML of the header.
-        past: HTML of all finished turns.
-        kept: how many finished turns stay. Later ones go, with their sources.
-        turn: HTML of one finished turn, added at the end or put in its place.
-        live: HTML of the turn that is being written.
-        sources: HTML of the panel of sources.
-        section: HTML of the sources of `turn`, shown instead of those of other turns.
-        question: text of the question box.
-        busy: whether a question is being answered.
-        note: one line above the question box; "" hides it.
-        filters: HTML of the filters in the Library tab.
-        table: HTML of the papers in the Library tab.
-        chosen: HTML of what can be done with the selected papers.
-        heading: HTML of the line that names the library.
-        report: HTML of what adding or removing papers did.
-        scope: HTML of the line that says which papers are asked.
-        choices: HTML of the form in the Settings tab.
-        library: name of the library that the page went to, "" for its own. The browser keeps it.
-        message: for the page's script: what to store, list, download or say.
-    """
-
-    top: str | None = None
-    past: str | None = None
-    kept: int | None = None
-    turn: str | None = None
-    live: str | None = None
-    sources: str | None = None
-    section: str | None = None
-    question: str | None = None
-    busy: bool | None = None
-    note: str | None = None
-    filters: str | None = None
-    table: str | None = None
-    chosen: str | None = None
-    heading: str | None = None
-    report: str | None = None
-    scope: str | None = None
-    choices: str | None = None
-    library: str | None = None
-    message: dict[str, Any] | None = None
+    top: str | None = None  # the header
+    past: str | None = None  # all finished turns
+    kept: int | None = None  # how many finished turns stay; later ones go, with their sources
+    turn: str | None = None  # one finished turn, added at the end or put in its place
+    live: str | None = None  # the turn that is being written
+    sources: str | None = None  # the panel of sources
+    section: str | None = None  # the sources of `turn`, shown instead of those of other turns
+    question: str | None = None  # text of the question box
+    busy: bool | None = None  # whether a question is being answered
+    note: str | None = None  # one line above the question box; "" hides it
+    filters: str | None = None  # the filters in the Library tab
+    table: str | None = None  # the papers in the Library tab
+    chosen: str | None = None  # what can be done with the selected papers
+    heading: str | None = None  # the line that names the library
+    report: str | None = None  # what adding or removing papers did
+    scope: str | None = None  # the line that says which papers are asked
+    choices: str | None = None  # the form in the Settings tab
+    library: str | None = None  # the page went there, "" for its own; the browser keeps it
+    message: dict[str, Any] | None = None  # for the script: what to store, list, download or say
 
     def changes(self) -> dict[str, Any]:
         """Return the parts that change, by name."""
@@ -90,12 +68,11 @@ class Outbox:
         return {name: each.changes() for name, (_, each) in list(self._streams.items())}
 
 
-def make_download(name: str, kind: str, text: str) -> dict[str, Any]:
-    """Return a message that makes the browser save a file.
+def make_download(name: str, media_type: str, text: str) -> View:
+    """Return a view that makes the browser save a file."""
+    return View(message={"kind": "download", "name": name, "type": media_type, "text": text})
 
-    Args:
-        name: of the file.
-        kind: its media type.
-        text: its content.
-    """
-    return {"kind": "download", "name": name, "type": kind, "text": text}
+
+def make_say(sentence: str) -> View:
+    """Return a view that shows a sentence for a moment."""
+    return View(message={"kind": "say", "text": sentence})
