@@ -51,6 +51,12 @@ class Account:
     salt: bytes
     digest: bytes
 
+    @classmethod
+    def create(cls, name: str, password: str) -> Account:
+        """Hash a password with a new salt."""
+        salt = token_bytes(16)
+        return cls(name, salt, _hash_password(password, salt))
+
     def matches(self, password: str) -> bool:
         """Return whether a password belongs to this account."""
         return hmac.compare_digest(_hash_password(password, self.salt), self.digest)
@@ -88,14 +94,17 @@ def read_accounts(path: Path) -> dict[str, Account]:
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-        accounts = [_parse_account(json.loads(line)) for line in lines if line.strip()]
+        rows = [json.loads(line) for line in lines if line.strip()]
+        return {
+            row["name"]: Account(row["name"], b64decode(row["salt"]), b64decode(row["scrypt"]))
+            for row in rows
+        }
     except OSError as error:
         raise SettingsError(f"Cannot read the accounts in {path} ({error.strerror}).") from error
     except (ValueError, KeyError, TypeError) as error:
         raise SettingsError(
             f"{path} is not a file of accounts. Create one with `rag app-user add NAME FILE`."
         ) from error
-    return {account.name: account for account in accounts}
 
 
 def add_account(path: Path, name: str, password: str) -> None:
@@ -117,9 +126,7 @@ def add_account(path: Path, name: str, password: str) -> None:
             f"{LONGEST_PASSWORD}."
         )
     accounts = read_accounts(path) if path.exists() else {}
-    salt = token_bytes(16)
-    accounts[name] = Account(name, salt, _hash_password(password, salt))
-    _write_accounts(path, accounts)
+    _write_accounts(path, {**accounts, name: Account.create(name, password)})
 
 
 def remove_account(path: Path, name: str) -> None:
@@ -216,19 +223,14 @@ def _write_accounts(path: Path, accounts: dict[str, Account]) -> None:
         json.dumps({"name": each.name, "salt": _encode(each.salt), "scrypt": _encode(each.digest)})
         for each in accounts.values()
     ]
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DiskError(f"Cannot create {path.parent} ({error.strerror}).") from error
     before = os.umask(0o077)  # nobody else needs to read it
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, "".join(f"{line}\n" for line in lines))
+    except OSError as error:
+        raise DiskError(f"Cannot create {path.parent} ({error.strerror}).") from error
     finally:
         os.umask(before)
-
-
-def _parse_account(values: dict[str, str]) -> Account:
-    return Account(values["name"], b64decode(values["salt"]), b64decode(values["scrypt"]))
 
 
 def _hash_password(password: str, salt: bytes) -> bytes:

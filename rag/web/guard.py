@@ -9,21 +9,20 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, RedirectResponse
 
 from rag.settings import is_loopback
 from rag.web.limits import LARGEST_FILE_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, MutableMapping
+    from starlette.responses import Response
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from rag.web.auth import Auth
-
-    Scope = MutableMapping[str, Any]
-    Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-    Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-    Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 # Nothing on the page may come from, or go to, another host, whatever a paper contains. Gradio
 # itself needs inline scripts and functions made from text.
@@ -58,7 +57,7 @@ class Guard:
 
     def __init__(
         self,
-        application: Application,
+        application: ASGIApp,
         *,
         only_loopback: bool,
         auth: Auth | None = None,
@@ -83,35 +82,28 @@ class Guard:
         if scope["type"] != "http":
             await self._application(scope, receive, send)
             return
-        refusal = self._check_request(scope) or self._check_user(scope)
-        if refusal:
-            await _refuse(send, *refusal)
-            return
+        request = Request(scope, receive)
+        user = self._auth.find_user(request) if self._auth else None
+        is_post = request.method == "POST"
 
-        async def send_with_headers(message: MutableMapping[str, Any]) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", ()), *_HEADERS]
-            elif user is not None and scope["method"] == "POST":
+            elif user is not None and is_post:
                 self._record_owner(user, message.get("body", b""))
             await send(message)
 
-        user = self._find_user(scope)
-        if scope["method"] == "POST" and scope["path"].startswith("/gradio_api/"):
-            body = await _read_body(receive)
+        refusal = self._check_request(request) or self._check_user(request, user)
+        if is_post and not refusal and scope["path"].startswith("/gradio_api/"):
+            try:
+                body = await request.body()
+            except ClientDisconnect:
+                return
             if not _names_no_file(body):
-                await _refuse(send, 400, "This request is not valid JSON, or it names a file.")
-                return
-            call = _add_missing_k(body) if scope["path"].startswith(_CALL) else body
-            if call is None:
-                await _refuse(send, 400, 'Give a question, as in {"data": ["How ...?", 8]}.')
-                return
-            receive = _replay_body(call, receive)
-        await self._application(scope, receive, send_with_headers)
-
-    def _find_user(self, scope: Scope) -> str | None:
-        from starlette.requests import HTTPConnection
-
-        return self._auth.find_user(HTTPConnection(scope)) if self._auth else None
+                sentence = "This request is not valid JSON, or it names a file."
+                refusal = PlainTextResponse(sentence, 400)
+            receive = _replay_body(body, receive)
+        await (refusal or self._application)(scope, receive, send_with_headers)
 
     def _record_owner(self, user: str, body: bytes) -> None:
         """Record which user owns an answer, read from the body that gives its id."""
@@ -119,52 +111,39 @@ class Guard:
             with suppress(ValueError):
                 self._auth.claim_page(user, str(json.loads(body)["event_id"]))
 
-    def _check_request(self, scope: Scope) -> tuple[int, str] | None:
-        """Return status and sentence for a request that nobody may send, else None."""
-        headers = {n.decode("latin-1"): value.decode("latin-1") for n, value in scope["headers"]}
-        host, path = headers.get("host", ""), scope["path"]
+    def _check_request(self, request: Request) -> Response | None:
+        """Refuse a request that nobody may send."""
+        headers, path = request.headers, request.scope["path"]
+        host, origin = headers.get("host", ""), headers.get("origin")
         if self._only_loopback and not is_loopback(_parse_host(host)):
-            return 403, "This page answers on a loopback address only."
-        origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host:
-            return 403, "Other sites may not use this page."
+            return PlainTextResponse("This page answers on a loopback address only.", 403)
+        if origin is not None and origin.partition("://")[2] != host:
+            return PlainTextResponse("Other sites may not use this page.", 403)
         if _CLOSED.match(path) or (path == _UPLOAD and not self._uploads):
-            return 404, "Not found."
-        if _is_too_large(headers, _LARGEST.get(path, _LARGEST_BODY)):
-            return 413, "This request is too large."
+            return PlainTextResponse("Not found.", 404)
+        length = headers.get("content-length", "0")
+        is_known = "transfer-encoding" not in headers and length.isdecimal()
+        if not is_known or int(length) > _LARGEST.get(path, _LARGEST_BODY):
+            return PlainTextResponse("This request is too large.", 413)
         return None
 
-    def _check_user(self, scope: Scope) -> tuple[int, str] | None:
-        """Return status and sentence for a missing sign-in or another user's page, else None."""
-        if self._auth is None or scope["path"].startswith(_OPEN_PATHS):
+    def _check_user(self, request: Request, user: str | None) -> Response | None:
+        """Refuse a request without a sign-in where one is needed, and one for another's page."""
+        path = request.scope["path"]
+        if self._auth is None or path.startswith(_OPEN_PATHS):
             return None
-        user = self._find_user(scope)
         if user is None:
-            return (303, "/sign-in") if scope["path"] == "/" else (401, "Sign in first.")
-        query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
-        pages = query.get("session_hash", [])
-        if scope["path"].startswith(_HEARTBEAT):
-            pages = [*pages, scope["path"].removeprefix(_HEARTBEAT)]
-        elif scope["path"].startswith(_CALL) and scope["method"] == "GET":
-            pages = [*pages, scope["path"].rstrip("/").rpartition("/")[2]]  # the id of an answer
+            if path == "/":
+                return RedirectResponse("/sign-in", 303)
+            return PlainTextResponse("Sign in first.", 401)
+        pages = request.query_params.getlist("session_hash")
+        if path.startswith(_HEARTBEAT):
+            pages.append(path.removeprefix(_HEARTBEAT))
+        elif path.startswith(_CALL) and request.method == "GET":
+            pages.append(path.rstrip("/").rpartition("/")[2])  # the id of an answer
         if not all(self._auth.claim_page(user, page) for page in pages):
-            return 403, "This page belongs to another user."
+            return PlainTextResponse("This page belongs to another user.", 403)
         return None
-
-
-async def _read_body(receive: Receive) -> bytes:
-    body = b""
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if message["type"] != "http.request" or not message.get("more_body"):
-            return bytes(body)
-
-
-def _is_too_large(headers: dict[str, str], most: int) -> bool:
-    """Return whether a request has more than `most` bytes, or does not say how many."""
-    length = headers.get("content-length", "0")
-    return "transfer-encoding" in headers or not length.isdecimal() or int(length) > most
 
 
 def _names_no_file(body: bytes) -> bool:
@@ -187,25 +166,11 @@ def _names_no_file(body: bytes) -> bool:
     return True
 
 
-def _add_missing_k(body: bytes) -> bytes | None:
-    """Return a call of `ask` or `search` with a null for a missing k, or None without a question.
-
-    Gradio's own client fills in what is left out. Gradio fails on calls of other clients.
-    """
-    call = json.loads(body or b"null")
-    values = call.get("data") if isinstance(call, dict) else None
-    if values == []:
-        return None
-    if isinstance(values, list) and len(values) == 1:
-        return json.dumps({**call, "data": [*values, None]}).encode()
-    return body
-
-
 def _replay_body(body: bytes, receive: Receive) -> Receive:
     """Return a `receive` that gives a body once more, then what really comes."""
     parts = [{"type": "http.request", "body": body, "more_body": False}]
 
-    async def receive_again() -> MutableMapping[str, Any]:
+    async def receive_again() -> Message:
         return parts.pop() if parts else await receive()
 
     return receive_again
@@ -216,12 +181,3 @@ def _parse_host(host: str) -> str:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return ""
-
-
-async def _refuse(send: Send, status: int, sentence: str) -> None:
-    """Answer without the application. For a redirect the sentence is its target."""
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), *_HEADERS]
-    if status == 303:
-        headers.append((b"location", sentence.encode()))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": sentence.encode()})

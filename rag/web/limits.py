@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from rag.text.terms import LONGEST_QUESTION_CHARS, has_words
@@ -59,20 +59,17 @@ class RateLimit:
         self._questions = questions
         self._tokens = tokens
         self._now = now
-        self._asked: dict[str | None, deque[float]] = {}
-        self._spent: dict[str | None, deque[tuple[float, int]]] = {}
+        self._asked: dict[str | None, list[float]] = defaultdict(list)
+        self._spent: dict[str | None, list[tuple[float, int]]] = defaultdict(list)
         self._lock = threading.Lock()
 
     def count_question(self, user: str | None) -> str:
         """Count a question. Return why it is refused, or ""."""
         with self._lock:
             now = self._now()
-            asked = self._asked.setdefault(user, deque())
-            while asked and asked[0] <= now - _HOUR_S:
-                asked.popleft()
-            spent = self._spent.setdefault(user, deque())
-            while spent and spent[0][0] <= now - _DAY_S:
-                spent.popleft()
+            asked = [since for since in self._asked[user] if since > now - _HOUR_S]
+            spent = [each for each in self._spent[user] if each[0] > now - _DAY_S]
+            self._asked[user], self._spent[user] = asked, spent
             if self._questions is not None and len(asked) >= self._questions:
                 minutes = int((asked[0] + _HOUR_S - now) // 60) + 1
                 return (
@@ -93,7 +90,7 @@ class RateLimit:
         tokens = usage.prompt_tokens + usage.completion_tokens
         if tokens:
             with self._lock:
-                self._spent.setdefault(user, deque()).append((self._now(), tokens))
+                self._spent[user].append((self._now(), tokens))
 
 
 class LoginThrottle:
@@ -103,35 +100,28 @@ class LoginThrottle:
         """Take a clock that never goes back, in seconds."""
         self._now = now
         self._wrong: dict[str, tuple[int, float]] = {}
-        self._lock = threading.Lock()
 
     def compute_wait_s(self, *keys: str) -> float:
         """Return how many seconds to wait before the next try. 0 means none."""
-        with self._lock:
-            return max((self._compute_wait_s(key) for key in keys), default=0.0)
+        return max(self._compute_wait_s(key) for key in keys)
 
     def add(self, *keys: str) -> None:
         """Count a try, as wrong until `remove` takes it back."""
-        with self._lock:
-            if len(self._wrong) > _MOST_REMEMBERED:
-                self._wrong.clear()
-            for key in keys:
-                count, last = self._wrong.get(key, (0, 0.0))
-                is_recent = self._now() - last < _FORGET_S
-                self._wrong[key] = ((count if is_recent else 0) + 1, self._now())
+        if len(self._wrong) > _MOST_REMEMBERED:
+            self._wrong.clear()
+        for key in keys:
+            count, last = self._wrong.get(key, (0, 0.0))
+            is_recent = self._now() - last < _FORGET_S
+            self._wrong[key] = ((count if is_recent else 0) + 1, self._now())
 
-    def remove(self, *keys: str) -> None:
-        """Take back one try of each key, since it was right."""
-        with self._lock:
-            for key in keys:
-                count, last = self._wrong.get(key, (0, 0.0))
-                self._wrong[key] = (max(0, count - 1), last)
+    def remove(self, key: str) -> None:
+        """Take back one try, since it was right."""
+        count, last = self._wrong.get(key, (0, 0.0))
+        self._wrong[key] = (max(0, count - 1), last)
 
-    def reset(self, *keys: str) -> None:
-        """Forget all wrong tries of some keys."""
-        with self._lock:
-            for key in keys:
-                self._wrong.pop(key, None)
+    def reset(self, key: str) -> None:
+        """Forget all wrong tries of a key."""
+        self._wrong.pop(key, None)
 
     def _compute_wait_s(self, key: str) -> float:
         count, last = self._wrong.get(key, (0, 0.0))
