@@ -11,8 +11,8 @@ from model_server import ModelServer, Step
 from page_app import OFF_TOPIC, QUESTION, SECOND, act, ask, build, collect, make_context, open_page
 
 from rag import Assistant, Paper, Usage
+from rag.errors import RagError
 from rag.web.limits import RateLimit
-from rag.web.session import WrongUser
 from rag.web.view import Outbox, View
 
 MODEL = {"chat_model": "tester", "chat_retries": 0, "check_with_model": False}
@@ -194,7 +194,7 @@ def test_a_page_belongs_to_the_user_who_opened_it() -> None:
     session = open_page("ada")
     session.claim("ada")
     for user in ("eve", None):
-        with pytest.raises(WrongUser):
+        with pytest.raises(RagError):
             session.claim(user)
 
 
@@ -207,7 +207,7 @@ def test_selected_papers_are_the_only_ones_asked(context) -> None:
 
 def test_the_choices_of_a_reader_change_their_answers_alone(context) -> None:
     session, other = open_page(), open_page()
-    session.choices.k, session.choices.sentences = 1, 1
+    session.choices = {"k": 1, "sentences": 1}
     for each in (session, other):
         ask(context, each)
     assert len(session.turns[0].answer.hits) == 1
@@ -224,7 +224,7 @@ def test_a_model_writes_and_proposes_next_questions(with_model) -> None:
     with ModelServer(Step(reply=reply)) as server:
         context, session = with_model(server), open_page()
         last = ask(context, session)
-        view = asyncio.run(context.chat.suggest(session))
+        (view,) = collect(context.chat.suggest(session))
     assert "model: tester" in last.turn
     assert 'data-text="What is QUUX?"' in view.turn
     assert 'data-text="Why is ZORP fast?"' in view.turn

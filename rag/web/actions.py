@@ -20,7 +20,7 @@ from rag.web.history import FORKED, is_conversation_id, restore_session
 from rag.web.library_tab import ACTIONS, LibraryTab
 from rag.web.settings_tab import change_choices, render_settings
 from rag.web.table import parse_number
-from rag.web.view import View, make_download
+from rag.web.view import View, make_download, make_say
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from rag.papers import Paper
     from rag.web.context import AppContext
     from rag.web.session import Session
+
+
+_SHOW_ANSWERS = ("ask", "retry", "open", "back")  # a model may propose what to ask next
 
 
 class Actions:
@@ -38,6 +41,7 @@ class Actions:
         self._context = context
         self._pool = context.pool
         self._chat = context.chat
+        self._feedback = Feedback(self._pool.settings.data_dir / "page" / "feedback.jsonl")
         self.library_tab = LibraryTab(context)
         self._steps: dict[str, Callable[[Session, dict[str, Any]], View]] = {
             **dict.fromkeys(ACTIONS, self._change_library_tab),
@@ -56,7 +60,12 @@ class Actions:
             "export": self._export_conversation,
             "feedback": self._download_feedback,
         }
-        self._feedback = Feedback(self._pool.settings.data_dir / "page" / "feedback.jsonl")
+        self._streams: dict[str, Callable[[Session, dict[str, Any]], AsyncIterator[View]]] = {
+            "ask": self._ask,
+            "retry": lambda session, _: self._chat.retry(session),
+            "remove": lambda session, _: self.library_tab.remove(session),
+            "add": self._add_papers,
+        }
 
     def show_page(self, session: Session) -> View:
         """Return the view of a page that was just opened, or whose library just was."""
@@ -69,27 +78,23 @@ class Actions:
 
     async def run(self, session: Session, action: dict[str, Any]) -> AsyncIterator[View]:
         """Run an action. An unknown one does nothing."""
-        name = action.get("act")
-        if name == "ask":
-            views = self._chat.ask(
-                session,
-                _read_text(action),
-                as_list=action.get("list") in (True, "true"),
-                replaces=session.editing if action.get("box") else None,
-            )
-        elif name == "retry":
-            views = self._chat.retry(session)
-        elif name == "remove":
-            views = self.library_tab.remove(session)
-        elif name == "add":
-            views = self._add_papers(session, action)
-        else:
-            step = self._steps.get(name) if isinstance(name, str) else None
-            if step:
-                yield await asyncio.to_thread(step, session, action)
-            return
-        async for view in views:
-            yield view
+        name = str(action.get("act"))
+        if name in self._streams:
+            async for view in self._streams[name](session, action):
+                yield view
+        elif name in self._steps:
+            yield await asyncio.to_thread(self._steps[name], session, action)
+        if name in _SHOW_ANSWERS:
+            async for view in self._chat.suggest(session):
+                yield view
+
+    def _ask(self, session: Session, action: dict[str, Any]) -> AsyncIterator[View]:
+        return self._chat.ask(
+            session,
+            _read(action, "text"),
+            as_list=action.get("list") in (True, "true"),
+            replaces=session.editing if action.get("box") else None,
+        )
 
     def _change_library_tab(self, session: Session, action: dict[str, Any]) -> View:
         view = self.library_tab.run(session, action)
@@ -97,13 +102,13 @@ class Actions:
 
     def _return_to_page(self, session: Session, action: dict[str, Any]) -> View:
         """Return the view for a browser that says what it chose and read here last."""
-        conversation_id = str(action.get("id", ""))
-        view = self.library_tab.return_to_library(session, str(action.get("library", "")))
+        view = self.library_tab.return_to_library(session, _read(action, "library"))
         if session.turns or session.job:  # a conversation began meanwhile
-            return self._add_list(session, view)
-        if not conversation_id:
-            has_moved = view.library is not None
-            return (self._switch_library if has_moved else self._add_list)(session, view)
+            return view.merge(self._chat.list_saved(session))
+        if not action.get("id"):
+            if view.library is not None:
+                return self._switch_library(session, view)
+            return view.merge(self._chat.list_saved(session))
         view = replace(view, choices=render_settings(session, self._pool))
         try:
             return view.merge(self._open_conversation(session, action))
@@ -113,37 +118,37 @@ class Actions:
     def _start_conversation(self, session: Session, _action: dict[str, Any]) -> View:
         self._chat.stop(session)
         session.start_conversation()
-        return self._add_list(session, self._chat.show(session))
+        return self._chat.show(session).merge(self._chat.list_saved(session))
 
     def _rename_conversation(self, session: Session, action: dict[str, Any]) -> View:
-        conversation_id, title = str(action.get("id", "")), _read_text(action)
+        conversation_id, title = _read(action, "id"), _read(action, "text")
         if session.user is not None:
             self._chat.history.rename(session.user, conversation_id, title)
         if conversation_id == session.conversation_id:
             session.title = title
-        return self._add_list(session, View())
+        return self._chat.list_saved(session)
 
     def _delete_conversation(self, session: Session, action: dict[str, Any]) -> View:
-        conversation_id = str(action.get("id", ""))
+        conversation_id = _read(action, "id")
         if session.user is not None:
             self._chat.history.delete(session.user, conversation_id)
         if conversation_id != session.conversation_id:
-            return self._add_list(session, View())
+            return self._chat.list_saved(session)
         return self._start_conversation(session, action)
 
     def _open_conversation(self, session: Session, action: dict[str, Any]) -> View:
         self._chat.stop(session)
-        conversation_id = str(action.get("id", ""))
+        conversation_id = _read(action, "id")
         if not is_conversation_id(conversation_id):
             raise CorpusError("There is no such conversation. Reload the page.")
         if session.user is None:
-            text = _read_text(action)
+            text = _read(action, "text")
         else:
             text = self._chat.history.read(session.user, conversation_id)
         warnings = restore_session(session, text, partial(self._find_papers, session))
         parts = (self._describe_libraries(session), *warnings)
         note = " ".join(part for part in parts if part)
-        return self._add_list(session, self._chat.show(session, note=note))
+        return self._chat.show(session, note=note).merge(self._chat.list_saved(session))
 
     def _find_papers(self, session: Session, title: str) -> Sequence[Paper] | None:
         """Return the papers of the library with a title, or None if it is not available.
@@ -180,15 +185,9 @@ class Actions:
         session.conversation_id = token_hex(8)
         return View(note=FORKED).merge(self._chat.save(session))
 
-    def _add_list(self, session: Session, view: View) -> View:
-        """Return a view with the list of conversations that the server keeps for a user."""
-        saved = self._chat.history.list(session.user) if session.user else {}
-        message = {"kind": "list", "active": session.conversation_id, **saved}
-        return replace(view, message=message)
-
     async def _add_papers(self, session: Session, action: dict[str, Any]) -> AsyncIterator[View]:
         files = self._context.uploads.take(action.get("files"), session.user)
-        pasted, name = str(action.get("pasted", "")), str(action.get("name", ""))
+        pasted, name = _read(action, "pasted"), _read(action, "name")
         async for view in self.library_tab.add(session, files, pasted, name):
             yield view if view.library is None else self._switch_library(session, view)
 
@@ -201,24 +200,23 @@ class Actions:
         values = action.get("values")
         if isinstance(values, dict):
             session.choices = change_choices(session, self._pool.settings, values)
-        message = {"kind": "choices", "values": session.choices.to_dict()}
+        message = {"kind": "choices", "values": session.choices}
         return View(choices=render_settings(session, self._pool), message=message)
 
     def _download_feedback(self, session: Session, _action: dict[str, Any]) -> View:
         text = self._feedback.export(session.user)
         if not text:
-            return View(message={"kind": "say", "text": "There is no feedback yet."})
-        return View(message=make_download("feedback.jsonl", "application/jsonl", text))
+            return make_say("There is no feedback yet.")
+        return make_download("feedback.jsonl", "application/jsonl", text)
 
     def _export_conversation(self, session: Session, action: dict[str, Any]) -> View:
         if not session.turns:
             return View(note="There is nothing to export yet. Ask a question first.")
         if action.get("form") != "json":
-            text = format_markdown(session)
-            return View(message=make_download("conversation.md", "text/markdown", text))
+            return make_download("conversation.md", "text/markdown", format_markdown(session))
         turns = [{"question": t.question, "answer": t.answer.to_dict()} for t in session.turns]
         text = json.dumps({"title": session.title, "turns": turns}, ensure_ascii=False, indent=1)
-        return View(message=make_download("conversation.json", "application/json", text))
+        return make_download("conversation.json", "application/json", text)
 
     def _save_thumb(self, session: Session, action: dict[str, Any]) -> View:
         number = parse_number(action.get("turn"))
@@ -229,11 +227,9 @@ class Actions:
             turn_id=f"{session.conversation_id} {number}",
             user=session.user,
             thumb=str(action["thumb"]),
-            comment=str(action.get("comment", "")),
+            comment=_read(action, "comment"),
         )
-        return View(
-            message={"kind": "say", "text": "Thank you. Your feedback is kept on this server."}
-        )
+        return make_say("Thank you. Your feedback is kept on this server.")
 
 
 def format_markdown(session: Session) -> str:
@@ -249,5 +245,5 @@ def format_markdown(session: Session) -> str:
     return "\n".join(parts)
 
 
-def _read_text(action: dict[str, Any]) -> str:
-    return str(action.get("text", ""))
+def _read(action: dict[str, Any], name: str) -> str:
+    return str(action.get(name, ""))

@@ -6,14 +6,16 @@ The layout calls it with the session of a page. It does not know Gradio.
 from __future__ import annotations
 
 import asyncio
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rag.answer import Done, Status, Text, Turn, Verified
 from rag.errors import RagError
 from rag.web import cards, render
 from rag.web.history import History, dump_session, is_renamed
-from rag.web.jobs import Job, Stopped, Workers
+from rag.web.jobs import Job, Stopped
 from rag.web.limits import RateLimit, check_question
 from rag.web.view import View
 
@@ -23,10 +25,12 @@ if TYPE_CHECKING:
     from rag.answer import Answer, AnswerEvent, Statement
     from rag.assistant import Assistant
     from rag.papers import Paper
+    from rag.retrieval import Hit
     from rag.web.library_pool import LibraryPool
     from rag.web.session import Session
 
 _MOST_TURNS = 100  # of one conversation
+_WITH_MODEL = 24  # questions at once; they wait for the model most of the time
 
 
 class ChatHandler:
@@ -37,20 +41,24 @@ class ChatHandler:
         self.pool = pool
         self.history = history
         self.rate_limit = rate_limit
-        self.workers = Workers(with_model=bool(pool.settings.chat_model))
+        count = _WITH_MODEL if pool.settings.chat_model else max(2, os.cpu_count() or 2)
+        self.workers = ThreadPoolExecutor(count, thread_name_prefix="question")
 
     def close(self) -> None:
-        """Close the threads."""
-        self.workers.close()
+        """Close the pool of threads without waiting for them."""
+        self.workers.shutdown(wait=False, cancel_futures=True)
 
     def show(self, session: Session, *, note: str = "") -> View:
         """Return the whole conversation."""
-        if session.turns:
-            past = render.render_turns(session.turns, self._get_libraries(session))
-        else:
-            past = self._render_welcome(session)
-        sources = cards.render_panel(session.turns)
-        return View(past=past, live="", sources=sources, busy=False, note=note)
+        numbers = range(1, len(session.turns) + 1)
+        past = "".join(self._render_turn(session, number) for number in numbers)
+        return View(
+            past=past or self._render_welcome(session),
+            live="",
+            sources=cards.render_panel(session.turns),
+            busy=False,
+            note=note,
+        )
 
     async def ask(
         self,
@@ -80,7 +88,9 @@ class ChatHandler:
         if not session.conversation_id:
             session.start_conversation()
         session.editing, session.pending, session.as_list = None, question, as_list
-        draft = _Draft(question, len(session.turns) + 1, self._describe_wait(session))
+        state = self.pool.get_state(session.library)
+        status = "Waiting for a free worker" if state.kind == "ready" else state.text
+        draft = _Draft(question, len(session.turns) + 1, status)
         yield View(kept=len(session.turns), live=draft.html, question="", busy=True, note="")
         session.job = job = Job(lambda: self._open_stream(session, question, as_list=as_list))
         self.workers.submit(job.run)
@@ -123,27 +133,32 @@ class ChatHandler:
         session.editing = None
         return View(note="")
 
-    async def suggest(self, session: Session) -> View:
+    async def suggest(self, session: Session) -> AsyncIterator[View]:
         """Show next questions below the last answer if a language model proposes some."""
-        if not session.turns or session.job or not session.choices.with_model:
-            return View()
+        if not session.turns or session.job or not session.choices.get("with_model", True):
+            return
         turns, answer = session.turns, session.turns[-1].answer
         try:
             questions = await asyncio.to_thread(self._get_assistant(session).suggestions, answer)
         except RagError:
-            return View()  # nobody asked for them
-        if not questions or session.turns is not turns or session.job:
-            return View()
-        return View(turn=self._render_last(session, suggestions=tuple(questions)))
+            return  # nobody asked for them
+        if questions and session.turns is turns and not session.job:
+            last = self._render_turn(session, len(turns), suggestions=tuple(questions))
+            yield View(turn=last)
 
     def save(self, session: Session) -> View:
         """Save the conversation: on disk for a signed-in user, else in the browser."""
         if session.user is None:
             return View(message={"kind": "store", "conversation": dump_session(session)})
         note = self.history.save(session, session.user)
-        saved = self.history.list(session.user)
-        message = {"kind": "list", **saved, "active": session.conversation_id}
-        return View(note=note or None, message=message)
+        return View(note=note or None).merge(self.list_saved(session))
+
+    def list_saved(self, session: Session) -> View:
+        """List the conversations that the server keeps. Without a user the browser has its own."""
+        message: dict[str, Any] = {"kind": "list", "active": session.conversation_id}
+        if session.user is not None:
+            message["conversations"] = self.history.list(session.user)
+        return View(message=message)
 
     def find_other_libraries(self, session: Session) -> list[str]:
         """Return the titles of the libraries that answered turns, without the current one."""
@@ -152,17 +167,11 @@ class ChatHandler:
 
     def _get_assistant(self, session: Session) -> Assistant:
         """Return the assistant of the session's library with the reader's choices."""
-        choices = session.choices
-        changes = {
-            "k": choices.k,
-            "sentences": choices.sentences,
-            "check_with_model": choices.check_with_model,
-        }
-        settings = self.pool.get_settings(session.library).model_copy(
-            update={name: value for name, value in changes.items() if value is not None}
-        )
+        changes = dict(session.choices)
+        with_model = changes.pop("with_model", True)
+        settings = self.pool.get_settings(session.library).model_copy(update=changes)
         assistant = self.pool.get_assistant(session.library)
-        return assistant.with_settings(settings, with_model=choices.with_model)
+        return assistant.with_settings(settings, with_model=with_model)
 
     def _open_stream(
         self, session: Session, question: str, *, as_list: bool
@@ -180,8 +189,9 @@ class ChatHandler:
             async for event in job.iter_events():
                 if isinstance(event, Done):
                     self._add_turn(session, draft.question, event.answer)
-                    section = cards.render_section(event.answer, len(session.turns))
-                    last = self._render_last(session)
+                    number = len(session.turns)
+                    last = self._render_turn(session, number)
+                    section = cards.render_section(event.answer, number)
                     view = View(turn=last, live="", section=section, busy=False)
                     yield view.merge(self.save(session))
                     return
@@ -200,18 +210,15 @@ class ChatHandler:
         session.pending = ""
         self.rate_limit.count_tokens(session.user, answer.usage)
 
-    def _render_last(self, session: Session, *, suggestions: tuple[str, ...] = ()) -> str:
-        turn, number = session.turns[-1], len(session.turns)
-        library = self._get_libraries(session)[-1]
+    def _render_turn(
+        self, session: Session, number: int, *, suggestions: tuple[str, ...] = ()
+    ) -> str:
+        """Render a turn. It names its library where not all are of the current one."""
+        turn = session.turns[number - 1]
+        library = session.libraries[number - 1] if self.find_other_libraries(session) else ""
         return render.render_turn(
             turn.question, turn.answer, number, suggestions=suggestions, library=library
         )
-
-    def _get_libraries(self, session: Session) -> list[str]:
-        """Return the library to show with each turn: none where all are of the current one."""
-        if self.find_other_libraries(session):
-            return session.libraries
-        return [""] * len(session.turns)
 
     def _check(self, session: Session, question: str) -> str:
         """Return why a question is refused, or ""."""
@@ -222,10 +229,6 @@ class ChatHandler:
         if len(session.turns) >= _MOST_TURNS:
             return f"This conversation has {_MOST_TURNS} questions. Start a new one."
         return self.rate_limit.count_question(session.user)
-
-    def _describe_wait(self, session: Session) -> str:
-        state = self.pool.get_state(session.library)
-        return "Waiting for a free worker" if state.kind == "ready" else state.text
 
     def _render_welcome(self, session: Session) -> str:
         state = self.pool.get_state(session.library)
@@ -245,19 +248,17 @@ def _strip_answer(answer: Answer, papers: Sequence[Paper]) -> Answer:
     def share(paper: Paper) -> Paper:
         return known[paper.id] if known.get(paper.id) == paper else paper
 
-    hits, closest = (
-        tuple(
-            replace(
-                hit, paper=share(hit.paper), passages=(), sentences=hit.sentences[:1], stages={}
-            )
-            for hit in each
+    def trim(hits: Sequence[Hit]) -> tuple[Hit, ...]:
+        return tuple(
+            replace(h, paper=share(h.paper), passages=(), sentences=h.sentences[:1], stages={})
+            for h in hits
         )
-        for each in (answer.hits, answer.closest)
-    )
+
     statements = tuple(
         replace(each, citations=tuple(replace(c, paper=share(c.paper)) for c in each.citations))
         for each in answer.statements
     )
+    hits, closest = trim(answer.hits), trim(answer.closest)
     return replace(answer, hits=hits, closest=closest, statements=statements)
 
 

@@ -150,7 +150,7 @@ class History:
         """Take the folder. The first conversation creates it."""
         self._folder = folder
 
-    def list(self, user: str) -> dict[str, Any]:
+    def list(self, user: str) -> list[dict[str, Any]]:
         """Return id, title and time of each conversation, newest first."""
         found = []
         for path in self._list_files(user):
@@ -158,7 +158,7 @@ class History:
             if values:
                 found.append({name: values.get(name) for name in ("id", "title", "updated")})
         found.sort(key=lambda each: -int(each["updated"] or 0))
-        return {"conversations": found}
+        return found
 
     def read(self, user: str, conversation_id: str) -> str:
         """Return the text of a saved conversation.

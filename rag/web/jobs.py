@@ -9,9 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rag.errors import RagError
 from rag.llm import Stop
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
 
     from rag.answer import AnswerEvent
 
-_WITH_MODEL = 24  # at once; they wait for the model most of the time
 _BUG = "Something went wrong on the server. Its log has the details. Ask again, or reload the page."
 _log = logging.getLogger("papertrail.page")
 
@@ -83,20 +80,3 @@ class Job:
     def _put(self, event: AnswerEvent | Exception | None) -> None:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._events.put_nowait, event)
-
-
-class Workers:
-    """Pool of threads. Questions wait for a free one in the order in which they came."""
-
-    def __init__(self, *, with_model: bool) -> None:
-        """Start the pool. Answers that wait for a language model leave room for more at once."""
-        count = _WITH_MODEL if with_model else max(2, os.cpu_count() or 2)
-        self._pool = ThreadPoolExecutor(count, thread_name_prefix="question")
-
-    def submit(self, work: Callable[[], Any]) -> Future[Any]:
-        """Do some work as soon as a thread is free."""
-        return self._pool.submit(work)
-
-    def close(self) -> None:
-        """Close the pool without waiting for its threads."""
-        self._pool.shutdown(wait=False, cancel_futures=True)

@@ -7,6 +7,7 @@ of the page that sent it and checks whose that is.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from secrets import token_hex
@@ -15,13 +16,15 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from fastapi import FastAPI
 from gradio.route_utils import FnIndexInferError
+from gradio.routes import templates as gradio_templates
+from jinja2.ext import Extension
 from starlette.responses import PlainTextResponse
 
 from rag.errors import RagError
 from rag.web import cards, frame, render
 from rag.web.actions import Actions
 from rag.web.auth import Accounts, Auth
-from rag.web.endpoints import add_endpoints
+from rag.web.endpoints import Endpoints
 from rag.web.session import Session
 from rag.web.view import View
 
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from rag.web.context import AppContext
 
 _POLL_S = 0.3
+_PREVIEW = re.compile(r'<meta\s+(?:property="og|name="twitter):[^>]*>\s*')
 _MOST_PAGES = 500  # open at once; the oldest goes, since each takes a few megabytes
 _PRIVATE: dict[str, Any] = {
     "api_visibility": "private",
@@ -55,6 +59,7 @@ def create_application(context: AppContext) -> tuple[Any, Auth | None]:
         auth.add_routes(application)
     context.uploads.add_route(application, auth.find_user if auth else lambda _: None)
     unknown = (KeyError, FnIndexInferError)  # raised by Gradio for a function it does not have
+    gradio_templates.env.add_extension(_NoPreview)
     gr.mount_gradio_app(
         application,
         build_page(context),
@@ -97,18 +102,19 @@ def build_page(context: AppContext) -> gr.Blocks:
 
 
 class _Blocks(gr.Blocks):
-    """Gradio's page. A call with too few values is the caller's error and is not logged."""
+    """Gradio's page. A call by name may leave out what has a default, which Gradio fails on."""
 
     def validate_inputs(self, block_fn: BlockFunction, inputs: list[Any]) -> None:
-        """Raise if a call has too few values.
+        """Add a None to the inputs for each value that is missing."""
+        inputs += [None] * (len(block_fn.inputs) - len(inputs))
 
-        Raises:
-            Error: it has too few.
-        """
-        count = len(block_fn.inputs)
-        if len(inputs) < count:
-            sentence = f"This function takes {count} values and got {len(inputs)}."
-            raise gr.Error(sentence, print_exception=False)
+
+class _NoPreview(Extension):
+    """Removes Gradio's own title and picture from the previews of a page elsewhere."""
+
+    def preprocess(self, source: str, *_where: str | None) -> str:
+        """Return a template without them."""
+        return _PREVIEW.sub("", source)
 
 
 class _Page:
@@ -129,7 +135,7 @@ class _Page:
         frame.add_html(frame.FOOTER, "foot")
         self.bridge = gr.HTML("", elem_id="bridge", js_on_load=frame.load_script())
         self._wire(page)
-        add_endpoints(context)
+        Endpoints(context)
 
     def _add_ask_tab(self) -> None:
         with gr.Row(elem_id="desk"):
@@ -177,17 +183,15 @@ class _Page:
 
     def _wire(self, page: gr.Blocks) -> None:
         page.load(self._load, self.session, self.bridge, **_PRIVATE)
-        asked = gr.on(
+        gr.on(
             [self.question.submit, self.go.click],
             self._ask,
             [self.session, self.question, self.as_list],
             self.bridge,
             **_PRIVATE,
         )
-        acted = self.bridge.click(self._act, self.session, self.bridge, **_PRIVATE)
+        self.bridge.click(self._act, self.session, self.bridge, **_PRIVATE)
         self.halt.click(self._stop, self.session, None, queue=False, **_PRIVATE)
-        for event in (asked, acted):
-            event.then(self._suggest, self.session, self.bridge, **_PRIVATE)
 
     async def _load(self, session: Session, request: gr.Request) -> AsyncIterator[str]:
         """Claim the page, and show the library's state until it is open."""
@@ -230,11 +234,6 @@ class _Page:
                 yield self._format_message(view, session, stream)
         except RagError as error:
             yield self._format_message(View(note=str(error)), session, stream)
-
-    async def _suggest(self, session: Session, request: gr.Request) -> str:
-        session.claim(get_user(request))
-        view = await self.context.chat.suggest(session)
-        return self._format_message(view, session, token_hex(4))
 
     async def _stop(self, session: Session, request: gr.Request) -> None:
         session.claim(get_user(request))
