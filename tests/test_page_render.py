@@ -190,7 +190,7 @@ def test_a_card_shows_what_the_library_knows_and_nothing_else() -> None:
 
 
 def test_an_address_that_is_not_on_the_web_is_no_link() -> None:
-    assert cards.get_paper_url(Paper("b", "Bare", "x", url="javascript:alert(1)")) == ""
+    assert cards.render_link(Paper("b", "Bare", "x", url="javascript:alert(1)"), "x") == ""
 
 
 def test_citations_can_be_copied_as_bibtex_and_as_plain_text() -> None:

@@ -9,7 +9,7 @@ from rag.answer import STANDINGS
 from rag.exporters import export_papers
 from rag.papers import ET_AL
 from rag.verification import VERDICTS
-from rag.web.escape import escape, escape_url, isolate, shorten
+from rag.web.escape import escape, escape_url, isolate, render_button, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -109,13 +109,6 @@ def format_citation(paper: Paper) -> str:
     return ". ".join(part for part in parts if part) + ("" if url else ".")
 
 
-def get_paper_url(paper: Paper) -> str:
-    """Return a paper's address, escaped for an attribute, or "" if the library has none."""
-    if paper.url:
-        return escape_url(paper.url)
-    return escape_url(f"https://doi.org/{paper.doi}" if paper.doi else _get_arxiv_url(paper))
-
-
 def _join_authors(paper: Paper) -> str:
     *first, last = paper.authors or ("",)
     return f"{', '.join(first)}{', ' if last == ET_AL else ' and '}{last}" if first else last
@@ -143,12 +136,18 @@ def _render_card(
     )
 
 
-def _render_title(paper: Paper) -> str:
-    url = get_paper_url(paper)
-    title = f'<bdi class="title">{escape(paper.title)}</bdi>'
+def render_link(paper: Paper, html: str, *, otherwise: str = "") -> str:
+    """Render a link to a paper, or something else if the library has no address of it."""
+    address = paper.url or (f"https://doi.org/{paper.doi}" if paper.doi else _get_arxiv_url(paper))
+    url = escape_url(address)
     if not url:
-        return title
-    return f'<a href="{url}" target="_blank" rel="noopener noreferrer">{title}</a>'
+        return otherwise
+    return f'<a href="{url}" target="_blank" rel="noopener noreferrer">{html}</a>'
+
+
+def _render_title(paper: Paper) -> str:
+    title = f'<bdi class="title">{escape(paper.title)}</bdi>'
+    return render_link(paper, title, otherwise=title)
 
 
 def _render_byline(paper: Paper) -> str:
@@ -203,9 +202,7 @@ def _render_abstract(paper: Paper, citations: Iterable[Citation]) -> str:
 def _render_copy_buttons(paper: Paper) -> str:
     forms = (("BibTeX", export_papers([paper], "bibtex")), ("Plain", format_citation(paper)))
     buttons = "".join(
-        f'<button type="button" data-copy="{escape(text)}" aria-label="Copy citation as {name}">'
-        f"{name}</button>"
-        for name, text in forms
+        render_button(name, label=f"Copy citation as {name}", copy=text) for name, text in forms
     )
     return f'<p class="copies"><span>Copy citation</span>{buttons}</p>'
 

@@ -43,6 +43,29 @@ def escape_url(url: str | None) -> str:
     return escape(text) if parts.scheme in ("http", "https") and parts.netloc else ""
 
 
+def render_button(
+    words: str, *, label: str = "", title: str = "", kind: str = "", state: str = "", **data: object
+) -> str:
+    """Render a button.
+
+    Args:
+        words: on the button.
+        label: its name for screen readers, where its words do not say what it does.
+        title: tooltip.
+        kind: CSS class.
+        state: more attributes, written by the caller.
+        data: data attributes, which the page's script reads.
+
+    >>> render_button("Edit", act="edit", turn=2)
+    '<button type="button" data-act="edit" data-turn="2">Edit</button>'
+    """
+    named = {"class": kind, "aria-label": label, "title": title}
+    given: dict[str, object] = {name: value for name, value in named.items() if value}
+    given |= {f"data-{name}": value for name, value in data.items()}
+    attributes = "".join(f' {name}="{escape(value)}"' for name, value in given.items())
+    return f'<button type="button"{attributes}{state}>{escape(words)}</button>'
+
+
 def shorten(text: str, most: int) -> str:
     """Cut a text after a whole word, with an ellipsis where it was cut.
 

@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from rag import __version__
-from rag.web.escape import escape
+from rag.web.escape import escape, render_button
 from rag.web.limits import LARGEST_FILE_BYTES, LARGEST_PASTE, MOST_FILES
 
 if TYPE_CHECKING:
     from rag.web.library_pool import LibraryState
 
 _FOLDER = Path(__file__).parent
+_SIGN_OUT = (
+    '<form method="post" action="/sign-out" class="user"><span>{user}</span>'
+    '<button type="submit">Sign out</button></form>'
+)
 _SCRIPTS = ("conversations.js", "answers.js", "page.js")
 
 
@@ -51,10 +55,11 @@ def encode_message(message: dict[str, Any]) -> str:
 
 def render_header(state: LibraryState, user: str | None = None) -> str:
     """Render the page's name, the library's state and the switch between light and dark."""
+    leave = "" if user is None else _SIGN_OUT.format(user=escape(user))
     return (
         '<header><h1>Papertrail</h1><p class="state '
         f'{state.kind}" role="status"><span class="dot" aria-hidden="true"></span>'
-        f"{escape(state.text)}</p>{_render_user(user)}"
+        f"{escape(state.text)}</p>{leave}"
         '<button type="button" id="theme" '
         'aria-label="Switch between light and dark">◐</button></header>'
     )
@@ -62,17 +67,8 @@ def render_header(state: LibraryState, user: str | None = None) -> str:
 
 def render_note(sentence: str, *, cancel: bool) -> str:
     """Render the line above the question box, with a way out while a question is edited."""
-    leave = '<button type="button" data-act="cancel">Cancel</button>' if cancel else ""
+    leave = render_button("Cancel", act="cancel") if cancel else ""
     return f'<p><span role="status">{escape(sentence)}</span>{leave}</p>'
-
-
-def _render_user(user: str | None) -> str:
-    if user is None:
-        return ""
-    return (
-        f'<form method="post" action="/sign-out" class="user"><span>{escape(user)}</span>'
-        '<button type="submit">Sign out</button></form>'
-    )
 
 
 FOOTER = f"<footer>Papertrail {escape(__version__)}</footer>"
@@ -95,11 +91,12 @@ SEARCH_BOX = (
 )
 CONVERSATIONS = (
     '<details id="kept" open><summary>Conversations</summary>'
-    '<button type="button" data-act="new" class="new">New conversation</button>'
-    '<label class="finder"><span class="unseen">Search conversations</span>'
+    + render_button("New conversation", kind="new", act="new")
+    + '<label class="finder"><span class="unseen">Search conversations</span>'
     '<input type="search" id="find" placeholder="Search" autocomplete="off"></label>'
     '<ul id="list" aria-label="Conversations"></ul>'
     '<p class="exports"><span>Export</span>'
-    '<button type="button" data-act="export" data-form="markdown">Markdown</button>'
-    '<button type="button" data-act="export" data-form="json">JSON</button></p></details>'
+    + render_button("Markdown", act="export", form="markdown")
+    + render_button("JSON", act="export", form="json")
+    + "</p></details>"
 )

@@ -18,12 +18,12 @@ from rag.web.cards import (
     render_snippet,
     render_warnings,
 )
-from rag.web.escape import escape, isolate
+from rag.web.escape import escape, isolate, render_button
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from rag.answer import Answer, Citation, Statement, Turn
+    from rag.answer import Answer, Citation, Statement
 
 QUOTES = "quotes, no language model"
 _MARKER = re.compile(r"\[(\d{1,4})\]")
@@ -43,14 +43,6 @@ def render_welcome(examples: Sequence[str], about: str) -> str:
         '<section class="welcome"><h2>What do the papers say?</h2>'
         f"<p>{escape(about)} Every sentence of an answer cites the papers it rests on, and you see "
         f"how each citation was checked.</p>{group if buttons else ''}</section>"
-    )
-
-
-def render_turns(turns: Sequence[Turn], libraries: Sequence[str]) -> str:
-    """Render finished turns, oldest first. The page offers "Retry" for the last one only."""
-    return "".join(
-        render_turn(turn.question, turn.answer, number, library=library)
-        for number, (turn, library) in enumerate(zip(turns, libraries, strict=True), start=1)
     )
 
 
@@ -128,11 +120,7 @@ def render_marker(citation: Citation, turn_number: int) -> str:
 
 
 def _render_examples(questions: Sequence[str]) -> str:
-    return "".join(
-        f'<button type="button" class="example" data-act="ask" data-text="{escape(each)}">'
-        f"{escape(each)}</button>"
-        for each in questions
-    )
+    return "".join(render_button(each, kind="example", act="ask", text=each) for each in questions)
 
 
 def _render_suggestions(questions: Sequence[str]) -> str:
@@ -262,22 +250,25 @@ def _render_facts(answer: Answer) -> str:
 
 
 def _render_actions(answer: Answer, number: int) -> str:
-    copy = f'<button type="button" data-copy="{escape(answer.to_markdown())}">Copy</button>'
-    sources = f'<button type="button" data-show="{number}">Sources</button>'
-    thumbs = _render_thumb("up", "Good", number) + _render_thumb("down", "Bad", number)
+    copy = render_button("Copy", copy=answer.to_markdown())
+    sources = render_button("Sources", show=number)
+    thumbs = "".join(
+        render_button(
+            word,
+            label=f"{word} answer",
+            title=f"{word} answer",
+            kind="thumb",
+            state=' aria-pressed="false"',
+            thumb=thumb,
+            turn=number,
+        )
+        for thumb, word in (("up", "Good"), ("down", "Bad"))
+    )
     return f'<div class="actions">{copy}{sources}{_render_ask_buttons(number)}{thumbs}</div>'
 
 
 def _render_ask_buttons(number: int) -> str:
-    return (
-        f'<button type="button" data-act="retry" data-turn="{number}">Retry</button>'
-        f'<button type="button" data-act="edit" data-turn="{number}" aria-label="Edit question" '
-        'title="Edit question">Edit</button>'
-    )
-
-
-def _render_thumb(thumb: str, word: str, number: int) -> str:
-    return (
-        f'<button type="button" class="thumb" data-thumb="{thumb}" data-turn="{number}" '
-        f'aria-label="{word} answer" title="{word} answer" aria-pressed="false">{word}</button>'
+    name = "Edit question"
+    return render_button("Retry", act="retry", turn=number) + render_button(
+        "Edit", label=name, title=name, act="edit", turn=number
     )

@@ -9,8 +9,8 @@ from rag.errors import SettingsError
 from rag.exporters import export_papers
 from rag.index.filter import Filter
 from rag.papers import ET_AL
-from rag.web.cards import format_citation, get_paper_url
-from rag.web.escape import escape, isolate, shorten
+from rag.web.cards import format_citation, render_link
+from rag.web.escape import escape, isolate, render_button, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -30,7 +30,6 @@ _COLUMNS: dict[str, Callable[[Paper], str]] = {
     "Source": lambda paper: ", ".join(source.rpartition("/")[2] for source in paper.sources),
 }
 _FILTERS: dict[str, Any] = {"venue": "venues", "author": "authors", "tag": "tags"}
-_FIELDS = ("since", "until", *_FILTERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,10 @@ def parse_filter(values: object) -> Filter | None:
         SettingsError: a year is not a number, or the first lies after the last.
     """
     given = values if isinstance(values, dict) else {}
-    fields = {name: str(given.get(name, "")).strip()[:_LONGEST_VALUE] for name in _FIELDS}
+    fields = {
+        name: str(given.get(name, "")).strip()[:_LONGEST_VALUE]
+        for name in ("since", "until", *_FILTERS)
+    }
     years = (_parse_year(fields["since"]), _parse_year(fields["until"]))
     where = Filter(
         years=years if years != (None, None) else None,
@@ -177,23 +179,20 @@ def render_selection(selected: int, listed: int, total: int, *, may_edit: bool) 
     buttons = ""
     if selected:
         words, which = f"{selected:,} selected", "selected"
-        buttons = (
-            '<button type="button" class="first" data-act="only">Ask about these only</button>'
-        )
-        buttons += '<button type="button" data-act="unpick">Clear selection</button>'
+        buttons = render_button("Ask about these only", kind="first", act="only")
+        buttons += render_button("Clear selection", act="unpick")
         if may_edit:
-            buttons += '<button type="button" data-act="remove">Remove from library</button>'
+            buttons += render_button("Remove from library", act="remove")
     else:
         count = f"{listed:,} of {total:,}" if listed < total else f"{total:,}"
         words = f"{count} paper{'s' * (total != 1)}. Tick some to select them."
         which = f"the {listed:,} listed" if listed < total else f"all {total:,}"
-    forms = "".join(
-        f'<button type="button" data-act="papers" data-form="{form}" '
-        f'aria-label="Download {which} as {name}">{name}</button>'
-        for form, name in (("bibtex", "BibTeX"), ("json", "JSON"))
-    )
-    download = f"<span>Download {which}</span>{forms}" if selected or listed else ""
-    return f'<p class="chosen"><strong role="status">{words}</strong>{buttons}{download}</p>'
+    if selected or listed:
+        buttons += f"<span>Download {which}</span>"
+        for form, name in (("bibtex", "BibTeX"), ("json", "JSON")):
+            label = f"Download {which} as {name}"
+            buttons += render_button(name, label=label, act="papers", form=form)
+    return f'<p class="chosen"><strong role="status">{words}</strong>{buttons}</p>'
 
 
 def _parse_year(text: str) -> int | None:
@@ -265,19 +264,13 @@ def _render_cell(paper: Paper, name: str) -> str:
 
 def _render_title(paper: Paper) -> str:
     """Render the title, which unfolds the abstract."""
-    url = get_paper_url(paper)
-    link = (
-        f'<a href="{url}" target="_blank" rel="noopener noreferrer">Open the paper</a>'
-        if url
-        else ""
-    )
-    bibtex = escape(export_papers([paper], "bibtex"))
+    link = render_link(paper, "Open the paper")
+    copy = render_button("Copy BibTeX", copy=export_papers([paper], "bibtex"))
+    copy += render_button("Copy plain citation", copy=format_citation(paper))
     abstract = escape(paper.abstract) or "This paper has no abstract. It is found by its title."
     return (
         f'<details><summary dir="auto">{escape(paper.title)}</summary><p dir="auto">{abstract}</p>'
-        f'<p class="copies">{link}<button type="button" data-copy="{bibtex}">'
-        f'Copy BibTeX</button><button type="button" data-copy="{escape(format_citation(paper))}">'
-        "Copy plain citation</button></p></details>"
+        f'<p class="copies">{link}{copy}</p></details>'
     )
 
 
@@ -286,10 +279,11 @@ def _render_pages(count: int, number: int, last: int) -> str:
         return f'<p class="pages">{count:,} shown</p>'
     first = number * PAGE_PAPERS + 1
     until = min(first + PAGE_PAPERS - 1, count)
-    before = f'<button type="button" id="page-before" data-act="turn" data-to="{number - 1}"'
-    after = f'<button type="button" id="page-after" data-act="turn" data-to="{number + 1}"'
-    return (
-        f'<p class="pages">{before}{" disabled" * (number == 0)}>Previous</button>'
-        f"<span>{first:,} to {until:,} of {count:,}</span>"
-        f"{after}{' disabled' * (number == last)}>Next</button></p>"
+    before, after = (
+        render_button(words, state=f' id="{name}"{" disabled" * is_off}', act="turn", to=to)
+        for words, name, to, is_off in (
+            ("Previous", "page-before", number - 1, number == 0),
+            ("Next", "page-after", number + 1, number == last),
+        )
     )
+    return f'<p class="pages">{before}<span>{first:,} to {until:,} of {count:,}</span>{after}</p>'
