@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from eval.compare import Comparison
+    from eval.compare import Comparison, Difference
     from eval.judges import Judge
     from eval.pairs import Figure
     from eval.report import Report, Score
@@ -45,15 +45,7 @@ def report_table(report: Report) -> None:
         + (f", {report.failed} failed" if report.failed else "")
         + (f", {report.unscored:.1%} unscored" if report.unscored else "")
     )
-    table = _table("", "n", "mean", "95% interval", "", first="measure")
-    for axis in AXES:
-        rows = [s for s in report.scores if s.axis == axis and s.kind == "all"]
-        for score in rows:
-            table.add_row(
-                f"{score.name}{'*' if score.judged else ''}", str(score.n), f"{score.mean:.3f}",
-                _interval(score), score.says, end_section=score is rows[-1],
-            )  # fmt: skip
-    _print(table)
+    _print(_scores_table(report))
     _print(_kinds_table(report))
     _say(f"* judged by {info.identity['judge']}: {info.about['judge']}")
     for name, spent in report.spent.items():
@@ -70,11 +62,10 @@ def comparison_table(comparison: Comparison, most: int) -> None:
     """Print a comparison and at most `most` of the questions that flipped."""
     table = _table("n", "before", "after", "difference, 95%", "p", "p (Holm)", "", first="measure")
     for d in comparison.differences:
-        said = "worse" if d.worse else ""
         adjusted = "" if d.p_adjusted is None else f"{d.p_adjusted:.3f}"
         table.add_row(
-            f"{d.name}{'*' if d.judged else ''}", str(d.n), f"{d.before:.3f}", f"{d.after:.3f}",
-            f"{d.low:+.3f} to {d.high:+.3f}", f"{d.p:.3f}", adjusted, said,
+            _star(d), str(d.n), f"{d.before:.3f}", f"{d.after:.3f}",
+            f"{d.low:+.3f} to {d.high:+.3f}", f"{d.p:.3f}", adjusted, "worse" if d.worse else "",
         )  # fmt: skip
     _print(table)
     if family := [d.name for d in comparison.differences if d.p_adjusted is not None]:
@@ -95,8 +86,8 @@ def judge_table(judge: Judge, figures: Sequence[Figure]) -> None:
     _say(f"{judge.name}: {judge.about}")
     table = _table("n", "value", "95% interval", first="on these pairs")
     for figure in figures:
-        ends = "" if figure.low is None else f"{figure.low:.3f} to {figure.high:.3f}"
-        table.add_row(figure.name, str(figure.n), f"{figure.value:.3f}", ends)
+        interval = _interval(figure.low, figure.high)
+        table.add_row(figure.name, str(figure.n), f"{figure.value:.3f}", interval)
     _print(table)
 
 
@@ -109,6 +100,19 @@ def retrieval_table(found: Mapping[str, Mapping[str, float]], queries: int) -> N
     _print(table)
 
 
+def _scores_table(report: Report) -> Table:
+    table = _table("n", "mean", "95% interval", "", first="measure")
+    for axis in AXES:
+        table.add_section()
+        for score in report.scores:
+            if score.axis == axis and score.kind == "all":
+                table.add_row(
+                    _star(score), str(score.n), f"{score.mean:.3f}",
+                    _interval(score.low, score.high), score.says,
+                )  # fmt: skip
+    return table
+
+
 def _kinds_table(report: Report) -> Table:
     kinds = list(dict.fromkeys(s.kind for s in report.scores if s.kind != "all"))
     table = _table(*kinds, first="by kind")
@@ -119,8 +123,13 @@ def _kinds_table(report: Report) -> Table:
     return table
 
 
-def _interval(score: Score) -> str:
-    return "" if score.low is None else f"{score.low:.3f} to {score.high:.3f}"
+def _star(figure: Score | Difference) -> str:
+    """Return the name of a measure, with a star if a judge scored it."""
+    return f"{figure.name}{'*' if figure.judged else ''}"
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "" if low is None else f"{low:.3f} to {high:.3f}"
 
 
 def _table(*columns: str, first: str) -> Table:

@@ -103,6 +103,7 @@ def test_the_report_is_written_in_three_forms(finished):
     text = command("report", finished.folder)
     assert "recall@5" in text
     assert "judge none" in text
+    assert re.search(r"measure +n +mean +95% interval", text)
     values = json.loads((finished.folder / "report.json").read_text(encoding="utf-8"))
     scores = {(s["name"], s["kind"]): s for s in values["scores"]}
     assert values["state"] == "complete"
