@@ -72,21 +72,15 @@ def risk_coverage_area(records: Sequence[Record]) -> tuple[float, int] | None:
 
 def risk_coverage(records: Sequence[Record]) -> list[tuple[float, float]]:
     """Return (share answered, share of these that is wrong) as the threshold falls."""
-    sure = [
-        (float(r.answer["confidence"]), _right(r))
-        for r in records
-        if r.variant == "asked"
-        and r.kind != "listing"
-        and r.answer is not None
-        and r.answer["confidence"] is not None
-    ]
     # questions of one confidence come in any order: each counts as their mean
     alike: dict[float, list[float]] = {}
-    for confidence, right in sure:
-        alike.setdefault(confidence, []).append(right)
-    sure = [(c, float(np.mean(alike[c]))) for c in sorted(alike, reverse=True) for _ in alike[c]]
-    wrong = np.cumsum([1.0 - right for _, right in sure])
-    return [((n + 1) / len(sure), float(w / (n + 1))) for n, w in enumerate(wrong)]
+    for record in records:
+        confidence = record.answer["confidence"] if record.answer else None
+        if record.variant == "asked" and record.kind != "listing" and confidence is not None:
+            alike.setdefault(confidence, []).append(_right(record))
+    right = [np.mean(alike[c]) for c in sorted(alike, reverse=True) for _ in alike[c]]
+    wrong = np.cumsum(np.subtract(1, right))
+    return [(n / len(right), float(w / n)) for n, w in enumerate(wrong, start=1)]
 
 
 def _right(record: Record) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from eval.records import Judged, JudgedFact, JudgedStatement, Record, Variant
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from eval.judges import Judge
-    from eval.questions import Question
+    from eval.questions import Fact, Question
     from rag.answer import Statement
     from rag.assistant import Assistant
     from rag.settings import Settings
@@ -68,15 +69,12 @@ def make_record(assistant: Assistant, judge: Judge, task: Task, every: Sequence[
         ModelRejected: the language model refused the call.
     """
     question = task.question
-    gold = () if task.variant == "without gold" else question.papers
-    text = question.paraphrase if task.variant == "paraphrase" else question.question
-    base = _begin_record(task, text, gold)
+    base = _begin_record(task)
     where = None
     if task.variant == "without gold":
-        others = tuple(p for p in every if p not in set(question.papers))
-        where = Filter(ids=others)
+        where = Filter(ids=tuple(p for p in every if p not in question.papers))
     try:
-        answer = assistant.ask(text, history=_history(question), where=where)
+        answer = assistant.ask(base.question, history=_history(question), where=where)
     except ModelRejected:
         raise
     except ModelError as error:
@@ -85,7 +83,7 @@ def make_record(assistant: Assistant, judge: Judge, task: Task, every: Sequence[
         return base.model_copy(update={"failed": answer.warnings[-1]})
     hits = assistant.search(answer.asked, k=RANKED, where=where)
     before = judge.usage
-    statements, facts = _judge(judge, question if gold else None, answer)
+    statements, facts = _judge(judge, question.facts if base.is_factual else (), answer)
     used = _since(before, judge.usage)
     return base.model_copy(
         update={
@@ -104,16 +102,17 @@ def _fell_back(answer: Answer) -> bool:
     return answer.mode == "quotes" and answer.kind == "answer" and answer.status == "answered"
 
 
-def _begin_record(task: Task, text: str, gold: tuple[str, ...]) -> Record:
+def _begin_record(task: Task) -> Record:
     """Return the record of a question before it is asked."""
     question = task.question
+    gold = () if task.variant == "without gold" else question.papers
     return Record(
         id=question.id,
         variant=task.variant,
         kind=question.kind,
         split=question.split,
         cluster=task.cluster,
-        question=text,
+        question=question.paraphrase if task.variant == "paraphrase" else question.question,
         near_miss=question.near_miss_of is not None,
         gold=gold,
         borderline=question.borderline,
@@ -147,24 +146,25 @@ def _mark_verbatim_quotes(answer: Answer) -> dict[str, Any]:
 
 
 def _judge(
-    judge: Judge, question: Question | None, answer: Answer
+    judge: Judge, facts: Sequence[Fact], answer: Answer
 ) -> tuple[tuple[JudgedStatement, ...], tuple[JudgedFact, ...]]:
     """Return verdicts on the statements and on the facts that the answer should hold."""
     if answer.status == "abstained":
         return (), ()
     statements = [s for s in answer.statements if s.claim and not s.names_paper]
-    facts = () if question is None or question.kind == "listing" else question.facts
-    said = Paper(
-        "answer",
-        "; ".join(paper.title for paper in answer.sources.values()),
-        " ".join(statement.text for statement in answer.statements),
-    )
     shown = tuple(hit.paper for hit in answer.hits)
-    claims = [claim for s in statements for claim in _list_claims(s, shown)]
+    said = _render_paper(answer)
+    claims = list(chain.from_iterable(_list_claims(s, shown) for s in statements))
     claims += [Claim(fact.text, (said,)) for fact in facts]
     found = map(_verdict, judge.check(claims))
     judged = tuple(_read_statement(statement, found) for statement in statements)
     return judged, tuple(JudgedFact(fact=fact, found=next(found)) for fact in facts)
+
+
+def _render_paper(answer: Answer) -> Paper:
+    """Return an answer as a paper, by which its facts are judged."""
+    titles = "; ".join(paper.title for paper in answer.sources.values())
+    return Paper("answer", titles, " ".join(statement.text for statement in answer.statements))
 
 
 def _list_claims(statement: Statement, shown: tuple[Paper, ...]) -> list[Claim]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from eval.questions import read_lines
 from rag.assistant import Assistant
 from rag.errors import IndexMissing, QuestionError
 from rag.papers import Paper
@@ -48,9 +49,7 @@ def read_queries(folder: Path, split: str | None = None) -> dict[str, tuple[str,
     qrels = _choose_qrels(folder, split)
     texts = {row["_id"]: row["text"] for row in _rows(folder / "queries.jsonl", ("_id", "text"))}
     grades: dict[str, dict[str, int]] = {}
-    for number, line in enumerate(_text(qrels).split("\n")[1:], start=2):
-        if not line.strip():
-            continue
+    for number, line in read_lines(qrels)[1:]:
         try:
             query, paper, grade = line.split("\t")
             grades.setdefault(query, {})[paper] = int(grade)
@@ -156,9 +155,7 @@ def _scale(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _rows(path: Path, fields: Sequence[str]) -> Iterator[dict[str, str]]:
-    for number, line in enumerate(_text(path).split("\n"), start=1):
-        if not line.strip():
-            continue
+    for number, line in read_lines(path):
         try:
             row = json.loads(line)
             yield {field: str(row[field]) for field in fields}
@@ -166,10 +163,3 @@ def _rows(path: Path, fields: Sequence[str]) -> Iterator[dict[str, str]]:
             raise QuestionError(
                 f"{path}, line {number}: {', '.join(fields)} are needed.", path=path, line=number
             ) from error
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise QuestionError(f"{path} cannot be read: {error}.", path=path) from error

@@ -11,7 +11,7 @@ from eval.report import make_report, refuse_unscored
 from rag.errors import RunMismatch, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from eval.measures import Measure
     from eval.records import Record
@@ -90,27 +90,34 @@ def compare(before: Run, after: Run, *, seed: int = 0) -> Comparison:
             f"{before.folder} and {after.folder} asked different questions; only runs of the same "
             "ones can be compared."
         )
-    same_judge = _same(before, after, "judge_sha256")
-    has_judge = after.info.identity["judge"] != "none"
+    judged = _same(before, after, "judge_sha256") and after.info.identity["judge"] != "none"
     left = {measure.name: measure for measure in measures(before.records)}
     found: list[Difference] = []
     flips: list[Flip] = []
     for measure in measures(after.records):
-        if measure.judged and not (same_judge and has_judge):
-            continue
-        pairs = _pairs(before, left[measure.name], after, measure)
-        if pairs:
-            found.append(_difference(measure, pairs, seed))
+        if judged or not measure.judged:
+            pairs = _pairs(before, left[measure.name], after, measure)
+            found += [_difference(measure, pairs, seed)] if pairs else []
             flips += _flips(measure, pairs)
+    return Comparison(_adjust(found), tuple(flips), tuple(_note_doubts(before, after)))
+
+
+def _adjust(found: Sequence[Difference]) -> tuple[Difference, ...]:
+    """Return the differences with p values adjusted for the number of primary measures."""
     adjusted = holm({d.name: d.p for d in found if d.name in PRIMARY})
-    notes = [f"{run.folder} is partial." for run in (before, after) if run.state == "partial"]
-    if not same_judge:
+    return tuple(replace(d, p_adjusted=adjusted.get(d.name)) for d in found)
+
+
+def _note_doubts(before: Run, after: Run) -> Iterator[str]:
+    """Yield what limits the comparison of two runs."""
+    for run in (before, after):
+        if run.state == "partial":
+            yield f"{run.folder} is partial."
+    if not _same(before, after, "judge_sha256"):
         judges = " and ".join(run.info.identity["judge"] for run in (before, after))
-        notes.append(f"The runs have different judges ({judges}): judged measures are left out.")
+        yield f"The runs have different judges ({judges}): judged measures are left out."
     if not _same(before, after, "papers"):
-        notes.append("The runs asked different libraries.")
-    differences = tuple(replace(d, p_adjusted=adjusted.get(d.name)) for d in found)
-    return Comparison(differences, tuple(flips), tuple(notes))
+        yield "The runs asked different libraries."
 
 
 def _pairs(
@@ -178,7 +185,10 @@ def gate(
             )
     report = make_report(run)
     refuse_unscored(report)
-    found = _bounds(report, {**at_least}, {**at_most})
+    found = [
+        *_find_violations(report, at_least, ALWAYS_AT_LEAST, are_floors=True),
+        *_find_violations(report, at_most, ALWAYS_AT_MOST, are_floors=False),
+    ]
     if baseline is not None:
         named = {*at_least, *at_most}
         _refuse_other_judge(run, baseline, report, named)
@@ -218,25 +228,20 @@ def _find_regressions(comparison: Comparison, named: set[str]) -> list[str]:
     ]
 
 
-def _bounds(
-    report: Report, at_least: Mapping[str, float], at_most: Mapping[str, float]
-) -> list[str]:
-    found = []
-    for bounds, always, low in (
-        (at_least, ALWAYS_AT_LEAST, True),
-        (at_most, ALWAYS_AT_MOST, False),
-    ):
-        for name, bound in {**bounds, **always}.items():
-            score = report.score(name)
-            if score is None and name in always and name not in bounds:
-                continue  # nothing was cited, so nothing can be wrong with it
-            if score is None:
-                known = ", ".join(dict.fromkeys(s.name for s in report.scores))
-                raise SettingsError(f"This run has no figure {name}; it has {known}.")
-            if score.mean < bound if low else score.mean > bound:
-                said = "under its floor" if low else "over its ceiling"
-                found.append(f"{name} is {score.mean:.3f}, {said} of {bound:g} (n = {score.n})")
-    return found
+def _find_violations(
+    report: Report, bounds: Mapping[str, float], always: Mapping[str, float], *, are_floors: bool
+) -> Iterator[str]:
+    """Yield the floors or ceilings that the run breaks."""
+    said = "under its floor" if are_floors else "over its ceiling"
+    for name, bound in {**bounds, **always}.items():
+        score = report.score(name)
+        if score is None and name not in bounds:
+            continue  # nothing was cited, so nothing can be wrong with it
+        if score is None:
+            known = ", ".join(dict.fromkeys(s.name for s in report.scores))
+            raise SettingsError(f"This run has no figure {name}; it has {known}.")
+        if score.mean < bound if are_floors else score.mean > bound:
+            yield f"{name} is {score.mean:.3f}, {said} of {bound:g} (n = {score.n})"
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -81,23 +81,23 @@ def _facts(report: Report) -> str:
 
 
 def _tables(report: Report) -> str:
-    parts = []
+    """Return one table for each axis that has scores."""
+    overall = [score for score in report.scores if score.kind == "all"]
+    by_axis = {axis: [score for score in overall if score.axis == axis] for axis in AXES}
+    return "".join(_table(report, axis, rows) for axis, rows in by_axis.items() if rows)
+
+
+def _table(report: Report, axis: str, rows: list[Score]) -> str:
     kinds = list(dict.fromkeys(s.kind for s in report.scores if s.kind != "all"))
-    for axis in AXES:
-        rows = [score for score in report.scores if score.axis == axis and score.kind == "all"]
-        if not rows:
-            continue
-        judged = any(score.judged for score in rows)
-        about = escape(report.run.info.about["judge"])
-        note = f"<p class=note>* judged, {about}</p>" if judged else ""
-        head = "".join(f"<th>{escape(kind)}</th>" for kind in kinds)
-        body = "".join(_row(report, score, kinds) for score in rows)
-        parts.append(
-            f"<h3>{axis}</h3>{note}<div class=wide><table><thead><tr><th>measure</th><th>n</th>"
-            f"<th>all</th><th>95% interval</th>{head}</tr></thead><tbody>{body}</tbody></table>"
-            "</div>"
-        )
-    return "".join(parts)
+    judged = any(score.judged for score in rows)
+    about = escape(report.run.info.about["judge"])
+    note = f"<p class=note>* judged, {about}</p>" if judged else ""
+    head = "".join(f"<th>{escape(kind)}</th>" for kind in kinds)
+    body = "".join(_row(report, score, kinds) for score in rows)
+    return (
+        f"<h3>{axis}</h3>{note}<div class=wide><table><thead><tr><th>measure</th><th>n</th>"
+        f"<th>all</th><th>95% interval</th>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
 
 
 def _row(report: Report, score: Score, kinds: list[str]) -> str:

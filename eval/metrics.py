@@ -30,13 +30,11 @@ def retrieval_values(records: Sequence[Record]) -> dict[tuple[str, str], dict[st
     """Return measure -> value for each (id, variant) with gold papers, from `ir_measures`."""
     import ir_measures
 
-    asked = {f"{r.id}\t{r.variant}": r for r in records if r.answerable and r.kind != "listing"}
-    qrels = [ir_measures.Qrel(key, paper, 1) for key, r in asked.items() for paper in r.gold]
-    run = [
-        ir_measures.ScoredDoc(key, paper, -float(rank))
-        for key, r in asked.items()
-        for rank, paper in enumerate(r.ranked)
-    ]
+    asked = {f"{r.id}\t{r.variant}": r for r in records if r.is_factual}
+    qrels, run = [], []
+    for key, record in asked.items():
+        qrels += [ir_measures.Qrel(key, paper, 1) for paper in record.gold]
+        run += [ir_measures.ScoredDoc(key, p, -float(n)) for n, p in enumerate(record.ranked)]
     measures = {ir_measures.parse_measure(text): name for name, text in RETRIEVAL.items()}
     # a question for which nothing was found has no line in the run, and counts as 0
     found: dict[tuple[str, str], dict[str, float]] = {
@@ -50,14 +48,14 @@ def retrieval_values(records: Sequence[Record]) -> dict[tuple[str, str], dict[st
 
 def hit_at_1(record: Record) -> float | None:
     """Return whether the first paper is a gold one."""
-    if not record.answerable or record.kind == "listing":
+    if not record.is_factual:
         return None
     return float(bool(record.ranked) and record.ranked[0] in record.gold)
 
 
 def recall_shown(record: Record) -> float | None:
     """Return the share of the gold papers among those that the answer was made from."""
-    if not record.answerable or record.kind == "listing" or record.answer is None:
+    if not record.is_factual or record.answer is None:
         return None
     shown = {hit["paper"] for hit in record.answer["hits"]}
     return len(shown & set(record.gold)) / len(record.gold)
@@ -65,14 +63,14 @@ def recall_shown(record: Record) -> float | None:
 
 def share_supported(record: Record) -> float | None:
     """Return the share of statements that the papers shown support. Quotes have none."""
-    if _is_verbatim(record):
+    if not record.is_written:
         return None
     return mean(_shares([s.shown for s in record.statements], strict=True))
 
 
 def share_contradicted(record: Record) -> float | None:
     """Return the share of statements that the papers shown contradict."""
-    if _is_verbatim(record):
+    if not record.is_written:
         return None
     verdicts = [s.shown.verdict for s in record.statements if s.shown.verdict]
     return mean([float(verdict == "contradicted") for verdict in verdicts])
@@ -83,7 +81,7 @@ def citation_recall(record: Record) -> float | None:
 
     Verbatim answers are left out here and below: a quotation supports itself.
     """
-    if _is_verbatim(record):
+    if not record.is_written:
         return None
     shares = []
     for statement in record.statements:
@@ -96,24 +94,21 @@ def citation_recall(record: Record) -> float | None:
 
 def citation_precision(record: Record) -> float | None:
     """Return the share of citations that support alone, or are needed for joint support."""
-    if _is_verbatim(record):
+    if not record.is_written:
         return None
-    useful = []
+    useful: list[float] = []
     for statement in record.statements:
-        joint = statement.cited and statement.cited.verdict == "supported"
         alone = [judged.verdict for judged in statement.each.values()]
-        if any(verdict is None for verdict in alone):
-            continue
-        someone = any(verdict == "supported" for verdict in alone)
-        for verdict in alone:
-            needed = bool(joint) and not someone and verdict == "partly"
-            useful.append(float(verdict == "supported" or needed))
+        joint = statement.cited is not None and statement.cited.verdict == "supported"
+        counted = {"supported", "partly"} if joint and "supported" not in alone else {"supported"}
+        if None not in alone:
+            useful += [float(verdict in counted) for verdict in alone]
     return mean(useful)
 
 
 def share_uncited(record: Record) -> float | None:
     """Return the share of statements without a citation."""
-    if _is_verbatim(record):
+    if not record.is_written:
         return None
     return mean([float(statement.cited is None) for statement in record.statements])
 
@@ -128,29 +123,22 @@ def invalid_marker(record: Record) -> float | None:
 
 def share_cited_in_gold(record: Record) -> float | None:
     """Return the share of the cited papers that are gold ones."""
-    if not record.answerable or not record.cited or record.kind == "listing":
+    if not record.is_factual or not record.cited:
         return None
     return mean([float(paper in record.gold) for paper in record.cited])
 
 
 def gold_cited(record: Record) -> float | None:
     """Return whether an answer cites a gold paper."""
-    if not record.answerable or not record.answered or record.kind == "listing":
+    if not record.is_factual or not record.answered:
         return None
     return float(bool(set(record.cited) & set(record.gold)))
 
 
 def verbatim_quote(record: Record) -> float | None:
     """Return the share of quotes that stand in their abstract as quoted."""
-    if record.answer is None:
-        return None
-    quotes = [
-        float(quote["verbatim"])
-        for statement in record.answer["statements"]
-        for citation in statement["citations"]
-        for quote in citation["quotes"]
-    ]
-    return mean(quotes)
+    quotes = [quote for s in record.said for c in s["citations"] for quote in c["quotes"]]
+    return mean([float(quote["verbatim"]) for quote in quotes])
 
 
 def vital_facts(record: Record) -> float | None:
@@ -194,9 +182,7 @@ def opposes_gold(record: Record) -> float | None:
 
 def figure_not_found(record: Record) -> float | None:
     """Return the share of statements with a number that no cited abstract has."""
-    if not record.answered or record.answer is None:
-        return None
-    claims = [s for s in record.answer["statements"] if s["claim"]]
+    claims = [s for s in record.said if s["claim"]]
     return mean([float(any("figure" in w for w in s.get("warnings", ()))) for s in claims])
 
 
@@ -206,7 +192,7 @@ def lexical_recall(record: Record) -> float | None:
     The mean over the vital facts. A refused answer has none of them.
     """
     vital = [set(lexical_terms(one.fact.text)) for one in record.facts if one.fact.vital]
-    if not record.answerable or record.kind == "listing" or record.failed:
+    if not record.is_factual or record.failed:
         return None
     if not record.answered or record.answer is None:
         return 0.0
@@ -215,33 +201,21 @@ def lexical_recall(record: Record) -> float | None:
 
 
 def _has_evidence(record: Record) -> bool:
-    return record.answerable and bool(record.evidence) and record.kind != "listing"
+    return record.is_factual and bool(record.evidence)
 
 
 def _list_quotes(record: Record) -> list[str]:
     """Return the sentences quoted in an answer, in order. A refusal quotes none."""
-    if not record.answered or record.answer is None:
-        return []
-    return [
-        quote["text"]
-        for statement in record.answer["statements"]
-        for citation in statement["citations"]
-        for quote in citation["quotes"]
-    ]
+    return [quote["text"] for s in record.said for c in s["citations"] for quote in c["quotes"]]
 
 
 def _list_texts(record: Record) -> list[str]:
     """Return each statement of an answer and the sentences quoted for it, in order."""
-    if not record.answered or record.answer is None:
-        return []
-    return [
-        text
-        for statement in record.answer["statements"]
-        for text in (
-            statement["text"],
-            *(quote["text"] for c in statement["citations"] for quote in c["quotes"]),
-        )
-    ]
+    found = []
+    for statement in record.said:
+        found.append(statement["text"])
+        found += [quote["text"] for c in statement["citations"] for quote in c["quotes"]]
+    return found
 
 
 def _is_gold(text: str, gold: Sequence[str]) -> bool:
@@ -277,10 +251,9 @@ def list_precision(record: Record) -> float | None:
 
 def _list_fitting(record: Record) -> set[str]:
     """Return the papers that an answer says fit."""
-    statements = record.answer["statements"] if record.answer else []
     return {
         citation["paper"]
-        for statement in statements
+        for statement in record.said
         for citation in statement["citations"]
         if statement.get("listed") == "fits" or citation["verdict"] == "supported"
     }
@@ -306,7 +279,7 @@ def seconds(record: Record) -> float | None:
 
 def tokens(record: Record) -> float | None:
     """Return the tokens read and written by the model that answers."""
-    if record.answer is None or record.answer["mode"] == "quotes":
+    if record.answer is None or not record.is_written:
         return None
     usage = record.answer["usage"]
     return float(usage["prompt_tokens"] + usage["completion_tokens"])
@@ -318,12 +291,8 @@ def judge_tokens(record: Record) -> float | None:
     return float(used.prompt_tokens + used.completion_tokens) if used.calls else None
 
 
-def _is_verbatim(record: Record) -> bool:
-    return record.answer is None or record.answer["mode"] == "quotes"
-
-
 def _facts(record: Record, *, strict: bool, vital: bool) -> float | None:
-    if not record.answerable or record.kind == "listing" or record.failed:
+    if not record.is_factual or record.failed:
         return None
     if not record.answered:
         return 0.0

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from eval.questions import read_lines
 from rag.errors import QuestionError
 from rag.papers import Paper
 from rag.text.markup import clean_markup
@@ -62,15 +63,9 @@ def read_pairs(path: str | Path, papers: Mapping[str, Paper]) -> list[Pair]:
         QuestionError: a line lacks something, names an unknown paper, or there is none.
     """
     path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise QuestionError(f"The pairs in {path} cannot be read: {error}.", path=path) from error
     titles = {paper.title: paper for paper in papers.values()}
     pairs = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
+    for number, line in read_lines(path):
         try:
             row = json.loads(line)
             pairs.append(_pair(row, papers, titles))
@@ -88,29 +83,40 @@ def _pair(row: dict[str, Any], papers: Mapping[str, Paper], titles: Mapping[str,
     statement = row.get("statement") or row.get("claim")
     if not statement:
         raise KeyError("it has no statement")
-    paper = _paper(row, papers, titles)
-    if "supported" in row:
-        if not isinstance(row["supported"], bool):
-            raise KeyError("supported must be true or false")
-        supported = row["supported"]
-        kind = str(row.get("kind", "")) or ("true" if supported else "false")
-    elif "label" in row:
-        if row["label"] not in {"SUPPORT", "CONTRADICT", "NONE"}:
-            raise KeyError("its label is none of SUPPORT, CONTRADICT and NONE")
-        supported = row["label"] == "SUPPORT"
-        kind = str(row["label"]).lower()
-    else:
-        raise KeyError("it has no label: supported or label")
+    paper = _read_text(row) or _find_paper(row, papers, titles)
+    supported, kind = _read_label(row)
     group = str(row.get("group") or row.get("doc_id") or paper.id)
     return Pair(Claim(str(statement), (paper,)), supported, kind, group)
 
 
-def _paper(row: dict[str, Any], papers: Mapping[str, Paper], titles: Mapping[str, Paper]) -> Paper:
+def _read_label(row: dict[str, Any]) -> tuple[bool, str]:
+    """Return whether the paper supports the statement, and the kind of pair."""
+    if "supported" in row:
+        supported = row["supported"]
+        if not isinstance(supported, bool):
+            raise KeyError("supported must be true or false")
+        return supported, str(row.get("kind") or str(supported).lower())
+    if "label" not in row:
+        raise KeyError("it has no label: supported or label")
+    if row["label"] not in {"SUPPORT", "CONTRADICT", "NONE"}:
+        raise KeyError("its label is none of SUPPORT, CONTRADICT and NONE")
+    return row["label"] == "SUPPORT", row["label"].lower()
+
+
+def _read_text(row: dict[str, Any]) -> Paper | None:
+    """Return the text that stands in the row itself as a paper."""
     if text := row.get("text") or row.get("abstract"):
         return Paper(str(row.get("group") or row.get("id") or text[:40]), "", str(text))
     if sentences := row.get("sentences"):
         text = " ".join(str(sentence).strip() for sentence in sentences)
         return Paper(str(row.get("doc_id") or text[:40]), str(row.get("title", "")), text)
+    return None
+
+
+def _find_paper(
+    row: dict[str, Any], papers: Mapping[str, Paper], titles: Mapping[str, Paper]
+) -> Paper:
+    """Return the paper of the library that the row names by id or title."""
     if (identity := row.get("paper")) is not None:
         if identity not in papers:
             raise KeyError(f"there is no paper {identity} in the library")
@@ -133,21 +139,34 @@ def measure_judge(
         accuracy balanced over the two labels, Cohen's kappa, sensitivity and specificity, then the
         share of right verdicts for each kind, then the share left unscored.
     """
-    said: list[bool | None] = []
-    for start in range(0, len(pairs), 16):
-        found = judge.check([pair.claim for pair in pairs[start : start + 16]])
-        said += [VERDICTS[verification.verdict].holds for verification in found]
-        if on_progress:
-            on_progress(len(said), len(pairs))
-    kept = [(p, verdict) for p, verdict in zip(pairs, said, strict=True) if verdict is not None]
-    truth = np.array([pair.supported for pair, _ in kept])
-    verdicts = np.array([verdict for _, verdict in kept])
-    groups = [pair.group for pair, _ in kept]
+    from sklearn.metrics import balanced_accuracy_score, cohen_kappa_score
+
+    figures = {
+        "balanced accuracy": balanced_accuracy_score,
+        "kappa": cohen_kappa_score,
+        "sensitivity": lambda truth, said: said[truth].mean(),
+        "specificity": lambda truth, said: (~said)[~truth].mean(),
+    }
+    kept = list(_judge_pairs(judge, pairs, on_progress))
     return [
-        *(_figure(name, figure, truth, verdicts, groups) for name, figure in _FIGURES.items()),
+        *(_figure(name, figure, kept) for name, figure in figures.items()),
         *_kind_figures(kept),
         Figure("unscored", len(pairs), 1 - len(kept) / len(pairs)),
     ]
+
+
+def _judge_pairs(
+    judge: Judge, pairs: Sequence[Pair], on_progress: Callable[[int, int], None] | None
+) -> Iterator[tuple[Pair, bool]]:
+    """Yield each pair on which the judge has an opinion, with this opinion."""
+    for start in range(0, len(pairs), 16):
+        batch = pairs[start : start + 16]
+        for pair, found in zip(batch, judge.check([p.claim for p in batch]), strict=True):
+            opinion = VERDICTS[found.verdict].holds
+            if opinion is not None:
+                yield pair, opinion
+        if on_progress:
+            on_progress(start + len(batch), len(pairs))
 
 
 def _kind_figures(kept: Sequence[tuple[Pair, bool]]) -> Iterator[Figure]:
@@ -160,45 +179,17 @@ def _kind_figures(kept: Sequence[tuple[Pair, bool]]) -> Iterator[Figure]:
         yield Figure(label, len(own), sum(own) / len(own))
 
 
-def _balance(truth: NDArray[Any], said: NDArray[Any]) -> float:
-    from sklearn.metrics import balanced_accuracy_score
-
-    return float(balanced_accuracy_score(truth, said))
-
-
-def _kappa(truth: NDArray[Any], said: NDArray[Any]) -> float:
-    from sklearn.metrics import cohen_kappa_score
-
-    return float(cohen_kappa_score(truth, said))
-
-
-def _sensitivity(truth: NDArray[Any], said: NDArray[Any]) -> float:
-    return float(said[truth].mean())
-
-
-def _specificity(truth: NDArray[Any], said: NDArray[Any]) -> float:
-    return float((~said)[~truth].mean())
-
-
-_FIGURES: dict[str, Callable[[NDArray[Any], NDArray[Any]], float]] = {
-    "balanced accuracy": _balance,
-    "kappa": _kappa,
-    "sensitivity": _sensitivity,
-    "specificity": _specificity,
-}
-
-
 def _figure(
     name: str,
     figure: Callable[[NDArray[Any], NDArray[Any]], float],
-    truth: NDArray[Any],
-    said: NDArray[Any],
-    groups: Sequence[str],
+    kept: Sequence[tuple[Pair, bool]],
 ) -> Figure:
     """Return a figure with a bootstrap interval over groups, nan where only one label is there."""
+    truth = np.array([pair.supported for pair, _ in kept])
+    said = np.array([opinion for _, opinion in kept])
     if truth.all() or not truth.any():
         return Figure(name, len(truth), float("nan"))
-    _, places = np.unique(np.asarray(groups), return_inverse=True)
+    _, places = np.unique([pair.group for pair, _ in kept], return_inverse=True)
     members = [np.flatnonzero(places == group) for group in range(places.max() + 1)]
     draw = np.random.default_rng(0)
     found = []
@@ -209,4 +200,4 @@ def _figure(
         if 0 < truth[chosen].sum() < len(chosen):
             found.append(figure(truth[chosen], said[chosen]))
     low, high = np.quantile(found, [0.025, 0.975])
-    return Figure(name, len(truth), figure(truth, said), float(low), float(high))
+    return Figure(name, len(truth), float(figure(truth, said)), float(low), float(high))

@@ -9,7 +9,7 @@ from eval.abstention import risk_coverage
 from eval.metrics import seconds, tokens
 
 if TYPE_CHECKING:
-    from eval.report import Report
+    from eval.report import Report, Score
 
 _COLOUR = "#2f6f8f"
 
@@ -22,13 +22,7 @@ def plots(report: Report) -> list[str]:
 def _intervals(report: Report) -> str:
     import plotly.graph_objects as go
 
-    rows = [
-        score
-        for score in report.scores
-        if score.kind == "all"
-        and score.low is not None
-        and score.axis not in {"cost", "robustness"}
-    ][::-1]
+    rows = [score for score in report.scores[::-1] if _is_share(score)]
     figure = go.Figure(
         go.Scatter(
             x=[score.mean for score in rows],
@@ -47,6 +41,12 @@ def _intervals(report: Report) -> str:
     return _render_plot(
         figure, "Every figure between 0 and 1, with its 95% interval", 40 + 24 * len(rows)
     )
+
+
+def _is_share(score: Score) -> bool:
+    """Return whether a score lies between 0 and 1 and has an interval."""
+    is_cost = score.axis in {"cost", "robustness"}
+    return score.kind == "all" and score.low is not None and not is_cost
 
 
 def _by_kind(report: Report) -> str:

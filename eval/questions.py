@@ -201,6 +201,19 @@ def refuse_unusable(questions: Sequence[Question], papers: Collection[str]) -> N
 
 
 def _problems(question: Question, papers: Mapping[str, Paper]) -> Iterator[str]:
+    yield from _find_wrong_references(question, papers)
+    if question.kind == "follow-up" and not question.history:
+        yield "a follow-up has a history"
+    if question.answerable:
+        yield from _incomplete(question)
+    elif question.papers or question.facts or question.evidence or question.opposing:
+        yield "an unanswerable question has no papers, facts or quotes"
+    if question.kind == "single":
+        yield from _find_repeated_titles(question, papers)
+
+
+def _find_wrong_references(question: Question, papers: Mapping[str, Paper]) -> Iterator[str]:
+    """Yield unknown papers, and quotes that their paper does not hold."""
     near = (question.near_miss_of,) if question.near_miss_of else ()
     quoted = (*question.evidence, *question.opposing)
     named = (*question.papers, *question.borderline, *(one.paper for one in quoted), *near)
@@ -211,17 +224,6 @@ def _problems(question: Question, papers: Mapping[str, Paper]) -> Iterator[str]:
         text = papers.get(one.paper)
         if text and one.quote not in text.abstract and one.quote not in text.title:
             yield f"the abstract of {one.paper} does not say “{one.quote[:60]}”"
-    if question.kind == "follow-up" and not question.history:
-        yield "a follow-up has a history"
-    if not question.answerable:
-        if question.papers or question.facts or quoted:
-            yield "an unanswerable question has no papers, facts or quotes"
-        return
-    yield from _incomplete(question)
-    for gold in filter(None, map(papers.get, question.papers)):
-        words = _find_title_words(question.question, gold.title)
-        if question.kind == "single" and words:
-            yield f"it repeats “{words}” of its gold title"
 
 
 def _incomplete(question: Question) -> Iterator[str]:
@@ -238,33 +240,41 @@ def _incomplete(question: Question) -> Iterator[str]:
         yield f"it quotes nothing of its gold paper {paper}"
 
 
-def _find_title_words(question: str, title: str) -> str:
-    """Return three words of the title in a row that the question repeats, or ""."""
-    asked, named = _words(question), _words(title)
-    runs = {tuple(asked[n : n + _TITLE_WORDS]) for n in range(len(asked) - _TITLE_WORDS + 1)}
-    for n in range(len(named) - _TITLE_WORDS + 1):
-        if tuple(named[n : n + _TITLE_WORDS]) in runs:
-            return " ".join(named[n : n + _TITLE_WORDS])
-    return ""
+def _find_repeated_titles(question: Question, papers: Mapping[str, Paper]) -> Iterator[str]:
+    """Yield a fault for each gold title of which the question repeats three words in a row."""
+    asked = set(_list_runs(question.question))
+    for gold in filter(None, map(papers.get, question.papers)):
+        if repeated := [run for run in _list_runs(gold.title) if run in asked]:
+            yield f"it repeats “{' '.join(repeated[0])}” of its gold title"
 
 
-def _words(text: str) -> list[str]:
-    return [w for w in re.findall(r"[^\W_]+", text.casefold()) if w not in _STOP_WORDS]
+def _list_runs(text: str) -> list[tuple[str, ...]]:
+    """Return every three words in a row. Stop words do not count."""
+    words = [w for w in re.findall(r"[^\W_]+", text.casefold()) if w not in _STOP_WORDS]
+    return [tuple(words[n : n + _TITLE_WORDS]) for n in range(len(words) - _TITLE_WORDS + 1)]
 
 
-def _read(path: Path, split: str) -> list[Question]:
+def read_lines(path: Path) -> list[tuple[int, str]]:
+    """Return the lines of a text file that are not blank, with their numbers.
+
+    Raises:
+        QuestionError: the file cannot be read as UTF-8.
+    """
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise QuestionError(f"{path} is not UTF-8 text: {error.reason}.", path=path) from error
     except OSError as error:
-        raise QuestionError(
-            f"The questions in {path} cannot be read: {error.strerror}.", path=path
-        ) from error
-    found = []
-    for number, line in enumerate(lines, start=1):
-        if line.strip() and not line.lstrip().startswith("#"):
-            found.append(_question(line, split, path, number))
+        raise QuestionError(f"{path} cannot be read: {error.strerror}.", path=path) from error
+    return [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+
+
+def _read(path: Path, split: str) -> list[Question]:
+    found = [
+        _question(line, split, path, number)
+        for number, line in read_lines(path)
+        if not line.lstrip().startswith("#")
+    ]
     if not found:
         raise QuestionError(
             f"{path} holds no question; `rag eval new FILE` writes an example.", path=path

@@ -149,6 +149,21 @@ class Record(BaseModel):
         return bool(self.gold) and self.variant != "without gold"
 
     @property
+    def is_factual(self) -> bool:
+        """Whether the library holds an answer and the question asks for no list."""
+        return self.answerable and self.kind != "listing"
+
+    @property
+    def is_written(self) -> bool:
+        """Whether a model wrote the answer."""
+        return self.answer is not None and self.answer["mode"] != "quotes"
+
+    @property
+    def said(self) -> list[dict[str, Any]]:
+        """Statements of an answer, none of a refusal."""
+        return self.answer["statements"] if self.answer and self.answered else []
+
+    @property
     def answered(self) -> bool:
         """Whether something was answered (an incomplete answer too)."""
         return self.answer is not None and self.answer["status"] != "abstained"

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from eval.cost import sum_spending
 from eval.intervals import interval_over_all, mean_interval, wilson_interval
 from eval.measures import AXES, Measure, measures
+from eval.questions import read_lines
 from rag.errors import JudgeFailed, QuestionError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from eval.cost import Spent
-    from eval.records import Judged, Record
+    from eval.records import Judged, JudgedStatement, Record
     from eval.run import Run
 
 MOST_UNSCORED = 0.02  # share of verdicts that a judge may leave open
@@ -171,7 +172,7 @@ def _score_all(measure: Measure, records: Sequence[Record], seed: int) -> Score 
 def _judgements(record: Record) -> list[Judged]:
     """Return the verdicts that a judge was asked for. Quotations need none."""
     found = [fact.found for fact in record.facts]
-    if record.answer is None or record.answer["mode"] == "quotes":
+    if not record.is_written:
         return found
     for statement in record.statements:
         found += [statement.shown, *([statement.cited] if statement.cited else [])]
@@ -181,13 +182,7 @@ def _judgements(record: Record) -> list[Judged]:
 def _read_labels(path: Path) -> dict[tuple[str, str], bool]:
     """Return (question id, statement) -> whether a person says that the papers support it."""
     found = {}
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise QuestionError(f"The labels in {path} cannot be read: {error}.") from error
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
+    for number, line in read_lines(path):
         try:
             row = json.loads(line)
             found[str(row["id"]), str(row["statement"])] = _truth(row["supported"])
@@ -213,29 +208,35 @@ def _correct(records: Sequence[Record], labels: dict[tuple[str, str], bool], see
     and judge where both spoke (Angelopoulos et al. 2023). Every statement weighs the same here,
     every answer in `supported`.
     """
-    rows = [
-        (float(s.shown.verdict == "supported"), labels.get((r.id, s.text)), r.cluster)
-        for r in records
-        if r.variant == "asked" and r.answer and r.answer["mode"] == "model"
-        for s in r.statements
-        if s.shown.verdict
-    ]
-    known = sum(label is not None for _, label, _ in rows)
+    judged = [(r, s) for r in records if r.variant == "asked" for s in _list_judged(r)]
+    by_judge = [float(statement.shown.verdict == "supported") for _, statement in judged]
+    by_hand = [labels.get((record.id, statement.text)) for record, statement in judged]
+    known = len(judged) - by_hand.count(None)
     if known < LEAST_LABELS:
         raise QuestionError(
             f"{known} of the labels are of statements in this run; a corrected score needs "
             f"{LEAST_LABELS}."
         )
-    # in the mean, a labelled statement carries its difference for all
-    weight = len(rows) / known
-    values = [
-        judged + (weight * (float(label) - judged) if label is not None else 0.0)
-        for judged, label, _ in rows
-    ]
-    low, high = mean_interval(values, [cluster for _, _, cluster in rows], seed)
+    values = _correct_values(by_judge, by_hand, len(judged) / known)
+    low, high = mean_interval(values, [record.cluster for record, _ in judged], seed)
     says = f"supported statements, corrected by {known} hand-labelled ones"
     mean = sum(values) / len(values)
     return Score(
-        "supported_corrected", "faithfulness", "all", len(rows), mean, low, high, "higher",
+        "supported_corrected", "faithfulness", "all", len(values), mean, low, high, "higher",
         judged=True, says=says,
     )  # fmt: skip
+
+
+def _list_judged(record: Record) -> list[JudgedStatement]:
+    """Return the statements of a model's answer on which the judge has a verdict."""
+    return [s for s in record.statements if s.shown.verdict and record.is_written]
+
+
+def _correct_values(
+    by_judge: Sequence[float], by_hand: Sequence[bool | None], weight: float
+) -> list[float]:
+    """Return the corrected values: each labelled one carries its difference `weight` times."""
+    return [
+        said if label is None else said + weight * (label - said)
+        for said, label in zip(by_judge, by_hand, strict=True)
+    ]

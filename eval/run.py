@@ -11,7 +11,7 @@ import contextlib
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
@@ -106,28 +106,25 @@ def run(
         told = on_progress or (lambda _done, _planned: None)
         told(len(done), len(tasks))
         spent = sum(_tokens(record) for record in done.values())
-        try:
-            with (folder / "records.jsonl").open("a", encoding="utf-8") as file:
-                for record in _ask_all(
-                    assistant, judge, left, workers=workers, budget=budget, spent=spent
-                ):
-                    file.write(record.model_dump_json() + "\n")
-                    file.flush()
-                    done[record.id, record.variant] = record
-                    told(len(done), len(tasks))
-        except OSError as error:
-            raise DiskError(f"The run in {folder} cannot be written: {error.strerror}.") from error
+        found = _ask_all(assistant, judge, left, workers=workers, budget=budget, spent=spent)
+        with (folder / "records.jsonl").open("a", encoding="utf-8") as file:
+            for record in found:
+                file.write(record.model_dump_json() + "\n")
+                file.flush()
+                done[record.id, record.variant] = record
+                told(len(done), len(tasks))
+        finished = read_run(folder)
     if identity(assistant, questions, judge) != info.identity:
         raise RunMismatch(
             f"The library or the prompts changed while the run in {folder} was under way; run it "
             "again into another folder."
         )
-    return Run(folder, info, tuple(done[key] for key in info.plan if key in done))
+    return finished
 
 
 @contextlib.contextmanager
 def _lock_folder(folder: Path) -> Iterator[None]:
-    """Make the folder and keep other writers out of it."""
+    """Make the folder, keep other writers out of it, and report what cannot be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / _LOCK, timeout=0)
@@ -186,33 +183,31 @@ def _choose_questions(
 def _resume(folder: Path, info: RunInfo) -> tuple[RunInfo, dict[tuple[str, str], Record]]:
     """Return the run in the folder if it is the same one, else a new one, and its records."""
     done: dict[tuple[str, str], Record] = {}
-    try:
-        if (folder / "run.json").exists():
-            before = read_run(folder)
-            if differing := _difference(before.info.identity, info.identity):
-                raise RunMismatch(
-                    f"{folder} holds a run with other {', '.join(differing)}; take another folder, "
-                    "or the same questions, library and settings."
-                )
-            # what failed is asked again; a line that a kill tore is gone
-            done = {(r.id, r.variant): r for r in before.records if not r.failed}
-            if info.limited and not before.info.limited:
-                raise RunMismatch(
-                    f"{folder} holds a run of all the questions; take another folder for --limit."
-                )
-            info = info.model_copy(update={"started": before.info.started})
-        elif any(entry.name != _LOCK for entry in folder.iterdir()):
-            raise RunMismatch(f"{folder} is not empty and holds no run; take another folder.")
-        lines = "".join(record.model_dump_json() + "\n" for record in done.values())
-        write_atomically(folder / "records.jsonl", lines)
-        write_atomically(folder / "run.json", info.model_dump_json(indent=1) + "\n")
-    except OSError as error:
-        raise DiskError(f"The run in {folder} cannot be written: {error.strerror}.") from error
+    if (folder / "run.json").exists():
+        before = read_run(folder)
+        _refuse_other_run(before, info)
+        # what failed is asked again; a line that a kill tore is gone
+        done = {(r.id, r.variant): r for r in before.records if not r.failed}
+        info = info.model_copy(update={"started": before.info.started})
+    elif any(entry.name != _LOCK for entry in folder.iterdir()):
+        raise RunMismatch(f"{folder} is not empty and holds no run; take another folder.")
+    lines = "".join(record.model_dump_json() + "\n" for record in done.values())
+    write_atomically(folder / "records.jsonl", lines)
+    write_atomically(folder / "run.json", info.model_dump_json(indent=1) + "\n")
     return info, done
 
 
-def _difference(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    return sorted(name for name in now if before.get(name) != now[name])
+def _refuse_other_run(before: Run, info: RunInfo) -> None:
+    now = info.identity
+    if differing := sorted(name for name in now if before.info.identity.get(name) != now[name]):
+        raise RunMismatch(
+            f"{before.folder} holds a run with other {', '.join(differing)}; take another folder, "
+            "or the same questions, library and settings."
+        )
+    if info.limited and not before.info.limited:
+        raise RunMismatch(
+            f"{before.folder} holds a run of all the questions; take another folder for --limit."
+        )
 
 
 def _read_records(path: Path) -> dict[tuple[str, str], Record]:
