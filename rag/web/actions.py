@@ -55,6 +55,7 @@ class Actions:
                 session, parse_number(action.get("turn"))
             ),
             "cancel": lambda session, _: self._chat.cancel(session),
+            "stop": lambda session, _: self._chat.stop(session),
             "thumb": self._save_thumb,
             "choose": self._change_choices,
             "export": self._export_conversation,

@@ -68,9 +68,7 @@ async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
-    const area = document.createElement("textarea");
-    area.value = text;
-    area.style.position = "fixed";
+    const area = make("textarea", { value: text, style: "position: fixed" });
     document.body.append(area);
     area.select();
     document.execCommand("copy");
@@ -85,15 +83,10 @@ function askForComment(thumb) {
   const { thumb: kind, turn } = thumb.dataset;
   if (thumb.getAttribute("aria-pressed") !== "true") send({ act: "thumb", thumb: kind, turn });
   all(".thumb", actions).forEach((each) => each.setAttribute("aria-pressed", each === thumb));
-  const form = document.createElement("form");
-  form.className = "comment";
-  const box = document.createElement("input");
-  box.maxLength = 2000;
-  box.placeholder = "What was good or bad? (optional)";
-  box.setAttribute("aria-label", "Comment on this answer, optional");
-  const done = button("Send", "", () => {});
-  done.type = "submit";
-  form.append(box, done);
+  const form = make("form", { className: "comment" });
+  const ariaLabel = "Comment on this answer, optional";
+  const box = make("input", { maxLength: 2000, placeholder: "What was good or bad? (optional)", ariaLabel });
+  form.append(box, make("button", { textContent: "Send" }));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     if (box.value.trim()) send({ act: "thumb", thumb: kind, turn, comment: box.value });
@@ -106,15 +99,9 @@ function askForComment(thumb) {
 
 // Look ---------------------------------------------------------------------------------------
 
-function applyLook() {
-  const look = stored(LOOK);
-  if (look) document.body.classList.toggle("dark", look === "dark");
-}
-
 function switchLook() {
-  const dark = !document.body.classList.contains("dark");
+  const dark = document.body.classList.toggle("dark");
   store(LOOK, dark ? "dark" : "light");
-  document.body.classList.toggle("dark", dark);
 }
 
 // Server -------------------------------------------------------------------------------------

@@ -101,10 +101,11 @@ class ChatHandler:
             job.stop()
             session.job = None
 
-    def stop(self, session: Session) -> None:
-        """Stop the question that is being answered."""
+    def stop(self, session: Session) -> View:
+        """Stop the question that is being answered. Its own views show that."""
         if session.job:
             session.job.stop()
+        return View()
 
     async def retry(self, session: Session) -> AsyncIterator[View]:
         """Ask the last question again. The new answer replaces the old one."""

@@ -12,6 +12,9 @@ let active = "";
 
 const one = (selector, root = document) => root.querySelector(selector);
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+const part = (name) => one(`[data-part="${name}"]`);
+const questionBox = () => one("#question textarea");
+const make = (tag, values) => Object.assign(document.createElement(tag), values);
 const send = (action) => trigger("click", action);
 const NARROW = "(max-width: 1023px)";
 const narrow = () => window.matchMedia(NARROW).matches;
@@ -29,13 +32,8 @@ function store(name, value) {
 }
 
 function say(text) {
-  let place = one("#said");
-  if (!place) {
-    place = document.createElement("p");
-    place.id = "said";
-    place.setAttribute("role", "status");
-    document.body.append(place);
-  }
+  if (!one("#said")) document.body.append(make("p", { id: "said", role: "status" }));
+  const place = one("#said");
   place.textContent = text;
   place.classList.add("shown");
   clearTimeout(say.timer);
@@ -44,31 +42,24 @@ function say(text) {
 
 // Conversations ------------------------------------------------------------------------------
 
-function listStored() {
-  const found = [];
+function read(id) {
   try {
-    for (const name of Object.keys(localStorage)) {
-      if (!name.startsWith(KEY)) continue;
-      try {
-        const { id, title, updated } = JSON.parse(stored(name));
-        if (name === KEY + id) found.push({ id, title: String(title), updated: Number(updated) });
-      } catch { /* not one of ours */ }
-    }
-  } catch { /* no storage: nothing is kept */ }
-  return found.sort((a, b) => b.updated - a.updated);
+    const { id: own, updated, title } = JSON.parse(stored(KEY + id));
+    return own === id ? { id, updated, title: String(title) } : null;
+  } catch { return null; } // not one of ours
+}
+
+function listStored() {
+  let names = [];
+  try { names = Object.keys(localStorage); } catch { /* no storage: nothing is kept */ }
+  const ids = names.filter((name) => name.startsWith(KEY)).map((name) => name.slice(KEY.length));
+  return ids.map(read).filter(Boolean).sort((a, b) => b.updated - a.updated);
 }
 
 const conversations = () => kept ?? listStored();
 
 // Conversations as this tab last read or wrote them. Another tab may continue one.
 const lastSeen = new Map();
-
-function read(id) {
-  try {
-    const { updated, title } = JSON.parse(stored(KEY + id));
-    return { updated, title };
-  } catch { return null; }
-}
 
 function keep(conversation) {
   const now = read(conversation.id);
@@ -96,10 +87,8 @@ window.addEventListener("storage", (event) => {
 });
 
 function button(label, title, act) {
-  const made = document.createElement("button");
-  made.type = "button";
-  made.textContent = label;
-  if (title) { made.title = title; made.setAttribute("aria-label", title); }
+  const made = make("button", { type: "button", textContent: label });
+  if (title) Object.assign(made, { title, ariaLabel: title });
   made.addEventListener("click", act);
   return made;
 }
@@ -110,21 +99,15 @@ function showList() {
   const wanted = (one("#find")?.value ?? "").trim().toLowerCase();
   const found = conversations().filter((each) => each.title.toLowerCase().includes(wanted));
   list.replaceChildren(...found.map(item));
-  if (!found.length) {
-    const none = document.createElement("li");
-    none.className = "hint";
-    none.textContent = wanted ? "No conversation matches." : "None yet.";
-    list.append(none);
-  }
+  const textContent = wanted ? "No conversation matches." : "None yet.";
+  if (!found.length) list.append(make("li", { className: "hint", textContent }));
 }
 
 function item(conversation) {
-  const line = document.createElement("li");
-  if (conversation.id === active) line.className = "active";
+  const isActive = conversation.id === active;
+  const line = make("li", { className: isActive ? "active" : "" });
   const title = button(conversation.title || "Untitled", "", () => open(conversation.id));
-  title.className = "title";
-  title.title = conversation.title;
-  if (conversation.id === active) title.setAttribute("aria-current", "true");
+  Object.assign(title, { className: "title", title: conversation.title, ariaCurrent: isActive });
   line.append(
     title,
     button("✎", `Rename “${conversation.title}”`, () => rename(line, conversation)),
@@ -144,10 +127,7 @@ function open(id, how = { act: "open" }) {
 }
 
 function rename(line, conversation) {
-  const box = document.createElement("input");
-  box.value = conversation.title;
-  box.maxLength = 120;
-  box.setAttribute("aria-label", "New title");
+  const box = make("input", { value: conversation.title, maxLength: 120, ariaLabel: "New title" });
   const finish = (title) => {
     if (title && title !== conversation.title) {
       if (!kept) {
@@ -169,10 +149,8 @@ function rename(line, conversation) {
 }
 
 function remove(line, conversation) {
-  const sure = document.createElement("span");
-  sure.textContent = "Delete it?";
   line.replaceChildren(
-    sure,
+    make("span", { textContent: "Delete it?" }),
     button("Delete", "", () => {
       if (!kept) store(KEY + conversation.id, null);
       if (conversation.id === active) store(ACTIVE, null);

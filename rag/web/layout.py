@@ -134,7 +134,8 @@ class _Page:
                 frame.add_html("", "choices")
         frame.add_html(frame.FOOTER, "foot")
         self.bridge = gr.HTML("", elem_id="bridge", js_on_load=frame.load_script())
-        self._wire(page)
+        page.load(self._load, self.session, self.bridge, **_PRIVATE)
+        self.bridge.click(self._act, self.session, self.bridge, **_PRIVATE)
         Endpoints(context)
 
     def _add_ask_tab(self) -> None:
@@ -154,7 +155,7 @@ class _Page:
 
     def _add_composer(self) -> None:
         with gr.Row(elem_id="composer"):
-            self.question = gr.Textbox(
+            gr.Textbox(
                 label="Question",
                 show_label=False,
                 placeholder="Ask the papers",
@@ -164,11 +165,9 @@ class _Page:
                 elem_id="question",
                 container=False,
             )
-            self.as_list = gr.Checkbox(
-                label="List", elem_id="as-list", container=False, min_width=0
-            )
-            self.go = gr.Button("Ask", variant="primary", elem_id="go", min_width=0)
-            self.halt = gr.Button("Stop", elem_id="halt", min_width=0)
+            gr.Checkbox(label="List", elem_id="as-list", container=False, min_width=0)
+            gr.Button("Ask", variant="primary", elem_id="go", min_width=0)
+            gr.Button("Stop", elem_id="halt", min_width=0)
 
     def _add_library_tab(self) -> None:
         with gr.Column(elem_id="library-tab", min_width=0):
@@ -180,18 +179,6 @@ class _Page:
             frame.add_html("", "filters")
             frame.add_html("", "chosen")
             frame.add_html("", "table")
-
-    def _wire(self, page: gr.Blocks) -> None:
-        page.load(self._load, self.session, self.bridge, **_PRIVATE)
-        gr.on(
-            [self.question.submit, self.go.click],
-            self._ask,
-            [self.session, self.question, self.as_list],
-            self.bridge,
-            **_PRIVATE,
-        )
-        self.bridge.click(self._act, self.session, self.bridge, **_PRIVATE)
-        self.halt.click(self._stop, self.session, None, queue=False, **_PRIVATE)
 
     async def _load(self, session: Session, request: gr.Request) -> AsyncIterator[str]:
         """Claim the page, and show the library's state until it is open."""
@@ -211,33 +198,17 @@ class _Page:
                 return
             await asyncio.sleep(_POLL_S)
 
-    async def _ask(
-        self, session: Session, question: str, as_list: object, request: gr.Request
-    ) -> AsyncIterator[str]:
-        action = {"act": "ask", "text": question, "list": as_list, "box": True}
-        async for message in self._run(session, action, request):
-            yield message
-
     async def _act(
         self, session: Session, event: gr.EventData, request: gr.Request
     ) -> AsyncIterator[str]:
-        async for message in self._run(session, dict(event._data or {}), request):  # noqa: SLF001
-            yield message
-
-    async def _run(
-        self, session: Session, action: dict[str, Any], request: gr.Request
-    ) -> AsyncIterator[str]:
+        """Run an action of the page's script."""
         stream = token_hex(4)
         try:
             session.claim(get_user(request))
-            async for view in self.actions.run(session, action):
+            async for view in self.actions.run(session, dict(event._data or {})):  # noqa: SLF001
                 yield self._format_message(view, session, stream)
         except RagError as error:
             yield self._format_message(View(note=str(error)), session, stream)
-
-    async def _stop(self, session: Session, request: gr.Request) -> None:
-        session.claim(get_user(request))
-        self.context.chat.stop(session)
 
     def _format_message(self, view: View, session: Session, stream: str) -> str:
         """Return a view as the one value that the page is sent.

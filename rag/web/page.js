@@ -3,11 +3,13 @@
 // Events -------------------------------------------------------------------------------------
 
 document.addEventListener("click", (event) => {
-  const hit = event.target.closest?.("a.marker, a.back, [data-act], [data-copy], [data-show], [data-quote], [data-thumb], #theme");
+  const hit = event.target.closest?.("a.marker, a.back, [data-act], [data-copy], [data-show], [data-quote], [data-thumb], #theme, #go, #halt");
   if (!hit) return;
   if (hit.matches("a.marker")) { event.preventDefault(); showCard(hit); }
   else if (hit.matches("a.back")) { event.preventDefault(); goBack(hit); }
   else if (hit.id === "theme") switchLook();
+  else if (hit.id === "go") ask();
+  else if (hit.id === "halt") send({ act: "stop" });
   else if (hit.dataset.copy !== undefined) copy(hit.dataset.copy);
   else if (hit.dataset.quote !== undefined) showQuote(hit.closest(".card"), hit.dataset.quote);
   else if (hit.dataset.thumb) askForComment(hit);
@@ -19,14 +21,17 @@ document.addEventListener("click", (event) => {
   else if (hit.dataset.act) {
     if (hit.dataset.act === "new") { store(ACTIVE, null); active = ""; }
     send({ ...hit.dataset });
-    if (["edit", "cancel", "new"].includes(hit.dataset.act)) one("#question textarea")?.focus();
+    if (["edit", "cancel", "new"].includes(hit.dataset.act)) questionBox()?.focus();
   }
 });
 
+function ask() {
+  send({ act: "ask", text: questionBox().value, list: one("#as-list input").checked, box: true });
+}
+
 // Ask again before papers are removed, since that cannot be undone.
 function confirmRemoval(asked) {
-  const place = document.createElement("span");
-  place.className = "sure";
+  const place = make("span", { className: "sure" });
   const leave = () => { place.replaceWith(asked); asked.focus(); };
   place.append(
     "Remove from the library?",
@@ -51,7 +56,7 @@ document.addEventListener("input", (event) => {
 document.addEventListener("change", (event) => {
   const box = event.target;
   if (box.closest?.("#as-list")) {
-    one("#question textarea").placeholder = box.checked ? "Name a subject" : "Ask the papers";
+    questionBox().placeholder = box.checked ? "Name a subject" : "Ask the papers";
   } else if (box.dataset?.pick !== undefined) {
     send({ act: "pick", id: box.dataset.pick, on: box.checked });
   } else if (box.dataset?.filter) {
@@ -109,15 +114,18 @@ document.addEventListener("submit", (event) => {
 
 function goTo(tab) {
   all('#tabs button[role="tab"]').find((each) => each.textContent.trim() === tab)?.click();
-  one("#question textarea")?.focus();
+  questionBox()?.focus();
 }
 
 document.addEventListener("keydown", (event) => {
   const typing = event.target.closest?.("input, textarea, select, [contenteditable]");
-  if (event.key === "Escape") one('#composer.busy #halt, #note [data-act="cancel"]')?.click();
+  if (event.key === "Enter" && event.target === questionBox() && !event.shiftKey && !event.isComposing) {
+    event.preventDefault();
+    ask();
+  } else if (event.key === "Escape") one('#composer.busy #halt, #note [data-act="cancel"]')?.click();
   else if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey) {
     event.preventDefault();
-    one("#question textarea")?.focus();
+    questionBox()?.focus();
   }
 });
 
@@ -148,15 +156,12 @@ function follow() {
 }
 
 function save({ name, type, text }) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type }));
-  link.download = name;
+  const link = make("a", { href: URL.createObjectURL(new Blob([text], { type })), download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
 // A message repeats all that each stream changed. Skip what was done already.
-const PARTS = new Set(["top", "past", "live", "sources", "note", "filters", "table", "chosen", "heading", "report", "scope", "choices"]);
 const done = new Map();
 
 function readMessages() {
@@ -181,10 +186,9 @@ const waiting = new Map();
 
 function placeParts() {
   for (const [name, html] of waiting) {
-    const place = one(`[data-part="${name}"]`);
-    if (!place) continue;
+    if (!part(name)) continue;
     waiting.delete(name);
-    place.innerHTML = html;
+    part(name).innerHTML = html;
     if (name === "sources") showFirstQuotes();
   }
   clearTimeout(placeParts.timer);
@@ -195,35 +199,38 @@ function placeParts() {
 let draft = null;
 
 function fill(text) {
-  const box = one("#question textarea");
+  const box = questionBox();
   box.value = text;
   box.dispatchEvent(new Event("input", { bubbles: true }));
 }
 
-function restoreDraft() {
-  if (draft !== null) fill(draft);
-  draft = null;
-}
-
 // The server has escaped everything from outside in the HTML that it sends.
-function show(name, value) {
-  const part = (which) => one(`[data-part="${which}"]`);
-  if (name === "note" && !value.includes('data-act="cancel"')) restoreDraft();
-  if (PARTS.has(name)) { waiting.set(name, value); placeParts(); }
-  else if (name === "busy") one("#composer").classList.toggle("busy", value);
-  else if (name === "message") handleMessage(value);
-  else if (name === "library") store(LIBRARY, value || null);
-  else if (name === "question") {
-    if (value) draft ??= one("#question textarea").value;
+const SHOW = {
+  busy: (value) => one("#composer").classList.toggle("busy", value),
+  library: (value) => store(LIBRARY, value || null),
+  question: (value) => {
+    if (value) draft ??= questionBox().value;
     fill(value);
-  } else if (name === "kept") {
-    all("#past .welcome, #sources .hint").forEach((each) => { if (!each.closest("section[data-turn]")) each.remove(); });
+  },
+  kept: (value) => {
+    all('#past .welcome, [data-part="sources"] > .hint').forEach((each) => each.remove());
     all("#past .turn, #sources section").forEach((each) => { if (Number(each.dataset.turn) > value) each.remove(); });
-  } else if (name === "turn") put(part("past"), value, ".turn");
-  else if (name === "section") {
+  },
+  turn: (value) => put(part("past"), value, ".turn"),
+  section: (value) => {
     put(part("sources"), value, "section");
     showSources(part("sources").lastElementChild.dataset.turn);
+  },
+  message: handleMessage,
+};
+
+function show(name, value) {
+  if (name === "note" && draft !== null && !value.includes('data-act="cancel"')) {
+    fill(draft);
+    draft = null;
   }
+  if (SHOW[name]) SHOW[name](value);
+  else { waiting.set(name, value); placeParts(); } // the HTML of a part
 }
 
 function put(place, html, kind) {
@@ -238,7 +245,7 @@ function handleMessage(message) {
   if (message.kind === "store") keep(message.conversation);
   else if (message.kind === "list") {
     if (message.conversations) kept = message.conversations;
-    if (message.active !== undefined) active = message.active;
+    active = message.active;
     showList();
   } else if (message.kind === "download") save(message);
   else if (message.kind === "say") say(message.text);
@@ -250,7 +257,7 @@ function handleMessage(message) {
 function setUp() {
   window.matchMedia(NARROW).addEventListener("change", () => { one("#kept").open = !narrow(); });
   window.addEventListener("resize", () => all("#sources .abstract[data-seen]").forEach(markOverflow));
-  applyLook();
+  if (stored(LOOK)) document.body.classList.toggle("dark", stored(LOOK) === "dark");
   follow();
   keepFocus();
   showList();
@@ -260,14 +267,13 @@ function setUp() {
 function start() {
   setUp();
   try {
-    const values = JSON.parse(stored(CHOICES) ?? "null");
-    if (values && Object.keys(values).length) send({ act: "choose", values });
+    const values = JSON.parse(stored(CHOICES) ?? "{}");
+    if (Object.keys(values).length) send({ act: "choose", values });
   } catch { store(CHOICES, null); }
   const last = stored(ACTIVE);
-  const text = last && stored(KEY + last);
-  const library = stored(LIBRARY) ?? "";
-  if (text) open(last, { act: "back", library });
-  else send({ act: "back", library });
+  const back = { act: "back", library: stored(LIBRARY) ?? "" };
+  if (last && stored(KEY + last)) open(last, back);
+  else send(back);
 }
 
 watch("value", readMessages);
