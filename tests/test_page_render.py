@@ -286,6 +286,6 @@ def test_a_list_of_authors_that_is_cut_off_does_not_look_whole() -> None:
     ):
         paper = Paper("cut-1", "On Rates", "We test rates.", authors=authors)
         assert cards.format_citation(paper) == line
-        html = render_table([paper], TableState(), frozenset(), source=False)
+        html = render_table([paper], TableState(), ["Title", "Authors"], ())
         assert "et al." in html
         assert " more" not in html

@@ -21,9 +21,9 @@ from rag.web.escape import escape, render_button, shorten
 from rag.web.view import View, make_download, make_say
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
-    from rag.index import IndexReport, OnProgress
+    from rag.index import IndexReport
     from rag.papers import Paper
     from rag.readers import Refused
     from rag.web.context import AppContext
@@ -40,7 +40,6 @@ class LibraryTab:
     """Shows libraries, and changes them where that is allowed."""
 
     def __init__(self, context: AppContext) -> None:
-        """Take what visitors share."""
         self._context = context
         self._pool = context.pool
         self._changing = threading.Lock()
@@ -54,12 +53,12 @@ class LibraryTab:
         """Return the whole tab."""
         papers = self._pool.get_papers(session.library)
         session.table = replace(session.table, problem="")  # the fields are drawn without it
-        return View(
-            filters=table.render_filters(papers, session.table.where),
-            table=self._render_table(session, papers),
-            chosen=self._render_selection(session, papers),
-            heading=self._render_heading(session),
-            scope=render_scope(session),
+        return self._show_papers(session, papers).merge(
+            View(
+                filters=table.render_filters(papers, session.table.where),
+                heading=self._render_heading(session),
+                scope=render_scope(session),
+            )
         )
 
     def run(self, session: Session, action: dict[str, Any]) -> View:
@@ -70,10 +69,7 @@ class LibraryTab:
         papers = self._pool.get_papers(session.library)
         if name in _TABLE_ACTIONS:
             session.table = session.table.apply(action)
-            return View(
-                table=self._render_table(session, papers),
-                chosen=self._render_selection(session, papers),
-            )
+            return self._show_papers(session, papers)
         if name == "papers":
             return self._download(session, papers, str(action.get("form")))
         if name == "pick":
@@ -103,15 +99,12 @@ class LibraryTab:
         self, session: Session, files: Sequence[Upload], pasted: str, name: str
     ) -> AsyncIterator[View]:
         """Add papers. Yields progress, and a report at the end."""
+        is_new = self._pool.is_bundled(session.library)
         try:
-            is_new = self._pool.is_bundled(session.library)
             self._check_edit()
             uploads.check_sizes(files, pasted)
             target = self._check_new_name(name) if is_new else session.library
-            records = self._check_each(uploads.read_uploads(files, pasted))
-            async for view in self._change(
-                target, lambda on_progress: self._update(target, on_progress, records=records)
-            ):
+            async for view in self._change(target, uploads.read_uploads(files, pasted)):
                 yield view
         except RagError as error:
             yield View(report=uploads.render_problem(str(error)))
@@ -131,11 +124,7 @@ class LibraryTab:
             self._check_edit()
             if self._pool.is_bundled(session.library):
                 raise CorpusError("The bundled library never changes. Add papers to your own.")
-            ids = tuple(session.selected)
-            async for view in self._change(
-                session.library,
-                lambda on_progress: self._update(session.library, on_progress, remove=ids),
-            ):
+            async for view in self._change(session.library, remove=tuple(session.selected)):
                 yield view
         except RagError as error:
             yield View(report=uploads.render_problem(str(error)))
@@ -156,41 +145,38 @@ class LibraryTab:
             raise CorpusError(f"There is a library “{name}”. Open it above, or use another name.")
         return name
 
-    def _check_each(self, records: Iterator[Paper | Refused]) -> Iterator[Paper | Refused]:
-        for record in records:
-            self._pool.check_running()
-            yield record
-
-    def _update(
+    async def _change(
         self,
         name: str | None,
-        on_progress: OnProgress,
+        records: Iterable[Paper | Refused] = (),
         *,
-        records: Any = (),
         remove: tuple[str, ...] = (),
-    ) -> IndexReport:
-        with self._changing:
-            return update_library(
-                records,
-                settings=self._pool.get_settings(name),
-                embedder=self._pool.get_assistant().embedder,
-                remove=remove,
-                on_progress=on_progress,
-                lock_timeout_s=_LOCK_WAIT_S,
-            )
-
-    async def _change(
-        self, name: str | None, work: Callable[[OnProgress], IndexReport]
     ) -> AsyncIterator[View]:
         """Change a library in a thread. Yields progress, then the report."""
         step = "Reading …"
 
-        def on_progress(done: int, total: int) -> None:
+        def show_progress(done: int, total: int) -> None:
             nonlocal step
             self._pool.check_running()
             step = f"Indexing: {done:,} of {total:,} papers …"
 
-        task = asyncio.create_task(asyncio.to_thread(work, on_progress))
+        def read() -> Iterator[Paper | Refused]:
+            for record in records:
+                self._pool.check_running()
+                yield record
+
+        def update() -> IndexReport:
+            with self._changing:
+                return update_library(
+                    read(),
+                    settings=self._pool.get_settings(name),
+                    embedder=self._pool.get_assistant().embedder,
+                    remove=remove,
+                    on_progress=show_progress,
+                    lock_timeout_s=_LOCK_WAIT_S,
+                )
+
+        task = asyncio.create_task(asyncio.to_thread(update))
         # nobody waits for what it raises after the server has stopped
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         shown = ""
@@ -222,39 +208,40 @@ class LibraryTab:
             session.selected = (session.selected | {paper_id}) & known
         else:
             session.selected -= {paper_id}
-        return View(chosen=self._render_selection(session, papers))
+        return View(chosen=self._show_papers(session, papers).chosen)
 
-    def _filter(self, session: Session, papers: Sequence[Paper]) -> Sequence[Paper]:
-        if session.table.problem:
-            return ()
-        where = session.table.where
-        return self._pool.get_assistant(session.library).papers(where=where) if where else papers
+    def _list(self, session: Session, papers: Sequence[Paper]) -> list[Paper]:
+        """Return the papers that fit filters and query, in the order of the table."""
+        state = session.table
+        if state.problem:
+            return []
+        if state.where:
+            papers = self._pool.get_assistant(session.library).papers(where=state.where)
+        return table.select_papers(papers, state)
 
     def _download(self, session: Session, papers: Sequence[Paper], form: str) -> View:
         """Download the selected papers, or without any those of all pages of the table."""
         wanted = [paper for paper in papers if paper.id in session.selected]
         if session.table.problem and not wanted:
             return make_say(session.table.problem)
-        wanted = wanted or table.select_papers(self._filter(session, papers), session.table)
+        wanted = wanted or self._list(session, papers)
         if form == "json":
             values = [paper.to_dict() for paper in wanted]
             text = json.dumps(values, ensure_ascii=False, indent=1)
             return make_download("papers.json", "application/json", text)
         return make_download("papers.bib", "application/x-bibtex", export_papers(wanted, "bibtex"))
 
-    def _render_table(self, session: Session, papers: Sequence[Paper]) -> str:
-        if problem := session.table.problem:
-            return f'<p class="hint" role="alert">{escape(problem)}</p>'
+    def _show_papers(self, session: Session, papers: Sequence[Paper]) -> View:
+        """Return the table, and what can be done with the papers in it."""
+        listed, state = self._list(session, papers), session.table
         bundled = self._pool.is_bundled(session.library)  # its files mean nothing to readers
-        papers = self._filter(session, papers)
-        return table.render_table(papers, session.table, session.selected, source=not bundled)
-
-    def _render_selection(self, session: Session, papers: Sequence[Paper]) -> str:
-        listed = table.select_papers(self._filter(session, papers), session.table)
-        may_edit = self._context.may_edit and not self._pool.is_bundled(session.library)
-        return table.render_selection(
-            len(session.selected), len(listed), len(papers), may_edit=may_edit
-        )
+        columns = table.list_columns(papers, source=not bundled)
+        html = table.render_table(listed, state, columns, session.selected)
+        if state.problem:
+            html = f'<p class="hint" role="alert">{escape(state.problem)}</p>'
+        may_edit = self._context.may_edit and not bundled
+        counts = (len(session.selected), len(listed), len(papers))
+        return View(table=html, chosen=table.render_selection(*counts, may_edit=may_edit))
 
     def _render_heading(self, session: Session) -> str:
         """Render the library's name, what you may do with it, and the way to others."""
@@ -274,16 +261,13 @@ class LibraryTab:
 
     def _render_choice(self, session: Session) -> str:
         names = self._pool.list_names()
-        if not names:
-            return ""
         options = "".join(
             f'<option value="{escape(value)}"{" selected" * (value == (session.library or ""))}>'
             f"{escape(words)}</option>"
             for value, words in [("", self._pool.get_title(None)), *zip(names, names, strict=True)]
         )
-        return (
-            f'<label>Library <select id="library" data-change="library">{options}</select></label>'
-        )
+        select = f'<select id="library" data-change="library">{options}</select>'
+        return f"<label>Library {select}</label>" if names else ""
 
 
 def render_scope(session: Session) -> str:

@@ -34,42 +34,34 @@ _FILTERS: dict[str, Any] = {"venue": "venues", "author": "authors", "tag": "tags
 
 @dataclass(frozen=True, slots=True)
 class TableState:
-    """Query, order, page and filters of the table.
+    """Query, order, page and filters of the table."""
 
-    Attributes:
-        query: words that titles, authors, venues or abstracts must all have.
-        column: to sort by; "" keeps the library's own order.
-        descending: sort order.
-        page: from 0.
-        where: the filters that are set.
-        problem: why the last filters are not valid. No paper is listed then.
-    """
-
-    query: str = ""
-    column: str = ""
+    query: str = ""  # words that titles, authors, venues or abstracts must all have
+    column: str = ""  # to sort by; "" keeps the library's own order
     descending: bool = False
     page: int = 0
-    where: Filter | None = None
-    problem: str = ""
+    where: Filter | None = None  # the filters that are set
+    problem: str = ""  # why the last filters are not valid; no paper is listed then
 
     def apply(self, action: dict[str, Any]) -> TableState:
         """Return the state after a browser's action: find, filter, sort or turn."""
         name = action["act"]
+        if name == "turn":
+            return replace(self, page=max(0, parse_number(action.get("to"))))
+        first = replace(self, page=0)
         if name == "find":
-            return replace(self, query=str(action.get("text", ""))[:_LONGEST_QUERY], page=0)
+            return replace(first, query=str(action.get("text", ""))[:_LONGEST_QUERY])
         if name == "filter":
             try:
-                where = parse_filter(action.get("values"))
+                return replace(first, where=parse_filter(action.get("values")), problem="")
             except SettingsError as error:
-                return replace(self, problem=str(error), page=0)
-            return replace(self, where=where, problem="", page=0)
-        if name == "sort":
-            column = str(action.get("column"))
-            if column not in _COLUMNS:
-                return self
-            descending = self.column == column and not self.descending
-            return replace(self, column=column, descending=descending, page=0)
-        return replace(self, page=max(0, parse_number(action.get("to"))))
+                return replace(first, problem=str(error))
+        column = str(action.get("column"))
+        if column not in _COLUMNS:
+            return self
+        return replace(
+            first, column=column, descending=self.column == column and not self.descending
+        )
 
 
 def parse_number(value: Any) -> int:
@@ -117,65 +109,59 @@ def select_papers(papers: Sequence[Paper], state: TableState) -> list[Paper]:
 
 def render_filters(papers: Sequence[Paper], where: Filter | None) -> str:
     """Render a field for each filter that tells the papers apart. Omits what no paper has."""
-    where = where or Filter()
-    fields = _render_year_fields(papers, where)
+    where, fields = where or Filter(), ""
+    if years := [paper.year for paper in papers if paper.year]:
+        first, last = where.years or (None, None)
+        fields += _render_field("since", "From year", first, hint=min(years))
+        fields += _render_field("until", "To year", last, hint=max(years))
     values: dict[str, tuple[Sequence[str], list[Any]]] = {
         "venue": (where.venues, [paper.venue for paper in papers]),
         "author": (where.authors, [paper.authors for paper in papers]),
         "tag": (where.tags, [paper.metadata.get("tags") for paper in papers]),
     }
-    fields += [
-        _render_field(name, name.capitalize(), "".join(given[:1]), None)
-        for name, (given, known) in values.items()
-        if any(known)
-    ]
-    return f'<div class="filters" role="group" aria-label="Filters">{"".join(fields)}</div>'
+    for name, (given, known) in values.items():
+        if any(known):
+            fields += _render_field(name, name.capitalize(), "".join(given[:1]))
+    return f'<div class="filters" role="group" aria-label="Filters">{fields}</div>'
+
+
+def list_columns(papers: Sequence[Paper], *, source: bool) -> list[str]:
+    """Return the columns in which a paper has a value, with the papers' files if `source`."""
+    named = (name for name in _COLUMNS if source or name != "Source")
+    return [name for name in named if any(map(_COLUMNS[name], papers))]
 
 
 def render_table(
-    papers: Sequence[Paper], state: TableState, selected: Collection[str], *, source: bool
+    papers: Sequence[Paper], state: TableState, columns: Sequence[str], selected: Collection[str]
 ) -> str:
-    """Render one page of the papers that fit. Columns without any value are hidden.
+    """Render one page of the papers that fit, given in order.
 
     Args:
-        papers: of the library.
-        state: query, order and page.
+        papers: that fit.
+        state: order and page.
+        columns: from `list_columns`.
         selected: ids of the papers that are selected.
-        source: whether to show the files that papers came from.
     """
-    fitting = select_papers(papers, state)
-    if not fitting:
+    if not papers:
         is_narrowed = state.query or state.where
         sentence = "No paper fits." if is_narrowed else "This library has no papers yet."
         return f'<p class="hint">{sentence}</p>'
-    last = (len(fitting) - 1) // PAGE_PAPERS
-    number = min(max(state.page, 0), last)
-    columns = [
-        name
-        for name, value in _COLUMNS.items()
-        if any(map(value, papers)) and (source or name != "Source")
-    ]
+    last = (len(papers) - 1) // PAGE_PAPERS
+    number = min(state.page, last)
     head = "".join(_render_head(name, state) for name in columns)
     rows = "".join(
         _render_row(paper, columns, is_selected=paper.id in selected)
-        for paper in fitting[number * PAGE_PAPERS : (number + 1) * PAGE_PAPERS]
+        for paper in papers[number * PAGE_PAPERS : (number + 1) * PAGE_PAPERS]
     )
     return (
         f'<div class="wide" tabindex="0" role="region" aria-label="Papers"><table><thead><tr>'
         f'<th><span class="unseen">Selected</span></th>{head}</tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>{_render_pages(len(fitting), number, last)}"
+        f"<tbody>{rows}</tbody></table></div>{_render_pages(len(papers), number, last)}"
     )
 
 
 def render_selection(selected: int, listed: int, total: int, *, may_edit: bool) -> str:
-    """Render what can be done with the selected papers, or with the listed ones.
-
-    Args:
-        selected: number of selected papers.
-        listed: number of papers that fit the query.
-        total: number of papers in the library.
-        may_edit: whether papers may be removed.
-    """
+    """Render what can be done with the selected papers, or with the listed of all papers."""
     buttons = ""
     if selected:
         words, which = f"{selected:,} selected", "selected"
@@ -208,22 +194,10 @@ def _join_fields(paper: Paper) -> str:
     return " ".join(parts).casefold()
 
 
-def _render_year_fields(papers: Sequence[Paper], where: Filter) -> list[str]:
-    years = [paper.year for paper in papers if paper.year]
-    if not years:
-        return []
-    first, last = where.years or (None, None)
-    return [
-        _render_field("since", "From year", first, min(years)),
-        _render_field("until", "To year", last, max(years)),
-    ]
-
-
-def _render_field(name: str, label: str, value: object, hint: int | None) -> str:
-    text = "" if value is None else escape(value)
+def _render_field(name: str, label: str, value: object, *, hint: int | None = None) -> str:
     kind = f'inputmode="numeric" placeholder="{hint}"' if hint else ""
     return (
-        f'<label>{label}<input type="search" data-filter="{name}" value="{text}" '
+        f'<label>{label}<input type="search" data-filter="{name}" value="{escape(value or "")}" '
         f'id="filter-{name}" autocomplete="off" maxlength="{_LONGEST_VALUE}" {kind}></label>'
     )
 

@@ -6,19 +6,17 @@ that only its sender can use. No name that a client gives becomes a path.
 
 from __future__ import annotations
 
-import json
 import re
 import tempfile
-import threading
 import time
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import TYPE_CHECKING
 
 from starlette.requests import ClientDisconnect
-from starlette.responses import Response
+from starlette.responses import JSONResponse
 
 from rag.errors import CorpusError
 from rag.readers import Refused, iter_papers
@@ -42,22 +40,24 @@ _MOST_PROBLEMS = 20  # in a report
 _LIBRARY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _-]{0,47}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Upload:
     """File on the server, with the name that its owner gave it."""
 
     path: Path
     name: str
+    user: str | None = None
+    since: float = field(default_factory=time.monotonic)
+    size: int = LARGEST_FILE_BYTES  # its room is taken while it comes
 
 
 class UploadStore:
-    """Files that wait to be read. They go after an hour."""
+    """Files that wait to be read. They go after an hour. The event loop alone uses it."""
 
     def __init__(self) -> None:
         """Create a folder, which `close` deletes."""
         self._folder = tempfile.TemporaryDirectory(prefix="papertrail-")
-        self._waiting: dict[str, tuple[Upload, str | None, float, int]] = {}
-        self._lock = threading.Lock()
+        self._waiting: dict[str, Upload] = {}
 
     def close(self) -> None:
         """Delete everything."""
@@ -65,84 +65,46 @@ class UploadStore:
 
     def take(self, tokens: object, user: str | None) -> list[Upload]:
         """Return the files that a user sent, by their tokens. Ignores unknown tokens."""
-        if not isinstance(tokens, list):
-            return []
-        uploads = []
-        with self._lock:
-            for token in tokens[: MOST_FILES + 1]:
-                known = self._waiting.get(token) if isinstance(token, str) else None
-                if known and known[1] == user:
-                    uploads.append(known[0])
-                    del self._waiting[token]
-        return uploads
+        known = {token for token, each in self._waiting.items() if each.user == user}
+        wanted = tokens[: MOST_FILES + 1] if isinstance(tokens, list) else []
+        own = dict.fromkeys(each for each in wanted if isinstance(each, str) and each in known)
+        return [self._waiting.pop(token) for token in own]
 
     def add_route(self, application: Starlette, find_user: Callable[[Request], str | None]) -> None:
-        """Add the address that files are sent to."""
+        """Add the address that files are sent to. The guard refuses those that are too large."""
 
-        async def receive(request: Request) -> Response:
+        async def receive(request: Request) -> JSONResponse:
             user = find_user(request)
+            if not self._has_room(user):
+                problem = "Too many files wait to be read. Add them, or try again in an hour."
+                return JSONResponse({"error": problem}, 429)
             name = " ".join(request.query_params.get("name", "").split())[:_NAME_CHARS]
-            if problem := self._check_room(user):
-                return _respond(problem, 429)
             token = token_urlsafe(16)
-            upload = Upload(Path(self._folder.name) / token, name or "file")
-            with self._lock:  # its room is taken while it comes
-                self._waiting[token] = (upload, user, time.monotonic(), LARGEST_FILE_BYTES)
-            size: int | None = None
-            try:
-                size = await _write_body(request, upload.path)
-            except ClientDisconnect:
-                return _respond("The upload was cut off. Send the file again.", 400)
-            finally:
-                self._record_size(token, size)
-            if size is None:
-                return _respond(f"Files can have {LARGEST_FILE_BYTES // 1_000_000} MB.", 413)
-            return _respond(token, 200)
+            upload = Upload(Path(self._folder.name) / token, name or "file", user)
+            self._waiting[token] = upload
+            with suppress(ClientDisconnect), ExitStack() as incomplete:
+                incomplete.callback(self._delete, token)
+                with upload.path.open("wb") as file:
+                    async for chunk in request.stream():
+                        file.write(chunk)
+                upload.size = upload.path.stat().st_size
+                incomplete.pop_all()
+                return JSONResponse({"token": token})
+            return JSONResponse({"error": "The upload was cut off. Send the file again."}, 400)
 
         application.add_route(PATH, receive, methods=["POST"])
 
-    def _record_size(self, token: str, size: int | None) -> None:
-        """Record the size of a file, or delete one that is incomplete."""
-        with self._lock:
-            upload, user, since, _ = self._waiting.pop(token)
-            if size is not None:
-                self._waiting[token] = (upload, user, since, size)
-                return
-        with suppress(OSError):
-            upload.path.unlink()
-
-    def _check_room(self, user: str | None) -> str:
-        """Return why a user cannot send another file now, or ""."""
-        with self._lock:
-            self._expire()
-            own = [size for _, owner, _, size in self._waiting.values() if owner == user]
-            total = sum(size for *_, size in self._waiting.values())
-        if len(own) >= 2 * MOST_FILES or total > _MOST_BYTES:
-            return "Too many files wait to be read. Add them, or try again in an hour."
-        return ""
-
-    def _expire(self) -> None:
+    def _has_room(self, user: str | None) -> bool:
         oldest = time.monotonic() - _KEEP_S
-        for token in [t for t, (_, _, since, _) in self._waiting.items() if since < oldest]:
-            with suppress(OSError):
-                self._waiting.pop(token)[0].path.unlink()
+        for token in [t for t, each in self._waiting.items() if each.since < oldest]:
+            self._delete(token)
+        own = sum(each.user == user for each in self._waiting.values())
+        return own < 2 * MOST_FILES and sum(e.size for e in self._waiting.values()) <= _MOST_BYTES
 
-
-async def _write_body(request: Request, path: Path) -> int | None:
-    """Write a request's body to a file. Return its size in bytes, or None if it is too large."""
-    size = 0
-    with path.open("wb") as file:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > LARGEST_FILE_BYTES:
-                return None
-            file.write(chunk)
-    return size
-
-
-def _respond(text: str, status: int) -> Response:
-    body = json.dumps({"token" if status == 200 else "error": text})
-    return Response(body, status, media_type="application/json")
+    def _delete(self, token: str) -> None:
+        upload = self._waiting.pop(token, None)
+        if upload:
+            upload.path.unlink(missing_ok=True)
 
 
 def check_library_name(name: str) -> str:
