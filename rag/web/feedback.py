@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rag.errors import DiskError
 
@@ -27,7 +28,6 @@ class Feedback:
     """File of thumbs and comments. Threads may share it."""
 
     def __init__(self, path: Path) -> None:
-        """Take the file's path. The first line creates the file."""
         self._path = path
         self._lock = threading.Lock()
 
@@ -64,12 +64,11 @@ class Feedback:
         }
         line = json.dumps(values, ensure_ascii=False) + "\n"
         try:
-            with self._lock:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                if self._path.exists() and self._path.stat().st_size > _LARGEST_BYTES:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._lock, self._path.open("ab") as file:
+                if file.tell() > _LARGEST_BYTES:
                     raise DiskError("The feedback file is full. Download it and move it away.")
-                with self._path.open("ab") as file:
-                    file.write(line.encode("utf-8", "replace"))
+                file.write(line.encode("utf-8", "replace"))
         except OSError as error:
             raise DiskError(f"Cannot save the feedback ({error.strerror}).") from error
 
@@ -81,18 +80,10 @@ class Feedback:
             return ""
         last: dict[object, str] = {}
         for number, line in enumerate(lines):
-            values = _parse_line(line)
-            if user is None or values.get("user") == user:
-                line_id = values.get("id")
-                key = line_id if isinstance(line_id, str) else number
-                last.pop(key, None)
-                last[key] = line
+            with suppress(ValueError):  # a line that a full disk has cut off
+                values = json.loads(line)
+                if user is None or values.get("user") == user:
+                    key = values.get("id", number)  # older lines have none
+                    last.pop(key, None)
+                    last[key] = line
         return "".join(last.values())
-
-
-def _parse_line(line: str) -> dict[str, Any]:
-    try:
-        values = json.loads(line)
-    except ValueError:
-        return {}
-    return values if isinstance(values, dict) else {}

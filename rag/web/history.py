@@ -77,11 +77,8 @@ def restore_session(session: Session, text: str, find_papers: FindPapers) -> tup
     """
     if len(text) > LARGEST_CHARS:
         raise CorpusError("This conversation is too large to open. Delete it.")
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError):
-        values = None
-    if not isinstance(values, dict) or not is_conversation_id(values.get("id")):
+    values = _parse(text)
+    if not values:
         raise CorpusError(_UNREADABLE)
     libraries = _read_libraries(values)
     turns, warnings = _restore_turns(values, libraries, find_papers)
@@ -147,18 +144,14 @@ class History:
     """Conversations of signed-in users on the server's disk, a folder for each user."""
 
     def __init__(self, folder: Path) -> None:
-        """Take the folder. The first conversation creates it."""
         self._folder = folder
 
     def list(self, user: str) -> list[dict[str, Any]]:
         """Return id, title and time of each conversation, newest first."""
-        found = []
-        for path in self._list_files(user):
-            values = _read_file(path)
-            if values:
-                found.append({name: values.get(name) for name in ("id", "title", "updated")})
-        found.sort(key=lambda each: -int(each["updated"] or 0))
-        return found
+        read = map(_read_file, self._get_folder(user).glob("*.json"))
+        names = ("id", "title", "updated")
+        found = [{name: values.get(name) for name in names} for values in read if values]
+        return sorted(found, key=lambda each: -int(each["updated"] or 0))
 
     def read(self, user: str, conversation_id: str) -> str:
         """Return the text of a saved conversation.
@@ -178,12 +171,12 @@ class History:
             DiskError: they cannot be written.
         """
         path = self._get_path(user, values["id"])
-        if not path.exists() and len(self._list_files(user)) >= _MOST_SAVED:
-            raise DiskError(f"You have {_MOST_SAVED} conversations. Delete some first.")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise DiskError(f"Cannot save conversations ({error.strerror}).") from error
+        if not path.exists() and len([*path.parent.glob("*.json")]) >= _MOST_SAVED:
+            raise DiskError(f"You have {_MOST_SAVED} conversations. Delete some first.")
         write_atomically(path, json.dumps(values, ensure_ascii=False))
 
     def save(self, session: Session, user: str) -> str:
@@ -213,8 +206,7 @@ class History:
             DiskError: it cannot be written.
         """
         values = json.loads(self.read(user, conversation_id))
-        values["title"] = shorten(title, TITLE_CHARS)
-        self.write(user, values)
+        self.write(user, {**values, "title": shorten(title, TITLE_CHARS)})
 
     def delete(self, user: str, conversation_id: str) -> None:
         """Delete a conversation. Does nothing if there is none.
@@ -226,9 +218,6 @@ class History:
             self._get_path(user, conversation_id).unlink(missing_ok=True)
         except OSError as error:
             raise DiskError(f"Cannot delete the conversation ({error.strerror}).") from error
-
-    def _list_files(self, user: str) -> Sequence[Path]:
-        return sorted(self._get_folder(user).glob("*.json"))
 
     def _get_path(self, user: str, conversation_id: str) -> Path:
         if not is_conversation_id(conversation_id):
@@ -244,16 +233,24 @@ class History:
 def _read_custom_title(values: dict[str, Any]) -> str:
     """Return the title that a user gave a saved conversation, or ""."""
     try:
-        title, question = values["title"], values["turns"][0]["question"]
+        title, question = str(values["title"]), str(values["turns"][0]["question"])
     except (LookupError, TypeError):
         return ""
-    return str(title) if is_renamed(str(title), str(question)) else ""
+    return title if is_renamed(title, question) else ""
 
 
 def _read_file(path: Path) -> dict[str, Any]:
     try:
-        values = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        return _parse(path.read_bytes())
+    except OSError:
+        return {}
+
+
+def _parse(text: str | bytes) -> dict[str, Any]:
+    """Return the values of a conversation, or {} if a text is none."""
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
         return {}
     is_conversation = isinstance(values, dict) and is_conversation_id(values.get("id"))
     return values if is_conversation else {}
