@@ -17,21 +17,27 @@ VENUES = {"nature", "nature medicine", "lancet", "science", "acl", "journal of a
 
 
 class Known:
-    """A library that knows some authors and venues, and has years unless told otherwise."""
+    """A library that knows some authors and venues, and has the fields that it is told."""
 
-    def __init__(self, *, years=True):
-        self.years = years
+    def __init__(self, *fields):
+        self._fields = frozenset(fields)
+
+    def fields(self):
+        return self._fields
 
     def holds(self, where):
         if where.authors:
             return where.authors[0].casefold().rstrip(".") in AUTHORS
         if where.venues:
             return where.venues[0].removeprefix("=").casefold().removeprefix("the ") in VENUES
-        return self.years
+        return "years" in self._fields
 
 
-def plan(question, *exchanges, where=None, library=None):
-    return Planner(load_settings(), None).plan(question, exchanges, where, library or Known())
+FULL = Known("years", "authors", "venues")
+
+
+def plan(question, *exchanges, where=None, library=FULL):
+    return Planner(load_settings(), None).plan(question, exchanges, where, library)
 
 
 def subject(question):
@@ -73,12 +79,12 @@ def subject(question):
         ("Are there any papers on music?", "music"),
         ("do we have anything on legal text?", "legal text"),
         ("what do we have on quantization?", "quantization"),
+        ("any diffusion papers?", "diffusion"),
         ("What work is there on dropout?", "dropout"),
         ("any mixture-of-experts papers?", "mixture-of-experts"),
         ("any PhD theses in here?", "PhD theses"),
         ("Do any papers look at Finnish?", "Finnish"),
         ("what's been done on moths?", None),
-        ("what has been published on moths?", "moths"),
         # papers that, on, about, by, from, in ...
         ("papers on moths", "moths"),
         ("recent papers using contrastive learning", "recent contrastive learning"),
@@ -91,7 +97,6 @@ def subject(question):
         ("I worry about stale models. Which papers look at dates?", "dates"),
         ("How many papers summarize text? Code does not count.", "summarize text"),
         ("We hunt moths, so which papers study traps?", "traps"),
-        ("We have no chat data. Which papers cover that?", "We have no chat data. cover that"),
     ],
 )
 def test_a_question_for_a_list_is_recognised_with_its_subject(question, expected):
@@ -102,7 +107,7 @@ def test_every_form_in_the_docs_is_a_list():
     page = (Path(__file__).parents[1] / "docs" / "questions.md").read_text(encoding="utf-8")
     table = page.partition("| form | example |")[2].partition("\n\n")[0]
     examples = [line.split("|")[2].strip() for line in table.splitlines()[2:]]
-    assert len(examples) == 10
+    assert len(examples) == 6
     assert [example for example in examples if not subject(example)] == []
 
 
@@ -119,6 +124,7 @@ def test_every_form_in_the_docs_is_a_list():
         "other papers?",
         "earthquakes?",
         "Which papers use it?",
+        "We have no chat data. Which papers cover that?",
         "Which research questions does the paper answer?",
         "which papers should I read?",
         "what papers inspired ELECTRA?",
@@ -159,19 +165,13 @@ def test_other_questions_ask_for_no_list(question):
         # X's papers
         ("List Clark's papers on X", "List papers on X", Filter(authors=("Clark",))),
         ("O'Neill's papers", "papers", Filter(authors=("O'Neill",))),
-        # what did X write or publish on
-        ("what did Clark write on X?", "papers on X?", Filter(authors=("Clark",))),
-        ("what has Clark published about X?", "papers about X?", Filter(authors=("Clark",))),
-        ("which papers did Clark write?", "which papers?", Filter(authors=("Clark",))),
         # years
         ("papers since 2020 on X", "papers on X", Filter((2020, None))),
-        ("what is known of X since 2018?", "what is known of X?", Filter((2018, None))),
         ("papers before 2010", "papers", Filter((None, 2009))),
         ("papers after 2020", "papers", Filter((2021, None))),
         ("papers until 2012 on X", "papers on X", Filter((None, 2012))),
         ("which papers in 2019 mention X?", "which papers mention X?", Filter((2019, 2019))),
         ("which papers were published in 2019?", "which papers?", Filter((2019, 2019))),
-        ("what was published in 2019 on X?", "papers on X?", Filter((2019, 2019))),
         ("papers between 2015 and 2017", "papers", Filter((2015, 2017))),
         ("papers between 2017 and 2015", "papers", Filter((2015, 2017))),
         ("papers from the last 3 years on X", "papers on X",
@@ -181,7 +181,6 @@ def test_other_questions_ask_for_no_list(question):
         ("papers in Nature Medicine", "papers", Filter(venues=("=Nature Medicine",))),
         ("papers on X at ACL", "papers on X", Filter(venues=("=ACL",))),
         ("papers on X published in the lancet", "papers on X", Filter(venues=("=lancet",))),
-        ("what was published in The Lancet on X?", "papers on X?", Filter(venues=("=Lancet",))),
         # several
         ("papers by Wu in Nature since 2018", "papers",
          Filter((2018, None), ("Wu",), ("=Nature",))),
@@ -198,7 +197,6 @@ def test_a_filter_said_in_a_question_chooses_papers(question, text, where):
     [
         "papers by Nobody",
         "papers by Clark and Nobody",
-        "what did What write on X?",
         "learning by hand",
         "papers in Geoscience",
         "papers on cells in Science fiction",
@@ -223,9 +221,35 @@ def test_what_no_phrasing_covers_stays_part_of_the_question(question):
     assert (found.standalone, found.where, found.notes) == (question, None, ())
 
 
-def test_years_stay_part_of_the_question_where_the_library_has_none():
-    found = plan("papers since 2020 on X", library=Known(years=False))
-    assert (found.standalone, found.where) == ("papers since 2020 on X", None)
+@pytest.mark.parametrize(
+    ("question", "text", "note"),
+    [
+        ("papers since 2020 on X", "papers on X", "no years, so “since 2020”"),
+        ("papers on X by Nobody", "papers on X", "no authors, so “by Nobody”"),
+        ("Nobody's papers on X", "papers on X", "no authors, so “Nobody's”"),
+        ("papers published in Geoscience on X", "papers on X",
+         "no venues, so “published in Geoscience”"),
+    ],
+)  # fmt: skip
+def test_a_filter_on_a_field_that_no_paper_has_is_left_out_with_a_note(question, text, note):
+    found = plan(question, library=Known())
+    assert (found.standalone, found.where) == (text, None)
+    assert found.notes == (f"The library has {note} was not applied.",)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "which papers do not use dropout?",
+        "show me papers not about moths",
+        "papers not about moths",
+    ],
+)
+def test_a_list_by_a_negation_says_that_it_is_not_applied(question):
+    found = plan(question)
+    assert found.kind == "list"
+    (note,) = found.notes
+    assert note.startswith("Without a language model a negation in a list is not applied.")
 
 
 def test_a_filter_that_is_given_wins_over_the_question():
@@ -235,7 +259,7 @@ def test_a_filter_that_is_given_wins_over_the_question():
 
 
 def test_what_a_filter_leaves_of_a_question_may_be_a_list_of_all():
-    for question in ("papers by Clark", "what did Clark publish?", "anything by Clark?"):
+    for question in ("papers by Clark", "Clark's papers", "anything by Clark?"):
         found = plan(question)
         assert (found.kind, found.subject) == ("metadata", "")
     assert plan("papers").kind == "answer"
@@ -292,8 +316,6 @@ def test_a_question_with_a_subject_of_its_own_is_asked_as_written(question):
     [
         ("and [1]?", [PAPER.title]),
         ("what does paper 3 say?", [OTHER.title]),
-        ("and the second one?", [OTHER.title]),
-        ("compare the first and the second", [PAPER.title, OTHER.title]),
     ],
 )
 def test_a_paper_that_is_pointed_at_is_named(question, titles):
@@ -304,6 +326,24 @@ def test_which_of_these_asks_among_the_papers_of_the_last_answer():
     found = plan("Which of these are from after 2020?", ELECTRA)
     assert found.kind == "metadata"
     assert found.where == Filter(years=(2021, None), ids=("electra-1", "primer-2"))
+
+
+def test_a_follow_up_of_which_of_these_stays_among_the_same_papers():
+    cited = Filter(ids=("electra-1", "primer-2"))
+    last = Exchange("Which of these use code?", "Which of these use code?", "One.", {3: OTHER})
+    found = plan("and which use images?", ELECTRA, last)
+    assert (found.standalone, found.where) == ("which of these use images?", cited)
+    assert (found.kind, found.subject) == ("list", "images")
+    assert plan("why?", ELECTRA, last).where == cited
+    assert plan("How does ELECTRA train?", ELECTRA, last).where is None
+    assert plan("and [1]?", ELECTRA, last).where is None
+
+
+def test_a_number_that_no_answer_cites_is_reported():
+    found = plan("and [9]?", ELECTRA)
+    assert found.standalone == "and [9]?"
+    assert found.notes == ("The conversation has no citation [9].",)
+    assert plan("and [9]?").notes == ()
 
 
 @pytest.fixture(scope="module")
@@ -326,7 +366,7 @@ def library(tmp_path_factory):
         ("papers by Clark", "by Clark", ["cat-1", "cat-2"]),
         ("papers by Clark and Wu", "by Clark and Wu", ["cat-2"]),
         ("papers by Müller and Wu", "by Müller and Wu", []),
-        ("what did Clark publish since 2020?", "from 2020 on, by Clark", ["cat-2"]),
+        ("papers by Clark since 2020", "from 2020 on, by Clark", ["cat-2"]),
         ("papers in the Journal of Animal Sounds", "in Journal of Animal Sounds", ["cat-1"]),
         ("papers after 2030", "from 2031 on", []),
     ],

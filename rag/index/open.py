@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
     from rag.embedding import Embedder
 
+_FIELDS = {"years": "year", "authors": "authors", "venues": "venue"}
+_PAPERS_AT_ONCE = 500
+
 
 def describe_embedder(embedder: Embedder) -> EmbedderInfo:
     """Return what the manifest stores about an embedder."""
@@ -162,6 +165,17 @@ class Index:
         if rows is None:
             return None
         return np.array([row in rows for row in self.rows], dtype=np.bool_)
+
+    @cached_property
+    def fields(self) -> frozenset[str]:
+        """Which of years, authors and venues any paper has."""
+        found: set[str] = set()
+        for first in range(0, len(self.paper_ids), _PAPERS_AT_ONCE):
+            for stored in self.read(range(first, len(self.paper_ids))[:_PAPERS_AT_ONCE]):
+                found |= {name for name, field in _FIELDS.items() if getattr(stored.paper, field)}
+            if len(found) == len(_FIELDS):
+                break
+        return frozenset(found)
 
     def resolve_id(self, prefix: str) -> str:
         """Resolve an id, an alias or an unambiguous prefix of an id.

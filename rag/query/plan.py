@@ -23,7 +23,9 @@ from rag.query.rules import (
     asks_of_last_papers,
     find_pointed_numbers,
     is_follow_up,
+    is_negation,
     may_follow_up,
+    name_last_papers,
     read_list_subject,
 )
 from rag.text.terms import has_words
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
 Kind = Literal["answer", "list", "metadata"]
 _MOST_EXCHANGES = 4  # that the model reads
 _LONGEST_REWRITTEN = 400  # characters, unless the question itself is long
+_NEGATION = (
+    "Without a language model a negation in a list is not applied. Ask which papers do it instead."
+)
 _LONGEST_READ = 1000  # characters; a longer text is searched for as it stands
 
 
@@ -122,17 +127,23 @@ class Planner:
         if len(plan.standalone) > _LONGEST_READ:
             return plan
         this_year = datetime.now(UTC).year
-        text, chosen = read_filters(plan.standalone, library, this_year=this_year)
-        where = (plan.where or Filter()).and_also(chosen) if chosen else plan.where
-        subject = read_list_subject(text, narrowed=where is not None)
-        kind: Kind = "answer" if subject is None else "list" if subject else "metadata"
-        return replace(plan, standalone=text, kind=kind, subject=subject or "", where=where)
+        text, where, notes = read_filters(plan.standalone, library, plan.where, this_year=this_year)
+        subject = read_list_subject(text, narrowed=bool(where or notes))
+        if subject and is_negation(subject) and self._model is None:
+            notes = (*notes, _NEGATION)
+        return replace(
+            plan,
+            standalone=text,
+            kind="answer" if subject is None else "list" if subject else "metadata",
+            subject=subject or "",
+            where=where,
+            notes=(*plan.notes, *notes),
+        )
 
     def _complete(self, plan: Plan, exchanges: Sequence[Exchange]) -> Plan:
         """Return the plan with a question that can be understood alone."""
-        if asks_of_last_papers(plan.standalone):
-            return _restrict_to_last_papers(plan, exchanges)
-        if not exchanges or not has_words(plan.standalone):
+        plan = _note_unknown(_restrict_to_cited(plan, exchanges), exchanges)
+        if asks_of_last_papers(plan.standalone) or not exchanges or not has_words(plan.standalone):
             return plan
         if self._model and self.needs_model(plan.standalone, exchanges):
             return self._condense(plan, exchanges, self._model)
@@ -157,22 +168,47 @@ class Planner:
         return replace(combined, notes=(*plan.notes, note), usage=reply.usage)
 
 
-def _restrict_to_last_papers(plan: Plan, exchanges: Sequence[Exchange]) -> Plan:
-    """Return the plan of "which of these ...", asked of the papers that were cited last."""
-    cited = next((each.paper_ids for each in reversed(exchanges) if each.sources), ())
-    if not cited:
-        note = "No earlier answer cites a paper, so all papers were asked."
-        return replace(plan, notes=(*plan.notes, note))
-    return replace(plan, where=(plan.where or Filter()).and_also(Filter(ids=cited)))
+def _restrict_to_cited(plan: Plan, exchanges: Sequence[Exchange]) -> Plan:
+    """Restrict "which of these ...", and what follows it up, to the papers that were cited last."""
+    cited = _find_scope(plan.standalone, exchanges)
+    if cited:
+        where = (plan.where or Filter()).and_also(Filter(ids=cited))
+        return replace(plan, standalone=name_last_papers(plan.standalone), where=where)
+    if cited is None:
+        return plan
+    note = "No earlier answer cites a paper, so all papers were asked."
+    return replace(plan, notes=(*plan.notes, note))
+
+
+def _find_scope(question: str, exchanges: Sequence[Exchange]) -> tuple[str, ...] | None:
+    """Return the ids of the papers that a question is asked among, or None for all.
+
+    A follow-up stays among the papers of the question before it.
+    """
+    if asks_of_last_papers(question):
+        return next((each.paper_ids for each in reversed(exchanges) if each.sources), ())
+    if exchanges and may_follow_up(question) and not find_pointed_numbers(question):
+        return _find_scope(exchanges[-1].question, exchanges[:-1]) or None
+    return None
+
+
+def _note_unknown(plan: Plan, exchanges: Sequence[Exchange]) -> Plan:
+    """Add a note for each number in a follow-up that no earlier answer cites."""
+    known = {number for each in exchanges for number in each.sources}
+    numbers = find_pointed_numbers(plan.standalone) if exchanges else []
+    notes = (f"The conversation has no citation [{n}]." for n in numbers if n not in known)
+    return replace(plan, notes=(*plan.notes, *notes))
 
 
 def _combine(question: str, exchanges: Sequence[Exchange]) -> str:
     """Return a follow-up with what it points to: papers by title, else the question before it."""
     sources = {number: paper for each in exchanges for number, paper in each.sources.items()}
-    numbers = find_pointed_numbers(question, tuple(sorted(exchanges[-1].sources)))
+    numbers = find_pointed_numbers(question)
     if titles := [sources[number].title for number in numbers if number in sources]:
         return f"{question} ({'; '.join(titles)})"
-    return f"{exchanges[-1].standalone} {question}" if is_follow_up(question) else question
+    if numbers or not is_follow_up(question):
+        return question
+    return f"{exchanges[-1].standalone} {question}"
 
 
 def _render_conversation(exchanges: Sequence[Exchange], budget: int) -> str:

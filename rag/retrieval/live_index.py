@@ -91,6 +91,11 @@ class LiveIndex:
         with self.reading():
             return self.index.holds(where)
 
+    def fields(self) -> frozenset[str]:
+        """Return which of years, authors and venues any paper has."""
+        with self.reading():
+            return self.index.fields
+
     def close(self) -> None:
         """Close the files."""
         self.index.close()
