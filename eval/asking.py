@@ -14,6 +14,7 @@ from rag.llm.cost import compute_cost
 from rag.llm.reply import Usage
 from rag.papers import Paper
 from rag.verification import VERDICTS, Claim, Verification
+from rag.verification.verdict import READER_VERDICTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -203,6 +204,6 @@ def _cost(used: Usage, judge: Judge, settings: Settings) -> str | None:
 
 def _verdict(found: Verification) -> Judged:
     """Return a judge's verdict. "quoted" counts as "supported", and "unchecked" is unscored."""
-    kind = VERDICTS[found.verdict]
-    verdict = found.verdict if kind.by_reader else ("supported" if kind.holds else None)
+    opinion = "supported" if VERDICTS[found.verdict].holds else None
+    verdict = found.verdict if found.verdict in READER_VERDICTS else opinion
     return Judged.model_validate({"verdict": verdict, "reason": found.reason})

@@ -171,7 +171,22 @@ def changed(saved, where, value):
 
 
 CITATION = (0, "answer", "statements", 0, "citations", 0)
+FIRST, CATS = (2, "answer", "statements", 0), (2, "answer", "statements", 2)  # of the model
 TAMPERED = [
+    ((2, "answer", "text"), REPLY + " Bees cure cancer."),
+    ((2, "answer", "text"), REPLY.replace(". Cats", "? No, it never did. Cats")),
+    ((0, "answer", "text"), "Bees cure cancer. It does."),
+    ((1, "answer", "text"), "Bees cure cancer."),
+    ((1, "answer", "reason"), "bees cure cancer."),
+    ((*FIRST, "verdict"), None),
+    ((*FIRST, "citations", 0, "verdict"), None),
+    ((*FIRST, "citations", 0, "verdict"), "unchecked"),
+    ((*FIRST, "citations", 0, "by"), "text"),
+    ((*FIRST, "verdict"), "record"),
+    ((*FIRST, "verdict"), "uncited"),
+    ((*FIRST, "claim"), False),
+    ((*FIRST, "listed"), "fits"),
+    ((2, "answer", "status"), "abstained"),
     ((0, "answer", "text"), "All lies [1] and [99]."),
     ((1, "answer", "text"), "All lies [1] and [99]."),
     ((2, "answer", "text"), REPLY.replace("[1]", "[2]") + " And more [99]."),
@@ -181,6 +196,7 @@ TAMPERED = [
     ((2, "answer", "statements", 2, "verdict"), "supported"),
     ((*CITATION, "quotes"), []),
     ((*CITATION, "quotes", 0, "end"), 7),
+    ((*FIRST, "citations", 0, "paper"), QUUX.id),
     *(((*CITATION, "number"), number) for number in (-7, 2, 3, 10**30, 1.5, None, float("inf"))),
     ((*CITATION, "paper"), "zorp-1"),
     ((*CITATION, "paper"), 7),
@@ -206,6 +222,36 @@ def test_a_file_that_was_tampered_with_is_refused_in_one_sentence(saved, where, 
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert chat.turns == []
+
+
+def test_the_reason_for_a_refusal_names_the_answer_and_the_next_step(saved, tmp_path):
+    path = tmp_path / "bad.json"
+    path.write_text(json.dumps(changed(saved, (*FIRST, "citations", 0, "by"), "text")))
+    with pytest.raises(CorpusError) as caught:
+        Conversation(Shelf(PAPERS)).load(path)
+    assert str(caught.value) == (
+        f"{path} is not a conversation saved by Papertrail (answer 3: the verdict supported cannot "
+        "come from text). Open an unchanged copy, or ask again."
+    )
+
+
+def test_a_sentence_without_a_citation_is_uncited_whatever_its_file_says(saved, tmp_path):
+    forged = changed(saved, (*CATS, "verdict"), None)
+    (tmp_path / "c.json").write_text(json.dumps(changed(forged, (*CATS, "claim"), False)))
+    chat = Conversation(Shelf(PAPERS))
+    chat.load(tmp_path / "c.json")
+    assert [s.verdict for s in chat.turns[2].answer.statements][2:] == ["uncited"]
+
+
+def test_two_papers_that_the_library_has_merged_keep_their_numbers(saved, tmp_path):
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps(saved), encoding="utf-8")
+    merged = replace(ZORP, aliases=(QUUX.id,))
+    for _ in range(2):
+        chat = Conversation(Shelf([merged, PAPERS[2]]))
+        chat.load(path)
+        chat.save(path)
+    assert {n: p.title for n, p in chat.sources.items()} == {1: ZORP.title, 2: ZORP.title}
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,23 @@ def test_only_a_whole_sentence_is_quoted_and_missing_figures_are_reported(
     assert bool(found.quotes) == (verdict == "quoted")
 
 
+@pytest.mark.parametrize(
+    ("statement", "sentence", "is_quoted"),
+    [
+        ("The chip draws 5 mW.", "The chip draws 5 MW.", False),
+        ("It stores 8 Mb.", "It stores 8 MB.", False),
+        ("We vary k.", "We vary K.", False),
+        ("Our us corpus.", "Our US corpus.", False),
+        ("x lies in (0, 1].", "x lies in [0, 1).", False),
+        ("x lies in 0, 1.", "x lies in [0, 1).", True),
+        ("a BERT model (2018) Wins.", "A Bert model 2018 wins", True),
+    ],
+)
+def test_case_and_brackets_are_ignored_only_where_the_meaning_stays(statement, sentence, is_quoted):
+    found = verify(statement, [Paper("p", "P", sentence)])
+    assert (found.verdict == "quoted") is is_quoted
+
+
 def test_a_figure_may_stand_in_any_cited_abstract_or_title():
     other = Paper("two", "Training with 64 GPUs", "Curriculum order saves 20% of the time.")
     statement = "Lengths fall by 75%, time by 20%, on 64 GPUs."

@@ -1,7 +1,8 @@
 """Saved conversations: write them, and read them with suspicion.
 
-A file holds ids and quotes, not abstracts. One that contradicts itself is refused. When it is read,
-every citation is looked up again, and papers that changed or left the library are reported.
+A file holds ids and quotes, not abstracts. When it is read, every citation is looked up again, and
+papers that changed or left the library are reported. A file that contradicts itself is refused
+(see `rag.answer.contradictions`).
 """
 
 from __future__ import annotations
@@ -9,15 +10,14 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict, InstanceOf, TypeAdapter, ValidationError
 
-from rag.answer.answer import Kind, Turn
+from rag.answer.answer import Turn
+from rag.answer.contradictions import mark_uncited, refuse_contradictions
 from rag.citations.citation import Statement
-from rag.citations.markers import MarkerReader, remove_markers
 from rag.citations.resolve import check_statements
-from rag.citations.statements import render_markers
 from rag.errors import CorpusError
 from rag.files import explain_os_error, write_atomically
 from rag.papers import Paper
@@ -30,11 +30,9 @@ if TYPE_CHECKING:
     from rag.retrieval import Hit
 
 _Json = dict[str, Any]
-_Listed = Literal["fits", "possible"]
 
 _FORMAT, _OLD_FORMAT = "papertrail conversation 2", "papertrail conversation 1"
 _OLD_WORDS = {"weak": "partly", "extractive": "quotes"}
-_NEED_QUOTES = ("quoted", "supported")
 _OLD_TEXT_CHECKS = ("verbatim", "offline", "relevance", "numbers", "listing")
 
 
@@ -91,12 +89,15 @@ def load_turns(
     try:
         is_old = {_FORMAT: False, _OLD_FORMAT: True}[values["format"]]
         turns = reader.types().validate_python(values["turns"])
-        _refuse_contradictions([turn.answer for turn in turns])
+        if is_old:
+            turns = [replace(turn, answer=_upgrade(turn.answer)) for turn in turns]
+        turns = [replace(turn, answer=mark_uncited(turn.answer)) for turn in turns]
+        refuse_contradictions([turn.answer for turn in turns])
     except (ValueError, TypeError, LookupError) as error:
-        why = _explain(error)
-        raise CorpusError(f"{name} is not a conversation saved by Papertrail ({why}).") from error
-    if is_old:
-        turns = [replace(turn, answer=_upgrade(turn.answer)) for turn in turns]
+        raise CorpusError(
+            f"{name} is not a conversation saved by Papertrail ({_explain(error)}). Open an "
+            "unchanged copy, or ask again."
+        ) from error
     return turns, tuple(reader.changes)
 
 
@@ -138,7 +139,10 @@ class _Reader:
         return Hit(rank, score, self._find_paper(values), (), (), {})
 
     def _read_statement(self, values: _Json) -> _Json:
-        return {**values, "citations": [self._read_citation(c) for c in values["citations"]]}
+        citations = values["citations"]
+        if values.get("listed") and [c["title"] for c in citations] != [values["text"]]:
+            raise ValueError("an entry of a list is not the title of its paper")
+        return {**values, "citations": [self._read_citation(c) for c in citations]}
 
     def _read_citation(self, values: _Json) -> _Json:
         paper = self._find_paper(values)
@@ -167,93 +171,41 @@ def _read_turn(values: _Json) -> _Json:
     return {**values, "answer": {**answer, "mode": _OLD_WORDS.get(answer["mode"], answer["mode"])}}
 
 
-def _refuse_contradictions(answers: Sequence[Answer]) -> None:
-    """Raise ValueError for what would mislead a reader of the answers."""
-    citations = [citation for answer in answers for citation in answer.citations]
-    statements = [statement for answer in answers for statement in answer.statements]
-    cited = {(citation.number, citation.paper.id) for citation in citations}
-    if len(dict(cited)) < len(cited):
-        raise ValueError("one number stands for two papers")
-    if any(not 0 < q.end - q.start == len(q.text) for c in citations for q in c.quotes):
-        raise ValueError("a quote is not as long as its place")
-    if any(each.verdict in _NEED_QUOTES and not each.quotes for each in citations):
-        raise ValueError("a supported citation quotes nothing")
-    if any(each.verdict in _NEED_QUOTES and not _list_quotes(each) for each in statements):
-        raise ValueError("a supported statement quotes nothing")
-    if any(each.verdict == "quoted" and not _repeats_quote(each) for each in statements):
-        raise ValueError("a quoted statement is not the sentence that it quotes")
-    if not all(shows_statement(a.text, each) for a in answers for each in a.statements):
-        raise ValueError("its text does not have its statements")
-    if not all(map(_has_right_markers, answers)):
-        raise ValueError("the markers of its text are not those of its citations")
-
-
-def _list_quotes(statement: Statement) -> list[str]:
-    return [quote.text for citation in statement.citations for quote in citation.quotes]
-
-
-def _repeats_quote(statement: Statement) -> bool:
-    letters = _letters(statement.text.casefold())
-    return any(_letters(quote.casefold()) == letters for quote in _list_quotes(statement))
-
-
-def shows_statement(text: str, statement: Statement) -> bool:
-    """Return whether a text has a statement at its place. Markers and markup do not count."""
-    return _letters(text[statement.start : statement.end]) == _letters(statement.text)
-
-
-def _letters(text: str) -> list[str]:
-    return [letter for letter in remove_markers(text) if letter.isalnum()]
-
-
-def _has_right_markers(answer: Answer) -> bool:
-    numbers = {citation.number for citation in answer.citations}
-    allowed = set(numbers)
-    if answer.mode == "quotes" or any(each.names_paper for each in answer.statements):
-        for statement in answer.statements:  # sentences and titles may hold what looks like one
-            allowed |= _read_markers(statement.text)
-    shown = all(render_markers((number,)) in answer.text for number in numbers)
-    return shown and _read_markers(answer.text) <= allowed
-
-
-def _read_markers(text: str) -> set[int]:
-    reader = MarkerReader()
-    pieces = [*reader.feed(text), *reader.finish()]
-    return {n for piece in pieces if not isinstance(piece, str) for n in piece.numbers}
-
-
 def _upgrade(answer: Answer) -> Answer:
     """Return an answer of format 1 with today's verdicts. Those of a model keep their meaning."""
-    kind: Kind = "answer"
-    if any(statement.names_paper for statement in answer.statements):
-        is_metadata = any(citation.by == "listing" for citation in answer.citations)
-        kind = "metadata" if is_metadata else "list"
-    statements = tuple(_upgrade_statement(each, kind) for each in answer.statements)
-    return replace(answer, statements=statements, kind=kind)
+    if not any(statement.names_paper for statement in answer.statements):
+        return replace(answer, statements=tuple(map(_upgrade_statement, answer.statements)))
+    is_metadata = any(citation.by == "listing" for citation in answer.citations)
+    statements = tuple(
+        _upgrade_entry(each, is_metadata=is_metadata) if each.names_paper else each
+        for each in answer.statements
+    )
+    return replace(answer, statements=statements, kind="metadata" if is_metadata else "list")
 
 
-def _upgrade_statement(statement: Statement, kind: Kind) -> Statement:
-    by_text = any(citation.by in _OLD_TEXT_CHECKS for citation in statement.citations)
-    if kind != "answer" and statement.names_paper:
-        verdict: Verdict | None = "record" if kind == "metadata" else None
-        citations = tuple(
-            replace(c, verdict=verdict, by=verdict or "text") if by_text else c
-            for c in statement.citations
-        )
-        listed: _Listed = "possible" if statement.verdict == "partly" else "fits"
-        return replace(
-            statement,
-            citations=citations,
-            verdict=verdict if by_text else statement.verdict,
-            claim=True,
-            listed=None if kind == "metadata" else listed,
-        )
-    if not by_text:
+def _upgrade_entry(entry: Statement, *, is_metadata: bool) -> Statement:
+    (citation,) = entry.citations
+    if citation.by in _OLD_TEXT_CHECKS:
+        verdict: Verdict | None = "record" if is_metadata else None
+        citation = replace(citation, verdict=verdict, by=verdict or "text")
+    return replace(
+        entry,
+        citations=(citation,),
+        verdict=citation.verdict,
+        claim=True,
+        listed=None if is_metadata else "possible" if entry.verdict == "partly" else "fits",
+    )
+
+
+def _upgrade_statement(statement: Statement) -> Statement:
+    """Return a statement with a verdict that was given by words compared with its papers again."""
+    by_text = [citation.by in _OLD_TEXT_CHECKS for citation in statement.citations]
+    if not any(by_text):
         return statement
     checked = check_statements((statement,), TextChecker())[0]
     citations = tuple(
-        replace(new, quotes=new.quotes or old.quotes) if old.by in _OLD_TEXT_CHECKS else old
-        for old, new in zip(statement.citations, checked.citations, strict=True)
+        replace(new, quotes=new.quotes or old.quotes) if is_old else old
+        for old, new, is_old in zip(statement.citations, checked.citations, by_text, strict=True)
     )
     return replace(checked, citations=citations)
 

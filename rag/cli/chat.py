@@ -134,7 +134,7 @@ def _recover_answer(question: str, seen: Sequence[AnswerEvent]) -> Answer | None
 
 def _has_statements(text: str, statements: Sequence[Statement]) -> bool:
     """Return whether the text on screen is the text that was checked, not a model's thoughts."""
-    from rag.answer.saved import shows_statement
+    from rag.answer.contradictions import shows_statement
 
     return all(shows_statement(text, statement) for statement in statements)
 

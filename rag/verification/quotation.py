@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from rag.papers import Paper
     from rag.verification.verdict import Verdict
 
-_TOKEN = re.compile(r"[^\W_]+|[^\w\s]")
-_IGNORED = frozenset('()[]{}*`"“”„«»')  # brackets, and signs of markup or quotation
+_PART = re.compile(r"[^\W_]+|[^\w\s]")
+_BRACKETS = frozenset("()[]{}")
+_MARKUP = frozenset('*`"“”„«»')  # and signs of quotation
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,20 +99,45 @@ def _check_claim(claim: Claim) -> Verification:
 
 def _find_quote(claim: Claim, paper: Paper) -> list[Quote]:
     """Return the sentence of a paper that the statement repeats, or an empty list."""
-    wanted = _normalize(claim.statement)
-    for start, end in sentence_spans(paper.abstract) if wanted else ():
+    for start, end in sentence_spans(paper.abstract):
         sentence = paper.abstract[start:end]
-        if _normalize(sentence) == wanted:
+        if is_same_sentence(claim.statement, sentence):
             return [Quote(paper.id, start, end, sentence)]
     return []
 
 
-def _normalize(sentence: str) -> list[str]:
-    """Return words and signs without case, markup, brackets and the full stop at the end.
+def is_same_sentence(one: str, other: str) -> bool:
+    """Return whether two sentences differ in nothing that changes their meaning.
 
-    >>> _normalize("**BERT** (2018) works.")
-    ['bert', '2018', 'works']
+    Whitespace, markup, quotation marks and the full stop at the end may differ. Brackets may be
+    missing on one side. The case of a first letter may differ, and that of a whole word of four
+    letters or more, but not that of a unit, a symbol or an acronym: 5 mW is not 5 MW.
+
+    >>> is_same_sentence("**BERT** (2018) works.", "BERT 2018 works")
+    True
+    >>> is_same_sentence("It draws 5 mW.", "It draws 5 MW.")
+    False
     """
-    tokens = _TOKEN.findall(unicodedata.normalize("NFC", sentence).casefold())
-    kept = [token for token in tokens if token not in _IGNORED]
-    return kept[:-1] if kept[-1:] == ["."] else kept
+    words, brackets = _read_sentence(one)
+    other_words, other_brackets = _read_sentence(other)
+    changed = any(brackets[at] != other_brackets[at] for at in brackets.keys() & other_brackets)
+    return bool(words) and words == other_words and not changed
+
+
+def _read_sentence(sentence: str) -> tuple[list[str], dict[int, str]]:
+    """Return the words and signs of a sentence, and the brackets before each of them by index."""
+    words: list[str] = []
+    brackets: dict[int, str] = {}
+    for part in _PART.findall(unicodedata.normalize("NFC", sentence)):
+        if part in _BRACKETS:
+            brackets[len(words)] = brackets.get(len(words), "") + part
+        elif part not in _MARKUP:
+            words.append(_fold_case(part, is_first=not words))
+    return (words[:-1] if words[-1:] == ["."] else words), brackets
+
+
+def _fold_case(part: str, *, is_first: bool) -> str:
+    """Return an ordinary word in lower case, and a unit, a symbol or an acronym as it is."""
+    is_capitalised = part[1:].islower() or (is_first and len(part) == 1)
+    is_word = part.isalpha() and (is_capitalised or (len(part) > 3 and part.isupper()))
+    return part.casefold() if is_word else part

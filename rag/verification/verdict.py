@@ -30,13 +30,14 @@ class VerdictKind:
         meaning: in a few words.
         level: decides the colour. "good" is a reader's yes, "fact" is true of the text, "weak" and
             "bad" are doubts, "open" is undecided.
-        by_reader: whether a reader gives it, such as a language model.
+        given_by: "text" comparison, the paper's "record", a "reader" such as a language model, or
+            "anyone".
     """
 
     sign: str
     meaning: str
     level: Level
-    by_reader: bool = False
+    given_by: Literal["reader", "text", "record", "anyone"]
 
     @property
     def holds(self) -> bool | None:
@@ -46,13 +47,13 @@ class VerdictKind:
 
 # In the order of summaries.
 VERDICTS: dict[Verdict, VerdictKind] = {
-    "supported": VerdictKind("✓", "supported", "good", by_reader=True),
-    "quoted": VerdictKind("”", "quoted word for word, not checked by a reader", "fact"),
-    "record": VerdictKind("≡", "read from the paper's record", "fact"),
-    "partly": VerdictKind("~", "partly supported", "weak", by_reader=True),
-    "unsupported": VerdictKind("✗", "not supported", "bad", by_reader=True),
-    "contradicted": VerdictKind("≠", "contradicted", "bad", by_reader=True),
-    "uncited": VerdictKind("?", "no source is cited", "weak"),
-    "unchecked": VerdictKind("·", "unchecked", "open"),
+    "supported": VerdictKind("✓", "supported", "good", "reader"),
+    "quoted": VerdictKind("”", "quoted word for word, not checked by a reader", "fact", "text"),
+    "record": VerdictKind("≡", "read from the paper's record", "fact", "record"),
+    "partly": VerdictKind("~", "partly supported", "weak", "reader"),
+    "unsupported": VerdictKind("✗", "not supported", "bad", "reader"),
+    "contradicted": VerdictKind("≠", "contradicted", "bad", "reader"),
+    "uncited": VerdictKind("?", "no source is cited", "weak", "anyone"),
+    "unchecked": VerdictKind("·", "unchecked", "open", "anyone"),
 }
-READER_VERDICTS = [verdict for verdict, kind in VERDICTS.items() if kind.by_reader]
+READER_VERDICTS = [verdict for verdict, kind in VERDICTS.items() if kind.given_by == "reader"]
