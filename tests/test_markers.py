@@ -76,6 +76,7 @@ def test_numbers_that_no_paper_can_have_are_reported(text):
 
 def test_an_invalid_number_is_reported_beside_a_valid_one():
     assert read("[2, 1024]") == [Marker((2,), "[2, 1024]", ("1024",))]
+    assert read("[1, 0, 77]") == [Marker((1, 77), "[1, 0, 77]", ("0",))]
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ LINE_LEAD = " \t>\r"  # allowed before a code fence
 _CLOSING = {"[": "]", "【": "】", "［": "］", "〔": "〕", "⟦": "⟧"}
 _RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 _STOPS = re.compile(rf"[\[\]\\`~$【［〔⟦{_RAISED}]")
-_INSIDE = re.compile(rf"[^\[\]【】［］〔〕⟦⟧\\]{{0,{LONGEST_HELD}}}")
+_OUTSIDE = re.compile(r"[\[\]【】［］〔〕⟦⟧\\]")
 _CLOSED = re.compile(r"\\?[\]】］〕⟧]")
 _TARGET = re.compile(r"\([^()\s]{0,400}(\))?")
 _FENCE = re.compile(r"(`{1,20}|~{1,20})[^`\n]{0,59}(\n)?")
@@ -125,8 +125,7 @@ class MarkerReader:
         if sign == "\\":
             return _read_backslash(text, at, final=final)
         if sign == "]":
-            end = _find_target_end(text, at + 1, final=final)
-            return None if end is None else (None, end if text[end - 1] == ")" else at + 1)
+            return _read_link_target(text, at, final=final)
         read = _read_bracket if sign in _CLOSING else self._read_raised
         return read(text, at, final=final)
 
@@ -229,6 +228,12 @@ def _read_formula(text: str, at: int, closing: str, limit: str, *, final: bool) 
     return None if len(text) < at + LONGEST_BLOCK and not final else (None, start)
 
 
+def _read_link_target(text: str, at: int, *, final: bool) -> _Step:
+    """Skip a closing bracket, with the link target behind it if there is one."""
+    end = _find_target_end(text, at + 1, final=final)
+    return None if end is None else (None, end if text[end - 1] == ")" else at + 1)
+
+
 def _find_target_end(text: str, at: int, *, final: bool) -> int | None:
     """Return where the link target at an offset ends, or the offset if there is none."""
     target = _TARGET.match(text, at)
@@ -265,18 +270,26 @@ def _read_double(text: str, at: int, inner: int, *, final: bool) -> _Step:
 
 def _read_single(text: str, at: int, *, final: bool) -> _Step:
     start = at + 1 + text.startswith("\\", at)
-    inside = _INSIDE.match(text, start)
-    plain, end = (_normalize(inside[0]), inside.end()) if inside else ("", start)
+    stop = _OUTSIDE.search(text, start, start + LONGEST_HELD)
+    end = stop.start() if stop else min(len(text), start + LONGEST_HELD)
+    plain = _normalize(text[start:end])
     if end - start == LONGEST_HELD or not _could_be_numbers(plain):
         return None, at + 1
     if _is_end(text, end):
         return (Marker((), text[at:], (plain,) if plain else ()), len(text)) if final else None
-    sign = _CLOSING[text[start - 1]]
+    return _close_bracket(text, at, start, end, final=final)
+
+
+def _close_bracket(text: str, at: int, start: int, end: int, *, final: bool) -> _Step:
+    """Read the end of a marker, with the target of a link, or else the first character as text."""
     closed = _CLOSED.match(text, end)
-    found = _parse_numbers(plain) if closed and closed[0][-1] == sign else None
-    if not closed or not found:
+    if not closed or not closed[0].endswith(_CLOSING[text[start - 1]]):
         return None, at + 1
-    behind = _find_target_end(text, closed.end(), final=final) if sign == "]" else closed.end()
+    found = _parse_numbers(_normalize(text[start:end]))
+    if not found:
+        return None, at + 1
+    is_plain = closed[0].endswith("]")
+    behind = _find_target_end(text, closed.end(), final=final) if is_plain else closed.end()
     return None if behind is None else (Marker(found[0], text[at:behind], found[1]), behind)
 
 
@@ -323,10 +336,9 @@ def _parse_numbers(plain: str) -> tuple[tuple[int, ...], tuple[str, ...]] | None
 
 def _parse_ranges(items: Sequence[str]) -> list[tuple[int, int]]:
     """Return the first and the last number of each item, or [] for years, intervals and text."""
-    ranges = []
-    for item in items:
-        match = _ITEM.fullmatch(item)
-        if match is None or (int(match[1]) <= 0 and len(items) > 1):
-            return []
-        ranges.append((int(match[1]), int(match[2] or match[1])))
-    return [] if all(1900 <= first < 2100 for first, _ in ranges) else ranges
+    matches = [_ITEM.fullmatch(item) for item in items]
+    ranges = [(int(match[1]), int(match[2] or match[1])) for match in matches if match]
+    firsts = [first for first, _ in ranges]
+    is_interval = len(items) > 1 and firsts[:1] <= [0]
+    is_years = all(1900 <= first < 2100 for first in firsts)
+    return [] if len(ranges) < len(items) or is_interval or is_years else ranges
