@@ -338,7 +338,6 @@ def _parse_ranges(items: Sequence[str]) -> list[tuple[int, int]]:
     """Return the first and the last number of each item, or [] for years, intervals and text."""
     matches = [_ITEM.fullmatch(item) for item in items]
     ranges = [(int(match[1]), int(match[2] or match[1])) for match in matches if match]
-    firsts = [first for first, _ in ranges]
-    is_interval = len(items) > 1 and firsts[:1] <= [0]
-    is_years = all(1900 <= first < 2100 for first in firsts)
-    return [] if len(ranges) < len(items) or is_interval or is_years else ranges
+    if len(ranges) < len(items) or (len(items) > 1 and ranges[0][0] <= 0):
+        return []
+    return [] if all(1900 <= first < 2100 for first, _ in ranges) else ranges

@@ -11,6 +11,7 @@ often a sentence with the evidence is shown.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from rag.answer import Citation, Statement, Text
@@ -72,12 +73,14 @@ def choose_sentences(hits: Sequence[Hit], most: int) -> list[tuple[Hit, ScoredSe
     """
     per_paper = MOST_PER_PAPER if sum(hit.named for hit in hits) > 1 else most
     chosen: list[tuple[float, Hit, ScoredSentence]] = []
+    counts: Counter[int] = Counter()
     for score, hit, sentence in _rank_sentences(hits):
         if len(chosen) == most or (
             len(chosen) >= FEWEST and score < chosen[0][0] - MARGIN and not hit.named
         ):
             break
-        if sum(other is hit for _, other, _ in chosen) < per_paper:
+        if counts[hit.rank] < per_paper:
+            counts[hit.rank] += 1
             chosen.append((score, hit, sentence))
     chosen.sort(key=lambda item: (item[1].rank, item[2].start))
     return [(hit, sentence) for _, hit, sentence in chosen]
