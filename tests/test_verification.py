@@ -157,6 +157,9 @@ def test_text_comparison_loads_nothing_heavy():
         ("1 | s3 | contradicted | other number", "contradicted", "other number", [3]),
         ("1 | s99 | supported | ok", "unchecked", "named sentences that are not cited", []),
         ("1 | none | supported | ok", "unchecked", "named no sentence", []),
+        ("1 | none of s1 | unsupported | no", "unsupported", "no", []),
+        ("1 | s2-s4 | supported | ok", "supported", "ok", [2, 3, 4]),
+        ("1 | s3, s12345 | supported | ok", "unchecked", "that are not cited", []),
         ("It is fine.", "unchecked", "no readable verdict", []),
     ],
 )
@@ -178,6 +181,21 @@ def test_a_verdict_of_the_model_replaces_quoted_and_the_quotation_stays():
     assert (first.verdict, first.by) == ("partly", "reader")
     assert [quote.text[:2] for quote in first.quotes] == ["It", "By"]
     assert (second.verdict, second.by) == ("quoted", "text")
+
+
+def test_equal_statements_are_sent_once_and_share_the_verdict():
+    same = "The gate helps."
+    found, checker = read("1 | s4 | partly | so", *[same] * 400)
+    assert [each.verdict for each in found] == ["partly"] * 400
+    assert checker.prompts[0].count(same) == 1
+
+
+def test_a_sentence_stays_on_one_line_of_the_prompt():
+    with ModelServer(Step("1 | s1 | supported | ok")) as server:
+        model = make_chat_model(load_settings(chat_model="reader", chat_url=server.url))
+        claim = Claim("It works.", (Paper("p", "P", "It\u2028works\x85well."),))
+        ReaderChecker(model, load_prompt("verify")).check([claim])
+        assert "\ns1 It works well.\n" in server.prompts[0]
 
 
 def test_all_statements_go_into_one_call_that_fits_the_window():

@@ -33,7 +33,9 @@ _LINE = re.compile(
     r"\s*(?:\|\s*(?P<reason>.*))?",
     re.IGNORECASE,
 )
-_ID = re.compile(r"\bs?(\d{1,4})\b", re.IGNORECASE)
+_IDS = re.compile(r"\bs?(\d{1,9})(?:\s*(?:[-–—]|to)\s*s?(\d{1,9}))?", re.IGNORECASE)
+_NO_IDS = re.compile(r"\W*none\b", re.IGNORECASE)
+_LONGEST_RANGE = 100
 _LONGEST_REASON = 160
 _OLD_WORDS = {"weak": "partly"}  # of prompt files that were written for an earlier version
 
@@ -92,7 +94,16 @@ class ReaderChecker:
         self.notes: list[str] = []
 
     def check(self, claims: Sequence[Claim]) -> list[Verification]:
-        """Return one verification for each claim, in order, after a single call."""
+        """Return one verification for each claim, in order, after a single call.
+
+        Equal claims are sent once.
+        """
+        keys = [(claim.statement, *(paper.id for paper in claim.papers)) for claim in claims]
+        unequal = dict(zip(keys, claims, strict=True))
+        found = dict(zip(unequal, self._check_unequal([*unequal.values()]), strict=True))
+        return [found[key] for key in keys]
+
+    def _check_unequal(self, claims: Sequence[Claim]) -> list[Verification]:
         checked = TextChecker().check(claims)
         readable = [
             n for n, claim in enumerate(claims) if any(p.abstract.strip() for p in claim.papers)
@@ -196,14 +207,29 @@ def read_verdicts(text: str) -> dict[int, VerdictLine]:
         match = _LINE.fullmatch(line.strip())
         if match is None:
             continue
-        ids = frozenset(int(number) for number in _ID.findall(match["ids"]))
         word = match["verdict"].lower()
         verdict = cast("Verdict", _OLD_WORDS.get(word, word))
         reason = " ".join((match["reason"] or "").strip(" |").split())[:_LONGEST_REASON]
         number = int(match["number"])
-        if found.setdefault(number, VerdictLine(ids, verdict, reason)).verdict != verdict:
+        if (
+            found.setdefault(number, VerdictLine(_read_ids(match["ids"]), verdict, reason)).verdict
+            != verdict
+        ):
             disputed.add(number)
     return {number: line for number, line in found.items() if number not in disputed}
+
+
+def _read_ids(text: str) -> frozenset[int]:
+    """Return the ids of a line.
+
+    >>> sorted(_read_ids("s1, s3-s5")), sorted(_read_ids("none of s1"))
+    ([1, 3, 4, 5], [])
+    """
+    ids: set[int] = set()
+    for first, last in () if _NO_IDS.match(text) else _IDS.findall(text):
+        end = int(last or first)
+        ids |= {end, *range(int(first), min(end, int(first) + _LONGEST_RANGE))}
+    return frozenset(ids)
 
 
 def find_problem(line: VerdictLine | None, allowed: frozenset[int]) -> str:
