@@ -269,6 +269,31 @@ def test_a_paper_of_which_the_model_says_nothing_readable_may_fit(folder):
     assert listed["Whiskers at Night"].listed == "fits"
 
 
+def test_a_reply_without_a_usable_verdict_is_noted_once(folder):
+    with ModelServer(Step("Sorry.")) as server, open_with_model(folder, server) as assistant:
+        answer = assistant.ask("Which papers are about cats?")
+    (note,) = [warning for warning in answer.warnings if "no usable verdict" in warning]
+    assert note.startswith("The model gave no usable verdict on 3 of the 3 papers that it read.")
+
+
+def test_a_long_subject_is_shortened_in_the_heading_and_an_empty_one_is_named(library):
+    subject = "cats that " + "purr and " * 20 + "sleep"
+    heading = library.list(subject).text.split("“")[1].split("”")[0]
+    assert heading == ("cats that " + "purr and " * 20)[:80].rsplit(maxsplit=1)[0] + "…"
+    empty = library.list("")
+    assert empty.text.endswith("an answer: the subject of the list is empty.")
+    assert (empty.status, empty.warnings) == ("abstained", ())
+
+
+def test_a_list_longer_than_what_is_shown_says_how_long_it_is(tmp_path):
+    papers = [Paper(f"p-{n}", f"Paper {n}", "") for n in range(120)]
+    Assistant.build(papers, tmp_path / "many").close()
+    with Assistant.open(tmp_path / "many") as assistant:
+        text = assistant.ask("how many papers are there?").text
+    assert text.startswith("The library has 120 papers.")
+    assert text.endswith("\n\nThese are the first 100 of 120.")
+
+
 def test_a_model_that_fails_leaves_a_list_by_relevance(folder):
     step = Step(status=500, text="broken")
     with ModelServer(step) as server, open_with_model(folder, server) as assistant:

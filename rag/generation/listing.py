@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 CANDIDATES = 400  # papers that are looked at for one list, nearest first
 MOST_SHOWN = 100  # papers of one group. The heading counts all
+SUBJECT_CHARS = 80  # of the heading
 RANKED_ONLY = (
     "Ranked by relevance; numbers and comparisons in the question were not applied as conditions."
 )
@@ -70,6 +71,8 @@ class ListWriter:
         Raises:
             ModelRejected: the language model refused the call.
         """
+        if not plan.subject:
+            return (yield from abstain((), "the subject of the list is empty.", 0.0))
         ranked = rank_by_relevance(retrieval.hits)
         decided = yield from self._decide(plan, ranked, select_model(retrieval.hits))
         confidence = ranked[0].relevance if ranked else 0.0
@@ -140,6 +143,8 @@ def count_papers(entries: Sequence[Entry], looked_at: int, among: int, subject: 
         among: papers that there are.
         subject: that they fit.
     """
+    if len(subject) > SUBJECT_CHARS:
+        subject = subject[:SUBJECT_CHARS].rsplit(maxsplit=1)[0] + "…"
     sure = sum(entry.listed == "fits" for entry in entries)
     possible = len(entries) - sure
     papers = f"the {looked_at} nearest of {among}" if looked_at < among else f"the {among}"
@@ -212,4 +217,4 @@ class ListText:
                 )
             )
         if len(citations) > MOST_SHOWN:
-            self.add_paragraph(f"... and {len(citations) - MOST_SHOWN} more.")
+            self.add_paragraph(f"These are the first {MOST_SHOWN} of {len(citations)}.")

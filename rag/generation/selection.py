@@ -68,6 +68,7 @@ class Selection:
         self.calls = 0
         self.usage: Usage = NO_USAGE
         self.notes: list[str] = []
+        self._unusable = 0  # papers without a verdict that counts
 
     @property
     def summary(self) -> str:
@@ -100,14 +101,22 @@ class Selection:
                 break
             left = left[len(batch.entries) :]
             yield self.papers_read
+        self._note_gaps(left)
+        unread = (_mark_unread(entry, "not read by the model") for entry in left)
+        self.entries += [entry for entry in unread if entry.relevance >= possible]
+        self.entries.sort(key=lambda entry: entry.listed == "possible")
+
+    def _note_gaps(self, left: Sequence[Entry]) -> None:
+        if self._unusable:
+            self.notes.append(
+                f"The model gave no usable verdict on {self._unusable} of the {self.papers_read} "
+                "papers that it read. They are listed as possible where they may fit."
+            )
         if left and self.calls == self._most_calls:
             self.notes.append(
                 f"The model read {self.papers_read} of the papers that may fit and left "
                 f"{len(left)} unread. Raise listing_calls to let it read more."
             )
-        unread = (_mark_unread(entry, "not read by the model") for entry in left)
-        self.entries += [entry for entry in unread if entry.relevance >= possible]
-        self.entries.sort(key=lambda entry: entry.listed == "possible")
 
     def _fill_batch(self, question: str, entries: Sequence[Entry]) -> _Batch | None:
         """Return as many of the first entries as one call holds, None if it holds none."""
@@ -140,6 +149,7 @@ class Selection:
             line = verdicts.get(number)
             wrong = find_problem(line, batch.sentences.ids[entry.hit.paper.id])
             if line is None or wrong:
+                self._unusable += 1
                 if entry.relevance >= possible:
                     kept.append(_mark_unread(entry, wrong))
             elif line.verdict in ("supported", "partly"):
