@@ -13,10 +13,6 @@ import threading
 import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 @dataclass
@@ -61,10 +57,10 @@ class ModelServer:
     A step may be a function from the request's body to a `Step`.
     """
 
-    def __init__(self, *steps: Step | Callable[[dict], Step]) -> None:
+    def __init__(self, *steps):
         self.steps = list(steps)
-        self.requests: list[dict] = []
-        self.headers: list[dict] = []
+        self.requests = []
+        self.headers = []
         self.disconnected = threading.Event()
         self._lock = threading.Lock()
         owner = self
@@ -104,11 +100,11 @@ class ModelServer:
         self._server.server_close()
 
     @property
-    def prompts(self) -> list[str]:
+    def prompts(self):
         """Messages of each request as one text."""
         return ["\n".join(m["content"] for m in body["messages"]) for body in self.requests]
 
-    def _answer(self, handler, step: Step, body: dict) -> None:
+    def _answer(self, handler, step, body):
         handler.connection.settimeout(step.first_byte_s or None)
         with contextlib.suppress(TimeoutError):  # a client sends nothing more unless it hangs up
             if step.first_byte_s and handler.connection.recv(1) == b"":
@@ -144,7 +140,7 @@ class ModelServer:
             self.disconnected.set()
             raise
 
-    def _pieces(self, step: Step, body: dict):
+    def _pieces(self, step, body):
         events = b"".join(self._events(step, body)) if step.split_bytes else None
         if events is None:
             yield from self._events(step, body)
@@ -152,7 +148,7 @@ class ModelServer:
         for start in range(0, len(events), step.split_bytes):
             yield events[start : start + step.split_bytes]
 
-    def _events(self, step: Step, body: dict):
+    def _events(self, step, body):
         text = step.reply(body) if step.reply else step.text
         if step.empty_choices:
             yield _event({"choices": []})
@@ -168,10 +164,10 @@ class ModelServer:
         yield b"data: [DONE]\n\n"
 
 
-def _choice(delta: dict, finish: str | None) -> dict:
+def _choice(delta, finish):
     return {"index": 0, "delta": delta, "finish_reason": finish}
 
 
-def _event(fields: dict) -> bytes:
+def _event(fields):
     whole = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m", **fields}
     return b"data: " + json.dumps(whole, ensure_ascii=False).encode() + b"\n\n"

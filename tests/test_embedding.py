@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import numpy as np
@@ -16,9 +16,6 @@ from model_server import ModelServer, Step
 from rag import as_llama_index, from_llama_index, load_minilm, load_settings
 from rag.embedding import has_token_vectors, make_embedder
 from rag.errors import ModelRejected, ModelReplyInvalid, ModelUnavailable
-
-if TYPE_CHECKING:
-    from rag.embedding.minilm import MiniLM
 
 TEXTS = ["Graphs guide pre-training.", "Bread needs time."]
 
@@ -41,7 +38,7 @@ class TableEmbedding(BaseEmbedding):
 
 
 @pytest.fixture(scope="module")
-def minilm() -> MiniLM:
+def minilm():
     return load_minilm()
 
 

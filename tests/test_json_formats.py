@@ -18,15 +18,15 @@ FORMATS = Path(__file__).parent / "fixtures/formats"
 SAMPLES = ("semantic_scholar.json", "openalex.json", "zotero_csl.json", "arxiv_snapshot.jsonl")
 
 
-def records(name: str) -> list[Paper | Refused]:
+def records(name):
     return list(iter_papers(FORMATS / name))
 
 
-def listed(text: str) -> list[tuple[int, RawRecord | str]]:
+def listed(text):
     return list(json_array.read(io.StringIO(text)))
 
 
-def outcome(text: str) -> list[tuple[int, str]]:
+def outcome(text):
     """Each record's line with its title, or the first word of the reason in capitals."""
     return [
         (line, found.split()[0].upper() if isinstance(found, str) else found.title)
@@ -34,11 +34,11 @@ def outcome(text: str) -> list[tuple[int, str]]:
     ]
 
 
-def own(title: str) -> str:
+def own(title):
     return json.dumps({"title": title, "abstract": "We test it."})
 
 
-def test_arxivs_snapshot_gives_its_papers() -> None:
+def test_arxivs_snapshot_gives_its_papers():
     path = str(FORMATS / "arxiv_snapshot.jsonl")
     assert records("arxiv_snapshot.jsonl") == [
         Paper(
@@ -66,7 +66,7 @@ def test_arxivs_snapshot_gives_its_papers() -> None:
     ]
 
 
-def test_semantic_scholars_answer_gives_its_papers() -> None:
+def test_semantic_scholars_answer_gives_its_papers():
     first, second, nothing, untitled = records("semantic_scholar.json")
     assert first == Paper(
         "doi:10.1000/bread",
@@ -89,7 +89,7 @@ def test_semantic_scholars_answer_gives_its_papers() -> None:
     assert (untitled.line, untitled.reason) == (9, 'the field "title" is missing or empty.')
 
 
-def test_openalexs_answer_gives_its_papers() -> None:
+def test_openalexs_answer_gives_its_papers():
     first, second = records("openalex.json")
     assert first == Paper(
         "doi:10.1000/salt",
@@ -108,7 +108,7 @@ def test_openalexs_answer_gives_its_papers() -> None:
     assert second.url == "https://openalex.org/W2"
 
 
-def test_zoteros_export_gives_its_papers() -> None:
+def test_zoteros_export_gives_its_papers():
     first, second = records("zotero_csl.json")
     assert first == Paper(
         "doi:10.1000/moss",
@@ -126,7 +126,7 @@ def test_zoteros_export_gives_its_papers() -> None:
     assert (second.title, second.abstract, second.url) == ("A Page About Moss", "", None)
 
 
-def test_crossrefs_answer_gives_its_papers() -> None:
+def test_crossrefs_answer_gives_its_papers():
     first, second, untitled = records("crossref.json")
     assert first == Paper(
         "doi:10.1000/cloud.1",
@@ -147,7 +147,7 @@ def test_crossrefs_answer_gives_its_papers() -> None:
     assert (untitled.line, untitled.reason) == (3, 'the field "title" is missing or empty.')
 
 
-def test_a_single_work_of_crossref_is_read(tmp_path: Path) -> None:
+def test_a_single_work_of_crossref_is_read(tmp_path):
     work = json.loads((FORMATS / "crossref.json").read_text("utf-8"))["message"]["items"][0]
     path = tmp_path / "work"
     for indent in (None, 1):
@@ -158,7 +158,7 @@ def test_a_single_work_of_crossref_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", SAMPLES[:3])
 @pytest.mark.parametrize("shape", ["lines", "bare", "data", "CRLF", "BOM", "one line"])
-def test_a_record_is_the_same_in_every_shape(tmp_path: Path, name: str, shape: str) -> None:
+def test_a_record_is_the_same_in_every_shape(tmp_path, name, shape):
     whole = json.loads((FORMATS / name).read_text(encoding="utf-8"))
     several = whole if isinstance(whole, list) else whole.get("data") or whole["results"]
     text = {
@@ -175,14 +175,14 @@ def test_a_record_is_the_same_in_every_shape(tmp_path: Path, name: str, shape: s
     assert [r.title for r in iter_papers(path) if isinstance(r, Paper)] == expected
 
 
-def test_own_records_may_stand_in_a_list_or_alone_over_lines() -> None:
+def test_own_records_may_stand_in_a_list_or_alone_over_lines():
     assert outcome(f"[{own('A')},\n{own('B')}]\n") == [(1, "A"), (2, "B")]
     alone = json.dumps(json.loads(own("A")), indent=2)
     assert json_array.recognises(alone)
     assert outcome(alone + "\n" + alone) == [(1, "A"), (5, "A")]
 
 
-def test_pages_of_answers_one_behind_the_other_are_read_through() -> None:
+def test_pages_of_answers_one_behind_the_other_are_read_through():
     page = '{"total": 9,\n"data": [\n%s\n],\n"group_by": [{"key": 1}]}\n'
     assert outcome(page % own("A") + page % own("B")) == [(3, "A"), (8, "B")]
 
@@ -199,7 +199,7 @@ def test_pages_of_answers_one_behind_the_other_are_read_through() -> None:
         ("[[[{" + '"a":[' * 100_000 + "},", "THIS"),
     ],
 )
-def test_a_broken_record_does_not_lose_the_others(broken: str, reason: str | None) -> None:
+def test_a_broken_record_does_not_lose_the_others(broken, reason):
     found = outcome(f"[\n{own('A')},\n{broken}\n{own('Z')}\n]\n")
     assert (2, "A") in found
     assert (4, "Z") in found
@@ -207,7 +207,7 @@ def test_a_broken_record_does_not_lose_the_others(broken: str, reason: str | Non
         assert (3, reason) in found
 
 
-def test_a_file_cut_off_says_so_at_the_record() -> None:
+def test_a_file_cut_off_says_so_at_the_record():
     text = (FORMATS / "zotero_csl.json").read_text(encoding="utf-8")
     [whole, (line, reason)] = listed(text[: text.index('"type": "webpage"')])
     assert isinstance(whole[1], RawRecord)
@@ -217,7 +217,7 @@ def test_a_file_cut_off_says_so_at_the_record() -> None:
     )
 
 
-def test_of_doubled_keys_the_last_counts() -> None:
+def test_of_doubled_keys_the_last_counts():
     assert outcome('[{"title": "A", "title": "B", "abstract": "C"}]') == [(1, "B")]
 
 
@@ -229,13 +229,13 @@ def test_of_doubled_keys_the_last_counts() -> None:
         '{"id": "1", "title": "A", "abstract": "B", "data": []}',
     ],
 )
-def test_an_own_record_with_a_list_inside_stays_a_line(line: str) -> None:
+def test_an_own_record_with_a_list_inside_stays_a_line(line):
     assert not json_array.recognises(line)
     assert json_lines.recognises(line)
 
 
 @pytest.mark.parametrize("key", ["paperId", "authors_parsed", "container-title", "authorships"])
-def test_a_key_of_a_service_does_not_take_an_own_records_authors(key: str) -> None:
+def test_a_key_of_a_service_does_not_take_an_own_records_authors(key):
     line = json.dumps({"title": "A", "abstract": "B", "authors": ["A. Turing"], key: "x"})
     [(_, paper)] = json_lines.read([line])
     assert isinstance(paper, RawRecord)
@@ -255,16 +255,14 @@ def test_a_key_of_a_service_does_not_take_an_own_records_authors(key: str) -> No
         (None, ()),
     ],
 )
-def test_authors_of_an_own_record_are_named_as_those_of_other_formats(
-    written: object, authors: tuple[str, ...]
-) -> None:
+def test_authors_of_an_own_record_are_named_as_those_of_other_formats(written, authors):
     line = json.dumps({"title": "A", "authors": written})
     for found in (*json_lines.read([line]), *json_array.read([f"[{line}]"])):
         assert isinstance(found[1], RawRecord)
         assert found[1].authors == authors
 
 
-def test_names_that_papertrail_wrote_keep_their_commas() -> None:
+def test_names_that_papertrail_wrote_keep_their_commas():
     record = {"title": "A", "authors": ["University of Bath, Library"], "sources": []}
     [(_, found)] = json_lines.read([json.dumps(record)])
     assert isinstance(found, RawRecord)
@@ -272,7 +270,7 @@ def test_names_that_papertrail_wrote_keep_their_commas() -> None:
 
 
 @pytest.mark.parametrize("text", ["[1] A. Turing, Mind, 1950.", '["a"]', "{a}", '{"data": "x"}'])
-def test_other_texts_are_no_lists_of_records(text: str) -> None:
+def test_other_texts_are_no_lists_of_records(text):
     assert not json_array.recognises(text)
 
 
@@ -290,7 +288,7 @@ FIXTURE_KEYS = set().union(
 
 
 @given(st.dictionaries(st.sampled_from(sorted(FIXTURE_KEYS)), JSON), st.booleans())
-def test_fields_of_any_kind_give_a_paper_or_a_reason(record: dict[str, object], wrap: bool) -> None:
+def test_fields_of_any_kind_give_a_paper_or_a_reason(record, wrap):
     text = json.dumps({**record, "title": "A"} if wrap else record)
     for [found] in ([*json_lines.read([text])], [*json_array.read([f"[{text}]"])]):
         assert isinstance(found[1], RawRecord) or found[1].endswith(".")

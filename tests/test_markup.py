@@ -208,12 +208,12 @@ LEFT_ALONE = [
 
 
 @pytest.mark.parametrize(("before", "after"), MENDED)
-def test_certain_residue_is_cleaned(before: str, after: str) -> None:
+def test_certain_residue_is_cleaned(before, after):
     assert clean_markup(before) == after
 
 
 @pytest.mark.parametrize("text", LEFT_ALONE)
-def test_what_is_unclear_stays_as_it_is(text: str) -> None:
+def test_what_is_unclear_stays_as_it_is(text):
     assert clean_markup(text) == text
 
 
@@ -230,12 +230,12 @@ def test_what_is_unclear_stays_as_it_is(text: str) -> None:
         "<sup><i>",
     ],
 )
-def test_a_megabyte_of_open_tags_is_read_through(part: str) -> None:
+def test_a_megabyte_of_open_tags_is_read_through(part):
     text = part * (1_000_000 // len(part)) + "</p>"
     assert len(clean_markup(text)) <= len(text)
 
 
-def test_every_cleaned_abstract_of_the_library_is_listed_before_and_after() -> None:
+def test_every_cleaned_abstract_of_the_library_is_listed_before_and_after():
     assert len(LIBRARY) == 251
     assert len(CLEANED) == 25
     for paper, fragments in CLEANED.items():
@@ -247,7 +247,7 @@ def test_every_cleaned_abstract_of_the_library_is_listed_before_and_after() -> N
         assert clean_markup(raw) == ABSTRACTS[paper]
 
 
-def test_cleaning_the_library_again_changes_nothing() -> None:
+def test_cleaning_the_library_again_changes_nothing():
     for record in LIBRARY:
         assert clean_markup(record["title"]) == record["title"]
         assert clean_markup(record["abstract"]) == record["abstract"]
@@ -263,22 +263,22 @@ MARKS = st.sampled_from(
 
 
 @given(st.lists(st.tuples(WORDS, MARKS), max_size=30))
-def test_words_outside_the_residue_always_survive(pieces: list[tuple[str, str]]) -> None:
+def test_words_outside_the_residue_always_survive(pieces):
     text = "".join(word + mark for word, mark in pieces)
     assert re.findall(r"\w+", clean_markup(text)) == re.findall(r"\w+", text)
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\\~`'\"")))
-def test_text_without_marks_of_tex_keeps_every_character(text: str) -> None:
+def test_text_without_marks_of_tex_keeps_every_character(text):
     if not re.search(r"x201[34]|\dtimes|sim\d", text):
         assert clean_markup(text) == re.sub(r"[\s\x00-\x1f\x7f-\x9f]+", " ", text).strip()
 
 
 @given(st.text(alphabet="abE3. ~\\%{}()`'\"$emphtisx2014"))
-def test_cleaning_never_fails_and_never_grows_a_text(text: str) -> None:
+def test_cleaning_never_fails_and_never_grows_a_text(text):
     assert len(clean_markup(text)) <= len(text) + text.count("\\")
 
 
 @given(st.text(alphabet=' ab1<>/&;:-="\\$mlpsubtioxh'))
-def test_cleaning_never_fails(text: str) -> None:
+def test_cleaning_never_fails(text):
     assert isinstance(clean_markup(text), str)

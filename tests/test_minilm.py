@@ -7,31 +7,27 @@ import itertools
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag.embedding.minilm import MiniLM, load_minilm, normalize_rows
+from rag.embedding.minilm import load_minilm, normalize_rows
 from rag.embedding.minilm.encoder import BLOCK_TEXTS, is_content
 from rag.embedding.minilm.weights import FOLDER, open_session, open_tokenizer
 from rag.errors import ModelUnavailable
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SENTENCE = "Graphs guide the pre-training of vision-language models."
 LONG = " ".join(f"Sentence {n} speaks of graph neural networks." for n in range(150))
 
 
 @pytest.fixture(scope="module")
-def model() -> MiniLM:
+def model():
     return load_minilm()
 
 
-def largest_difference(one: np.ndarray, other: np.ndarray) -> float:
+def largest_difference(one, other):
     return float(np.abs(one - other).max())
 
 
@@ -133,7 +129,7 @@ def test_texts_are_read_one_block_ahead_and_no_further(model):
 
 
 def test_progress_counts_the_texts_encoded_so_far(model):
-    seen: list[int] = []
+    seen = []
     list(model.encode(["word"] * (BLOCK_TEXTS + 3), on_progress=seen.append))
     assert seen == [BLOCK_TEXTS, BLOCK_TEXTS + 3]
 
@@ -243,7 +239,7 @@ def test_listing_matches_the_files():
 
 
 @pytest.fixture
-def copied(tmp_path: Path) -> Path:
+def copied(tmp_path):
     """A copy of the bundled folder that a test may damage."""
     shutil.copytree(FOLDER, tmp_path / "minilm")
     return tmp_path / "minilm"

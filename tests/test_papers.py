@@ -23,14 +23,14 @@ SHORT = "We test it."
 LONG = "We test it on five tasks and win."
 
 
-def record(title: str = "On Rates", abstract: str = SHORT, **more: object) -> Paper:
+def record(title="On Rates", abstract=SHORT, **more):
     """A paper as a reader makes it: with the id that its fields give."""
     given_id = more.pop("id", None)
-    made = make_paper_id(title, doi=more.get("doi"), arxiv_id=more.get("arxiv_id"))  # type: ignore[arg-type]
-    return Paper(str(given_id or made), title, abstract, **more)  # type: ignore[arg-type]
+    made = make_paper_id(title, doi=more.get("doi"), arxiv_id=more.get("arxiv_id"))
+    return Paper(str(given_id or made), title, abstract, **more)
 
 
-def merged(*records: Paper, library: tuple[Paper, ...] = ()) -> tuple[list[Paper], list[Merge]]:
+def merged(*records, library=()):
     merger = PaperMerger(library)
     merges = [merger.add(each) for each in records]
     return merger.papers, merges
@@ -39,7 +39,7 @@ def merged(*records: Paper, library: tuple[Paper, ...] = ()) -> tuple[list[Paper
 # --- the value ----------------------------------------------------------------------------------
 
 
-def test_a_paper_shows_only_what_it_knows_and_in_one_order() -> None:
+def test_a_paper_shows_only_what_it_knows_and_in_one_order():
     assert record().to_dict() == {
         "id": "on-rates-" + sha256(b"on rates").hexdigest()[:6],
         "title": "On Rates",
@@ -49,7 +49,7 @@ def test_a_paper_shows_only_what_it_knows_and_in_one_order() -> None:
     assert " ".join(full.to_dict()) == "id title abstract authors year sources metadata"
 
 
-def test_a_paper_is_frozen_hashable_and_never_shares_its_parts() -> None:
+def test_a_paper_is_frozen_hashable_and_never_shares_its_parts():
     metadata = {"pages": 9}
     paper = record(metadata=metadata, authors=["A"])
     metadata["pages"] = 10
@@ -57,21 +57,21 @@ def test_a_paper_is_frozen_hashable_and_never_shares_its_parts() -> None:
     assert paper.authors == ("A",)
     assert len({paper, record(authors=["A"], metadata={"pages": 9})}) == 1
     with pytest.raises(dataclasses.FrozenInstanceError):
-        paper.title = "Other"  # type: ignore[misc]
+        paper.title = "Other"
 
 
-def test_the_content_hash_changes_with_any_field() -> None:
+def test_the_content_hash_changes_with_any_field():
     paper = record()
     changed = {"title": "b", "abstract": "b", "year": 1, "sources": ("b",), "metadata": {"b": 1}}
     hashes = {
         dataclasses.replace(paper, **{name: value}).content_hash for name, value in changed.items()
-    }  # type: ignore[arg-type]
+    }
     assert len(hashes | {paper.content_hash}) == len(changed) + 1
     assert len(paper.content_hash) == 16
     assert record().content_hash == paper.content_hash
 
 
-def test_links_of_a_paper_are_those_in_its_abstract() -> None:
+def test_links_of_a_paper_are_those_in_its_abstract():
     assert record(abstract="Code: https://a.org/x.").links == ("https://a.org/x",)
 
 
@@ -98,7 +98,7 @@ PAPERS = st.builds(
 
 
 @given(PAPERS)
-def test_a_paper_survives_the_way_through_a_dictionary(paper: Paper) -> None:
+def test_a_paper_survives_the_way_through_a_dictionary(paper):
     assert Paper.from_dict(paper.to_dict()) == paper
 
 
@@ -118,13 +118,11 @@ def test_a_paper_survives_the_way_through_a_dictionary(paper: Paper) -> None:
         ("no doi", "1706.03762", "arxiv:1706.03762"),
     ],
 )
-def test_a_doi_or_else_an_arxiv_id_is_the_identity(
-    doi: str | None, arxiv_id: str | None, expected: str
-) -> None:
+def test_a_doi_or_else_an_arxiv_id_is_the_identity(doi, arxiv_id, expected):
     assert make_paper_id("Any Title", doi=doi, arxiv_id=arxiv_id) == expected
 
 
-def test_what_is_no_doi_or_arxiv_id_is_none() -> None:
+def test_what_is_no_doi_or_arxiv_id_is_none():
     assert [normalise_doi(text) for text in ("", "10.1/x", "x/10.1000/y", "10.1000/a b")] == [
         None
     ] * 4
@@ -133,7 +131,7 @@ def test_what_is_no_doi_or_arxiv_id_is_none() -> None:
     ] * 3
 
 
-def test_a_title_gives_a_readable_id_cut_at_a_word() -> None:
+def test_a_title_gives_a_readable_id_cut_at_a_word():
     title = "E2S2: Encoding-Enhanced Sequence-to-Sequence Pretraining for Language Understanding"
     digits = sha256(
         b"e2s2 encoding enhanced sequence to sequence pretraining for language understanding"
@@ -142,19 +140,19 @@ def test_a_title_gives_a_readable_id_cut_at_a_word() -> None:
     assert make_paper_id(title) == f"e2s2-encoding-enhanced-sequence-to-{digits}"
 
 
-def test_titles_in_other_scripts_or_without_letters_have_ids_too() -> None:
+def test_titles_in_other_scripts_or_without_letters_have_ids_too():
     ids = [make_paper_id(title) for title in ("深度学习", "Обучение", "???", "!", "x" * 90)]
     assert [each.rpartition("-")[0] for each in ids] == ["paper"] * 4 + ["x" * 40]
     assert len(set(ids)) == 5
 
 
-def test_titles_are_compared_without_case_marks_and_spaces() -> None:
+def test_titles_are_compared_without_case_marks_and_spaces():
     assert normalise_title(" BERT:  Pre-training\u00a0ﬁne… ") == "bert pre training fine"
     assert normalise_title("GROSSE Straße") == normalise_title("Grosse STRASSE")
 
 
 @given(st.text(min_size=1))
-def test_any_title_gives_the_same_short_id_for_all_its_spellings(title: str) -> None:
+def test_any_title_gives_the_same_short_id_for_all_its_spellings(title):
     assert len(make_paper_id(title)) <= 47
     assert normalise_title(normalise_title(title)) == normalise_title(title)
 
@@ -162,19 +160,19 @@ def test_any_title_gives_the_same_short_id_for_all_its_spellings(title: str) -> 
 # --- merging ------------------------------------------------------------------------------------
 
 
-def test_the_very_same_paper_again_is_unchanged() -> None:
+def test_the_very_same_paper_again_is_unchanged():
     papers, merges = merged(record(sources=("a",)), record(sources=("a",)))
     assert [merge.status for merge in merges] == ["new", "unchanged"]
     assert papers == [record(sources=("a",))]
 
 
-def test_a_paper_from_several_files_remembers_all_of_them_in_order() -> None:
+def test_a_paper_from_several_files_remembers_all_of_them_in_order():
     papers, merges = merged(record(sources=("b",)), record(sources=("a",)), record(sources=("b",)))
     assert [merge.status for merge in merges] == ["new", "merged", "unchanged"]
     assert [paper.sources for paper in papers] == [("b", "a")]
 
 
-def test_the_first_id_stays_and_the_others_become_aliases() -> None:
+def test_the_first_id_stays_and_the_others_become_aliases():
     slug = make_paper_id("On Rates")
     first, second = record(), record("ON RATES!", doi="10.1000/r", year=2020, metadata={"b": 1})
     papers, merges = merged(first, second)
@@ -195,7 +193,7 @@ def test_the_first_id_stays_and_the_others_become_aliases() -> None:
     assert (turned[0].id, turned[0].aliases) == ("doi:10.1000/r", (slug,))
 
 
-def test_a_paper_is_found_by_its_id_and_every_alias() -> None:
+def test_a_paper_is_found_by_its_id_and_every_alias():
     merger = PaperMerger([record(aliases=("old",))])
     merger.add(record(doi="10.1000/r"))
     found = {merger.get(name) for name in (make_paper_id("On Rates"), "old", "doi:10.1000/r")}
@@ -203,7 +201,7 @@ def test_a_paper_is_found_by_its_id_and_every_alias() -> None:
     assert merger.get("unknown") is None
 
 
-def test_of_two_abstracts_the_longer_is_kept_with_a_warning() -> None:
+def test_of_two_abstracts_the_longer_is_kept_with_a_warning():
     for first, second in ((SHORT, LONG), (LONG, SHORT)):
         papers, merges = merged(
             record(abstract=first, sources=("a",)), record(abstract=second, sources=("b",))
@@ -215,7 +213,7 @@ def test_of_two_abstracts_the_longer_is_kept_with_a_warning() -> None:
         )
 
 
-def test_an_empty_abstract_is_filled_without_a_warning() -> None:
+def test_an_empty_abstract_is_filled_without_a_warning():
     papers, merges = merged(record(abstract=""), record())
     assert (papers[0].abstract, merges[1].warning) == (SHORT, None)
 
@@ -235,15 +233,13 @@ def test_an_empty_abstract_is_filled_without_a_warning() -> None:
         (("A. Smith", "et al."), ("A. Smith",), ("A. Smith", "et al.")),
     ],
 )
-def test_a_list_of_authors_that_goes_on_takes_the_place_of_a_shorter_one(
-    first: tuple[str, ...], second: tuple[str, ...], kept: tuple[str, ...]
-) -> None:
+def test_a_list_of_authors_that_goes_on_takes_the_place_of_a_shorter_one(first, second, kept):
     papers, merges = merged(record(authors=first), record(authors=second))
     assert papers[0].authors == kept
     assert merges[1].warning is None
 
 
-def test_two_titles_under_one_id_are_said() -> None:
+def test_two_titles_under_one_id_are_said():
     papers, merges = merged(record("A", id="x"), record("B", id="x"))
     assert [paper.title for paper in papers] == ["A"]
     assert merges[1].warning == 'x has two titles. Kept "A", dropped "B".'
@@ -258,9 +254,7 @@ def test_two_titles_under_one_id_are_said() -> None:
         ({"arxiv_id": "1706.03762"}, {"arxiv_id": "1810.04805"}),
     ],
 )
-def test_equal_titles_with_a_trait_that_disagrees_are_two_papers(
-    one: dict[str, object], other: dict[str, object]
-) -> None:
+def test_equal_titles_with_a_trait_that_disagrees_are_two_papers(one, other):
     records = record("Editorial", **one), record("Editorial", **other)
     papers, merges = merged(*records, *records)
     assert [merge.status for merge in merges] == ["new", "new", "unchanged", "unchanged"]
@@ -283,16 +277,14 @@ def test_equal_titles_with_a_trait_that_disagrees_are_two_papers(
         ({"doi": "10.48550/arXiv.1706.03762"}, {"doi": "10.1000/a"}),
     ],
 )
-def test_equal_titles_without_a_trait_that_disagrees_are_one_paper(
-    one: dict[str, object], other: dict[str, object]
-) -> None:
+def test_equal_titles_without_a_trait_that_disagrees_are_one_paper(one, other):
     for pair in ((one, other), (other, one)):
         papers, merges = merged(*(record("Editorial", **traits) for traits in pair))
         assert len(papers) == 1
         assert merges[1].status in {"merged", "unchanged"}
 
 
-def test_namesakes_keep_their_ids_when_everything_is_read_again() -> None:
+def test_namesakes_keep_their_ids_when_everything_is_read_again():
     editorials = [record("Editorial", year=year, sources=("a",)) for year in range(2001, 2031)]
     library, _ = merged(*editorials)
     assert len({paper.id for paper in library}) == 30
@@ -302,7 +294,7 @@ def test_namesakes_keep_their_ids_when_everything_is_read_again() -> None:
     assert all(not paper.aliases for paper in again)
 
 
-def test_a_record_that_proves_two_papers_to_be_one_joins_them() -> None:
+def test_a_record_that_proves_two_papers_to_be_one_joins_them():
     preprint = record("On Rates", arxiv_id="1706.03762", year=2017, sources=("a",))
     article = record("On Rates", doi="10.1000/r", year=2018, sources=("b",))
     between = record("Between", id="other")
@@ -317,7 +309,7 @@ def test_a_record_that_proves_two_papers_to_be_one_joins_them() -> None:
 # --- reading again ------------------------------------------------------------------------------
 
 
-def test_an_edited_file_replaces_what_the_library_knew_from_it() -> None:
+def test_an_edited_file_replaces_what_the_library_knew_from_it():
     known = record(abstract=LONG, id="x", year=2019, sources=("a",), aliases=("old",))
     edited = record("On Rates, revised", SHORT, id="x", venue="ACL", sources=("a",))
     papers, merges = merged(edited, library=(known,))
@@ -326,7 +318,7 @@ def test_an_edited_file_replaces_what_the_library_knew_from_it() -> None:
 
 
 @pytest.mark.parametrize("stream", ["standard input", "the stream"])
-def test_what_comes_by_a_stream_again_adds_and_replaces_nothing(stream: str) -> None:
+def test_what_comes_by_a_stream_again_adds_and_replaces_nothing(stream):
     known = record(abstract=LONG, year=2019, sources=(stream,))
     papers, merges = merged(
         record(abstract=SHORT, venue="ACL", sources=(stream,)), library=(known,)
@@ -337,7 +329,7 @@ def test_what_comes_by_a_stream_again_adds_and_replaces_nothing(stream: str) -> 
     assert papers == [record(abstract=LONG, sources=(stream,))]
 
 
-def test_an_edited_file_does_not_replace_what_also_stands_in_another() -> None:
+def test_an_edited_file_does_not_replace_what_also_stands_in_another():
     known = record(abstract=LONG, sources=("a", "b"))
     papers, merges = merged(record(sources=("a",)), library=(known,))
     assert papers == [known]
@@ -345,7 +337,7 @@ def test_an_edited_file_does_not_replace_what_also_stands_in_another() -> None:
     assert merges[0].warning
 
 
-def test_what_no_source_says_any_more_is_gone_once_all_have_been_read_again() -> None:
+def test_what_no_source_says_any_more_is_gone_once_all_have_been_read_again():
     longer = LONG + " It is fast."
     known = record(abstract=longer, year=2019, venue="ACL", sources=("a", "b"))
     edited, other = record(sources=("a",)), record(abstract=LONG, venue="ICML", sources=("b",))
@@ -359,7 +351,7 @@ def test_what_no_source_says_any_more_is_gone_once_all_have_been_read_again() ->
         assert {merge.status for merge in merged(*order, library=tuple(papers))[1]} == {"unchanged"}
 
 
-def test_a_text_that_one_of_two_sources_makes_longer_is_a_change() -> None:
+def test_a_text_that_one_of_two_sources_makes_longer_is_a_change():
     known = record(sources=("a", "b"))
     papers, merges = merged(
         record(abstract=LONG, sources=("a",)), record(sources=("b",)), library=(known,)
@@ -368,7 +360,7 @@ def test_a_text_that_one_of_two_sources_makes_longer_is_a_change() -> None:
     assert [merge.status for merge in merges] == ["changed", "unchanged"]
 
 
-def test_a_new_source_adds_to_a_paper_whose_own_source_was_edited() -> None:
+def test_a_new_source_adds_to_a_paper_whose_own_source_was_edited():
     known = record(abstract=LONG, sources=("a",))
     records = record(venue="ACL", sources=("c",)), record("On rates", sources=("a",))
     for order in (records, records[::-1]):
@@ -376,7 +368,7 @@ def test_a_new_source_adds_to_a_paper_whose_own_source_was_edited() -> None:
         assert papers == [record("On rates", venue="ACL", sources=("a", "c"))]
 
 
-def test_two_records_of_one_file_are_joined_and_not_taken_for_an_edit() -> None:
+def test_two_records_of_one_file_are_joined_and_not_taken_for_an_edit():
     papers, merges = merged(record(abstract=LONG, sources=("a",)), record(sources=("a",)))
     assert papers[0].abstract == LONG
     assert merges[1].status == "unchanged"
@@ -388,7 +380,7 @@ def test_two_records_of_one_file_are_joined_and_not_taken_for_an_edit() -> None:
     assert [merge.status for merge in merges] == ["changed", "unchanged"]
 
 
-def test_a_library_read_again_unchanged_stays_as_it_was() -> None:
+def test_a_library_read_again_unchanged_stays_as_it_was():
     records = [record(f"Title {number}", sources=(file,)) for file in "ab" for number in range(20)]
     library, _ = merged(*records)
     again, merges = merged(*records, library=tuple(library))
@@ -408,7 +400,7 @@ RECORDS = st.builds(
 )
 
 
-def of_three_files(abstracts: list[list[str]]) -> list[Paper]:
+def of_three_files(abstracts):
     several = zip("abc", abstracts, strict=True)
     return [record(abstract=text, sources=(file,)) for file, texts in several for text in texts]
 
@@ -421,15 +413,13 @@ FILES = st.lists(
 
 
 @given(FILES, FILES)
-def test_a_library_read_again_from_all_files_is_what_they_say_now(
-    before: list[Paper], now: list[Paper]
-) -> None:
+def test_a_library_read_again_from_all_files_is_what_they_say_now(before, now):
     library, _ = merged(*before)
     assert merged(*now, library=tuple(library))[0] == merged(*now)[0]
 
 
 @given(st.lists(RECORDS, max_size=12))
-def test_no_record_is_lost_and_no_id_is_given_twice(records: list[Paper]) -> None:
+def test_no_record_is_lost_and_no_id_is_given_twice(records):
     merger = PaperMerger()
     for each in records:
         merge = merger.add(each)
@@ -449,13 +439,13 @@ def test_no_record_is_lost_and_no_id_is_given_twice(records: list[Paper]) -> Non
 
 
 @given(st.lists(RECORDS, max_size=12))
-def test_merging_is_deterministic_and_leaves_its_input_alone(records: list[Paper]) -> None:
+def test_merging_is_deterministic_and_leaves_its_input_alone(records):
     before = [each.to_dict() for each in records]
     assert merged(*records) == merged(*records)
     assert [each.to_dict() for each in records] == before
 
 
-def test_twenty_thousand_namesakes_get_twenty_thousand_ids() -> None:
+def test_twenty_thousand_namesakes_get_twenty_thousand_ids():
     many = (record("Editorial", year=1900 + n % 100, authors=(f"A B{n}",)) for n in range(20_000))
     papers, _ = merged(*many)
     assert len({paper.id for paper in papers}) == 20_000

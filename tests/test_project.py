@@ -59,18 +59,18 @@ PUBLIC_NAMES = {
 HEAVY = {"chromadb", "gradio", "llama_index", "mcp", "nltk", "numpy", "onnxruntime"}
 
 
-def test_the_public_names_are_exactly_these() -> None:
+def test_the_public_names_are_exactly_these():
     assert sorted(rag.__all__) == sorted(PUBLIC_NAMES)  # sorted lists: no name twice
     assert all(hasattr(rag, name) for name in PUBLIC_NAMES)
 
 
-def test_no_public_name_is_also_a_module() -> None:
+def test_no_public_name_is_also_a_module():
     # an imported submodule becomes an attribute of its package and would hide the name
     modules = {path.stem for path in (ROOT / "rag").iterdir()}
     assert modules & PUBLIC_NAMES == set()
 
 
-def test_every_public_name_is_documented_by_hand() -> None:
+def test_every_public_name_is_documented_by_hand():
     silent = []
     for name in PUBLIC_NAMES:
         value = getattr(rag, name)
@@ -82,7 +82,7 @@ def test_every_public_name_is_documented_by_hand() -> None:
     assert silent == []
 
 
-def test_help_and_import_load_nothing_heavy() -> None:
+def test_help_and_import_load_nothing_heavy():
     script = (
         "import sys, rag.cli\n"
         "sys.argv = ['rag', '--help']\n"
@@ -98,7 +98,7 @@ def test_help_and_import_load_nothing_heavy() -> None:
     assert loaded & HEAVY == set()
 
 
-def readme_commands() -> list[list[str]]:
+def readme_commands():
     """The `rag ...` commands in the code blocks of the README, as words."""
     blocks = re.findall(
         r"^```(?!py)\w*\n(.*?)^```",
@@ -112,7 +112,7 @@ def readme_commands() -> list[list[str]]:
     return [list(itertools.takewhile(lambda word: word not in ends, line)) for line in words]
 
 
-def test_commands_and_options_of_the_readme_exist() -> None:
+def test_commands_and_options_of_the_readme_exist():
     wrong = []
     commands = readme_commands()
     for words in commands:
@@ -132,7 +132,7 @@ def test_commands_and_options_of_the_readme_exist() -> None:
     assert wrong == []
 
 
-def test_every_dependency_is_bounded_above_and_pinned_within_its_bounds() -> None:
+def test_every_dependency_is_bounded_above_and_pinned_within_its_bounds():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pins = [line for line in lines if not line.startswith("#")]
@@ -147,7 +147,7 @@ def test_every_dependency_is_bounded_above_and_pinned_within_its_bounds() -> Non
         assert tested[canonicalize_name(wanted.name)] in wanted.specifier, text
 
 
-def test_the_version_is_told_once_and_the_same_everywhere() -> None:
+def test_the_version_is_told_once_and_the_same_everywhere():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert rag.__version__ == project["version"]
     assert "## [Unreleased]" in (ROOT / "CHANGELOG.md").read_text()

@@ -13,7 +13,6 @@ import warnings
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pytest
 import zstandard
@@ -23,10 +22,7 @@ from hypothesis import strategies as st
 from rag.errors import CorpusError
 from rag.papers import Paper, make_paper_id
 from rag.readers import Refused, iter_papers, json_lines, read_papers
-from rag.readers.formats import Format, list_formats
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from rag.readers.formats import list_formats
 
 ROOT = Path(__file__).parent.parent
 LISTING = ROOT / "tests/fixtures/listing.txt"
@@ -39,28 +35,28 @@ ABSTRACT = "We study how rates change over time. " * 6 + "We find that they do."
 TITLES = LISTING.read_text(encoding="utf-8").rstrip().split("\n\n")[5::2]
 
 
-def written(folder: Path, content: str | bytes, name: str = "papers.xyz") -> Path:
+def written(folder, content, name="papers.xyz"):
     path = folder / name
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     return path
 
 
-def json_line(**fields: object) -> str:
+def json_line(**fields):
     return json.dumps({"title": "On Rates", "abstract": "We test it.", **fields}) + "\n"
 
 
-def refusals(path: Path) -> list[tuple[int | None, str]]:
+def refusals(path):
     return [(r.line, r.reason) for r in iter_papers(path) if isinstance(r, Refused)]
 
 
-def titles(source: Any) -> list[str]:
+def titles(source):
     return [record.title for record in iter_papers(source) if isinstance(record, Paper)]
 
 
 # --- listing pages ------------------------------------------------------------------------------
 
 
-def test_a_listing_page_gives_its_entries_without_its_header() -> None:
+def test_a_listing_page_gives_its_entries_without_its_header():
     papers = list(iter_papers(LISTING))
     assert [paper.title for paper in papers] == TITLES
     assert len(TITLES) == 6
@@ -82,12 +78,12 @@ def test_a_listing_page_gives_its_entries_without_its_header() -> None:
         "\n\n \n" + HEADER,
     ],
 )
-def test_a_header_may_differ_or_be_missing(tmp_path: Path, header: str) -> None:
+def test_a_header_may_differ_or_be_missing(tmp_path, header):
     body = f"One Title\n\n{ABSTRACT}\n\nAnother Title\n\n{ABSTRACT} Really."
     assert titles(written(tmp_path, header + body)) == ["One Title", "Another Title"]
 
 
-def test_a_text_of_several_lines_is_one_block(tmp_path: Path) -> None:
+def test_a_text_of_several_lines_is_one_block(tmp_path):
     wrapped = ABSTRACT.replace(". ", ".\n  ")
     path = written(tmp_path, f"A Title on\ntwo lines\n \n\t\n{wrapped}\n\n\nB\n\n{wrapped}\n")
     papers = read_papers(path)
@@ -97,7 +93,7 @@ def test_a_text_of_several_lines_is_one_block(tmp_path: Path) -> None:
     ]
 
 
-def test_an_entry_cut_off_before_its_abstract_is_refused_with_its_line(tmp_path: Path) -> None:
+def test_an_entry_cut_off_before_its_abstract_is_refused_with_its_line(tmp_path):
     # line 1 title, 3 abstract, 5 title, 7 abstract, 9 title
     path = written(tmp_path, f"A\n\n{ABSTRACT}\n\nB\n\n{ABSTRACT}\n\nThe Last Title\n")
     assert titles(path) == ["A", "B"]
@@ -106,7 +102,7 @@ def test_an_entry_cut_off_before_its_abstract_is_refused_with_its_line(tmp_path:
     ]
 
 
-def test_an_entry_without_abstract_or_title_spoils_only_itself(tmp_path: Path) -> None:
+def test_an_entry_without_abstract_or_title_spoils_only_itself(tmp_path):
     # 11 lines of header and blanks, then: 11 A, 13 abstract, 15 B, 17 C, 19 abstract, 21 abstract
     body = f"A\n\n{ABSTRACT}\n\nB\n\nC\n\n{ABSTRACT}\n\n{ABSTRACT}\n\nD\n\n{ABSTRACT}\n"
     path = written(tmp_path, HEADER + body)
@@ -114,7 +110,7 @@ def test_an_entry_without_abstract_or_title_spoils_only_itself(tmp_path: Path) -
     assert [line for line, _ in refusals(path)] == [15, 21]
 
 
-def test_pages_put_one_behind_the_other_are_read_through(tmp_path: Path) -> None:
+def test_pages_put_one_behind_the_other_are_read_through(tmp_path):
     page = HEADER + f"A\n\n{ABSTRACT}\n\n"
     path = written(tmp_path, page + "Lonely\n\n" + page.replace("A\n", "B\n"))
     assert titles(path) == ["A", "B"]
@@ -133,7 +129,7 @@ def test_pages_put_one_behind_the_other_are_read_through(tmp_path: Path) -> None
         "\n" * 50 + "title,abstract\nOn Rates,We test it.\n",
     ],
 )
-def test_other_texts_are_not_taken_for_papers(tmp_path: Path, text: str) -> None:
+def test_other_texts_are_not_taken_for_papers(tmp_path, text):
     with pytest.raises(CorpusError, match="no known format"):
         list(iter_papers(written(tmp_path, text, "listing.txt")))
 
@@ -141,7 +137,7 @@ def test_other_texts_are_not_taken_for_papers(tmp_path: Path, text: str) -> None
 # --- JSON Lines ---------------------------------------------------------------------------------
 
 
-def test_a_json_line_gives_all_its_fields(tmp_path: Path) -> None:
+def test_a_json_line_gives_all_its_fields(tmp_path):
     line = json_line(
         title=" On\nRates ",
         abstract=r"It wins by 5\%.",
@@ -175,7 +171,7 @@ def test_a_json_line_gives_all_its_fields(tmp_path: Path) -> None:
     ]
 
 
-def test_what_is_missing_null_or_empty_is_left_out_and_not_invented(tmp_path: Path) -> None:
+def test_what_is_missing_null_or_empty_is_left_out_and_not_invented(tmp_path):
     line = json_line(authors=None, year="", venue="", doi=None, url=None, id="", metadata=None)
     path = written(tmp_path, line)
     assert read_papers(path)[0].to_dict() == {
@@ -200,14 +196,12 @@ def test_what_is_missing_null_or_empty_is_left_out_and_not_invented(tmp_path: Pa
         ("id", 17, make_paper_id("On Rates")),
     ],
 )
-def test_a_field_is_kept_only_in_a_usable_form(
-    tmp_path: Path, field: str, value: object, kept: object
-) -> None:
+def test_a_field_is_kept_only_in_a_usable_form(tmp_path, field, value, kept):
     paper = read_papers(written(tmp_path, json_line(**{field: value})))[0]
     assert getattr(paper, field) == kept
 
 
-def test_an_id_or_doi_that_cannot_serve_is_kept_as_metadata(tmp_path: Path) -> None:
+def test_an_id_or_doi_that_cannot_serve_is_kept_as_metadata(tmp_path):
     paper = read_papers(written(tmp_path, json_line(id=17, doi="n/a")))[0]
     assert paper.metadata == {"id": 17, "doi": "n/a"}
 
@@ -240,9 +234,7 @@ def test_an_id_or_doi_that_cannot_serve_is_kept_as_metadata(tmp_path: Path) -> N
     ],
     ids=lambda text: text[:40],
 )
-def test_a_bad_line_is_refused_with_its_number_and_reading_goes_on(
-    tmp_path: Path, line: str, reason: str
-) -> None:
+def test_a_bad_line_is_refused_with_its_number_and_reading_goes_on(tmp_path, line, reason):
     path = written(tmp_path, json_line() + "\n" + line + "\n" + json_line(title="Next"))
     assert titles(path) == ["On Rates", "Next"]
     [(number, said)] = refusals(path)
@@ -260,7 +252,7 @@ TEXT = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_siz
         )
     )
 )
-def test_papers_written_as_json_lines_are_read_back(papers: list[Paper]) -> None:
+def test_papers_written_as_json_lines_are_read_back(papers):
     lines = [json.dumps(paper.to_dict(), ensure_ascii=False) for paper in papers]
     own = {field.name for field in dataclasses.fields(Paper)}
     expected = [paper for paper in papers if not own & set(paper.metadata)]
@@ -268,7 +260,7 @@ def test_papers_written_as_json_lines_are_read_back(papers: list[Paper]) -> None
     assert [paper for paper in found if paper in expected] == expected
 
 
-def test_the_bundled_library_is_read_as_it_is_written() -> None:
+def test_the_bundled_library_is_read_as_it_is_written():
     library = ROOT / "rag/data/library.jsonl"
     papers = read_papers(library)
     lines = library.read_text(encoding="utf-8").splitlines()
@@ -277,7 +269,7 @@ def test_the_bundled_library_is_read_as_it_is_written() -> None:
     assert not any(paper.authors or paper.year or paper.url for paper in papers)
 
 
-def test_the_provenance_note_names_the_very_bytes_of_the_library() -> None:
+def test_the_provenance_note_names_the_very_bytes_of_the_library():
     note = (ROOT / "rag/data/PROVENANCE.md").read_text(encoding="utf-8")
     assert sha256((ROOT / "rag/data/library.jsonl").read_bytes()).hexdigest() in note
 
@@ -297,7 +289,7 @@ def test_the_provenance_note_names_the_very_bytes_of_the_library() -> None:
     ids=["byte order mark", "CRLF", "CR", "UTF-16", "no last line break"],
 )
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
-def test_usual_kinds_of_text_file_read_alike(sample: Path, encode: Callable[[str], bytes]) -> None:
+def test_usual_kinds_of_text_file_read_alike(sample, encode):
     read = list(iter_papers(io.BytesIO(encode(sample.read_text(encoding="utf-8")))))
     expected = [str(record) for record in iter_papers(sample)]
     assert [str(record).replace("the stream", str(sample)) for record in read] == expected
@@ -311,20 +303,18 @@ def test_usual_kinds_of_text_file_read_alike(sample: Path, encode: Callable[[str
         (b"one \x81 byte of nothing", "one \ufffd byte of nothing"),
     ],
 )
-def test_bytes_that_are_no_utf_8_are_read_as_windows_1252(
-    tmp_path: Path, encoded: bytes, read: str
-) -> None:
+def test_bytes_that_are_no_utf_8_are_read_as_windows_1252(tmp_path, encoded, read):
     good = json_line(title="Ünïted").encode()
     path = written(tmp_path, good + json_line(title="?").encode().replace(b"?", encoded) + good)
     assert titles(path) == ["Ünïted", read, "Ünïted"]
 
 
-def test_a_file_of_old_bytes_is_recognised_by_its_header(tmp_path: Path) -> None:
+def test_a_file_of_old_bytes_is_recognised_by_its_header(tmp_path):
     path = written(tmp_path, "Título;Year\nÉtude;2001\n".encode("cp1252"))
     assert titles(path) == ["Étude"]
 
 
-def test_separators_inside_a_json_text_do_not_break_its_line(tmp_path: Path) -> None:
+def test_separators_inside_a_json_text_do_not_break_its_line(tmp_path):
     line = json.dumps({"title": "A\u2028B", "abstract": "C\u0085D"}, ensure_ascii=False)
     assert titles(written(tmp_path, line)) == ["A B"]
 
@@ -339,7 +329,7 @@ MANY = "".join(
 
 
 @pytest.mark.parametrize("packing", PACKINGS)
-def test_packed_files_are_read_as_they_are(tmp_path: Path, packing: str) -> None:
+def test_packed_files_are_read_as_they_are(tmp_path, packing):
     pack = PACKINGS[packing]
     assert titles(written(tmp_path, pack(MANY.encode()), "papers.pdf")) == titles(
         written(tmp_path, MANY)
@@ -349,9 +339,7 @@ def test_packed_files_are_read_as_they_are(tmp_path: Path, packing: str) -> None
 
 
 @pytest.mark.parametrize("packing", PACKINGS)
-def test_of_a_packed_file_that_is_cut_off_the_papers_before_are_kept(
-    tmp_path: Path, packing: str
-) -> None:
+def test_of_a_packed_file_that_is_cut_off_the_papers_before_are_kept(tmp_path, packing):
     whole = PACKINGS[packing](MANY.encode())
     path = written(tmp_path, whole[: len(whole) * 3 // 4])
     found = titles(path)
@@ -366,9 +354,7 @@ def test_of_a_packed_file_that_is_cut_off_the_papers_before_are_kept(
 
 
 @pytest.mark.parametrize("packing", PACKINGS)
-def test_every_cut_and_every_flipped_byte_of_a_packed_file_ends_in_a_sentence(
-    tmp_path: Path, packing: str
-) -> None:
+def test_every_cut_and_every_flipped_byte_of_a_packed_file_ends_in_a_sentence(tmp_path, packing):
     whole = PACKINGS[packing](json_line().encode() * 20)
     cut = [whole[:end] for end in range(4, len(whole))]
     flipped = [whole[:at] + bytes([whole[at] ^ 0x5A]) + whole[at + 1 :] for at in range(len(whole))]
@@ -379,9 +365,7 @@ def test_every_cut_and_every_flipped_byte_of_a_packed_file_ends_in_a_sentence(
 
 
 @pytest.mark.parametrize("packing", PACKINGS)
-def test_a_packed_file_that_swells_without_end_stops_at_a_bound(
-    tmp_path: Path, packing: str
-) -> None:
+def test_a_packed_file_that_swells_without_end_stops_at_a_bound(tmp_path, packing):
     swollen = json_line() + '{"title": "' + "a" * 80_000_000
     path = written(tmp_path, PACKINGS[packing](swollen.encode()))
     assert titles(path) == ["On Rates"]
@@ -391,7 +375,7 @@ def test_a_packed_file_that_swells_without_end_stops_at_a_bound(
     )
 
 
-def test_other_archives_are_named_as_such(tmp_path: Path) -> None:
+def test_other_archives_are_named_as_such(tmp_path):
     with pytest.raises(
         CorpusError, match=r"the file is packed. Unpack it first; only gzip and zstd"
     ):
@@ -413,9 +397,7 @@ def test_other_archives_are_named_as_such(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_file_that_is_of_no_use_is_named_in_one_sentence(
-    tmp_path: Path, content: bytes, sentence: str
-) -> None:
+def test_a_file_that_is_of_no_use_is_named_in_one_sentence(tmp_path, content, sentence):
     path = written(tmp_path, content)
     with pytest.raises(CorpusError) as raised:
         list(iter_papers(path))
@@ -423,7 +405,7 @@ def test_a_file_that_is_of_no_use_is_named_in_one_sentence(
     assert raised.value.path == path
 
 
-def test_a_missing_path_is_said_before_anything_is_read(tmp_path: Path) -> None:
+def test_a_missing_path_is_said_before_anything_is_read(tmp_path):
     with pytest.raises(CorpusError, match=r"gone does not exist\. Check the path\."):
         iter_papers([LISTING, tmp_path / "gone"])
     with pytest.raises(CorpusError, match="Name at least one file or folder"):
@@ -431,17 +413,17 @@ def test_a_missing_path_is_said_before_anything_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that fails to read")
-def test_a_file_that_fails_to_read_is_said() -> None:
+def test_a_file_that_fails_to_read_is_said():
     with pytest.raises(CorpusError, match=r"^/proc/self/mem: cannot read the file: .+\.$"):
         list(iter_papers("/proc/self/mem"))
 
 
-def test_an_own_record_may_lack_its_abstract(tmp_path: Path) -> None:
+def test_an_own_record_may_lack_its_abstract(tmp_path):
     path = written(tmp_path, '{"title": "A"}\n{"title": "B", "abstract": " "}\n')
     assert [(paper.title, paper.abstract) for paper in read_papers(path)] == [("A", ""), ("B", "")]
 
 
-def test_a_file_or_folder_without_any_paper_is_an_error(tmp_path: Path) -> None:
+def test_a_file_or_folder_without_any_paper_is_an_error(tmp_path):
     records = iter_papers(written(tmp_path, '{"title": ""}\n'))
     assert isinstance(next(records), Refused)
     with pytest.raises(CorpusError, match=r"papers\.xyz holds no readable paper"):
@@ -451,17 +433,17 @@ def test_a_file_or_folder_without_any_paper_is_an_error(tmp_path: Path) -> None:
         list(iter_papers(tmp_path / "empty"))
 
 
-def test_a_folder_is_its_files_in_order_with_hidden_ones_left_out(tmp_path: Path) -> None:
+def test_a_folder_is_its_files_in_order_with_hidden_ones_left_out(tmp_path):
     (tmp_path / "b").mkdir()
     (tmp_path / ".git").mkdir()
     for name, title in (("c", "3"), ("b/z", "2"), ("a", "1"), (".hidden", "x"), (".git/y", "x")):
         written(tmp_path, json_line(title=title), name)
     (tmp_path / "b" / "up").symlink_to(tmp_path)
     assert titles(tmp_path) == ["1", "2", "3"]
-    assert next(iter(iter_papers(tmp_path))).sources == (str(tmp_path / "a"),)  # type: ignore[union-attr]
+    assert next(iter(iter_papers(tmp_path))).sources == (str(tmp_path / "a"),)
 
 
-def test_files_of_no_use_in_a_folder_are_refused_and_passed(tmp_path: Path) -> None:
+def test_files_of_no_use_in_a_folder_are_refused_and_passed(tmp_path):
     written(tmp_path, b"\x00\x01", "a.bin")
     written(tmp_path, b"", "b.txt")
     written(tmp_path, b"hello", "c.md")
@@ -475,7 +457,7 @@ def test_files_of_no_use_in_a_folder_are_refused_and_passed(tmp_path: Path) -> N
     ]
 
 
-def test_the_name_of_a_file_decides_nothing(tmp_path: Path) -> None:
+def test_the_name_of_a_file_decides_nothing(tmp_path):
     one = written(tmp_path, json_line(), "papers.pdf")
     other = written(tmp_path, LISTING.read_bytes(), "papers.jsonl")
     assert titles([one, other]) == ["On Rates", *TITLES]
@@ -484,38 +466,36 @@ def test_the_name_of_a_file_decides_nothing(tmp_path: Path) -> None:
 class Endless(io.RawIOBase):
     """A stream that says the same line for ever."""
 
-    def readable(self) -> bool:
+    def readable(self):
         return True
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+    def readinto(self, buffer):
         text = json_line().encode()[: len(buffer)]
         buffer[: len(text)] = text
         return len(text)
 
 
-def test_a_stream_is_read_without_waiting_for_its_end() -> None:
+def test_a_stream_is_read_without_waiting_for_its_end():
     first = [next(records) for records in [iter_papers(io.BufferedReader(Endless()))]]
     assert [(r.title, r.sources) for r in first if isinstance(r, Paper)] == [
         ("On Rates", ("the stream",))
     ]
 
 
-def test_streams_may_be_packed_and_stand_beside_files_and_are_left_open() -> None:
+def test_streams_may_be_packed_and_stand_beside_files_and_are_left_open():
     stream = io.BytesIO(gzip.compress(json_line().encode()))
     assert titles([stream, LISTING]) == ["On Rates", *TITLES]
     assert not stream.closed
 
 
 @pytest.mark.parametrize("stream", [io.StringIO(json_line()), None], ids=["text", "closed"])
-def test_a_stream_without_bytes_is_refused(
-    monkeypatch: pytest.MonkeyPatch, stream: io.StringIO | None
-) -> None:
+def test_a_stream_without_bytes_is_refused(monkeypatch, stream):
     monkeypatch.setattr(sys, "stdin", stream)
     with pytest.raises(CorpusError, match="gives text, not bytes"):
         iter_papers("-")
 
 
-def test_read_papers_joins_records_and_stops_at_the_first_refusal(tmp_path: Path) -> None:
+def test_read_papers_joins_records_and_stops_at_the_first_refusal(tmp_path):
     one = written(tmp_path, json_line(), "one")
     two = written(tmp_path, json_line(title="ON RATES", year=2020), "two")
     [paper] = read_papers([one, str(two)])
@@ -527,7 +507,7 @@ def test_read_papers_joins_records_and_stops_at_the_first_refusal(tmp_path: Path
     assert (raised.value.path, raised.value.line) == (str(bad), 2)
 
 
-def test_read_papers_warns_where_records_differ(tmp_path: Path) -> None:
+def test_read_papers_warns_where_records_differ(tmp_path):
     path = written(tmp_path, json_line() + json_line(abstract="We test it twice."))
     with pytest.warns(UserWarning, match=r"two abstracts, of 17 and 11 characters"):
         [paper] = read_papers(path)
@@ -556,7 +536,7 @@ FEED = "<feed xmlns='http://www.w3.org/2005/Atom'><entry>"
         "A\n\n...\n",
     ],
 )
-def test_an_abstract_of_a_megabyte_is_read_whole_and_soon(sample: str) -> None:
+def test_an_abstract_of_a_megabyte_is_read_whole_and_soon(sample):
     started = time.monotonic()
     [paper] = read_papers(io.BytesIO(sample.replace("...", "We test it. " * 90_000).encode()))
     assert paper.abstract.removeprefix("We test it. We test it. ").count("We test it.") >= 89_998
@@ -564,7 +544,7 @@ def test_an_abstract_of_a_megabyte_is_read_whole_and_soon(sample: str) -> None:
     assert time.monotonic() - started < 20
 
 
-def check_reading(form: Format, text: str) -> None:
+def check_reading(form, text):
     form.recognises(text)
     for line, found in form.read(text.splitlines(keepends=True)):
         assert line >= 1
@@ -573,14 +553,14 @@ def check_reading(form: Format, text: str) -> None:
 
 @pytest.mark.parametrize("form", list_formats({}), ids=lambda form: form.__name__)
 @given(text=st.text('<>&;/![]{}="\\: \nentry,@1%') | st.text())
-def test_any_text_gives_only_records_and_reasons(form: Format, text: str) -> None:
+def test_any_text_gives_only_records_and_reasons(form, text):
     check_reading(form, text)
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 @settings(deadline=None)
 @given(data=st.data())
-def test_a_damaged_sample_gives_only_records_and_reasons(sample: Path, data: st.DataObject) -> None:
+def test_a_damaged_sample_gives_only_records_and_reasons(sample, data):
     text = sample.read_text(encoding="utf-8")
     form = next(each for each in list_formats({}) if each.recognises(text))
     for _ in range(data.draw(st.integers(1, 5))):

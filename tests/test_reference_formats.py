@@ -15,21 +15,21 @@ from rag.readers.latex import to_plain_text
 FORMATS = Path(__file__).parent / "fixtures/formats"
 
 
-def written(folder: Path, content: str | bytes) -> Path:
+def written(folder, content):
     path = folder / "papers.xyz"
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     return path
 
 
-def papers(path: Path) -> list[Paper]:
+def papers(path):
     return [record for record in iter_papers(path) if isinstance(record, Paper)]
 
 
-def refusals(path: Path) -> list[tuple[int | None, str]]:
+def refusals(path):
     return [(r.line, r.reason) for r in iter_papers(path) if isinstance(r, Refused)]
 
 
-def seen(paper: Paper) -> dict[str, object]:
+def seen(paper):
     """What the paper says, without its identity and its file."""
     return {k: v for k, v in paper.to_dict().items() if k not in {"id", "sources"}}
 
@@ -37,7 +37,7 @@ def seen(paper: Paper) -> dict[str, object]:
 # --- BibTeX -------------------------------------------------------------------------------------
 
 
-def test_strings_that_multiply_each_other_spoil_only_what_uses_them(tmp_path: Path) -> None:
+def test_strings_that_multiply_each_other_spoil_only_what_uses_them(tmp_path):
     text = '@string{a = "xxxxxxxxxx"}\n'
     for name, before in zip("bcdefghij", "abcdefghi", strict=True):
         text += f"@string{{{name} = {' # '.join([before] * 10)}}}\n"
@@ -51,7 +51,7 @@ def test_strings_that_multiply_each_other_spoil_only_what_uses_them(tmp_path: Pa
     assert rates.title == "On Rates"
 
 
-def test_a_bibtex_entry_gives_its_fields_as_plain_text() -> None:
+def test_a_bibtex_entry_gives_its_fields_as_plain_text():
     assert seen(papers(FORMATS / "papers.bib")[0]) == {
         "title": "Deep Nested Braces for Études",
         "abstract": "We gain 36% over strong baselines & keep x_1. It is “good”, 5% more.",
@@ -64,7 +64,7 @@ def test_a_bibtex_entry_gives_its_fields_as_plain_text() -> None:
     }
 
 
-def test_a_power_in_an_entry_keeps_its_sign_and_an_ordinal_has_none(tmp_path: Path) -> None:
+def test_a_power_in_an_entry_keeps_its_sign_and_an_ordinal_has_none(tmp_path):
     path = tmp_path / "powers.bib"
     path.write_text(
         r"@misc{a, title={The 5\textsuperscript{th} n\textsuperscript{2}}, author={A. Sea},"
@@ -74,7 +74,7 @@ def test_a_power_in_an_entry_keeps_its_sign_and_an_ordinal_has_none(tmp_path: Pa
     assert (paper.title, paper.abstract) == ("The 5th n^2", "It takes 10^6 H2O.")
 
 
-def test_a_biblatex_entry_gives_its_fields_and_the_first_of_two_titles() -> None:
+def test_a_biblatex_entry_gives_its_fields_and_the_first_of_two_titles():
     assert seen(papers(FORMATS / "papers.bib")[1]) == {
         "title": "关于速率",
         "abstract": "",
@@ -85,14 +85,14 @@ def test_a_biblatex_entry_gives_its_fields_and_the_first_of_two_titles() -> None
     }
 
 
-def test_entries_of_one_key_are_both_kept_and_children_inherit_at_the_end() -> None:
+def test_entries_of_one_key_are_both_kept_and_children_inherit_at_the_end():
     other, child = papers(FORMATS / "papers.bib")[2:]
     assert (other.title, other.arxiv_id) == ("Same Key, Other Paper", "1706.03762")
     assert (child.title, child.venue, child.year) == ("A Child", "The Volume of 2019", 2019)
 
 
 @pytest.mark.parametrize("kind", ["collection", "book", "proceedings"])
-def test_a_volume_that_only_hands_down_its_fields_is_no_paper(kind: str) -> None:
+def test_a_volume_that_only_hands_down_its_fields_is_no_paper(kind):
     volume = f"@{kind}{{V, title = {{The Volume}}, year = 2019}}\n"
     child = "@incollection{c, title = {A Child}, crossref = {v}}\n"
     for text in (volume + child, child + volume):
@@ -111,16 +111,14 @@ def test_a_volume_that_only_hands_down_its_fields_is_no_paper(kind: str) -> None
         ("{{tea; hot};}", ["tea; hot"]),
     ],
 )
-def test_a_semicolon_in_braces_sets_no_keywords_apart_beside_one_that_does(
-    written: str, tags: list[str]
-) -> None:
+def test_a_semicolon_in_braces_sets_no_keywords_apart_beside_one_that_does(written, tags):
     entry = f"@article{{a, title = {{On Tea}}, keywords = {written}}}\n"
     [(_, found)] = bibtex.read([entry])
     assert isinstance(found, RawRecord)
     assert found.metadata == {"tags": tags}
 
 
-def test_entries_take_over_what_they_lack_from_shared_ones_which_are_no_papers() -> None:
+def test_entries_take_over_what_they_lack_from_shared_ones_which_are_no_papers():
     shared = """@xdata{J, journaltitle = {Journal of Tea}, year = 2019}
 @XData{k, xdata = {j}, date = {2018-05}, keywords = {tea}}
 """
@@ -137,7 +135,7 @@ def test_entries_take_over_what_they_lack_from_shared_ones_which_are_no_papers()
         assert len(found) == 2
 
 
-def test_a_book_that_says_something_or_stands_alone_is_a_paper() -> None:
+def test_a_book_that_says_something_or_stands_alone_is_a_paper():
     text = """@collection{alone, title = {Alone}}
 @book{v, title = {Told}, abstract = {We tell.}}
 @inbook{c, title = {A Child}, crossref = {v}}
@@ -150,9 +148,7 @@ def test_a_book_that_says_something_or_stands_alone_is_a_paper() -> None:
     ]
 
 
-def test_broken_entries_are_refused_with_their_lines_and_nothing_is_printed(
-    capfd: pytest.CaptureFixture[str],
-) -> None:
+def test_broken_entries_are_refused_with_their_lines_and_nothing_is_printed(capfd):
     found = refusals(FORMATS / "papers.bib")
     assert [line for line, _ in found] == [39, 43, 49]
     assert found[0][1] == "the record has no title. Add one."
@@ -196,11 +192,11 @@ def test_broken_entries_are_refused_with_their_lines_and_nothing_is_printed(
         ("", ""),
     ],
 )  # fmt: skip
-def test_tex_becomes_text_and_words_stay(tex: str, text: str) -> None:
+def test_tex_becomes_text_and_words_stay(tex, text):
     assert to_plain_text(tex) == text
 
 
-def authors_of(entry: str) -> tuple[str, ...]:
+def authors_of(entry):
     [(_, found)] = bibtex.read([f"@misc{{a, title = {{A}}, author = {{{entry}}}}}"])
     assert isinstance(found, RawRecord)
     return found.authors
@@ -232,9 +228,7 @@ def authors_of(entry: str) -> tuple[str, ...]:
         ("family=, given=", ()),
     ],
 )
-def test_names_of_biblatex_whose_parts_are_named_are_put_together(
-    names: str, authors: tuple[str, ...]
-) -> None:
+def test_names_of_biblatex_whose_parts_are_named_are_put_together(names, authors):
     assert authors_of(names) == authors
 
 
@@ -248,9 +242,7 @@ def test_names_of_biblatex_whose_parts_are_named_are_put_together(
         (r"{A and {B} and \& C} and D", ("A and B and & C", "D")),
     ],
 )
-def test_names_behind_an_and_keep_the_command_that_they_begin_with(
-    names: str, authors: tuple[str, ...]
-) -> None:
+def test_names_behind_an_and_keep_the_command_that_they_begin_with(names, authors):
     assert authors_of(names) == authors
 
 
@@ -263,14 +255,14 @@ def test_names_behind_an_and_keep_the_command_that_they_begin_with(
         "Write to me @home.\n",
     ],
 )
-def test_texts_with_an_at_sign_are_not_taken_for_bibtex(text: str) -> None:
+def test_texts_with_an_at_sign_are_not_taken_for_bibtex(text):
     assert not bibtex.recognises(text)
 
 
 # --- RIS ----------------------------------------------------------------------------------------
 
 
-def test_ris_records_give_their_fields_under_newer_and_older_tags() -> None:
+def test_ris_records_give_their_fields_under_newer_and_older_tags():
     new, old = papers(FORMATS / "papers.ris")
     assert seen(new) == {
         "title": "Rates over Time",
@@ -293,7 +285,7 @@ def test_ris_records_give_their_fields_under_newer_and_older_tags() -> None:
     }
 
 
-def test_ris_records_without_title_or_cut_off_are_refused_with_their_lines() -> None:
+def test_ris_records_without_title_or_cut_off_are_refused_with_their_lines():
     assert refusals(FORMATS / "papers.ris") == [
         (17, "the record has no title. Add one."),
         (27, "the record does not end with ER. The file may be cut off; export it again."),
@@ -301,7 +293,7 @@ def test_ris_records_without_title_or_cut_off_are_refused_with_their_lines() -> 
 
 
 @pytest.mark.parametrize(("before", "between"), [("", " "), ("  ", "  "), ("\t", " ")])
-def test_ris_that_is_indented_or_lacks_a_space_is_read(before: str, between: str) -> None:
+def test_ris_that_is_indented_or_lacks_a_space_is_read(before, between):
     tags = ["TY - JOUR", "TI - Rates", "AU - Turing, Alan", "AB - We measure", "rates.", "ER -"]
     text = "Exported by hand\n\n"
     text += "".join(f"{before}{tag.replace(' -', between + '-')}\n" for tag in tags)
@@ -313,7 +305,7 @@ def test_ris_that_is_indented_or_lacks_a_space_is_read(before: str, between: str
     assert list(ris.read([text.removesuffix("\n")])) == [(3, found)]
 
 
-def test_ris_as_programs_bend_it_is_read_all_the_same() -> None:
+def test_ris_as_programs_bend_it_is_read_all_the_same():
     text = """Exported by hand
 AU  - Nobody, N.
 TY  - JOUR
@@ -353,7 +345,7 @@ ER  -
     assert (other.title, other.authors, other.abstract) == ("Other", (), "")
 
 
-def test_a_type_behind_any_white_space_begins_a_ris_record_and_two_words_do_not() -> None:
+def test_a_type_behind_any_white_space_begins_a_ris_record_and_two_words_do_not():
     wide = " " * 300_000
     lines = [f"TY  -{wide}JOUR{wide}\n", "TI  - A\n", f"TY  -{wide}a b\n", "ER  -\n"]
     assert [(line, getattr(found, "title", "")) for line, found in ris.read(lines)] == [(1, "A")]
@@ -363,7 +355,7 @@ def test_a_type_behind_any_white_space_begins_a_ris_record_and_two_words_do_not(
 # --- MEDLINE ------------------------------------------------------------------------------------
 
 
-def test_medline_records_give_their_fields() -> None:
+def test_medline_records_give_their_fields():
     full, short = papers(FORMATS / "papers.nbib")
     assert seen(full) == {
         "title": "Rates over time in a title that is so long that it goes on in the next line",
@@ -390,7 +382,7 @@ def test_medline_records_give_their_fields() -> None:
 # --- tables -------------------------------------------------------------------------------------
 
 
-def test_a_table_of_zotero_gives_its_rows() -> None:
+def test_a_table_of_zotero_gives_its_rows():
     first, second = papers(FORMATS / "zotero.csv")
     assert seen(first) == {
         "title": 'Rates, "quoted"',
@@ -423,16 +415,16 @@ def test_a_table_of_zotero_gives_its_rows() -> None:
         ("Vogt, V.", ("V. Vogt",)),
     ],
 )
-def test_initials_behind_every_second_comma_of_a_table_belong_to_the_name_before_it(
-    tmp_path: Path, column: str, written: str, authors: tuple[str, ...]
-) -> None:
+def test_initials_behind_every_second_comma_of_a_cell_belong_to_the_name_before(
+    tmp_path, column, written, authors
+):
     path = tmp_path / "table.csv"
     path.write_text(f'Title,{column}\nRates,"{written}"\n', encoding="utf-8")
     (paper,) = papers(path)
     assert paper.authors == authors
 
 
-def test_names_in_capitals_between_commas_are_no_initials(tmp_path: Path) -> None:
+def test_names_in_capitals_between_commas_are_no_initials(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text('Title,Authors\nRates,"UN, WHO, EU, FAO"\n', encoding="utf-8")
     (paper,) = papers(path)
@@ -446,9 +438,7 @@ def test_names_in_capitals_between_commas_are_no_initials(tmp_path: Path) -> Non
         ("wos.tsv", '"Rates" and a lone " mark', "J RATES", "10.1000/rates.5", "Asa Sjoberg"),
     ],
 )
-def test_tables_of_scopus_and_the_web_of_science_give_their_rows(
-    name: str, title: str, venue: str, doi: str, first: str
-) -> None:
+def test_tables_of_scopus_and_the_web_of_science_give_their_rows(name, title, venue, doi, first):
     [paper] = papers(FORMATS / name)
     assert seen(paper) | {"url": None} == {
         "title": title,
@@ -463,13 +453,13 @@ def test_tables_of_scopus_and_the_web_of_science_give_their_rows(
 
 
 @pytest.mark.parametrize("mark", [",", ";", "\t"])
-def test_columns_are_set_apart_by_comma_semicolon_or_tab(tmp_path: Path, mark: str) -> None:
+def test_columns_are_set_apart_by_comma_semicolon_or_tab(tmp_path, mark):
     rows = [["sep=" + mark], ["TITEL", "Abstract", "PY"], ['"A, B; C"', "We test.", "2017.0"]]
     [paper] = papers(written(tmp_path, "".join(mark.join(row) + "\n" for row in rows[1:])))
     assert (paper.title, paper.abstract, paper.year) == ("A, B; C", "We test.", 2017)
 
 
-def test_the_separator_line_of_spreadsheets_is_passed_over(tmp_path: Path) -> None:
+def test_the_separator_line_of_spreadsheets_is_passed_over(tmp_path):
     [paper] = papers(written(tmp_path, "sep=;\nTitle;Year\nA;2017\n"))
     assert (paper.title, paper.year) == ("A", 2017)
 
@@ -492,27 +482,25 @@ def test_the_separator_line_of_spreadsheets_is_passed_over(tmp_path: Path) -> No
         ("Šulc, J. -L. and X. -Y. Li and A. - B. C", ("J.-L. Šulc", "X.-Y. Li", "A. - B. C")),
     ],
 )
-def test_a_cell_of_authors_gives_each_name(
-    tmp_path: Path, cell: str, names: tuple[str, ...]
-) -> None:
+def test_a_cell_of_authors_gives_each_name(tmp_path, cell, names):
     [paper] = papers(written(tmp_path, f'Title,Authors\nA,"{cell}"\n'))
     assert paper.authors == names
 
 
-def test_a_mark_that_is_never_closed_spoils_its_own_row_only(tmp_path: Path) -> None:
+def test_a_mark_that_is_never_closed_spoils_its_own_row_only(tmp_path):
     rows = ['"A","fine"', 'B,"never closed', 'C,"closed"', "D,no marks", '"E","cut o']
     path = written(tmp_path, "title,abstract\n" + "\n".join(rows))
     assert [paper.title for paper in papers(path)] == ["A", "C", "D"]
     assert [line for line, _ in refusals(path)] == [3, 6]
 
 
-def test_thousands_of_marks_that_are_never_closed_are_refused_one_by_one(tmp_path: Path) -> None:
+def test_thousands_of_marks_that_are_never_closed_are_refused_one_by_one(tmp_path):
     path = written(tmp_path, "title,abstract\n" + 'a","b\n' * 3000 + "C,fine\n")
     assert [paper.title for paper in papers(path)] == ["C"]
     assert [line for line, _ in refusals(path)] == list(range(2, 3002))
 
 
-def test_bare_marks_inside_a_cell_and_missing_cells_at_the_end_are_forgiven(tmp_path: Path) -> None:
+def test_bare_marks_inside_a_cell_and_missing_cells_at_the_end_are_forgiven(tmp_path):
     path = written(tmp_path, 'title,abstract,year\n"He said "hi" there",x,2001\nB\nC,y,z,w\n')
     assert [paper.title for paper in papers(path)] == ['He said hi" there"', "B"]
     assert [line for line, _ in refusals(path)] == [4]
@@ -522,18 +510,18 @@ def test_bare_marks_inside_a_cell_and_missing_cells_at_the_end_are_forgiven(tmp_
     "text",
     ["id,title\n1,On Rates\n", "abstract,year\nA,1\n", "Title\nA\n", "On Rates, by me\n\nWe", ","],
 )
-def test_only_a_title_column_and_another_known_one_make_a_table(text: str) -> None:
+def test_only_a_title_column_and_another_known_one_make_a_table(text):
     assert not tables.recognises(text)
 
 
-def test_columns_of_any_name_can_be_mapped(tmp_path: Path) -> None:
+def test_columns_of_any_name_can_be_mapped(tmp_path):
     path = written(tmp_path, "Nr;Überschrift;Inhalt;Wer;Title\n7;A;We test.;Alan Turing;B\n")
     columns = {"title": "überschrift", "abstract": "Inhalt", "authors": "Wer"}
     [paper] = read_papers(path, columns=columns)
     assert (paper.title, paper.abstract, paper.authors) == ("A", "We test.", ("Alan Turing",))
 
 
-def test_keys_of_json_records_can_be_mapped_too(tmp_path: Path) -> None:
+def test_keys_of_json_records_can_be_mapped_too(tmp_path):
     record = '{"Titel": "A", "Inhalt": "We test.", "Jahr": 1999, "title": 5}'
     columns = {"title": "Titel", "abstract": "Inhalt", "year": "Jahr"}
     for text in (record, f"[{record}]"):
@@ -542,7 +530,7 @@ def test_keys_of_json_records_can_be_mapped_too(tmp_path: Path) -> None:
         assert paper.metadata == {}
 
 
-def test_a_field_or_column_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_field_or_column_that_is_not_there_is_named(tmp_path):
     path = written(tmp_path, "Titel;Jahr\nA;1999\n")
     with pytest.raises(CorpusError, match='Cannot map a column to "titles"'):
         iter_papers(path, columns={"titles": "Titel"})
@@ -550,7 +538,7 @@ def test_a_field_or_column_that_is_not_there_is_named(tmp_path: Path) -> None:
         read_papers(path, columns={"abstract": "Inhalt"})
 
 
-def test_addresses_are_set_apart_by_any_number_of_semicolons() -> None:
+def test_addresses_are_set_apart_by_any_number_of_semicolons():
     text = "https://a.org/x;y ; https://b.org;;https://c.org;"
     assert split_urls([text]) == ["https://a.org/x;y", "https://b.org", "https://c.org"]
     many = ";" * 50_000

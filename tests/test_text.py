@@ -42,16 +42,16 @@ SENTENCES = [
 ]
 
 
-def sentences(text: str) -> list[str]:
+def sentences(text):
     return [text[start:end] for start, end in sentence_spans(text)]
 
 
 @pytest.mark.parametrize("expected", SENTENCES)
-def test_sentences_end_where_a_reader_ends_them(expected: list[str]) -> None:
+def test_sentences_end_where_a_reader_ends_them(expected):
     assert sentences(" ".join(expected)) == expected
 
 
-def test_a_missing_space_after_a_full_stop_is_seen() -> None:
+def test_a_missing_space_after_a_full_stop_is_seen():
     assert sentences("We propose models.We test them (95%).This is new.") == [
         "We propose models.",
         "We test them (95%).",
@@ -59,7 +59,7 @@ def test_a_missing_space_after_a_full_stop_is_seen() -> None:
     ]
 
 
-def test_blank_text_has_no_sentence() -> None:
+def test_blank_text_has_no_sentence():
     assert sentence_spans("") == sentence_spans(" \n\u00a0") == ()
 
 
@@ -72,7 +72,7 @@ ANY_TEXT = st.one_of(
 
 
 @given(ANY_TEXT)
-def test_sentences_cover_everything_but_white_space_in_order(text: str) -> None:
+def test_sentences_cover_everything_but_white_space_in_order(text):
     end_before = 0
     for start, end in sentence_spans(text):
         assert end_before <= start < end <= len(text)
@@ -82,13 +82,13 @@ def test_sentences_cover_everything_but_white_space_in_order(text: str) -> None:
     assert not text[end_before:].strip()
 
 
-def test_sentences_of_the_library_are_neither_fragments_nor_heaps() -> None:
+def test_sentences_of_the_library_are_neither_fragments_nor_heaps():
     counts = [len(sentence_spans(abstract)) for abstract in ABSTRACTS.values()]
     assert sum(counts) == 2326
     assert (min(counts), max(counts)) == (6, 14)
 
 
-def test_every_sentence_of_the_library_begins_like_one() -> None:
+def test_every_sentence_of_the_library_begins_like_one():
     begins = [
         sentence[:12]
         for abstract in ABSTRACTS.values()
@@ -107,17 +107,17 @@ def test_every_sentence_of_the_library_begins_like_one() -> None:
 # --- tokens and links ---------------------------------------------------------------------------
 
 
-def test_tokens_are_counted_as_text_even_where_they_spell_a_special_token() -> None:
+def test_tokens_are_counted_as_text_even_where_they_spell_a_special_token():
     assert count_tokens("") == 0
     assert count_tokens("Every claim is cited.") == 5
     assert count_tokens("<|endoftext|>") == 7  # the special token itself would be 1
 
 
-def test_a_hundred_thousand_equal_characters_are_counted() -> None:
+def test_a_hundred_thousand_equal_characters_are_counted():
     assert count_tokens("a" * 100_000) == 12_500  # eight to a token
 
 
-def test_counting_and_splitting_leave_the_process_as_it_was() -> None:
+def test_counting_and_splitting_leave_the_process_as_it_was():
     program = """
 import os, sys
 from rag.llm.tokens import count_tokens
@@ -154,13 +154,11 @@ print(any("_static" in folder for folder in nltk.data.path), "llama_index.core" 
         ("", ()),
     ],
 )
-def test_links_are_found_without_the_punctuation_around_them(
-    text: str, links: tuple[str, ...]
-) -> None:
+def test_links_are_found_without_the_punctuation_around_them(text, links):
     assert find_links(text) == links
 
 
-def test_the_library_offers_its_62_links_and_the_one_a_space_broke() -> None:
+def test_the_library_offers_its_62_links_and_the_one_a_space_broke():
     links = [link for abstract in ABSTRACTS.values() for link in find_links(abstract)]
     assert len(links) == 63
     assert sum(re.findall(r"https?://\S", abstract) != [] for abstract in ABSTRACTS.values()) == 62

@@ -17,21 +17,21 @@ PUBMED = (FORMATS / "pubmed.xml").read_text(encoding="utf-8")
 FEED = '<feed xmlns="http://www.w3.org/2005/Atom">'
 
 
-def entry(title: str) -> str:
+def entry(title):
     return f"<entry><id>http://arxiv.org/abs/2101.00002</id><title>{title}</title></entry>\n"
 
 
-def feed(*entries: str) -> str:
+def feed(*entries):
     return FEED + "\n" + "".join(entries) + "</feed>\n"
 
 
-def outcome(text: str) -> list[tuple[int, str]]:
+def outcome(text):
     """Each entry's line with its title, or with the reason why there is none."""
     found = arxiv_atom.read(io.StringIO(text))
     return [(line, one if isinstance(one, str) else one.title) for line, one in found]
 
 
-def test_arxivs_feed_gives_its_papers() -> None:
+def test_arxivs_feed_gives_its_papers():
     path = FORMATS / "arxiv_atom.xml"
     first, second, untitled = iter_papers(path)
     assert first == Paper(
@@ -52,13 +52,13 @@ def test_arxivs_feed_gives_its_papers() -> None:
     assert untitled == Refused(str(path), 25, "the record has no title. Add one.")
 
 
-def test_an_error_that_arxiv_answers_with_is_said() -> None:
+def test_an_error_that_arxiv_answers_with_is_said():
     wrong = "<entry><id>http://arxiv.org/api/errors#x</id><title>Error</title>"
     wrong += "<summary>bad id</summary></entry>"
     assert outcome(feed(wrong)) == [(2, "arXiv returned an error: bad id")]
 
 
-def test_pubmeds_set_gives_its_papers() -> None:
+def test_pubmeds_set_gives_its_papers():
     path = FORMATS / "pubmed.xml"
     first, second, book, untitled = iter_papers(path)
     assert first == Paper(
@@ -117,7 +117,7 @@ ARTICLE = """<PubmedArticleSet><PubmedArticle><MedlineCitation><PMID Version="1"
 """
 
 
-def test_a_name_in_han_characters_has_no_space_and_the_family_name_first() -> None:
+def test_a_name_in_han_characters_has_no_space_and_the_family_name_first():
     article = (
         ARTICLE.replace("Leaf", "叶")
         .replace("Ana María", "安\n")
@@ -129,9 +129,7 @@ def test_a_name_in_han_characters_has_no_space_and_the_family_name_first() -> No
 
 
 @pytest.mark.parametrize(("complete", "more"), [("N", ("et al.",)), ("Y", ())])
-def test_a_list_of_authors_that_is_not_complete_says_so(
-    complete: str, more: tuple[str, ...]
-) -> None:
+def test_a_list_of_authors_that_is_not_complete_says_so(complete, more):
     article = ARTICLE.replace("<AuthorList>", f'<AuthorList CompleteYN="{complete}">')
     [(_, found)] = pubmed_xml.read([article])
     assert isinstance(found, RawRecord)
@@ -141,7 +139,7 @@ def test_a_list_of_authors_that_is_not_complete_says_so(
 @pytest.mark.parametrize(
     ("written", "title"), [("Tea.", "Tea"), ("Tea?", "Tea?"), ("Tea...", "Tea..."), ("Tea", "Tea")]
 )
-def test_an_article_of_pubmed_is_the_same_in_both_of_its_formats(written: str, title: str) -> None:
+def test_an_article_of_pubmed_is_the_same_in_both_of_its_formats(written, title):
     [(_, xml)] = pubmed_xml.read([ARTICLE.format(title=written)])
     [(_, nbib)] = medline.read(NBIB.format(title=written).splitlines(keepends=True))
     assert xml == nbib
@@ -156,7 +154,7 @@ def test_an_article_of_pubmed_is_the_same_in_both_of_its_formats(written: str, t
     "broken",
     ["<entry><title>B</entry>\n", entry("B &nbsp; C"), entry("\x0b"), "</x>\n", "<entry>&\n"],
 )
-def test_broken_xml_does_not_lose_the_entries_behind_it(broken: str) -> None:
+def test_broken_xml_does_not_lose_the_entries_behind_it(broken):
     first, (line, reason), last = outcome(feed(entry("A"), broken, entry("Z")))
     assert (first, last) == ((2, "A"), (4, "Z"))
     assert line == 3
@@ -166,7 +164,7 @@ def test_broken_xml_does_not_lose_the_entries_behind_it(broken: str) -> None:
 @pytest.mark.parametrize(
     "broken", ["<entry><title>B</entry>", "<entry>&", '<entry x:y="1"></entry>', "</x>"]
 )
-def test_broken_xml_on_one_line_does_not_lose_the_entries_behind_it(broken: str) -> None:
+def test_broken_xml_on_one_line_does_not_lose_the_entries_behind_it(broken):
     text = feed(entry("A"), broken, entry("Y"), broken, entry("Z")).replace("\n", " ")
     found = outcome(text)
     assert {line for line, _ in found} == {1}
@@ -174,7 +172,7 @@ def test_broken_xml_on_one_line_does_not_lose_the_entries_behind_it(broken: str)
     assert sum(said.startswith("the XML is broken (") for _, said in found) >= 2
 
 
-def test_lines_are_told_in_long_files_and_where_a_comment_names_an_element() -> None:
+def test_lines_are_told_in_long_files_and_where_a_comment_names_an_element():
     several = [entry("A" * 3000) + "<!-- <entry>\n -->\n"] * 40 + [entry("B").replace("B", "\nB\n")]
     found = outcome(feed(*several, "<entry></x>", entry("Z")))
     # Each of the 40 has three lines: its own and two of the comment; B has three.
@@ -182,23 +180,23 @@ def test_lines_are_told_in_long_files_and_where_a_comment_names_an_element() -> 
     assert [line for line, _ in found][-2:] == [2 + 40 * 3 + 3] * 2
 
 
-def test_a_comment_that_never_ends_is_read_through_once() -> None:
+def test_a_comment_that_never_ends_is_read_through_once():
     lines = [FEED, entry("A"), "<!-- ", *["words in a line\n"] * 200_000]
     assert [line for line, _ in outcome("".join(lines))] == [1, 200_002]
 
 
 @pytest.mark.parametrize("behind", ["", "-->" + entry("B") + "<!-- <entry> --> <entry> </feed>"])
-def test_a_comment_that_names_an_element_many_times_is_read_through_once(behind: str) -> None:
+def test_a_comment_that_names_an_element_many_times_is_read_through_once(behind):
     found = outcome(feed(entry("A"), "<!--" + "<entry></entry>" * 200_000 + behind, entry("Z")))
     assert [said for _, said in found if len(said) == 1] == ["A", "B", "Z"] if behind else ["A"]
 
 
-def test_two_feeds_one_behind_the_other_are_both_read() -> None:
+def test_two_feeds_one_behind_the_other_are_both_read():
     found = outcome(feed(entry("A")) + feed(entry("B")))
     assert [found[0], found[-1]] == [(2, "A"), (5, "B")]
 
 
-def test_a_mistake_in_xml_is_told_in_a_short_sentence() -> None:
+def test_a_mistake_in_xml_is_told_in_a_short_sentence():
     kind = '<!DOCTYPE PubmedArticleSet SYSTEM "a.dtd">'
     article = f"<PubmedArticle>&{'a' * 5000};</PubmedArticle>"
     text = f"{kind}<PubmedArticleSet>{article}</PubmedArticleSet>"
@@ -208,7 +206,7 @@ def test_a_mistake_in_xml_is_told_in_a_short_sentence() -> None:
     assert len(reason) < 300
 
 
-def test_a_file_cut_off_says_so_at_the_entry() -> None:
+def test_a_file_cut_off_says_so_at_the_entry():
     whole, (line, reason) = outcome(feed(entry("A"), entry("B"))[:-30])
     assert whole == (2, "A")
     assert (line, reason) == (3, "the XML is broken (unclosed token). The file may be cut off.")
@@ -226,7 +224,7 @@ LAUGHS = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))
     ],
     ids=["billion laughs", "external entity", "parameter entity"],
 )
-def test_hostile_xml_is_refused_unexpanded(declared: str) -> None:
+def test_hostile_xml_is_refused_unexpanded(declared):
     text = f"<!DOCTYPE feed [{declared}]>\n" + feed(entry("&l9;"), entry("B"))
     [(line, reason)] = outcome(text)
     assert line == 1
@@ -234,13 +232,13 @@ def test_hostile_xml_is_refused_unexpanded(declared: str) -> None:
 
 
 @pytest.mark.parametrize("tag", ["<a>", "<a/>"])
-def test_xml_of_more_tags_than_any_paper_has_is_refused(tag: str) -> None:
+def test_xml_of_more_tags_than_any_paper_has_is_refused(tag):
     [(_, reason)] = outcome(feed("<entry>" + tag * 1_000_001))
     assert reason.startswith("one record has too many XML tags.")
 
 
 @pytest.mark.parametrize("marks", [("<!--", "-->"), ("<![CDATA[", "]]>")])
-def test_records_behind_tags_that_are_none_are_all_found(marks: tuple[str, str]) -> None:
+def test_records_behind_tags_that_are_none_are_all_found(marks):
     # The parser may wait for twice as much text where a part of it ends within a comment.
     for count in range(1000, 9000, 450):
         hidden = marks[0] + "<entry> </entry>" * (count // 8) + marks[1]
@@ -250,7 +248,7 @@ def test_records_behind_tags_that_are_none_are_all_found(marks: tuple[str, str])
         assert [said[0] for said in found] == list("ABCDEFGHI" + "Z" * 40)
 
 
-def test_the_end_of_a_record_is_found_whatever_stands_before_it() -> None:
+def test_the_end_of_a_record_is_found_whatever_stands_before_it():
     prefix = "p" * 40_000  # longer than what is given to the parser at a time
     long = f'<{prefix}:entry xmlns:{prefix}="http://www.w3.org/2005/Atom">'
     for spaces in range(16_330, 16_390, 3):  # a piece may end anywhere in the last tag
@@ -263,7 +261,7 @@ def test_the_end_of_a_record_is_found_whatever_stands_before_it() -> None:
     ]
 
 
-def test_elements_that_are_nested_deeply_are_read() -> None:
+def test_elements_that_are_nested_deeply_are_read():
     deep = "<a>" * 100_000 + "deep" + "</a>" * 100_000
     assert outcome(feed(f"<entry><title>{deep}</title></entry>", entry("Z"))) == [
         (2, "deep"),
@@ -271,7 +269,7 @@ def test_elements_that_are_nested_deeply_are_read() -> None:
     ]
 
 
-def test_a_record_is_found_whatever_its_prefix_and_wherever_its_name_stands() -> None:
+def test_a_record_is_found_whatever_its_prefix_and_wherever_its_name_stands():
     text = """<x:feed xmlns:x="http://www.w3.org/2005/Atom">
 <!-- <x:entry> </x:entry> --><x:entry
 ><x:title>An entry of </x:title ><!-- </x:entry> --><x:summary><![CDATA[</x:entry>]]></x:summary>
@@ -289,6 +287,6 @@ def test_a_record_is_found_whatever_its_prefix_and_wherever_its_name_stands() ->
         "We read <PubmedArticle> elements of arxiv.org.",
     ],
 )
-def test_other_texts_are_neither(text: str) -> None:
+def test_other_texts_are_neither(text):
     assert not arxiv_atom.recognises(text)
     assert not pubmed_xml.recognises(text)
