@@ -84,7 +84,7 @@ def plan_changes(
         removed=tuple(removed),
         without_abstract=tuple(p.id for p in final if p.id in fresh and not p.abstract),
         refused=tuple(refused),
-        warnings=tuple(merge.warning for merge in merges if merge.warning),
+        warnings=tuple(filter(None, (merge.warning for merge in merges))),
     )
 
 

@@ -136,8 +136,7 @@ class PaperMerger:
             merged, warnings = reread.merge()
         else:
             merged, warnings = merge_records(known, [*map(self._papers.__getitem__, others), paper])
-        own = (alias for alias in merged.aliases if self._by_key.get(alias, first) in places)
-        merged = replace(merged, aliases=tuple(own))
+        merged = self._drop_foreign_aliases(merged, places)
         warning = " ".join(warnings) or None
         if merged == known:
             return Merge(known, "unchanged", warning)
@@ -146,6 +145,11 @@ class PaperMerger:
         self._put(first, merged)
         is_edit = reread and reread.explains(paper) and not _only_gained(known, merged)
         return Merge(merged, "changed" if is_edit else "merged", warning)
+
+    def _drop_foreign_aliases(self, paper: Paper, places: list[int]) -> Paper:
+        """Return the paper without aliases that lead to other papers."""
+        own = (alias for alias in paper.aliases if self._by_key.get(alias, places[0]) in places)
+        return replace(paper, aliases=tuple(own))
 
     def _note_reread(self, places: list[int], paper: Paper) -> _Reread | None:
         """Return what was read again of a library paper, with this record, or None if nothing."""

@@ -130,10 +130,13 @@ class _Scan:
                 self._in_list = False
                 yield from _yield_rest(number, line[start:at])
                 at = start = self._find_list_start(line, at)
+        yield from self._end_line(number, line[start:])
+
+    def _end_line(self, number: int, rest: str) -> Iterator[tuple[int, str]]:
         if self._depth:
-            self.held.append((number, line[start:]))
+            self.held.append((number, rest))
         else:
-            yield from _yield_rest(number, line[start:])
+            yield from _yield_rest(number, rest)
 
     def _find_list_start(self, line: str, at: int) -> int:
         """Return where to continue: here inside a list, else at its start or the line's end."""

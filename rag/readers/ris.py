@@ -36,8 +36,6 @@ _YEAR, _DATE, _DOI = ("PY  -",), ("Y1  -", "DA  -"), ("DO  -",)
 _ONCE = frozenset(_TITLE + _ABSTRACT + _VENUE + _YEAR + _DATE + _DOI)
 _SEVERAL = frozenset({"AU  -", "A1  -", "KW  -", "UR  -", "N1  -"})
 
-
-# Lines of a record by tag: the first of each, and the others with those that have no tag.
 Once: TypeAlias = dict[str, str]
 More: TypeAlias = dict[str, list[str]]
 
@@ -49,30 +47,39 @@ def recognises(head: str) -> bool:
 
 def read(pieces: Iterable[str]) -> Iterator[tuple[int, RawRecord | str]]:
     """Yield the line of each TY with its record or the reason for refusal."""
-    first, last = 0, ""
-    once: Once = {}
-    more: More = {}
+    first = 0
+    record = _Record()
     for number, line in enumerate(_normalise_spaces(fields.split_lines(pieces)), 1):
         tag = line[:_TAG_CHARS]
-        if tag in _ONCE:
-            if tag in once:
-                last = ""
-            else:
-                last, once[tag] = tag, line[_TAG_CHARS:].strip()
-        elif tag in _SEVERAL:
-            last = tag
-            more.setdefault(tag, []).append(line[_TAG_CHARS:])
-        elif tag == _END or (tag == _BEGIN and _START.match(line)):
+        if tag == _END or (tag == _BEGIN and _START.match(line)):
             if first:
-                yield first, _parse_record(once, more)
-            first, last = (number if tag == _BEGIN else 0), ""
-            once, more = {}, {}
-        elif tag in _TAGS:
-            last = ""
-        elif last:
-            more.setdefault(last, []).append(line)
+                yield first, _parse_record(record.once, record.more)
+            first = number if tag == _BEGIN else 0
+            record = _Record()
+        else:
+            record.add(tag, line)
     if first:
         yield first, "the record does not end with ER. The file may be cut off; export it again."
+
+
+class _Record:
+    """Lines of a record by tag: the first of each, and the others with those that have no tag."""
+
+    def __init__(self) -> None:
+        self.once: Once = {}
+        self.more: More = {}
+        self._last = ""  # the tag that a line without one continues
+
+    def add(self, tag: str, line: str) -> None:
+        if tag in _ONCE and tag not in self.once:
+            self._last, self.once[tag] = tag, line[_TAG_CHARS:].strip()
+        elif tag in _SEVERAL:
+            self._last = tag
+            self.more.setdefault(tag, []).append(line[_TAG_CHARS:])
+        elif tag in _TAGS:
+            self._last = ""
+        elif self._last:
+            self.more.setdefault(self._last, []).append(line)
 
 
 def _normalise_spaces(lines: Iterator[str]) -> Iterable[str]:

@@ -74,8 +74,7 @@ def _parse(source: _Source, names: tuple[str, ...]) -> Generator[XmlRecord, None
         except DefusedXmlException:
             reason = _HOSTILE
         except ParseError as error:
-            rest = "The file may be cut off" if source.ended else "This record is skipped"
-            reason = f"the XML is broken ({str(error).partition(':')[0][:_REASON_CHARS]}). {rest}."
+            reason = _explain_error(error, may_be_cut=source.ended)
             source.skip_to_error(*error.position)
         for line, element in target.take():
             source.end_record()
@@ -83,6 +82,11 @@ def _parse(source: _Source, names: tuple[str, ...]) -> Generator[XmlRecord, None
     if reason:
         yield source.get_line(target.begun) if target.begun else source.line, reason
     return reason
+
+
+def _explain_error(error: Exception, *, may_be_cut: bool) -> str:
+    rest = "The file may be cut off" if may_be_cut else "This record is skipped"
+    return f"the XML is broken ({str(error).partition(':')[0][:_REASON_CHARS]}). {rest}."
 
 
 class _TooManyTags(Exception):

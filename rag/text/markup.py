@@ -194,20 +194,24 @@ def _find_cuts(text: str) -> Iterator[tuple[int, int, str]]:
 
     Annotations of MathML are dropped with their content. So is MathML that repeats a TeX formula.
     """
-    dropped, start = "", 0  # the element that is dropped with its content
     follows_tex = False
-    for tag in _find_tags(text):
-        closes, space, name = tag[1], tag[2].lower(), tag[3].lower()
-        if dropped:
-            if closes and space + name == dropped:
-                yield start, tag.end(), ""
-                dropped = ""
-            continue
+    tags = _find_tags(text)
+    for tag in tags:
+        name = tag[3].lower()
         yield tag.start(), tag.end(), " " if name in _APART else ""
         if name in _ANNOTATIONS or (name == "math" and follows_tex):
-            dropped, start = "" if closes else space + name, tag.end()
+            if not tag[1] and (end := _find_closing_tag(tags, tag)):
+                yield tag.end(), end.end(), ""
         elif name != "math":
             follows_tex = name == "tex-math"
+
+
+def _find_closing_tag(
+    tags: Iterator[re.Match[str]], opening: re.Match[str]
+) -> re.Match[str] | None:
+    """Return the tag that closes an element, skipping those inside it."""
+    element = (opening[2] + opening[3]).lower()
+    return next((tag for tag in tags if tag[1] and (tag[2] + tag[3]).lower() == element), None)
 
 
 def _mark_script(found: re.Match[str]) -> str:
@@ -232,10 +236,12 @@ def _choose_sign(sign: str, before: str, script: str) -> str:
     if not before[-1:].isalnum() or not _WORD.search(script):
         return ""
     if before[-1].isdigit():
-        return "" if script in _ORDINALS else sign
-    if sign == "^":
-        return "" if script in _ORDINALS or _DIGITS.fullmatch(script) else sign
-    return sign if _VARIABLE.search(before) and len(script) == 1 and script.isalpha() else ""
+        reads_well = script in _ORDINALS
+    elif sign == "^":
+        reads_well = script in _ORDINALS or _DIGITS.fullmatch(script) is not None
+    else:
+        reads_well = len(script) > 1 or not script.isalpha() or not _VARIABLE.search(before)
+    return "" if reads_well else sign
 
 
 def _is_power(found: re.Match[str], before: str, script: str) -> bool:
