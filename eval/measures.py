@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Literal
 
 from eval import abstention, metrics
@@ -55,9 +56,9 @@ def measures(records: Sequence[Record]) -> list[Measure]:
     def retrieval(name: str) -> Value:
         return lambda record: found.get((record.id, record.variant), {}).get(name)
 
+    axes = (_retrieval(retrieval), _faithfulness(), _citations(), _correctness())
     return [
-        *_retrieval(retrieval),
-        *map(_as_asked, (*_faithfulness(), *_citations(), *_correctness())),
+        *map(_as_asked, chain.from_iterable(axes)),
         *_abstention(),
         *_robustness(records, retrieval("recall@5")),
         *_cost(),
@@ -65,19 +66,13 @@ def measures(records: Sequence[Record]) -> list[Measure]:
 
 
 def _retrieval(of: Callable[[str], Value]) -> list[Measure]:
-    ranked = [
-        Measure(name, "retrieval", f"{RETRIEVAL[name]} over papers", of(name)) for name in RETRIEVAL
-    ]
-    first = Measure(
-        "hit@1", "retrieval", "the first paper is a gold one", metrics.hit_at_1, rate=True
-    )
-    shown = Measure(
-        "recall_shown",
-        "retrieval",
-        "gold papers that the answer was made from",
-        metrics.recall_shown,
-    )
-    return list(map(_as_asked, [first, *ranked, shown]))
+    return [
+        Measure("hit@1", "retrieval", "the first paper is a gold one", metrics.hit_at_1, rate=True),
+        *(Measure(name, "retrieval", f"{says} over papers", of(name))
+          for name, says in RETRIEVAL.items()),
+        Measure("recall_shown", "retrieval", "gold papers that the answer was made from",
+                metrics.recall_shown),
+    ]  # fmt: skip
 
 
 def _faithfulness() -> list[Measure]:
