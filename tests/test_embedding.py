@@ -80,13 +80,10 @@ def test_name_consists_of_kind_and_model_unless_given():
     assert from_llama_index(model, name="mine").name == "mine"
 
 
-def test_dimension_is_learnt_from_the_first_vectors():
+def test_dimension_costs_a_call_only_if_no_vector_was_seen():
     embedder = from_llama_index(TableEmbedding(rows={"a": [1.0, 0.0, 0.0]}))
     embedder.embed(["a"])
     assert embedder.dim == 3  # the table has no other text, so there was no further call
-
-
-def test_dimension_costs_a_call_when_no_vector_was_seen():
     embedder = from_llama_index(TableEmbedding(rows={"dimension": [1.0, 0.0, 0.0]}))
     assert embedder.dim == 3
     assert embedder.embed([]).shape == (0, 3)
@@ -160,13 +157,6 @@ def test_vectors_of_a_server_come_in_order_and_in_batches():
     assert np.allclose(vectors[:, 0] / vectors[:, 1], range(1, 151), rtol=1e-4)
     assert [len(request["input"]) for request in server.requests] == [100, 50, 1]
     assert server.requests[2]["input"] == ["two lines"]
-
-
-def test_passing_failures_of_a_server_are_retried():
-    busy = Step("busy", status=503, headers={"Retry-After": "0"})
-    with ModelServer(busy, busy, body({"data": [{"embedding": [3, 4]}]})) as server:
-        assert np.allclose(served(server).embed(["x"]), [[0.6, 0.8]])
-        assert len(server.requests) == 3
 
 
 @pytest.mark.parametrize(

@@ -23,10 +23,15 @@ from rag.errors import RunMismatch
 from rag.llm.reply import NO_USAGE, Usage
 
 
-def written(folder, finished, *, info=None, records=None):
-    """The folder, with a run that differs from the finished one in what is given."""
+def written(folder, finished, *, records=None, judge=None):
+    """The folder, with a run that differs from the finished one in its records or its judge."""
     folder.mkdir()
-    info, records = info or finished.info, records or finished.records
+    records = records or finished.records
+    identity = finished.info.identity
+    if judge:
+        identity = {**identity, "judge": f"model {judge}", "judge_sha256": judge}
+    plan = [(r.id, r.variant) for r in records]
+    info = finished.info.model_copy(update={"plan": plan, "identity": identity})
     (folder / "run.json").write_text(info.model_dump_json(), encoding="utf-8")
     lines = (record.model_dump_json() + "\n" for record in records)
     (folder / "records.jsonl").write_text("".join(lines), encoding="utf-8")
@@ -140,14 +145,12 @@ def test_text_from_questions_and_papers_is_escaped(no_judge, tmp_path):
 
 def judged_by(name, finished, folder):
     """Write a run that a model judged, which found every fact; return its folder."""
-    identity = {**finished.info.identity, "judge": f"model {name}", "judge_sha256": name}
-    info = finished.info.model_copy(update={"identity": identity})
     held = {"found": Judged(verdict="supported")}
     records = [
-        r.model_copy(update={"facts": [fact.model_copy(update=held) for fact in r.facts]})
+        r.model_copy(update={"facts": tuple(fact.model_copy(update=held) for fact in r.facts)})
         for r in finished.records
     ]
-    return written(folder, finished, info=info, records=records)
+    return written(folder, finished, records=records, judge=name)
 
 
 def test_runs_of_different_judges_are_compared_without_what_judges_say(finished, tmp_path):
@@ -240,11 +243,7 @@ def test_a_corrected_score_takes_the_judges_error_out(finished, tmp_path):
     records = [one_statement(n, "supported" if said else "partly") for n, said in enumerate(says)]
     # neither what the judge left open nor the answer to a paraphrase counts
     records += [one_statement(200, None), one_statement(201, "supported", "paraphrase")]
-    plan = [(r.id, r.variant) for r in records]
-    info = finished.info.model_copy(update={"plan": plan})
-    identity = {**info.identity, "judge": "model j", "judge_sha256": "1"}
-    info = info.model_copy(update={"identity": identity})
-    made = written(tmp_path / "made", finished, info=info, records=records)
+    made = written(tmp_path / "made", finished, records=records, judge="j")
     labels = tmp_path / "labels.jsonl"
     rows = [
         json.dumps({"id": f"q{n}", "statement": "It is so.", "supported": person})
@@ -273,10 +272,7 @@ def test_what_a_run_cost_is_summed(finished, tmp_path):
         priced(second, "0.000250 USD", judge=Usage(2, 50, 5, estimated=True), judge_cost=None),
         priced(third, "a lot"),
     ]
-    info = finished.info.model_copy(update={"plan": [(r.id, r.variant) for r in records]})
-    identity = {**info.identity, "judge": "model j", "judge_sha256": "1"}
-    info = info.model_copy(update={"identity": identity})
-    made = written(tmp_path / "made", finished, info=info, records=records)
+    made = written(tmp_path / "made", finished, records=records, judge="j")
     spent = make_report(read_run(made)).spent
     # each answer is one call with 10 tokens read and 2 written; "a lot" is no price
     assert spent["writer"] == Spent(Usage(3, 30, 6), ("0.000350 USD",), 1)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag.papers import Paper
-from rag.readers import Refused, iter_papers, json_array, json_lines, read_papers
+from rag.readers import iter_papers, json_array, json_lines, read_papers
 from rag.readers.fields import RawRecord
 
 FORMATS = Path(__file__).parent / "fixtures/formats"
@@ -81,10 +81,7 @@ def test_semantic_scholars_answer_gives_its_papers():
         (str(FORMATS / "semantic_scholar.json"),),
         metadata={"tags": ["Biology"]},
     )
-    assert isinstance(second, Paper)
     assert (second.title, second.abstract, second.authors) == ("No Abstract Here", "", ())
-    assert isinstance(nothing, Refused)
-    assert isinstance(untitled, Refused)
     assert (nothing.line, nothing.reason.split(",")[0]) == (8, "this is JSON")
     assert (untitled.line, untitled.reason) == (9, 'the field "title" is missing or empty.')
 
@@ -103,7 +100,6 @@ def test_openalexs_answer_gives_its_papers():
         sources=(str(FORMATS / "openalex.json"),),
         metadata={"tags": ["Salt", "Light"]},
     )
-    assert isinstance(second, Paper)
     assert (second.title, second.abstract, second.venue) == ("Older Shape", "", "Old Venue")
     assert second.url == "https://openalex.org/W2"
 
@@ -122,7 +118,6 @@ def test_zoteros_export_gives_its_papers():
         sources=(str(FORMATS / "zotero_csl.json"),),
         metadata={"tags": ["moss, night", "green"]},
     )
-    assert isinstance(second, Paper)
     assert (second.title, second.abstract, second.url) == ("A Page About Moss", "", None)
 
 
@@ -140,10 +135,8 @@ def test_crossrefs_answer_gives_its_papers():
         sources=(str(FORMATS / "crossref.json"),),
         metadata={"tags": ["Clouds"]},
     )
-    assert isinstance(second, Paper)
     assert (second.title, second.abstract, second.year) == ("No Abstract Here", "", None)
     assert second.arxiv_id == "2101.00003"
-    assert isinstance(untitled, Refused)
     assert (untitled.line, untitled.reason) == (3, 'the field "title" is missing or empty.')
 
 
@@ -210,7 +203,7 @@ def test_a_broken_record_does_not_lose_the_others(broken, reason):
 def test_a_file_cut_off_says_so_at_the_record():
     text = (FORMATS / "zotero_csl.json").read_text(encoding="utf-8")
     [whole, (line, reason)] = listed(text[: text.index('"type": "webpage"')])
-    assert isinstance(whole[1], RawRecord)
+    assert whole[1].title == "Moss at Night"
     assert (line, reason) == (
         18,
         "the record has no end. A brace or quote is missing, or the file is cut off here.",
@@ -238,7 +231,6 @@ def test_an_own_record_with_a_list_inside_stays_a_line(line):
 def test_a_key_of_a_service_does_not_take_an_own_records_authors(key):
     line = json.dumps({"title": "A", "abstract": "B", "authors": ["A. Turing"], key: "x"})
     [(_, paper)] = json_lines.read([line])
-    assert isinstance(paper, RawRecord)
     assert (paper.authors, paper.metadata) == (("A. Turing",), {key: "x"})
 
 
@@ -258,14 +250,12 @@ def test_a_key_of_a_service_does_not_take_an_own_records_authors(key):
 def test_authors_of_an_own_record_are_named_as_those_of_other_formats(written, authors):
     line = json.dumps({"title": "A", "authors": written})
     for found in (*json_lines.read([line]), *json_array.read([f"[{line}]"])):
-        assert isinstance(found[1], RawRecord)
         assert found[1].authors == authors
 
 
 def test_names_that_papertrail_wrote_keep_their_commas():
     record = {"title": "A", "authors": ["University of Bath, Library"], "sources": []}
     [(_, found)] = json_lines.read([json.dumps(record)])
-    assert isinstance(found, RawRecord)
     assert found.authors == ("University of Bath, Library",)
 
 

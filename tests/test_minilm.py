@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag.embedding.minilm import load_minilm, normalize_rows
-from rag.embedding.minilm.encoder import BLOCK_TEXTS, is_content
+from rag.embedding.minilm.encoder import BLOCK_TEXTS
 from rag.embedding.minilm.weights import FOLDER, open_session, open_tokenizer
 from rag.errors import ModelUnavailable
 
@@ -45,28 +45,16 @@ def test_similarities_are_those_published_for_the_model(model):
     assert similarities[1, 2] == pytest.approx(0.1411, abs=3e-4)
 
 
-def test_pooled_vector_is_the_mean_of_all_states_scaled_to_length_one(model):
+def test_vectors_are_the_mean_of_all_states_and_the_projected_states_of_each_token(model):
     ids = np.array([open_tokenizer().encode(SENTENCE).ids], np.int64)
     feed = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
     states = open_session().run(None, feed)[0][0]
     mean = states.mean(axis=0)
     assert largest_difference(model.embed([SENTENCE])[0], mean / np.linalg.norm(mean)) < 1e-6
-
-
-def test_token_vectors_are_the_projected_states_without_special_tokens(model):
-    ids = np.array([open_tokenizer().encode(SENTENCE).ids], np.int64)
-    feed = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
-    states = open_session().run(None, feed)[0][0]
     projected = states[1:-1] @ np.load(FOLDER / "projection.npy").astype(np.float32)
     (encoding,) = model.encode([SENTENCE])
-    assert encoding.token_ids.tolist() == ids[0, 1:-1].tolist()
+    assert encoding.token_ids.tolist() == ids[0, 1:-1].tolist()  # without the special tokens
     assert largest_difference(encoding.tokens, normalize_rows(projected)) < 1e-6
-
-
-def test_embed_and_encode_give_the_same_pooled_vector(model):
-    texts = [SENTENCE, "", LONG]
-    pooled = np.stack([encoding.vector for encoding in model.encode(texts)])
-    assert largest_difference(pooled, model.embed(texts)) < 1e-6
 
 
 def test_shapes_and_kinds_are_as_documented(model):
@@ -83,15 +71,10 @@ def test_shapes_and_kinds_are_as_documented(model):
 # Order, batches, blocks
 
 
-def test_vector_does_not_depend_on_the_other_texts(model):
+def test_vectors_do_not_depend_on_the_other_texts(model):
     texts = [SENTENCE, "A much shorter one.", LONG, SENTENCE * 5, "Word."]
-    together = model.embed(texts)
-    alone = np.concatenate([model.embed([text]) for text in texts])
-    assert largest_difference(together, alone) < 1e-5
-
-
-def test_token_vectors_do_not_depend_on_the_other_texts(model):
-    texts = [SENTENCE, "Word.", SENTENCE * 2]
+    pooled = model.embed(texts)
+    assert largest_difference(pooled, np.concatenate([model.embed([t]) for t in texts])) < 1e-5
     for together, text in zip(model.encode(texts), texts, strict=True):
         (alone,) = model.encode([text])
         assert largest_difference(together.tokens, alone.tokens) < 1e-5
@@ -219,11 +202,6 @@ def test_stop_words_and_punctuation_are_no_content(model):
     content = [piece for piece, kept in zip(pieces, encoding.content, strict=True) if kept]
     # The tokenizer knows the word "tokens" as token + ##s.
     assert content == ["Transform", "er", "not", "forget", "3", "token", "s"]
-
-
-def test_piece_that_continues_a_word_is_content_even_if_it_looks_like_a_stop_word():
-    assert is_content("##the", frozenset({"the"}))
-    assert not is_content("the", frozenset({"the"}))
 
 
 # Files

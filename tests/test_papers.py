@@ -160,12 +160,6 @@ def test_any_title_gives_the_same_short_id_for_all_its_spellings(title):
 # --- merging ------------------------------------------------------------------------------------
 
 
-def test_the_very_same_paper_again_is_unchanged():
-    papers, merges = merged(record(sources=("a",)), record(sources=("a",)))
-    assert [merge.status for merge in merges] == ["new", "unchanged"]
-    assert papers == [record(sources=("a",))]
-
-
 def test_a_paper_from_several_files_remembers_all_of_them_in_order():
     papers, merges = merged(record(sources=("b",)), record(sources=("a",)), record(sources=("b",)))
     assert [merge.status for merge in merges] == ["new", "merged", "unchanged"]
@@ -329,14 +323,6 @@ def test_what_comes_by_a_stream_again_adds_and_replaces_nothing(stream):
     assert papers == [record(abstract=LONG, sources=(stream,))]
 
 
-def test_an_edited_file_does_not_replace_what_also_stands_in_another():
-    known = record(abstract=LONG, sources=("a", "b"))
-    papers, merges = merged(record(sources=("a",)), library=(known,))
-    assert papers == [known]
-    assert merges[0].status == "unchanged"
-    assert merges[0].warning
-
-
 def test_what_no_source_says_any_more_is_gone_once_all_have_been_read_again():
     longer = LONG + " It is fast."
     known = record(abstract=longer, year=2019, venue="ACL", sources=("a", "b"))
@@ -351,13 +337,26 @@ def test_what_no_source_says_any_more_is_gone_once_all_have_been_read_again():
         assert {merge.status for merge in merged(*order, library=tuple(papers))[1]} == {"unchanged"}
 
 
-def test_a_text_that_one_of_two_sources_makes_longer_is_a_change():
-    known = record(sources=("a", "b"))
-    papers, merges = merged(
-        record(abstract=LONG, sources=("a",)), record(sources=("b",)), library=(known,)
-    )
-    assert papers == [record(abstract=LONG, sources=("a", "b"))]
-    assert [merge.status for merge in merges] == ["changed", "unchanged"]
+def abstract_of(text, *sources):
+    return record(abstract=text, sources=sources)
+
+
+@pytest.mark.parametrize(
+    ("known", "records", "after", "statuses"),
+    [
+        # an edited file does not replace what also stands in another
+        ((LONG, "a", "b"), [(SHORT, "a")], (LONG, "a", "b"), "unchanged"),
+        # a text that one of two sources makes longer
+        ((SHORT, "a", "b"), [(LONG, "a"), (SHORT, "b")], (LONG, "a", "b"), "changed unchanged"),
+        # two records of one file are joined, and are no edit
+        (("Old.", "a"), [(LONG, "a"), (SHORT, "a")], (LONG, "a"), "changed unchanged"),
+    ],
+)
+def test_records_read_again_replace_what_no_other_source_says(known, records, after, statuses):
+    read = [abstract_of(*each) for each in records]
+    papers, merges = merged(*read, library=(abstract_of(*known),))
+    assert papers == [abstract_of(*after)]
+    assert " ".join(merge.status for merge in merges) == statuses
 
 
 def test_a_new_source_adds_to_a_paper_whose_own_source_was_edited():
@@ -366,18 +365,6 @@ def test_a_new_source_adds_to_a_paper_whose_own_source_was_edited():
     for order in (records, records[::-1]):
         papers, _ = merged(*order, library=(known,))
         assert papers == [record("On rates", venue="ACL", sources=("a", "c"))]
-
-
-def test_two_records_of_one_file_are_joined_and_not_taken_for_an_edit():
-    papers, merges = merged(record(abstract=LONG, sources=("a",)), record(sources=("a",)))
-    assert papers[0].abstract == LONG
-    assert merges[1].status == "unchanged"
-    known = record(abstract="Old.", sources=("a",))
-    papers, merges = merged(
-        record(abstract=LONG, sources=("a",)), record(sources=("a",)), library=(known,)
-    )
-    assert papers[0].abstract == LONG
-    assert [merge.status for merge in merges] == ["changed", "unchanged"]
 
 
 def test_a_library_read_again_unchanged_stays_as_it_was():

@@ -21,40 +21,12 @@ from rag.cli import app
 ROOT = Path(__file__).resolve().parent.parent
 
 PUBLIC_NAMES = {
-    "Answer",
-    "AnswerEvent",
-    "Assistant",
-    "Citation",
-    "Conversation",
-    "Done",
-    "Embedder",
-    "Filter",
-    "Hit",
-    "IndexReport",
-    "Paper",
-    "Passage",
-    "Quote",
-    "RagError",
-    "Refused",
-    "Retrieval",
-    "Settings",
-    "Statement",
-    "Status",
-    "Text",
-    "Turn",
-    "Usage",
-    "Verification",
-    "Verified",
-    "__version__",
-    "as_llama_index",
-    "from_llama_index",
-    "iter_papers",
-    "load_minilm",
-    "load_settings",
-    "read_papers",
-    "split_paper",
-    "verify",
-}
+    "Answer", "AnswerEvent", "Assistant", "Citation", "Conversation", "Done", "Embedder",
+    "Filter", "Hit", "IndexReport", "Paper", "Passage", "Quote", "RagError", "Refused",
+    "Retrieval", "Settings", "Statement", "Status", "Text", "Turn", "Usage", "Verification",
+    "Verified", "__version__", "as_llama_index", "from_llama_index", "iter_papers", "load_minilm",
+    "load_settings", "read_papers", "split_paper", "verify",
+}  # fmt: skip
 
 HEAVY = {"chromadb", "gradio", "llama_index", "mcp", "nltk", "numpy", "onnxruntime"}
 

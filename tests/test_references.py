@@ -114,7 +114,7 @@ def test_an_id_survives_though_an_address_or_a_venue_tells_another(form, tmp_pat
         paper("Four", venue="arXiv preprint arXiv:2001.00004"),
     ]
     again = read_again(papers, form, tmp_path)
-    assert [each.id for each in again if isinstance(each, Paper)] == [each.id for each in papers]
+    assert [each.id for each in again] == [each.id for each in papers]
 
 
 def readable(text):
@@ -139,11 +139,7 @@ def test_whatever_its_text_a_record_stays_one_record_with_its_id(title, abstract
     for form, module in (("bibtex", bibtex), ("ris", ris), ("csl", json_array)):
         text = export_papers([odd, LAST], form)
         found = [each for _, each in module.read(io.StringIO(text))]
-        assert [each if isinstance(each, str) else each.id for each in found] == [
-            "kept-1",
-            "last-1",
-        ], text
-        assert len(found) == 2
+        assert [getattr(each, "id", each) for each in found] == ["kept-1", "last-1"], text
         assert found[-1].title == LAST.title
 
 
@@ -173,14 +169,9 @@ def test_a_field_that_the_library_lacks_is_in_no_format():
         export_papers([bare], "bibtex") == f"@misc{{{bare.id},\n  title = {{{{On Rates}}}},\n}}\n"
     )
     assert export_papers([bare], "ris") == "TY  - GEN\nTI  - On Rates\nER  - \n\n"
-    assert json.loads(export_papers([bare], "csl")) == [
-        {
-            "id": bare.id,
-            "type": "document",
-            "title": "On Rates",
-            "custom": {"papertrail-id": bare.id},
-        }
-    ]
+    [item] = json.loads(export_papers([bare], "csl"))
+    assert item.pop("custom") == {"papertrail-id": bare.id}
+    assert item == {"id": bare.id, "type": "document", "title": "On Rates"}
     assert export_papers([bare], "markdown") == "1. On Rates.\n"
 
 
@@ -250,33 +241,18 @@ def test_authors_that_are_left_out_are_written_as_each_format_does():
 
 
 def test_no_paper_gives_a_text_that_can_be_read():
-    assert {form: export_papers([], form) for form in FORMATS} == {
-        "bibtex": "",
-        "ris": "",
-        "csl": "[]\n",
-        "jsonl": "",
-        "markdown": "",
-    }
+    assert {export_papers([], form) for form in FORMATS if form != "csl"} == {""}
+    assert export_papers([], "csl") == "[]\n"
 
 
 def test_a_paper_that_comes_twice_is_written_once():
     assert export_papers([LAST, LAST], "ris").count("TY  - ") == 1
 
 
-@pytest.mark.parametrize(
-    ("name", "form"),
-    [
-        ("a.bib", "bibtex"),
-        ("A.RIS", "ris"),
-        ("a.csl.json", "csl"),
-        ("a.json", "csl"),
-        ("a.jsonl", "jsonl"),
-        ("a.md", "markdown"),
-        ("a.txt", None),
-    ],
-)
-def test_a_file_name_tells_the_format(name, form):
-    assert detect_format(Path("folder.ris") / name) == form
+def test_a_file_name_tells_the_format():
+    names = {"a.bib": "bibtex", "A.RIS": "ris", "a.csl.json": "csl", "a.json": "csl",
+             "a.jsonl": "jsonl", "a.md": "markdown", "a.txt": None}  # fmt: skip
+    assert {name: detect_format(Path("folder.ris") / name) for name in names} == names
 
 
 HOSTILE = [
