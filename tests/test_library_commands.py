@@ -294,17 +294,18 @@ def test_older_indexes_are_rebuilt_or_opened(run, index, list_mine, write, tmp_p
 # Removals
 
 
-def test_papers_are_removed_by_their_ids(run, index, list_mine, write):
+def test_papers_are_removed_by_their_ids_or_prefixes(run, index, list_mine, write):
     write("a.jsonl", A, B, C)
     index("a.jsonl")
     ids = [paper["id"] for paper in list_mine()]
-    assert run("papers", "remove", *ids[:2], "-i", "mine").splitlines()[-4:] == [
+    assert run("papers", "remove", ids[0][:-2], ids[1], "-i", "mine").splitlines()[-4:] == [
         "2 removed.",
         f"removed: {ids[0]}",
         f"removed: {ids[1]}",
         "The library has 1 paper in 1 passage.",
     ]
-    assert "No paper with the id" in run("papers", "remove", ids[0], "-i", "mine", status=2)
+    for command in ("remove", "show"):
+        assert "No paper has the id" in run("papers", command, ids[0], "-i", "mine", status=2)
     assert [paper["id"] for paper in list_mine()] == ids[2:]
 
 
@@ -518,8 +519,11 @@ def test_ordinary_question_about_papers_offers_the_list(kept):
     assert "`rag list SUBJECT`" in CliRunner().invoke(app, words).stderr
 
 
-def test_list_of_all_papers_has_each_once(kept, run):
-    assert run("ask", "how many papers are there?", "-i", kept).count("Curriculum Order") == 1
+def test_list_of_all_papers_is_printed_with_its_sources(kept, run):
+    listed, _, sources = run("ask", "how many papers are there?", "-i", kept).partition(
+        "\nSources\n"
+    )
+    assert listed.count("Curriculum Order") == sources.count("Curriculum Order") == 1
 
 
 # Conversations

@@ -47,7 +47,8 @@ def index_command(
     *,
     index: IndexOption = None,
     remove: Annotated[
-        list[str] | None, typer.Option("--remove", help="Id of a paper to remove; repeatable.")
+        list[str] | None,
+        typer.Option("--remove", help="Paper to remove, by id or id prefix; repeatable."),
     ] = None,
     rebuild: Annotated[
         bool,
@@ -388,7 +389,7 @@ def papers_show(
 
 @papers_app.command("remove")
 def papers_remove(
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids or aliases of papers.")],
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids, aliases or id prefixes.")],
     *,
     index: IndexOption = None,
     as_json: JsonOption = False,

@@ -89,7 +89,7 @@ def update_index(
         records: papers to add or update, and records that could not be read.
         embedder: makes the vectors; must be the embedder of the index.
         passages: how to split abstracts; must be the setting of the index.
-        remove: ids of papers to take out before the others are added.
+        remove: ids, aliases or id prefixes of papers to take out before the others are added.
         rebuild: start from scratch, even over a damaged or stale index. The old index stays valid
             until the new one is complete.
         sources: files and folders of the records, each with the column of every mapped field.
@@ -102,7 +102,7 @@ def update_index(
         IndexStale: the index was built with another embedder or other passage settings.
         IndexDamaged: the index cannot be read; rebuild it.
         IndexMissing: the folder holds something other than an index.
-        CorpusError: an id to remove is unknown, or there is no paper at all.
+        CorpusError: an id to remove fits no paper or several, or there is no paper at all.
         DiskError: the disk is full or read-only.
     """
     with writer_lock(folder, lock_timeout_s):

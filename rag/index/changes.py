@@ -59,10 +59,10 @@ def plan_changes(
     Args:
         papers: papers of the index.
         records: papers to add, and records that could not be read.
-        remove: ids or aliases of papers to take out first.
+        remove: ids, aliases or id prefixes of papers to take out first.
 
     Raises:
-        CorpusError: an id to remove is not in the index.
+        CorpusError: an id to remove fits no paper, or several.
     """
     removed = _resolve(papers, remove)
     merger = PaperMerger(paper for paper in papers if paper.id not in removed)
@@ -148,11 +148,26 @@ def _map_ids(papers: Iterable[Paper]) -> dict[str, str]:
     return {name: paper.id for paper in papers for name in (paper.id, *paper.aliases)}
 
 
+def resolve_prefix(prefix: str, ids: Iterable[str]) -> str:
+    """Return the only id that begins so.
+
+    Raises:
+        CorpusError: no id does, or several do.
+    """
+    folded = prefix.strip().casefold()
+    if not folded:
+        raise CorpusError("The paper id is empty. Give an id that `rag papers list` shows.")
+    found = [each for each in ids if each.casefold().startswith(folded)]
+    if not found:
+        raise CorpusError(f"No paper has the id {prefix}. `rag papers list` shows the ids.")
+    if len(found) > 1:
+        raise CorpusError(f"{prefix} is the prefix of {len(found)} ids. Give one, like {found[0]}.")
+    return found[0]
+
+
 def _resolve(papers: Sequence[Paper], remove: Sequence[str]) -> list[str]:
+    """Resolve ids, aliases or id prefixes to ids."""
     known = _map_ids(papers)
-    unknown = [name for name in remove if name not in known]
-    if unknown:
-        raise CorpusError(
-            f"No paper with the id {unknown[0]} is in the index. `rag papers list` shows the ids."
-        )
-    return list(dict.fromkeys(known[name] for name in remove))
+    ids = [paper.id for paper in papers]
+    found = (known.get(name) or resolve_prefix(name, ids) for name in remove)
+    return list(dict.fromkeys(found))

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rag.errors import CorpusError, IndexMissing, IndexStale
+from rag.errors import IndexMissing, IndexStale
+from rag.index.changes import resolve_prefix
 from rag.index.filter import Filter
 from rag.index.lexical import LexicalIndex
 from rag.index.manifest import EmbedderInfo, Manifest, PassageSettings, damage_error, read_manifest
@@ -183,19 +184,9 @@ class Index:
         Raises:
             CorpusError: no paper matches, or several do.
         """
-        if not prefix.strip():
-            raise CorpusError("The paper id is empty. Give an id that `rag papers list` shows.")
-        if self.papers_matching(Filter(ids=(prefix,))):
+        if prefix.strip() and self.papers_matching(Filter(ids=(prefix,))):
             return prefix
-        folded = prefix.casefold()
-        found = [each for each in self.paper_ids if each.casefold().startswith(folded)]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise CorpusError(
-                f"{prefix} is the prefix of {len(found)} ids. Give one, like {found[0]}."
-            )
-        raise CorpusError(f"No paper has the id {prefix}. `rag papers list` shows the ids.")
+        return resolve_prefix(prefix, self.paper_ids)
 
     def holds(self, where: Filter) -> bool:
         """Return whether any paper matches a filter."""
