@@ -1,5 +1,20 @@
-"""`python -m rag` is the `rag` command."""
+"""`python -m rag` and the console script run this: the `rag` command."""
 
-from rag.cli import main
+from __future__ import annotations
 
-main()
+import os
+from typing import NoReturn
+
+
+def main() -> NoReturn:
+    """Run the command. Ctrl-C also ends it in one line while it is still being imported."""
+    try:
+        from rag.cli import main as run
+    except KeyboardInterrupt:
+        os.write(2, b"rag: interrupted.\n")
+        os._exit(130)
+    run()
+
+
+if __name__ == "__main__":
+    main()

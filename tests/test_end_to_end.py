@@ -366,9 +366,36 @@ rag.cli.main()
 """
 
 
+IMPORTING = """
+import sys
+from rag.__main__ import main
+
+class Interrupt:
+    def find_spec(self, name, path, target=None):
+        if name == "rag.cli":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupt())
+main()
+"""
+
+
+def test_interruption_during_the_imports_is_told_in_one_line(places):
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTING],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **places},
+        cwd=ROOT,
+        timeout=50,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (130, "rag: interrupted.\n")
+
+
 @pytest.mark.parametrize(
     ("how", "status", "said"),
-    [("end", 0, ""), ("linger", 130, "rag: interrupted. Finished work is kept.\n")],
+    [("end", 0, ""), ("linger", 130, "rag: interrupted.\n")],
 )
 def test_interruption_after_a_command_is_done_is_told_only_where_it_ends_something(
     places, how, status, said

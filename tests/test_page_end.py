@@ -22,7 +22,7 @@ from rag import Assistant
 from rag.web.server import make_lifespan
 
 ROOT = Path(__file__).parents[1]
-SENTENCE = "rag: interrupted. Finished work is kept.\n"
+SENTENCE = "rag: interrupted.\n"
 PAGE = "abcdef"
 
 

@@ -15,7 +15,8 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-INTERRUPTED = "rag: interrupted. Finished work is kept."
+INTERRUPTED = "rag: interrupted."
+_RESUMABLE = ("index", "run")  # commands that go on from where they were interrupted
 
 
 class Commands(TyperGroup):
@@ -38,7 +39,8 @@ class Commands(TyperGroup):
         except RagError as error:
             raise _make_exit(f"rag: {error}", error.exit_code) from error
         except KeyboardInterrupt as error:
-            raise _make_exit(INTERRUPTED, 130) from error
+            kept = " Finished work is kept." if ctx.invoked_subcommand in _RESUMABLE else ""
+            raise _make_exit(INTERRUPTED + kept, 130) from error
         except BrokenPipeError as error:  # the reader of our output has read enough
             _discard_output()
             raise typer.Exit(0) from error
@@ -48,7 +50,7 @@ class Commands(TyperGroup):
             raise _make_exit(message, 3) from error
 
 
-def exit_interrupted(message: str = INTERRUPTED) -> NoReturn:
+def exit_interrupted() -> NoReturn:
     """End the process at once, whatever its threads are doing.
 
     An index that is being written survives it, as it survives a kill.
@@ -57,7 +59,7 @@ def exit_interrupted(message: str = INTERRUPTED) -> NoReturn:
     from rag.cli.printing import print_note
 
     _replace_closed_streams()
-    print_note(message)
+    print_note(INTERRUPTED)
     sys.stderr.flush()
     os._exit(130)
 

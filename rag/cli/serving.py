@@ -224,7 +224,7 @@ def _serve_stdio(tools: PaperTools, settings: Settings, *, quiet: bool) -> None:
 
 def _stop(_number: int, _frame: object) -> NoReturn:
     """Exit at once: a thread that waits for the client's next line cannot be interrupted."""
-    exit_interrupted("rag: interrupted.")
+    exit_interrupted()
 
 
 def _serve_http(
