@@ -180,8 +180,9 @@ def _make_settings(values: dict[str, Any], origin: dict[str, str]) -> Settings:
         if problem["type"] == "extra_forbidden":
             raise SettingsError(_describe_unknown(name, origin[name])) from error
         shown = "" if name.endswith(("_key", "_token", "_url")) else f" = {values[name]!r}"
+        reason = problem["msg"].partition(",")[0].replace("Input should", "it should")
         raise SettingsError(
-            f"Invalid setting {name}{shown} (from {origin[name]}): {problem['msg']}."
+            f"Invalid setting {name}{shown} (from {origin[name]}): {reason}."
         ) from error
     _require_files(settings)
     return settings

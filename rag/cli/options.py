@@ -176,7 +176,8 @@ def read_questions(question: str | None, file: Path | None = None) -> list[str]:
         else:
             texts = [sys.stdin.read() if question == "-" else question or ""]
     except (OSError, UnicodeDecodeError) as error:
-        raise CorpusError(f"Cannot read the questions in {file}: {error}.") from error
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise CorpusError(f"Cannot read the questions in {file}: {reason}.") from error
     questions = [text.strip() for text in texts if has_words(text)]
     if not questions:
         raise CorpusError("There is no question. Write it after the command.")

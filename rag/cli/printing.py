@@ -7,6 +7,7 @@ output can be piped.
 from __future__ import annotations
 
 import json
+import re
 import sys
 import textwrap
 from typing import TYPE_CHECKING, Any
@@ -111,7 +112,9 @@ def print_answer(
     elif with_question:
         _print(answer.question, style="bold")
     if not quiet:
-        if answer.asked != answer.question.strip():
+        if _split_words(answer.asked) - _split_words(
+            answer.question
+        ):  # more than a filter taken out
             _print(f"(understood as: {answer.asked})", style="dim")
         if answer.scope:
             _print(f"(only papers {answer.scope})", style="dim")
@@ -122,6 +125,10 @@ def print_answer(
     _print_sources(answer)
     if not quiet:
         _print_summary(answer)
+
+
+def _split_words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text))
 
 
 def _print_status(text: str) -> None:
@@ -153,7 +160,7 @@ def _print_sources(answer: Answer) -> None:
         _print("\nClosest papers:")
         for hit in answer.closest:
             _print(f"- {hit.paper.title}", indent=2)
-    if answer.sources and answer.kind != "metadata":  # whose text has the titles already
+    if answer.sources:
         _print("\nSources", style="bold")
         for number, source in answer.sources.items():
             _print_source(answer, number, source)
@@ -168,7 +175,7 @@ def _print_source(answer: Answer, number: int, paper: Paper) -> None:
     place = " · ".join(filter(None, [authors, paper.venue, str(paper.year or ""), paper.url]))
     if place:
         _print(place, indent=4, style="dim")
-    for statement in answer.statements:
+    for statement in answer.statements if answer.kind != "metadata" else ():
         for citation in statement.citations:
             if citation.number == number:
                 _print_citation(statement, citation)
@@ -207,7 +214,7 @@ def print_hits(hits: Sequence[Hit]) -> None:
 def print_trace(hits: Sequence[Hit]) -> None:
     """Print the score and rank of every hit in each stage."""
     names = list(hits[0].stages) if hits else []
-    table = Table("rank", "fused", *names, "paper", box=None, pad_edge=False)
+    table = Table("rank", "fused", *names, "paper", box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for hit in hits:
         cells = [f"{hit.stages[name].score:.3f} #{hit.stages[name].rank}" for name in names]
         title = Text(hit.paper.title.translate(_CONTROL), overflow="ellipsis", no_wrap=True)
@@ -215,7 +222,7 @@ def print_trace(hits: Sequence[Hit]) -> None:
         table.add_row(f"{hit.rank}{mark}", f"{hit.score:.2f}", *cells, title)
     console = _make_console()
     console.print()
-    console.print(table, width=None if console.is_terminal else 160)
+    console.print(table, width=None if console.is_terminal else 80)
 
 
 def print_paper(paper: Paper) -> None:

@@ -128,7 +128,7 @@ class Planner:
             return plan
         this_year = datetime.now(UTC).year
         text, where, notes = read_filters(plan.standalone, library, plan.where, this_year=this_year)
-        subject = read_list_subject(text, narrowed=bool(where or notes))
+        subject = read_list_subject(text, narrowed=where is not None)
         if subject and is_negation(subject) and self._model is None:
             notes = (*notes, _NEGATION)
         return replace(
