@@ -106,8 +106,11 @@ def to_model_error(error: Exception, model: str, secrets: Sequence[str] = ()) ->
 
 def _quote(error: Exception, secrets: Sequence[str]) -> str:
     """Return the server's message, else the error's, in one printable line without secrets."""
-    message = _find_message(getattr(error, "body", None))
-    text = _UNPRINTABLE.sub("", message or str(error) or type(error).__name__)
+    import openai
+
+    says_enough = isinstance(error, openai.APIError) and str(error)
+    named = str(error) if says_enough else f"{type(error).__name__}: {error}"
+    text = _UNPRINTABLE.sub("", _find_message(getattr(error, "body", None)) or named)
     for secret in filter(None, secrets):
         # A server may repeat a key as Python or JSON write it.
         for form in {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1]}:
