@@ -11,14 +11,13 @@ from evaluation import CATS, QUESTIONS, command
 from model_server import ModelServer, Step
 
 from eval import evaluate
-from eval.compare import gate
 from eval.html import render_html, write_report
 from eval.judges import ModelJudge
 from eval.records import Judged, JudgedStatement
 from eval.report import make_report
 from eval.run import read_run, run
 from rag import Assistant, load_settings
-from rag.errors import JudgeFailed, ModelRejected
+from rag.errors import ModelRejected
 from rag.llm import make_chat_model
 from rag.prompts import load_prompt
 from rag.verification import Claim
@@ -43,6 +42,11 @@ def writing(body):
     return "It is so [1]. It is also so [2]. Nobody says why. Bogus [77]."
 
 
+def make_judge(server, name="judge"):
+    model = make_chat_model(load_settings(chat_model=name, chat_url=server.url))
+    return ModelJudge(model, load_prompt("judge"))
+
+
 def asked(folder, questions):
     """A file of one's own with these questions."""
     file = folder / "q.jsonl"
@@ -55,9 +59,8 @@ def test_a_model_writes_and_another_judges(asked_library, tmp_path):
     questions = [q for q in QUESTIONS if q.kind == "single"][:2]
     with ModelServer(Step(reply=writing)) as writer, ModelServer(Step(reply=judging)) as second:
         settings = load_settings(chat_model="writer", chat_url=writer.url)
-        model = make_chat_model(load_settings(chat_model="judge", chat_url=second.url))
-        judge = ModelJudge(model, load_prompt("judge"))
         with Assistant.open(asked_library, settings=settings) as assistant:
+            judge = make_judge(second)
             found = evaluate(assistant, questions, out=tmp_path / "m", judge=judge)
     assert found.unscored == 0
     assert found.score("supported").mean == 1.0
@@ -82,12 +85,9 @@ def test_every_call_is_counted_once_by_several_workers(asked_library, tmp_path):
         settings = load_settings(
             chat_model="w", chat_url=writer.url, check_with_model=False, prices=str(prices)
         )
-        judge = make_chat_model(load_settings(chat_model="j", chat_url=second.url))
+        judge = make_judge(second, "j")
         with Assistant.open(asked_library, settings=settings) as assistant:
-            found = evaluate(
-                assistant, questions, out=tmp_path / "r", workers=4,
-                judge=ModelJudge(judge, load_prompt("judge")),
-            )  # fmt: skip
+            found = evaluate(assistant, questions, out=tmp_path / "r", workers=4, judge=judge)
         asked = len(writer.requests), len(second.requests)
     spent = found.spent
     assert (spent["writer"].usage.calls, spent["judge"].usage.calls) == asked
@@ -154,9 +154,7 @@ def test_writer_and_judge_have_servers_and_keys_of_their_own(asked_library, tmp_
 )  # fmt: skip
 def test_rubbish_from_a_judge_is_unscored(reply):
     with ModelServer(Step(reply)) as server:
-        model = make_chat_model(load_settings(chat_model="judge", chat_url=server.url))
-        claim = Claim("Cats are liked.", (CATS["cats"],))
-        (found,) = ModelJudge(model, load_prompt("judge")).check([claim])
+        (found,) = make_judge(server).check([Claim("Cats are liked.", (CATS["cats"],))])
     assert found.verdict == "unchecked"
     assert "judge" in found.reason
 
@@ -174,36 +172,15 @@ def test_rubbish_from_a_judge_is_unscored(reply):
 def test_a_judge_gives_each_verdict_it_is_asked_for(said, verdict):
     line = {"statement": 1, "evidence": [1], "reason": "so", "verdict": said}
     with ModelServer(Step(f"```json\n{json.dumps([line])}\n```")) as server:
-        model = make_chat_model(load_settings(chat_model="judge", chat_url=server.url))
-        claim = Claim("Cats never sleep.", (CATS["cats"],))
-        (found,) = ModelJudge(model, load_prompt("judge")).check([claim])
+        (found,) = make_judge(server).check([Claim("Cats never sleep.", (CATS["cats"],))])
     assert found.verdict == verdict
 
 
 def test_a_judge_is_its_prompt_and_its_model():
     with ModelServer(Step("[]")) as server:
-        models = [
-            make_chat_model(load_settings(chat_model=name, chat_url=server.url))
-            for name in ("first", "second", "first")
-        ]
-    first, second, again = (ModelJudge(model, load_prompt("judge")) for model in models)
+        first, second, again = (make_judge(server, name) for name in ("one", "two", "one"))
     assert first.sha256 != second.sha256
     assert first.sha256 == again.sha256
-
-
-def test_a_judge_that_fails_breaks_the_gate(asked_library, tmp_path):
-    with ModelServer(Step("no json")) as server:
-        model = make_chat_model(load_settings(chat_model="judge", chat_url=server.url))
-        with Assistant.open(asked_library) as assistant:
-            found = run(
-                assistant,
-                QUESTIONS[:3],
-                tmp_path / "j",
-                judge=ModelJudge(model, load_prompt("judge")),
-            )
-    assert make_report(found).unscored > 0.5
-    with pytest.raises(JudgeFailed, match="left"):
-        gate(found, at_least={}, at_most={})
 
 
 def test_a_writer_that_fails_half_way_leaves_a_run_that_goes_on(asked_library, no_judge, tmp_path):
@@ -232,6 +209,8 @@ def test_a_run_whose_judge_says_nothing_is_reported_and_fails(asked_library, tmp
     assert "recall@5" in text
     assert text.splitlines()[-1].startswith("rag: The judge model m left 100.0% of its verdicts")
     assert (tmp_path / "r" / "report.html").exists()
+    assert make_report(read_run(tmp_path / "r")).unscored == 1
+    assert "left 100.0% of its verdicts open" in command("gate", tmp_path / "r", status=3)
 
 
 def test_a_budget_stops_cleanly(asked_library, no_judge, tmp_path):

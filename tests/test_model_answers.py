@@ -41,6 +41,12 @@ def opened(folder, server, **settings):
     return Assistant.open(folder, settings=load_settings(**given))
 
 
+def ask(folder, *steps, **settings):
+    """Return the answer of a model that replies with the steps."""
+    with ModelServer(*steps) as server, opened(folder, server, **settings) as assistant:
+        return assistant.ask(QUESTION)
+
+
 def number_of(prompt, title):
     """A paper's number in a prompt."""
     return int(re.search(rf'number="(\d+)">\nTitle: {re.escape(title)}', prompt)[1])
@@ -106,11 +112,7 @@ def test_the_model_checks_its_statements_and_cannot_invent_evidence(folder):
 
 def test_a_figure_that_no_abstract_has_is_a_warning_beside_the_verdict(folder):
     text = "ZORP is 9.5 times faster than BERT [{ZORP}]."
-    with (
-        ModelServer(writes(text, "1 | s3 | supported | fine")) as server,
-        opened(folder, server) as a,
-    ):
-        statement = a.ask(QUESTION).statements[0]
+    statement = ask(folder, writes(text, "1 | s3 | supported | fine")).statements[0]
     assert statement.verdict == "supported"
     assert statement.warnings == ("figure not found: 9.5",)
 
@@ -118,9 +120,7 @@ def test_a_figure_that_no_abstract_has_is_a_warning_beside_the_verdict(folder):
 def test_unsupported_statements_can_be_taken_out(folder):
     text = "ZORP is 3.5 times faster than BERT [{ZORP}]. Cats purr on 77 mats [{ZORP}]. Done."
     verdicts = "1 | s3 | supported | yes\n2 | s1 | contradicted | no cats"
-    server = ModelServer(writes(text, verdicts))
-    with server, opened(folder, server, unsupported="remove") as assistant:
-        answer = assistant.ask(QUESTION)
+    answer = ask(folder, writes(text, verdicts), unsupported="remove")
     assert answer.text == "ZORP is 3.5 times faster than BERT [1]. Done."
     for statement in answer.statements:
         assert answer.text[statement.start : statement.end]
@@ -137,11 +137,7 @@ def test_unsupported_statements_can_be_taken_out(folder):
     ],
 )
 def test_a_reply_that_cites_nothing_is_an_abstention(folder, reply, status):
-    with (
-        ModelServer(writes(reply)) as server,
-        opened(folder, server, check_with_model=False) as a,
-    ):
-        answer = a.ask(QUESTION)
+    answer = ask(folder, writes(reply), check_with_model=False)
     assert answer.status == status
     assert bool(answer.closest) == (status == "abstained")
 
@@ -155,24 +151,18 @@ def test_no_call_is_made_where_no_paper_is_close(folder):
 
 def test_a_cut_stream_keeps_the_text_and_says_so(folder):
     step = Step("ZORP attends to 64 tokens at a time and then it goes on", cut_after=6)
-    with ModelServer(step) as server, opened(folder, server, check_with_model=False) as assistant:
-        answer = assistant.ask(QUESTION)
+    answer = ask(folder, step, check_with_model=False)
     assert answer.status == "incomplete"
     assert answer.text.startswith("ZORP attends")
     assert "cut off" in answer.reason
 
 
 def test_an_unreachable_model_gives_verbatim_sentences_and_says_so(folder):
-    with (
-        ModelServer(Step("down", status=503, headers={"Retry-After": "0"})) as server,
-        opened(folder, server) as assistant,
-    ):
-        answer = assistant.ask(QUESTION)
+    answer = ask(folder, Step("down", status=503, headers={"Retry-After": "0"}))
     assert (answer.status, answer.mode, answer.model) == ("answered", "quotes", None)
     assert "verbatim sentences instead" in answer.warnings[-1]
-    refuses = ModelServer(Step("bad key", status=401))
-    with refuses, opened(folder, refuses) as assistant, pytest.raises(ModelRejected):
-        assistant.ask(QUESTION)
+    with pytest.raises(ModelRejected):
+        ask(folder, Step("bad key", status=401))
 
 
 def test_closing_the_stream_ends_the_request(folder):
@@ -267,10 +257,7 @@ def test_prompt_files_must_hold_what_they_declare(tmp_path):
         ("no front matter", "front matter"),
         ("---\nvariables: a\n---\n\n## system\nx\n## user\nhello", "other variables"),
         ("---\nvariables: a\n---\n\n## system\nx\n## user\n$a $b", "other variables"),
-        (
-            "---\nvariables: a\n---\n\n## system\nx\n## user\n$a costs $ 5",
-            "without a variable",
-        ),
+        ("---\nvariables: a\n---\n\n## system\nx\n## user\n$a costs $ 5", "without a variable"),
     ):
         (tmp_path / "answer.md").write_text(text)
         with pytest.raises(PromptError, match=why):
@@ -425,8 +412,7 @@ def test_next_questions_are_proposed_from_the_papers_at_hand(folder):
 def test_a_heading_that_cites_a_paper_is_a_claim(folder):
     text = "ZORP is 3.5 times faster than BERT [{ZORP}].\n\n**ZORP is slower than BERT [{ZORP}]**\n"
     check = "1 | s3 | supported | yes\n2 | s3 | contradicted | no"
-    with ModelServer(writes(text, check)) as server, opened(folder, server) as assistant:
-        answer = assistant.ask(QUESTION)
+    answer = ask(folder, writes(text, check))
     assert [s.verdict for s in answer.statements if s.claim] == ["supported", "contradicted"]
     assert "1 contradicted" in answer.verification
 
@@ -445,19 +431,13 @@ def test_which_of_these_is_asked_of_the_papers_cited_last(folder):
 def test_two_verdicts_on_one_statement_leave_it_unchecked(folder):
     text = "ZORP is a bit faster than BERT [{ZORP}]."
     check = "1 | s3 | supported | yes\n1 | none | unsupported | no"
-    with ModelServer(writes(text, check)) as server, opened(folder, server) as assistant:
-        statement = assistant.ask(QUESTION).statements[0]
-    assert statement.verdict == "unchecked"
+    assert ask(folder, writes(text, check)).statements[0].verdict == "unchecked"
 
 
 def test_an_answer_whose_cited_statements_are_removed_is_an_abstention(folder):
     text = "Cats purr [{ZORP}]. The moon is made of cheese."
     check = "1 | none | unsupported | no"
-    with (
-        ModelServer(writes(text, check)) as server,
-        opened(folder, server, unsupported="remove") as assistant,
-    ):
-        answer = assistant.ask(QUESTION)
+    answer = ask(folder, writes(text, check), unsupported="remove")
     assert answer.status == "abstained"
     assert "cheese" not in answer.text
     assert "support nothing" in answer.reason
