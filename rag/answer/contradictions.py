@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from itertools import chain
 from typing import TYPE_CHECKING
 
-from rag.citations.markers import MarkerReader, remove_markers
+from rag.citations.markers import Marker, remove_markers, split_markers
 from rag.citations.resolve import render_statement
 from rag.citations.statements import split_statements
 from rag.verification import VERDICTS, is_same_sentence
@@ -43,7 +42,8 @@ def mark_uncited(answer: Answer) -> Answer:
     """Return an answer whose claims without a citation or a verdict are "uncited"."""
     if answer.kind != "answer" or answer.status == "abstained":
         return answer
-    claims = [part for part in split_statements(_split_markers(answer.text))[1] if part.claim]
+    pieces = [p if isinstance(p, str) else p.numbers for p in split_markers(answer.text)]
+    claims = [part for part in split_statements(pieces)[1] if part.claim]
 
     def mark(statement: Statement) -> Statement:
         is_claim = any(c.start < statement.end and statement.start < c.end for c in claims)
@@ -107,8 +107,8 @@ def _find_citation_problems(citation: Citation) -> Iterator[str]:
 
 def _find_reply_problems(answer: Answer) -> Iterator[str]:
     """Yield what the text of a model shows beside its statements, or lacks of them."""
-    markers = (piece for piece in _split_markers(answer.text) if not isinstance(piece, str))
-    numbers = set(chain.from_iterable(markers))
+    markers = [piece for piece in split_markers(answer.text) if isinstance(piece, Marker)]
+    numbers = {number for marker in markers for number in marker.numbers}
     if answer.statements and numbers != set(answer.sources):
         yield "the markers of its text are not those of its citations"
     if not all(shows_statement(answer.text, each) for each in answer.statements):
@@ -140,9 +140,3 @@ def _find_rest(answer: Answer) -> str:
 
 def _letters(text: str) -> list[str]:
     return [letter for letter in remove_markers(text) if letter.isalnum()]
-
-
-def _split_markers(text: str) -> list[str | tuple[int, ...]]:
-    reader = MarkerReader()
-    pieces = [*reader.feed(text), *reader.finish()]
-    return [piece if isinstance(piece, str) else piece.numbers for piece in pieces]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal, get_args
 
-from rag.citations.markers import MarkerReader
+from rag.citations.markers import split_markers
 from rag.citations.statements import render_markers
 from rag.errors import SettingsError
 from rag.exporters.markdown_list import escape_markdown, format_reference, sanitise_markdown
@@ -111,8 +111,7 @@ class MarkdownWriter:
 
     def _split(self, text: str) -> Iterator[str | int]:
         """Yield text, and the number of each marker."""
-        reader = MarkerReader()
-        for piece in (*reader.feed(text), *reader.finish()):
+        for piece in split_markers(text):
             raw = piece if isinstance(piece, str) else piece.raw
             marker = None if isinstance(piece, str) else _SHOWN.match(raw)
             if marker is None or int(marker[1]) not in self._sources:

@@ -145,15 +145,20 @@ class MarkerReader:
         return (Marker(found[0], text[at:end], found[1]) if found else None), end
 
 
+def split_markers(text: str) -> list[str | Marker]:
+    """Return a whole text as text and markers."""
+    reader = MarkerReader()
+    return [*reader.feed(text), *reader.finish()]
+
+
 def remove_markers(text: str) -> str:
     """Return a text without its citation markers.
 
     >>> remove_markers("It works [1]. It scales. [2]")
     'It works. It scales.'
     """
-    reader = MarkerReader()
     kept = ""
-    for piece in [*reader.feed(text), *reader.finish()]:
+    for piece in split_markers(text):
         kept = kept + piece if isinstance(piece, str) else kept.rstrip(" ")
     return kept
 
