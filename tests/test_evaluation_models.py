@@ -115,10 +115,10 @@ def test_the_page_shows_what_the_papers_cited_say_together(finished):
     }
     record = first.model_copy(update={"answer": answer, "statements": (statement,)})
     page = render_html(make_report(replace(finished, records=(record,))))
-    assert "by the papers shown: ✗✗ contradicted, other numbers; by the papers cited" in page
+    assert "by the papers shown: ≠ contradicted, other numbers; by the papers cited" in page
     assert "together: ~ partly, half" in page
     assert "judge: ✗ unsupported, no<" in page
-    assert "judge: ? unscored, no reply" in page
+    assert "judge: · unscored, no reply" in page
 
 
 def test_writer_and_judge_have_servers_and_keys_of_their_own(asked_library, tmp_path, monkeypatch):
