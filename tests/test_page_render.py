@@ -140,7 +140,7 @@ def test_a_list_that_is_written_has_no_dash_without_words() -> None:
         ("- ", []),
         ("Rates - ", []),
     ):
-        html = render.render_draft("q", 1, text, "")
+        html = render.render_draft(render.Draft("q", 1, text=text))
         assert re.findall(r"<li>([\w ]+\w)", html) == items
         assert html.count("<ul>") == (1 if items else 0)
         assert not re.search(r"(^|\n|>)-", html)
@@ -236,7 +236,7 @@ def test_the_line_below_an_answer_has_verdicts_mode_seconds_and_tokens() -> None
 
 
 def test_markers_have_no_verdict_while_the_answer_is_written() -> None:
-    html = render.render_draft("q", 1, "Rates are high. [1] And", "Checking")
+    html = render.render_draft(render.Draft("q", 1, "Checking", "Rates are high. [1] And"))
     assert '<span class="marker open">1</span>' in html
     assert "Checking" in html
     assert "<a " not in html
@@ -257,14 +257,16 @@ def test_markup_in_questions_answers_papers_and_reasons_is_text() -> None:
         hits=(Hit(1, 1.0, Paper("x", evil, evil), (), (), {}),),
     )
     html = render.render_turn(evil, answer, 1, suggestions=(evil,), library=evil)
-    html += render_panel(answer) + render.render_draft(evil, 1, evil, evil)
-    html += render.render_failure(evil, 1, evil, evil) + render.render_welcome((evil,), evil)
+    html += render_panel(answer) + render.render_draft(render.Draft(evil, 1, evil, evil))
+    html += render.render_failure(render.Draft(evil, 1, evil, evil), evil) + render.render_welcome(
+        (evil,), evil
+    )
     assert "<img" not in html
     assert html.count("&lt;img") > 18
 
 
 def test_characters_that_turn_the_reading_direction_are_removed() -> None:
-    assert "\u202e" not in render.render_draft("safe\u202egnp.exe", 1, "", "")
+    assert "\u202e" not in render.render_draft(render.Draft("safe\u202egnp.exe", 1))
 
 
 def test_examples_use_the_names_in_titles() -> None:

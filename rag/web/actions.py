@@ -37,7 +37,6 @@ class Actions:
     """Runs the actions of visitors, each in their own session."""
 
     def __init__(self, context: AppContext) -> None:
-        """Take what visitors share."""
         self._context = context
         self._pool = context.pool
         self._chat = context.chat

@@ -146,7 +146,6 @@ class Auth:
     """Lets users sign in, and knows whose a request or an open page is."""
 
     def __init__(self, accounts: Accounts) -> None:
-        """Take the accounts and read the form."""
         self._accounts = accounts
         self._form = Template(Path(__file__).with_name("login.html").read_text("utf-8"))
         self._throttle = LoginThrottle()

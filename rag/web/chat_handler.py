@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from rag.answer import Done, Status, Text, Turn, Verified
+from rag.answer import Done, Turn
 from rag.errors import RagError
 from rag.web import cards, render
 from rag.web.history import History, dump_session, is_renamed
@@ -22,7 +22,7 @@ from rag.web.view import View
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator, Sequence
 
-    from rag.answer import Answer, AnswerEvent, Statement
+    from rag.answer import Answer, AnswerEvent
     from rag.assistant import Assistant
     from rag.papers import Paper
     from rag.retrieval import Hit
@@ -37,7 +37,6 @@ class ChatHandler:
     """Answers the questions of all visitors, each in their own session."""
 
     def __init__(self, pool: LibraryPool, history: History, rate_limit: RateLimit) -> None:
-        """Take the libraries, the saved conversations and the limits of a user."""
         self.pool = pool
         self.history = history
         self.rate_limit = rate_limit
@@ -68,13 +67,9 @@ class ChatHandler:
         as_list: bool = False,
         replaces: int | None = None,
     ) -> AsyncIterator[View]:
-        """Answer a question. The views show the answer as it grows.
+        """Answer a question, or list the papers of a subject. Views show the answer as it grows.
 
-        Args:
-            session: of the page that asks.
-            question: any text.
-            as_list: whether the text is a subject whose papers are to be listed.
-            replaces: number of the turn that the answer replaces, with all later ones.
+        The answer replaces the turn with the number `replaces` and all later ones.
         """
         question = question.strip()
         if problem := self._check(session, question):
@@ -90,8 +85,14 @@ class ChatHandler:
         session.editing, session.pending, session.as_list = None, question, as_list
         state = self.pool.get_state(session.library)
         status = "Waiting for a free worker" if state.kind == "ready" else state.text
-        draft = _Draft(question, len(session.turns) + 1, status)
-        yield View(kept=len(session.turns), live=draft.html, question="", busy=True, note="")
+        draft = render.Draft(question, len(session.turns) + 1, status)
+        yield View(
+            kept=len(session.turns),
+            live=render.render_draft(draft),
+            question="",
+            busy=True,
+            note="",
+        )
         session.job = job = Job(lambda: self._open_stream(session, question, as_list=as_list))
         self.workers.submit(job.run)
         try:
@@ -184,7 +185,7 @@ class ChatHandler:
         else:
             yield from assistant.stream(question, history=tuple(session.turns), where=where)
 
-    async def _follow(self, session: Session, job: Job, draft: _Draft) -> AsyncIterator[View]:
+    async def _follow(self, session: Session, job: Job, draft: render.Draft) -> AsyncIterator[View]:
         """Yield a view for each event of a question at work."""
         try:
             async for event in job.iter_events():
@@ -197,11 +198,11 @@ class ChatHandler:
                     yield view.merge(self.save(session))
                     return
                 draft.add(event)
-                yield View(live=draft.html)
+                yield View(live=render.render_draft(draft))
         except Stopped:
-            yield View(live=draft.render_failure("Stopped.", stopped=True), busy=False)
+            yield View(live=render.render_failure(draft, "Stopped.", stopped=True), busy=False)
         except RagError as error:
-            yield View(live=draft.render_failure(str(error)), busy=False)
+            yield View(live=render.render_failure(draft, str(error)), busy=False)
 
     def _add_turn(self, session: Session, question: str, answer: Answer) -> None:
         lean = _strip_answer(answer, self.pool.get_papers(session.library))
@@ -261,33 +262,3 @@ def _strip_answer(answer: Answer, papers: Sequence[Paper]) -> Answer:
     )
     hits, closest = trim(answer.hits), trim(answer.closest)
     return replace(answer, hits=hits, closest=closest, statements=statements)
-
-
-class _Draft:
-    """Answer that is being written."""
-
-    def __init__(self, question: str, number: int, status: str) -> None:
-        self.question = question
-        self._number = number
-        self._text = ""
-        self._status = status
-        self._statements: tuple[Statement, ...] = ()
-
-    def add(self, event: AnswerEvent) -> None:
-        if isinstance(event, Status):
-            self._status = event.text
-        elif isinstance(event, Text):
-            self._text += event.delta
-        elif isinstance(event, Verified):
-            self._statements = event.statements
-
-    @property
-    def html(self) -> str:
-        return render.render_draft(
-            self.question, self._number, self._text, self._status, self._statements
-        )
-
-    def render_failure(self, sentence: str, *, stopped: bool = False) -> str:
-        return render.render_failure(
-            self.question, self._number, self._text, sentence, stopped=stopped
-        )

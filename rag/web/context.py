@@ -17,14 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AppContext:
-    """Parts that all visitors share.
-
-    Attributes:
-        options: how the page is served.
-        pool: the open libraries.
-        chat: answers questions.
-        uploads: files that wait to be read.
-    """
+    """Parts that all visitors share."""
 
     options: ServerOptions
     pool: LibraryPool
@@ -42,10 +35,6 @@ class AppContext:
     def may_edit(self) -> bool:
         """Return whether visitors may change libraries."""
         return self.options.is_private or self.options.allow_edit
-
-    def start(self) -> None:
-        """Start to open the library that visitors see first."""
-        self.pool.open()
 
     def stop(self) -> None:
         """Let work on libraries stop at its next block. A signal handler may call this."""

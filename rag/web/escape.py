@@ -46,15 +46,9 @@ def escape_url(url: str | None) -> str:
 def render_button(
     words: str, *, label: str = "", title: str = "", kind: str = "", state: str = "", **data: object
 ) -> str:
-    """Render a button.
+    """Render a button. `data` are attributes for the page's script, `state` more attributes.
 
-    Args:
-        words: on the button.
-        label: its name for screen readers, where its words do not say what it does.
-        title: tooltip.
-        kind: CSS class.
-        state: more attributes, written by the caller.
-        data: data attributes, which the page's script reads.
+    `label` is its name for screen readers where its words do not say what it does.
 
     >>> render_button("Edit", act="edit", turn=2)
     '<button type="button" data-act="edit" data-turn="2">Edit</button>'
@@ -64,6 +58,12 @@ def render_button(
     given |= {f"data-{name}": value for name, value in data.items()}
     attributes = "".join(f' {name}="{escape(value)}"' for name, value in given.items())
     return f'<button type="button"{attributes}{state}>{escape(words)}</button>'
+
+
+def render_doing(sentence: str) -> str:
+    """Render a step that is under way."""
+    pulse = '<span class="pulse" aria-hidden="true"></span>'
+    return f'<p class="doing">{pulse}{escape(sentence)}</p>'
 
 
 def shorten(text: str, most: int) -> str:

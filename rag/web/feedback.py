@@ -41,7 +41,7 @@ class Feedback:
             turn_id: conversation and number of the turn.
             user: name of the signed-in reader, or None.
             thumb: "up" or "down".
-            comment: cut after 2,000 characters.
+            comment: cut if it is too long.
 
         Raises:
             DiskError: the file cannot be written.

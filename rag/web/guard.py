@@ -53,7 +53,11 @@ _LARGEST = {"/sign-in": 10_000, _UPLOAD: LARGEST_FILE_BYTES}
 
 
 class Guard:
-    """Adds the headers and refuses what is not for this page."""
+    """Adds the headers and refuses what is not for this page.
+
+    With `only_loopback` requests must name a loopback host, so that no other site can reach the
+    page under a name of its own. With `auth` they need a session. Files need `uploads`.
+    """
 
     def __init__(
         self,
@@ -63,15 +67,6 @@ class Guard:
         auth: Auth | None = None,
         uploads: bool = True,
     ) -> None:
-        """Wrap an application.
-
-        Args:
-            application: an ASGI application.
-            only_loopback: whether requests must name a loopback host, so that no other site can
-                reach the page under a name of its own.
-            auth: knows who is signed in; None where nobody has to.
-            uploads: whether files may be sent.
-        """
         self._application = application
         self._only_loopback = only_loopback
         self._auth = auth

@@ -81,7 +81,10 @@ def restore_session(session: Session, text: str, find_papers: FindPapers) -> tup
     if not values:
         raise CorpusError(_UNREADABLE)
     libraries = _read_libraries(values)
-    turns, warnings = _restore_turns(values, libraries, find_papers)
+    try:
+        turns, warnings = _restore_turns(values, libraries, find_papers)
+    except CorpusError as error:
+        raise CorpusError(_UNREADABLE) from error
     session.start_conversation()
     session.conversation_id = values["id"]
     session.title = shorten(str(values.get("title", "")), TITLE_CHARS)
@@ -97,7 +100,7 @@ def _restore_turns(
 
     Turns of a library that is not available stay as they were saved.
     """
-    turns, _ = _read_turns(values, ())
+    turns, _ = load_turns(values, ())
     missing: dict[str, None] = {}
     for title in dict.fromkeys(libraries):
         papers = find_papers(title)
@@ -106,7 +109,7 @@ def _restore_turns(
             restored = [_mark_current(turns[number]) for number in numbers]
         else:
             own = [values["turns"][number] for number in numbers]
-            restored, warnings = _read_turns({**values, "turns": own}, papers)
+            restored, warnings = load_turns({**values, "turns": own}, papers)
             missing.update(dict.fromkeys(warnings))
         for number, turn in zip(numbers, restored, strict=True):
             turns[number] = turn
@@ -120,15 +123,6 @@ def _mark_current(turn: Turn) -> Turn:
         for each in turn.answer.statements
     )
     return replace(turn, answer=replace(turn.answer, statements=statements))
-
-
-def _read_turns(
-    values: dict[str, Any], papers: Sequence[Paper]
-) -> tuple[list[Turn], tuple[str, ...]]:
-    try:
-        return load_turns(values, papers)
-    except CorpusError as error:
-        raise CorpusError(_UNREADABLE) from error
 
 
 def _read_libraries(values: dict[str, Any]) -> list[str]:

@@ -28,10 +28,9 @@ class Stopped(Exception):
 
 
 class Job:
-    """One question at work."""
+    """One question at work. The thread that runs it opens the stream of events."""
 
     def __init__(self, open_stream: Callable[[], Generator[AnswerEvent, None, None]]) -> None:
-        """Take what opens the stream of events. The working thread calls it."""
         self._open_stream = open_stream
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[AnswerEvent | Exception | None] = asyncio.Queue()

@@ -36,15 +36,10 @@ _NAME = re.compile(r"([A-Z][\w.+-]*[A-Z0-9][\w.+-]*)\s*:\s")
 
 @dataclass(frozen=True, slots=True)
 class LibraryState:
-    """State of a library.
+    """State of a library."""
 
-    Attributes:
-        kind: "opening", "ready" or "failed".
-        text: one line for the reader.
-    """
-
-    kind: str
-    text: str
+    kind: str  # "opening", "ready" or "failed"
+    text: str  # one line for the reader
 
 
 class ServerStopped(RagError):
@@ -52,14 +47,9 @@ class ServerStopped(RagError):
 
 
 class LibraryPool:
-    """Opens libraries and keeps them open. Threads may share it."""
+    """Opens libraries and keeps them open. Visitors first see the `index` of the settings."""
 
     def __init__(self, settings: Settings) -> None:
-        """Take the settings of the page. Opens nothing yet.
-
-        Args:
-            settings: `index` names the library that visitors see first.
-        """
         self.settings = settings
         self._lock = threading.Lock()
         self._futures: dict[str | None, Future[Assistant]] = {}
@@ -111,18 +101,12 @@ class LibraryPool:
         return (name or self.settings.index) is None
 
     def get_papers(self, name: str | None = None) -> list[Paper]:
-        """Return the papers of a library, read once for each generation of its index.
-
-        Raises:
-            RagError: it cannot be opened.
-        """
+        """Return the papers of a library, read once for each generation of its index."""
         assistant = self.get_assistant(name)
         generation = assistant.generation
-        known = self._papers.get(name)
-        if known is None or known[0] != generation:
-            known = (generation, assistant.papers())
-            self._papers[name] = known
-        return known[1]
+        if self._papers.get(name, (None,))[0] != generation:
+            self._papers[name] = (generation, assistant.papers())
+        return self._papers[name][1]
 
     def get_examples(self, name: str | None) -> tuple[str, ...]:
         """Return example questions for an open library. An empty one has none."""

@@ -17,7 +17,7 @@ from rag.errors import CorpusError, RagError
 from rag.exporters import export_papers
 from rag.library import update_library
 from rag.web import table, uploads
-from rag.web.escape import escape, render_button, shorten
+from rag.web.escape import escape, render_button, render_doing, shorten
 from rag.web.view import View, make_download, make_say
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ class LibraryTab:
             self._pool.check_running()  # one block may take longer than the server keeps listening
             if step != shown:
                 shown = step
-                yield View(report=uploads.render_progress(shown))
+                yield View(report=f'<div class="report" role="status">{render_doing(shown)}</div>')
             await asyncio.wait({task}, timeout=_POLL_S)
         report = task.result()
         await asyncio.wrap_future(self._pool.open(name))

@@ -40,7 +40,7 @@ def check_question(question: str) -> str:
 
 
 class RateLimit:
-    """Questions an hour and tokens a day, counted for each user. Threads may share it."""
+    """Most questions an hour and tokens a day of each user. None sets no limit."""
 
     def __init__(
         self,
@@ -49,13 +49,6 @@ class RateLimit:
         tokens: int | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Set the limits.
-
-        Args:
-            questions: most questions an hour. None sets no limit.
-            tokens: most tokens of language models a day. None sets no limit.
-            now: seconds on a clock that never goes back.
-        """
         self._questions = questions
         self._tokens = tokens
         self._now = now
@@ -97,7 +90,6 @@ class LoginThrottle:
     """Wrong passwords, counted for each name and each address. Waits grow with every one."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
-        """Take a clock that never goes back, in seconds."""
         self._now = now
         self._wrong: dict[str, tuple[int, float]] = {}
 

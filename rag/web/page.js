@@ -72,24 +72,6 @@ document.addEventListener("change", (event) => {
   }
 });
 
-// Keep the focus in parts that are drawn again.
-let focused = "";
-document.addEventListener("focusin", (event) => { focused = event.target.id ?? ""; });
-
-function keepFocus() {
-  for (const name of ["table", "choices"]) {
-    const place = one(`#${name}`);
-    if (!place) { setTimeout(keepFocus, 500); return; }
-    if (place.dataset.watched) continue;
-    place.dataset.watched = "yes";
-    new MutationObserver(() => {
-      if (document.activeElement !== document.body || !focused) return;
-      const again = document.getElementById(focused);
-      if (again && place.contains(again)) again.focus();
-    }).observe(place, { childList: true, subtree: true });
-  }
-}
-
 // Send papers file by file. The server answers with a token for each.
 async function addPapers(form) {
   const tokens = [];
@@ -188,7 +170,9 @@ function placeParts() {
   for (const [name, html] of waiting) {
     if (!part(name)) continue;
     waiting.delete(name);
+    const focused = part(name).contains(document.activeElement) && document.activeElement.id;
     part(name).innerHTML = html;
+    if (focused) document.getElementById(focused)?.focus();
     if (name === "sources") showFirstQuotes();
   }
   clearTimeout(placeParts.timer);
@@ -259,7 +243,6 @@ function setUp() {
   window.addEventListener("resize", () => all("#sources .abstract[data-seen]").forEach(markOverflow));
   if (stored(LOOK)) document.body.classList.toggle("dark", stored(LOOK) === "dark");
   follow();
-  keepFocus();
   showList();
 }
 

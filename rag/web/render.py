@@ -6,9 +6,11 @@ Called by the conversation's handler. `cards` draws the panel of sources beside 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from rag.answer import Status, Text, Verified
 from rag.verification import VERDICTS
 from rag.web.cards import (
     describe_check,
@@ -18,12 +20,12 @@ from rag.web.cards import (
     render_snippet,
     render_warnings,
 )
-from rag.web.escape import escape, isolate, render_button
+from rag.web.escape import escape, isolate, render_button, render_doing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from rag.answer import Answer, Citation, Statement
+    from rag.answer import Answer, AnswerEvent, Citation, Statement
 
 QUOTES = "quotes, no language model"
 _MARKER = re.compile(r"\[(\d{1,4})\]")
@@ -56,12 +58,7 @@ def render_turn(
 ) -> str:
     """Render a question and its answer, with verdicts and what can be done with it.
 
-    Args:
-        question: as the reader put it.
-        answer: to it.
-        number: of the turn, from 1.
-        suggestions: next questions to click.
-        library: title of the library that was asked; "" hides it.
+    Next come suggested questions to click. `library` is the title of the one that was asked.
     """
     notes = (
         f"Understood as: {isolate(answer.asked)}" if answer.asked != question.strip() else "",
@@ -79,29 +76,46 @@ def render_turn(
     )
 
 
-def render_draft(
-    question: str, number: int, text: str, status: str, statements: Sequence[Statement] = ()
-) -> str:
+@dataclass(slots=True)
+class Draft:
+    """Answer that is being written."""
+
+    question: str
+    number: int  # of its turn, from 1
+    status: str = ""  # what is being done
+    text: str = ""
+    statements: Sequence[Statement] = ()  # once they are checked
+
+    def add(self, event: AnswerEvent) -> None:
+        """Take what an event says."""
+        if isinstance(event, Status):
+            self.status = event.text
+        elif isinstance(event, Text):
+            self.text += event.delta
+        elif isinstance(event, Verified):
+            self.statements = event.statements
+
+
+def render_draft(draft: Draft) -> str:
     """Render a turn while it is written. Markers get their verdicts with the statements."""
-    text = _DASH_ALONE.sub("", text)  # its words are still to come
-    fits = statements and all(text[s.start : s.end].startswith(s.text) for s in statements)
-    body = _render_statements(text, statements, number) if fits else _render_text(text)
+    text = _DASH_ALONE.sub("", draft.text)  # its words are still to come
+    checked = draft.statements
+    fits = checked and all(text[s.start : s.end].startswith(s.text) for s in checked)
+    body = _render_statements(text, checked, draft.number) if fits else _render_text(text)
     shown = f'<div class="text" dir="auto">{body}</div>' if text else ""
-    doing = f'<p class="doing"><span class="pulse" aria-hidden="true"></span>{escape(status)}</p>'
-    return _render_article(question, number, f"{shown}{doing if status else ''}", busy=True)
+    doing = render_doing(draft.status) if draft.status else ""
+    return _render_article(draft.question, draft.number, shown + doing, busy=True)
 
 
-def render_failure(
-    question: str, number: int, text: str, sentence: str, *, stopped: bool = False
-) -> str:
+def render_failure(draft: Draft, sentence: str, *, stopped: bool = False) -> str:
     """Render a turn that was stopped or failed, with the reason."""
-    shown = f'<div class="text" dir="auto">{_render_text(text)}</div>' if text else ""
+    shown = f'<div class="text" dir="auto">{_render_text(draft.text)}</div>' if draft.text else ""
     kind, role = ("stopped", "status") if stopped else ("error", "alert")
     return _render_article(
-        question,
-        number,
+        draft.question,
+        draft.number,
         f'{shown}<p class="note {kind}" role="{role}">{escape(sentence)}</p>'
-        f'<div class="actions">{_render_ask_buttons(number)}</div>',
+        f'<div class="actions">{_render_ask_buttons(draft.number)}</div>',
     )
 
 

@@ -37,23 +37,14 @@ _USER_LIMITS = (120, 500_000)  # questions an hour and tokens a day of a user wh
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """Address, accounts and limits of the page.
+    """Address, accounts and limits of the page."""
 
-    Attributes:
-        host: address to listen on.
-        port: None takes the first free one from 7860 on.
-        users: file of accounts; required where others can reach the page.
-        allow_edit: whether signed-in users may change libraries.
-        questions_per_hour: most questions of one user; None limits only users who sign in.
-        tokens_per_day: most tokens of one user's answers; None limits only users who sign in.
-    """
-
-    host: str = "127.0.0.1"
-    port: int | None = None
-    users: Path | None = None
-    allow_edit: bool = False
-    questions_per_hour: int | None = None
-    tokens_per_day: int | None = None
+    host: str = "127.0.0.1"  # to listen on
+    port: int | None = None  # None takes the first free one from 7860 on
+    users: Path | None = None  # file of accounts; required where others can reach the page
+    allow_edit: bool = False  # whether signed-in users may change libraries
+    questions_per_hour: int | None = None  # of one user; None limits only users who sign in
+    tokens_per_day: int | None = None  # of one user's answers; None limits only users who sign in
 
     @property
     def is_loopback(self) -> bool:
@@ -134,7 +125,7 @@ def _serve(context: AppContext, *, quiet: bool) -> None:
     application, auth = create_application(context)
     listening = _open_socket(options)
     lifespan = application.router.lifespan_context
-    application.router.lifespan_context = make_lifespan(lifespan, context.start, context.close)
+    application.router.lifespan_context = make_lifespan(lifespan, context.pool.open, context.close)
     guard = Guard(
         application, only_loopback=options.is_private, auth=auth, uploads=context.may_edit
     )
@@ -146,14 +137,10 @@ def _serve(context: AppContext, *, quiet: bool) -> None:
     Server(config).run(sockets=[listening])
 
 
-def make_lifespan(lifespan: Any, on_start: Callable[[], None], on_end: Callable[[], None]) -> Any:
-    """Wrap an application's lifespan in one whose event loop waits for no thread.
-
-    Args:
-        lifespan: the application's own.
-        on_start: called once it has started.
-        on_end: called before it ends.
-    """
+def make_lifespan(
+    lifespan: Any, on_start: Callable[[], object], on_end: Callable[[], object]
+) -> Any:
+    """Wrap an application's lifespan in one whose event loop waits for no thread."""
 
     @contextlib.asynccontextmanager
     async def run_lifespan(application: Any) -> AsyncIterator[Any]:

@@ -55,7 +55,6 @@ class UploadStore:
     """Files that wait to be read. They go after an hour. The event loop alone uses it."""
 
     def __init__(self) -> None:
-        """Create a folder, which `close` deletes."""
         self._folder = tempfile.TemporaryDirectory(prefix="papertrail-")
         self._waiting: dict[str, Upload] = {}
 
@@ -192,14 +191,6 @@ def render_report(report: IndexReport) -> str:
         '<div class="report" role="status"><p><strong>Done:</strong> '
         f"{changes or 'nothing changed'}. The library has {report.papers:,} papers.</p>"
         f"{f'<ul>{items}</ul>' if items else ''}</div>"
-    )
-
-
-def render_progress(sentence: str) -> str:
-    """Render a step that is under way."""
-    return (
-        '<div class="report" role="status"><p class="doing"><span class="pulse" '
-        f'aria-hidden="true"></span>{escape(sentence)}</p></div>'
     )
 
 

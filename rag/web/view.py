@@ -54,7 +54,6 @@ class Outbox:
     """
 
     def __init__(self) -> None:
-        """Start empty."""
         self._streams: dict[str, tuple[float, View]] = {}
 
     def put(self, stream: str, view: View) -> dict[str, dict[str, Any]]:
