@@ -23,11 +23,10 @@ from rag.web.cards import (
 from rag.web.escape import escape, isolate, render_button, render_doing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from rag.answer import Answer, AnswerEvent, Citation, Statement
 
-QUOTES = "quotes, no language model"
 _MARKER = re.compile(r"\[(\d{1,4})\]")
 _SPACE_BEFORE = re.compile(r" +(?=\[\d{1,4}\])")
 _LIST_ITEM = re.compile(r"\n- $")
@@ -164,10 +163,10 @@ def _render_answer(answer: Answer, number: int) -> str:
 
 
 def _render_abstention(answer: Answer, number: int) -> str:
+    sign = '<span aria-hidden="true">∅</span>'
     return (
-        '<div class="abstention"><p class="lead"><span aria-hidden="true">∅</span> Not in these '
-        f'papers</p><p dir="auto">{escape(answer.text)}</p>'
-        f"{render_closest(answer.closest, number)}</div>"
+        f'<div class="abstention"><p class="lead">{sign} Not in these papers</p>'
+        f'<p dir="auto">{escape(answer.text)}</p>{render_closest(answer.closest, number)}</div>'
     )
 
 
@@ -190,7 +189,12 @@ def _render_statements(text: str, statements: Sequence[Statement], turn_number: 
 
 def _render_statement(text: str, statement: Statement, turn_number: int) -> str:
     cited = {citation.number: citation for citation in statement.citations}
-    body = _render_markers(text, cited, turn_number) + render_warnings(statement.warnings)
+
+    def link(marker: re.Match[str]) -> str:
+        citation = cited.get(int(marker[1]))
+        return render_marker(citation, turn_number) if citation else marker[0]
+
+    body = _render_markers(text, link) + render_warnings(statement.warnings)
     kind = VERDICTS[statement.verdict] if statement.claim and statement.verdict else None
     if kind is None or kind.holds is not False:
         return f"<span>{body}</span>"
@@ -209,33 +213,21 @@ def _render_entry(statement: Statement) -> str:
     return score + "".join(render_snippet(quote.text) for quote in citation.quotes[:1])
 
 
-def _render_markers(text: str, cited: Mapping[int, Citation], turn_number: int) -> str:
-    """Escape a text and turn the markers of citations into links to their cards."""
-    parts, at = [], 0
-    text = _SPACE_BEFORE.sub("\N{NO-BREAK SPACE}", text)
-    for match in _MARKER.finditer(text):
-        citation = cited.get(int(match[1]))
-        if citation:
-            parts += [_render_plain(text[at : match.start()]), render_marker(citation, turn_number)]
-            at = match.end()
-    return "".join([*parts, _render_plain(text[at:])])
+def _render_markers(text: str, link: str | Callable[[re.Match[str]], str]) -> str:
+    """Escape a text and replace its markers by links."""
+    return _MARKER.sub(link, _render_plain(_SPACE_BEFORE.sub("\N{NO-BREAK SPACE}", text)))
 
 
 def _render_text(text: str) -> str:
     """Escape a text whose markers are not checked yet. Lines that begin with a dash are a list."""
-    parts = []
+    link, parts = r'<span class="marker open">\1</span>', []
     for is_list, lines in groupby(text.split("\n"), lambda line: line.startswith("- ")):
         if is_list:
-            items = "".join(f"<li>{_render_bare_markers(line[2:])}</li>" for line in lines)
+            items = "".join(f"<li>{_render_markers(line[2:], link)}</li>" for line in lines)
             parts.append(f"<ul>{items}</ul>")
         else:
-            parts.append(_render_bare_markers("\n".join(lines).strip("\n")))
+            parts.append(_render_markers("\n".join(lines).strip("\n"), link))
     return "".join(parts)
-
-
-def _render_bare_markers(text: str) -> str:
-    spaced = _SPACE_BEFORE.sub("\N{NO-BREAK SPACE}", text)
-    return _MARKER.sub(r'<span class="marker open">\1</span>', _render_plain(spaced))
 
 
 def _render_plain(text: str) -> str:
@@ -254,7 +246,7 @@ def _render_facts(answer: Answer) -> str:
     used = f"{'about ' * answer.usage.estimated}{tokens:,} tokens" if tokens else ""
     parts = [
         "" if answer.status == "abstained" else answer.verification.rstrip("."),
-        f"model: {answer.model}" if answer.model else QUOTES,
+        f"model: {answer.model}" if answer.model else "quotes, no language model",
         answer.duration,
         used,
         answer.cost or "",
