@@ -164,12 +164,14 @@ def test_the_title_follows_the_first_question_until_the_reader_renames_it(contex
 def test_an_error_of_the_library_is_one_sentence_and_the_page_goes_on(tmp_path) -> None:
     context = make_context(tmp_path / "nowhere", tmp_path)
     session = open_page()
-    last = ask(context, session)
+    ask(context, session)
+    act(context, session, act="edit", turn=1)
+    last = act(context, session, act="ask", text=SECOND, box=True)[-1]
     context.close()
     assert 'role="alert"' in last.live
     assert "nowhere" in last.live
     assert last.busy is False
-    assert session.pending == QUESTION
+    assert session.pending == SECOND
 
 
 @pytest.mark.parametrize(

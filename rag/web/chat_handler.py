@@ -76,7 +76,8 @@ class ChatHandler:
             yield View(note=problem)
             return
         if replaces is not None:
-            if replaces == 1 and not is_renamed(session.title, session.turns[0].question):
+            first = session.turns[:1] if replaces == 1 else []
+            if first and not is_renamed(session.title, first[0].question):
                 session.title = ""
             session.turns = session.turns[: replaces - 1]
             session.libraries = session.libraries[: replaces - 1]
@@ -86,13 +87,8 @@ class ChatHandler:
         state = self.pool.get_state(session.library)
         status = "Waiting for a free worker" if state.kind == "ready" else state.text
         draft = render.Draft(question, len(session.turns) + 1, status)
-        yield View(
-            kept=len(session.turns),
-            live=render.render_draft(draft),
-            question="",
-            busy=True,
-            note="",
-        )
+        live = render.render_draft(draft)
+        yield View(kept=len(session.turns), live=live, question="", busy=True, note="")
         session.job = job = Job(lambda: self._open_stream(session, question, as_list=as_list))
         self.workers.submit(job.run)
         try:
@@ -178,8 +174,7 @@ class ChatHandler:
     def _open_stream(
         self, session: Session, question: str, *, as_list: bool
     ) -> Generator[AnswerEvent, None, None]:
-        assistant = self._get_assistant(session)
-        where = session.where
+        assistant, where = self._get_assistant(session), session.where
         if as_list:
             yield from assistant.stream_list(question, where=where)
         else:
