@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
+import select
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
 
 from rag import Assistant, Paper, load_settings
 from rag.web import ServerOptions
@@ -10,6 +17,7 @@ from rag.web.actions import Actions
 from rag.web.context import AppContext
 from rag.web.session import Session
 
+ROOT = Path(__file__).parents[1]
 PAPERS = [
     Paper(
         "zorp-1",
@@ -70,3 +78,26 @@ def act(context, session, **action):
 def ask(context, session, question=QUESTION, **options):
     """Ask a question and return the last view."""
     return collect(context.chat.ask(session, question, **options))[-1]
+
+
+@contextmanager
+def serve(home, *options, cache=None):
+    """Serve the page in a process of its own. Yield the process and its address."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "PAPERTRAIL_DATA_DIR": str(home / "data"),
+        "PAPERTRAIL_CACHE_DIR": str(cache or home / "cache"),
+        "TMPDIR": str(home),
+    }
+    command = [sys.executable, str(ROOT / "app.py"), "--port", "0", *options]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        try:
+            ready, _, _ = select.select([process.stderr], [], [], 120)
+            line = process.stderr.readline() if ready else ""
+            found = re.search(r"http://[\w.:\[\]]+", line)
+            assert found, f"the page did not start: {line}"
+            yield process, found[0]
+        finally:
+            process.terminate()
+            process.wait(60)

@@ -4,45 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import re
-import select
 import signal
-import subprocess
-import sys
 import threading
 from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
 
 import httpx
 import pytest
-from page_app import PAPERS, build
+from page_app import PAPERS, build, serve
 
 from rag import Assistant
 from rag.web.server import make_lifespan
 
-ROOT = Path(__file__).parents[1]
-SENTENCE = "rag: interrupted.\n"
+SENTENCE = "rag: interrupted.
+"
 PAGE = "abcdef"
 
 
 @contextmanager
 def served(library):
     """Yield the process that serves a library, and a client of its address."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(library.parent)}
-    command = [sys.executable, "-m", "rag", "app", "--port", "0", "--index", f"{library}/"]
-    with subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT
-    ) as process:
-        try:
-            ready, _, _ = select.select([process.stderr], [], [], 120)
-            line = process.stderr.readline() if ready else ""
-            found = re.search(r"http://[\w.:]+", line)
-            assert found, f"the page did not start: {line}"
-            with httpx.Client(base_url=found[0], timeout=120) as client:
-                yield process, client
-        finally:
-            process.kill()
+    with (
+        serve(library.parent, "--index", f"{library}/") as (process, address),
+        httpx.Client(base_url=address, timeout=120) as client,
+    ):
+        yield process, client
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, -15)])
