@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
-from rag.web.server import ServerOptions, launch
+from rag.web.context import ServerOptions
+from rag.web.server import launch
 
 __all__ = ["ServerOptions", "launch"]

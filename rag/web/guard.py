@@ -19,6 +19,7 @@ from rag.settings import is_loopback
 from rag.web.limits import LARGEST_FILE_BYTES
 
 if TYPE_CHECKING:
+    from starlette.datastructures import Headers
     from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -116,9 +117,7 @@ class Guard:
             return PlainTextResponse("Other sites may not use this page.", 403)
         if _CLOSED.match(path) or (path == _UPLOAD and not self._uploads):
             return PlainTextResponse("Not found.", 404)
-        length = headers.get("content-length", "0")
-        is_known = "transfer-encoding" not in headers and length.isdecimal()
-        if not is_known or int(length) > _LARGEST.get(path, _LARGEST_BODY):
+        if _is_too_large(headers, _LARGEST.get(path, _LARGEST_BODY)):
             return PlainTextResponse("This request is too large.", 413)
         return None
 
@@ -139,6 +138,12 @@ class Guard:
         if not all(self._auth.claim_page(user, page) for page in pages):
             return PlainTextResponse("This page belongs to another user.", 403)
         return None
+
+
+def _is_too_large(headers: Headers, most: int) -> bool:
+    """Return whether a request has more than `most` bytes, or does not say how many."""
+    length = headers.get("content-length", "0")
+    return "transfer-encoding" in headers or not length.isdecimal() or int(length) > most
 
 
 def _names_no_file(body: bytes) -> bool:

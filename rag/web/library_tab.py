@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from rag.errors import CorpusError, RagError
 from rag.exporters import export_papers
+from rag.index.filter import Filter
 from rag.library import update_library
 from rag.web import table, uploads
 from rag.web.escape import escape, render_button, render_doing, shorten
@@ -55,7 +56,7 @@ class LibraryTab:
         session.table = replace(session.table, problem="")  # the fields are drawn without it
         return self._show_papers(session, papers).merge(
             View(
-                filters=table.render_filters(papers, session.table.where),
+                filters=table.render_filters(papers, session.table.where or Filter()),
                 heading=self._render_heading(session),
                 scope=render_scope(session),
             )

@@ -107,9 +107,9 @@ def select_papers(papers: Sequence[Paper], state: TableState) -> list[Paper]:
     return selected
 
 
-def render_filters(papers: Sequence[Paper], where: Filter | None) -> str:
+def render_filters(papers: Sequence[Paper], where: Filter) -> str:
     """Render a field for each filter that tells the papers apart. Omits what no paper has."""
-    where, fields = where or Filter(), ""
+    fields = ""
     if years := [paper.year for paper in papers if paper.year]:
         first, last = where.years or (None, None)
         fields += _render_field("since", "From year", first, hint=min(years))
