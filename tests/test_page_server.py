@@ -30,6 +30,20 @@ from rag.web.uploads import UploadStore
 PASSWORD = "correct horse battery"
 
 
+@pytest.fixture
+def make(library, tmp_path):
+    """Return a function that makes contexts, which are closed after the test."""
+    made = []
+
+    def make_one(folder=library, **given):
+        made.append(make_context(folder, tmp_path, **given))
+        return made[-1]
+
+    yield make_one
+    for each in made:
+        each.close()
+
+
 def guard(context, *, only_loopback=False, uploads=True):
     """Return the application of a context behind its guard."""
     application, auth = create_application(context)
@@ -75,6 +89,15 @@ def shared(library, users, tmp_path_factory):
 
 def sign_in(client, name="ada", password=PASSWORD):
     return client.post("/sign-in", data={"name": name, "password": password})
+
+
+@pytest.fixture
+def both(shared):
+    """Return the clients of two users who are signed in."""
+    clients = shared(), shared()
+    for client, name in zip(clients, ("ada", "bob"), strict=True):
+        sign_in(client, name)
+    return clients
 
 
 def call(client, endpoint, *values):
@@ -163,8 +186,8 @@ def test_the_api_refuses_values_out_of_range_and_logs_nothing(
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_a_bug_is_reported_in_a_sentence_and_logged_once(library, tmp_path, caplog, capfd) -> None:
-    context = make_context(library, tmp_path)
+def test_a_bug_is_reported_in_a_sentence_and_logged_once(caplog, capfd, make) -> None:
+    context = make()
     with TestClient(guard(context)) as client:
         context.chat.workers.shutdown()  # no question can be worked on: nobody foresaw it
         kind, data = call(client, "ask", QUESTION, 1)
@@ -173,7 +196,6 @@ def test_a_bug_is_reported_in_a_sentence_and_logged_once(library, tmp_path, capl
     assert caplog.text.count("Traceback") == 1
     assert "cannot schedule new futures after shutdown" in caplog.text
     assert "Traceback" not in capfd.readouterr().err  # not from Gradio, too
-    context.close()
 
 
 def test_a_call_without_values_is_refused_in_a_sentence(own, capfd) -> None:
@@ -184,14 +206,13 @@ def test_a_call_without_values_is_refused_in_a_sentence(own, capfd) -> None:
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_a_call_without_k_takes_the_setting_and_one_with_k_its_own(library, tmp_path) -> None:
-    context = make_context(library, tmp_path, k=1)
+def test_a_call_without_k_takes_the_setting_and_one_with_k_its_own(make) -> None:
+    context = make(k=1)
     with TestClient(guard(context)) as client:
         for endpoint in ("ask", "search"):
             for given, count in (((), 1), ((None,), 1), ((2,), 2)):
                 kind, (found,) = call(client, endpoint, QUESTION, *given)
                 assert (kind, len(found["hits"])) == ("complete", count)
-    context.close()
 
 
 def test_unknown_functions_get_404_and_are_not_logged(own, capfd) -> None:
@@ -252,6 +273,7 @@ def test_only_who_signs_in_gets_in(shared) -> None:
         assert client.get(path).status_code == 401
     assert client.post("/gradio_api/call/ask", json={"data": ["?", 1]}).status_code == 401
     assert "Sign in" in client.get("/sign-in").text
+    assert "<script>" not in sign_in(client, name="<script>").text
     wrong = sign_in(client, password="wrong")
     assert wrong.status_code == 401
     assert "Wrong name or password." in wrong.text
@@ -265,25 +287,18 @@ def test_only_who_signs_in_gets_in(shared) -> None:
     assert client.get("/", cookies={COOKIE: "made-up"}).headers["location"] == "/sign-in"
 
 
-def test_a_name_in_the_form_is_text(shared) -> None:
-    assert "<script>" not in sign_in(shared(), name="<script>").text
-
-
-def test_every_user_has_their_own_limits(shared) -> None:
-    ada, bob = shared(), shared()
-    sign_in(ada, "ada")
-    sign_in(bob, "bob")
+def test_every_user_has_their_own_limits(both) -> None:
+    ada, bob = both
     kinds = [call(ada, "search", QUESTION, 1)[0] for _ in range(4)]
     assert kinds == ["complete", "complete", "complete", "error"]
     assert call(bob, "search", QUESTION, 1)[0] == "complete"
 
 
-def test_a_page_without_users_has_the_limits_that_its_owner_sets(library, tmp_path) -> None:
-    context = make_context(library, tmp_path, options=ServerOptions(questions_per_hour=1))
+def test_a_page_without_users_has_the_limits_that_its_owner_sets(make) -> None:
+    context = make(options=ServerOptions(questions_per_hour=1))
     collect(context.chat.ask(open_page(), QUESTION))
     (refused,) = collect(context.chat.ask(open_page(), QUESTION))
     assert "You have asked 1 question within an hour" in refused.note
-    context.close()
 
 
 def test_users_who_sign_in_have_limits_by_default(users) -> None:
@@ -293,10 +308,8 @@ def test_users_who_sign_in_have_limits_by_default(users) -> None:
         assert bool(limit.count_question("ada")) is (options.users is not None)
 
 
-def test_another_users_page_is_closed_by_its_name_alone(shared) -> None:
-    ada, bob = shared(), shared()
-    sign_in(ada, "ada")
-    sign_in(bob, "bob")
+def test_another_users_page_is_closed_by_its_name_alone(both) -> None:
+    ada, bob = both
     body = {"data": [None], "fn_index": 0, "session_hash": "adaspage"}
     assert ada.post("/gradio_api/queue/join", json=body).status_code == 200
     assert ada.get("/gradio_api/queue/data?session_hash=adaspage").status_code == 200
@@ -305,10 +318,8 @@ def test_another_users_page_is_closed_by_its_name_alone(shared) -> None:
     assert bob.get("/gradio_api/heartbeat/adaspage").status_code == 403
 
 
-def test_an_answer_over_the_api_is_for_the_user_who_asked(shared) -> None:
-    ada, bob = shared(), shared()
-    sign_in(ada, "ada")
-    sign_in(bob, "bob")
+def test_an_answer_over_the_api_is_for_the_user_who_asked(both) -> None:
+    ada, bob = both
     # no matter whether it was a question: the bounds of other tests are not touched
     token = ada.post("/gradio_api/call/ask", json={"data": ["???", 1]}).json()["event_id"]
     for path in (f"call/ask/{token}", f"call/search/{token}/", f"call/v2/ask/{token}"):
@@ -342,14 +353,13 @@ def test_wrong_tries_are_slowed_more_and_more() -> None:
     assert tries.compute_wait_s("ada") == 0
 
 
-def test_after_wrong_tries_even_the_right_password_has_to_wait(users, library, tmp_path) -> None:
+def test_after_wrong_tries_even_the_right_password_has_to_wait(users, make) -> None:
     options = ServerOptions(host="0.0.0.0", users=users)
-    context = make_context(library, tmp_path, options=options)
+    context = make(options=options)
     client = TestClient(guard(context))
     for _ in range(5):
         sign_in(client, password="wrong")
     assert sign_in(client).status_code == 429
-    context.close()
 
 
 def test_accounts_keep_hashes_that_only_their_owner_can_read(tmp_path) -> None:
@@ -403,8 +413,8 @@ def test_a_port_that_is_taken_is_reported(library, tmp_path, monkeypatch) -> Non
             launch(ServerOptions(port=port))
 
 
-def test_users_list_rename_and_delete_only_their_own_conversations(library, tmp_path) -> None:
-    context = make_context(library, tmp_path)
+def test_users_list_rename_and_delete_only_their_own_conversations(make) -> None:
+    context = make()
     ada, bob = open_page("ada"), open_page("bob")
     last = ask(context, ada)
     assert [each["title"] for each in last.message["conversations"]] == [QUESTION]
@@ -424,11 +434,10 @@ def test_users_list_rename_and_delete_only_their_own_conversations(library, tmp_
     (gone,) = act(context, again, act="delete", id=ada.conversation_id)
     assert gone.message["conversations"] == []
     assert "welcome" in gone.past
-    context.close()
 
 
-def test_two_pages_of_one_user_lose_nothing_of_each_other(library, tmp_path) -> None:
-    context = make_context(library, tmp_path)
+def test_two_pages_of_one_user_lose_nothing_of_each_other(make) -> None:
+    context = make()
     one, other = open_page("ada"), open_page("ada")
     ask(context, one)
     act(context, other, act="open", id=one.conversation_id)
@@ -446,11 +455,10 @@ def test_two_pages_of_one_user_lose_nothing_of_each_other(library, tmp_path) -> 
         SECOND,
         "what is ZORP?",
     ]
-    context.close()
 
 
-def test_conversations_from_a_browser_are_checked(library, tmp_path) -> None:
-    context = make_context(library, tmp_path)
+def test_conversations_from_a_browser_are_checked(make) -> None:
+    context = make()
     session = open_page()
     kept = ask(context, session).message["conversation"]
     assert '"abstract"' not in json.dumps(kept)
@@ -470,17 +478,15 @@ def test_conversations_from_a_browser_are_checked(library, tmp_path) -> None:
     with pytest.raises(CorpusError):
         opened(json.dumps(kept), identity="../../etc")
     assert other.turns[0].question == QUESTION
-    context.close()
 
 
 def test_a_conversation_of_another_library_says_so_and_follow_ups_ask_this_one(
-    library, tmp_path
+    library, tmp_path, make
 ) -> None:
-    first = make_context(library, tmp_path)
+    first = make()
     kept = collect(first.chat.ask(open_page(), QUESTION))[-1].message["conversation"]
-    first.close()
     Assistant.build(PAPERS[1:], tmp_path / "others").close()
-    context = make_context(tmp_path / "others", tmp_path)
+    context = make(tmp_path / "others")
     session = open_page()
     (view,) = act(context, session, act="open", id=kept["id"], text=json.dumps(kept))
     assert view.note == (
@@ -499,7 +505,6 @@ def test_a_conversation_of_another_library_says_so_and_follow_ups_ask_this_one(
         forged = json.dumps({**last.message["conversation"], "libraries": libraries})
         act(context, session, act="open", id=kept["id"], text=forged)
         assert len(session.libraries) == 2
-    context.close()
 
 
 def test_no_name_leads_out_of_the_folder_of_conversations(tmp_path) -> None:
@@ -509,8 +514,8 @@ def test_no_name_leads_out_of_the_folder_of_conversations(tmp_path) -> None:
             history.read(user, identity)
 
 
-def test_tries_side_by_side_wait_like_tries_one_after_the_other(users, library, tmp_path) -> None:
-    context = make_context(library, tmp_path, options=ServerOptions(host="0.0.0.0", users=users))
+def test_tries_side_by_side_wait_like_tries_one_after_the_other(users, make) -> None:
+    context = make(options=ServerOptions(host="0.0.0.0", users=users))
     guarded = guard(context)
 
     async def tries():
@@ -521,7 +526,6 @@ def test_tries_side_by_side_wait_like_tries_one_after_the_other(users, library, 
 
     statuses = sorted(answer.status_code for answer in asyncio.run(tries()))
     assert statuses == [401] * 3 + [429] * 9
-    context.close()
 
 
 def test_an_upload_that_is_cut_off_leaves_nothing(tmp_path) -> None:
