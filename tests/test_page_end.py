@@ -15,8 +15,7 @@ from page_app import PAPERS, build, serve
 from rag import Assistant
 from rag.web.server import make_lifespan
 
-SENTENCE = "rag: interrupted.
-"
+SENTENCE = "rag: interrupted.\n"
 PAGE = "abcdef"
 
 
