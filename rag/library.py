@@ -29,7 +29,7 @@ from rag.index import Index, PassageSettings, read_manifest, update_index
 from rag.index.build import NO_SOURCES
 from rag.index.changes import list_removal_keys
 from rag.index.lock import LOCK_NAME, writer_lock
-from rag.index.manifest import FILE_NAME, map_disk_errors
+from rag.index.manifest import DATA_PREFIXES, FILE_NAME, OLD_FOLDERS, map_disk_errors
 from rag.papers import Paper
 from rag.settings import load_settings
 
@@ -204,7 +204,7 @@ def read_sources(settings: Settings, embedder_name: str) -> Mapping[str, Mapping
     return {source: manifest.columns.get(source, {}) for source in manifest.sources}
 
 
-_OWN_NAMES = frozenset({FILE_NAME, f"{FILE_NAME}.new", LOCK_NAME, "chroma", "lexical", "tokens"})
+_OWN_NAMES = frozenset({FILE_NAME, f"{FILE_NAME}.new", LOCK_NAME, *OLD_FOLDERS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,10 +336,12 @@ def reread_sources(
         sources=present,
         on_progress=on_progress,
     )
-    papers = update.intake.papers
-    return SourceReport(
-        update, missing, tuple(_find_vanished(papers, update.intake.met, present)), tuple(left_out)
-    )
+    index = Index.open(resolve_index_folder(settings, embedder.name))
+    try:
+        vanished = tuple(_find_vanished(index.papers(), update.intake.met, present))
+    finally:
+        index.close()
+    return SourceReport(update, missing, vanished, tuple(left_out))
 
 
 def _read_removed_ids(settings: Settings, embedder_name: str) -> tuple[str, ...]:
@@ -374,7 +376,7 @@ def _read_records(sources: Mapping[str, Mapping[str, str]]) -> Iterator[Paper | 
 
 
 def _find_vanished(
-    papers: Sequence[Paper], met: frozenset[str], sources: Iterable[str]
+    papers: Iterable[Paper], met: frozenset[str], sources: Iterable[str]
 ) -> Iterator[str]:
     """Yield ids of papers that were not met although all their files were read."""
     places = {Path(source) for source in sources}
@@ -404,7 +406,11 @@ def find_deletable_library(settings: Settings, name: str) -> Library:
         )
     with suppress(IndexStale):  # an older layout may go too
         read_manifest(folder)
-    foreign = sorted({path.name for path in folder.iterdir()} - _OWN_NAMES)
+    foreign = sorted(
+        path.name
+        for path in folder.iterdir()
+        if path.name not in _OWN_NAMES and not path.name.startswith(DATA_PREFIXES)
+    )
     if foreign or folder.is_symlink():
         what = f"holds {foreign[0]}, which is not part of an index" if foreign else "is a link"
         raise IndexMissing(f"{folder} {what}. Nothing was deleted.")

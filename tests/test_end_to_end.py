@@ -116,7 +116,7 @@ def test_search_lists_papers_and_titles_print_literally(rag):
     assert "\x1b[" not in text
     hits = json.loads(rag("search", "contrastive image text", "-k", "5", "--json"))
     assert [hit["rank"] for hit in hits] == [1, 2, 3, 4, 5]
-    assert set(hits[0]["stages"]) == {"lexical", "coverage", "dense", "tokens", "window"}
+    assert set(hits[0]["stages"]) == {"lexical", "dense", "tokens", "window"}
 
 
 @pytest.mark.parametrize(
@@ -231,8 +231,8 @@ def test_unusable_indexes_are_refused_and_left_alone(library, tmp_path):
     for text, error in (
         ("{", IndexDamaged),
         ("{}", IndexDamaged),
-        (manifest.replace('"schema_version": 3', '"schema_version": 1'), IndexStale),
-        (manifest.replace('"row_count": ', '"row_count": 9'), IndexDamaged),
+        (manifest.replace('"schema_version": 4', '"schema_version": 1'), IndexStale),
+        (manifest.replace('"paper_count": ', '"paper_count": 9'), IndexDamaged),
     ):
         (folder / FILE_NAME).write_text(text, encoding="utf-8")
         with pytest.raises(error):
@@ -249,16 +249,6 @@ def test_unusable_indexes_are_refused_and_left_alone(library, tmp_path):
         Assistant.build(PAPERS, foreign / "thesis.txt")
     with pytest.raises(CorpusError):
         Assistant.build([], tmp_path / "empty")
-
-
-def test_missing_token_vectors_are_told(library):
-    for pattern in ("tokens/vectors-*", "tokens/table-*", "lexical/1"):
-        (path,) = library.folder.glob(pattern)
-        aside = path.rename(path.with_name("aside"))
-        with pytest.raises(IndexDamaged, match=r"rag index --rebuild"):
-            Index.open(library.folder)
-        aside.rename(path)
-    Index.open(library.folder).close()
 
 
 def test_many_threads_may_ask_at_once(library):
@@ -318,8 +308,8 @@ def test_kill_at_any_moment_leaves_the_old_index_or_the_new(tmp_path):
             found = [paper.id for paper in assistant.papers()]
             assert sorted(found) == sorted(new)
             index = Index.open(folder)
-            assert index.manifest.row_count == len(index.rows) == len(set(index.rows))
-            assert len(list((folder / "lexical").iterdir())) == 1
+            assert index.manifest.row_count == index.lexical.row_count == len(new)
+            assert len(list(folder.glob("data-*"))) == 1
             index.close()
     assert kills >= 12
 
@@ -334,7 +324,7 @@ def test_interruption_during_indexing_exits_130(places, tmp_path):
         command, stderr=subprocess.PIPE, text=True, env={**os.environ, **places}, cwd=ROOT
     ) as process:
         deadline = time.monotonic() + 60
-        while not list(tmp_path.glob("index/tokens/vectors-*")) and time.monotonic() < deadline:
+        while not list(tmp_path.glob("index/data-1/vectors/*")) and time.monotonic() < deadline:
             time.sleep(0.1)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)

@@ -278,7 +278,7 @@ def test_older_indexes_are_rebuilt_or_opened(run, index, list_mine, write, tmp_p
     write("b.jsonl", B)
     index("a.jsonl", "b.jsonl")
     (manifest,) = (tmp_path / "data").rglob("manifest.json")
-    manifest.write_text(manifest.read_text().replace('"schema_version": 3', '"schema_version": 2'))
+    manifest.write_text(manifest.read_text().replace('"schema_version": 4', '"schema_version": 2'))
     said = run("papers", "-i", "mine", status=2)
     command = said.partition("Rebuild it with `rag ")[2].partition("`")[0]
     assert "SOURCES" not in command

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rag.retrieval import Hit
     from rag.verification import Verdict
 
-_STAGES = ("tokens", "dense", "lexical", "coverage")
+_STAGES = ("tokens", "dense", "lexical")
 
 Listed = Literal["fits", "possible"]
 
@@ -93,7 +93,8 @@ def measure_signals(hits: Sequence[Hit]) -> dict[str, NDArray[np.float64]]:
     """
     signals = {
         "sentence": [max((s.score for s in hit.sentences), default=_title(hit)) for hit in hits],
-        "words": [max((s.words for s in hit.sentences), default=_coverage(hit)) for hit in hits],
+        "words": [max((s.words for s in hit.sentences), default=hit.coverage) for hit in hits],
+        "coverage": [hit.coverage for hit in hits],
         **{
             name: [hit.stages[name].score for hit in hits]
             for name in _STAGES
@@ -107,11 +108,7 @@ def measure_signals(hits: Sequence[Hit]) -> dict[str, NDArray[np.float64]]:
 
 def _title(hit: Hit) -> float:
     """Return how well the title of a paper without an abstract meets the subject."""
-    return hit.stages["tokens"].score if "tokens" in hit.stages else _coverage(hit)
-
-
-def _coverage(hit: Hit) -> float:
-    return hit.stages["coverage"].score
+    return hit.stages["tokens"].score if "tokens" in hit.stages else hit.coverage
 
 
 def _make_entry(hit: Hit, relevance: float, decision: RelevanceModel) -> Entry:

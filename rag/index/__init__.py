@@ -1,16 +1,16 @@
 """Index on disk: build, update and open it.
 
-`manifest` says which generation is valid, `store` holds passages and pooled vectors in Chroma,
-`token_vectors` the vectors of tokens, `lexical` BM25. `open` reads one generation, `build` writes
-the next.
+`manifest` says which generation is valid, `records` holds papers and filter keys, `store` passages
+and pooled vectors in Chroma, `token_vectors` the vectors of tokens, `lexical` BM25. `open` reads
+one generation, `build` and `writer` write the next.
 """
 
 from rag.index.build import IndexReport, OnProgress, update_index
 from rag.index.changes import Intake
 from rag.index.filter import Filter
 from rag.index.manifest import Manifest, PassageSettings, read_manifest
-from rag.index.open import Index, Neighbour
-from rag.index.store import StoredPaper
+from rag.index.open import Index
+from rag.index.records import StoredPaper
 
 __all__ = [
     "Filter",
@@ -18,7 +18,6 @@ __all__ = [
     "IndexReport",
     "Intake",
     "Manifest",
-    "Neighbour",
     "OnProgress",
     "PassageSettings",
     "StoredPaper",

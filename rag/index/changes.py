@@ -1,19 +1,23 @@
-"""Changes of an update: new records merged with the papers that an index already has."""
+"""Changes of an update: new records merged with the papers of the index that they may change."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from rag.errors import CorpusError
+from rag.index.keys import make_printable, resolve_prefix
 from rag.papers import Paper, PaperMerger, make_paper_id
+from rag.papers.merge import list_ids
 from rag.papers.names import find_family_name
+from rag.papers.paper import normalise_title
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from rag.index.records import Records
     from rag.papers import Merge
     from rag.readers import Refused
 
@@ -23,7 +27,7 @@ class Intake:
     """Library after an update, and how each record changed it.
 
     Attributes:
-        papers: all papers, those of the index first.
+        papers: the papers of the index that the records may change, then the new ones.
         fresh: ids whose text or fields are new, so that their rows must be written.
         met: ids of the papers for which a record was read.
         read: number of records read as papers.
@@ -51,13 +55,51 @@ class Intake:
     warnings: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Related:
+    """Papers of an index that an update may change.
+
+    Attributes:
+        papers: in the order of the library.
+        places: number and position of each, by id.
+    """
+
+    papers: tuple[Paper, ...] = ()
+    places: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+
+def find_related(
+    index: Records | None, records: Iterable[Paper | Refused], remove: Sequence[str]
+) -> Related:
+    """Return the papers that share an id, an alias or a title with a record, or are to go.
+
+    Args:
+        index: None has no papers.
+        records: to be added.
+        remove: ids or aliases of papers to take out.
+    """
+    if index is None:
+        return Related()
+    papers = [record for record in records if isinstance(record, Paper)]
+    ids = dict.fromkeys(
+        make_printable(name) for name in chain(remove, *(list_ids(paper) for paper in papers))
+    )
+    titles = dict.fromkeys(normalise_title(paper.title) for paper in papers)
+    numbers = {*index.find_papers("id", ids), *index.find_papers("title", titles)}
+    found = index.load_placed(sorted(numbers))
+    return Related(
+        tuple(paper for paper, _, _ in found),
+        {paper.id: (number, position) for paper, number, position in found},
+    )
+
+
 def plan_changes(
     papers: Sequence[Paper], records: Iterable[Paper | Refused], remove: Sequence[str] = ()
 ) -> Intake:
     """Merge records into the papers of an index.
 
     Args:
-        papers: papers of the index.
+        papers: those of the index that the records may change.
         records: papers to add, and records that could not be read.
         remove: ids, aliases or id prefixes of papers to take out first.
 
@@ -146,23 +188,6 @@ def list_removal_keys(paper: Paper) -> tuple[str, ...]:
 def _map_ids(papers: Iterable[Paper]) -> dict[str, str]:
     """Map each id and alias to the id of its paper."""
     return {name: paper.id for paper in papers for name in (paper.id, *paper.aliases)}
-
-
-def resolve_prefix(prefix: str, ids: Iterable[str]) -> str:
-    """Return the only id that begins so.
-
-    Raises:
-        CorpusError: no id does, or several do.
-    """
-    folded = prefix.strip().casefold()
-    if not folded:
-        raise CorpusError("The paper id is empty. Give an id that `rag papers list` shows.")
-    found = [each for each in ids if each.casefold().startswith(folded)]
-    if not found:
-        raise CorpusError(f"No paper has the id {prefix}. `rag papers list` shows the ids.")
-    if len(found) > 1:
-        raise CorpusError(f"{prefix} is the prefix of {len(found)} ids. Give one, like {found[0]}.")
-    return found[0]
 
 
 def _resolve(papers: Sequence[Paper], remove: Sequence[str]) -> list[str]:

@@ -1,126 +1,171 @@
-"""Lexical index: BM25 over stemmed words, by bm25s.
+"""Lexical index: BM25 over stemmed words, by tantivy.
 
-Each generation has its own, in its own folder, with the list of valid row ids. Document i of the
-lexical index is row i of that list.
+It keeps words in segments of its own and merges them as it grows. Rows that a killed update left
+stay in it until a later update deletes them, so callers drop rows that are not valid.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
+import contextlib
+import os
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import tantivy
 
-from rag.index.manifest import damage_error, map_disk_errors
-from rag.text.terms import lexical_terms
+from rag.errors import DiskError
+from rag.index.manifest import damage_error
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
+_HEAP_BYTES = 64_000_000
+_DISK_SIGNS = ("no space", "read-only", "permission denied", "os error 28", "os error 30")
+
 
 class LexicalIndex:
-    """Scores rows by BM25 for the words of a question."""
+    """Scores rows by BM25 for the words of a question. Threads may share it."""
 
-    def __init__(self, rows: Sequence[str], titles: Sequence[str], scorer: Any) -> None:
-        """Wrap a bm25s scorer, or None for a library without a single word."""
-        self.rows = tuple(rows)
-        self.titles = tuple(titles)
-        self._scorer = scorer
-
-    @classmethod
-    def build(
-        cls, rows: Sequence[str], titles: Sequence[str], texts: Sequence[str]
-    ) -> LexicalIndex:
-        """Index the text of each row. `titles` has one entry per paper."""
-        import bm25s
-
-        terms = [lexical_terms(text) for text in texts]
-        if not any(terms):
-            return cls(rows, titles, None)
-        scorer = bm25s.BM25()
-        scorer.index(terms, show_progress=False)
-        return cls(rows, titles, scorer)
-
-    @classmethod
-    def load(cls, folder: Path, generation: int, rows_sha256: str) -> LexicalIndex:
-        """Load the lexical index of a generation.
+    def __init__(self, folder: Path) -> None:
+        """Open the words of an index.
 
         Raises:
-            IndexDamaged: a file is missing, or the row list does not match the manifest.
+            IndexDamaged: files are missing or unreadable.
+            DiskError: the disk cannot be read.
         """
-        import bm25s
+        self._folder = folder
+        self._links: tempfile.TemporaryDirectory[str] | None = None
+        with _map_errors(folder):
+            self._index = tantivy.Index.open(str(self._make_readable(folder)))
+            self._searcher = self._index.searcher()
+        self._schema = _make_schema()
 
-        place = folder / str(generation)
-        try:
-            content = (place / "rows.json").read_bytes()
-            if hashlib.sha256(content).hexdigest() != rows_sha256:
-                raise damage_error(folder.parent, "the row list does not match the manifest")
-            listed = json.loads(content)
-            has_words = (place / "params.index.json").exists()
-            scorer = bm25s.BM25.load(place, mmap=True) if has_words else None
-        except (OSError, ValueError, KeyError) as error:
-            raise damage_error(folder.parent, f"{error}") from error
-        return cls(listed["rows"], listed["titles"], scorer)
+    @property
+    def row_count(self) -> int:
+        """Number of rows, including those that are not valid."""
+        return int(self._searcher.num_docs)
 
-    def save(self, folder: Path, generation: int) -> str:
-        """Write the files of a generation. Return the digest of its row list."""
-        place = folder / str(generation)
-        listed = {"rows": self.rows, "titles": self.titles}
-        content = json.dumps(listed, ensure_ascii=False).encode()
-        with map_disk_errors(folder):
-            shutil.rmtree(place, ignore_errors=True)  # left by an interrupted run
-            place.mkdir(parents=True)
-            (place / "rows.json").write_bytes(content)
-            if self._scorer is not None:
-                self._scorer.save(place, show_progress=False)
-        return hashlib.sha256(content).hexdigest()
+    def close(self) -> None:
+        """Close the files."""
+        if self._links:
+            self._links.cleanup()
 
-    def score(self, terms: Sequence[str]) -> NDArray[np.float32]:
-        """Return the BM25 of every row, shape (rows,), higher is better, 0 if no term occurs."""
-        if self._scorer is None or not terms:
-            return np.zeros(len(self.rows), dtype=np.float32)
-        return np.asarray(self._scorer.get_scores(list(terms)), dtype=np.float32)
+    def search(
+        self, terms: Sequence[str], limit: int, rows: NDArray[np.int64] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return the best rows for the terms, and their BM25; higher is better, above 0.
 
-    def score_coverage(self, terms: Sequence[str]) -> NDArray[np.float64]:
-        """Return the idf share of the terms that each row has, in [0, 1], shape (rows,)."""
-        several = list(dict.fromkeys(terms))
-        covered = np.zeros(len(self.rows))
-        if several:
-            idf = self.compute_idf(several)
-            for term, share in zip(several, (idf / idf.sum()).tolist(), strict=True):
-                covered += share * (self.score([term]) > 0)
-        return covered
+        Args:
+            terms: a term that occurs twice counts twice.
+            limit: most rows to return.
+            rows: score only these; None scores all.
+        """
+        query = self._make_query(terms, rows)
+        if query is None or limit < 1:
+            return np.zeros(0, np.int64), np.zeros(0)
+        hits = self._searcher.search(query, limit=limit, count=False).hits
+        found = self._searcher.fast_field_values("row", [address for _, address in hits])
+        return np.array(found, dtype=np.int64), np.array([score for score, _ in hits])
+
+    def count(self, terms: Sequence[str]) -> int:
+        """Return how many rows hold all the terms."""
+        occur = tantivy.Occur.Must
+        query = tantivy.Query.boolean_query([(occur, self._match(term)) for term in set(terms)])
+        found: Any = self._searcher.search(query, limit=1, count=True)  # its stub lacks `count`
+        return int(found.count)
 
     def compute_idf(self, terms: Sequence[str]) -> NDArray[np.float32]:
         """Return the idf of each term, shape (terms,), positive. Unknown terms are rarest.
 
         Source: Robertson and Zaragoza 2009, with Lucene's + 1 inside the logarithm.
         """
-        held = np.array([self._count_rows(term) for term in terms], dtype=np.float64)
-        return np.log1p((len(self.rows) - held + 0.5) / (held + 0.5)).astype(np.float32)
+        held = np.array([self._searcher.doc_freq("words", term) for term in terms], dtype=float)
+        held = np.minimum(held, self.row_count)
+        idf: NDArray[np.float32] = np.log1p((self.row_count - held + 0.5) / (held + 0.5))
+        return idf.astype(np.float32)
 
-    def _count_rows(self, term: str) -> int:
-        if self._scorer is None or term not in self._scorer.vocab_dict:
-            return 0
-        column = self._scorer.vocab_dict[term]
-        pointer = self._scorer.scores["indptr"]
-        return int(pointer[column + 1] - pointer[column])
+    def _make_query(
+        self, terms: Sequence[str], rows: NDArray[np.int64] | None
+    ) -> tantivy.Query | None:
+        if not terms or (rows is not None and not len(rows)):
+            return None
+        wanted = tantivy.Query.boolean_query(
+            [(tantivy.Occur.Should, self._match(term)) for term in terms]
+        )
+        if rows is None:
+            return wanted
+        among = tantivy.Query.term_set_query(self._schema, "row", rows.tolist())
+        free = tantivy.Query.const_score_query(among, 0.0)
+        return tantivy.Query.boolean_query(
+            [(tantivy.Occur.Must, wanted), (tantivy.Occur.Must, free)]
+        )
+
+    def _match(self, term: str) -> tantivy.Query:
+        return tantivy.Query.term_query(self._schema, "words", term, index_option="freq")
+
+    def _make_readable(self, folder: Path) -> Path:
+        """Return the folder, or where it is read-only a folder of links to its files.
+
+        tantivy locks a file even to read.
+        """
+        if os.access(folder, os.W_OK) or not folder.is_dir():
+            return folder
+        self._links = tempfile.TemporaryDirectory(prefix="papertrail-words-")
+        for path in folder.iterdir():
+            if not path.name.endswith(".lock"):
+                (Path(self._links.name) / path.name).symlink_to(path.absolute())
+        return Path(self._links.name)
 
 
-def remove_stale(folder: Path, generation: int) -> None:
-    """Delete the files of all other generations."""
-    with map_disk_errors(folder):
-        for place in folder.iterdir():
-            if place.name != str(generation):
-                shutil.rmtree(place)
+def update_words(
+    folder: Path, rows: Iterable[tuple[int, Sequence[str]]], removed: Iterable[int] = ()
+) -> None:
+    """Write the terms of rows, instead of what the rows had, and delete rows.
+
+    Raises:
+        IndexDamaged: files are unreadable.
+        DiskError: the disk is full or read-only.
+    """
+    with _map_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        index = tantivy.Index(_make_schema(), str(folder), reuse=True)
+        index.reload()
+        known = index.searcher().num_docs
+        writer = index.writer(heap_size=_HEAP_BYTES, num_threads=1)
+        for row in removed:
+            writer.delete_documents_by_term("row", row)
+        for row, terms in rows:
+            if known:
+                writer.delete_documents_by_term("row", row)
+            document = tantivy.Document()
+            document.add_unsigned("row", row)
+            document.add_text("words", " ".join(terms))
+            writer.add_document(document)
+        writer.commit()
+        writer.wait_merging_threads()
 
 
-def find_highest_generation(folder: Path) -> int:
-    """Return the highest generation with files in a folder, or 0 if there is none."""
-    names = [path.name for path in folder.glob("*")]
-    return max((int(name) for name in names if name.isdecimal()), default=0)
+def _make_schema() -> tantivy.Schema:
+    builder = tantivy.SchemaBuilder()
+    builder.add_unsigned_field("row", indexed=True, fast=True)
+    builder.add_text_field("words", tokenizer_name="whitespace", index_option="freq")
+    return builder.build()
+
+
+@contextlib.contextmanager
+def _map_errors(folder: Path) -> Iterator[None]:
+    """Map errors of tantivy. Their message decides between disk and damage."""
+    try:
+        yield
+    except (ValueError, OSError, RuntimeError) as error:
+        text = str(error).lower()
+        if any(sign in text for sign in _DISK_SIGNS):
+            raise DiskError(
+                f"Cannot use {folder}: {error}. Free some space, make it writable, "
+                "or choose another folder with --index."
+            ) from error
+        raise damage_error(folder.parent.parent, f"words: {error}") from error

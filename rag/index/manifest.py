@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SCHEMA = 3  # 1 had no tags and compared names by letter; 2 had no whole venue names
+SCHEMA = 4  # 1 had no tags and compared names by letter; 2 had no whole venue names
+OLD_SCHEMA = 3  # kept records in Chroma; it can be read and is converted by the next update
 FILE_NAME = "manifest.json"
+OLD_FOLDERS = ("chroma", "lexical", "tokens")  # of layout 3
+DATA_PREFIXES = ("data-", "converted-")  # of the folders with everything else
 
 
 class EmbedderInfo(BaseModel):
@@ -46,10 +49,10 @@ class Manifest(BaseModel):
     """Contents of one generation of an index.
 
     Attributes:
-        schema_version: layout of the folder; this code reads `SCHEMA`.
+        schema_version: layout of the folder; this code writes `SCHEMA`.
         generation: 0 while the first build is unfinished, then 1, 2, ...
-        collection: Chroma collection of the rows.
-        rows_sha256: digest of the list of valid row ids.
+        data: name of the folder with everything else.
+        collection: of layout 3: the Chroma collection of the rows.
         sources: files and folders that papers were read from, in order of first use.
         columns: column of each mapped field, by source, for sources read with a mapping.
         removed: removal keys of papers that were taken out and are not back.
@@ -59,12 +62,12 @@ class Manifest(BaseModel):
 
     schema_version: int = SCHEMA
     generation: int = 0
+    data: str = ""
     collection: str = ""
     embedder: EmbedderInfo
     passages: PassageSettings
     paper_count: int = 0
     row_count: int = 0
-    rows_sha256: str = ""
     sources: tuple[str, ...] = ()
     columns: dict[str, dict[str, str]] = {}
     removed: tuple[str, ...] = ()
@@ -102,7 +105,7 @@ def read_manifest(folder: Path, *, any_layout: bool = False) -> Manifest:
 
 def _validate(raw: Any, path: Path, *, any_layout: bool) -> Manifest:
     found = raw.get("schema_version") if isinstance(raw, dict) else None
-    if isinstance(found, int) and found != SCHEMA and not any_layout:
+    if isinstance(found, int) and found not in (SCHEMA, OLD_SCHEMA) and not any_layout:
         sources = "" if raw.get("sources") else "SOURCES "
         raise IndexStale(
             f"The index at {path.parent} has layout {found}, but this version reads layout "

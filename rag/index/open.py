@@ -6,30 +6,40 @@ generation is on disk.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+import threading
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rag.errors import IndexMissing, IndexStale
-from rag.index.changes import resolve_prefix
+from rag.errors import DiskError, IndexDamaged, IndexMissing, IndexStale
 from rag.index.filter import Filter
 from rag.index.lexical import LexicalIndex
-from rag.index.manifest import EmbedderInfo, Manifest, PassageSettings, damage_error, read_manifest
-from rag.index.store import PassageStore, StoredPaper, parse_paper_id
-from rag.index.token_vectors import TokenTable
+from rag.index.manifest import (
+    SCHEMA,
+    EmbedderInfo,
+    Manifest,
+    PassageSettings,
+    damage_error,
+    read_manifest,
+)
+from rag.index.records import Records, RowTable, StoredPaper
+from rag.index.token_vectors import PieceCounts, RecordShape, SegmentReader, StoredVectors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from rag.embedding import Embedder
+    from rag.index.store import PassageStore
+    from rag.papers import Paper
 
-_FIELDS = {"years": "year", "authors": "authors", "venues": "venue"}
-_PAPERS_AT_ONCE = 500
+_EXACT_ROWS = 10_000  # up to which all vectors are compared; more are searched by Chroma
+_EXACT_SHARE = 0.05  # of the rows: a filter that keeps fewer is searched exactly
+_MARGIN = 1.5  # more rows are asked for than a filter is expected to need
 
 
 def describe_embedder(embedder: Embedder) -> EmbedderInfo:
@@ -39,14 +49,6 @@ def describe_embedder(embedder: Embedder) -> EmbedderInfo:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Neighbour:
-    """Row near a vector: its number and the cosine in [-1, 1], higher is nearer."""
-
-    row: int
-    cosine: float
-
-
 class Index:
     """Reads one generation of an index.
 
@@ -54,22 +56,20 @@ class Index:
         folder: the index folder.
         manifest: of the opened generation.
         lexical: BM25 over the rows.
-        tokens: token vectors of the rows.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        manifest: Manifest,
-        store: PassageStore,
-        lexical: LexicalIndex,
-        tokens: TokenTable,
-    ) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, data: Path) -> None:
+        """Open the files in a data folder; see `open`."""
         self.folder = folder
         self.manifest = manifest
-        self.lexical = lexical
-        self.tokens = tokens
-        self._store = store
+        self._data = data
+        self._records = Records(data / "records.sqlite3", manifest.generation)
+        self.lexical = LexicalIndex(data / "words")
+        shape = RecordShape(manifest.embedder.dim, manifest.embedder.token_dim)
+        self._vectors = SegmentReader(data / "vectors", shape)
+        self._pieces = PieceCounts.load(data / f"pieces-{manifest.generation}.npy")
+        self._store: PassageStore | None = None
+        self._lock = threading.Lock()
 
     @classmethod
     def open(cls, folder: Path) -> Index:
@@ -87,20 +87,33 @@ class Index:
                 f"The first build of the index at {folder} is unfinished. "
                 f"Run the same `rag index` command again to complete it."
             )
-        generation = manifest.generation
-        lexical = LexicalIndex.load(folder / "lexical", generation, manifest.rows_sha256)
-        tokens = TokenTable.load(folder / "tokens", generation, manifest.embedder.token_dim)
-        store = PassageStore(folder, manifest.collection)
-        if store.count() < manifest.row_count or len(lexical.rows) != manifest.row_count:
+        index = cls(folder, manifest, _find_data(folder, manifest))
+        if (found := index.count()) != manifest.paper_count:
+            index.close()
             raise damage_error(
-                folder,
-                f"{store.count()} passages are stored, but the manifest lists {manifest.row_count}",
+                folder, f"{found} papers are stored, but the manifest lists {manifest.paper_count}"
             )
-        return cls(folder, manifest, store, lexical, tokens)
+        try:
+            index._check_segments()
+        except IndexDamaged:
+            index.close()
+            raise
+        return index
+
+    def _check_segments(self) -> None:
+        """Raise IndexDamaged if a segment is missing or too short."""
+        with self._records.map_errors():
+            ends = self._records.list_segment_ends()
+        for segment, offset, tokens in ends:
+            self._vectors.check_end(segment, offset, tokens)
 
     def close(self) -> None:
         """Close the files."""
-        self._store.close()
+        self._records.close()
+        self.lexical.close()
+        self._vectors.close()
+        if self._store:
+            self._store.close()
 
     def is_current(self) -> bool:
         """Return whether this is the newest generation on disk."""
@@ -114,69 +127,32 @@ class Index:
         """
         check_fits(self.folder, self.manifest, embedder, passages)
 
-    @property
-    def rows(self) -> tuple[str, ...]:
-        """Row ids by row number. Rows of one paper are adjacent."""
-        return self.lexical.rows
+    def snapshot(self) -> contextlib.AbstractContextManager[None]:
+        """Keep the generation readable inside the block: a writer waits before it deletes."""
+        return self._records.snapshot()
 
-    @property
-    def titles(self) -> tuple[str, ...]:
-        """Titles in the order of `paper_ids`."""
-        return self.lexical.titles
+    # --- Papers -------------------------------------------------------------------------------
 
-    @cached_property
-    def row_number(self) -> dict[str, int]:
-        """Row number by row id."""
-        return {row: number for number, row in enumerate(self.rows)}
+    def count(self, where: Filter | None = None) -> int:
+        """Return how many papers match a filter, all without one."""
+        with self._records.map_errors():
+            return self._records.count(where)
 
-    @cached_property
-    def paper_ids(self) -> tuple[str, ...]:
-        """Paper ids in the order of their rows."""
-        return tuple(dict.fromkeys(map(parse_paper_id, self.rows)))
+    def holds(self, where: Filter) -> bool:
+        """Return whether any paper matches a filter."""
+        with self._records.map_errors():
+            return self._records.holds(where)
 
-    @cached_property
-    def paper_number(self) -> NDArray[np.int64]:
-        """Number of each row's paper in `paper_ids`; shape (rows,)."""
-        number = {identity: i for i, identity in enumerate(self.paper_ids)}
-        return np.array([number[parse_paper_id(row)] for row in self.rows], dtype=np.int64)
+    def papers(self, where: Filter | None = None) -> Iterator[Paper]:
+        """Yield every paper that matches a filter, in the order of the library."""
+        with self._records.map_errors():
+            yield from self._records.iter_papers(where)
 
-    def read(self, paper_numbers: Iterable[int]) -> list[StoredPaper]:
-        """Read papers with their passages, in the order given."""
-        wanted = list(paper_numbers)
-        rows = [self.rows[row] for paper in wanted for row in self.paper_rows[paper]]
-        stored = self._store.read(rows)
-        return [stored[self.paper_ids[paper]] for paper in wanted]
-
-    def all_papers(self, where: Filter | None = None) -> list[StoredPaper]:
-        """Read every paper that matches a filter, in row order."""
-        if where is None:
-            return list(self._store.read(self.rows).values())
-        return self.read(self.papers_matching(where))
-
-    def papers_matching(self, where: Filter | None) -> list[int]:
-        """Return the numbers of the papers that match a filter, ascending."""
-        rows = self.match_rows(where) if where else None
-        if rows is None:
-            return list(range(len(self.paper_ids)))
-        return sorted(set(self.paper_number[rows].tolist()))
-
-    def match_rows(self, where: Filter) -> NDArray[np.bool_] | None:
-        """Return whether each row matches a filter, shape (rows,), or None for no restriction."""
-        rows = self._store.match_rows(where)
-        if rows is None:
-            return None
-        return np.array([row in rows for row in self.rows], dtype=np.bool_)
-
-    @cached_property
-    def fields(self) -> frozenset[str]:
-        """Which of years, authors and venues any paper has."""
-        found: set[str] = set()
-        for first in range(0, len(self.paper_ids), _PAPERS_AT_ONCE):
-            for stored in self.read(range(first, len(self.paper_ids))[:_PAPERS_AT_ONCE]):
-                found |= {name for name, field in _FIELDS.items() if getattr(stored.paper, field)}
-            if len(found) == len(_FIELDS):
-                break
-        return frozenset(found)
+    def load_papers(self, numbers: Sequence[int]) -> list[StoredPaper]:
+        """Return papers with their passages, in the order given."""
+        with self._records.map_errors():
+            found = self._records.load_papers(numbers)
+        return [found[number] for number in numbers]
 
     def resolve_id(self, prefix: str) -> str:
         """Resolve an id, an alias or an unambiguous prefix of an id.
@@ -184,44 +160,143 @@ class Index:
         Raises:
             CorpusError: no paper matches, or several do.
         """
-        if prefix.strip() and self.papers_matching(Filter(ids=(prefix,))):
-            return prefix
-        return resolve_prefix(prefix, self.paper_ids)
-
-    def holds(self, where: Filter) -> bool:
-        """Return whether any paper matches a filter."""
-        return self._store.has_match(where)
-
-    def find_nearest(
-        self, vector: NDArray[np.float32], count: int, *, where: Filter | None = None
-    ) -> list[Neighbour]:
-        """Return the rows nearest to a unit vector, best first. All rows give an exact search.
-
-        Raises:
-            IndexDamaged: far fewer rows are found than there are, so vector files are missing.
-        """
-        if not self.rows:
-            return []
-        leftovers = max(0, self._store.count() - len(self.rows))  # of an unfinished update
-        found = self._store.find_nearest(
-            vector, min(count, len(self.rows)) + leftovers, where=where
-        )
-        known = [
-            Neighbour(self.row_number[row], cosine)
-            for row, cosine in found
-            if row in self.row_number
-        ]
-        if where is None and 2 * len(known) < min(count, len(self.rows)):
-            raise damage_error(self.folder, "vector files are missing")
-        return known[:count]
+        with self._records.map_errors():
+            return self._records.resolve_id(prefix)
 
     @cached_property
-    def paper_rows(self) -> list[list[int]]:
-        """Row numbers of each paper, in the order of its passages."""
-        rows: list[list[int]] = [[] for _ in self.paper_ids]
-        for row, paper in enumerate(self.paper_number.tolist()):
-            rows[paper].append(row)
-        return rows
+    def fields(self) -> frozenset[str]:
+        """Which of years, authors and venues any paper has."""
+        with self._records.map_errors():
+            return self._records.list_fields()
+
+    def find_named(self, names: Iterable[str], ids: Iterable[str]) -> list[int]:
+        """Return the numbers of papers whose titles coin a name, or that have an id."""
+        with self._records.map_errors():
+            by_id = self._records.find_papers("id", ids)
+            return list(dict.fromkeys([*by_id, *self._records.find_papers("name", names)]))
+
+    # --- Rows ---------------------------------------------------------------------------------
+
+    def load_rows(self, rows: Sequence[int]) -> RowTable:
+        """Return all rows of the papers that these rows belong to."""
+        with self._records.map_errors():
+            return self._records.load_rows(rows)
+
+    def list_rows(self, papers: Sequence[int]) -> list[int]:
+        """Return the rows of papers."""
+        with self._records.map_errors():
+            return self._records.list_rows(papers)
+
+    def load_ids(self, papers: Sequence[int]) -> dict[int, str]:
+        """Return the id of each paper by its number."""
+        with self._records.map_errors():
+            return self._records.load_ids(papers)
+
+    def read_vectors(self, table: RowTable) -> list[StoredVectors]:
+        """Return the vectors of rows, in the order of the table."""
+        return self._vectors.read(table)
+
+    def filter_rows(self, rows: Sequence[int], where: Filter | None) -> set[int]:
+        """Return those of the rows that are valid and match a filter."""
+        with self._records.map_errors():
+            return self._records.filter_rows(rows, where)
+
+    def filter_papers(self, papers: Sequence[int], where: Filter) -> set[int]:
+        """Return those of the papers, by number, that match a filter."""
+        with self._records.map_errors():
+            return self._records.filter_papers(papers, where)
+
+    def compute_piece_idf(self, pieces: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Return the idf of word pieces; see `PieceCounts.compute_idf`."""
+        return self._pieces.compute_idf(pieces, self.manifest.row_count)
+
+    def find_nearest(
+        self, vector: NDArray[np.float32], count: int, where: Filter | None = None
+    ) -> list[int]:
+        """Return the rows nearest to a unit vector, best first.
+
+        A small library, or a filter that keeps few papers, is searched exactly.
+        """
+        if self.manifest.row_count <= _EXACT_ROWS:
+            rows, vectors = self._all_pooled
+            allowed = None if where is None else self._select_rows(where)
+            if allowed is not None:
+                kept = np.isin(rows, allowed)
+                rows, vectors = rows[kept], vectors[kept]
+            return _take_best(rows, vectors @ vector, count)
+        if where is not None and (allowed := self._select_rows(where)) is not None:
+            table = self.load_rows(allowed.tolist())
+            return _take_best(table.row, self._vectors.read_pooled(table) @ vector, count)
+        store = self._open_store()
+        if store is None:
+            rows, vectors = self._all_pooled
+            return self._keep_valid(_take_best(rows, vectors @ vector, len(rows)), count, where)
+        spare = max(0, store.count() - self.manifest.row_count)
+        wanted = min(int(count * self._expand(where)) + spare, store.count())
+        return self._keep_valid(store.search(vector, wanted)[0].tolist(), count, where)
+
+    def find_words(
+        self, terms: Sequence[str], count: int, where: Filter | None = None
+    ) -> list[int]:
+        """Return the rows with the highest BM25 for the terms, best first."""
+        allowed = None if where is None else self._select_rows(where)
+        if allowed is not None:
+            return [int(row) for row in self.lexical.search(terms, count, allowed)[0]]
+        spare = max(0, self.lexical.row_count - self.manifest.row_count)
+        wanted = int(count * self._expand(where)) + spare
+        return self._keep_valid(self.lexical.search(terms, wanted)[0].tolist(), count, where)
+
+    def score_words(self, terms: Sequence[str], rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the BM25 of rows, shape (rows,); 0 for a row without any of the terms."""
+        found, scores = self.lexical.search(terms, len(rows), rows)
+        known = dict(zip(found.tolist(), scores.tolist(), strict=True))
+        return np.array([known.get(row, 0.0) for row in rows.tolist()])
+
+    def _select_rows(self, where: Filter) -> NDArray[np.int64] | None:
+        """Return the rows that a filter keeps, or None if they are many."""
+        limit = max(_EXACT_ROWS, int(_EXACT_SHARE * self.manifest.row_count))
+        with self._records.map_errors():
+            return self._records.select_rows(where, limit)
+
+    def _expand(self, where: Filter | None) -> float:
+        """Return how many rows must be found for one that passes a filter."""
+        if where is None:
+            return 1.0
+        return _MARGIN * self.manifest.paper_count / max(1, self.count(where))
+
+    def _keep_valid(self, rows: Sequence[int], count: int, where: Filter | None) -> list[int]:
+        valid = self.filter_rows(rows, where)
+        return [row for row in rows if row in valid][:count]
+
+    @cached_property
+    def _all_pooled(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """All rows and their pooled vectors, shape (rows, dim)."""
+        with self._records.map_errors():
+            table = self._records.load_all_rows()
+        return table.row, self._vectors.read_pooled(table)
+
+    def _open_store(self) -> PassageStore | None:
+        """Return Chroma, or None on a disk to which it cannot write."""
+        from rag.index.store import PassageStore
+
+        with self._lock, contextlib.suppress(DiskError):
+            if self._store is None:
+                self._store = PassageStore(self._data / "chroma")
+        return self._store
+
+
+def _find_data(folder: Path, manifest: Manifest) -> Path:
+    """Return the data folder. Convert an older layout."""
+    if manifest.schema_version == SCHEMA:
+        return folder / manifest.data
+    from rag.index.convert import open_old_layout
+
+    return open_old_layout(folder, manifest)
+
+
+def _take_best(rows: NDArray[np.int64], scores: NDArray[np.floating], count: int) -> list[int]:
+    best = np.argsort(-scores, kind="stable")[:count]
+    return [int(row) for row in rows[best]]
 
 
 def check_fits(

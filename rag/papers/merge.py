@@ -101,7 +101,7 @@ class PaperMerger:
     def _find_places(self, paper: Paper) -> list[int]:
         """Return where the paper is known: several places if it links several papers."""
         by_title_only = paper.id == make_paper_id(paper.title)
-        keys = [key for key in _list_keys(paper) if not (by_title_only and key == paper.id)]
+        keys = [key for key in list_ids(paper) if not (by_title_only and key == paper.id)]
         places = {self._by_key[key] for key in keys if key in self._by_key}
         if places:
             return sorted(places)
@@ -166,7 +166,7 @@ class PaperMerger:
 
     def _put(self, place: int, paper: Paper) -> None:
         self._papers[place] = paper
-        for key in _list_keys(paper):
+        for key in list_ids(paper):
             self._by_key.setdefault(key, place)
         if self._by_title.setdefault(normalise_title(paper.title), place) != place:
             for pattern in _list_patterns(paper):
@@ -174,7 +174,7 @@ class PaperMerger:
 
     def _drop(self, place: int) -> None:
         paper = self._papers.pop(place)
-        for key in _list_keys(paper):
+        for key in list_ids(paper):
             if self._by_key.get(key) == place:
                 del self._by_key[key]
         for pattern in _list_patterns(paper):
@@ -252,8 +252,8 @@ def _get_traits(paper: Paper) -> _Traits:
     return _Traits(doi, arxiv_id, paper.year, author)
 
 
-def _list_keys(paper: Paper) -> list[str]:
-    """Return all ids under which the paper is known."""
+def list_ids(paper: Paper) -> list[str]:
+    """Return all ids under which a paper is known, its DOI and arXiv id among them."""
     traits = _get_traits(paper)
     keys = [paper.id, *paper.aliases]
     keys += [f"doi:{doi}" for doi in [paper.doi and normalise_doi(paper.doi)] if doi]

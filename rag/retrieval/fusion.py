@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# "coverage" does not rank. It separates the papers of a list from the others.
-WEIGHTS = {"lexical": 0.5, "coverage": 0.0, "dense": 0.5, "tokens": 2.0, "window": 1.0}
+WEIGHTS = {"lexical": 0.5, "dense": 0.5, "tokens": 2.0, "window": 1.0}
 
 
 def fuse(

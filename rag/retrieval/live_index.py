@@ -77,14 +77,12 @@ class LiveIndex:
     def papers(self, where: Filter | None = None) -> list[Paper]:
         """Return the papers that match a filter, all without one."""
         with self.reading():
-            return [stored.paper for stored in self.index.all_papers(where)]
+            return list(self.index.papers(where))
 
     def count(self, where: Filter | None = None) -> int:
         """Return how many papers match a filter, all without one."""
         with self.reading():
-            if where is None:
-                return self.index.manifest.paper_count
-            return len(self.index.papers_matching(where))
+            return self.index.count(where)
 
     def holds(self, where: Filter) -> bool:
         """Return whether any paper matches a filter."""

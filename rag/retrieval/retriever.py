@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rag.index import Filter
+from rag.index.keys import list_possible_names
 from rag.retrieval.fusion import fuse
-from rag.retrieval.late_interaction import score_rows, weight_tokens
-from rag.retrieval.mentions import NameIndex, find_ids
+from rag.retrieval.late_interaction import NOTHING, score_rows, weight_tokens
+from rag.retrieval.mentions import find_ids
 from rag.text.terms import LONGEST_QUESTION_CHARS, has_words, lexical_terms
 
 if TYPE_CHECKING:
@@ -23,12 +23,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rag.embedding import Embedder
-    from rag.index import Index, Neighbour, StoredPaper
+    from rag.index import Filter, Index, StoredPaper
     from rag.index.passages import Passage
+    from rag.index.records import RowTable
     from rag.papers import Paper
-    from rag.retrieval.late_interaction import QuestionTokens, RowScore
-
-_LEAST = -1.0  # below every cosine
+    from rag.retrieval.late_interaction import QuestionTokens, TokenScores
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +68,7 @@ class Hit:
         passages: its passages, best first.
         sentences: its sentences, best first.
         stages: stage name -> score and rank among the candidates.
+        coverage: idf share of the question's terms that title and abstract contain, in [0, 1].
         named: whether the question names this paper.
     """
 
@@ -78,6 +78,7 @@ class Hit:
     passages: tuple[Passage, ...]
     sentences: tuple[ScoredSentence, ...]
     stages: Mapping[str, StageScore]
+    coverage: float = 0.0
     named: bool = False
 
 
@@ -110,12 +111,21 @@ class _Question:
 
 @dataclass(frozen=True, slots=True)
 class _Candidates:
-    """Candidate papers: numbers, ascending, and the scores of every stage, (papers,)."""
+    """Candidate papers.
 
-    papers: tuple[int, ...]
+    Attributes:
+        papers: their numbers, ascending, shape (papers,).
+        rows: all their rows.
+        stages: stage name -> score of each paper's best row, shape (papers,).
+        late: token scores of the rows; None without token vectors.
+        named: whether the question names each paper, shape (papers,).
+    """
+
+    papers: NDArray[np.int64]
+    rows: RowTable
     stages: Mapping[str, NDArray[np.float64]]
+    late: TokenScores | None
     named: NDArray[np.bool_]
-    late: Mapping[int, RowScore]
 
 
 class Retriever:
@@ -136,7 +146,6 @@ class Retriever:
         self._index = index
         self._embedder = embedder
         self._candidates = candidates
-        self._names = NameIndex(index.titles)
 
     def search(self, question: str, *, k: int = 8, where: Filter | None = None) -> list[Hit]:
         """Return the `k` best papers, fewer if the library or the filter has fewer.
@@ -164,11 +173,11 @@ class Retriever:
             notes.append(
                 f"Only the first {LONGEST_QUESTION_CHARS} characters of the question count."
             )
-        if not text or not self._index.rows:
+        if not text or not self._index.manifest.row_count:
             return Retrieval(text, ())
         asked = self._read_question(text)
         found = self._collect_candidates(asked, where, candidates or self._candidates)
-        if not found.papers:
+        if found is None:
             notes.append("No paper in the library matches the filter.")
             return Retrieval(text, (), asked.terms, tuple(notes))
         if asked.tokens is None:
@@ -185,98 +194,82 @@ class Retriever:
 
     def _collect_candidates(
         self, question: _Question, where: Filter | None, count: int
-    ) -> _Candidates:
+    ) -> _Candidates | None:
         """Run the first stages, then score their papers by every stage."""
         index = self._index
-        allowed = index.match_rows(where) if where else None
-        near = index.find_nearest(question.vector, count, where=where)
-        lexical = index.lexical.score(question.terms)
-        if allowed is not None:
-            lexical = np.where(allowed, lexical, 0.0)
-        best = np.argsort(-lexical, kind="stable")[:count]
-        found = sorted({*(n.row for n in near), *best[lexical[best] > 0].tolist()})
-        named = self._find_named(question.text, allowed)
-        papers = sorted({*named, *index.paper_number[found].tolist()})
-        rows = [row for paper in papers for row in index.paper_rows[paper]]
-        late = score_rows(question.tokens, index, rows) if question.tokens else ()
-        stages = {
-            "lexical": lexical[rows].astype(np.float64),
-            "coverage": index.lexical.score_coverage(question.terms)[rows],
-            "dense": self._fill_cosines(near)[rows],
-            **_list_late_stages(late),
+        found = index.find_nearest(question.vector, count, where)
+        found += index.find_words(question.terms, count, where)
+        named = self._find_named(question.text, where)
+        found += index.list_rows(named)
+        if not found:
+            return None
+        rows = index.load_rows(found)
+        vectors = index.read_vectors(rows)
+        late = score_rows(question.tokens, vectors) if question.tokens else None
+        scores: dict[str, NDArray[np.floating]] = {
+            "lexical": index.score_words(question.terms, rows.row),
+            "dense": np.array([row.pooled for row in vectors]) @ question.vector,
         }
-        return _Candidates(
-            tuple(papers),
-            {name: self._score_papers(papers, rows, scores) for name, scores in stages.items()},
-            np.isin(papers, named),
-            dict(zip(rows, late, strict=False)),
-        )
+        if late:
+            scores |= {"tokens": late.tokens, "window": late.window}
+        papers, first = np.unique(rows.paper, return_index=True)
+        stages = {
+            name: np.maximum.reduceat(of_rows.astype(np.float64), first)
+            for name, of_rows in scores.items()
+        }
+        return _Candidates(papers, rows, stages, late, np.isin(papers, named))
 
-    def _fill_cosines(self, near: Sequence[Neighbour]) -> NDArray[np.float64]:
-        """Return a cosine for every row. A row that was not found gets the lowest one found."""
-        cosines = np.full(len(self._index.rows), min((n.cosine for n in near), default=0.0))
-        cosines[[n.row for n in near]] = [n.cosine for n in near]
-        return cosines
-
-    def _find_named(self, text: str, allowed: NDArray[np.bool_] | None) -> list[int]:
-        """Return the papers that the question names by id, title or name."""
-        rows = self._index.paper_rows
-        ids = find_ids(text)
-        by_id = self._index.papers_matching(Filter(ids=ids)) if ids else []
-        return [
-            paper
-            for paper in dict.fromkeys([*by_id, *self._names.find_papers(text)])
-            if allowed is None or allowed[rows[paper]].any()
-        ]
-
-    def _score_papers(
-        self, papers: Sequence[int], rows: Sequence[int], scores: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Return the score of each paper's best passage, shape (papers,)."""
-        best = np.full(len(papers), -np.inf)
-        np.maximum.at(best, np.searchsorted(papers, self._index.paper_number[rows]), scores)
-        return best
+    def _find_named(self, text: str, where: Filter | None) -> list[int]:
+        """Return the papers that the question names by id or by the name that a title coins."""
+        names, ids = list_possible_names(text), find_ids(text)
+        if not names and not ids:
+            return []
+        papers = self._index.find_named(names, ids)
+        if where is None or not papers:
+            return papers
+        kept = self._index.filter_papers(papers, where)
+        return [paper for paper in papers if paper in kept]
 
     def _rank(self, question: _Question, candidates: _Candidates, k: int) -> tuple[Hit, ...]:
         fused = fuse(candidates.stages)
-        ids = [self._index.paper_ids[paper] for paper in candidates.papers]
-        order = sorted(range(len(ids)), key=lambda i: (not candidates.named[i], -fused[i], ids[i]))
-        order = order[:k]
+        ids = self._index.load_ids(candidates.papers.tolist())
+        names = [ids[paper] for paper in candidates.papers.tolist()]
+        order = sorted(
+            range(len(names)), key=lambda i: (not candidates.named[i], -fused[i], names[i])
+        )[:k]
         ranks = {name: _rank_scores(scores) for name, scores in candidates.stages.items()}
-        stored = self._index.read([candidates.papers[i] for i in order])
+        stored = self._index.load_papers([int(candidates.papers[i]) for i in order])
         return tuple(
             Hit(
                 rank=rank,
                 score=float(fused[i]),
                 paper=found.paper,
-                passages=self._order_passages(found, candidates),
+                passages=_order_passages(found, candidates),
                 sentences=self._score_sentences(found, candidates, question),
                 stages={
                     name: StageScore(float(scores[i]), int(ranks[name][i]))
                     for name, scores in candidates.stages.items()
                 },
+                coverage=self._compute_overlap(
+                    question.terms, f"{found.paper.title}\n{found.paper.abstract}"
+                ),
                 named=bool(candidates.named[i]),
             )
             for rank, (i, found) in enumerate(zip(order, stored, strict=True), start=1)
         )
-
-    def _order_passages(self, stored: StoredPaper, candidates: _Candidates) -> tuple[Passage, ...]:
-        late = candidates.late
-        rows = [self._index.row_number[row] for row in stored.rows]
-        scores = [late[row].tokens if row in late else 0.0 for row in rows]
-        order = sorted(range(len(rows)), key=lambda i: (-scores[i], i))
-        return tuple(stored.passages[i] for i in order)
 
     def _score_sentences(
         self, stored: StoredPaper, candidates: _Candidates, question: _Question
     ) -> tuple[ScoredSentence, ...]:
         """Return sentences, best first. One in two passages counts with its better score."""
         best: dict[tuple[int, int], float] = {}
-        for passage, row in zip(stored.passages, stored.rows, strict=True):
-            late = candidates.late.get(self._index.row_number[row])
-            scores = late.sentences if late else [_LEAST] * len(passage.sentences)
+        for passage, row, place in zip(stored.passages, stored.rows, stored.places, strict=True):
+            scores = [NOTHING] * len(passage.sentences)
+            if candidates.late:
+                at = int(np.flatnonzero(candidates.rows.row == row)[0])
+                scores = candidates.late.score_sentences(at, place.starts)
             for span, score in zip(passage.sentences, scores, strict=True):
-                best[span] = max(best.get(span, _LEAST), score)
+                best[span] = max(best.get(span, NOTHING), score)
         sentences = []
         for span, score in best.items():
             text = stored.paper.abstract[slice(*span)]
@@ -296,13 +289,13 @@ class Retriever:
         return float(weights[found].sum() / weights.sum())
 
 
-def _list_late_stages(late: Sequence[RowScore]) -> dict[str, NDArray[np.float64]]:
-    if not late:
-        return {}
-    return {
-        "tokens": np.array([score.tokens for score in late]),
-        "window": np.array([score.window for score in late]),
-    }
+def _order_passages(stored: StoredPaper, candidates: _Candidates) -> tuple[Passage, ...]:
+    """Return the passages of a paper, best first."""
+    if candidates.late is None:
+        return stored.passages
+    tokens = dict(zip(candidates.rows.row.tolist(), candidates.late.tokens.tolist(), strict=True))
+    order = sorted(range(len(stored.rows)), key=lambda i: (-tokens[stored.rows[i]], i))
+    return tuple(stored.passages[i] for i in order)
 
 
 def _rank_scores(scores: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -1,0 +1,155 @@
+"""Keys by which papers are found without a search: ids, titles, names, authors, venues, tags.
+
+Names are compared without case, accents and punctuation.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from itertools import chain, islice
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from rag.errors import CorpusError
+from rag.papers import drop_et_al, is_han, join_name
+from rag.papers.merge import list_ids
+from rag.papers.paper import normalise_title
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from rag.papers import Paper
+
+WHOLE = "="  # stands before the whole name of a venue
+_MOST_WORDS = 40  # of a venue, for comparison
+_ACRONYM = re.compile(r"\(([A-Z][\w&-]*[A-Z][\w&-]*)\)")
+_YEAR_OF_VENUE = re.compile(r"\b(?:19|20)\d\d\b")  # "ICML 2020" also matches "ICML"
+_COUNTRIES = frozenset({"USA"})  # not acronyms of venues
+_LEAD = re.compile(r"^(\S{2,40}?)\s*(?::|--| [-–—] )\s*\S")
+_COINED = re.compile(r"[\w+-]+")
+
+
+def make_keys(paper: Paper) -> set[tuple[str, str]]:
+    """Return the keys of a paper as (field, key) pairs.
+
+    Returns:
+        the fields are "prefix" (its id in lower case), "id" (ids, aliases, DOI, arXiv id), "title",
+        "name" (that the title coins), "author", "venue", "source" and "tag".
+    """
+    tags = paper.metadata.get("tags")
+    keys: dict[str, Iterable[str]] = {
+        "prefix": [make_printable(paper.id).casefold()],
+        "id": map(make_printable, list_ids(paper)),
+        "title": [normalise_title(paper.title)],
+        "name": list_coined_names(paper.title),
+        "author": list_author_keys(drop_et_al(paper.authors)),
+        "venue": list_venue_keys(paper.venue or ""),
+        "source": map(
+            make_printable, chain(paper.sources, (PurePath(path).name for path in paper.sources))
+        ),
+        "tag": map(normalise, map(str, tags if isinstance(tags, list) else ())),
+    }
+    return {(field, key) for field, several in keys.items() for key in several if key}
+
+
+def list_coined_names(title: str) -> list[str]:
+    """Return the names that a title coins, as written: "ELECTRA: ..." or "... (BERT)".
+
+    A coined name has a capital or a digit behind its first letter; others may be ordinary words.
+
+    >>> list_coined_names("ELECTRA: Pre-training Text Encoders as Discriminators")
+    ['ELECTRA']
+    >>> list_coined_names("Kind: a study of kindness (KIS)")
+    ['KIS']
+    """
+    lead = _LEAD.match(title)
+    names = [*([lead[1]] if lead else []), *_ACRONYM.findall(title)]
+    return [name for name in names if is_coined(name)]
+
+
+def list_possible_names(question: str) -> list[str]:
+    """Return the words of a question that have the form of a coined name.
+
+    >>> list_possible_names("How does GPT-3 differ from Bert and T5?")
+    ['GPT-3', 'T5']
+    """
+    return [word for word in _COINED.findall(question) if is_coined(word)]
+
+
+def is_coined(word: str) -> bool:
+    """Return whether a word has a capital or a digit behind its first letter."""
+    return any(letter.isupper() or letter.isdigit() for letter in word[1:])
+
+
+def list_author_keys(authors: Iterable[str]) -> Iterator[str]:
+    """Yield all names by which authors can be found."""
+    for words in (normalise_name(author).split() for author in authors):
+        if words:
+            for form in _AUTHOR_FORMS:
+                yield from form(words)
+
+
+_AUTHOR_FORMS: tuple[Callable[[list[str]], Iterable[str]], ...] = (
+    lambda words: words[-1:],
+    lambda words: words[0][:1] if len(words) == 1 and is_han(words[0]) else "",  # family name
+    lambda words: [f"{words[0][0]} {words[-1]}"],
+    lambda words: [f"{words[0]} {words[-1]}"],
+    lambda words: (" ".join(words[start:]) for start in range(len(words))),
+)
+
+
+def list_venue_keys(venue: str) -> Iterator[str]:
+    """Yield all keys of a venue: its names, then their words."""
+    acronyms = [name for name in _ACRONYM.findall(venue) if len(name) > 2]
+    bare = _ACRONYM.sub(" ", venue)
+    yearless = _YEAR_OF_VENUE.sub(" ", bare)
+    opening = venue.partition("(")[0]  # "BMJ (Clinical research ed.)"
+    names = [venue, bare, yearless, opening, *(a for a in acronyms if a not in _COUNTRIES)]
+    yield from islice(map(make_whole_key, filter(str.strip, names)), 10)
+    yield from split_words(venue)
+
+
+def make_whole_key(venue: str) -> str:
+    """Return the key of a whole name, which no word equals."""
+    return WHOLE + " ".join(normalise(venue).split()[:_MOST_WORDS]).removeprefix("the ")
+
+
+def normalise_name(author: str) -> str:
+    """Return a name for comparison, given name first."""
+    family, _, given = author.partition(",")
+    return normalise(join_name(given, family))
+
+
+def split_words(text: str) -> list[str]:
+    """Return the first words of a text for comparison, each once."""
+    return list(dict.fromkeys(normalise(text).split()))[:_MOST_WORDS]
+
+
+def normalise(text: str) -> str:
+    """Keep letters and digits, in lower case without accents, as words with single spaces."""
+    folded = unicodedata.normalize("NFKD", text.casefold())
+    bare = "".join(letter for letter in folded if not unicodedata.combining(letter))
+    return " ".join(re.findall(r"[^\W_]+", bare))
+
+
+def make_printable(text: str) -> str:
+    """Return a path or id as it is stored, with undecodable bytes replaced."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def resolve_prefix(prefix: str, ids: Iterable[str]) -> str:
+    """Return the only id that begins so.
+
+    Raises:
+        CorpusError: no id does, or several do.
+    """
+    folded = prefix.strip().casefold()
+    if not folded:
+        raise CorpusError("The paper id is empty. Give an id that `rag papers list` shows.")
+    found = [each for each in ids if each.casefold().startswith(folded)]
+    if not found:
+        raise CorpusError(f"No paper has the id {prefix}. `rag papers list` shows the ids.")
+    if len(found) > 1:
+        raise CorpusError(f"{prefix} is the prefix of {len(found)} ids. Give one, like {found[0]}.")
+    return found[0]
