@@ -26,8 +26,10 @@ _MOST_WORDS = 40  # of a venue, for comparison
 _ACRONYM = re.compile(r"\(([A-Z][\w&-]*[A-Z][\w&-]*)\)")
 _YEAR_OF_VENUE = re.compile(r"\b(?:19|20)\d\d\b")  # "ICML 2020" also matches "ICML"
 _COUNTRIES = frozenset({"USA"})  # not acronyms of venues
-_LEAD = re.compile(r"^(\S{2,40}?)\s*(?::|--| [-–—] )\s*\S")
-_COINED = re.compile(r"[\w+-]+")
+_LEAD = re.compile(r"^(.{2,40}?)\s*(?::|--| [-–—] )\s*\S")
+# A capital or a digit behind the first letter of a word. Others may be ordinary words.
+_COINED = re.compile(r"\w[A-Z]|\S[0-9]")
+_MOST_NAME_WORDS = 3
 
 
 def make_keys(paper: Paper) -> set[tuple[str, str]]:
@@ -56,8 +58,6 @@ def make_keys(paper: Paper) -> set[tuple[str, str]]:
 def list_coined_names(title: str) -> list[str]:
     """Return the names that a title coins, as written: "ELECTRA: ..." or "... (BERT)".
 
-    A coined name has a capital or a digit behind its first letter; others may be ordinary words.
-
     >>> list_coined_names("ELECTRA: Pre-training Text Encoders as Discriminators")
     ['ELECTRA']
     >>> list_coined_names("Kind: a study of kindness (KIS)")
@@ -65,21 +65,22 @@ def list_coined_names(title: str) -> list[str]:
     """
     lead = _LEAD.match(title)
     names = [*([lead[1]] if lead else []), *_ACRONYM.findall(title)]
-    return [name for name in names if is_coined(name)]
+    return [name for name in names if _COINED.search(name) and name.count(" ") < _MOST_NAME_WORDS]
 
 
 def list_possible_names(question: str) -> list[str]:
-    """Return the words of a question that have the form of a coined name.
+    """Return the words and short runs of words in a question that have the form of a coined name.
 
-    >>> list_possible_names("How does GPT-3 differ from Bert and T5?")
-    ['GPT-3', 'T5']
+    >>> list_possible_names("Is GPT-3 better than Bert?")
+    ['GPT-3', 'Is GPT-3', 'GPT-3 better', 'Is GPT-3 better', 'GPT-3 better than']
     """
-    return [word for word in _COINED.findall(question) if is_coined(word)]
-
-
-def is_coined(word: str) -> bool:
-    """Return whether a word has a capital or a digit behind its first letter."""
-    return any(letter.isupper() or letter.isdigit() for letter in word[1:])
+    words = [word.strip("\"'“”‘’.,;:?!()[]").removesuffix("'s") for word in question.split()]
+    runs = (
+        " ".join(words[first : first + length])
+        for length in range(1, _MOST_NAME_WORDS + 1)
+        for first in range(len(words) - length + 1)
+    )
+    return [run for run in runs if _COINED.search(run)]
 
 
 def list_author_keys(authors: Iterable[str]) -> Iterator[str]:

@@ -169,11 +169,13 @@ class Index:
         with self._records.map_errors():
             return self._records.list_fields()
 
-    def find_named(self, names: Iterable[str], ids: Iterable[str]) -> list[int]:
-        """Return the numbers of papers whose titles coin a name, or that have an id."""
+    def find_by_key(self, field: str, keys: Sequence[str], where: Filter | None) -> set[int]:
+        """Return the numbers of papers with one of the keys in a field; see `make_keys`."""
+        if not keys:
+            return set()
         with self._records.map_errors():
-            by_id = self._records.find_papers("id", ids)
-            return list(dict.fromkeys([*by_id, *self._records.find_papers("name", names)]))
+            found = self._records.find_papers(field, keys)
+            return set(found) if where is None else self._records.filter_papers(found, where)
 
     # --- Rows ---------------------------------------------------------------------------------
 
@@ -200,11 +202,6 @@ class Index:
         """Return those of the rows that are valid and match a filter."""
         with self._records.map_errors():
             return self._records.filter_rows(rows, where)
-
-    def filter_papers(self, papers: Sequence[int], where: Filter) -> set[int]:
-        """Return those of the papers, by number, that match a filter."""
-        with self._records.map_errors():
-            return self._records.filter_papers(papers, where)
 
     def compute_piece_idf(self, pieces: NDArray[np.integer]) -> NDArray[np.float32]:
         """Return the idf of word pieces; see `PieceCounts.compute_idf`."""

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rag.index.keys import list_possible_names
-from rag.retrieval.fusion import fuse
+from rag.retrieval.fusion import NAME_BONUS, fuse
 from rag.retrieval.late_interaction import NOTHING, score_rows, weight_tokens
 from rag.retrieval.mentions import find_ids
 from rag.text.terms import LONGEST_QUESTION_CHARS, has_words, lexical_terms
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -101,12 +101,22 @@ class Retrieval:
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """Question as the stages read it; `tokens` is None if the embedder gives none."""
+    """Question as the stages read it.
+
+    Attributes:
+        shares: idf of each term, as a share of them all.
+        tokens: None if the embedder gives none.
+    """
 
     text: str
     terms: tuple[str, ...]
+    shares: Mapping[str, float]
     vector: NDArray[np.float32]
     tokens: QuestionTokens | None
+
+    def compute_overlap(self, terms: Iterable[str]) -> float:
+        """Return the idf share of the question's terms that a text has, in [0, 1]."""
+        return sum(self.shares.get(term, 0.0) for term in set(terms))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +128,16 @@ class _Candidates:
         rows: all their rows.
         stages: stage name -> score of each paper's best row, shape (papers,).
         late: token scores of the rows; None without token vectors.
-        named: whether the question names each paper, shape (papers,).
+        by_id: whether the question holds an id of each paper, shape (papers,).
+        by_name: whether it holds a name that the title coins, shape (papers,).
     """
 
     papers: NDArray[np.int64]
     rows: RowTable
     stages: Mapping[str, NDArray[np.float64]]
     late: TokenScores | None
-    named: NDArray[np.bool_]
+    by_id: NDArray[np.bool_]
+    by_name: NDArray[np.bool_]
 
 
 class Retriever:
@@ -186,11 +198,16 @@ class Retriever:
 
     def _read_question(self, text: str) -> _Question:
         terms = tuple(lexical_terms(text))
+        idf = self._index.lexical.compute_idf(terms)
+        shares: dict[str, float] = {}
+        for term, share in zip(terms, (idf / idf.sum()).tolist(), strict=True):
+            shares[term] = shares.get(term, 0.0) + share
         encode = getattr(self._embedder, "encode", None)
         if encode is None:
-            return _Question(text, terms, self._embedder.embed([text])[0], None)
+            return _Question(text, terms, shares, self._embedder.embed([text])[0], None)
         encoding = next(iter(encode([text])))
-        return _Question(text, terms, encoding.vector, weight_tokens(encoding, self._index))
+        tokens = weight_tokens(encoding, self._index)
+        return _Question(text, terms, shares, encoding.vector, tokens)
 
     def _collect_candidates(
         self, question: _Question, where: Filter | None, count: int
@@ -199,8 +216,8 @@ class Retriever:
         index = self._index
         found = index.find_nearest(question.vector, count, where)
         found += index.find_words(question.terms, count, where)
-        named = self._find_named(question.text, where)
-        found += index.list_rows(named)
+        by_id, by_name = self._find_named(question.text, where)
+        found += index.list_rows([*by_id, *by_name])
         if not found:
             return None
         rows = index.load_rows(found)
@@ -217,25 +234,27 @@ class Retriever:
             name: np.maximum.reduceat(of_rows.astype(np.float64), first)
             for name, of_rows in scores.items()
         }
-        return _Candidates(papers, rows, stages, late, np.isin(papers, named))
+        return _Candidates(
+            papers,
+            rows,
+            stages,
+            late,
+            np.isin(papers, list(by_id)),
+            np.isin(papers, list(by_name)),
+        )
 
-    def _find_named(self, text: str, where: Filter | None) -> list[int]:
-        """Return the papers that the question names by id or by the name that a title coins."""
-        names, ids = list_possible_names(text), find_ids(text)
-        if not names and not ids:
-            return []
-        papers = self._index.find_named(names, ids)
-        if where is None or not papers:
-            return papers
-        kept = self._index.filter_papers(papers, where)
-        return [paper for paper in papers if paper in kept]
+    def _find_named(self, text: str, where: Filter | None) -> tuple[set[int], set[int]]:
+        """Return the papers that a question names by id, and by a name that a title coins."""
+        index = self._index
+        by_id = index.find_by_key("id", find_ids(text), where)
+        return by_id, index.find_by_key("name", list_possible_names(text), where)
 
     def _rank(self, question: _Question, candidates: _Candidates, k: int) -> tuple[Hit, ...]:
-        fused = fuse(candidates.stages)
+        fused = fuse(candidates.stages) + NAME_BONUS * candidates.by_name
         ids = self._index.load_ids(candidates.papers.tolist())
         names = [ids[paper] for paper in candidates.papers.tolist()]
         order = sorted(
-            range(len(names)), key=lambda i: (not candidates.named[i], -fused[i], names[i])
+            range(len(names)), key=lambda i: (not candidates.by_id[i], -fused[i], names[i])
         )[:k]
         ranks = {name: _rank_scores(scores) for name, scores in candidates.stages.items()}
         stored = self._index.load_papers([int(candidates.papers[i]) for i in order])
@@ -250,10 +269,10 @@ class Retriever:
                     name: StageScore(float(scores[i]), int(ranks[name][i]))
                     for name, scores in candidates.stages.items()
                 },
-                coverage=self._compute_overlap(
-                    question.terms, f"{found.paper.title}\n{found.paper.abstract}"
+                coverage=question.compute_overlap(
+                    lexical_terms(f"{found.paper.title}\n{found.paper.abstract}")
                 ),
-                named=bool(candidates.named[i]),
+                named=bool(candidates.by_id[i] or candidates.by_name[i]),
             )
             for rank, (i, found) in enumerate(zip(order, stored, strict=True), start=1)
         )
@@ -273,20 +292,11 @@ class Retriever:
         sentences = []
         for span, score in best.items():
             text = stored.paper.abstract[slice(*span)]
-            words = self._compute_overlap(question.terms, text)
+            words = question.compute_overlap(lexical_terms(text))
             # without token vectors only the words count
             shown = score if question.tokens else words
             sentences.append(ScoredSentence(*span, text, shown, words))
         return tuple(sorted(sentences, key=lambda sentence: (-sentence.score, sentence.start)))
-
-    def _compute_overlap(self, terms: Sequence[str], text: str) -> float:
-        """Return the idf share of the terms that a text contains, in [0, 1]."""
-        if not terms:
-            return 0.0
-        words = set(lexical_terms(text))
-        weights = self._index.lexical.compute_idf(terms)
-        found = np.array([term in words for term in terms])
-        return float(weights[found].sum() / weights.sum())
 
 
 def _order_passages(stored: StoredPaper, candidates: _Candidates) -> tuple[Passage, ...]:
