@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from rag.errors import CorpusError
 from rag.index.keys import make_printable, resolve_prefix
 from rag.papers import Paper, PaperMerger, make_paper_id
 from rag.papers.merge import list_ids
@@ -76,13 +75,17 @@ def find_related(
     Args:
         index: None has no papers.
         records: to be added.
-        remove: ids or aliases of papers to take out.
+        remove: ids, aliases or id prefixes of papers to take out.
+
+    Raises:
+        CorpusError: an id to remove fits no paper, or several.
     """
     if index is None:
         return Related()
     papers = [record for record in records if isinstance(record, Paper)]
     ids = dict.fromkeys(
-        make_printable(name) for name in chain(remove, *(list_ids(paper) for paper in papers))
+        make_printable(name)
+        for name in chain(map(index.resolve_id, remove), *map(list_ids, papers))
     )
     titles = dict.fromkeys(normalise_title(paper.title) for paper in papers)
     numbers = {*index.find_papers("id", ids), *index.find_papers("title", titles)}

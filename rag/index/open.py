@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rag.errors import DiskError, IndexDamaged, IndexMissing, IndexStale
-from rag.index.filter import Filter
 from rag.index.lexical import LexicalIndex
 from rag.index.manifest import (
     SCHEMA,
@@ -28,12 +27,13 @@ from rag.index.records import Records, RowTable, StoredPaper
 from rag.index.token_vectors import PieceCounts, RecordShape, SegmentReader, StoredVectors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from rag.embedding import Embedder
+    from rag.index.filter import Filter
     from rag.index.store import PassageStore
     from rag.papers import Paper
 
