@@ -249,21 +249,15 @@ def retrieval(
     """Retrieval on a public dataset: the product beside BM25, dense and their fusion."""
     import tempfile
 
-    from eval.beir import compare_systems, read_corpus, read_queries, refuse_other_papers
+    from eval.beir import compare_systems, index_corpus, read_queries
     from eval.tables import retrieval_table
-    from rag.assistant import Assistant
     from rag.cli.progress import show_progress
 
     queries = read_queries(beir, split)
     settings = read_settings(config)
-    if index:
-        refuse_other_papers(index.absolute(), beir, settings)
     with tempfile.TemporaryDirectory() as folder:
         with show_progress(quiet=quiet, title="Indexing") as on_progress:
-            built = Assistant.build(
-                read_corpus(beir), index or Path(folder), settings=settings,
-                on_progress=on_progress,
-            )  # fmt: skip
+            built = index_corpus(beir, index or Path(folder), settings, on_progress)
         with (
             built as assistant,
             show_progress(quiet=quiet, title="Searching", unit="queries") as on_progress,

@@ -1,19 +1,22 @@
 """Retrieval on a dataset in BEIR form, the product beside its own single stages.
 
-corpus.jsonl (_id, title, text), queries.jsonl (_id, text), qrels/*.tsv (query, paper, grade). All
-systems see the same embedder, the same candidates and the same questions.
+corpus.jsonl (_id, title, text), queries.jsonl (_id, text), qrels/*.tsv (query, paper, grade).
+Documents may lack a title. Each stays a paper of its own. All systems see the same embedder, the
+same candidates and the same questions.
 """
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from eval.questions import read_lines
 from rag.assistant import Assistant
+from rag.embedding import make_embedder
 from rag.errors import IndexMissing, QuestionError
+from rag.library import resolve_settings, update_library
 from rag.papers import Paper
 from rag.retrieval.fusion import WEIGHTS, standardise
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from rag.index import OnProgress
     from rag.retrieval import Hit
     from rag.settings import Settings
 
@@ -36,8 +40,28 @@ def read_corpus(folder: Path) -> Iterator[Paper]:
     Raises:
         QuestionError: the corpus is missing or has a line of another form.
     """
-    for row in _rows(folder / "corpus.jsonl", ("_id", "title", "text")):
-        yield Paper(id=row["_id"], title=row["title"], abstract=row["text"])
+    for row in _rows(folder / "corpus.jsonl", ("_id", "text")):
+        yield Paper(id=row["_id"], title=row.get("title") or "", abstract=row["text"])
+
+
+def index_corpus(
+    folder: Path, index: Path, settings: Settings, on_progress: OnProgress | None = None
+) -> Assistant:
+    """Index a dataset, every document as a paper of its own, and open the index.
+
+    Raises:
+        QuestionError: the corpus is missing, or the index has papers that the dataset has not.
+    """
+    _refuse_other_papers(index, folder, settings)
+    settings = resolve_settings(index, settings)
+    update_library(
+        read_corpus(folder),
+        settings=settings,
+        embedder=make_embedder(settings),
+        by_title=False,
+        on_progress=on_progress,
+    )
+    return Assistant.open(settings=settings)
 
 
 def read_queries(folder: Path, split: str | None = None) -> dict[str, tuple[str, dict[str, int]]]:
@@ -79,19 +103,22 @@ def _choose_qrels(folder: Path, split: str | None) -> Path:
     return found[name]
 
 
-def refuse_other_papers(index: Path, folder: Path, settings: Settings) -> None:
-    """Refuses an index that holds papers of something else: figures would be of the mixture.
+def _refuse_other_papers(index: Path, folder: Path, settings: Settings) -> None:
+    """Refuse an index that holds papers of something else: figures would be of the mixture.
 
     Raises:
-        QuestionError: the index has papers that the dataset has not.
+        QuestionError: the index has papers that the dataset has not, or several as one.
     """
     try:
         with Assistant.open(index, settings=settings) as assistant:
-            held = {paper.id for paper in assistant.papers()}
+            held = assistant.papers()
     except IndexMissing:
         return
-    if held - {paper.id for paper in read_corpus(folder)}:
-        raise QuestionError(f"The index {index} holds other papers; take another folder.")
+    known = {paper.id for paper in read_corpus(folder)}
+    if any(paper.id not in known or paper.aliases for paper in held):
+        raise QuestionError(
+            f"The index {index} holds other papers, or merged ones; take another folder."
+        )
 
 
 def compare_systems(
@@ -154,11 +181,11 @@ def _scale(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     return (scores - scores.min()) / spread if spread else np.zeros_like(scores)
 
 
-def _rows(path: Path, fields: Sequence[str]) -> Iterator[dict[str, str]]:
+def _rows(path: Path, fields: Sequence[str]) -> Iterator[dict[str, Any]]:
     for number, line in read_lines(path):
         try:
             row = json.loads(line)
-            yield {field: str(row[field]) for field in fields}
+            yield {**row, **{field: str(row[field]) for field in fields}}
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise QuestionError(
                 f"{path}, line {number}: {', '.join(fields)} are needed.", path=path, line=number

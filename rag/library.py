@@ -111,6 +111,7 @@ def update_library(
     sources: Mapping[str, Mapping[str, str]] = NO_SOURCES,
     remove: Sequence[str] = (),
     rebuild: bool = False,
+    by_title: bool = True,
     on_progress: OnProgress | None = None,
     lock_timeout_s: float = 0.0,
 ) -> IndexReport:
@@ -128,6 +129,7 @@ def update_library(
         sources=sources,
         remove=remove,
         rebuild=rebuild,
+        by_title=by_title,
         on_progress=on_progress,
         lock_timeout_s=lock_timeout_s,
     )

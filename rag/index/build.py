@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from rag.embedding import has_token_vectors
 from rag.errors import CorpusError, IndexDamaged, IndexMissing, IndexStale
-from rag.index.changes import Intake, find_related, plan_changes, update_removal_keys
+from rag.index.changes import (
+    Intake,
+    Related,
+    find_related,
+    plan_changes,
+    update_removal_keys,
+)
 from rag.index.lock import writer_lock
 from rag.index.manifest import (
     DATA_PREFIXES,
@@ -39,7 +45,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rag.embedding import Embedder
-    from rag.index.changes import Related
     from rag.index.passages import Passage
     from rag.index.token_vectors import RowVectors
     from rag.papers import Paper
@@ -81,6 +86,7 @@ def update_index(
     remove: Sequence[str] = (),
     rebuild: bool = False,
     sources: Mapping[str, Mapping[str, str]] = NO_SOURCES,
+    by_title: bool = True,
     on_progress: OnProgress | None = None,
     lock_timeout_s: float = 0.0,
 ) -> IndexReport:
@@ -96,6 +102,8 @@ def update_index(
             until the new one is complete.
         sources: files and folders of the records, each with the column of every mapped field.
             They are stored for a later update or rebuild.
+        by_title: whether records with one title are one paper if no other field disagrees. Else
+            only records with one id are.
         on_progress: called after each block of papers.
         lock_timeout_s: how long to wait for another writer.
 
@@ -111,7 +119,8 @@ def update_index(
         is_new = not (folder / FILE_NAME).exists()
         base = _read_base(folder, embedder, passages, rebuild=rebuild)
         try:
-            return _Update(folder, base, embedder, on_progress).run(records, remove, sources)
+            update = _Update(folder, base, embedder, on_progress)
+            return update.run(records, remove, sources, by_title=by_title)
         except CorpusError:
             if is_new:  # no work that another run could complete
                 (folder / FILE_NAME).unlink()
@@ -136,10 +145,12 @@ class _Update:
         records: Iterable[Paper | Refused],
         remove: Sequence[str],
         sources: Mapping[str, Mapping[str, str]],
+        *,
+        by_title: bool,
     ) -> IndexReport:
         several = list(records)
-        related = self._find_related(several, remove)
-        intake = plan_changes(related.papers, several, remove)
+        related = self._find_related(several, remove, by_title=by_title)
+        intake = plan_changes(related.papers, several, remove, by_title=by_title)
         if not (intake.papers or intake.removed or self._base.paper_count or self._base.removed):
             raise CorpusError("Found no readable paper. Name files or folders that hold papers.")
         origin = self._update_origin(intake, related, sources)
@@ -151,13 +162,15 @@ class _Update:
             manifest = self._write_generation(intake, related, origin)
         return IndexReport(intake, manifest.paper_count, manifest.row_count, manifest.generation)
 
-    def _find_related(self, records: Sequence[Paper | Refused], remove: Sequence[str]) -> Related:
+    def _find_related(
+        self, records: Sequence[Paper | Refused], remove: Sequence[str], *, by_title: bool
+    ) -> Related:
         if not self._base.data:
-            return find_related(None, records, remove)
+            return Related()
         reader = Records(self._data / RECORDS, self._base.generation)
         try:
             with reader.map_errors():
-                return find_related(reader, records, remove)
+                return find_related(reader, records, remove, by_title=by_title)
         finally:
             reader.close()
 

@@ -68,26 +68,29 @@ class Related:
 
 
 def find_related(
-    index: Records | None, records: Iterable[Paper | Refused], remove: Sequence[str]
+    index: Records,
+    records: Iterable[Paper | Refused],
+    remove: Sequence[str],
+    *,
+    by_title: bool,
 ) -> Related:
     """Return the papers that share an id, an alias or a title with a record, or are to go.
 
     Args:
-        index: None has no papers.
+        index: records of the valid generation.
         records: to be added.
         remove: ids, aliases or id prefixes of papers to take out.
+        by_title: whether an equal title counts.
 
     Raises:
         CorpusError: an id to remove fits no paper, or several.
     """
-    if index is None:
-        return Related()
     papers = [record for record in records if isinstance(record, Paper)]
     ids = dict.fromkeys(
         make_printable(name)
         for name in chain(map(index.resolve_id, remove), *map(list_ids, papers))
     )
-    titles = dict.fromkeys(normalise_title(paper.title) for paper in papers)
+    titles = dict.fromkeys(normalise_title(paper.title) for paper in papers if by_title)
     numbers = {*index.find_papers("id", ids), *index.find_papers("title", titles)}
     found = index.load_placed(sorted(numbers))
     return Related(
@@ -97,7 +100,11 @@ def find_related(
 
 
 def plan_changes(
-    papers: Sequence[Paper], records: Iterable[Paper | Refused], remove: Sequence[str] = ()
+    papers: Sequence[Paper],
+    records: Iterable[Paper | Refused],
+    remove: Sequence[str] = (),
+    *,
+    by_title: bool,
 ) -> Intake:
     """Merge records into the papers of an index.
 
@@ -105,12 +112,14 @@ def plan_changes(
         papers: those of the index that the records may change.
         records: papers to add, and records that could not be read.
         remove: ids, aliases or id prefixes of papers to take out first.
+        by_title: whether records with equal titles and no field that disagrees are one paper.
 
     Raises:
         CorpusError: an id to remove fits no paper, or several.
     """
     removed = _resolve(papers, remove)
-    merger = PaperMerger(paper for paper in papers if paper.id not in removed)
+    kept = (paper for paper in papers if paper.id not in removed)
+    merger = PaperMerger(kept, by_title=by_title)
     merges, refused = _add_records(merger, records)
     final = tuple(merger.papers)
     known = _map_ids(final)  # a later record may have joined two papers

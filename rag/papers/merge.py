@@ -56,10 +56,11 @@ class PaperMerger:
     the order of its sources. Standard input is never read again. Any other record of a known paper
     adds to it: the first title stays, the longer abstract is kept, the longer of two author lists
     that begin alike is kept, empty fields are filled, sources and ids are joined. The cost of
-    adding does not grow with the library.
+    adding does not grow with the library. Without `by_title`, only an equal id is the same paper.
     """
 
-    def __init__(self, papers: Iterable[Paper] = ()) -> None:
+    def __init__(self, papers: Iterable[Paper] = (), *, by_title: bool = True) -> None:
+        self._compares_titles = by_title
         self._papers: dict[int, Paper] = {}  # by place: the number of the paper's first record
         self._by_key: dict[str, int] = {}
         self._by_title: dict[str, int] = {}  # the first paper with that title
@@ -100,10 +101,10 @@ class PaperMerger:
 
     def _find_places(self, paper: Paper) -> list[int]:
         """Return where the paper is known: several places if it links several papers."""
-        by_title_only = paper.id == make_paper_id(paper.title)
+        by_title_only = self._compares_titles and paper.id == make_paper_id(paper.title)
         keys = [key for key in list_ids(paper) if not (by_title_only and key == paper.id)]
         places = {self._by_key[key] for key in keys if key in self._by_key}
-        if places:
+        if places or not self._compares_titles:
             return sorted(places)
         place = self._find_title(paper)
         if place is None and by_title_only:  # the slug may be an alias of a paper with a new title
