@@ -10,7 +10,7 @@ import hashlib
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from secrets import token_hex
 from types import MappingProxyType
@@ -114,11 +114,16 @@ def update_library(
     by_title: bool = True,
     on_progress: OnProgress | None = None,
     lock_timeout_s: float = 0.0,
+    workers: int = 1,
 ) -> IndexReport:
     """Add papers to the library in the settings, or remove some.
 
+    With several `workers`, as many processes embed, with the embedder of the settings.
+
     See `rag.index.update_index` for arguments and errors.
     """
+    from rag.embedding import make_embedder
+
     return update_index(
         resolve_index_folder(settings, embedder.name),
         _use_source_paths(records, sources),
@@ -132,6 +137,8 @@ def update_library(
         by_title=by_title,
         on_progress=on_progress,
         lock_timeout_s=lock_timeout_s,
+        workers=workers,
+        make_embedder=partial(make_embedder, settings.model_copy(update={"threads": 1})),
     )
 
 

@@ -76,6 +76,9 @@ def index_command(
     overlap_sentences: Annotated[
         int | None, typer.Option(help="Sentences shared by neighbours.", show_default="1")
     ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, max=64, help="Processes that embed, for many papers and cores.")
+    ] = 1,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     config: ConfigOption = None,
@@ -109,6 +112,7 @@ def index_command(
             remove=remove,
             rebuild=rebuild,
             on_progress=on_progress,
+            workers=workers,
         )
     _print_report(report, as_json=as_json, quiet=quiet)
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rag.embedding import has_token_vectors
 from rag.errors import CorpusError, IndexDamaged, IndexMissing, IndexStale
 from rag.index.changes import (
     Intake,
@@ -22,6 +22,7 @@ from rag.index.changes import (
     plan_changes,
     update_removal_keys,
 )
+from rag.index.embed import embed_blocks
 from rag.index.lock import writer_lock
 from rag.index.manifest import (
     DATA_PREFIXES,
@@ -35,18 +36,16 @@ from rag.index.manifest import (
     write_manifest,
 )
 from rag.index.open import check_fits, describe_embedder
-from rag.index.passages import make_embedder_text, split_paper
 from rag.index.records import Records
-from rag.index.token_vectors import RecordShape, pool_only, select_tokens
+from rag.index.token_vectors import RecordShape
 from rag.index.writer import RECORDS, DataWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from rag.embedding import Embedder
-    from rag.index.passages import Passage
-    from rag.index.token_vectors import RowVectors
+    from rag.index.embed import Block
     from rag.papers import Paper
     from rag.readers import Refused
 
@@ -89,6 +88,8 @@ def update_index(
     by_title: bool = True,
     on_progress: OnProgress | None = None,
     lock_timeout_s: float = 0.0,
+    workers: int = 1,
+    make_embedder: Callable[[], Embedder] | None = None,
 ) -> IndexReport:
     """Add papers to an index. Build the index if there is none.
 
@@ -106,6 +107,8 @@ def update_index(
             only records with one id are.
         on_progress: called after each block of papers.
         lock_timeout_s: how long to wait for another writer.
+        workers: processes that embed; 1 embeds in this one.
+        make_embedder: makes the embedder in another process. Needed for more than one worker.
 
     Raises:
         IndexLocked: another process is writing.
@@ -119,8 +122,16 @@ def update_index(
         is_new = not (folder / FILE_NAME).exists()
         base = _read_base(folder, embedder, passages, rebuild=rebuild)
         try:
-            update = _Update(folder, base, embedder, on_progress)
-            return update.run(records, remove, sources, by_title=by_title)
+            embed = partial(
+                embed_blocks,
+                settings=base.passages,
+                embedder=embedder,
+                workers=workers,
+                make_embedder=make_embedder,
+            )
+            return _Update(folder, base, embed, on_progress).run(
+                records, remove, sources, by_title=by_title
+            )
         except CorpusError:
             if is_new:  # no work that another run could complete
                 (folder / FILE_NAME).unlink()
@@ -131,11 +142,15 @@ class _Update:
     """One run of `update_index`, with the lock held."""
 
     def __init__(
-        self, folder: Path, base: Manifest, embedder: Embedder, on_progress: OnProgress | None
+        self,
+        folder: Path,
+        base: Manifest,
+        embed: Callable[[Sequence[Sequence[Paper]]], Iterator[Block]],
+        on_progress: OnProgress | None,
     ) -> None:
         self._folder = folder
         self._base = base
-        self._embedder = embedder
+        self._embed = embed
         self._on_progress = on_progress
         # a base without data is an empty start: of a first build or a rebuild
         self._data = folder / (base.data or f"data-{base.generation + 1}")
@@ -190,7 +205,7 @@ class _Update:
     ) -> Manifest:
         base = self._base
         generation = base.generation + 1
-        described = describe_embedder(self._embedder)
+        described = base.embedder
         writer = DataWriter(
             self._data,
             base.generation if base.data else 0,
@@ -229,11 +244,9 @@ class _Update:
         done = len(fresh) - len(missing)
         if self._on_progress and fresh:
             self._on_progress(done, len(fresh))
-        for first in range(0, len(missing), _BLOCK_PAPERS):
-            block = missing[first : first + _BLOCK_PAPERS]
-            split = [split_paper(paper, **self._base.passages.model_dump()) for paper in block]
-            vectors = embed_papers(block, split, self._embedder)
-            writer.stage(list(zip(block, split, vectors, strict=True)))
+        starts = range(0, len(missing), _BLOCK_PAPERS)
+        for block in self._embed([missing[first : first + _BLOCK_PAPERS] for first in starts]):
+            writer.stage(block)
             done += len(block)
             if self._on_progress:
                 self._on_progress(done, len(fresh))
@@ -282,22 +295,3 @@ def _find_highest_generation(folder: Path) -> int:
     names = [path.name.rpartition("-")[2] for path in folder.glob("*-*")]
     names += [path.name for path in folder.glob("lexical/*")]
     return max((int(name) for name in names if name.isdecimal()), default=0)
-
-
-def embed_papers(
-    papers: Sequence[Paper], split: Sequence[Sequence[Passage]], embedder: Embedder
-) -> list[list[RowVectors]]:
-    """Embed the passages of papers, in one forward pass each. Return the vectors by paper."""
-    pairs = [
-        (p, passage) for p, passages in zip(papers, split, strict=True) for passage in passages
-    ]
-    texts = [make_embedder_text(paper.title, passage.text) for paper, passage in pairs]
-    if has_token_vectors(embedder):
-        vectors = [
-            select_tokens(paper.title, passage, encoding)
-            for (paper, passage), encoding in zip(pairs, embedder.encode(texts), strict=True)
-        ]
-    else:
-        vectors = [pool_only(vector) for vector in embedder.embed(texts)]
-    rest = iter(vectors)
-    return [[next(rest) for _ in passages] for passages in split]
