@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from rag.settings import Settings
 
-_PACKAGES = ("chromadb", "bm25s", "llama-index-core", "onnxruntime", "tokenizers", "tiktoken")
+_PACKAGES = ("chromadb", "tantivy", "llama-index-core", "onnxruntime", "tokenizers", "tiktoken")
 
 
 def info(

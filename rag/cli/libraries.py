@@ -84,7 +84,7 @@ def index_command(
     config: ConfigOption = None,
 ) -> None:
     """Add papers to a library, make it, rebuild it, or remove papers."""
-    from rag.cli.progress import show_progress
+    from rag.cli.progress import show_progress, track_reading
     from rag.embedding import make_embedder
     from rag.library import read_sources, update_library
     from rag.readers import iter_sources
@@ -105,7 +105,7 @@ def index_command(
     records = iter_sources(named.items(), strict=strict) if named else ()
     with show_progress(quiet=quiet) as on_progress:
         report = update_library(
-            list(records) if strict else records,
+            list(records) if strict else track_reading(records, quiet=quiet),
             settings=settings,
             embedder=embedder,
             sources=_resolve_paths(named),
