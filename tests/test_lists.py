@@ -6,6 +6,7 @@ import re
 
 import pytest
 from model_server import ModelServer, Step
+from test_retrieval import HashingEmbedder
 
 from rag import Assistant, Filter, Paper, Status, load_settings
 from rag.errors import CorpusError, SettingsError
@@ -294,6 +295,30 @@ def test_a_list_longer_than_what_is_shown_says_how_long_it_is(tmp_path):
     assert text.endswith("\n\nThese are the first 100 of 120.")
 
 
+def test_counts_say_at_least_where_a_list_looks_at_the_nearest_papers_only(tmp_path):
+    words = [Paper(f"d-{n}", f"Rates {n}", f"We use dropout {n}.", year=n) for n in range(1, 451)]
+    rest = [Paper(f"o-{n}", f"Ponds {n}", "Ponds are cold.", year=n) for n in range(1, 51)]
+    long = Paper("long", "On Dropout", " ".join(f"Rate {n} is on the list." for n in range(90)))
+    build = Assistant.build([*words, *rest, long], tmp_path / "l", embedder=HashingEmbedder())
+    with build as assistant:
+        assert len(assistant.search("dropout", where=Filter(ids=("long",)))[0].passages) > 1
+        answer = assistant.list("dropout")
+        listed = answer.hits
+        few = assistant.list("dropout", where=Filter(years=(1, 10)))
+        none = assistant.list("volcanic basalt")
+        counted = assistant.ask("how many papers since the year 401?")
+    heading = answer.text.split("\n\n")[0]
+    assert heading.startswith(f"At least {len(listed)} of the 501 papers fit “dropout”.")
+    assert heading.endswith(
+        " Only the 400 nearest were looked at. "
+        "451 papers have all words of the subject in one passage."
+    )
+    assert f"These are the first 100 of at least {len(listed)}." in answer.text
+    assert few.text.startswith("10 of the 20 papers fit “dropout”.\n")
+    assert none.reason == "none of the 400 nearest papers seems to fit."
+    assert counted.text
+
+
 def test_a_model_that_fails_leaves_a_list_by_relevance(folder):
     step = Step(status=500, text="broken")
     with ModelServer(step) as server, open_with_model(folder, server) as assistant:
@@ -317,6 +342,9 @@ def test_no_more_calls_are_made_than_the_budget_allows(tmp_path):
     ):
         answer = assistant.ask("Which papers are about cats?")
     assert answer.usage.calls == 1
+    assert answer.text.startswith(
+        "At least 25 of the 60 papers fit “cats”, at least 35 more may.\n"
+    )
     assert sum(s.listed == "fits" for s in answer.statements) == 25
     assert any("listing_calls" in warning for warning in answer.warnings)
 

@@ -1,7 +1,8 @@
 """Writer of lists: every paper that fits a subject, counted, each with its best sentence.
 
-Every paper is a candidate, not the best few. Its relevance to the subject decides whether it fits
-or may fit. A language model, where there is one, reads the likeliest papers and decides instead.
+The nearest papers (all of a small library) are ranked by relevance to the subject, which decides
+whether they fit or may fit. A language model, where there is one, reads the likeliest papers and
+decides instead. Counts say "at least" where papers were left out.
 """
 
 from __future__ import annotations
@@ -40,14 +41,48 @@ RANKED_ONLY = (
 
 
 @dataclass(frozen=True, slots=True)
+class Scope:
+    """Papers that a list is chosen from.
+
+    Attributes:
+        papers: number that the plan's filter lets through.
+        ranked: number that were looked at, the nearest ones.
+        with_words: number that have all words of the subject in one passage.
+        unread: number that may fit and that the model was to read and did not.
+    """
+
+    papers: int
+    ranked: int
+    with_words: int
+    unread: int = 0
+
+    @property
+    def is_capped(self) -> bool:
+        """True if only the nearest papers were looked at."""
+        return self.ranked < self.papers
+
+    @property
+    def least(self) -> str:
+        """Words before a count that may be too low, else empty."""
+        return "at least " if self.is_capped or self.unread else ""
+
+    @property
+    def reason(self) -> str:
+        """Reason for an empty list."""
+        nearest = f"none of the {self.ranked} nearest papers"
+        return f"{nearest if self.is_capped else 'no paper of the library'} seems to fit."
+
+
+@dataclass(frozen=True, slots=True)
 class _Decided:
-    """Papers of a list and who decided. `model` is None for relevance."""
+    """Papers of a list and who decided. `model` is None for relevance, `unread` as in `Scope`."""
 
     entries: Sequence[Entry]
     how: str
     model: str | None
     usage: Usage
     warnings: tuple[str, ...]
+    unread: int = 0
 
 
 class ListWriter:
@@ -58,14 +93,14 @@ class ListWriter:
         self._model = model
 
     def write(
-        self, plan: Plan, retrieval: Retrieval, among: int, history: Sequence[Turn]
+        self, plan: Plan, retrieval: Retrieval, scope: Scope, history: Sequence[Turn]
     ) -> Generator[AnswerEvent, None, Draft]:
         """Yield the list as text and return the draft.
 
         Args:
             plan: of kind "list".
             retrieval: of its subject, with up to `CANDIDATES` papers.
-            among: papers that the plan's filter lets through.
+            scope: how many papers there are and were looked at.
             history: earlier turns, whose papers keep their numbers.
 
         Raises:
@@ -77,8 +112,8 @@ class ListWriter:
         decided = yield from self._decide(plan, ranked, select_model(retrieval.hits))
         confidence = ranked[0].relevance if ranked else 0.0
         if not decided.entries:
-            reason = "no paper of the library seems to fit."
-            draft = yield from abstain([entry.hit for entry in ranked], reason, confidence)
+            hits = [entry.hit for entry in ranked]
+            draft = yield from abstain(hits, scope.reason, confidence)
             return replace(
                 draft,
                 mode="model" if decided.model else "quotes",
@@ -87,8 +122,9 @@ class ListWriter:
                 warnings=decided.warnings if decided.model else (),
             )
         writer = ListText(shown_numbers(history))
-        writer.add_paragraph(count_papers(decided.entries, len(ranked), among, plan.subject))
-        writer.add_entries(decided.entries)
+        scope = replace(scope, unread=decided.unread)
+        writer.add_paragraph(count_papers(decided.entries, scope, plan.subject))
+        writer.add_entries(decided.entries, scope.least)
         writer.add_paragraph(decided.how)
         yield Text(writer.text)
         yield Verified(tuple(writer.statements))
@@ -113,7 +149,14 @@ class ListWriter:
             usage, notes = selection.usage, selection.notes
             if selection.calls:
                 name = self._model.name
-                return _Decided(selection.entries, selection.summary, name, usage, tuple(notes))
+                return _Decided(
+                    selection.entries,
+                    selection.summary,
+                    name,
+                    usage,
+                    tuple(notes),
+                    selection.papers_unread,
+                )
         entries = [entry for entry in ranked if entry.relevance >= decision.possible]
         how = (
             f"Relevance from 0 to 1: {decision.fits} or more fits, {decision.possible} or more may "
@@ -134,23 +177,31 @@ class ListWriter:
         return selection
 
 
-def count_papers(entries: Sequence[Entry], looked_at: int, among: int, subject: str) -> str:
-    """Return the sentence that counts the papers of a list.
+def count_papers(entries: Sequence[Entry], scope: Scope, subject: str) -> str:
+    """Return the sentences that count the papers of a list.
 
     Args:
         entries: of the list.
-        looked_at: papers that were looked at, the nearest ones.
-        among: papers that there are.
+        scope: that they were chosen from.
         subject: that they fit.
     """
     if len(subject) > SUBJECT_CHARS:
         subject = subject[:SUBJECT_CHARS].rsplit(maxsplit=1)[0] + "…"
     sure = sum(entry.listed == "fits" for entry in entries)
     possible = len(entries) - sure
-    papers = f"the {looked_at} nearest of {among}" if looked_at < among else f"the {among}"
-    fit = f"{sure or 'None'} of {papers} papers fit{'s' * (sure <= 1)} “{subject}”"
-    more = f", {possible} more may" if sure else f" for sure, {possible} may"
-    return f"{fit}{more if possible else ''}."
+    least, papers = scope.least, f"of the {scope.papers} papers"
+    if sure:
+        more = f", {least}{possible} more may" if possible else ""
+        counts = f"{least}{sure} {papers} fit{'s' * (sure == 1)} “{subject}”{more}"
+    else:
+        counts = f"{least}{possible} {papers} may fit “{subject}”, none of them for sure"
+    if scope.is_capped:
+        have = f"{scope.with_words} papers have" if scope.with_words != 1 else "1 paper has"
+        counts += (
+            f". Only the {scope.ranked} nearest were looked at. "
+            f"{have} all words of the subject in one passage"
+        )
+    return f"{counts[0].upper()}{counts[1:]}."
 
 
 class ListText:
@@ -173,22 +224,25 @@ class ListText:
         self.text += text
         self.statements.append(Statement(text, start, len(self.text), (), None, claim=False))
 
-    def add_entries(self, entries: Sequence[Entry]) -> None:
-        """Add the papers that fit, then those that may."""
+    def add_entries(self, entries: Sequence[Entry], least: str) -> None:
+        """Add the papers that fit, then those that may; `least` stands before their counts."""
         fitting = [entry for entry in entries if entry.listed == "fits"]
         possible = [entry for entry in entries if entry.listed == "possible"]
-        self._add_group([self._cite(entry) for entry in fitting], "fits")
+        self._add_group([self._cite(entry) for entry in fitting[:MOST_SHOWN]], "fits")
+        self._add_rest(len(fitting), least)
         if possible:
-            self.add_paragraph(f"Possibly also ({len(possible)}):")
-            self._add_group([self._cite(entry) for entry in possible], "possible")
+            self.add_paragraph(f"Possibly also ({least}{len(possible)}):")
+            self._add_group([self._cite(entry) for entry in possible[:MOST_SHOWN]], "possible")
+            self._add_rest(len(possible), least)
 
-    def add_records(self, papers: Sequence[Paper]) -> None:
-        """Add papers whose own records say that they belong here."""
+    def add_records(self, papers: Sequence[Paper], count: int) -> None:
+        """Add the first of so many papers whose own records say that they belong here."""
         citations = [
             Citation(self._numbering.assign(paper), paper, (), "record", "its record", "record")
             for paper in papers
         ]
         self._add_group(citations, None)
+        self._add_rest(count)
 
     def _cite(self, entry: Entry) -> Citation:
         return Citation(
@@ -202,7 +256,7 @@ class ListText:
         )
 
     def _add_group(self, citations: Sequence[Citation], listed: Listed | None) -> None:
-        for place, citation in enumerate(citations[:MOST_SHOWN]):
+        for place, citation in enumerate(citations):
             self.text += "\n- " if place else "\n\n- "
             start = len(self.text)
             self.text += render_statement(citation.paper.title, (citation,))
@@ -216,5 +270,8 @@ class ListText:
                     listed=listed,
                 )
             )
-        if len(citations) > MOST_SHOWN:
-            self.add_paragraph(f"These are the first {MOST_SHOWN} of {len(citations)}.")
+
+    def _add_rest(self, count: int, least: str = "") -> None:
+        """Say of how many papers of a group only the first are shown."""
+        if count > MOST_SHOWN:
+            self.add_paragraph(f"These are the first {MOST_SHOWN} of {least}{count}.")

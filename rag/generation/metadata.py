@@ -21,19 +21,21 @@ if TYPE_CHECKING:
 
 
 def write_metadata(
-    papers: Sequence[Paper], where: Filter | None, history: Sequence[Turn]
+    papers: Sequence[Paper], count: int, where: Filter | None, history: Sequence[Turn]
 ) -> Generator[AnswerEvent, None, Draft]:
     """Yield the list of the papers as text and return the draft.
 
     Args:
-        papers: that the filter lets through. None of them gives a sentence that says so.
+        papers: first ones that the filter lets through, at most `MOST_SHOWN`. None of them gives a
+            sentence that says so.
+        count: of all that it lets through.
         where: the filter, None for the whole library.
         history: earlier turns, whose papers keep their numbers.
     """
-    count = f"{len(papers) or 'no'} paper{'s' * (len(papers) != 1)}"
+    counted = f"{count or 'no'} paper{'s' * (count != 1)}"
     writer = ListText(shown_numbers(history))
-    writer.add_paragraph(f"The library has {count}" + (f" {where}." if where else "."))
-    writer.add_records(papers)
+    writer.add_paragraph(f"The library has {counted}" + (f" {where}." if where else "."))
+    writer.add_records(papers, count)
     yield Text(writer.text)
     statements = tuple(writer.statements)
     yield Verified(statements)

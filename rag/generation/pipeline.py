@@ -16,7 +16,7 @@ from rag.citations.markers import remove_markers
 from rag.errors import ModelError, ModelRejected
 from rag.generation.abstention import abstain, assess
 from rag.generation.check import DraftChecker
-from rag.generation.listing import CANDIDATES, ListWriter
+from rag.generation.listing import CANDIDATES, MOST_SHOWN, ListWriter, Scope
 from rag.generation.llm import settle_status, write_with_model
 from rag.generation.metadata import write_metadata
 from rag.generation.quotes import write_quotes
@@ -138,11 +138,15 @@ class Pipeline:
     ) -> Generator[AnswerEvent, None, Draft]:
         """Write with the writer that the plan asks for. Quotes stand in for a model that fails."""
         if plan.kind == "metadata":
-            papers = self._library.papers(plan.where)
-            return (yield from write_metadata(papers, plan.where, history))
+            with self._library.reading() as live:
+                papers = list(live.index.papers(plan.where, MOST_SHOWN))
+                count = live.index.count(plan.where)
+            return (yield from write_metadata(papers, count, plan.where, history))
         if plan.kind == "list":
-            among = self._library.count(plan.where)
-            return (yield from self._lister.write(plan, retrieval, among, history))
+            with self._library.reading() as live:
+                with_words = live.index.count_with_words(retrieval.terms, plan.where)
+                scope = Scope(live.index.count(plan.where), len(retrieval.hits), with_words)
+            return (yield from self._lister.write(plan, retrieval, scope, history))
         settings = self._settings
         warnings: tuple[str, ...] = ()
         found = assess(retrieval, threshold=settings.confidence, with_model=self._model is not None)

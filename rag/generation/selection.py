@@ -53,7 +53,8 @@ class Selection:
 
     Attributes:
         entries: papers that fit or may fit, those that fit first. Complete after `read`.
-        papers_read: papers that the model read.
+        papers_read: number of papers that the model read.
+        papers_unread: number of those that it was to read and did not. Complete after `read`.
         calls: calls that were answered.
         usage: of all calls.
         notes: sentences a reader should know, such as a call that failed.
@@ -64,7 +65,7 @@ class Selection:
         self._prompt = prompt
         self._most_calls = most_calls
         self.entries: list[Entry] = []
-        self.papers_read = 0
+        self.papers_read = self.papers_unread = 0
         self.calls = 0
         self.usage: Usage = NO_USAGE
         self.notes: list[str] = []
@@ -101,6 +102,7 @@ class Selection:
                 break
             left = left[len(batch.entries) :]
             yield self.papers_read
+        self.papers_unread = len(left)
         self._note_gaps(left)
         unread = (_mark_unread(entry, "not read by the model") for entry in left)
         self.entries += [entry for entry in unread if entry.relevance >= possible]

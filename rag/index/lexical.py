@@ -10,7 +10,7 @@ import contextlib
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tantivy
@@ -71,12 +71,14 @@ class LexicalIndex:
         found = self._searcher.fast_field_values("row", [address for _, address in hits])
         return np.array(found, dtype=np.int64), np.array([score for score, _ in hits])
 
-    def count(self, terms: Sequence[str]) -> int:
-        """Return how many rows hold all the terms."""
-        occur = tantivy.Occur.Must
-        query = tantivy.Query.boolean_query([(occur, self._match(term)) for term in set(terms)])
-        found: Any = self._searcher.search(query, limit=1, count=True)  # its stub lacks `count`
-        return int(found.count)
+    def find_all(self, terms: Sequence[str]) -> NDArray[np.int64]:
+        """Return every row that holds all the terms, in no order. No terms give no rows."""
+        must = tantivy.Occur.Must
+        query = tantivy.Query.boolean_query([(must, self._match(term)) for term in set(terms)])
+        limit = max(1, self.row_count)
+        hits = self._searcher.search(query, limit=limit, count=False).hits
+        found = self._searcher.fast_field_values("row", [address for _, address in hits])
+        return np.array(found, dtype=np.int64)
 
     def compute_idf(self, terms: Sequence[str]) -> NDArray[np.float32]:
         """Return the idf of each term, shape (terms,), positive. Unknown terms are rarest.

@@ -138,15 +138,21 @@ class Index:
         with self._records.map_errors():
             return self._records.count(where)
 
+    def count_with_words(self, terms: Sequence[str], where: Filter | None = None) -> int:
+        """Return how many papers that match a filter have all the terms in one passage."""
+        rows = self.lexical.find_all(terms).tolist()
+        with self._records.map_errors():
+            return self._records.count_papers(rows, where)
+
     def holds(self, where: Filter) -> bool:
         """Return whether any paper matches a filter."""
         with self._records.map_errors():
             return self._records.holds(where)
 
-    def papers(self, where: Filter | None = None) -> Iterator[Paper]:
-        """Yield every paper that matches a filter, in the order of the library."""
+    def papers(self, where: Filter | None = None, limit: int | None = None) -> Iterator[Paper]:
+        """Yield the first papers that match a filter, or all, in the order of the library."""
         with self._records.map_errors():
-            yield from self._records.iter_papers(where)
+            yield from self._records.iter_papers(where, limit)
 
     def load_papers(self, numbers: Sequence[int]) -> list[StoredPaper]:
         """Return papers with their passages, in the order given."""

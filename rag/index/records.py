@@ -200,11 +200,23 @@ class Records:
         found = self._run(f"SELECT 1 FROM paper WHERE {condition} LIMIT 1", values)
         return found.fetchone() is not None
 
-    def iter_papers(self, where: Filter | None = None) -> Iterator[Paper]:
-        """Yield the papers that match a filter, in the order of the library."""
+    def count_papers(self, rows: Sequence[int], where: Filter | None) -> int:
+        """Return how many papers that match a filter have one of the rows."""
         condition, values = self._match(where)
         found = self._run(
-            f"SELECT record FROM paper WHERE {condition} ORDER BY position", values
+            "SELECT count(DISTINCT passage.paper) FROM json_each(?) AS asked "
+            "JOIN passage ON passage.row = asked.value "
+            f"JOIN paper ON paper.number = passage.paper WHERE {condition}",
+            (json.dumps(rows), *values),
+        )
+        return int(found.fetchone()[0])
+
+    def iter_papers(self, where: Filter | None = None, limit: int | None = None) -> Iterator[Paper]:
+        """Yield the first papers that match a filter, or all, in the order of the library."""
+        condition, values = self._match(where)
+        found = self._run(
+            f"SELECT record FROM paper WHERE {condition} ORDER BY position LIMIT ?",
+            (*values, -1 if limit is None else limit),
         ).fetchall()
         for (record,) in found:
             yield _parse_record(record)
