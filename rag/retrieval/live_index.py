@@ -7,7 +7,7 @@ it. So a new generation is opened only when no thread reads the old one any more
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from rag.index import Index
@@ -46,7 +46,22 @@ class LiveIndex:
 
     @contextmanager
     def reading(self) -> Iterator[LiveIndex]:
-        """Keep the newest generation open inside the block. Blocks must not nest."""
+        """Keep the newest generation open and whole inside the block. Blocks must not nest.
+
+        A writer deletes what only older generations have. It waits until the block ends.
+        """
+        with ExitStack() as stack:
+            while True:
+                stack.enter_context(self._enter())
+                stack.enter_context(self.index.snapshot())
+                if self.index.is_current():  # still, now that a writer would wait
+                    break
+                stack.close()
+            yield self
+
+    @contextmanager
+    def _enter(self) -> Iterator[None]:
+        """Keep the newest generation open inside the block."""
         with self._changed:
             while not self.index.is_current():
                 if self._readers == 0:
@@ -56,7 +71,7 @@ class LiveIndex:
                 self._changed.wait()
             self._readers += 1
         try:
-            yield self
+            yield
         finally:
             with self._changed:
                 self._readers -= 1
