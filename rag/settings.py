@@ -39,7 +39,7 @@ class Settings(BaseModel):
     )
     k: int = Field(8, ge=1, le=100, description="Papers to retrieve.")
     candidates: int = Field(
-        200, ge=10, le=5000, description="Papers per first stage that are reranked."
+        100, ge=10, le=5000, description="Papers per first stage that are reranked."
     )
     sentences: int = Field(4, ge=1, le=10, description="Maximum sentences of a quoted answer.")
     confidence: float | None = Field(

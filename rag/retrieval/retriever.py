@@ -143,7 +143,7 @@ class _Candidates:
 class Retriever:
     """Searches one opened index with the embedder it was built with."""
 
-    def __init__(self, index: Index, embedder: Embedder, *, candidates: int = 200) -> None:
+    def __init__(self, index: Index, embedder: Embedder, *, candidates: int = 100) -> None:
         """Connect an index with its embedder.
 
         Args:
@@ -188,7 +188,8 @@ class Retriever:
         if not text or not self._index.manifest.row_count:
             return Retrieval(text, ())
         asked = self._read_question(text)
-        found = self._collect_candidates(asked, where, candidates or self._candidates)
+        count = max(candidates or self._candidates, k)
+        found = self._collect_candidates(asked, where, count)
         if found is None:
             notes.append("No paper in the library matches the filter.")
             return Retrieval(text, (), asked.terms, tuple(notes))
