@@ -259,29 +259,34 @@ class Retriever:
         )[:k]
         ranks = {name: _rank_scores(scores) for name, scores in candidates.stages.items()}
         stored = self._index.load_papers([int(candidates.papers[i]) for i in order])
-        return tuple(
-            Hit(
-                rank=rank,
-                score=float(fused[i]),
-                paper=found.paper,
-                passages=_order_passages(found, candidates),
-                sentences=self._score_sentences(found, candidates, question),
-                stages={
-                    name: StageScore(float(scores[i]), int(ranks[name][i]))
-                    for name, scores in candidates.stages.items()
-                },
-                coverage=question.compute_overlap(
-                    lexical_terms(f"{found.paper.title}\n{found.paper.abstract}")
-                ),
-                named=bool(candidates.by_id[i] or candidates.by_name[i]),
+        hits = []
+        for rank, (i, found) in enumerate(zip(order, stored, strict=True), start=1):
+            sentences, coverage = self._score_sentences(found, candidates, question)
+            stages = {
+                name: StageScore(float(scores[i]), int(ranks[name][i]))
+                for name, scores in candidates.stages.items()
+            }
+            hits.append(
+                Hit(
+                    rank=rank,
+                    score=float(fused[i]),
+                    paper=found.paper,
+                    passages=_order_passages(found, candidates),
+                    sentences=sentences,
+                    stages=stages,
+                    coverage=coverage,
+                    named=bool(candidates.by_id[i] or candidates.by_name[i]),
+                )
             )
-            for rank, (i, found) in enumerate(zip(order, stored, strict=True), start=1)
-        )
+        return tuple(hits)
 
     def _score_sentences(
         self, stored: StoredPaper, candidates: _Candidates, question: _Question
-    ) -> tuple[ScoredSentence, ...]:
-        """Return sentences, best first. One in two passages counts with its better score."""
+    ) -> tuple[tuple[ScoredSentence, ...], float]:
+        """Return sentences, best first, and the coverage of the whole paper.
+
+        A sentence in two passages counts with its better score.
+        """
         best: dict[tuple[int, int], float] = {}
         for passage, row, place in zip(stored.passages, stored.rows, stored.places, strict=True):
             scores = [NOTHING] * len(passage.sentences)
@@ -291,13 +296,17 @@ class Retriever:
             for span, score in zip(passage.sentences, scores, strict=True):
                 best[span] = max(best.get(span, NOTHING), score)
         sentences = []
+        terms = set(lexical_terms(stored.paper.title))
         for span, score in best.items():
             text = stored.paper.abstract[slice(*span)]
-            words = question.compute_overlap(lexical_terms(text))
+            found = lexical_terms(text)
+            terms.update(found)
+            words = question.compute_overlap(found)
             # without token vectors only the words count
             shown = score if question.tokens else words
             sentences.append(ScoredSentence(*span, text, shown, words))
-        return tuple(sorted(sentences, key=lambda sentence: (-sentence.score, sentence.start)))
+        sentences.sort(key=lambda sentence: (-sentence.score, sentence.start))
+        return tuple(sentences), question.compute_overlap(terms)
 
 
 def _order_passages(stored: StoredPaper, candidates: _Candidates) -> tuple[Passage, ...]:

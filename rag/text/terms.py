@@ -32,11 +32,11 @@ def lexical_terms(text: str) -> list[str]:
     "pretraining". There is no query syntax.
     """
     words: list[str] = []
-    for match in _WORD.finditer(text.lower()):
-        word = match.group().replace("’", "'").removesuffix("'s").replace("'", "")
-        parts = word.split("-")
-        words.extend(parts if len(parts) == 1 else [*parts, "".join(parts)])
-    kept = [word for word in words if word not in _stop_words() and len(word) <= _LONGEST_WORD]
+    for word in _WORD.findall(text.lower().replace("’", "'")):
+        plain = word.removesuffix("'s").replace("'", "") if "'" in word else word
+        words += [*plain.split("-"), plain.replace("-", "")] if "-" in plain else [plain]
+    ignored = _stop_words()
+    kept = [word for word in words if word not in ignored and len(word) <= _LONGEST_WORD]
     return list(_stemmer().stemWords(kept))
 
 
