@@ -9,19 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag.cli.options import (
-    CiteStyle,
-    CiteStyleOption,
-    ConfigOption,
-    IndexOption,
-    ModelOption,
-    PapersOption,
-    QuietOption,
-    UrlOption,
-    add_filter_options,
-    open_assistant,
-    read_settings,
-)
+from rag.cli.options import CiteStyle, CiteStyleOption, QuietOption, add_options, open_assistant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +18,7 @@ if TYPE_CHECKING:
 
     from rag.answer import Answer, AnswerEvent, Statement
     from rag.answer.conversation import Conversation
+    from rag.settings import Settings
 
 HELP = """/sources   list the papers cited so far
 /save FILE  save the conversation; FILE.md writes Markdown, and FILE.bib, FILE.ris and
@@ -40,25 +29,20 @@ HELP = """/sources   list the papers cited so far
 /quit       leave"""
 
 
-@add_filter_options
+@add_options("index", "k", "chat_model", "chat_url")
 def chat(
     *,
-    index: IndexOption = None,
-    k: PapersOption = None,
-    model: ModelOption = None,
-    url: UrlOption = None,
+    settings: Settings,
     load: Annotated[
         Path | None, typer.Option("--load", help="Continue a saved conversation.")
     ] = None,
     cite_style: CiteStyleOption = "numeric",
     quiet: QuietOption = False,
-    config: ConfigOption = None,
     make_filter: Any = None,
 ) -> None:
     """Ask questions and follow-ups. /help lists the other commands."""
     from rag.cli.printing import print_line, print_note
 
-    settings = read_settings(config, index=index, k=k, chat_model=model, chat_url=url)
     with open_assistant(settings, quiet=quiet) as assistant:
         conversation = assistant.chat(where=make_filter(assistant))
         if load:

@@ -8,14 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag.cli.options import (
-    ConfigOption,
-    IndexOption,
-    JsonOption,
-    ModelOption,
-    UrlOption,
-    read_settings,
-)
+from rag.cli.options import JsonOption, add_options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,21 +18,18 @@ if TYPE_CHECKING:
 _PACKAGES = ("chromadb", "bm25s", "llama-index-core", "onnxruntime", "tokenizers", "tiktoken")
 
 
+@add_options("index", "chat_model", "chat_url")
 def info(
     *,
-    index: IndexOption = None,
+    settings: Settings,
     check: Annotated[
         bool, typer.Option("--check", help="Make one tiny call to each model that is set.")
     ] = False,
-    model: ModelOption = None,
-    url: UrlOption = None,
     as_json: JsonOption = False,
-    config: ConfigOption = None,
 ) -> None:
     """Show settings and where they come from, folders, and the state of the library."""
     from rag.cli.printing import print_json, print_line, print_note
 
-    settings = read_settings(config, index=index, chat_model=model, chat_url=url)
     values = _collect_information(settings)
     failed: list[str] = []
     if check:

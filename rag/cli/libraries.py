@@ -16,9 +16,8 @@ from rag.cli.options import (
     IndexOption,
     JsonOption,
     QuietOption,
-    add_filter_options,
+    add_options,
     open_assistant,
-    read_settings,
 )
 
 if TYPE_CHECKING:
@@ -36,6 +35,7 @@ _MAX_LINES = 10  # of one kind of record; --json has all
 papers_app = typer.Typer(help="List, show, export or remove the papers of a library.")
 
 
+@add_options("index", "passage_tokens", "overlap_sentences")
 def index_command(
     sources: Annotated[
         list[str] | None,
@@ -45,7 +45,7 @@ def index_command(
         ),
     ] = None,
     *,
-    index: IndexOption = None,
+    settings: Settings,
     remove: Annotated[
         list[str] | None,
         typer.Option("--remove", help="Paper to remove, by id or id prefix; repeatable."),
@@ -70,15 +70,8 @@ def index_command(
     update: Annotated[
         bool, typer.Option("--update", help="Read the recorded sources again; made for cron.")
     ] = False,
-    passage_tokens: Annotated[
-        int | None, typer.Option(help="Token budget of a passage.", show_default="400")
-    ] = None,
-    overlap_sentences: Annotated[
-        int | None, typer.Option(help="Sentences shared by neighbours.", show_default="1")
-    ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    config: ConfigOption = None,
 ) -> None:
     """Add papers to a library, make it, rebuild it, or remove papers."""
     from rag.cli.progress import show_progress
@@ -86,9 +79,6 @@ def index_command(
     from rag.library import read_sources, update_library
     from rag.readers import iter_sources
 
-    settings = read_settings(
-        config, index=index, passage_tokens=passage_tokens, overlap_sentences=overlap_sentences
-    )
     embedder = make_embedder(settings)
     sources, remove, mapped = sources or [], remove or [], _parse_columns(columns)
     _check_actions(settings, [*sources, *remove], rebuild=rebuild, update=update)
@@ -286,12 +276,13 @@ def _report_to_dict(report: IndexReport) -> dict[str, Any]:
     }
 
 
-def index_list(*, as_json: JsonOption = False, config: ConfigOption = None) -> None:
+@add_options()
+def index_list(*, settings: Settings, as_json: JsonOption = False) -> None:
     """List the libraries in your data folder."""
     from rag.cli.printing import print_json, print_line, print_note
     from rag.library import list_libraries
 
-    libraries = list_libraries(read_settings(config))
+    libraries = list_libraries(settings)
     if as_json:
         print_json([asdict(each) | {"folder": str(each.folder)} for each in libraries])
         return
@@ -303,19 +294,20 @@ def index_list(*, as_json: JsonOption = False, config: ConfigOption = None) -> N
         print_note("There is no library yet. Make one with `rag index SOURCES --index NAME`.")
 
 
+@add_options()
 def index_delete(
     name: Annotated[str, typer.Argument(help="Name of a library, or a path with a slash.")],
     *,
+    settings: Settings,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     quiet: QuietOption = False,
-    config: ConfigOption = None,
 ) -> None:
     """Delete a library. The files that it was read from stay."""
     from rag.cli.printing import print_note
     from rag.errors import SettingsError
     from rag.library import delete_library, find_deletable_library
 
-    library = find_deletable_library(read_settings(config), name)
+    library = find_deletable_library(settings, name)
     described = f"{library.folder} ({library.summary})"
     if not yes:
         if not sys.stdin.isatty():
@@ -345,19 +337,18 @@ def papers_default(
 
 
 @papers_app.command("list")
-@add_filter_options
+@add_options("index")
 def papers_list(
     *,
-    index: IndexOption = None,
+    settings: Settings,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    config: ConfigOption = None,
     make_filter: Any = None,
 ) -> None:
     """List the papers, or some of them: id and title."""
     from rag.cli.printing import print_json, print_line
 
-    with open_assistant(read_settings(config, index=index), quiet=quiet) as assistant:
+    with open_assistant(settings, quiet=quiet) as assistant:
         papers = assistant.papers(where=make_filter(assistant))
     if as_json:
         print_json([paper.to_dict() for paper in papers])
@@ -367,19 +358,19 @@ def papers_list(
 
 
 @papers_app.command("show")
+@add_options("index")
 def papers_show(
     identity: Annotated[str, typer.Argument(metavar="ID", help="Id, alias or id prefix.")],
     *,
-    index: IndexOption = None,
+    settings: Settings,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    config: ConfigOption = None,
 ) -> None:
     """Show one paper."""
     from rag.cli.printing import print_json, print_paper
     from rag.index.filter import Filter
 
-    with open_assistant(read_settings(config, index=index), quiet=quiet) as assistant:
+    with open_assistant(settings, quiet=quiet) as assistant:
         (paper,) = assistant.papers(where=Filter(ids=assistant.resolve_ids([identity])))
     if as_json:
         print_json(paper.to_dict())
@@ -401,7 +392,7 @@ def papers_remove(
 
 
 @papers_app.command("export")
-@add_filter_options
+@add_options("index")
 def papers_export(
     *,
     form: Annotated[
@@ -411,9 +402,8 @@ def papers_export(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="File to write; default: standard output.")
     ] = None,
-    index: IndexOption = None,
+    settings: Settings,
     quiet: QuietOption = False,
-    config: ConfigOption = None,
     make_filter: Any = None,
 ) -> None:
     """Export the papers as references, abstracts included."""
@@ -430,7 +420,7 @@ def papers_export(
             f"The name {out} does not say which format to write. End it in .bib, .ris, .json, "
             f".jsonl or .md, or give --format with one of {', '.join(FORMATS)}."
         )
-    with open_assistant(read_settings(config, index=index), quiet=quiet) as assistant:
+    with open_assistant(settings, quiet=quiet) as assistant:
         papers = assistant.papers(where=make_filter(assistant))
     text = export_papers(papers, resolved)
     if out:

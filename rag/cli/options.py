@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Format = Literal["text", "markdown", "bibtex", "ris", "csl", "json"]
 CiteStyle = Literal["numeric", "pandoc"]
+_Texts = list[str] | None
 
 IndexOption = Annotated[
     str | None,
@@ -37,31 +38,6 @@ ConfigOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no notes.")]
-PapersOption = Annotated[
-    int | None,
-    typer.Option("--k", "-k", min=1, max=100, help="Papers to retrieve.", show_default="8"),
-]
-SentencesOption = Annotated[
-    int | None,
-    typer.Option(min=1, max=10, help="Maximum sentences of quoted answers.", show_default="4"),
-]
-ModelOption = Annotated[
-    str | None,
-    typer.Option(
-        "--model",
-        "-m",
-        help="Language model that writes answers. Default: none, answers quote sentences.",
-        show_default=False,
-    ),
-]
-UrlOption = Annotated[
-    str | None,
-    typer.Option(
-        "--url",
-        help="OpenAI-compatible server of the model, such as http://127.0.0.1:11434/v1.",
-        show_default=False,
-    ),
-]
 FormatOption = Annotated[
     Format | None,
     typer.Option("--format", help="Output format. bibtex, ris and csl give only the papers."),
@@ -70,44 +46,110 @@ CiteStyleOption = Annotated[
     CiteStyle,
     typer.Option("--cite-style", help=r"Markers in Markdown: \[1], or \[@key] for pandoc."),
 ]
-_FILTER_OPTIONS: dict[str, tuple[Any, str]] = {
-    "year": (str | None, "Only papers from these years: 2021, 2019..2021, ..2020 or 2022.."),
-    "author": (list[str] | None, "Only papers by this author: Clark or Kevin Clark; repeatable."),
-    "venue": (list[str] | None, "Only papers from this journal or conference; repeatable."),
-    "source": (list[str] | None, "Only papers read from this file; repeatable."),
-    "tag": (list[str] | None, "Only papers with this tag or keyword; repeatable."),
-    "paper": (list[str] | None, "Only the paper with this id or id prefix; repeatable."),
+_SETTINGS_OPTIONS: dict[str, Any] = {  # by the name of the setting
+    "index": IndexOption,
+    "k": Annotated[
+        int | None,
+        typer.Option("--k", "-k", min=1, max=100, help="Papers to retrieve.", show_default="8"),
+    ],
+    "sentences": Annotated[
+        int | None,
+        typer.Option(min=1, max=10, help="Maximum sentences of quoted answers.", show_default="4"),
+    ],
+    "chat_model": Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="Language model that writes answers. Default: none, answers quote sentences.",
+            show_default=False,
+        ),
+    ],
+    "chat_url": Annotated[
+        str | None,
+        typer.Option(
+            "--url",
+            help="OpenAI-compatible server of the model, such as http://127.0.0.1:11434/v1.",
+            show_default=False,
+        ),
+    ],
+    "judge_model": Annotated[
+        str | None, typer.Option(help="Model of the judge; default: the one that --model names.")
+    ],
+    "judge_url": Annotated[
+        str | None,
+        typer.Option(
+            help="Server of the judge; default: the one of --url. Its key is PAPERTRAIL_JUDGE_KEY."
+        ),
+    ],
+    "passage_tokens": Annotated[
+        int | None, typer.Option(help="Token budget of a passage.", show_default="400")
+    ],
+    "overlap_sentences": Annotated[
+        int | None, typer.Option(help="Sentences shared by neighbours.", show_default="1")
+    ],
+}
+_FILTER_OPTIONS: dict[str, Any] = {
+    name: Annotated[kind, typer.Option(f"--{name}", help=text, show_default=False)]
+    for name, kind, text in (
+        ("year", str | None, "Only papers from these years: 2021, 2019..2021, ..2020 or 2022.."),
+        ("author", _Texts, "Only papers by this author: Clark or Kevin Clark; repeatable."),
+        ("venue", _Texts, "Only papers from this journal or conference; repeatable."),
+        ("source", _Texts, "Only papers read from this file; repeatable."),
+        ("tag", _Texts, "Only papers with this tag or keyword; repeatable."),
+        ("paper", _Texts, "Only the paper with this id or id prefix; repeatable."),
+    )
 }
 
 
-def add_filter_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that select papers to a command.
+def add_options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add the options that select settings and papers to a command.
+
+    The options stand where the command's argument `settings` stands, --config and those of the
+    filter at the end. An argument `make_filter` takes an open assistant and returns a filter or
+    None.
 
     Args:
-        command: its argument `make_filter` takes an open assistant and returns a filter or None.
+        names: settings that the command has options for.
     """
-    hints = get_type_hints(command, include_extras=True)
-    parameters = {
-        name: parameter.replace(annotation=hints[name])
-        for name, parameter in inspect.signature(command).parameters.items()
-        if name != "make_filter"
-    }
-    for name, (kind, text) in _FILTER_OPTIONS.items():
-        option: Any = Annotated[kind, typer.Option(f"--{name}", help=text, show_default=False)]
-        parameters[name] = inspect.Parameter(
-            name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option
-        )
 
-    @functools.wraps(command)
-    def with_options(**arguments: Any) -> None:
-        given = {name: arguments.pop(name, None) for name in _FILTER_OPTIONS}
-        if given["year"] is not None:  # a bad year fails before a library is opened
-            given["year"] = _parse_years(given["year"])
-        command(**arguments, make_filter=functools.partial(_make_filter, given))
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        hints = get_type_hints(command, localns={"Settings": object}, include_extras=True)
+        at_end = {"config": ConfigOption} | (_FILTER_OPTIONS if "make_filter" in hints else {})
+        parameters: list[inspect.Parameter] = []
+        for parameter in inspect.signature(command).parameters.values():
+            if parameter.name == "settings":
+                parameters += _make_parameters({name: _SETTINGS_OPTIONS[name] for name in names})
+            elif parameter.name != "make_filter":
+                parameters.append(parameter.replace(annotation=hints[parameter.name]))
+        parameters += _make_parameters(at_end)
 
-    with_options.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
-    with_options.__annotations__ = {name: each.annotation for name, each in parameters.items()}
-    return with_options
+        @functools.wraps(command)
+        def with_options(**arguments: Any) -> None:
+            from rag.settings import load_settings
+
+            given = {name: arguments.pop(name, None) for name in names}
+            arguments["settings"] = load_settings(arguments.pop("config", None), **given)
+            if "make_filter" in hints:
+                wanted = {name: arguments.pop(name, None) for name in _FILTER_OPTIONS}
+                if wanted["year"] is not None:  # a bad year fails before a library is opened
+                    wanted["year"] = _parse_years(wanted["year"])
+                arguments["make_filter"] = functools.partial(_make_filter, wanted)
+            command(**arguments)
+
+        with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        with_options.__annotations__ = {each.name: each.annotation for each in parameters}
+        return with_options
+
+    return decorate
+
+
+def _make_parameters(options: dict[str, Any]) -> list[inspect.Parameter]:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return [
+        inspect.Parameter(name, kind, default=None, annotation=option)
+        for name, option in options.items()
+    ]
 
 
 def _make_filter(given: dict[str, Any], assistant: Any) -> Any:
@@ -141,13 +183,6 @@ def _parse_years(text: str) -> tuple[int | None, int | None]:
         )
     years = (int(first) if first else None, int(last) if last else None)
     return years if dots else (years[0], years[0])
-
-
-def read_settings(config: Path | None, **arguments: Any) -> Settings:
-    """Return the settings of this command. An argument that is None was not given."""
-    from rag.settings import load_settings
-
-    return load_settings(config, **arguments)
 
 
 def open_assistant(settings: Settings, *, quiet: bool) -> Any:

@@ -11,17 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from rag.cli.exits import exit_interrupted
-from rag.cli.options import (
-    ConfigOption,
-    IndexOption,
-    ModelOption,
-    PapersOption,
-    QuietOption,
-    SentencesOption,
-    UrlOption,
-    open_assistant,
-    read_settings,
-)
+from rag.cli.options import QuietOption, add_options, open_assistant
 
 if TYPE_CHECKING:
     from rag.mcp import PaperTools
@@ -59,13 +49,10 @@ FileArgument = Annotated[Path, typer.Argument(help="Accounts file.")]
 users_app = typer.Typer(help="Manage the accounts of a page that others can reach.")
 
 
+@add_options("index", "k", "sentences", "chat_model", "chat_url")
 def page(
     *,
-    index: IndexOption = None,
-    k: PapersOption = None,
-    sentences: SentencesOption = None,
-    model: ModelOption = None,
-    url: UrlOption = None,
+    settings: Settings,
     host: Annotated[
         str, typer.Option(help="Address to listen on. Any but loopback needs --users.")
     ] = "127.0.0.1",
@@ -81,14 +68,10 @@ def page(
     questions_per_hour: QuestionsOption = None,
     tokens_per_day: TokensOption = None,
     quiet: QuietOption = False,
-    config: ConfigOption = None,
 ) -> None:
     """Open the page to ask, read, check and keep answers."""
     from rag.web import ServerOptions, launch
 
-    settings = read_settings(
-        config, index=index, k=k, sentences=sentences, chat_model=model, chat_url=url
-    )
     options = ServerOptions(
         host=host,
         port=port,
@@ -121,12 +104,10 @@ def remove_user(name: NameArgument, file: FileArgument) -> None:
     remove_account(file, name)
 
 
+@add_options("index", "k", "chat_model", "chat_url")
 def serve_mcp(
     *,
-    index: IndexOption = None,
-    k: PapersOption = None,
-    model: ModelOption = None,
-    url: UrlOption = None,
+    settings: Settings,
     http: Annotated[
         bool, typer.Option("--http", help="Serve over HTTP instead of standard input and output.")
     ] = False,
@@ -151,7 +132,6 @@ def serve_mcp(
         typer.Option(help="Another name that clients call this server by; repeatable."),
     ] = None,
     quiet: QuietOption = False,
-    config: ConfigOption = None,
 ) -> None:
     """Serve the tools search_papers and ask_papers to an MCP client."""
     from rag.errors import SettingsError
@@ -159,7 +139,6 @@ def serve_mcp(
     _require_mcp()
     from rag.mcp import PaperTools
 
-    settings = read_settings(config, index=index, k=k, chat_model=model, chat_url=url)
     logging.basicConfig(format="rag: %(message)s", level=logging.WARNING, handlers=[_NoteHandler()])
     tools = PaperTools(lambda: open_assistant(settings, quiet=quiet))
     if http:
