@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rag.cli.options import CiteStyle, CiteStyleOption, QuietOption, add_options, open_assistant
+from rag.cli.printing import print_line, print_note, print_stream
+from rag.errors import CorpusError, RagError
+from rag.files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from prompt_toolkit.history import History
 
-    from rag.answer import Answer, AnswerEvent, Statement
+    from rag.answer import Answer, AnswerEvent
     from rag.answer.conversation import Conversation
     from rag.settings import Settings
 
@@ -41,8 +44,6 @@ def chat(
     make_filter: Any = None,
 ) -> None:
     """Ask questions and follow-ups. /help lists the other commands."""
-    from rag.cli.printing import print_line, print_note
-
     with open_assistant(settings, quiet=quiet) as assistant:
         conversation = assistant.chat(where=make_filter(assistant))
         if load:
@@ -67,8 +68,6 @@ def _ask(conversation: Conversation, question: str, *, quiet: bool) -> None:
     An answer that is stopped while it is checked is kept with the verdicts it has.
     """
     from rag.answer import Turn
-    from rag.cli.printing import print_note, print_stream
-    from rag.errors import RagError
 
     events = conversation.stream(question)
     seen: list[AnswerEvent] = []
@@ -97,11 +96,14 @@ def _recover_answer(question: str, seen: Sequence[AnswerEvent]) -> Answer | None
     None if there is no verdict yet, or nothing is missing.
     """
     from rag.answer import Answer
+    from rag.answer.contradictions import shows_statement
 
     verified = [event.statements for event in seen if event.kind == "verified"]
     text = "".join(event.delta for event in seen if event.kind == "text")
-    if not verified or seen[-1].kind == "done" or not _has_statements(text, verified[-1]):
+    if not verified or seen[-1].kind == "done":
         return None
+    if not all(shows_statement(text, each) for each in verified[-1]):
+        return None  # the text on screen is a model's thoughts, not what was checked
     model = _find_stage("Writing with ", seen)
     return Answer(
         question=question,
@@ -116,13 +118,6 @@ def _recover_answer(question: str, seen: Sequence[AnswerEvent]) -> Answer | None
     )
 
 
-def _has_statements(text: str, statements: Sequence[Statement]) -> bool:
-    """Return whether the text on screen is the text that was checked, not a model's thoughts."""
-    from rag.answer.contradictions import shows_statement
-
-    return all(shows_statement(text, statement) for statement in statements)
-
-
 def _find_stage(prefix: str, seen: Sequence[AnswerEvent]) -> str | None:
     stages = (event.text for event in seen if event.kind == "status")
     return next((text.removeprefix(prefix) for text in stages if text.startswith(prefix)), None)
@@ -130,9 +125,6 @@ def _find_stage(prefix: str, seen: Sequence[AnswerEvent]) -> str | None:
 
 def _run_command(conversation: Conversation, line: str, cite_style: CiteStyle) -> bool:
     """Run a /command. Return whether the conversation continues."""
-    from rag.cli.printing import print_line, print_note
-    from rag.errors import RagError
-
     name, _, argument = line.partition(" ")
     argument = argument.strip()
     try:
@@ -161,7 +153,6 @@ def _run_command(conversation: Conversation, line: str, cite_style: CiteStyle) -
 def _print_sources(conversation: Conversation) -> None:
     """Print the papers cited so far. A note marks those that the library lost or changed."""
     from rag.answer import STANDINGS
-    from rag.cli.printing import print_line, print_note
 
     standings = {c.number: c.standing for turn in conversation.turns for c in turn.answer.citations}
     for number, source in conversation.sources.items():
@@ -177,9 +168,7 @@ def _save(conversation: Conversation, name: str, cite_style: CiteStyle) -> None:
 
     A file that ends in .json or .jsonl, or in no known format, is a saved conversation.
     """
-    from rag.cli.printing import print_note
     from rag.exporters import detect_format, export_papers
-    from rag.files import write_atomically
 
     path = _expand_path(name)
     form = detect_format(path)
@@ -193,8 +182,6 @@ def _save(conversation: Conversation, name: str, cite_style: CiteStyle) -> None:
 
 
 def _load(conversation: Conversation, name: str) -> None:
-    from rag.cli.printing import print_note
-
     conversation.load(_expand_path(name))
     for warning in conversation.warnings:
         print_note(f"note: {warning}")
@@ -203,8 +190,6 @@ def _load(conversation: Conversation, name: str) -> None:
 
 
 def _expand_path(name: str) -> Path:
-    from rag.errors import CorpusError
-
     try:
         return Path(name).expanduser()
     except RuntimeError as error:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rag.cli.options import JsonOption, add_options
+from rag.cli.printing import print_json, print_line, print_note
+from rag.errors import RagError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,8 +30,6 @@ def info(
     as_json: JsonOption = False,
 ) -> None:
     """Show settings and where they come from, folders, and the state of the library."""
-    from rag.cli.printing import print_json, print_line, print_note
-
     values = _collect_information(settings)
     failed: list[str] = []
     if check:
@@ -47,8 +47,6 @@ def info(
 
 
 def _print_sections(values: dict[str, Any]) -> None:
-    from rag.cli.printing import print_line
-
     for section, entries in values.items():
         print_line(f"{section}:")
         if not isinstance(entries, dict):
@@ -98,29 +96,29 @@ def _check_models(settings: Settings) -> tuple[dict[str, str], list[str]]:
         SettingsError: the settings do not fit the model.
     """
     from rag.embedding import make_embedder
-    from rag.errors import RagError
     from rag.llm import Message, make_chat_model
+
+    model, embedder = make_chat_model(settings), make_embedder(settings)
+
+    def check_model() -> str:
+        if model is None:
+            return "none is set; answers quote sentences"
+        reply = model.complete([Message("user", "Reply with the word: ready")])
+        counts = "no token figures" if reply.usage.estimated else "its own token figures"
+        return f"{model.name} answers, with {counts}"
+
+    def check_embedder() -> str:
+        vectors = embedder.embed(["ready"])
+        return f"{embedder.name} returns vectors with {vectors.shape[1]} numbers"
 
     findings: dict[str, str] = {}
     failed: list[str] = []
-    model = make_chat_model(settings)
-    if model is None:
-        findings["language model"] = "none is set; answers quote sentences"
-    else:
+    for kind, check in (("language model", check_model), ("embedder", check_embedder)):
         try:
-            reply = model.complete([Message("user", "Reply with the word: ready")])
-            counts = "its own token figures" if not reply.usage.estimated else "no token figures"
-            findings["language model"] = f"{model.name} answers, with {counts}"
+            findings[kind] = check()
         except RagError as error:
-            findings["language model"] = str(error)
-            failed.append("language model")
-    embedder = make_embedder(settings)
-    try:
-        vectors = embedder.embed(["ready"])
-        findings["embedder"] = f"{embedder.name} returns vectors with {vectors.shape[1]} numbers"
-    except RagError as error:
-        findings["embedder"] = str(error)
-        failed.append("embedder")
+            findings[kind] = str(error)
+            failed.append(kind)
     return findings, failed
 
 
@@ -136,7 +134,6 @@ def _describe_model(settings: Settings) -> dict[str, str]:
 
 
 def _describe_library(settings: Settings, folder: Path) -> dict[str, Any]:
-    from rag.errors import RagError
     from rag.index import Index
 
     try:

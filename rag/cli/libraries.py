@@ -19,11 +19,14 @@ from rag.cli.options import (
     add_options,
     open_assistant,
 )
+from rag.cli.printing import print_json, print_line, print_note, print_paper, print_text
+from rag.cli.progress import show_progress
+from rag.errors import SettingsError
+from rag.files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from rag.embedding import Embedder
     from rag.index import IndexReport
     from rag.library import SourceReport
     from rag.papers import Paper
@@ -74,16 +77,17 @@ def index_command(
     quiet: QuietOption = False,
 ) -> None:
     """Add papers to a library, make it, rebuild it, or remove papers."""
-    from rag.cli.progress import show_progress
     from rag.embedding import make_embedder
-    from rag.library import read_sources, update_library
+    from rag.library import read_sources, reread_sources, update_library
     from rag.readers import iter_sources
 
     embedder = make_embedder(settings)
     sources, remove, mapped = sources or [], remove or [], _parse_columns(columns)
     _check_actions(settings, [*sources, *remove], rebuild=rebuild, update=update)
     if update:
-        _update_from_sources(settings, embedder, mapped, as_json=as_json, quiet=quiet)
+        with show_progress(quiet=quiet) as on_progress:
+            again = reread_sources(settings, embedder, columns=mapped, on_progress=on_progress)
+        _print_report(again.update, again, as_json=as_json, quiet=quiet)
         return
     named: dict[str, Mapping[str, str]] = dict.fromkeys(sources, mapped)
     if rebuild and not named:
@@ -114,8 +118,6 @@ def _resolve_paths(sources: Mapping[str, Mapping[str, str]]) -> dict[str, Mappin
 def _check_actions(
     settings: Settings, changes: Sequence[str], *, rebuild: bool, update: bool
 ) -> None:
-    from rag.errors import SettingsError
-
     if update and (changes or rebuild):
         raise SettingsError("--update reads the recorded sources. Name nothing else with it.")
     if changes and settings.index is None:
@@ -124,36 +126,8 @@ def _check_actions(
         raise SettingsError("Nothing to do. Name SOURCES, --remove ID, --rebuild or --update.")
 
 
-def _update_from_sources(
-    settings: Settings,
-    embedder: Embedder,
-    columns: Mapping[str, str],
-    *,
-    as_json: bool,
-    quiet: bool,
-) -> None:
-    from rag.cli.printing import print_json
-    from rag.cli.progress import show_progress
-    from rag.library import reread_sources
-
-    with show_progress(quiet=quiet) as on_progress:
-        report = reread_sources(settings, embedder, columns=columns, on_progress=on_progress)
-    if as_json:
-        differences = {
-            "missing_sources": report.missing,
-            "no_longer_in_files": report.vanished,
-            "left_out": report.left_out,
-        }
-        print_json(_report_to_dict(report.update) | differences)
-    elif not quiet:
-        _print_report(report.update)
-        _print_differences(report)
-
-
 def _print_differences(report: SourceReport) -> None:
     """Print which sources and papers an update did not find, and which it left out."""
-    from rag.cli.printing import print_line
-
     for source in report.missing:
         print_line(f"note: {source} no longer exists. Its papers are kept.")
     if report.vanished:
@@ -176,8 +150,6 @@ def _parse_columns(columns: Sequence[str] | None) -> dict[str, str]:
     Raises:
         SettingsError: a text has another form, or a field comes twice.
     """
-    from rag.errors import SettingsError
-
     parsed: dict[str, str] = {}
     for each in columns or ():
         field, _, column = (part.strip() for part in each.partition("="))
@@ -187,15 +159,20 @@ def _parse_columns(columns: Sequence[str] | None) -> dict[str, str]:
     return parsed
 
 
-def _print_report(report: IndexReport, *, as_json: bool = False, quiet: bool = False) -> None:
-    """Print the counts of an update, then the records that were not simply added."""
-    from rag.cli.printing import print_json, print_line
-
+def _print_report(
+    report: IndexReport, again: SourceReport | None = None, *, as_json: bool, quiet: bool
+) -> None:
+    """Print an update, and what reading the recorded sources again did not find."""
     if as_json:
-        print_json(_report_to_dict(report))
-        return
-    if quiet:
-        return
+        print_json(_report_to_dict(report, again))
+    elif not quiet:
+        _print_changes(report)
+        if again:
+            _print_differences(again)
+
+
+def _print_changes(report: IndexReport) -> None:
+    """Print the counts of an update, then the records that were not simply added."""
     intake = report.intake
     print_line(", ".join(_count_records(report)) + ".")
     papers = {paper.id: paper for paper in intake.papers}
@@ -236,8 +213,6 @@ def _count_records(report: IndexReport) -> list[str]:
 
 def _print_some(lines: Iterable[str]) -> None:
     """Print the first lines and the number of the others."""
-    from rag.cli.printing import print_line
-
     remaining = iter(lines)
     for each in islice(remaining, _MAX_LINES):
         print_line(each)
@@ -249,37 +224,36 @@ def _format_paper(paper: Paper) -> str:
     return f'"{paper.title}" ({paper.id})'
 
 
-def _report_to_dict(report: IndexReport) -> dict[str, Any]:
+def _report_to_dict(report: IndexReport, again: SourceReport | None) -> dict[str, Any]:
     intake = report.intake
     papers = {paper.id: paper for paper in intake.papers}
-    return {
+    values = {
         "papers": report.papers,
         "passages": report.passages,
         "generation": report.generation,
         "read": intake.read,
-        "added": list(intake.added),
-        "changed": list(intake.changed),
+        "added": intake.added,
+        "changed": intake.changed,
         "merged": [
-            {
-                "id": each,
-                "title": papers[each].title,
-                "records": count,
-                "sources": list(papers[each].sources),
-            }
-            for each, count in intake.merged.items()
+            {"id": i, "title": papers[i].title, "records": count, "sources": papers[i].sources}
+            for i, count in intake.merged.items()
         ],
         "unchanged": intake.unchanged,
-        "removed": list(intake.removed),
-        "without_abstract": list(intake.without_abstract),
+        "removed": intake.removed,
+        "without_abstract": intake.without_abstract,
         "refused": [{"path": r.path, "line": r.line, "reason": r.reason} for r in intake.refused],
-        "warnings": list(intake.warnings),
+        "warnings": intake.warnings,
     }
+    if again:
+        values["missing_sources"] = again.missing
+        values["no_longer_in_files"] = again.vanished
+        values["left_out"] = again.left_out
+    return values
 
 
 @add_options()
 def index_list(*, settings: Settings, as_json: JsonOption = False) -> None:
     """List the libraries in your data folder."""
-    from rag.cli.printing import print_json, print_line, print_note
     from rag.library import list_libraries
 
     libraries = list_libraries(settings)
@@ -303,8 +277,6 @@ def index_delete(
     quiet: QuietOption = False,
 ) -> None:
     """Delete a library. The files that it was read from stay."""
-    from rag.cli.printing import print_note
-    from rag.errors import SettingsError
     from rag.library import delete_library, find_deletable_library
 
     library = find_deletable_library(settings, name)
@@ -346,8 +318,6 @@ def papers_list(
     make_filter: Any = None,
 ) -> None:
     """List the papers, or some of them: id and title."""
-    from rag.cli.printing import print_json, print_line
-
     with open_assistant(settings, quiet=quiet) as assistant:
         papers = assistant.papers(where=make_filter(assistant))
     if as_json:
@@ -367,7 +337,6 @@ def papers_show(
     quiet: QuietOption = False,
 ) -> None:
     """Show one paper."""
-    from rag.cli.printing import print_json, print_paper
     from rag.index.filter import Filter
 
     with open_assistant(settings, quiet=quiet) as assistant:
@@ -407,10 +376,7 @@ def papers_export(
     make_filter: Any = None,
 ) -> None:
     """Export the papers as references, abstracts included."""
-    from rag.cli.printing import print_note, print_text
-    from rag.errors import SettingsError
     from rag.exporters import FORMATS, detect_format, export_papers
-    from rag.files import write_atomically
 
     if out == Path("-"):
         out = None

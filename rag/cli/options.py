@@ -1,6 +1,6 @@
 """Options that several commands share, and functions that turn them into values.
 
-Modules of this package import only typer at the top, so `rag --help` loads nothing heavy.
+Modules of this package import only light modules at the top, so `rag --help` loads nothing heavy.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
+
+from rag.cli.progress import show_progress
+from rag.errors import CorpusError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -173,8 +176,6 @@ def _make_filter(given: dict[str, Any], assistant: Any) -> Any:
 
 
 def _parse_years(text: str) -> tuple[int | None, int | None]:
-    from rag.errors import SettingsError
-
     first, dots, last = text.strip().partition("..")
     is_range = all(re.fullmatch(r"\d{0,4}", each, re.ASCII) for each in (first, last))
     if not is_range or not (first or last):
@@ -188,7 +189,6 @@ def _parse_years(text: str) -> tuple[int | None, int | None]:
 def open_assistant(settings: Settings, *, quiet: bool) -> Any:
     """Return an assistant over the library in the settings. Progress goes to standard error."""
     from rag.assistant import Assistant
-    from rag.cli.progress import show_progress
 
     with show_progress(quiet=quiet, title="Indexing the bundled library, once") as on_progress:
         return Assistant.open(settings=settings, on_progress=on_progress)
@@ -200,7 +200,6 @@ def read_questions(question: str | None, file: Path | None = None) -> list[str]:
     Raises:
         CorpusError: the file cannot be read, or there is no question.
     """
-    from rag.errors import CorpusError
     from rag.text.terms import has_words
 
     if (question is None) == (file is None):
@@ -225,8 +224,6 @@ def resolve_format(form: Format | None, *, as_json: bool, trace: bool = False) -
     Raises:
         SettingsError: two options contradict each other.
     """
-    from rag.errors import SettingsError
-
     if as_json and form not in (None, "json"):
         raise SettingsError(f"--json and --format {form} contradict each other. Leave one out.")
     resolved: Format = "json" if as_json else form or "text"

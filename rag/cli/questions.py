@@ -20,6 +20,15 @@ from rag.cli.options import (
     read_questions,
     resolve_format,
 )
+from rag.cli.printing import (
+    print_hits,
+    print_json,
+    print_line,
+    print_note,
+    print_stream,
+    print_text,
+    print_trace,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,8 +60,6 @@ def ask(
     make_filter: Any = None,
 ) -> None:
     """Answer a question from the library, with checked citations, or abstain."""
-    from rag.cli.printing import print_line, print_stream, print_trace
-
     form = resolve_format(form, as_json=as_json, trace=trace)
     questions = read_questions(question, file)
     with open_assistant(settings, quiet=quiet) as assistant:
@@ -83,8 +90,6 @@ def list_papers(
     make_filter: Any = None,
 ) -> None:
     """List every paper that fits a subject, with its score and a quoted sentence."""
-    from rag.cli.printing import print_stream
-
     form = resolve_format(form, as_json=as_json)
     (subject,) = read_questions(subject)
     with open_assistant(settings, quiet=quiet) as assistant:
@@ -107,7 +112,6 @@ def search(
     make_filter: Any = None,
 ) -> None:
     """List the papers that fit a question best, with their best sentence."""
-    from rag.cli.printing import print_hits, print_json, print_text, print_trace
     from rag.exporters import export_papers
 
     form = resolve_format(form, as_json=as_json)
@@ -133,7 +137,6 @@ def _print_formatted(
     indent: int | None = 2,
 ) -> None:
     """Print answers as JSON or Markdown, or each paper that they cite once as a reference."""
-    from rag.cli.printing import print_line, print_note, print_text
     from rag.exporters import export_papers
 
     if form == "json":
