@@ -87,14 +87,7 @@ def _collect_information(settings: Settings) -> dict[str, Any]:
 
 
 def _check_models(settings: Settings) -> tuple[dict[str, str], list[str]]:
-    """Make one tiny call to each model in the settings.
-
-    Returns:
-        The finding for each kind of model, and the kinds that failed.
-
-    Raises:
-        SettingsError: the settings do not fit the model.
-    """
+    """Make one tiny call to each model. Return a finding for each, and the kinds that failed."""
     from rag.embedding import make_embedder
     from rag.llm import Message, make_chat_model
 
