@@ -281,12 +281,11 @@ def index_delete(
 
     library = find_deletable_library(settings, name)
     described = f"{library.folder} ({library.summary})"
-    if not yes:
-        if not sys.stdin.isatty():
-            raise SettingsError(f"Add --yes to delete {described}.")
-        if not typer.confirm(f"Delete {described}?", err=True):
-            print_note("Nothing was deleted.")
-            return
+    if not yes and not sys.stdin.isatty():
+        raise SettingsError(f"Add --yes to delete {described}.")
+    if not yes and not typer.confirm(f"Delete {described}?", err=True):
+        print_note("Nothing was deleted.")
+        return
     delete_library(library)
     if not quiet:
         print_note(f"Deleted {described}.")

@@ -148,19 +148,12 @@ def add_options(*names: str) -> Callable[[Callable[..., None]], Callable[..., No
 
 
 def _make_parameters(options: dict[str, Any]) -> list[inspect.Parameter]:
-    kind = inspect.Parameter.KEYWORD_ONLY
-    return [
-        inspect.Parameter(name, kind, default=None, annotation=option)
-        for name, option in options.items()
-    ]
+    make = functools.partial(inspect.Parameter, kind=inspect.Parameter.KEYWORD_ONLY, default=None)
+    return [make(name, annotation=option) for name, option in options.items()]
 
 
 def _make_filter(given: dict[str, Any], assistant: Any) -> Any:
-    """Return the filter for the given options, or None without options.
-
-    Raises:
-        CorpusError: an id or prefix fits no paper, or several.
-    """
+    """Return the filter for the given options, or None without options."""
     from rag.index.filter import Filter
 
     if all(value is None for value in given.values()):
