@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -75,10 +76,10 @@ def _ask(conversation: Conversation, question: str, *, quiet: bool) -> None:
         print_stream(_record_events(events, seen), quiet=quiet)
     except KeyboardInterrupt:
         events.close()
-        partial = _recover_answer(question, seen)
-        if partial:
-            conversation.turns.append(Turn(question, partial))
-        kept = " The answer is kept as far as it was checked." if partial else ""
+        answer = _recover_answer(question, seen)
+        if answer:
+            conversation.turns.append(Turn(question, answer))
+        kept = " The answer is kept as far as it was checked." if answer else ""
         print_note(f"\nrag: stopped.{kept} Ask on, or /quit.")
     except RagError as error:
         print_note(f"rag: {error}")
@@ -91,10 +92,7 @@ def _record_events(events: Iterator[AnswerEvent], seen: list[AnswerEvent]) -> It
 
 
 def _recover_answer(question: str, seen: Sequence[AnswerEvent]) -> Answer | None:
-    """Return the answer as far as the events show it.
-
-    None if there is no verdict yet, or nothing is missing.
-    """
+    """Return the answer so far, or None if there is no verdict yet or nothing is missing."""
     from rag.answer import Answer
     from rag.answer.contradictions import shows_statement
 
@@ -102,7 +100,7 @@ def _recover_answer(question: str, seen: Sequence[AnswerEvent]) -> Answer | None
     text = "".join(event.delta for event in seen if event.kind == "text")
     if not verified or seen[-1].kind == "done":
         return None
-    if not all(shows_statement(text, each) for each in verified[-1]):
+    if not all(map(partial(shows_statement, text), verified[-1])):
         return None  # the text on screen is a model's thoughts, not what was checked
     model = _find_stage("Writing with ", seen)
     return Answer(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -147,9 +148,12 @@ def _print_formatted(
     if form == "markdown":
         print_text("\n---\n\n".join(each.to_markdown(cite_style=cite_style) for each in answers))
     else:
-        print_text(export_papers((p for each in answers for p in each.sources.values()), form))
-    for warning in () if quiet else (w for each in answers for w in each.warnings):
-        print_note(f"note: {warning}")
+        print_text(
+            export_papers(chain.from_iterable(each.sources.values() for each in answers), form)
+        )
+    if not quiet:
+        for warning in chain.from_iterable(each.warnings for each in answers):
+            print_note(f"note: {warning}")
 
 
 def _hit_to_dict(hit: Hit) -> dict[str, Any]:
