@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from eval.options import (
     BudgetOption,
-    JudgeModelOption,
     JudgeOption,
-    JudgeUrlOption,
     LimitOption,
     QuestionsOption,
     RunArgument,
@@ -29,15 +27,10 @@ from eval.options import (
     parse_bounds,
 )
 from rag.cli.exits import Commands
-from rag.cli.options import (
-    ConfigOption,
-    IndexOption,
-    ModelOption,
-    PapersOption,
-    QuietOption,
-    UrlOption,
-    read_settings,
-)
+from rag.cli.options import QuietOption, add_options
+
+if TYPE_CHECKING:
+    from rag.settings import Settings
 
 app = typer.Typer(
     name="rag eval",
@@ -62,20 +55,20 @@ def new(
 
 
 @app.command()
+@add_options("index")
 def check(
     *,
     questions: QuestionsOption = None,
     split: SplitOption = "all",
-    index: IndexOption = None,
+    settings: Settings,
     quiet: QuietOption = False,
-    config: ConfigOption = None,
 ) -> None:
     """Check questions: ids known, quotes verbatim, kinds complete, splits apart."""
     from eval.questions import problems, read_questions
     from rag.errors import QuestionError
 
     asked = read_questions(questions, split)
-    with open_library(read_settings(config, index=index), quiet=quiet) as assistant:
+    with open_library(settings, quiet=quiet) as assistant:
         found = problems(asked, {paper.id: paper for paper in assistant.papers()})
     for problem in found:
         typer.echo(problem)
@@ -87,25 +80,20 @@ def check(
 
 
 @app.command()
+@add_options("index", "k", "chat_model", "chat_url", "judge_model", "judge_url")
 def run(
     *,
     out: Annotated[Path, typer.Option("--out", help="Folder of the run; taken up if begun.")],
     questions: QuestionsOption = None,
     split: SplitOption = "dev",
-    index: IndexOption = None,
-    k: PapersOption = None,
     writer: WriterOption = "quotes",
-    model: ModelOption = None,
-    url: UrlOption = None,
     judge: JudgeOption = "none",
-    judge_model: JudgeModelOption = None,
-    judge_url: JudgeUrlOption = None,
+    settings: Settings,
     limit: LimitOption = None,
     seed: SeedOption = 0,
     workers: WorkersOption = 1,
     budget: BudgetOption = None,
     quiet: QuietOption = False,
-    config: ConfigOption = None,
 ) -> None:
     """Ask every question, judge the answers, write the records and the reports."""
     from eval.questions import read_questions
@@ -116,10 +104,6 @@ def run(
     from rag.errors import ModelUnavailable
 
     asked = read_questions(questions, "all" if questions else split)
-    settings = read_settings(
-        config, index=index, k=k, chat_model=model, chat_url=url, judge_model=judge_model,
-        judge_url=judge_url,
-    )  # fmt: skip
     with open_library(choose_writer(settings, writer), quiet=quiet) as assistant:
         scorer = make_judge(judge, settings)
         with show_progress(quiet=quiet, title="Asking", unit="questions") as on_progress:
@@ -206,27 +190,19 @@ def gate(
 
 
 @app.command()
+@add_options("index", "chat_model", "chat_url", "judge_model", "judge_url")
 def judges(
     *,
     pairs: Annotated[Path, typer.Option("--pairs", help="Labelled pairs, JSON Lines.")],
     judge: JudgeOption = "model",
-    judge_model: JudgeModelOption = None,
-    judge_url: JudgeUrlOption = None,
-    model: ModelOption = None,
-    url: UrlOption = None,
-    index: IndexOption = None,
+    settings: Settings,
     quiet: QuietOption = False,
-    config: ConfigOption = None,
 ) -> None:
     """Measure a judge on statements that people have labelled."""
     from eval.pairs import measure_judge, read_pairs
     from eval.tables import judge_table
     from rag.cli.progress import show_progress
 
-    settings = read_settings(
-        config, index=index, chat_model=model, chat_url=url, judge_model=judge_model,
-        judge_url=judge_url,
-    )  # fmt: skip
     with open_library(choose_writer(settings, "quotes"), quiet=quiet) as assistant:
         labelled = read_pairs(pairs, {paper.id: paper for paper in assistant.papers()})
         scorer = make_judge(judge, settings)
@@ -236,15 +212,16 @@ def judges(
 
 
 @app.command()
+@add_options()
 def retrieval(
     *,
+    settings: Settings,
     beir: Annotated[Path, typer.Option("--beir", help="Folder of a dataset in BEIR form.")],
     split: Annotated[str | None, typer.Option(help="File of qrels, such as test.")] = None,
     index: Annotated[
         Path | None, typer.Option("--index", help="Folder to keep the dataset's index in.")
     ] = None,
     quiet: QuietOption = False,
-    config: ConfigOption = None,
 ) -> None:
     """Retrieval on a public dataset: the product beside BM25, dense and their fusion."""
     import tempfile
@@ -254,7 +231,6 @@ def retrieval(
     from rag.cli.progress import show_progress
 
     queries = read_queries(beir, split)
-    settings = read_settings(config)
     with tempfile.TemporaryDirectory() as folder:
         with show_progress(quiet=quiet, title="Indexing") as on_progress:
             built = index_corpus(beir, index or Path(folder), settings, on_progress)

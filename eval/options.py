@@ -23,17 +23,6 @@ SplitOption = Annotated[
     str, typer.Option("--split", help="Of the bundled questions: dev, test or all.")
 ]
 JudgeOption = Annotated[str, typer.Option("--judge", help="none, or model.")]
-JudgeModelOption = Annotated[
-    str | None,
-    typer.Option("--judge-model", help="Model of the judge; default: the one that --model names."),
-]
-JudgeUrlOption = Annotated[
-    str | None,
-    typer.Option(
-        "--judge-url",
-        help="Server of the judge; default: the one of --url. Its key is PAPERTRAIL_JUDGE_KEY.",
-    ),
-]
 WriterOption = Annotated[str, typer.Option("--writer", help="quotes, or model (with --model).")]
 LimitOption = Annotated[
     int | None,

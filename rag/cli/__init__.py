@@ -1,7 +1,6 @@
 """The `rag` command: ask, list, chat, search, index, papers, app, app-user, mcp, info, eval.
 
-Data goes to standard output, everything else to standard error. Only typer is imported at the top:
-`rag --help` answers before any heavy library is loaded.
+Data goes to standard output, everything else to standard error.
 """
 
 from __future__ import annotations

@@ -4,32 +4,25 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag.cli.options import (
-    CiteStyle,
-    CiteStyleOption,
-    ConfigOption,
-    IndexOption,
-    ModelOption,
-    PapersOption,
-    QuietOption,
-    UrlOption,
-    add_filter_options,
-    open_assistant,
-    read_settings,
-)
+from rag.cli.options import CiteStyle, CiteStyleOption, QuietOption, add_options, open_assistant
+from rag.cli.printing import print_line, print_note, print_stream
+from rag.errors import CorpusError, RagError
+from rag.files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from prompt_toolkit.history import History
 
-    from rag.answer import Answer, AnswerEvent, Statement
+    from rag.answer import Answer, AnswerEvent
     from rag.answer.conversation import Conversation
+    from rag.settings import Settings
 
 HELP = """/sources   list the papers cited so far
 /save FILE  save the conversation; FILE.md writes Markdown, and FILE.bib, FILE.ris and
@@ -40,25 +33,18 @@ HELP = """/sources   list the papers cited so far
 /quit       leave"""
 
 
-@add_filter_options
+@add_options("index", "k", "chat_model", "chat_url")
 def chat(
     *,
-    index: IndexOption = None,
-    k: PapersOption = None,
-    model: ModelOption = None,
-    url: UrlOption = None,
+    settings: Settings,
     load: Annotated[
         Path | None, typer.Option("--load", help="Continue a saved conversation.")
     ] = None,
     cite_style: CiteStyleOption = "numeric",
     quiet: QuietOption = False,
-    config: ConfigOption = None,
     make_filter: Any = None,
 ) -> None:
     """Ask questions and follow-ups. /help lists the other commands."""
-    from rag.cli.printing import print_line, print_note
-
-    settings = read_settings(config, index=index, k=k, chat_model=model, chat_url=url)
     with open_assistant(settings, quiet=quiet) as assistant:
         conversation = assistant.chat(where=make_filter(assistant))
         if load:
@@ -83,8 +69,6 @@ def _ask(conversation: Conversation, question: str, *, quiet: bool) -> None:
     An answer that is stopped while it is checked is kept with the verdicts it has.
     """
     from rag.answer import Turn
-    from rag.cli.printing import print_note, print_stream
-    from rag.errors import RagError
 
     events = conversation.stream(question)
     seen: list[AnswerEvent] = []
@@ -92,10 +76,10 @@ def _ask(conversation: Conversation, question: str, *, quiet: bool) -> None:
         print_stream(_record_events(events, seen), quiet=quiet)
     except KeyboardInterrupt:
         events.close()
-        partial = _recover_answer(question, seen)
-        if partial:
-            conversation.turns.append(Turn(question, partial))
-        kept = " The answer is kept as far as it was checked." if partial else ""
+        answer = _recover_answer(question, seen)
+        if answer:
+            conversation.turns.append(Turn(question, answer))
+        kept = " The answer is kept as far as it was checked." if answer else ""
         print_note(f"\nrag: stopped.{kept} Ask on, or /quit.")
     except RagError as error:
         print_note(f"rag: {error}")
@@ -108,16 +92,16 @@ def _record_events(events: Iterator[AnswerEvent], seen: list[AnswerEvent]) -> It
 
 
 def _recover_answer(question: str, seen: Sequence[AnswerEvent]) -> Answer | None:
-    """Return the answer as far as the events show it.
-
-    None if there is no verdict yet, or nothing is missing.
-    """
+    """Return the answer so far, or None if there is no verdict yet or nothing is missing."""
     from rag.answer import Answer
+    from rag.answer.contradictions import shows_statement
 
     verified = [event.statements for event in seen if event.kind == "verified"]
     text = "".join(event.delta for event in seen if event.kind == "text")
-    if not verified or seen[-1].kind == "done" or not _has_statements(text, verified[-1]):
+    if not verified or seen[-1].kind == "done":
         return None
+    if not all(map(partial(shows_statement, text), verified[-1])):
+        return None  # the text on screen is a model's thoughts, not what was checked
     model = _find_stage("Writing with ", seen)
     return Answer(
         question=question,
@@ -132,13 +116,6 @@ def _recover_answer(question: str, seen: Sequence[AnswerEvent]) -> Answer | None
     )
 
 
-def _has_statements(text: str, statements: Sequence[Statement]) -> bool:
-    """Return whether the text on screen is the text that was checked, not a model's thoughts."""
-    from rag.answer.contradictions import shows_statement
-
-    return all(shows_statement(text, statement) for statement in statements)
-
-
 def _find_stage(prefix: str, seen: Sequence[AnswerEvent]) -> str | None:
     stages = (event.text for event in seen if event.kind == "status")
     return next((text.removeprefix(prefix) for text in stages if text.startswith(prefix)), None)
@@ -146,9 +123,6 @@ def _find_stage(prefix: str, seen: Sequence[AnswerEvent]) -> str | None:
 
 def _run_command(conversation: Conversation, line: str, cite_style: CiteStyle) -> bool:
     """Run a /command. Return whether the conversation continues."""
-    from rag.cli.printing import print_line, print_note
-    from rag.errors import RagError
-
     name, _, argument = line.partition(" ")
     argument = argument.strip()
     try:
@@ -177,7 +151,6 @@ def _run_command(conversation: Conversation, line: str, cite_style: CiteStyle) -
 def _print_sources(conversation: Conversation) -> None:
     """Print the papers cited so far. A note marks those that the library lost or changed."""
     from rag.answer import STANDINGS
-    from rag.cli.printing import print_line, print_note
 
     standings = {c.number: c.standing for turn in conversation.turns for c in turn.answer.citations}
     for number, source in conversation.sources.items():
@@ -193,9 +166,7 @@ def _save(conversation: Conversation, name: str, cite_style: CiteStyle) -> None:
 
     A file that ends in .json or .jsonl, or in no known format, is a saved conversation.
     """
-    from rag.cli.printing import print_note
     from rag.exporters import detect_format, export_papers
-    from rag.files import write_atomically
 
     path = _expand_path(name)
     form = detect_format(path)
@@ -209,8 +180,6 @@ def _save(conversation: Conversation, name: str, cite_style: CiteStyle) -> None:
 
 
 def _load(conversation: Conversation, name: str) -> None:
-    from rag.cli.printing import print_note
-
     conversation.load(_expand_path(name))
     for warning in conversation.warnings:
         print_note(f"note: {warning}")
@@ -219,8 +188,6 @@ def _load(conversation: Conversation, name: str) -> None:
 
 
 def _expand_path(name: str) -> Path:
-    from rag.errors import CorpusError
-
     try:
         return Path(name).expanduser()
     except RuntimeError as error:

@@ -15,6 +15,9 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from rag.cli.printing import print_note
+from rag.errors import RagError
+
 INTERRUPTED = "rag: interrupted."
 _RESUMABLE = ("index", "run")  # commands that go on from where they were interrupted
 
@@ -31,8 +34,6 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command and turn errors into exit statuses."""
-        from rag.errors import RagError
-
         _replace_closed_streams()
         try:
             return super().invoke(ctx)
@@ -56,8 +57,6 @@ def exit_interrupted() -> NoReturn:
     An index that is being written survives it, as it survives a kill.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # once is enough
-    from rag.cli.printing import print_note
-
     _replace_closed_streams()
     print_note(INTERRUPTED)
     sys.stderr.flush()
@@ -82,8 +81,6 @@ def _replace_closed_streams() -> None:
 
 
 def _make_exit(message: str, status: int) -> typer.Exit:
-    from rag.cli.printing import print_note
-
     print_note(message)
     return typer.Exit(status)
 

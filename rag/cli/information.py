@@ -8,14 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag.cli.options import (
-    ConfigOption,
-    IndexOption,
-    JsonOption,
-    ModelOption,
-    UrlOption,
-    read_settings,
-)
+from rag.cli.options import JsonOption, add_options
+from rag.cli.printing import print_json, print_line, print_note
+from rag.errors import RagError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,21 +20,16 @@ if TYPE_CHECKING:
 _PACKAGES = ("chromadb", "tantivy", "llama-index-core", "onnxruntime", "tokenizers", "tiktoken")
 
 
+@add_options("index", "chat_model", "chat_url")
 def info(
     *,
-    index: IndexOption = None,
+    settings: Settings,
     check: Annotated[
         bool, typer.Option("--check", help="Make one tiny call to each model that is set.")
     ] = False,
-    model: ModelOption = None,
-    url: UrlOption = None,
     as_json: JsonOption = False,
-    config: ConfigOption = None,
 ) -> None:
     """Show settings and where they come from, folders, and the state of the library."""
-    from rag.cli.printing import print_json, print_line, print_note
-
-    settings = read_settings(config, index=index, chat_model=model, chat_url=url)
     values = _collect_information(settings)
     failed: list[str] = []
     if check:
@@ -57,8 +47,6 @@ def info(
 
 
 def _print_sections(values: dict[str, Any]) -> None:
-    from rag.cli.printing import print_line
-
     for section, entries in values.items():
         print_line(f"{section}:")
         if not isinstance(entries, dict):
@@ -99,38 +87,31 @@ def _collect_information(settings: Settings) -> dict[str, Any]:
 
 
 def _check_models(settings: Settings) -> tuple[dict[str, str], list[str]]:
-    """Make one tiny call to each model in the settings.
-
-    Returns:
-        The finding for each kind of model, and the kinds that failed.
-
-    Raises:
-        SettingsError: the settings do not fit the model.
-    """
+    """Make one tiny call to each model. Return a finding for each, and the kinds that failed."""
     from rag.embedding import make_embedder
-    from rag.errors import RagError
     from rag.llm import Message, make_chat_model
+
+    model, embedder = make_chat_model(settings), make_embedder(settings)
+
+    def check_model() -> str:
+        if model is None:
+            return "none is set; answers quote sentences"
+        reply = model.complete([Message("user", "Reply with the word: ready")])
+        counts = "no token figures" if reply.usage.estimated else "its own token figures"
+        return f"{model.name} answers, with {counts}"
+
+    def check_embedder() -> str:
+        vectors = embedder.embed(["ready"])
+        return f"{embedder.name} returns vectors with {vectors.shape[1]} numbers"
 
     findings: dict[str, str] = {}
     failed: list[str] = []
-    model = make_chat_model(settings)
-    if model is None:
-        findings["language model"] = "none is set; answers quote sentences"
-    else:
+    for kind, check in (("language model", check_model), ("embedder", check_embedder)):
         try:
-            reply = model.complete([Message("user", "Reply with the word: ready")])
-            counts = "its own token figures" if not reply.usage.estimated else "no token figures"
-            findings["language model"] = f"{model.name} answers, with {counts}"
+            findings[kind] = check()
         except RagError as error:
-            findings["language model"] = str(error)
-            failed.append("language model")
-    embedder = make_embedder(settings)
-    try:
-        vectors = embedder.embed(["ready"])
-        findings["embedder"] = f"{embedder.name} returns vectors with {vectors.shape[1]} numbers"
-    except RagError as error:
-        findings["embedder"] = str(error)
-        failed.append("embedder")
+            findings[kind] = str(error)
+            failed.append(kind)
     return findings, failed
 
 
@@ -146,7 +127,6 @@ def _describe_model(settings: Settings) -> dict[str, str]:
 
 
 def _describe_library(settings: Settings, folder: Path) -> dict[str, Any]:
-    from rag.errors import RagError
     from rag.index import Index
 
     try:

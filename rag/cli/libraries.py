@@ -16,15 +16,17 @@ from rag.cli.options import (
     IndexOption,
     JsonOption,
     QuietOption,
-    add_filter_options,
+    add_options,
     open_assistant,
-    read_settings,
 )
+from rag.cli.printing import print_json, print_line, print_note, print_paper, print_text
+from rag.cli.progress import show_progress, track_reading
+from rag.errors import SettingsError
+from rag.files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from rag.embedding import Embedder
     from rag.index import IndexReport
     from rag.library import SourceReport
     from rag.papers import Paper
@@ -36,6 +38,7 @@ _MAX_LINES = 10  # of one kind of record; --json has all
 papers_app = typer.Typer(help="List, show, export or remove the papers of a library.")
 
 
+@add_options("index", "passage_tokens", "overlap_sentences")
 def index_command(
     sources: Annotated[
         list[str] | None,
@@ -45,7 +48,7 @@ def index_command(
         ),
     ] = None,
     *,
-    index: IndexOption = None,
+    settings: Settings,
     remove: Annotated[
         list[str] | None,
         typer.Option("--remove", help="Paper to remove, by id or id prefix; repeatable."),
@@ -70,33 +73,24 @@ def index_command(
     update: Annotated[
         bool, typer.Option("--update", help="Read the recorded sources again; made for cron.")
     ] = False,
-    passage_tokens: Annotated[
-        int | None, typer.Option(help="Token budget of a passage.", show_default="400")
-    ] = None,
-    overlap_sentences: Annotated[
-        int | None, typer.Option(help="Sentences shared by neighbours.", show_default="1")
-    ] = None,
     workers: Annotated[
         int, typer.Option(min=1, max=64, help="Processes that embed, for many papers and cores.")
     ] = 1,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    config: ConfigOption = None,
 ) -> None:
     """Add papers to a library, make it, rebuild it, or remove papers."""
-    from rag.cli.progress import show_progress, track_reading
     from rag.embedding import make_embedder
-    from rag.library import read_sources, update_library
+    from rag.library import read_sources, reread_sources, update_library
     from rag.readers import iter_sources
 
-    settings = read_settings(
-        config, index=index, passage_tokens=passage_tokens, overlap_sentences=overlap_sentences
-    )
     embedder = make_embedder(settings)
     sources, remove, mapped = sources or [], remove or [], _parse_columns(columns)
     _check_actions(settings, [*sources, *remove], rebuild=rebuild, update=update)
     if update:
-        _update_from_sources(settings, embedder, mapped, as_json=as_json, quiet=quiet)
+        with show_progress(quiet=quiet) as on_progress:
+            again = reread_sources(settings, embedder, columns=mapped, on_progress=on_progress)
+        _print_report(again.update, again, as_json=as_json, quiet=quiet)
         return
     named: dict[str, Mapping[str, str]] = dict.fromkeys(sources, mapped)
     if rebuild and not named:
@@ -128,8 +122,6 @@ def _resolve_paths(sources: Mapping[str, Mapping[str, str]]) -> dict[str, Mappin
 def _check_actions(
     settings: Settings, changes: Sequence[str], *, rebuild: bool, update: bool
 ) -> None:
-    from rag.errors import SettingsError
-
     if update and (changes or rebuild):
         raise SettingsError("--update reads the recorded sources. Name nothing else with it.")
     if changes and settings.index is None:
@@ -138,36 +130,8 @@ def _check_actions(
         raise SettingsError("Nothing to do. Name SOURCES, --remove ID, --rebuild or --update.")
 
 
-def _update_from_sources(
-    settings: Settings,
-    embedder: Embedder,
-    columns: Mapping[str, str],
-    *,
-    as_json: bool,
-    quiet: bool,
-) -> None:
-    from rag.cli.printing import print_json
-    from rag.cli.progress import show_progress
-    from rag.library import reread_sources
-
-    with show_progress(quiet=quiet) as on_progress:
-        report = reread_sources(settings, embedder, columns=columns, on_progress=on_progress)
-    if as_json:
-        differences = {
-            "missing_sources": report.missing,
-            "no_longer_in_files": report.vanished,
-            "left_out": report.left_out,
-        }
-        print_json(_report_to_dict(report.update) | differences)
-    elif not quiet:
-        _print_report(report.update)
-        _print_differences(report)
-
-
 def _print_differences(report: SourceReport) -> None:
     """Print which sources and papers an update did not find, and which it left out."""
-    from rag.cli.printing import print_line
-
     for source in report.missing:
         print_line(f"note: {source} no longer exists. Its papers are kept.")
     if report.vanished:
@@ -190,8 +154,6 @@ def _parse_columns(columns: Sequence[str] | None) -> dict[str, str]:
     Raises:
         SettingsError: a text has another form, or a field comes twice.
     """
-    from rag.errors import SettingsError
-
     parsed: dict[str, str] = {}
     for each in columns or ():
         field, _, column = (part.strip() for part in each.partition("="))
@@ -201,15 +163,20 @@ def _parse_columns(columns: Sequence[str] | None) -> dict[str, str]:
     return parsed
 
 
-def _print_report(report: IndexReport, *, as_json: bool = False, quiet: bool = False) -> None:
-    """Print the counts of an update, then the records that were not simply added."""
-    from rag.cli.printing import print_json, print_line
-
+def _print_report(
+    report: IndexReport, again: SourceReport | None = None, *, as_json: bool, quiet: bool
+) -> None:
+    """Print an update, and what reading the recorded sources again did not find."""
     if as_json:
-        print_json(_report_to_dict(report))
-        return
-    if quiet:
-        return
+        print_json(_report_to_dict(report, again))
+    elif not quiet:
+        _print_changes(report)
+        if again:
+            _print_differences(again)
+
+
+def _print_changes(report: IndexReport) -> None:
+    """Print the counts of an update, then the records that were not simply added."""
     intake = report.intake
     print_line(", ".join(_count_records(report)) + ".")
     papers = {paper.id: paper for paper in intake.papers}
@@ -250,8 +217,6 @@ def _count_records(report: IndexReport) -> list[str]:
 
 def _print_some(lines: Iterable[str]) -> None:
     """Print the first lines and the number of the others."""
-    from rag.cli.printing import print_line
-
     remaining = iter(lines)
     for each in islice(remaining, _MAX_LINES):
         print_line(each)
@@ -263,39 +228,39 @@ def _format_paper(paper: Paper) -> str:
     return f'"{paper.title}" ({paper.id})'
 
 
-def _report_to_dict(report: IndexReport) -> dict[str, Any]:
+def _report_to_dict(report: IndexReport, again: SourceReport | None) -> dict[str, Any]:
     intake = report.intake
     papers = {paper.id: paper for paper in intake.papers}
-    return {
+    values = {
         "papers": report.papers,
         "passages": report.passages,
         "generation": report.generation,
         "read": intake.read,
-        "added": list(intake.added),
-        "changed": list(intake.changed),
+        "added": intake.added,
+        "changed": intake.changed,
         "merged": [
-            {
-                "id": each,
-                "title": papers[each].title,
-                "records": count,
-                "sources": list(papers[each].sources),
-            }
-            for each, count in intake.merged.items()
+            {"id": i, "title": papers[i].title, "records": count, "sources": papers[i].sources}
+            for i, count in intake.merged.items()
         ],
         "unchanged": intake.unchanged,
-        "removed": list(intake.removed),
-        "without_abstract": list(intake.without_abstract),
+        "removed": intake.removed,
+        "without_abstract": intake.without_abstract,
         "refused": [{"path": r.path, "line": r.line, "reason": r.reason} for r in intake.refused],
-        "warnings": list(intake.warnings),
+        "warnings": intake.warnings,
     }
+    if again:
+        values["missing_sources"] = again.missing
+        values["no_longer_in_files"] = again.vanished
+        values["left_out"] = again.left_out
+    return values
 
 
-def index_list(*, as_json: JsonOption = False, config: ConfigOption = None) -> None:
+@add_options()
+def index_list(*, settings: Settings, as_json: JsonOption = False) -> None:
     """List the libraries in your data folder."""
-    from rag.cli.printing import print_json, print_line, print_note
     from rag.library import list_libraries
 
-    libraries = list_libraries(read_settings(config))
+    libraries = list_libraries(settings)
     if as_json:
         print_json([asdict(each) | {"folder": str(each.folder)} for each in libraries])
         return
@@ -307,26 +272,24 @@ def index_list(*, as_json: JsonOption = False, config: ConfigOption = None) -> N
         print_note("There is no library yet. Make one with `rag index SOURCES --index NAME`.")
 
 
+@add_options()
 def index_delete(
     name: Annotated[str, typer.Argument(help="Name of a library, or a path with a slash.")],
     *,
+    settings: Settings,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     quiet: QuietOption = False,
-    config: ConfigOption = None,
 ) -> None:
     """Delete a library. The files that it was read from stay."""
-    from rag.cli.printing import print_note
-    from rag.errors import SettingsError
     from rag.library import delete_library, find_deletable_library
 
-    library = find_deletable_library(read_settings(config), name)
+    library = find_deletable_library(settings, name)
     described = f"{library.folder} ({library.summary})"
-    if not yes:
-        if not sys.stdin.isatty():
-            raise SettingsError(f"Add --yes to delete {described}.")
-        if not typer.confirm(f"Delete {described}?", err=True):
-            print_note("Nothing was deleted.")
-            return
+    if not yes and not sys.stdin.isatty():
+        raise SettingsError(f"Add --yes to delete {described}.")
+    if not yes and not typer.confirm(f"Delete {described}?", err=True):
+        print_note("Nothing was deleted.")
+        return
     delete_library(library)
     if not quiet:
         print_note(f"Deleted {described}.")
@@ -349,19 +312,16 @@ def papers_default(
 
 
 @papers_app.command("list")
-@add_filter_options
+@add_options("index")
 def papers_list(
     *,
-    index: IndexOption = None,
+    settings: Settings,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    config: ConfigOption = None,
     make_filter: Any = None,
 ) -> None:
     """List the papers, or some of them: id and title."""
-    from rag.cli.printing import print_json, print_line
-
-    with open_assistant(read_settings(config, index=index), quiet=quiet) as assistant:
+    with open_assistant(settings, quiet=quiet) as assistant:
         papers = assistant.papers(where=make_filter(assistant))
     if as_json:
         print_json([paper.to_dict() for paper in papers])
@@ -371,19 +331,18 @@ def papers_list(
 
 
 @papers_app.command("show")
+@add_options("index")
 def papers_show(
     identity: Annotated[str, typer.Argument(metavar="ID", help="Id, alias or id prefix.")],
     *,
-    index: IndexOption = None,
+    settings: Settings,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    config: ConfigOption = None,
 ) -> None:
     """Show one paper."""
-    from rag.cli.printing import print_json, print_paper
     from rag.index.filter import Filter
 
-    with open_assistant(read_settings(config, index=index), quiet=quiet) as assistant:
+    with open_assistant(settings, quiet=quiet) as assistant:
         (paper,) = assistant.papers(where=Filter(ids=assistant.resolve_ids([identity])))
     if as_json:
         print_json(paper.to_dict())
@@ -405,7 +364,7 @@ def papers_remove(
 
 
 @papers_app.command("export")
-@add_filter_options
+@add_options("index")
 def papers_export(
     *,
     form: Annotated[
@@ -415,16 +374,12 @@ def papers_export(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="File to write; default: standard output.")
     ] = None,
-    index: IndexOption = None,
+    settings: Settings,
     quiet: QuietOption = False,
-    config: ConfigOption = None,
     make_filter: Any = None,
 ) -> None:
     """Export the papers as references, abstracts included."""
-    from rag.cli.printing import print_note, print_text
-    from rag.errors import SettingsError
     from rag.exporters import FORMATS, detect_format, export_papers
-    from rag.files import write_atomically
 
     if out == Path("-"):
         out = None
@@ -434,7 +389,7 @@ def papers_export(
             f"The name {out} does not say which format to write. End it in .bib, .ris, .json, "
             f".jsonl or .md, or give --format with one of {', '.join(FORMATS)}."
         )
-    with open_assistant(read_settings(config, index=index), quiet=quiet) as assistant:
+    with open_assistant(settings, quiet=quiet) as assistant:
         papers = assistant.papers(where=make_filter(assistant))
     text = export_papers(papers, resolved)
     if out:

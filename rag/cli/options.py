@@ -1,6 +1,6 @@
 """Options that several commands share, and functions that turn them into values.
 
-Modules of this package import only typer at the top, so `rag --help` loads nothing heavy.
+Modules of this package import only light modules at the top, so `rag --help` loads nothing heavy.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
+from rag.cli.progress import show_progress
+from rag.errors import CorpusError, SettingsError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
 Format = Literal["text", "markdown", "bibtex", "ris", "csl", "json"]
 CiteStyle = Literal["numeric", "pandoc"]
+_Texts = list[str] | None
 
 IndexOption = Annotated[
     str | None,
@@ -37,31 +41,6 @@ ConfigOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no notes.")]
-PapersOption = Annotated[
-    int | None,
-    typer.Option("--k", "-k", min=1, max=100, help="Papers to retrieve.", show_default="8"),
-]
-SentencesOption = Annotated[
-    int | None,
-    typer.Option(min=1, max=10, help="Maximum sentences of quoted answers.", show_default="4"),
-]
-ModelOption = Annotated[
-    str | None,
-    typer.Option(
-        "--model",
-        "-m",
-        help="Language model that writes answers. Default: none, answers quote sentences.",
-        show_default=False,
-    ),
-]
-UrlOption = Annotated[
-    str | None,
-    typer.Option(
-        "--url",
-        help="OpenAI-compatible server of the model, such as http://127.0.0.1:11434/v1.",
-        show_default=False,
-    ),
-]
 FormatOption = Annotated[
     Format | None,
     typer.Option("--format", help="Output format. bibtex, ris and csl give only the papers."),
@@ -70,52 +49,111 @@ CiteStyleOption = Annotated[
     CiteStyle,
     typer.Option("--cite-style", help=r"Markers in Markdown: \[1], or \[@key] for pandoc."),
 ]
-_FILTER_OPTIONS: dict[str, tuple[Any, str]] = {
-    "year": (str | None, "Only papers from these years: 2021, 2019..2021, ..2020 or 2022.."),
-    "author": (list[str] | None, "Only papers by this author: Clark or Kevin Clark; repeatable."),
-    "venue": (list[str] | None, "Only papers from this journal or conference; repeatable."),
-    "source": (list[str] | None, "Only papers read from this file; repeatable."),
-    "tag": (list[str] | None, "Only papers with this tag or keyword; repeatable."),
-    "paper": (list[str] | None, "Only the paper with this id or id prefix; repeatable."),
+_SETTINGS_OPTIONS: dict[str, Any] = {  # by the name of the setting
+    "index": IndexOption,
+    "k": Annotated[
+        int | None,
+        typer.Option("--k", "-k", min=1, max=100, help="Papers to retrieve.", show_default="8"),
+    ],
+    "sentences": Annotated[
+        int | None,
+        typer.Option(min=1, max=10, help="Maximum sentences of quoted answers.", show_default="4"),
+    ],
+    "chat_model": Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="Language model that writes answers. Default: none, answers quote sentences.",
+            show_default=False,
+        ),
+    ],
+    "chat_url": Annotated[
+        str | None,
+        typer.Option(
+            "--url",
+            help="OpenAI-compatible server of the model, such as http://127.0.0.1:11434/v1.",
+            show_default=False,
+        ),
+    ],
+    "judge_model": Annotated[
+        str | None, typer.Option(help="Model of the judge; default: the one that --model names.")
+    ],
+    "judge_url": Annotated[
+        str | None,
+        typer.Option(
+            help="Server of the judge; default: the one of --url. Its key is PAPERTRAIL_JUDGE_KEY."
+        ),
+    ],
+    "passage_tokens": Annotated[
+        int | None, typer.Option(help="Token budget of a passage.", show_default="400")
+    ],
+    "overlap_sentences": Annotated[
+        int | None, typer.Option(help="Sentences shared by neighbours.", show_default="1")
+    ],
+}
+_FILTER_OPTIONS: dict[str, Any] = {
+    name: Annotated[kind, typer.Option(f"--{name}", help=text, show_default=False)]
+    for name, kind, text in (
+        ("year", str | None, "Only papers from these years: 2021, 2019..2021, ..2020 or 2022.."),
+        ("author", _Texts, "Only papers by this author: Clark or Kevin Clark; repeatable."),
+        ("venue", _Texts, "Only papers from this journal or conference; repeatable."),
+        ("source", _Texts, "Only papers read from this file; repeatable."),
+        ("tag", _Texts, "Only papers with this tag or keyword; repeatable."),
+        ("paper", _Texts, "Only the paper with this id or id prefix; repeatable."),
+    )
 }
 
 
-def add_filter_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that select papers to a command.
+def add_options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add the options that select settings and papers to a command.
+
+    The options stand where the command's argument `settings` stands, --config and those of the
+    filter at the end. An argument `make_filter` takes an open assistant and returns a filter or
+    None.
 
     Args:
-        command: its argument `make_filter` takes an open assistant and returns a filter or None.
+        names: settings that the command has options for.
     """
-    hints = get_type_hints(command, include_extras=True)
-    parameters = {
-        name: parameter.replace(annotation=hints[name])
-        for name, parameter in inspect.signature(command).parameters.items()
-        if name != "make_filter"
-    }
-    for name, (kind, text) in _FILTER_OPTIONS.items():
-        option: Any = Annotated[kind, typer.Option(f"--{name}", help=text, show_default=False)]
-        parameters[name] = inspect.Parameter(
-            name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option
-        )
 
-    @functools.wraps(command)
-    def with_options(**arguments: Any) -> None:
-        given = {name: arguments.pop(name, None) for name in _FILTER_OPTIONS}
-        if given["year"] is not None:  # a bad year fails before a library is opened
-            given["year"] = _parse_years(given["year"])
-        command(**arguments, make_filter=functools.partial(_make_filter, given))
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        hints = get_type_hints(command, localns={"Settings": object}, include_extras=True)
+        at_end = {"config": ConfigOption} | (_FILTER_OPTIONS if "make_filter" in hints else {})
+        parameters: list[inspect.Parameter] = []
+        for parameter in inspect.signature(command).parameters.values():
+            if parameter.name == "settings":
+                parameters += _make_parameters({name: _SETTINGS_OPTIONS[name] for name in names})
+            elif parameter.name != "make_filter":
+                parameters.append(parameter.replace(annotation=hints[parameter.name]))
+        parameters += _make_parameters(at_end)
 
-    with_options.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
-    with_options.__annotations__ = {name: each.annotation for name, each in parameters.items()}
-    return with_options
+        @functools.wraps(command)
+        def with_options(**arguments: Any) -> None:
+            from rag.settings import load_settings
+
+            given = {name: arguments.pop(name, None) for name in names}
+            arguments["settings"] = load_settings(arguments.pop("config", None), **given)
+            if "make_filter" in hints:
+                wanted = {name: arguments.pop(name, None) for name in _FILTER_OPTIONS}
+                if wanted["year"] is not None:  # a bad year fails before a library is opened
+                    wanted["year"] = _parse_years(wanted["year"])
+                arguments["make_filter"] = functools.partial(_make_filter, wanted)
+            command(**arguments)
+
+        with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        with_options.__annotations__ = {each.name: each.annotation for each in parameters}
+        return with_options
+
+    return decorate
+
+
+def _make_parameters(options: dict[str, Any]) -> list[inspect.Parameter]:
+    make = functools.partial(inspect.Parameter, kind=inspect.Parameter.KEYWORD_ONLY, default=None)
+    return [make(name, annotation=option) for name, option in options.items()]
 
 
 def _make_filter(given: dict[str, Any], assistant: Any) -> Any:
-    """Return the filter for the given options, or None without options.
-
-    Raises:
-        CorpusError: an id or prefix fits no paper, or several.
-    """
+    """Return the filter for the given options, or None without options."""
     from rag.index.filter import Filter
 
     if all(value is None for value in given.values()):
@@ -131,8 +169,6 @@ def _make_filter(given: dict[str, Any], assistant: Any) -> Any:
 
 
 def _parse_years(text: str) -> tuple[int | None, int | None]:
-    from rag.errors import SettingsError
-
     first, dots, last = text.strip().partition("..")
     is_range = all(re.fullmatch(r"\d{0,4}", each, re.ASCII) for each in (first, last))
     if not is_range or not (first or last):
@@ -143,17 +179,9 @@ def _parse_years(text: str) -> tuple[int | None, int | None]:
     return years if dots else (years[0], years[0])
 
 
-def read_settings(config: Path | None, **arguments: Any) -> Settings:
-    """Return the settings of this command. An argument that is None was not given."""
-    from rag.settings import load_settings
-
-    return load_settings(config, **arguments)
-
-
 def open_assistant(settings: Settings, *, quiet: bool) -> Any:
     """Return an assistant over the library in the settings. Progress goes to standard error."""
     from rag.assistant import Assistant
-    from rag.cli.progress import show_progress
 
     with show_progress(quiet=quiet, title="Indexing the bundled library, once") as on_progress:
         return Assistant.open(settings=settings, on_progress=on_progress)
@@ -165,7 +193,6 @@ def read_questions(question: str | None, file: Path | None = None) -> list[str]:
     Raises:
         CorpusError: the file cannot be read, or there is no question.
     """
-    from rag.errors import CorpusError
     from rag.text.terms import has_words
 
     if (question is None) == (file is None):
@@ -190,8 +217,6 @@ def resolve_format(form: Format | None, *, as_json: bool, trace: bool = False) -
     Raises:
         SettingsError: two options contradict each other.
     """
-    from rag.errors import SettingsError
-
     if as_json and form not in (None, "json"):
         raise SettingsError(f"--json and --format {form} contradict each other. Leave one out.")
     resolved: Format = "json" if as_json else form or "text"

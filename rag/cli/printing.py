@@ -85,7 +85,7 @@ def print_stream(
                 sys.stdout.flush()
                 typed += event.delta
             elif event.kind == "done":
-                print_answer(event.answer, typed=typed, with_question=with_question, quiet=quiet)
+                _print_answer(event.answer, typed, with_question=with_question, quiet=quiet)
                 return event.answer
     except BaseException:  # the next message starts on a line of its own
         _print_status("")
@@ -95,26 +95,16 @@ def print_stream(
     raise AssertionError("a stream ends with Done")
 
 
-def print_answer(
-    answer: Answer, *, typed: str = "", with_question: bool = False, quiet: bool = False
-) -> None:
-    """Print an answer with its sources.
-
-    Args:
-        answer: the whole answer.
-        typed: text of it that is on the terminal already.
-        with_question: whether to print the question first.
-        quiet: whether to leave out everything but text and sources.
-    """
+def _print_answer(answer: Answer, typed: str, *, with_question: bool, quiet: bool) -> None:
+    """Print an answer with its sources. `typed` is what the terminal shows of it already."""
     _print_status("")
     if typed:
         print_line("")
     elif with_question:
         _print(answer.question, style="bold")
     if not quiet:
-        if _split_words(answer.asked) - _split_words(
-            answer.question
-        ):  # more than a filter taken out
+        asked, question = (set(re.findall(r"\w+", t)) for t in (answer.asked, answer.question))
+        if asked - question:  # more than a filter taken out
             _print(f"(understood as: {answer.asked})", style="dim")
         if answer.scope:
             _print(f"(only papers {answer.scope})", style="dim")
@@ -125,10 +115,6 @@ def print_answer(
     _print_sources(answer)
     if not quiet:
         _print_summary(answer)
-
-
-def _split_words(text: str) -> set[str]:
-    return set(re.findall(r"\w+", text))
 
 
 def _print_status(text: str) -> None:

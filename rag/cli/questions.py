@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,35 +12,38 @@ import typer
 from rag.cli.options import (
     CiteStyle,
     CiteStyleOption,
-    ConfigOption,
     Format,
     FormatOption,
-    IndexOption,
     JsonOption,
-    ModelOption,
-    PapersOption,
     QuietOption,
-    SentencesOption,
-    UrlOption,
-    add_filter_options,
+    add_options,
     open_assistant,
     read_questions,
-    read_settings,
     resolve_format,
+)
+from rag.cli.printing import (
+    print_hits,
+    print_json,
+    print_line,
+    print_note,
+    print_stream,
+    print_text,
+    print_trace,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from rag.answer import Answer
     from rag.retrieval import Hit
+    from rag.settings import Settings
 
 TraceOption = Annotated[
     bool, typer.Option("--trace", help="Show the score and rank of each paper in every stage.")
 ]
 
 
-@add_filter_options
+@add_options("index", "k", "sentences", "chat_model", "chat_url")
 def ask(
     question: Annotated[
         str | None, typer.Argument(help="The question; - reads it from standard input.")
@@ -47,39 +52,25 @@ def ask(
     file: Annotated[
         Path | None, typer.Option("--file", "-f", help="File with one question a line.")
     ] = None,
-    index: IndexOption = None,
-    k: PapersOption = None,
-    sentences: SentencesOption = None,
-    model: ModelOption = None,
-    url: UrlOption = None,
+    settings: Settings,
     trace: TraceOption = False,
     form: FormatOption = None,
     cite_style: CiteStyleOption = "numeric",
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    config: ConfigOption = None,
     make_filter: Any = None,
 ) -> None:
     """Answer a question from the library, with checked citations, or abstain."""
-    from rag.cli.printing import print_line, print_stream, print_trace
-
     form = resolve_format(form, as_json=as_json, trace=trace)
-    settings = read_settings(
-        config, index=index, k=k, sentences=sentences, chat_model=model, chat_url=url
-    )
     questions = read_questions(question, file)
     with open_assistant(settings, quiet=quiet) as assistant:
         where = make_filter(assistant)
-        if form not in ("text", "json"):
-            answers = [assistant.ask(text, where=where) for text in questions]
-            _print_formatted(answers, form, cite_style, quiet=quiet)
-            return
         several = len(questions) > 1
+        if form != "text":
+            answers = (assistant.ask(text, where=where) for text in questions)
+            _print_formatted(answers, form, cite_style, quiet=quiet, indent=None if several else 2)
+            return
         for number, text in enumerate(questions):
-            if form == "json":
-                answer = assistant.ask(text, where=where)
-                print_line(answer.to_json(indent=None if several else 2))
-                continue
             if number:
                 print_line("")
             events = assistant.stream(text, where=where)
@@ -88,55 +79,43 @@ def ask(
                 print_trace(answer.hits)
 
 
-@add_filter_options
+@add_options("index", "chat_model", "chat_url")
 def list_papers(
     subject: Annotated[str, typer.Argument(help="The subject; - reads it from standard input.")],
     *,
-    index: IndexOption = None,
-    model: ModelOption = None,
-    url: UrlOption = None,
+    settings: Settings,
     form: FormatOption = None,
     cite_style: CiteStyleOption = "numeric",
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    config: ConfigOption = None,
     make_filter: Any = None,
 ) -> None:
     """List every paper that fits a subject, with its score and a quoted sentence."""
-    from rag.cli.printing import print_line, print_stream
-
     form = resolve_format(form, as_json=as_json)
-    settings = read_settings(config, index=index, chat_model=model, chat_url=url)
     (subject,) = read_questions(subject)
     with open_assistant(settings, quiet=quiet) as assistant:
         where = make_filter(assistant)
         if form == "text":
             print_stream(assistant.stream_list(subject, where=where), quiet=quiet)
-        elif form == "json":
-            print_line(assistant.list(subject, where=where).to_json(indent=2))
         else:
             _print_formatted([assistant.list(subject, where=where)], form, cite_style, quiet=quiet)
 
 
-@add_filter_options
+@add_options("index", "k")
 def search(
     question: Annotated[str, typer.Argument(help="What to look for; - reads standard input.")],
     *,
-    index: IndexOption = None,
-    k: PapersOption = None,
+    settings: Settings,
     trace: TraceOption = False,
     form: FormatOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    config: ConfigOption = None,
     make_filter: Any = None,
 ) -> None:
     """List the papers that fit a question best, with their best sentence."""
-    from rag.cli.printing import print_hits, print_json, print_text, print_trace
     from rag.exporters import export_papers
 
     form = resolve_format(form, as_json=as_json)
-    settings = read_settings(config, index=index, k=k)
     (question,) = read_questions(question)
     with open_assistant(settings, quiet=quiet) as assistant:
         hits = assistant.search(question, where=make_filter(assistant))
@@ -151,18 +130,30 @@ def search(
 
 
 def _print_formatted(
-    answers: Sequence[Answer], form: Format, cite_style: CiteStyle, *, quiet: bool
+    answers: Iterable[Answer],
+    form: Format,
+    cite_style: CiteStyle,
+    *,
+    quiet: bool,
+    indent: int | None = 2,
 ) -> None:
-    """Print answers as Markdown, or each paper that they cite once as a reference."""
-    from rag.cli.printing import print_note, print_text
+    """Print answers as JSON or Markdown, or each paper that they cite once as a reference."""
     from rag.exporters import export_papers
 
+    if form == "json":
+        for answer in answers:  # each as soon as it is there
+            print_line(answer.to_json(indent=indent))
+        return
+    answers = list(answers)
     if form == "markdown":
         print_text("\n---\n\n".join(each.to_markdown(cite_style=cite_style) for each in answers))
     else:
-        print_text(export_papers((p for each in answers for p in each.sources.values()), form))
-    for warning in () if quiet else (w for each in answers for w in each.warnings):
-        print_note(f"note: {warning}")
+        print_text(
+            export_papers(chain.from_iterable(each.sources.values() for each in answers), form)
+        )
+    if not quiet:
+        for warning in chain.from_iterable(each.warnings for each in answers):
+            print_note(f"note: {warning}")
 
 
 def _hit_to_dict(hit: Hit) -> dict[str, Any]:
@@ -171,9 +162,7 @@ def _hit_to_dict(hit: Hit) -> dict[str, Any]:
         "score": hit.score,
         "named": hit.named,
         "paper": hit.paper.to_dict(),
-        "stages": {
-            name: {"score": stage.score, "rank": stage.rank} for name, stage in hit.stages.items()
-        },
+        "stages": {name: asdict(stage) for name, stage in hit.stages.items()},
         "sentences": [
             {"start": s.start, "end": s.end, "score": s.score, "text": s.text}
             for s in hit.sentences

@@ -6,22 +6,14 @@ import logging
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rag.cli.exits import exit_interrupted
-from rag.cli.options import (
-    ConfigOption,
-    IndexOption,
-    ModelOption,
-    PapersOption,
-    QuietOption,
-    SentencesOption,
-    UrlOption,
-    open_assistant,
-    read_settings,
-)
+from rag.cli.options import QuietOption, add_options, open_assistant
+from rag.cli.printing import print_note
+from rag.errors import SettingsError
 
 if TYPE_CHECKING:
     from rag.mcp import PaperTools
@@ -59,13 +51,10 @@ FileArgument = Annotated[Path, typer.Argument(help="Accounts file.")]
 users_app = typer.Typer(help="Manage the accounts of a page that others can reach.")
 
 
+@add_options("index", "k", "sentences", "chat_model", "chat_url")
 def page(
     *,
-    index: IndexOption = None,
-    k: PapersOption = None,
-    sentences: SentencesOption = None,
-    model: ModelOption = None,
-    url: UrlOption = None,
+    settings: Settings,
     host: Annotated[
         str, typer.Option(help="Address to listen on. Any but loopback needs --users.")
     ] = "127.0.0.1",
@@ -81,14 +70,10 @@ def page(
     questions_per_hour: QuestionsOption = None,
     tokens_per_day: TokensOption = None,
     quiet: QuietOption = False,
-    config: ConfigOption = None,
 ) -> None:
     """Open the page to ask, read, check and keep answers."""
     from rag.web import ServerOptions, launch
 
-    settings = read_settings(
-        config, index=index, k=k, sentences=sentences, chat_model=model, chat_url=url
-    )
     options = ServerOptions(
         host=host,
         port=port,
@@ -121,12 +106,10 @@ def remove_user(name: NameArgument, file: FileArgument) -> None:
     remove_account(file, name)
 
 
+@add_options("index", "k", "chat_model", "chat_url")
 def serve_mcp(
     *,
-    index: IndexOption = None,
-    k: PapersOption = None,
-    model: ModelOption = None,
-    url: UrlOption = None,
+    settings: Settings,
     http: Annotated[
         bool, typer.Option("--http", help="Serve over HTTP instead of standard input and output.")
     ] = False,
@@ -151,15 +134,11 @@ def serve_mcp(
         typer.Option(help="Another name that clients call this server by; repeatable."),
     ] = None,
     quiet: QuietOption = False,
-    config: ConfigOption = None,
 ) -> None:
     """Serve the tools search_papers and ask_papers to an MCP client."""
-    from rag.errors import SettingsError
-
     _require_mcp()
     from rag.mcp import PaperTools
 
-    settings = read_settings(config, index=index, k=k, chat_model=model, chat_url=url)
     logging.basicConfig(format="rag: %(message)s", level=logging.WARNING, handlers=[_NoteHandler()])
     tools = PaperTools(lambda: open_assistant(settings, quiet=quiet))
     if http:
@@ -173,8 +152,6 @@ def serve_mcp(
 
 
 def _require_mcp() -> None:
-    from rag.errors import SettingsError
-
     try:
         import mcp.server.mcpserver  # noqa: F401 - version 1 does not have it
     except ImportError as error:
@@ -188,8 +165,6 @@ class _NoteHandler(logging.Handler):
     """Prints warnings of libraries, such as a refused request, without control characters."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        from rag.cli.printing import print_note
-
         print_note(self.format(record))
 
 
@@ -199,8 +174,6 @@ def _read_token(file: Path | None, settings: Settings) -> str | None:
     Raises:
         SettingsError: the file cannot be read.
     """
-    from rag.errors import SettingsError
-
     if file is None:
         return settings.mcp_token.get_secret_value() if settings.mcp_token else None
     try:
@@ -211,26 +184,20 @@ def _read_token(file: Path | None, settings: Settings) -> str | None:
 
 
 def _serve_stdio(tools: PaperTools, settings: Settings, *, quiet: bool) -> None:
-    from rag.cli.printing import print_note
     from rag.mcp import make_server, serve_stdio
 
     if settings.index is not None:  # the bundled library may need an index first; greet at once
         tools.get_assistant()
     if sys.stdin.isatty() and not quiet:
         print_note("Waiting for an MCP client on standard input. Press Ctrl-C to stop.")
-    signal.signal(signal.SIGINT, _stop)
+    # a thread that waits for the client's next line cannot be interrupted
+    signal.signal(signal.SIGINT, lambda _number, _frame: exit_interrupted())
     serve_stdio(make_server(tools))
-
-
-def _stop(_number: int, _frame: object) -> NoReturn:
-    """Exit at once: a thread that waits for the client's next line cannot be interrupted."""
-    exit_interrupted()
 
 
 def _serve_http(
     tools: PaperTools, host: str, port: int, token: str | None, names: list[str], *, quiet: bool
 ) -> None:
-    from rag.cli.printing import print_note
     from rag.mcp import format_url, listen, make_server, serve_http
     from rag.settings import is_loopback
 
