@@ -171,3 +171,31 @@ def test_late_interaction_equals_its_definitions(tmp_path_factory, seed, counts)
     assert np.allclose(scores.window, windows, atol=1e-6)
     assert np.array_equal(np.array([row.pooled for row in stored]), pooled)
     assert [row.pieces.tolist() for row in stored] == [list(range(n)) for n in counts]
+
+
+def test_several_processes_write_what_one_writes(run, tmp_path):
+    papers = [{"title": f"Title {n}", "abstract": f"Subject {n} is new."} for n in range(40)]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, papers)), encoding="utf-8")
+    found = []
+    for name, options in (("one", ()), ("two", ("--workers", "2"))):
+        run("index", "a.jsonl", "-i", name, "-q", *options)
+        hits = json.loads(run("search", "Subject 7 is new", "-i", name, "--json"))
+        found.append([(hit["paper"]["title"], round(hit["score"], 4)) for hit in hits])
+    assert found[0] == found[1]
+    assert found[0][0][0] == "Title 7"
+
+
+def test_filter_that_keeps_few_or_many_papers_reaches_every_stage(tmp_path):
+    papers = [
+        Paper(f"n-{n:02}", f"Title {n}", "Wombats dig.", year=2000 + n, authors=("Ada Lovelace",))
+        for n in range(30)
+    ]
+    with Assistant.build(papers, tmp_path / "index") as assistant:
+        for where, wanted in (
+            (Filter(years=(2004, 2005)), {"n-04", "n-05"}),
+            (Filter(ids=tuple(f"n-{n:02}" for n in range(0, 30, 2))), set(range(0, 30, 2))),
+            (Filter(authors=("Lovelace",), years=(None, 2028)), set(range(29))),
+            (Filter(ids=()), set()),
+        ):
+            ids = {each if isinstance(each, str) else f"n-{each:02}" for each in wanted}
+            assert {hit.paper.id for hit in assistant.search("wombats", k=30, where=where)} == ids
