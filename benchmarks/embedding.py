@@ -25,8 +25,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag.embedding.minilm import load_minilm
-from rag.embedding.minilm.weights import FOLDER, open_tokenizer
+from rag.embedding.minilm import FOLDER, load_minilm, open_bundled_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -79,7 +78,7 @@ def spread(texts: Sequence[str], count: int) -> list[str]:
 
 def cut(texts: Sequence[str]) -> list[str]:
     """The texts up to the last word piece that Chroma's function reads."""
-    tokenizer = open_tokenizer(FOLDER)
+    tokenizer = open_bundled_tokenizer(FOLDER)
     ends = [tokenizer.encode(text, add_special_tokens=False).offsets for text in texts]
     return [
         text[: offsets[:CHROMA_PIECES][-1][1]] for text, offsets in zip(texts, ends, strict=True)

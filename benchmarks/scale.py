@@ -48,7 +48,7 @@ class StandIn:
         return np.stack([each.vector for each in self.encode(texts)])
 
     def encode(self, texts, on_progress=None):
-        from rag.embedding.minilm import Encoding
+        from rag.embedding import Encoding
 
         for text in texts:
             ids, offsets, position = [], [], 0

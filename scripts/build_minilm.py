@@ -197,16 +197,12 @@ def nearest(vectors: NDArray[np.float32]) -> NDArray[np.int64]:
 
 def embed_with(model: Path, texts: Sequence[str]) -> NDArray[np.float32]:
     """Unit vectors (n, 384) of the texts by the model file given."""
-    import onnxruntime
+    from rag.embedding.encoder import Encoder, open_session
+    from rag.embedding.minilm import make_network, open_bundled_tokenizer
 
-    from rag.embedding.minilm.encoder import MiniLM
-    from rag.embedding.minilm.weights import open_tokenizer
-
-    session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
-    unused = np.eye(DIM, dtype=np.float32)
-    embedder = MiniLM(
-        session, open_tokenizer(TARGET), projection=unused, stop_words=frozenset(), name=model.name
-    )
+    network = make_network(open_session(model, optimize=True))
+    tokenizer = open_bundled_tokenizer(TARGET)
+    embedder = Encoder(network, tokenizer, name=model.name, dim=DIM, stop_words=frozenset())
     return embedder.embed(texts)
 
 

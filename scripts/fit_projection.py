@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from build_minilm import REPOSITORY, TARGET, record, texts_of, write_section
 
-from rag.embedding.minilm.encoder import DIM, MiniLM, normalize_rows
-from rag.embedding.minilm.weights import open_session, open_stop_words, open_tokenizer
+from rag.embedding.encoder import Encoder, normalize_rows
+from rag.embedding.minilm import DIM, open_bundled_tokenizer, open_network, open_stop_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,12 +74,12 @@ def sample_of(path: Path) -> list[str]:
 
 def token_vectors(texts: Sequence[str]) -> list[NDArray[np.float32]]:
     """Of each text the unit vectors (m, 384) of its content pieces, which are what is stored."""
-    whole = MiniLM(
-        open_session(TARGET),
-        open_tokenizer(TARGET),
-        projection=np.eye(DIM, dtype=np.float32),
-        stop_words=open_stop_words(TARGET),
+    whole = Encoder(
+        open_network(TARGET),
+        open_bundled_tokenizer(TARGET),
         name="unprojected",
+        dim=DIM,
+        stop_words=open_stop_words(TARGET),
         threads=2,
     )
     return [encoding.tokens[encoding.content] for encoding in whole.encode(texts)]

@@ -13,9 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag.embedding.minilm import load_minilm, normalize_rows
-from rag.embedding.minilm.encoder import BLOCK_TEXTS
-from rag.embedding.minilm.weights import FOLDER, open_session, open_tokenizer
+from rag.embedding.encoder import BLOCK_TEXTS, normalize_rows
+from rag.embedding.minilm import FOLDER, load_minilm, open_bundled_tokenizer, open_network
 from rag.errors import ModelUnavailable
 
 SENTENCE = "Graphs guide the pre-training of vision-language models."
@@ -46,9 +45,8 @@ def test_similarities_are_those_published_for_the_model(model):
 
 
 def test_vectors_are_the_mean_of_all_states_and_the_projected_states_of_each_token(model):
-    ids = np.array([open_tokenizer().encode(SENTENCE).ids], np.int64)
-    feed = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
-    states = open_session().run(None, feed)[0][0]
+    ids = np.array([open_bundled_tokenizer().encode(SENTENCE).ids], np.int64)
+    (states,) = open_network()(ids, np.ones_like(ids))
     mean = states.mean(axis=0)
     assert largest_difference(model.embed([SENTENCE])[0], mean / np.linalg.norm(mean)) < 1e-6
     projected = states[1:-1] @ np.load(FOLDER / "projection.npy").astype(np.float32)
@@ -99,7 +97,7 @@ def test_one_model_serves_several_threads_at_once(model):
 def test_encodings_come_in_the_order_of_the_texts_across_blocks(model):
     texts = [f"{'very ' * (n % 7)}number {n}" for n in range(BLOCK_TEXTS + 5)]
     encodings = list(model.encode(texts))
-    lengths = [len(open_tokenizer().encode(text).ids) - 2 for text in texts]
+    lengths = [len(open_bundled_tokenizer().encode(text).ids) - 2 for text in texts]
     assert [len(encoding.token_ids) for encoding in encodings] == lengths
     pooled = np.stack([encoding.vector for encoding in encodings])
     assert largest_difference(pooled, model.embed(texts)) < 1e-5
@@ -136,9 +134,9 @@ def test_long_text_is_read_to_its_end(model):
 
 def test_text_of_exactly_one_window_is_not_split(model):
     # "graph" is one piece: 510 fill a window, one more makes two windows of 255 and 256.
-    ids = np.array([open_tokenizer().encode("graph " * 510).ids], np.int64)
+    ids = np.array([open_bundled_tokenizer().encode("graph " * 510).ids], np.int64)
     assert ids.shape == (1, 512)
-    states = open_session().run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0]
+    states = open_network()(ids, np.ones_like(ids))
     vectors = model.embed(["graph " * 510, "graph " * 511])
     assert largest_difference(vectors[0], normalize_rows(states.sum(axis=1))[0]) < 1e-6
     assert np.isfinite(vectors).all()

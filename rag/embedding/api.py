@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rag.embedding.minilm import load_minilm, normalize_rows
+from rag.embedding.encoder import normalize_rows
+from rag.embedding.minilm import load_minilm
 from rag.errors import ModelReplyInvalid
 from rag.llm.cancel import run
 from rag.llm.errors import retry, to_model_error

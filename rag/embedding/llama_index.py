@@ -11,6 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from rag.embedding.api import RemoteEmbedder
+from rag.embedding.protocol import encode_question
 
 if TYPE_CHECKING:
     from llama_index.core.base.embeddings.base import BaseEmbedding
@@ -64,9 +65,10 @@ def _make_adapter_class() -> Any:
             return self._get_text_embeddings([text])[0]
 
         def _get_query_embedding(self, query: str) -> list[float]:
-            return self._get_text_embedding(query)
+            row: list[float] = encode_question(self._embedder, query).vector.tolist()
+            return row
 
         async def _aget_query_embedding(self, query: str) -> list[float]:
-            return await asyncio.to_thread(self._get_text_embedding, query)
+            return await asyncio.to_thread(self._get_query_embedding, query)
 
     return PapertrailEmbedding

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from rag.embedding.minilm import Encoding
+    from rag.embedding import Encoding
     from rag.index.passages import Passage
     from rag.index.records import Place, RowTable
 

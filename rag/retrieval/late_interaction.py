@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from rag.embedding.minilm import Encoding
+    from rag.embedding import Encoding
     from rag.index import Index
     from rag.index.token_vectors import StoredVectors
 

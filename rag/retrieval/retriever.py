@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rag.embedding import encode_question
 from rag.index.keys import list_possible_names
 from rag.retrieval.fusion import NAME_BONUS, fuse
 from rag.retrieval.late_interaction import NOTHING, score_rows, weight_tokens
@@ -203,10 +204,7 @@ class Retriever:
         shares: dict[str, float] = {}
         for term, share in zip(terms, (idf / idf.sum()).tolist(), strict=True):
             shares[term] = shares.get(term, 0.0) + share
-        encode = getattr(self._embedder, "encode", None)
-        if encode is None:
-            return _Question(text, terms, shares, self._embedder.embed([text])[0], None)
-        encoding = next(iter(encode([text])))
+        encoding = encode_question(self._embedder, text)
         tokens = weight_tokens(encoding, self._index)
         return _Question(text, terms, shares, encoding.vector, tokens)
 

@@ -1,21 +1,21 @@
-"""Open the files of the bundled model, and report a missing or damaged one.
+"""The bundled embedder, all-MiniLM-L6-v2: no key, no download, no PyTorch.
 
-`files.json` beside them holds the size and digest of each. Sizes are checked when a file is opened,
-because cut files and placeholders are the damage that happens. Digests are not checked, because
-every command would have to read 45 MB. They are part of the embedder's name, so that an index knows
-which files its vectors come from. The encoder and the scripts call this module.
+Its files are in `rag/data/minilm`. `files.json` holds the size and digest of each. Sizes are
+checked when a file is opened, because cut files and placeholders are the damage that happens.
+Digests are not checked, because every command would have to read 45 MB. They are part of the
+embedder's name, so that an index knows which files its vectors come from.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from rag.embedding.encoder import Encoder, open_session, open_tokenizer
 from rag.errors import ModelUnavailable
 
 if TYPE_CHECKING:
@@ -24,51 +24,67 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from tokenizers import Tokenizer
 
-FOLDER = Path(__file__).parents[2] / "data" / "minilm"
+    from rag.embedding.encoder import Network
+
+DIM = 384
+FOLDER = Path(__file__).parents[1] / "data" / "minilm"
 
 Loaded = TypeVar("Loaded")
 
 
-def open_session(folder: Path = FOLDER) -> Any:
-    """Open the onnxruntime session: input_ids, attention_mask -> last_hidden_state.
+def load_minilm(*, threads: int | None = None, folder: Path = FOLDER) -> Encoder:
+    """Load the bundled model.
 
-    One pass runs on one thread. The encoder runs several passes side by side instead, which is as
-    fast on a quiet machine and much faster on a busy one, where the threads of one pass wait for
-    each other.
+    Args:
+        threads: forward passes that may run side by side, at least 1. By default one per core, at
+            most 4.
+        folder: folder of the model's files.
 
     Raises:
-        ModelUnavailable: the file is missing or damaged.
+        ModelUnavailable: a file of the model is missing or damaged.
+        ValueError: `threads` is below 1.
     """
-    # Its type information lacks what it exports, hence no import statement.
-    onnxruntime: Any = importlib.import_module("onnxruntime")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    # The graph has fused operators already. Beyond folding the casts, optimising costs load time
-    # and gains nothing. The arena would keep the largest batch's memory for good.
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.enable_cpu_mem_arena = False
-    options.enable_mem_pattern = False
-    cpu = ["CPUExecutionProvider"]
-    return _load(
-        folder / "model.onnx",
-        lambda path: onnxruntime.InferenceSession(str(path), options, providers=cpu),
+    return Encoder(
+        open_network(folder),
+        open_bundled_tokenizer(folder),
+        name=f"all-MiniLM-L6-v2/512/{digest_files(folder)}",
+        dim=DIM,
+        stop_words=open_stop_words(folder),
+        projection=open_projection(folder),
+        threads=threads,
     )
 
 
-def open_tokenizer(folder: Path = FOLDER) -> Tokenizer:
-    """Open the tokenizer. It neither cuts nor pads, and reads "[SEP]" in a text as text.
+def open_network(folder: Path = FOLDER) -> Network:
+    """Open the network of the model: token ids and mask -> states.
 
     Raises:
         ModelUnavailable: the file is missing or damaged.
     """
-    from tokenizers import Tokenizer
+    # The graph has fused operators already: optimising costs load time and gains nothing.
+    return make_network(
+        _load(folder / "model.onnx", lambda path: open_session(path, optimize=False))
+    )
 
-    tokenizer = _load(folder / "tokenizer.json", lambda path: Tokenizer.from_file(str(path)))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    tokenizer.encode_special_tokens = True
-    return tokenizer
+
+def make_network(session: Any) -> Network:
+    """Return the network of a session of this model."""
+
+    def compute(ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
+        states: NDArray[np.float32]
+        (states,) = session.run(None, {"input_ids": ids, "attention_mask": mask})
+        return states
+
+    return compute
+
+
+def open_bundled_tokenizer(folder: Path = FOLDER) -> Tokenizer:
+    """Open the tokenizer of the model.
+
+    Raises:
+        ModelUnavailable: the file is missing or damaged.
+    """
+    return _load(folder / "tokenizer.json", open_tokenizer)
 
 
 def open_projection(folder: Path = FOLDER) -> NDArray[np.float32]:
