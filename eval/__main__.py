@@ -55,7 +55,7 @@ def new(
 
 
 @app.command()
-@add_options("index")
+@add_options("index", "embedder")
 def check(
     *,
     questions: QuestionsOption = None,
@@ -80,7 +80,7 @@ def check(
 
 
 @app.command()
-@add_options("index", "k", "chat_model", "chat_url", "judge_model", "judge_url")
+@add_options("index", "embedder", "k", "chat_model", "chat_url", "judge_model", "judge_url")
 def run(
     *,
     out: Annotated[Path, typer.Option("--out", help="Folder of the run; taken up if begun.")],
@@ -190,7 +190,7 @@ def gate(
 
 
 @app.command()
-@add_options("index", "chat_model", "chat_url", "judge_model", "judge_url")
+@add_options("index", "embedder", "chat_model", "chat_url", "judge_model", "judge_url")
 def judges(
     *,
     pairs: Annotated[Path, typer.Option("--pairs", help="Labelled pairs, JSON Lines.")],
@@ -212,7 +212,7 @@ def judges(
 
 
 @app.command()
-@add_options()
+@add_options("embedder")
 def retrieval(
     *,
     settings: Settings,

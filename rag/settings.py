@@ -86,6 +86,9 @@ class Settings(BaseModel):
     prompts: Path | None = Field(
         None, description="Folder with prompt files that replace bundled ones."
     )
+    embedder: Path | None = Field(
+        None, description="Folder of an ONNX sentence encoder. Default: the bundled one."
+    )
     embed_model: str | None = Field(None, description="Embedding model. Default: the bundled one.")
     embed_url: str | None = Field(None, description="Server of the embedding model.")
     embed_key: SecretStr | None = Field(None, description="Key for the server at embed_url.")
@@ -190,7 +193,11 @@ def _make_settings(values: dict[str, Any], origin: dict[str, str]) -> Settings:
 
 def _require_files(settings: Settings) -> None:
     """Check that files and folders in the settings exist. Later they would be ignored silently."""
-    for name, kind, test in (("prompts", "folder", Path.is_dir), ("prices", "file", Path.is_file)):
+    for name, kind, test in (
+        ("prompts", "folder", Path.is_dir),
+        ("prices", "file", Path.is_file),
+        ("embedder", "folder", Path.is_dir),
+    ):
         path: Path | None = getattr(settings, name)
         try:
             is_there = path is None or test(path)

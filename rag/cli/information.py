@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _PACKAGES = ("chromadb", "tantivy", "llama-index-core", "onnxruntime", "tokenizers", "tiktoken")
 
 
-@add_options("index", "chat_model", "chat_url")
+@add_options("index", "embedder", "chat_model", "chat_url")
 def info(
     *,
     settings: Settings,

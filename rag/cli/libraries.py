@@ -13,6 +13,7 @@ import typer
 
 from rag.cli.options import (
     ConfigOption,
+    EmbedderOption,
     IndexOption,
     JsonOption,
     QuietOption,
@@ -38,7 +39,7 @@ _MAX_LINES = 10  # of one kind of record; --json has all
 papers_app = typer.Typer(help="List, show, export or remove the papers of a library.")
 
 
-@add_options("index", "passage_tokens", "overlap_sentences")
+@add_options("index", "embedder", "passage_tokens", "overlap_sentences")
 def index_command(
     sources: Annotated[
         list[str] | None,
@@ -300,19 +301,20 @@ def papers_default(
     context: typer.Context,
     *,
     index: IndexOption = None,
+    embedder: EmbedderOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     config: ConfigOption = None,
 ) -> None:
     """List, show, export or remove the papers of a library."""
     if context.invoked_subcommand is None:
-        papers_list(index=index, as_json=as_json, quiet=quiet, config=config)
-    elif index or as_json or quiet or config:
+        papers_list(index=index, embedder=embedder, as_json=as_json, quiet=quiet, config=config)
+    elif index or embedder or as_json or quiet or config:
         raise typer.BadParameter(f"write the options after {context.invoked_subcommand}.")
 
 
 @papers_app.command("list")
-@add_options("index")
+@add_options("index", "embedder")
 def papers_list(
     *,
     settings: Settings,
@@ -331,7 +333,7 @@ def papers_list(
 
 
 @papers_app.command("show")
-@add_options("index")
+@add_options("index", "embedder")
 def papers_show(
     identity: Annotated[str, typer.Argument(metavar="ID", help="Id, alias or id prefix.")],
     *,
@@ -355,16 +357,19 @@ def papers_remove(
     ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids, aliases or id prefixes.")],
     *,
     index: IndexOption = None,
+    embedder: EmbedderOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     config: ConfigOption = None,
 ) -> None:
     """Remove papers from a library, like `rag index --remove`."""
-    index_command(index=index, remove=ids, as_json=as_json, quiet=quiet, config=config)
+    index_command(
+        index=index, embedder=embedder, remove=ids, as_json=as_json, quiet=quiet, config=config
+    )
 
 
 @papers_app.command("export")
-@add_options("index")
+@add_options("index", "embedder")
 def papers_export(
     *,
     form: Annotated[

@@ -35,6 +35,14 @@ IndexOption = Annotated[
         show_default=False,
     ),
 ]
+EmbedderOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--embedder",
+        help="Folder of an ONNX sentence encoder. Default: the bundled one.",
+        show_default=False,
+    ),
+]
 ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", help="TOML file with settings.", show_default=False),
@@ -51,6 +59,7 @@ CiteStyleOption = Annotated[
 ]
 _SETTINGS_OPTIONS: dict[str, Any] = {  # by the name of the setting
     "index": IndexOption,
+    "embedder": EmbedderOption,
     "k": Annotated[
         int | None,
         typer.Option("--k", "-k", min=1, max=100, help="Papers to retrieve.", show_default="8"),

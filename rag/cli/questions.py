@@ -43,7 +43,7 @@ TraceOption = Annotated[
 ]
 
 
-@add_options("index", "k", "sentences", "chat_model", "chat_url")
+@add_options("index", "embedder", "k", "sentences", "chat_model", "chat_url")
 def ask(
     question: Annotated[
         str | None, typer.Argument(help="The question; - reads it from standard input.")
@@ -79,7 +79,7 @@ def ask(
                 print_trace(answer.hits)
 
 
-@add_options("index", "chat_model", "chat_url")
+@add_options("index", "embedder", "chat_model", "chat_url")
 def list_papers(
     subject: Annotated[str, typer.Argument(help="The subject; - reads it from standard input.")],
     *,
@@ -101,7 +101,7 @@ def list_papers(
             _print_formatted([assistant.list(subject, where=where)], form, cite_style, quiet=quiet)
 
 
-@add_options("index", "k")
+@add_options("index", "embedder", "k")
 def search(
     question: Annotated[str, typer.Argument(help="What to look for; - reads standard input.")],
     *,

@@ -1,4 +1,4 @@
-"""Choose the embedder that the settings name: the bundled one, or a model of a server.
+"""Choose the embedder that the settings name: the bundled one, a folder's, or a server's.
 
 `RemoteEmbedder` checks and scales what a model sends, for servers and for LlamaIndex models alike.
 """
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rag.embedding.encoder import normalize_rows
+from rag.embedding.folder import load_encoder
 from rag.embedding.minilm import load_minilm
-from rag.errors import ModelReplyInvalid
+from rag.errors import ModelReplyInvalid, SettingsError
 from rag.llm.cancel import run
 from rag.llm.errors import retry, to_model_error
 from rag.llm.servers import make_openai_client, resolve_server
@@ -85,11 +86,19 @@ class RemoteEmbedder:
 
 
 def make_embedder(settings: Settings) -> Embedder:
-    """Return the embedder that the settings name: a server's, or the bundled one.
+    """Return the embedder that the settings name: a folder's, a server's, or the bundled one.
 
     Raises:
-        SettingsError: a key is missing or malformed, or an address is not valid.
+        SettingsError: a folder has no usable encoder, a key is missing or malformed, an address is
+            not valid, or the settings name two embedders.
     """
+    if settings.embedder and settings.embed_model:
+        first, second = (settings.origin[name] for name in ("embedder", "embed_model"))
+        raise SettingsError(
+            f"Both embedder (from {first}) and embed_model (from {second}) are set. Unset one."
+        )
+    if settings.embedder:
+        return load_encoder(settings.embedder, threads=settings.threads)
     if not settings.embed_model:
         return load_minilm(threads=settings.threads)
     model = settings.embed_model
