@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from eval.questions import Question
     from rag.assistant import Assistant
 
-_PACKAGES = ("chromadb", "bm25s", "onnxruntime", "llama-index-core", "openai",
+_PACKAGES = ("chromadb", "tantivy", "onnxruntime", "llama-index-core", "openai",
              "numpy", "ir-measures")  # fmt: skip
 _PROMPTS = ("answer", "condense_question", "verify", "judge")
 _NEEDED = {"questions", "papers", "judge", "judge_sha256", "model", "writer", "version"}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from pathlib import Path
 from typing import Any
 
+_STOP_WORDS = Path(__file__).parents[1] / "data" / "stop_words.txt"
 LONGEST_QUESTION_CHARS = 4000  # the rest is ignored
 _WORD = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*")
 _LONGEST_WORD = 60  # longer runs of letters are data, not words
@@ -13,9 +15,7 @@ _LONGEST_WORD = 60  # longer runs of letters are data, not words
 
 @cache
 def _stop_words() -> frozenset[str]:
-    from bm25s.stopwords import STOPWORDS_EN_PLUS
-
-    return frozenset(STOPWORDS_EN_PLUS)
+    return frozenset(_STOP_WORDS.read_text(encoding="utf-8").split())
 
 
 @cache
