@@ -69,6 +69,7 @@ class Index:
         self._vectors = SegmentReader(data / "vectors", shape)
         self._pieces = PieceCounts.load(data / f"pieces-{manifest.generation}.npy")
         self._store: PassageStore | None = None
+        self._stored_rows = 0
         self._lock = threading.Lock()
 
     @classmethod
@@ -234,8 +235,8 @@ class Index:
         if store is None:
             rows, vectors = self._all_pooled
             return self._keep_valid(_take_best(rows, vectors @ vector, len(rows)), count, where)
-        spare = max(0, store.count() - self.manifest.row_count)
-        wanted = min(int(count * self._expand(where)) + spare, store.count())
+        spare = max(0, self._stored_rows - self.manifest.row_count)
+        wanted = min(int(count * self._expand(where)) + spare, self._stored_rows)
         return self._keep_valid(store.search(vector, wanted)[0].tolist(), count, where)
 
     def find_words(
@@ -285,6 +286,7 @@ class Index:
         with self._lock, contextlib.suppress(DiskError):
             if self._store is None:
                 self._store = PassageStore(self._data / "chroma")
+                self._stored_rows = self._store.count()  # it takes as long as a search
         return self._store
 
 
