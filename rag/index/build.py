@@ -281,9 +281,9 @@ def _read_base(
         return empty.model_copy(update={"generation": manifest.generation})
     check_fits(folder, manifest, embedder, passages)
     if manifest.schema_version != SCHEMA:
-        from rag.index.convert import open_old_layout
+        from rag.index.convert import convert_old_layout
 
-        data = open_old_layout(folder, manifest)
+        data = convert_old_layout(folder, manifest)
         manifest = manifest.model_copy(
             update={"schema_version": SCHEMA, "data": data.name, "collection": ""}
         )

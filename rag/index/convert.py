@@ -7,6 +7,7 @@ old files stay as they are. The next update takes the copy over and deletes them
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import os
 import shutil
@@ -17,7 +18,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from chromadb.errors import ChromaError
 
-from rag.index.manifest import damage_error
+from rag.errors import DiskError
+from rag.index.manifest import damage_error, explain_failure, map_disk_errors
 from rag.index.passages import Passage
 from rag.index.token_vectors import RecordShape, RowVectors
 from rag.index.writer import DataWriter
@@ -36,31 +38,54 @@ _BLOCK_PAPERS = 500
 
 
 def open_old_layout(folder: Path, manifest: Manifest) -> Path:
-    """Return a data folder with the content of an index of layout 3.
+    """Return a data folder with the content of an index of layout 3, to read it.
 
-    It is made once, inside the index folder; on a read-only disk for this process only.
+    It is made once, inside the index folder; on a read-only or full disk for this process only.
 
     Raises:
         IndexDamaged: a file is missing or unreadable.
+        DiskError: there is no space for temporary files either.
     """
-    target = folder / f"converted-{manifest.generation}"
+    with contextlib.suppress(DiskError):
+        return convert_old_layout(folder, manifest)
+    with map_disk_errors(Path(tempfile.gettempdir())):
+        target = Path(tempfile.mkdtemp(prefix="papertrail-"))
+        atexit.register(shutil.rmtree, target, ignore_errors=True)
+        chroma = Path(shutil.copytree(folder / "chroma", target / "chroma"))  # reading it writes
+    return _convert(folder, chroma, manifest, target / _name_target(manifest))
+
+
+def convert_old_layout(folder: Path, manifest: Manifest) -> Path:
+    """Return a data folder inside the index folder with the content of an index of layout 3.
+
+    Raises:
+        IndexDamaged: a file is missing or unreadable.
+        DiskError: the disk is full or read-only.
+    """
+    return _convert(folder, folder / "chroma", manifest, folder / _name_target(manifest))
+
+
+def _name_target(manifest: Manifest) -> str:
+    return f"converted-{manifest.generation}"
+
+
+def _convert(folder: Path, chroma: Path, manifest: Manifest, target: Path) -> Path:
     if target.is_dir():
         return target
-    chroma = folder / "chroma"
-    if not os.access(folder, os.W_OK):
-        target = Path(tempfile.mkdtemp(prefix="papertrail-")) / target.name
-        atexit.register(shutil.rmtree, target.parent, ignore_errors=True)
-        chroma = Path(shutil.copytree(chroma, target.parent / "chroma"))  # it writes to be read
     draft = target.with_name(f"{target.name}.{os.getpid()}")
     shutil.rmtree(draft, ignore_errors=True)
     try:
+        with map_disk_errors(draft):
+            draft.mkdir()
         _copy(folder, chroma, manifest, draft)
         draft.rename(target)
-    except (KeyError, ValueError, TypeError, ChromaError) as error:
+    except FileNotFoundError as error:
         raise damage_error(folder, f"{error}") from error
+    except (KeyError, ValueError, TypeError, ChromaError) as error:
+        raise explain_failure(folder / "chroma" / "chroma.sqlite3", error) from error
     except OSError as error:
         if not target.is_dir():  # another process was faster otherwise
-            raise damage_error(folder, f"{error}") from error
+            raise explain_failure(folder / "chroma" / "chroma.sqlite3", error) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return target

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import tantivy
 
-from rag.errors import DiskError
-from rag.index.manifest import damage_error
+from rag.index.manifest import explain_failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _HEAP_BYTES = 64_000_000
-_DISK_SIGNS = ("no space", "read-only", "permission denied", "os error 28", "os error 30")
 
 
 class LexicalIndex:
@@ -160,14 +158,8 @@ def _make_schema() -> tantivy.Schema:
 
 @contextlib.contextmanager
 def _map_errors(folder: Path) -> Iterator[None]:
-    """Map errors of tantivy. Their message decides between disk and damage."""
+    """Map errors of tantivy."""
     try:
         yield
     except (ValueError, OSError, RuntimeError) as error:
-        text = str(error).lower()
-        if any(sign in text for sign in _DISK_SIGNS):
-            raise DiskError(
-                f"Cannot use {folder}: {error}. Free some space, make it writable, "
-                "or choose another folder with --index."
-            ) from error
-        raise damage_error(folder.parent.parent, f"words: {error}") from error
+        raise explain_failure(folder, error) from error

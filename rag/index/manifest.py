@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -19,10 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from rag.errors import RagError
+
 SCHEMA = 4  # 1 had no tags and compared names by letter; 2 had no whole venue names
 OLD_SCHEMA = 3  # kept records in Chroma; it can be read and is converted by the next update
 FILE_NAME = "manifest.json"
 OLD_FOLDERS = ("chroma", "lexical", "tokens")  # of layout 3
+_READ_ONLY_SIGNS = ("read-only", "readonly", "permission denied", "os error 30")
+_DISK_SIGNS = ("is full", "no space", "os error 28", "i/o error", "unable to open", "is locked")
+_SPARE_BYTES = 64_000_000  # a failed write may have given so much space back
 DATA_PREFIXES = ("data-", "converted-")  # of the folders with everything else
 
 
@@ -142,7 +148,30 @@ def map_disk_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DiskError(
-            f"Cannot write to {folder}: {error.strerror or error}. "
-            "Free some space, or choose another folder with --index."
-        ) from error
+        raise _make_disk_error(folder, error.strerror or str(error)) from error
+
+
+def explain_failure(path: Path, error: Exception) -> RagError:
+    """Return the error for a part of an index that its library cannot use: DiskError or damage.
+
+    The library's message decides. Some hide why a write failed, so a disk with little space left is
+    taken to be the cause.
+
+    Args:
+        path: of the part, in a data folder.
+        error: of the library.
+    """
+    reason = str(error)
+    if any(sign in reason.lower() for sign in (*_READ_ONLY_SIGNS, *_DISK_SIGNS)):
+        return _make_disk_error(path, reason)
+    if path.exists() and shutil.disk_usage(path).free < _SPARE_BYTES:
+        return _make_disk_error(path, f"the disk is full ({reason})")
+    return damage_error(path.parent.parent, f"{path.name}: {reason}")
+
+
+def _make_disk_error(path: Path, reason: str) -> DiskError:
+    read_only = any(sign in reason.lower() for sign in _READ_ONLY_SIGNS)
+    advice = "Make it writable" if read_only else "Free some space"
+    return DiskError(
+        f"Cannot use {path}: {reason}. {advice}, or choose another folder with --index."
+    )

@@ -231,13 +231,11 @@ class Index:
         if where is not None and (allowed := self._select_rows(where)) is not None:
             table = self.load_rows(allowed.tolist())
             return _take_best(table.row, self._vectors.read_pooled(table) @ vector, count)
-        store = self._open_store()
-        if store is None:
-            rows, vectors = self._all_pooled
-            return self._keep_valid(_take_best(rows, vectors @ vector, len(rows)), count, where)
-        spare = max(0, self._stored_rows - self.manifest.row_count)
-        wanted = min(int(count * self._expand(where)) + spare, self._stored_rows)
-        return self._keep_valid(store.search(vector, wanted)[0].tolist(), count, where)
+        # Chroma writes even to search, and a kill or a full disk may leave it unreadable
+        with contextlib.suppress(DiskError, IndexDamaged):
+            return self._keep_valid(self._search_store(vector, count, where), count, where)
+        rows, vectors = self._all_pooled
+        return self._keep_valid(_take_best(rows, vectors @ vector, len(rows)), count, where)
 
     def find_words(
         self, terms: Sequence[str], count: int, where: Filter | None = None
@@ -279,15 +277,26 @@ class Index:
             table = self._records.load_all_rows()
         return table.row, self._vectors.read_pooled(table)
 
-    def _open_store(self) -> PassageStore | None:
-        """Return Chroma, or None on a disk to which it cannot write."""
+    def _search_store(
+        self, vector: NDArray[np.float32], count: int, where: Filter | None
+    ) -> list[int]:
+        """Return more than `count` of the nearest rows in Chroma, as not all of them count.
+
+        Raises:
+            DiskError: the disk is full or read-only.
+            IndexDamaged: Chroma is unreadable. The next update fills it again.
+        """
         from rag.index.store import PassageStore
 
-        with self._lock, contextlib.suppress(DiskError):
+        with self._lock:
             if self._store is None:
                 self._store = PassageStore(self._data / "chroma")
+            if not self._stored_rows:
                 self._stored_rows = self._store.count()  # it takes as long as a search
-        return self._store
+        spare = max(0, self._stored_rows - self.manifest.row_count)
+        wanted = min(int(count * self._expand(where)) + spare, self._stored_rows)
+        found: list[int] = self._store.search(vector, wanted)[0].tolist()
+        return found
 
 
 def _find_data(folder: Path, manifest: Manifest) -> Path:

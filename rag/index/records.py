@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rag.errors import DiskError
 from rag.index.keys import make_keys, resolve_prefix
-from rag.index.manifest import damage_error
+from rag.index.manifest import damage_error, explain_failure
 from rag.index.passages import Passage
 from rag.papers import Paper
 
@@ -167,13 +166,7 @@ class Records:
         try:
             yield
         except sqlite3.Error as error:
-            code = getattr(error, "sqlite_errorname", "") or ""
-            if code.startswith(("SQLITE_FULL", "SQLITE_READONLY", "SQLITE_IOERR", "SQLITE_BUSY")):
-                raise DiskError(
-                    f"Cannot write {self._path}: {error}. Free some space, make it writable, "
-                    "or choose another folder with --index."
-                ) from error
-            raise damage_error(self._path.parent.parent, f"{self._path.name}: {error}") from error
+            raise explain_failure(self._path, error) from error
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:

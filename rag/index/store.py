@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, cast
 import chromadb
 import chromadb.config
 import numpy as np
+from chromadb.api.shared_system_client import SharedSystemClient
 from chromadb.errors import ChromaError, NotFoundError
 
-from rag.errors import DiskError
-from rag.index.manifest import damage_error
+from rag.index.manifest import damage_error, explain_failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from chromadb.api import ClientAPI
     from chromadb.api.client import Client
     from chromadb.api.types import Embeddings
     from numpy.typing import NDArray
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 _CLIENTS = threading.Lock()
 _COLLECTION = "rows"
 _BATCH = 2000  # rows per call: larger ones write no less
-_DISK_SIGNS = ("disk is full", "readonly", "read-only", "i/o error", "unable to open", "no space")
 
 
 class PassageStore:
@@ -54,10 +54,7 @@ class PassageStore:
             raise damage_error(folder.parent.parent, "its vectors are missing")
         with self._map_errors():
             with _CLIENTS:
-                self._client = chromadb.PersistentClient(
-                    str(folder),
-                    settings=chromadb.config.Settings(anonymized_telemetry=False),
-                )
+                self._client = _open_client(str(folder))
             try:
                 self._collection = self._client.get_collection(_COLLECTION, embedding_function=None)
             except NotFoundError:
@@ -139,14 +136,19 @@ class PassageStore:
 
     @contextlib.contextmanager
     def _map_errors(self) -> Iterator[None]:
-        """Map errors of Chroma and SQLite. Their message decides between disk and damage."""
+        """Map errors of Chroma and SQLite."""
         try:
             yield
         except (ChromaError, sqlite3.Error, OSError, ValueError) as error:
-            text = str(error).lower()
-            if any(sign in text for sign in _DISK_SIGNS):
-                raise DiskError(
-                    f"Cannot use {self._folder}: {error}. Free some space, make it writable, "
-                    "or choose another folder with --index."
-                ) from error
-            raise damage_error(self._folder.parent.parent, f"database error: {error}") from error
+            raise explain_failure(self._folder, error) from error
+
+
+def _open_client(folder: str) -> ClientAPI:
+    """Open a folder. Chroma would hand out a client that could not start, as on a full disk."""
+    settings = chromadb.config.Settings(anonymized_telemetry=False)
+    try:
+        return chromadb.PersistentClient(folder, settings=settings)
+    except Exception:
+        if folder not in SharedSystemClient._identifier_to_refcount:  # noqa: SLF001 - no other way
+            SharedSystemClient._identifier_to_system.pop(folder, None)  # noqa: SLF001
+        raise

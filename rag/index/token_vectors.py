@@ -10,6 +10,7 @@ Source of the quantisation error: the direction of a token is kept to about .002
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from dataclasses import dataclass
@@ -189,8 +190,9 @@ class SegmentWriter:
             os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Close the file. Everything was flushed before."""
-        self._file.close()
+        """Close the file. Everything was flushed before, or `append` said that it could not be."""
+        with contextlib.suppress(OSError):
+            self._file.close()
 
 
 class SegmentReader:
@@ -272,11 +274,11 @@ class SegmentReader:
     def _open(self, segment: int) -> int:
         with self._lock:
             if segment not in self._files:
-                try:
-                    path = get_segment_path(self._folder, segment)
+                path = get_segment_path(self._folder, segment)
+                if not path.exists():
+                    raise self._damage(segment)
+                with map_disk_errors(path):
                     self._files[segment] = os.open(path, os.O_RDONLY)
-                except OSError as error:
-                    raise self._damage(segment) from error
             return self._files[segment]
 
     def _damage(self, segment: int) -> Exception:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rag.errors import IndexDamaged
 from rag.index.lexical import update_words
 from rag.index.manifest import map_disk_errors
 from rag.index.passages import make_embedder_text
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from rag.index.passages import Passage
     from rag.index.records import StoredPaper
+    from rag.index.store import PassageStore
     from rag.index.token_vectors import RecordShape, RowVectors
     from rag.papers import Paper
 
@@ -167,9 +169,7 @@ class DataWriter:
 
     def _fill_store(self, added: Sequence[int], rows: Sequence[int]) -> None:
         """Write the rows that Chroma lacks. A converted index lacks all."""
-        from rag.index.store import PassageStore
-
-        store = PassageStore(self._data / "chroma", create=True)
+        store = self._open_store()
         try:
             with self._records.map_errors():
                 held = sum(count for count, _ in self._records.measure_segments().values())
@@ -191,6 +191,27 @@ class DataWriter:
                     store.upsert(numbers, texts, years, np.stack(vectors))
         finally:
             store.close()
+
+    def _open_store(self) -> PassageStore:
+        """Open Chroma, or an empty one where a kill or a full disk left it unreadable.
+
+        `finish` then fills it from the records and vectors.
+        """
+        from rag.index.store import PassageStore
+
+        folder = self._data / "chroma"
+        store = None
+        try:
+            store = PassageStore(folder, create=True)
+            if store.count():
+                store.search(np.ones(self._shape.dim, np.float32), 1)
+        except IndexDamaged:
+            if store:
+                store.close()
+            with map_disk_errors(folder):
+                shutil.rmtree(folder)
+            store = PassageStore(folder, create=True)
+        return store
 
     def _iter_terms(self, papers: Sequence[int]) -> Iterator[tuple[int, list[str]]]:
         for block in self._iter_papers(papers):
@@ -221,12 +242,10 @@ class DataWriter:
 
     def _delete(self, papers: Sequence[int]) -> None:
         """Delete papers everywhere, the records last, so that a kill can be repeated."""
-        from rag.index.store import PassageStore
-
         with self._records.map_errors():
             rows = self._records.list_rows(papers)
         if (self._data / "chroma").is_dir():
-            store = PassageStore(self._data / "chroma", create=True)
+            store = self._open_store()
             try:
                 store.delete(rows)
             finally:
