@@ -28,7 +28,7 @@ help:
 	@echo 'make ask Q="..."  answer a question from the bundled library'
 	@echo 'make app          open the page'
 	@echo 'make test         run the tests'
-	@echo 'make test-slow    tests that kill and interrupt processes'
+	@echo 'make test-slow    tests that kill processes and mount disks'
 	@echo 'make test-model-server  the model edge against a foreign server (needs node and npm)'
 	@echo 'make test-page    the page in a real browser (needs Chromium)'
 	@echo 'make eval         score the bundled questions (SPLIT=dev or test), report in $(RUN)'

@@ -130,7 +130,7 @@ def update_words(
         IndexDamaged: files are unreadable.
         DiskError: the disk is full or read-only.
     """
-    with _map_errors(folder):
+    with _map_errors(folder, writing=True):
         folder.mkdir(parents=True, exist_ok=True)
         index = tantivy.Index(_make_schema(), str(folder), reuse=True)
         index.reload()
@@ -157,9 +157,9 @@ def _make_schema() -> tantivy.Schema:
 
 
 @contextlib.contextmanager
-def _map_errors(folder: Path) -> Iterator[None]:
+def _map_errors(folder: Path, *, writing: bool = False) -> Iterator[None]:
     """Map errors of tantivy."""
     try:
         yield
     except (ValueError, OSError, RuntimeError) as error:
-        raise explain_failure(folder, error) from error
+        raise explain_failure(folder, error, writing=writing) from error

@@ -151,20 +151,21 @@ def map_disk_errors(folder: Path) -> Iterator[None]:
         raise _make_disk_error(folder, error.strerror or str(error)) from error
 
 
-def explain_failure(path: Path, error: Exception) -> RagError:
+def explain_failure(path: Path, error: Exception, *, writing: bool = False) -> RagError:
     """Return the error for a part of an index that its library cannot use: DiskError or damage.
 
     The library's message decides. Some hide why a write failed, so a disk with little space left is
-    taken to be the cause.
+    taken to be the cause then.
 
     Args:
         path: of the part, in a data folder.
         error: of the library.
+        writing: whether it was to write.
     """
     reason = str(error)
     if any(sign in reason.lower() for sign in (*_READ_ONLY_SIGNS, *_DISK_SIGNS)):
         return _make_disk_error(path, reason)
-    if path.exists() and shutil.disk_usage(path).free < _SPARE_BYTES:
+    if writing and path.exists() and shutil.disk_usage(path).free < _SPARE_BYTES:
         return _make_disk_error(path, f"the disk is full ({reason})")
     return damage_error(path.parent.parent, f"{path.name}: {reason}")
 

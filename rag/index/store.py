@@ -52,7 +52,7 @@ class PassageStore:
         self._folder = folder
         if not create and not folder.is_dir():
             raise damage_error(folder.parent.parent, "its vectors are missing")
-        with self._map_errors():
+        with self._map_errors(writing=create):
             with _CLIENTS:
                 self._client = _open_client(str(folder))
             try:
@@ -97,7 +97,7 @@ class PassageStore:
         """Write rows with their texts, years and vectors, shape (rows, dim)."""
         for first in range(0, len(rows), _BATCH):
             last = first + _BATCH
-            with self._map_errors():
+            with self._map_errors(writing=True):
                 self._collection.upsert(
                     ids=[str(row) for row in rows[first:last]],
                     documents=list(texts[first:last]),
@@ -126,7 +126,7 @@ class PassageStore:
     def delete(self, rows: Sequence[int]) -> None:
         """Delete rows. Unknown ones are ignored."""
         for first in range(0, len(rows), _BATCH):
-            with self._map_errors():
+            with self._map_errors(writing=True):
                 self._collection.delete(ids=[str(row) for row in rows[first : first + _BATCH]])
 
     def list_rows(self) -> list[int]:
@@ -135,12 +135,12 @@ class PassageStore:
             return [int(row) for row in self._collection.get(include=[])["ids"]]
 
     @contextlib.contextmanager
-    def _map_errors(self) -> Iterator[None]:
+    def _map_errors(self, *, writing: bool = False) -> Iterator[None]:
         """Map errors of Chroma and SQLite."""
         try:
             yield
         except (ChromaError, sqlite3.Error, OSError, ValueError) as error:
-            raise explain_failure(self._folder, error) from error
+            raise explain_failure(self._folder, error, writing=writing) from error
 
 
 def _open_client(folder: str) -> ClientAPI:
