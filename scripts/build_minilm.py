@@ -199,10 +199,11 @@ def embed_with(model: Path, texts: Sequence[str]) -> NDArray[np.float32]:
     """Unit vectors (n, 384) of the texts by the model file given."""
     from rag.embedding.encoder import Encoder, open_session
     from rag.embedding.minilm import make_network, open_bundled_tokenizer
+    from rag.embedding.pieces import PieceReader
 
     network = make_network(open_session(model, optimize=True))
-    tokenizer = open_bundled_tokenizer(TARGET)
-    embedder = Encoder(network, tokenizer, name=model.name, dim=DIM, stop_words=frozenset())
+    reader = PieceReader(open_bundled_tokenizer(TARGET))
+    embedder = Encoder(network, reader, name=model.name, dim=DIM, stop_words=frozenset())
     return embedder.embed(texts)
 
 

@@ -30,6 +30,7 @@ from build_minilm import REPOSITORY, TARGET, record, texts_of, write_section
 
 from rag.embedding.encoder import Encoder, normalize_rows
 from rag.embedding.minilm import DIM, open_bundled_tokenizer, open_network, open_stop_words
+from rag.embedding.pieces import PieceReader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +77,7 @@ def token_vectors(texts: Sequence[str]) -> list[NDArray[np.float32]]:
     """Of each text the unit vectors (m, 384) of its content pieces, which are what is stored."""
     whole = Encoder(
         open_network(TARGET),
-        open_bundled_tokenizer(TARGET),
+        PieceReader(open_bundled_tokenizer(TARGET)),
         name="unprojected",
         dim=DIM,
         stop_words=open_stop_words(TARGET),

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
+from rag.embedding.pieces import is_content, pad_windows
 from rag.embedding.protocol import Encoding
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-    from tokenizers import Tokenizer
+
+    from rag.embedding.pieces import PieceReader, Pieces
 
     # Token ids and attention mask, both (windows, longest) -> states (windows, longest, width).
     Network = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]
@@ -39,7 +40,6 @@ BLOCK_TEXTS = 32
 BATCH_POSITIONS = 512
 BATCH_TEXTS = 8
 MAX_THREADS = 4
-SURROGATE = re.compile("[\ud800-\udfff]")
 
 Pooling = Literal["mean", "cls", "lasttoken"]
 Result = TypeVar("Result")
@@ -64,25 +64,6 @@ class Usage:
     pools_prompt: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class _Pieces:
-    """Word pieces of a text without its prompt, and the windows that hold them.
-
-    Attributes:
-        first: position of the first piece in a window, after special tokens and prompt.
-        last: number of special tokens at the end of a window.
-        prompt: number of pieces of the prompt in each window.
-    """
-
-    ids: list[int]
-    names: list[str]
-    offsets: list[tuple[int, int]]
-    windows: list[NDArray[np.int64]]
-    first: int
-    last: int
-    prompt: int
-
-
 class Encoder:
     """Model with pooled and token vectors. `load_minilm` and `load_encoder` make one.
 
@@ -98,7 +79,7 @@ class Encoder:
     def __init__(
         self,
         network: Network,
-        tokenizer: Tokenizer,
+        reader: PieceReader,
         *,
         name: str,
         dim: int,
@@ -111,7 +92,7 @@ class Encoder:
 
         Args:
             network: computes the states of windows. Threads call it at once.
-            tokenizer: neither cuts nor pads.
+            reader: reads texts as word pieces.
             name: name of the vectors.
             dim: width of a state.
             stop_words: word pieces that are no content.
@@ -132,8 +113,7 @@ class Encoder:
         self.dim = dim
         self.token_dim = dim if projection is None else projection.shape[1]
         self._network = network
-        self._tokenizer = tokenizer
-        self._before, self._after = find_special_ids(tokenizer)
+        self._reader = reader
         self._projection = projection
         self._stop_words = stop_words
         self._usage = usage or Usage()
@@ -147,7 +127,7 @@ class Encoder:
         """
         vectors = [np.zeros((0, self.dim), np.float32)]
         for block in _split_blocks(texts):
-            pieces = [self._read(text, self._usage.document_prompt) for text in block]
+            pieces = self._read(block, self._usage.document_prompt)
             pooled = self._map_states(pieces, self._pool)
             vectors.append(normalize_rows(np.stack([np.sum(of_text, 0) for of_text in pooled])))
         return np.concatenate(vectors)
@@ -177,7 +157,7 @@ class Encoder:
         return self._encode_block([question], self._usage.question_prompt)[0]
 
     def _encode_block(self, texts: Sequence[str], prompt: str) -> list[Encoding]:
-        pieces = [self._read(text, prompt) for text in texts]
+        pieces = self._read(texts, prompt)
         results = self._map_states(
             pieces,
             lambda of_text, states: (
@@ -189,7 +169,7 @@ class Encoder:
 
     def _make_encoding(
         self,
-        pieces: _Pieces,
+        pieces: Pieces,
         results: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]],
     ) -> Encoding:
         stop_words = self._stop_words
@@ -202,7 +182,7 @@ class Encoder:
             content=np.array([is_content(name, stop_words) for name in pieces.names], np.bool_),
         )
 
-    def _pool(self, pieces: _Pieces, states: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _pool(self, pieces: Pieces, states: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the share of one window in the pooled vector, not scaled."""
         if self._usage.pooling != "mean":
             end: NDArray[np.float32] = states[0 if self._usage.pooling == "cls" else -1].copy()
@@ -215,30 +195,14 @@ class Encoder:
     def _project(self, states: NDArray[np.float32]) -> NDArray[np.float32]:
         return normalize_rows(states if self._projection is None else states @ self._projection)
 
-    def _read(self, text: str, prompt: str) -> _Pieces:
-        # The tokenizer refuses halves of surrogate pairs. The stand-in keeps the offsets valid.
-        text = SURROGATE.sub("\ufffd", text)
-        read = self._tokenizer.encode(prompt + text, add_special_tokens=False)
-        skipped = sum(end <= len(prompt) for _, end in read.offsets)
-        ids = read.ids[skipped:]
-        before = self._before + read.ids[:skipped]
-        if not (before or ids or self._after):
-            before = [0]  # a model without special tokens needs something to read
-        room = self._usage.max_length - len(before) - len(self._after)
-        return _Pieces(
-            ids,
-            read.tokens[skipped:],
-            [_trim(text, *span, len(prompt)) for span in read.offsets[skipped:]],
-            _split_windows(before, ids, self._after, max(room, 1)),
-            first=len(before),
-            last=len(self._after),
-            prompt=skipped,
-        )
+    def _read(self, texts: Sequence[str], prompt: str) -> list[Pieces]:
+        length = self._usage.max_length
+        return [self._reader.read(text, prompt=prompt, max_length=length) for text in texts]
 
     def _map_states(
         self,
-        texts: Sequence[_Pieces],
-        function: Callable[[_Pieces, NDArray[np.float32]], Result],
+        texts: Sequence[Pieces],
+        function: Callable[[Pieces, NDArray[np.float32]], Result],
     ) -> list[list[Result]]:
         """Apply a function to each text and the states (length, dim) of each of its windows.
 
@@ -285,38 +249,6 @@ def open_session(path: Path, *, optimize: bool) -> Any:
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-def open_tokenizer(path: Path) -> Tokenizer:
-    """Open a tokenizer. It neither cuts nor pads, and reads "[SEP]" in a text as text."""
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(path))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    tokenizer.encode_special_tokens = True
-    return tokenizer
-
-
-def find_special_ids(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
-    """Return the ids that the tokenizer puts before and after every text."""
-    read = tokenizer.encode("a")
-    inside = [index for index, special in enumerate(read.special_tokens_mask) if not special]
-    if not inside:
-        return read.ids, []
-    return read.ids[: inside[0]], read.ids[inside[-1] + 1 :]
-
-
-def pad_windows(
-    windows: Sequence[Sequence[int] | NDArray[np.int64]],
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return token ids and mask of windows, each (windows, longest)."""
-    ids = np.zeros((len(windows), max(len(window) for window in windows)), np.int64)
-    mask = np.zeros_like(ids)
-    for row, window in enumerate(windows):
-        ids[row, : len(window)] = window
-        mask[row, : len(window)] = 1
-    return ids, mask
-
-
 def normalize_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Scale rows to length 1. A row of zeros stays as it is.
 
@@ -328,47 +260,10 @@ def normalize_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     return scaled
 
 
-def is_content(piece: str, stop_words: frozenset[str]) -> bool:
-    """Return whether a word piece is neither a stop word nor punctuation. "##ing" is content.
-
-    Some tokenizers mark the beginning of a word instead of its continuation.
-
-    >>> [is_content(piece, frozenset({"the"})) for piece in ("graph", "##s", "the", "-")]
-    [True, True, False, False]
-    >>> [is_content(piece, frozenset({"the"})) for piece in ("\u2581The", "\u0120graph", "\u2581")]
-    [False, True, False]
-    """
-    if piece.startswith("##"):
-        return True
-    word = piece.lstrip("\u2581\u0120").lower()
-    return word not in stop_words and any(character.isalnum() for character in word)
-
-
-def _trim(text: str, start: int, end: int, shift: int) -> tuple[int, int]:
-    """Return the offsets of a piece without a prompt of length `shift` and white space."""
-    start, end = max(start - shift, 0), end - shift
-    while start < end and text[start].isspace():
-        start += 1
-    return start, end
-
-
 def _split_blocks(texts: Iterable[str]) -> Iterator[list[str]]:
     rest = iter(texts)
     while block := list(islice(rest, BLOCK_TEXTS)):
         yield block
-
-
-def _split_windows(
-    before: Sequence[int], ids: Sequence[int], after: Sequence[int], room: int
-) -> list[NDArray[np.int64]]:
-    """Split the pieces of a text into windows, each between the same ids.
-
-    The windows of a long text have equal length, so that none is a stub without context. No pieces
-    give one empty window.
-    """
-    count = max(1, -(-len(ids) // room))
-    parts = np.array_split(np.array(ids, np.int64), count)
-    return [np.concatenate([before, part, after]).astype(np.int64) for part in parts]
 
 
 def _make_batches(lengths: Sequence[int]) -> Iterator[list[int]]:

@@ -14,15 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from rag.embedding.encoder import (
-    Encoder,
-    Usage,
-    find_special_ids,
-    open_session,
-    open_tokenizer,
-    pad_windows,
-)
+from rag.embedding.encoder import Encoder, Usage, open_session
 from rag.embedding.minilm import open_stop_words
+from rag.embedding.pieces import PieceReader, open_tokenizer, pad_windows
 from rag.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -30,7 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-    from tokenizers import Tokenizer
 
     from rag.embedding.encoder import Pooling
 
@@ -66,16 +59,16 @@ def load_encoder(folder: Path, *, threads: int | None = None) -> Encoder:
     """
     folder = folder.resolve()
     model = _find_model(folder)
-    tokenizer = _open(folder / "tokenizer.json", open_tokenizer)
+    reader = PieceReader(_open(folder / "tokenizer.json", open_tokenizer))
     try:
-        usage = _read_usage(folder, tokenizer)
+        usage = _read_usage(folder, reader)
     except (AttributeError, TypeError) as error:
         raise _fault(folder, f"its settings are not those of an encoder ({error}).") from error
     network = _Network(model)
-    dim = _measure_states(network, tokenizer, folder)
+    dim = _measure_states(network, reader, folder)
     return Encoder(
         network,
-        tokenizer,
+        reader,
         name=f"{folder.name}/{usage.max_length}/{_digest(folder, model, usage)}",
         dim=dim,
         stop_words=open_stop_words(),
@@ -152,16 +145,15 @@ def _choose_output(session: Any, path: Path) -> str:
     )
 
 
-def _measure_states(network: _Network, tokenizer: Tokenizer, folder: Path) -> int:
+def _measure_states(network: _Network, reader: PieceReader, folder: Path) -> int:
     """Return the width of the states, found by running the model on two texts.
 
     Raises:
         SettingsError: the model does not run, or knows fewer pieces than the tokenizer.
     """
-    before, after = find_special_ids(tokenizer)
-    highest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=0)
-    for piece in (0, highest):
-        ids, mask = pad_windows([[*before, piece, *after], [*before, piece, piece, *after]])
+    for piece in (0, reader.highest):
+        texts = [[*reader.before, *[piece] * length, *reader.after] for length in (1, 2)]
+        ids, mask = pad_windows(texts)
         try:
             states = network.run(ids, mask)
         except Exception as error:
@@ -176,7 +168,7 @@ def _measure_states(network: _Network, tokenizer: Tokenizer, folder: Path) -> in
     return int(states.shape[2])
 
 
-def _read_usage(folder: Path, tokenizer: Tokenizer) -> Usage:
+def _read_usage(folder: Path, reader: PieceReader) -> Usage:
     """Read how the model is meant to be used from the files of sentence-transformers."""
     pooling = _read_json(_find_pooling(folder) / "config.json")
     asked = _read_json(folder / "config_sentence_transformers.json")
@@ -190,9 +182,9 @@ def _read_usage(folder: Path, tokenizer: Tokenizer) -> Usage:
         document_prompt=str(document),
         pools_prompt=bool(pooling.get("include_prompt", True)),
     )
-    special = sum(len(ids) for ids in find_special_ids(tokenizer))
     for prompt in (usage.question_prompt, usage.document_prompt):
-        used = special + len(tokenizer.encode(prompt, add_special_tokens=False).ids)
+        (window,) = reader.read("", prompt=prompt, max_length=usage.max_length).windows
+        used = len(window)
         if used >= usage.max_length:
             raise _fault(
                 folder,

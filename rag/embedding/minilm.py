@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from rag.embedding.encoder import Encoder, open_session, open_tokenizer
+from rag.embedding.encoder import Encoder, open_session
+from rag.embedding.pieces import PieceReader, open_tokenizer
 from rag.errors import ModelUnavailable
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def load_minilm(*, threads: int | None = None, folder: Path = FOLDER) -> Encoder
     """
     return Encoder(
         open_network(folder),
-        open_bundled_tokenizer(folder),
+        PieceReader(open_bundled_tokenizer(folder)),
         name=f"all-MiniLM-L6-v2/512/{digest_files(folder)}",
         dim=DIM,
         stop_words=open_stop_words(folder),
