@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -255,63 +254,6 @@ def test_many_threads_may_ask_at_once(library):
     with ThreadPoolExecutor(4) as pool:
         texts = {a.text for a in pool.map(library.ask, ["what does ZORP attend to?"] * 12)}
     assert len(texts) == 1
-
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from rag import Assistant, Paper
-folder, at = sys.argv[1], int(sys.argv[2])
-seen = 0
-def hook(event, arguments):
-    global seen
-    if event in ("open", "os.rename", "os.remove") and str(arguments[0]).startswith(folder):
-        seen += 1
-        if seen == at:
-            os.kill(os.getpid(), signal.SIGKILL)
-papers = [Paper(f"n-{i}", f"New paper {i}", f"It is about subject {i}.") for i in range(70)]
-sys.addaudithook(hook)
-Assistant.build(papers, Path(folder)).close()
-print("finished", seen)
-"""
-
-
-def killed_update(folder: Path, at: int) -> bool:
-    """Runs an update that is killed at its n-th file event; whether it was."""
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(folder), str(at)],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=False,
-    )
-    assert done.returncode in (0, -signal.SIGKILL), done.stderr
-    return done.returncode != 0
-
-
-@pytest.mark.slow
-def test_kill_at_any_moment_leaves_the_old_index_or_the_new(tmp_path):
-    old, new = {p.id for p in PAPERS}, {p.id for p in PAPERS} | {f"n-{i}" for i in range(70)}
-    kills = 0
-    Assistant.build(PAPERS, tmp_path / "before").close()
-    for at in (1, 2, 4, 6, 8, 10, 12, 14, 17, 20, 23, 26, 29, 32, 36):
-        folder = tmp_path / str(at)
-        shutil.copytree(tmp_path / "before", folder)
-        kills += killed_update(folder, at)
-        with Assistant.open(folder) as assistant:
-            found = [paper.id for paper in assistant.papers()]
-            assert len(found) == len(set(found))
-            assert set(found) in (old, new)
-            assert assistant.search("sparse attention for long text")[0].paper.id == "a-1"
-        papers = [Paper(f"n-{i}", f"New paper {i}", f"It is about subject {i}.") for i in range(70)]
-        with Assistant.build(papers, folder) as assistant:
-            found = [paper.id for paper in assistant.papers()]
-            assert sorted(found) == sorted(new)
-            index = Index.open(folder)
-            assert index.manifest.row_count == index.lexical.row_count == len(new)
-            assert len(list(folder.glob("data-*"))) == 1
-            index.close()
-    assert kills >= 12
 
 
 @pytest.mark.slow

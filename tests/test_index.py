@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from rag import Assistant, Filter, Paper
 from rag.embedding import make_embedder
 from rag.errors import IndexDamaged
+from rag.index import Index
 from rag.index.token_vectors import (
     WINDOW_STEP,
     WINDOW_TOKENS,
@@ -98,6 +99,9 @@ def test_changed_paper_keeps_its_place_and_loses_its_old_words(tmp_path):
         assert [paper.abstract for paper in assistant.papers()][1] == "Quokkas smile."
         found = {hit.paper.id: hit.stages["lexical"].score for hit in assistant.search("wombats")}
         assert found["n-1"] == 0 < found["n-0"]
+    index = Index.open(folder)
+    assert index.lexical.row_count == len(index.lexical.find_all(["titl"])) == 3
+    index.close()
 
 
 def test_words_that_look_like_a_query_are_searched_as_words(tmp_path):

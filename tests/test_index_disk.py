@@ -1,10 +1,14 @@
-"""Index on disks that are full or read-only, and shared by several processes. Mounts are real."""
+"""Index that is killed, on disks that are full or read-only, and shared by several processes."""
 
 from __future__ import annotations
 
+import contextlib
+import random
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -12,8 +16,9 @@ import pytest
 from test_retrieval import HashingEmbedder
 
 from rag import Assistant, Paper
-from rag.errors import DiskError, IndexLocked
-from rag.index import PassageSettings, update_index
+from rag.errors import DiskError, IndexLocked, IndexMissing
+from rag.index import Index, PassageSettings, update_index
+from rag.index.store import PassageStore
 
 pytestmark = pytest.mark.slow
 
@@ -21,6 +26,7 @@ ROOT = Path(__file__).parents[1]
 OLD_INDEX = Path(__file__).parent / "fixtures" / "index_layout_3.zip"
 OLD = [Paper(f"o-{n}", f"Old {n}", f"Ponds {n} are cold. " * 3) for n in range(20)]
 NEW = [Paper(f"n-{n}", f"New {n}", f"Rates {n} are tested on lakes. " * 12) for n in range(1100)]
+LAST = Paper("last", "Last", "Forests are green.")
 # Space left for an update that takes 4,700 kB: the disk fills up in the records, in Chroma's
 # database, in its graph (4,160 to 4,230) and in its log.
 SPARE_KB = (4, 40, 200, 600, 1200, 2000, 3000, 4100, 4160, 4230, 4400, 4600)
@@ -98,6 +104,75 @@ def test_index_on_a_read_only_disk_answers_and_refuses_updates(mount, tmp_path):
             Assistant.build(NEW[:1], folder / name, embedder=embedder)
 
 
+UPDATING = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_index_disk import NEW, update
+print("ready", flush=True)
+update(Path(sys.argv[1]), NEW, sys.argv[3:])
+"""
+
+
+def update(folder, papers, removed=()):
+    """Add papers to an index, and remove some by their ids."""
+    passages = PassageSettings(budget_tokens=400, overlap_sentences=1)
+    update_index(folder, papers, HashingEmbedder(), passages=passages, remove=removed)
+
+
+def kill_update(folder, removed, after_s):
+    """Update an index in a process that is killed after some time. Return whether it was."""
+    command = [sys.executable, "-c", UPDATING, folder, Path(__file__).parent, *removed]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as process:
+        assert process.stdout.readline() == b"ready\n"
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(after_s)
+        process.kill()
+    assert process.returncode in (0, -signal.SIGKILL)
+    return process.returncode != 0
+
+
+def list_ids(folder):
+    """Return the ids of the papers of an index, none if its first build is unfinished."""
+    try:
+        with Assistant.open(folder, embedder=HashingEmbedder()) as assistant:
+            assert assistant.search("Ponds 7 are cold.")
+            return [paper.id for paper in assistant.papers()]
+    except IndexMissing:
+        return []
+
+
+@pytest.mark.parametrize("before", [[], OLD], ids=["build", "update"])
+def test_kill_at_any_moment_leaves_the_old_index_or_the_new(before, tmp_path):
+    removed = [paper.id for paper in before[:3]]
+    new = [paper.id for paper in [*before[3:], *NEW]]
+    if before:
+        update(tmp_path / "before", before)
+    started = time.monotonic()
+    update(shutil.copytree(tmp_path / "before", tmp_path / "x") if before else tmp_path / "x", NEW)
+    whole_s = time.monotonic() - started
+    moments = random.Random(16)
+    kills = 0
+    for number in range(10):
+        folder = tmp_path / str(number)
+        if before:
+            shutil.copytree(tmp_path / "before", folder)
+        kills += kill_update(folder, removed, moments.uniform(0, whole_s))
+        found = list_ids(folder)
+        assert found in ([paper.id for paper in before], new)
+        update(folder, NEW, removed if found != new else ())
+        assert list_ids(folder) == new
+        update(folder, [LAST], [new[0]])  # deletes what the kill left over, too
+        index = Index.open(folder)
+        assert index.manifest.row_count == index.lexical.row_count == len(new)
+        assert len(list(folder.glob("data-*"))) == 1
+        index.close()
+        store = PassageStore(folder / "data-1" / "chroma")
+        assert len(store.list_rows()) == len(new)
+        store.close()
+    assert kills >= 7
+
+
 READING = """
 import sys
 from pathlib import Path
@@ -121,12 +196,6 @@ with Assistant.open(sys.argv[1] + "/index", embedder=HashingEmbedder()) as assis
 """
 
 
-def remove_papers(folder, ids):
-    """Remove papers from an index."""
-    passages = PassageSettings(budget_tokens=400, overlap_sentences=1)
-    update_index(folder, (), HashingEmbedder(), passages=passages, remove=ids)
-
-
 def test_readers_see_whole_generations_while_a_writer_adds_and_removes(tmp_path):
     embedder, folder, stop = HashingEmbedder(), tmp_path / "index", tmp_path / "stop"
     Assistant.build(OLD, folder, embedder=embedder).close()
@@ -140,7 +209,7 @@ def test_readers_see_whole_generations_while_a_writer_adds_and_removes(tmp_path)
         block = NEW[first : first + 40]
         Assistant.build(block, folder, embedder=embedder).close()
         if first % 80:
-            remove_papers(folder, [paper.id for paper in block])
+            update(folder, (), [paper.id for paper in block])
     stop.touch()
     for reader in readers:
         said, errors = reader.communicate(timeout=60)

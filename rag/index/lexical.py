@@ -122,9 +122,14 @@ class LexicalIndex:
 
 
 def update_words(
-    folder: Path, rows: Iterable[tuple[int, Sequence[str]]], removed: Iterable[int] = ()
+    folder: Path, rows: Iterable[tuple[int, Sequence[str]]], removed: Sequence[int]
 ) -> None:
-    """Write the terms of rows, instead of what the rows had, and delete rows.
+    """Delete rows, then write the terms of rows.
+
+    Args:
+        folder: of the words, created if missing.
+        rows: numbers with terms. Those that a killed update may have written are among `removed`.
+        removed: numbers of rows to delete.
 
     Raises:
         IndexDamaged: files are unreadable.
@@ -134,13 +139,11 @@ def update_words(
         folder.mkdir(parents=True, exist_ok=True)
         index = tantivy.Index(_make_schema(), str(folder), reuse=True)
         index.reload()
-        known = index.searcher().num_docs
         writer = index.writer(heap_size=_HEAP_BYTES, num_threads=1)
-        for row in removed:
-            writer.delete_documents_by_term("row", row)
+        # `delete_documents_by_term` takes a number as signed, which matches no row
+        gone = tantivy.Query.term_set_query(_make_schema(), "row", list(removed))
+        writer.delete_documents_by_query(gone)
         for row, terms in rows:
-            if known:
-                writer.delete_documents_by_term("row", row)
             document = tantivy.Document()
             document.add_unsigned("row", row)
             document.add_text("words", " ".join(terms))

@@ -149,7 +149,7 @@ class DataWriter:
         self._segment.sync()
         if with_store:
             self._fill_store(added, new)
-        update_words(self._data / "words", self._iter_terms(added))
+        update_words(self._data / "words", self._iter_terms(added), new)
         self._count_pieces(added, removed)
         return len(new) - len(gone)
 
