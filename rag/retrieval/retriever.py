@@ -69,8 +69,8 @@ class Hit:
         passages: its passages, best first.
         sentences: its sentences, best first.
         stages: stage name -> score and rank among the candidates.
-        coverage: idf share of the question's terms that title and abstract contain, in [0, 1].
         named: whether the question names this paper.
+        coverage: idf share of the question's terms that title and abstract contain, in [0, 1].
     """
 
     rank: int
@@ -79,8 +79,8 @@ class Hit:
     passages: tuple[Passage, ...]
     sentences: tuple[ScoredSentence, ...]
     stages: Mapping[str, StageScore]
-    coverage: float = 0.0
     named: bool = False
+    coverage: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
