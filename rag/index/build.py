@@ -2,19 +2,21 @@
 
 An update reads only the papers that its records may change, and writes only what is new. It stages
 new rows block by block, completes the generation, then replaces the manifest, which makes it valid.
-Only then it deletes what is no longer used. The next run continues an interrupted update and embeds
-only the rows that are missing.
+Only then does it delete what is no longer used. The next run continues an interrupted update and
+embeds only the rows that are missing.
 """
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from dataclasses import dataclass
 from functools import partial
+from secrets import token_hex
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rag.errors import CorpusError, IndexDamaged, IndexMissing, IndexStale
+from rag.errors import CorpusError, DiskError, IndexDamaged, IndexMissing, IndexStale
 from rag.index.changes import (
     Intake,
     Related,
@@ -222,6 +224,7 @@ class _Update:
             manifest = Manifest(
                 generation=generation,
                 data=self._data.name,
+                build=base.build or token_hex(8),
                 embedder=described,
                 passages=base.passages,
                 paper_count=base.paper_count + len(intake.fresh) - len(removed),
@@ -229,10 +232,11 @@ class _Update:
                 **origin,
             )
             write_manifest(self._folder, manifest)
-            writer.purge()
+            with contextlib.suppress(DiskError):  # the index is valid; a later update cleans up
+                writer.purge()
+                self._delete_other_data()
         finally:
             writer.close()
-        self._delete_other_data()
         return manifest
 
     def _stage(self, writer: DataWriter, intake: Intake) -> None:

@@ -198,8 +198,8 @@ def list_removal_keys(paper: Paper) -> tuple[str, ...]:
 
 
 def _map_ids(papers: Iterable[Paper]) -> dict[str, str]:
-    """Map each id and alias to the id of its paper."""
-    return {name: paper.id for paper in papers for name in (paper.id, *paper.aliases)}
+    """Map each id, alias, DOI and arXiv id to the id of its paper."""
+    return {name: paper.id for paper in papers for name in list_ids(paper)}
 
 
 def _resolve(papers: Sequence[Paper], remove: Sequence[str]) -> list[str]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import atexit
 import contextlib
 import json
-import os
 import shutil
 import tempfile
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any, cast
+from zipfile import BadZipFile
 
 import numpy as np
 from chromadb.errors import ChromaError
@@ -72,8 +73,7 @@ def _name_target(manifest: Manifest) -> str:
 def _convert(folder: Path, chroma: Path, manifest: Manifest, target: Path) -> Path:
     if target.is_dir():
         return target
-    draft = target.with_name(f"{target.name}.{os.getpid()}")
-    shutil.rmtree(draft, ignore_errors=True)
+    draft = target.with_name(f"{target.name}.{token_hex(4)}")
     try:
         with map_disk_errors(draft):
             draft.mkdir()
@@ -81,7 +81,7 @@ def _convert(folder: Path, chroma: Path, manifest: Manifest, target: Path) -> Pa
         draft.rename(target)
     except FileNotFoundError as error:
         raise damage_error(folder, f"{error}") from error
-    except (KeyError, ValueError, TypeError, ChromaError) as error:
+    except (LookupError, ValueError, TypeError, BadZipFile, ChromaError) as error:
         raise explain_failure(folder / "chroma" / "chroma.sqlite3", error) from error
     except OSError as error:
         if not target.is_dir():  # another process was faster otherwise

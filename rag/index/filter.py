@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _MOST_VALUES = 200  # of one part of a filter
+_FIRST_YEAR, _LAST_YEAR = -9999, 9999
 _HAS_KEY = "paper.number IN (SELECT paper FROM key WHERE field = ? AND key = ?)"
 _HAS_ID = (
     "paper.number IN (SELECT paper FROM key WHERE field = 'id' "
@@ -68,12 +69,15 @@ class Filter:
 
     def to_sql(self) -> tuple[str, list[object]]:
         """Return the restriction as a condition on `paper`, with its values."""
-        first, last = self.years or (None, None)
         parts: list[tuple[str, list[object]]] = []
-        if first is not None:
-            parts.append(("paper.year >= ?", [first]))
-        if last is not None:
-            parts.append(("paper.year <= ?", [last]))
+        if self.years not in (None, (None, None)):
+            first, last = self.years or (None, None)
+            # with both ends SQLite uses the index of years
+            bounds: list[object] = [
+                _FIRST_YEAR if first is None else first,
+                _LAST_YEAR if last is None else last,
+            ]
+            parts.append(("paper.year BETWEEN ? AND ?", bounds))
         for field, choices in (
             ("author", [choice for name in self.authors for choice in _list_choices(name)]),
             ("venue", [_list_required_keys(venue) for venue in self.venues]),
@@ -109,7 +113,8 @@ class Filter:
     def and_also(self, other: Filter) -> Filter:
         """Add the parts that only the other filter has. This one's parts win."""
         mine = {name: getattr(self, name) for name in self.__slots__}
-        return Filter(**{name: own or getattr(other, name) for name, own in mine.items()})
+        parts = {name: own or getattr(other, name) for name, own in mine.items()}
+        return Filter(**{**parts, "ids": other.ids if self.ids is None else self.ids})
 
 
 def _list_choices(author: str) -> Iterable[list[str]]:

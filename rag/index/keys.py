@@ -27,7 +27,7 @@ _ACRONYM = re.compile(r"\(([A-Z][\w&-]*[A-Z][\w&-]*)\)")
 _YEAR_OF_VENUE = re.compile(r"\b(?:19|20)\d\d\b")  # "ICML 2020" also matches "ICML"
 _COUNTRIES = frozenset({"USA"})  # not acronyms of venues
 _LEAD = re.compile(r"^(.{2,40}?)\s*(?::|--| [-–—] )\s*\S")
-# A capital or a digit behind the first letter of a word. Others may be ordinary words.
+# A capital or a digit after the first letter of a word. Others may be ordinary words.
 _COINED = re.compile(r"\w[A-Z]|\S[0-9]")
 _MOST_NAME_WORDS = 3
 

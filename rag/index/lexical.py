@@ -79,7 +79,7 @@ class LexicalIndex:
         return np.array(found, dtype=np.int64)
 
     def compute_idf(self, terms: Sequence[str]) -> NDArray[np.float32]:
-        """Return the idf of each term, shape (terms,), positive. Unknown terms are rarest.
+        """Return the idf of each term, shape (terms,), positive; highest for an unknown term.
 
         Source: Robertson and Zaragoza 2009, with Lucene's + 1 inside the logarithm.
         """

@@ -1,7 +1,7 @@
 """File lock for writers of an index.
 
-Two processes that write to one Chroma folder corrupt it without an error, so every writer holds the
-lock. Readers need none.
+Two processes that write to one Chroma folder corrupt it without an error, so every update holds the
+lock. Readers need none, nor does the conversion of an older layout: it writes a draft of its own.
 """
 
 from __future__ import annotations

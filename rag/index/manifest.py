@@ -1,7 +1,7 @@
 """Manifest of an index: the file that says what the index holds and which generation is valid.
 
-Readers use only rows that the manifest lists. It is replaced atomically, after everything it names
-has been written. So a kill at any moment leaves the old index or the new one.
+Readers use only rows that are valid in the generation it names. It is replaced atomically, after
+everything it names has been written. So a kill at any moment leaves the old index or the new one.
 """
 
 from __future__ import annotations
@@ -58,6 +58,8 @@ class Manifest(BaseModel):
         schema_version: layout of the folder; this code writes `SCHEMA`.
         generation: 0 while the first build is unfinished, then 1, 2, ...
         data: name of the folder with everything else.
+        build: random id of the first generation in that folder. A library that was deleted and made
+            again has another.
         collection: of layout 3: the Chroma collection of the rows.
         sources: files and folders that papers were read from, in order of first use.
         columns: column of each mapped field, by source, for sources read with a mapping.
@@ -69,6 +71,7 @@ class Manifest(BaseModel):
     schema_version: int = SCHEMA
     generation: int = 0
     data: str = ""
+    build: str = ""
     collection: str = ""
     embedder: EmbedderInfo
     passages: PassageSettings

@@ -83,6 +83,16 @@ class Index:
             DiskError: a file cannot be read.
         """
         manifest = read_manifest(folder)
+        try:
+            return cls._open_generation(folder, manifest)
+        except IndexDamaged:
+            newest = read_manifest(folder)
+            if newest == manifest:
+                raise
+            return cls._open_generation(folder, newest)  # an update has replaced it meanwhile
+
+    @classmethod
+    def _open_generation(cls, folder: Path, manifest: Manifest) -> Index:
         if manifest.generation == 0:
             raise IndexMissing(
                 f"The first build of the index at {folder} is unfinished. "
@@ -118,7 +128,8 @@ class Index:
 
     def is_current(self) -> bool:
         """Return whether this is the newest generation on disk."""
-        return read_manifest(self.folder).generation == self.manifest.generation
+        newest = read_manifest(self.folder)
+        return (newest.build, newest.generation) == (self.manifest.build, self.manifest.generation)
 
     def check_fits(self, embedder: Embedder, passages: PassageSettings | None = None) -> None:
         """Check that questions are embedded the way the papers were.
@@ -235,7 +246,8 @@ class Index:
         with contextlib.suppress(DiskError, IndexDamaged):
             return self._keep_valid(self._search_store(vector, count, where), count, where)
         rows, vectors = self._all_pooled
-        return self._keep_valid(_take_best(rows, vectors @ vector, len(rows)), count, where)
+        most = count if where is None else len(rows)
+        return self._keep_valid(_take_best(rows, vectors @ vector, most), count, where)
 
     def find_words(
         self, terms: Sequence[str], count: int, where: Filter | None = None

@@ -1,8 +1,8 @@
 """Paper records, passages and filter keys of an index, in one SQLite file.
 
-Every paper is valid from the generation that added it to the one that removed it. A reader asks for
-one generation, so what a writer stages stays invisible until the manifest names the next one.
-A row is one passage. Its number is never used again.
+Every paper is valid from the generation that added it up to the last one before it was removed. A
+reader asks for one generation, so what a writer stages stays invisible until the manifest names the
+next one. A row is one passage. Its number is never used again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rag.index.keys import make_keys, resolve_prefix
+from rag.index.keys import make_keys, make_printable, resolve_prefix
 from rag.index.manifest import damage_error, explain_failure
 from rag.index.passages import Passage
 from rag.papers import Paper
@@ -37,7 +37,7 @@ CREATE TABLE paper (
 );
 CREATE INDEX paper_year ON paper (year);
 CREATE INDEX paper_position ON paper (position);
-CREATE INDEX paper_added ON paper (added);
+CREATE INDEX paper_valid ON paper (added, removed);
 CREATE INDEX paper_removed ON paper (removed) WHERE removed IS NOT NULL;
 CREATE TABLE passage (
     row INTEGER PRIMARY KEY AUTOINCREMENT, paper INTEGER NOT NULL, number INTEGER NOT NULL,
@@ -173,12 +173,11 @@ class Records:
         """Read one state of the file inside the block, whatever a writer commits meanwhile."""
         with self.map_errors():
             self._run("BEGIN")
-            self._run("SELECT text FROM mark").fetchall()  # takes the lock
-        try:
-            yield
-        finally:
-            with self.map_errors():
-                self._run("COMMIT")
+            try:
+                self._run("SELECT text FROM mark").fetchall()  # takes the lock
+                yield
+            finally:
+                self._run("ROLLBACK")  # nothing was written
 
     # --- Reading ------------------------------------------------------------------------------
 
@@ -307,7 +306,7 @@ class Records:
     def list_fields(self) -> frozenset[str]:
         """Return which of years, authors and venues any paper has."""
         asked = {
-            "years": "SELECT 1 FROM paper WHERE year IS NOT NULL",
+            "years": "SELECT 1 FROM paper WHERE year BETWEEN -9999 AND 9999",
             "authors": "SELECT 1 FROM key JOIN paper ON number = paper WHERE field = 'author'",
             "venues": "SELECT 1 FROM key JOIN paper ON number = paper WHERE field = 'venue'",
         }
@@ -323,6 +322,7 @@ class Records:
         Raises:
             CorpusError: no paper matches, or several do.
         """
+        prefix = make_printable(prefix)
         if prefix.strip() and self.find_papers("id", [prefix]):
             return prefix
         folded = prefix.strip().casefold()
@@ -457,15 +457,6 @@ class Records:
             self._connection.executemany(
                 "UPDATE paper SET position = ? WHERE number = ?", list(positions)
             )
-
-    def count_rows(self) -> int:
-        """Return the number of valid rows."""
-        return int(
-            self._run(
-                "SELECT count(*) FROM passage JOIN paper ON paper.number = passage.paper "
-                f"WHERE {self._valid}"
-            ).fetchone()[0]
-        )
 
     def list_rows(self, papers: Sequence[int]) -> list[int]:
         """Return the rows of papers."""

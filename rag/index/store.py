@@ -129,11 +129,6 @@ class PassageStore:
             with self._map_errors(writing=True):
                 self._collection.delete(ids=[str(row) for row in rows[first : first + _BATCH]])
 
-    def list_rows(self) -> list[int]:
-        """Return every row of the collection."""
-        with self._map_errors():
-            return [int(row) for row in self._collection.get(include=[])["ids"]]
-
     @contextlib.contextmanager
     def _map_errors(self, *, writing: bool = False) -> Iterator[None]:
         """Map errors of Chroma and SQLite."""

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 RECORDS = "records.sqlite3"
 _READ_PAPERS = 500  # papers read together
 _TIER = 8  # so many segments of about one size are merged into one
-_WASTE = 2.0  # size of a segment beside what is in use, above which it is rewritten
+_WASTE = 2.0  # a segment more than so many times as large as its used bytes is rewritten
 
 
 class DataWriter:
@@ -71,7 +71,7 @@ class DataWriter:
         with map_disk_errors(data):
             data.mkdir(parents=True, exist_ok=True)
         self._records = Records(data / RECORDS, base, create=True)
-        if self._records.read_mark() not in ("", mark):
+        if not base and self._records.read_mark() not in ("", mark):
             self._records.close()
             with map_disk_errors(data):
                 shutil.rmtree(data)
@@ -241,7 +241,7 @@ class DataWriter:
         return self._data / f"pieces-{generation}.npy"
 
     def _delete(self, papers: Sequence[int]) -> None:
-        """Delete papers everywhere, the records last, so that a kill can be repeated."""
+        """Delete papers everywhere, the records last, so that it can be repeated after a kill."""
         with self._records.map_errors():
             rows = self._records.list_rows(papers)
         if (self._data / "chroma").is_dir():

@@ -10,8 +10,10 @@ import threading
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from rag.embedding import encode_question
+from rag.errors import IndexStale
 from rag.index import Index
-from rag.retrieval.retriever import Retriever
+from rag.retrieval.retriever import Retriever, clean_question
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +50,7 @@ class LiveIndex:
     def reading(self) -> Iterator[LiveIndex]:
         """Keep the newest generation open and whole inside the block. Blocks must not nest.
 
-        A writer deletes what only older generations have. It waits until the block ends.
+        A writer waits until the block ends before it deletes records of older generations.
         """
         with ExitStack() as stack:
             while True:
@@ -86,8 +88,13 @@ class LiveIndex:
         candidates: int | None = None,
     ) -> Retrieval:
         """Return what the newest generation has for a question; see `Retriever.retrieve`."""
+        text = clean_question(question)
+        # A server may take long to embed it. Nobody waits for that inside `reading`.
+        encoding = encode_question(self._embedder, text) if text else None
         with self.reading():
-            return self.retriever.retrieve(question, k=k, where=where, candidates=candidates)
+            return self.retriever.retrieve(
+                question, k=k, where=where, candidates=candidates, encoding=encoding
+            )
 
     def papers(self, where: Filter | None = None) -> list[Paper]:
         """Return the papers that match a filter, all without one."""
@@ -114,5 +121,10 @@ class LiveIndex:
         self.index.close()
 
     def _open(self) -> None:
-        self.index = Index.open(self._folder)
-        self.retriever = Retriever(self.index, self._embedder, candidates=self._candidates)
+        index = Index.open(self._folder)
+        try:
+            retriever = Retriever(index, self._embedder, candidates=self._candidates)
+        except IndexStale:
+            index.close()
+            raise
+        self.index, self.retriever = index, retriever

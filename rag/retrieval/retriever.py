@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from rag.embedding import Embedder
+    from rag.embedding import Embedder, Encoding
     from rag.index import Filter, Index, StoredPaper
     from rag.index.passages import Passage
     from rag.index.records import RowTable
@@ -177,18 +177,26 @@ class Retriever:
         k: int = 8,
         where: Filter | None = None,
         candidates: int | None = None,
+        encoding: Encoding | None = None,
     ) -> Retrieval:
-        """Return hits, terms and notes. `candidates` overrides the default."""
+        """Return hits, terms and notes.
+
+        Args:
+            question: any text.
+            k: number of papers.
+            where: restricts the papers.
+            candidates: rows of each first stage; None takes the default.
+            encoding: of `clean_question(question)`, if it is known already.
+        """
         notes = []
-        text = question.strip() if has_words(question) else ""
-        if len(text) > LONGEST_QUESTION_CHARS:
-            text = text[:LONGEST_QUESTION_CHARS]
+        text = clean_question(question)
+        if len(question.strip()) > LONGEST_QUESTION_CHARS and text:
             notes.append(
                 f"Only the first {LONGEST_QUESTION_CHARS} characters of the question count."
             )
         if not text or not self._index.manifest.row_count:
             return Retrieval(text, ())
-        asked = self._read_question(text)
+        asked = self._weigh(text, encoding or encode_question(self._embedder, text))
         count = max(candidates or self._candidates, k)
         found = self._collect_candidates(asked, where, count)
         if found is None:
@@ -198,13 +206,13 @@ class Retriever:
             notes.append("This embedder gives no token vectors, so late interaction did not run.")
         return Retrieval(text, self._rank(asked, found, k), asked.terms, tuple(notes))
 
-    def _read_question(self, text: str) -> _Question:
+    def _weigh(self, text: str, encoding: Encoding) -> _Question:
+        """Return the question with the weights of its terms and tokens."""
         terms = tuple(lexical_terms(text))
         idf = self._index.lexical.compute_idf(terms)
         shares: dict[str, float] = {}
         for term, share in zip(terms, (idf / idf.sum()).tolist(), strict=True):
             shares[term] = shares.get(term, 0.0) + share
-        encoding = encode_question(self._embedder, text)
         tokens = weight_tokens(encoding, self._index)
         return _Question(text, terms, shares, encoding.vector, tokens)
 
@@ -305,6 +313,11 @@ class Retriever:
             sentences.append(ScoredSentence(*span, text, shown, words))
         sentences.sort(key=lambda sentence: (-sentence.score, sentence.start))
         return tuple(sentences), question.compute_overlap(terms)
+
+
+def clean_question(question: str) -> str:
+    """Return the text that is searched for; "" without a letter or digit."""
+    return question.strip()[:LONGEST_QUESTION_CHARS] if has_words(question) else ""
 
 
 def _order_passages(stored: StoredPaper, candidates: _Candidates) -> tuple[Passage, ...]:
