@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -203,3 +204,30 @@ def test_filter_that_keeps_few_or_many_papers_reaches_every_stage(tmp_path):
         ):
             ids = {each if isinstance(each, str) else f"n-{each:02}" for each in wanted}
             assert {hit.paper.id for hit in assistant.search("wombats", k=30, where=where)} == ids
+
+
+def test_library_that_was_deleted_and_made_again_is_noticed(tmp_path):
+    folder = tmp_path / "index"
+    Assistant.build([Paper("a", "Alpha", "Wombats dig.")], folder).close()
+    with Assistant.open(folder) as assistant:
+        assert assistant.search("wombats dig")[0].paper.id == "a"
+        shutil.rmtree(folder)
+        Assistant.build([Paper("b", "Beta", "Quokkas smile.")], folder).close()
+        assert [paper.id for paper in assistant.papers()] == ["b"]
+        assert assistant.search("quokkas smile")[0].paper.id == "b"
+
+
+def test_filter_for_no_paper_stays_one_when_another_is_added():
+    both = Filter(ids=()).and_also(Filter(years=(2020, None), ids=("a",)))
+    assert both == Filter(ids=(), years=(2020, None))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
+def test_threads_that_end_leave_no_file_open(tmp_path):
+    papers = [Paper("a", "Alpha", "Wombats dig.")]
+    with Assistant.build(papers, tmp_path / "index") as assistant:
+        for _ in range(20):
+            with ThreadPoolExecutor(1) as pool:
+                assert pool.submit(assistant.search, "wombats").result()
+        opened = [path.readlink() for path in Path("/proc/self/fd").glob("*") if path.exists()]
+        assert sum(target.name == "records.sqlite3" for target in opened) <= 2

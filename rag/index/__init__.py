@@ -1,8 +1,8 @@
 """Index on disk: build, update and open it.
 
-`manifest` says which generation is valid, `records` holds papers and filter keys, `store` passages
-and pooled vectors in Chroma, `token_vectors` the vectors of tokens, `lexical` BM25. `open` reads
-one generation, `build` and `writer` write the next.
+`manifest` says which generation is valid. `records` reads papers and filter keys, `record_writer`
+writes them. `store` holds passages and pooled vectors in Chroma, `token_vectors` the vectors of
+tokens, `lexical` BM25. `open` reads one generation, `build` and `writer` write the next.
 """
 
 from rag.index.build import IndexReport, OnProgress, update_index

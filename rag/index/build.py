@@ -30,6 +30,7 @@ from rag.index.manifest import (
     DATA_PREFIXES,
     FILE_NAME,
     OLD_FOLDERS,
+    RECORDS,
     SCHEMA,
     Manifest,
     PassageSettings,
@@ -40,7 +41,7 @@ from rag.index.manifest import (
 from rag.index.open import check_fits, describe_embedder
 from rag.index.records import Records
 from rag.index.token_vectors import RecordShape
-from rag.index.writer import RECORDS, DataWriter
+from rag.index.writer import DataWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -30,6 +30,12 @@ _READ_ONLY_SIGNS = ("read-only", "readonly", "permission denied", "os error 30")
 _DISK_SIGNS = ("is full", "no space", "os error 28", "i/o error", "unable to open", "is locked")
 _SPARE_BYTES = 64_000_000  # a failed write may have given so much space back
 DATA_PREFIXES = ("data-", "converted-")  # of the folders with everything else
+RECORDS, WORDS, CHROMA, VECTORS = (
+    "records.sqlite3",
+    "words",
+    "chroma",
+    "vectors",
+)  # in such a folder
 
 
 class EmbedderInfo(BaseModel):
@@ -132,6 +138,11 @@ def damage_error(folder: Path, what: str) -> IndexDamaged:
         f"The index at {folder} is damaged ({what}). "
         f"Rebuild it with `rag index --rebuild --index {folder}`."
     )
+
+
+def get_pieces_path(data: Path, generation: int) -> Path:
+    """Return the file with the counts of word pieces of a generation."""
+    return data / f"pieces-{generation}.npy"
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -16,11 +17,16 @@ import numpy as np
 from rag.errors import DiskError, IndexDamaged, IndexMissing, IndexStale
 from rag.index.lexical import LexicalIndex
 from rag.index.manifest import (
+    CHROMA,
+    RECORDS,
     SCHEMA,
+    VECTORS,
+    WORDS,
     EmbedderInfo,
     Manifest,
     PassageSettings,
     damage_error,
+    get_pieces_path,
     read_manifest,
 )
 from rag.index.records import Records, RowTable, StoredPaper
@@ -49,6 +55,21 @@ def describe_embedder(embedder: Embedder) -> EmbedderInfo:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """How papers that match a filter are searched for.
+
+    Attributes:
+        where: the filter; None restricts nothing.
+        rows: the rows of the papers that match, if they are few, else None.
+        expand: how many candidates are taken for one that is expected to match, at least 1.
+    """
+
+    where: Filter | None = None
+    rows: NDArray[np.int64] | None = None
+    expand: float = 1.0
+
+
 class Index:
     """Reads one generation of an index.
 
@@ -63,11 +84,11 @@ class Index:
         self.folder = folder
         self.manifest = manifest
         self._data = data
-        self._records = Records(data / "records.sqlite3", manifest.generation)
-        self.lexical = LexicalIndex(data / "words")
+        self._records = Records(data / RECORDS, manifest.generation)
+        self.lexical = LexicalIndex(data / WORDS)
         shape = RecordShape(manifest.embedder.dim, manifest.embedder.token_dim)
-        self._vectors = SegmentReader(data / "vectors", shape)
-        self._pieces = PieceCounts.load(data / f"pieces-{manifest.generation}.npy")
+        self._vectors = SegmentReader(data / VECTORS, shape)
+        self._pieces = PieceCounts.load(get_pieces_path(data, manifest.generation))
         self._store: PassageStore | None = None
         self._stored_rows = 0
         self._lock = threading.Lock()
@@ -225,40 +246,52 @@ class Index:
         """Return the idf of word pieces; see `PieceCounts.compute_idf`."""
         return self._pieces.compute_idf(pieces, self.manifest.row_count)
 
+    def select(self, where: Filter | None) -> Selection:
+        """Return how to search for papers that match a filter, for `find_nearest` and `find_words`.
+
+        If few match, their rows are searched exactly. Else so many more candidates are taken that
+        enough are expected to match.
+        """
+        if where is None:
+            return Selection()
+        count = self.count(where)
+        share = count / max(1, self.manifest.paper_count)
+        limit = max(_EXACT_ROWS, int(_EXACT_SHARE * self.manifest.row_count))
+        if share * self.manifest.row_count <= limit:
+            with self._records.map_errors():
+                return Selection(where, self._records.select_rows(where))
+        return Selection(where, expand=_MARGIN / share)
+
     def find_nearest(
-        self, vector: NDArray[np.float32], count: int, where: Filter | None = None
+        self, vector: NDArray[np.float32], count: int, selection: Selection
     ) -> list[int]:
         """Return the rows nearest to a unit vector, best first.
 
-        A small library, or a filter that keeps few papers, is searched exactly.
+        A small library, or a filter that few papers match, is searched exactly.
         """
         if self.manifest.row_count <= _EXACT_ROWS:
             rows, vectors = self._all_pooled
-            allowed = None if where is None else self._select_rows(where)
-            if allowed is not None:
-                kept = np.isin(rows, allowed)
+            if selection.rows is not None:
+                kept = np.isin(rows, selection.rows)
                 rows, vectors = rows[kept], vectors[kept]
             return _take_best(rows, vectors @ vector, count)
-        if where is not None and (allowed := self._select_rows(where)) is not None:
-            table = self.load_rows(allowed.tolist())
+        if selection.rows is not None:
+            table = self.load_rows(selection.rows.tolist())
             return _take_best(table.row, self._vectors.read_pooled(table) @ vector, count)
         # Chroma writes even to search, and a kill or a full disk may leave it unreadable
         with contextlib.suppress(DiskError, IndexDamaged):
-            return self._keep_valid(self._search_store(vector, count, where), count, where)
+            return self._keep_valid(self._search_store(vector, count, selection), count, selection)
         rows, vectors = self._all_pooled
-        most = count if where is None else len(rows)
-        return self._keep_valid(_take_best(rows, vectors @ vector, most), count, where)
+        most = count if selection.where is None else len(rows)
+        return self._keep_valid(_take_best(rows, vectors @ vector, most), count, selection)
 
-    def find_words(
-        self, terms: Sequence[str], count: int, where: Filter | None = None
-    ) -> list[int]:
+    def find_words(self, terms: Sequence[str], count: int, selection: Selection) -> list[int]:
         """Return the rows with the highest BM25 for the terms, best first."""
-        allowed = None if where is None else self._select_rows(where)
-        if allowed is not None:
-            return [int(row) for row in self.lexical.search(terms, count, allowed)[0]]
+        if selection.rows is not None:
+            return [int(row) for row in self.lexical.search(terms, count, selection.rows)[0]]
         spare = max(0, self.lexical.row_count - self.manifest.row_count)
-        wanted = int(count * self._expand(where)) + spare
-        return self._keep_valid(self.lexical.search(terms, wanted)[0].tolist(), count, where)
+        wanted = int(count * selection.expand) + spare
+        return self._keep_valid(self.lexical.search(terms, wanted)[0].tolist(), count, selection)
 
     def score_words(self, terms: Sequence[str], rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the BM25 of rows, shape (rows,); 0 for a row without any of the terms."""
@@ -266,20 +299,8 @@ class Index:
         known = dict(zip(found.tolist(), scores.tolist(), strict=True))
         return np.array([known.get(row, 0.0) for row in rows.tolist()])
 
-    def _select_rows(self, where: Filter) -> NDArray[np.int64] | None:
-        """Return the rows that a filter keeps, or None if they are many."""
-        limit = max(_EXACT_ROWS, int(_EXACT_SHARE * self.manifest.row_count))
-        with self._records.map_errors():
-            return self._records.select_rows(where, limit)
-
-    def _expand(self, where: Filter | None) -> float:
-        """Return how many rows must be found for one that passes a filter."""
-        if where is None:
-            return 1.0
-        return _MARGIN * self.manifest.paper_count / max(1, self.count(where))
-
-    def _keep_valid(self, rows: Sequence[int], count: int, where: Filter | None) -> list[int]:
-        valid = self.filter_rows(rows, where)
+    def _keep_valid(self, rows: Sequence[int], count: int, selection: Selection) -> list[int]:
+        valid = self.filter_rows(rows, selection.where)
         return [row for row in rows if row in valid][:count]
 
     @cached_property
@@ -290,7 +311,7 @@ class Index:
         return table.row, self._vectors.read_pooled(table)
 
     def _search_store(
-        self, vector: NDArray[np.float32], count: int, where: Filter | None
+        self, vector: NDArray[np.float32], count: int, selection: Selection
     ) -> list[int]:
         """Return more than `count` of the nearest rows in Chroma, as not all of them count.
 
@@ -302,13 +323,12 @@ class Index:
 
         with self._lock:
             if self._store is None:
-                self._store = PassageStore(self._data / "chroma")
+                self._store = PassageStore(self._data / CHROMA)
             if not self._stored_rows:
                 self._stored_rows = self._store.count()  # it takes as long as a search
         spare = max(0, self._stored_rows - self.manifest.row_count)
-        wanted = min(int(count * self._expand(where)) + spare, self._stored_rows)
-        found: list[int] = self._store.search(vector, wanted)[0].tolist()
-        return found
+        wanted = min(int(count * selection.expand) + spare, self._stored_rows)
+        return self._store.search(vector, wanted)
 
 
 def _find_data(folder: Path, manifest: Manifest) -> Path:

@@ -1,5 +1,6 @@
-"""Store the text and pooled vector of each row in Chroma. No other module uses Chroma.
+"""Store the text, year and pooled vector of each row in Chroma. No other module uses Chroma.
 
+Texts and years are not read here. They make the collection useful to other programs.
 The id of an entry is the row's number. Rows that a killed update left stay until a later update
 deletes them, so callers drop rows that are not valid.
 """
@@ -13,7 +14,6 @@ from typing import TYPE_CHECKING, cast
 
 import chromadb
 import chromadb.config
-import numpy as np
 from chromadb.api.shared_system_client import SharedSystemClient
 from chromadb.errors import ChromaError, NotFoundError
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    import numpy as np
     from chromadb.api import ClientAPI
     from chromadb.api.client import Client
     from chromadb.api.types import Embeddings
@@ -105,10 +106,8 @@ class PassageStore:
                     embeddings=cast("Embeddings", vectors[first:last]),
                 )
 
-    def search(
-        self, vector: NDArray[np.float32], count: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Return the rows nearest to a unit vector, best first, and their cosines.
+    def search(self, vector: NDArray[np.float32], count: int) -> list[int]:
+        """Return the rows nearest to a unit vector, best first.
 
         Args:
             vector: shape (dim,).
@@ -118,10 +117,9 @@ class PassageStore:
             page = self._collection.query(
                 query_embeddings=cast("Embeddings", [vector]),
                 n_results=count,
-                include=["distances"],
+                include=[],
             )
-        distances = (page["distances"] or [[]])[0]
-        return np.array(page["ids"][0], dtype=np.int64), 1 - np.array(distances)
+        return [int(row) for row in page["ids"][0]]
 
     def delete(self, rows: Sequence[int]) -> None:
         """Delete rows. Unknown ones are ignored."""

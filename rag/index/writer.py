@@ -15,9 +15,10 @@ import numpy as np
 
 from rag.errors import IndexDamaged
 from rag.index.lexical import update_words
-from rag.index.manifest import map_disk_errors
+from rag.index.manifest import CHROMA, RECORDS, VECTORS, WORDS, get_pieces_path, map_disk_errors
 from rag.index.passages import make_embedder_text
-from rag.index.records import Place, Records
+from rag.index.record_writer import RecordWriter
+from rag.index.records import Place
 from rag.index.token_vectors import (
     PieceCounts,
     SegmentReader,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from rag.index.token_vectors import RecordShape, RowVectors
     from rag.papers import Paper
 
-RECORDS = "records.sqlite3"
 _READ_PAPERS = 500  # papers read together
 _TIER = 8  # so many segments of about one size are merged into one
 _WASTE = 2.0  # a segment more than so many times as large as its used bytes is rewritten
@@ -70,18 +70,18 @@ class DataWriter:
         self._shape = shape
         with map_disk_errors(data):
             data.mkdir(parents=True, exist_ok=True)
-        self._records = Records(data / RECORDS, base, create=True)
+        self._records = RecordWriter(data / RECORDS, base)
         if not base and self._records.read_mark() not in ("", mark):
             self._records.close()
             with map_disk_errors(data):
                 shutil.rmtree(data)
                 data.mkdir()
-            self._records = Records(data / RECORDS, base, create=True)
+            self._records = RecordWriter(data / RECORDS, base)
         self._records.write_mark(mark)
         with self._records.map_errors():
             self.staged = self._records.list_staged(generation)
             self._segment = self._open_segment()
-        self._vectors = SegmentReader(data / "vectors", shape)
+        self._vectors = SegmentReader(data / VECTORS, shape)
 
     def close(self) -> None:
         """Close the files."""
@@ -95,6 +95,7 @@ class DataWriter:
         """Write papers with the vectors of their passages."""
         rows = [each for _, _, vectors in papers for each in vectors]
         offsets = iter(self._segment.append(row.to_bytes() for row in rows))
+        self._segment.sync()  # before the records that name them
         self._records.stage(
             [
                 (
@@ -146,10 +147,9 @@ class DataWriter:
             self._records.finish(self._generation, removed, places)
             gone = self._records.list_rows(removed)
             new = self._records.list_rows(added)
-        self._segment.sync()
         if with_store:
             self._fill_store(added, new)
-        update_words(self._data / "words", self._iter_terms(added), new)
+        update_words(self._data / WORDS, self._iter_terms(added), new)
         self._count_pieces(added, removed)
         return len(new) - len(gone)
 
@@ -161,7 +161,7 @@ class DataWriter:
         if removed:
             self._delete(removed)
         self._merge_segments()
-        current = self._get_pieces_path(self._generation)
+        current = get_pieces_path(self._data, self._generation)
         with map_disk_errors(self._data):
             for path in self._data.glob("pieces-*.npy"):
                 if path != current:
@@ -199,7 +199,7 @@ class DataWriter:
         """
         from rag.index.store import PassageStore
 
-        folder = self._data / "chroma"
+        folder = self._data / CHROMA
         store = None
         try:
             store = PassageStore(folder, create=True)
@@ -230,28 +230,25 @@ class DataWriter:
     def _count_pieces(self, added: Sequence[int], removed: Sequence[int]) -> None:
         counts = PieceCounts(np.zeros(0, np.int64))
         if self._base:
-            counts = PieceCounts.load(self._get_pieces_path(self._base))
+            counts = PieceCounts.load(get_pieces_path(self._data, self._base))
         for papers, sign in ((added, 1), (removed, -1)):
             for block in self._iter_papers(papers):
                 places = (place for stored in block for place in stored.places)
                 counts.add((self._vectors.read_place(place).pieces for place in places), sign)
-        counts.save(self._get_pieces_path(self._generation))
-
-    def _get_pieces_path(self, generation: int) -> Path:
-        return self._data / f"pieces-{generation}.npy"
+        counts.save(get_pieces_path(self._data, self._generation))
 
     def _delete(self, papers: Sequence[int]) -> None:
         """Delete papers everywhere, the records last, so that it can be repeated after a kill."""
         with self._records.map_errors():
             rows = self._records.list_rows(papers)
-        if (self._data / "chroma").is_dir():
+        if (self._data / CHROMA).is_dir():
             store = self._open_store()
             try:
                 store.delete(rows)
             finally:
                 store.close()
-        if (self._data / "words").is_dir():
-            update_words(self._data / "words", (), rows)
+        if (self._data / WORDS).is_dir():
+            update_words(self._data / WORDS, (), rows)
         with self._records.map_errors():
             self._records.delete(papers)
 
@@ -265,7 +262,7 @@ class DataWriter:
             end = max(
                 (offset + self._shape.measure(tokens) for _, _, offset, tokens in places), default=0
             )
-        return SegmentWriter(self._data / "vectors", latest if self.staged else latest + 1, end)
+        return SegmentWriter(self._data / VECTORS, latest if self.staged else latest + 1, end)
 
     def _merge_segments(self) -> None:
         """Merge segments of about one size, and rewrite those that are mostly unused."""
@@ -274,7 +271,7 @@ class DataWriter:
         for group in self._choose_groups(segments):
             with self._records.map_errors():
                 places = self._records.list_places(group)
-            writer = SegmentWriter(self._data / "vectors", max(segments) + 1, 0)
+            writer = SegmentWriter(self._data / VECTORS, max(segments) + 1, 0)
             offsets = writer.append(
                 self._vectors.read_record(segment, offset, tokens)
                 for _, segment, offset, tokens in places
@@ -289,12 +286,12 @@ class DataWriter:
                 self._records.move_rows(moved)
                 segments = self._records.measure_segments()
         used = {
-            get_segment_path(self._data, number).name
+            get_segment_path(self._data / VECTORS, number).name
             for number, (rows, _) in segments.items()
             if rows
         }
         with map_disk_errors(self._data):
-            for path in (self._data / "vectors").iterdir():
+            for path in (self._data / VECTORS).iterdir():
                 if path.name not in used:
                     path.unlink()
 
@@ -304,7 +301,7 @@ class DataWriter:
         tiers: dict[int, list[int]] = {}
         groups = []
         for number, (rows, tokens) in used.items():
-            size = get_segment_path(self._data / "vectors", number).stat().st_size
+            size = get_segment_path(self._data / VECTORS, number).stat().st_size
             if size > _WASTE * self._shape.measure_rows(rows, tokens):
                 groups.append([number])
             else:

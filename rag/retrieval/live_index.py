@@ -117,8 +117,10 @@ class LiveIndex:
             return self.index.fields
 
     def close(self) -> None:
-        """Close the files."""
-        self.index.close()
+        """Close the files, once no thread reads them any more."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._readers == 0)
+            self.index.close()
 
     def _open(self) -> None:
         index = Index.open(self._folder)

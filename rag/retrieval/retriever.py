@@ -160,16 +160,6 @@ class Retriever:
         self._embedder = embedder
         self._candidates = candidates
 
-    def search(self, question: str, *, k: int = 8, where: Filter | None = None) -> list[Hit]:
-        """Return the `k` best papers, fewer if the library or the filter has fewer.
-
-        Args:
-            question: any text; without a letter or digit it finds nothing.
-            k: number of papers.
-            where: restricts the papers.
-        """
-        return list(self.retrieve(question, k=k, where=where).hits)
-
     def retrieve(
         self,
         question: str,
@@ -179,11 +169,11 @@ class Retriever:
         candidates: int | None = None,
         encoding: Encoding | None = None,
     ) -> Retrieval:
-        """Return hits, terms and notes.
+        """Return the best papers, with the terms of the question and notes.
 
         Args:
-            question: any text.
-            k: number of papers.
+            question: any text; without a letter or digit it finds nothing.
+            k: number of papers; fewer are returned if the library or the filter has fewer.
             where: restricts the papers.
             candidates: rows of each first stage; None takes the default.
             encoding: of `clean_question(question)`, if it is known already.
@@ -221,8 +211,9 @@ class Retriever:
     ) -> _Candidates | None:
         """Run the first stages, then score their papers by every stage."""
         index = self._index
-        found = index.find_nearest(question.vector, count, where)
-        found += index.find_words(question.terms, count, where)
+        selection = index.select(where)
+        found = index.find_nearest(question.vector, count, selection)
+        found += index.find_words(question.terms, count, selection)
         by_id, by_name = self._find_named(question.text, where)
         found += index.list_rows([*by_id, *by_name])
         if not found:
