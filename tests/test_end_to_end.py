@@ -298,6 +298,19 @@ rag.cli.main()
 """
 
 
+def run_python(*words, **environment):
+    """Run Python beside the tests; returns its exit code, output and errors."""
+    return subprocess.run(
+        [sys.executable, *words],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        cwd=ROOT,
+        timeout=50,
+        check=False,
+    )
+
+
 IMPORTING = """
 import sys
 from rag.__main__ import main
@@ -313,15 +326,7 @@ main()
 
 
 def test_interruption_during_the_imports_is_told_in_one_line(places):
-    done = subprocess.run(
-        [sys.executable, "-c", IMPORTING],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **places},
-        cwd=ROOT,
-        timeout=50,
-        check=False,
-    )
+    done = run_python("-c", IMPORTING, **places)
     assert (done.returncode, done.stderr) == (130, "rag: interrupted.\n")
 
 
@@ -332,15 +337,7 @@ def test_interruption_during_the_imports_is_told_in_one_line(places):
 def test_interruption_after_a_command_is_done_is_told_only_where_it_ends_something(
     places, how, status, said
 ):
-    done = subprocess.run(
-        [sys.executable, "-c", ENDING, how, "--version"],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **places},
-        cwd=ROOT,
-        timeout=50,
-        check=False,
-    )
+    done = run_python("-c", ENDING, how, "--version", **places)
     assert (done.returncode, done.stderr) == (status, said)
 
 
@@ -349,15 +346,8 @@ def test_error_tree_has_exit_codes():
 
 
 def test_nothing_is_written_outside_our_own_folders(places, tmp_path):
-    environment = {**os.environ, **places, "HOME": str(tmp_path), "XDG_CACHE_HOME": ""}
-    done = subprocess.run(
-        [sys.executable, "-m", "rag", "ask", BYTE_QUESTION, "-q"],
-        capture_output=True,
-        text=True,
-        env=environment,
-        cwd=ROOT,
-        check=True,
-    )
+    own = {**places, "HOME": str(tmp_path), "XDG_CACHE_HOME": ""}
+    done = run_python("-m", "rag", "ask", BYTE_QUESTION, "-q", **own)
     assert "MrT5" in done.stdout
     assert list(tmp_path.rglob("*")) == []  # a telemetry client would leave its device id here
 
@@ -379,13 +369,7 @@ except Exception as error:
 def test_full_disk_is_one_sentence_and_the_old_index_stays(library):
     library.close()
     for limit in (20_000, 250_000):
-        done = subprocess.run(
-            [sys.executable, "-c", DISK_FULL, str(library.folder), str(limit)],
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            check=True,
-        )
+        done = run_python("-c", DISK_FULL, str(library.folder), str(limit))
         assert done.stdout.startswith("DiskError"), done.stdout + done.stderr
         with Assistant.open(library.folder) as assistant:
             assert assistant.papers() == PAPERS
