@@ -278,6 +278,70 @@ def test_window_is_known_by_name_or_safe(name, window):
     assert make_chat_model(load_settings(**settings, chat_window=4000)).window == 4000
 
 
+# Proxies
+
+
+@pytest.fixture
+def proxies(monkeypatch):
+    """Set proxy variables, and none but those."""
+
+    def set_variables(**variables):
+        for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+            monkeypatch.delenv(name.upper(), raising=False)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+
+    return set_variables
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
+@pytest.mark.parametrize("proxy", ["http://127.0.0.1:9", "socks5h://127.0.0.1:9", "nonsense"])
+def test_no_proxy_stands_between_us_and_this_machine(proxies, name, proxy):
+    proxies(**{name: proxy})
+    with ModelServer(Step("Direct.")) as server:
+        assert model(server).complete(PROMPT).text == "Direct."
+
+
+def test_another_host_is_reached_through_the_proxy(proxies):
+    with ModelServer(Step("Through.")) as proxy:
+        proxies(http_proxy=proxy.url.removesuffix("/v1"))
+        settings = load_settings(chat_model="m", chat_url="http://model.example/v1")
+        assert make_chat_model(settings).complete(PROMPT).text == "Through."
+        proxies(ALL_PROXY="socks5://127.0.0.1:9", NO_PROXY="model.example")
+        make_chat_model(settings).close()
+    assert proxy.headers[0]["Host"] == "model.example"
+
+
+def test_failure_behind_a_proxy_names_the_proxy_without_its_password(proxies):
+    with ModelServer(Step("no such host", status=502)) as proxy:
+        place = proxy.url.removeprefix("http://").removesuffix("/v1")
+        proxies(HTTP_PROXY=f"http://me:secret@{place}")
+        settings = {"chat_model": "m", "chat_url": "http://model.example/v1", "chat_retries": 0}
+        said = f"through the proxy {place}"
+        with pytest.raises(ModelUnavailable, match=f"502: no such host, {said}"):
+            make_chat_model(load_settings(**settings)).complete(PROMPT)
+    with pytest.raises(ModelUnavailable, match=f"Cannot reach .* {said}") as lost:
+        make_chat_model(load_settings(**settings)).complete(PROMPT)
+    assert "secret" not in str(lost.value)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "said"),
+    [
+        ("socks5h://me:secret@127.0.0.1:9", "needs the package socksio. Install it"),
+        ("gopher://me:secret@127.0.0.1:9", "is not a proxy's address. Correct it"),
+    ],
+)
+def test_proxy_that_cannot_be_used_is_one_sentence(proxies, proxy, said):
+    proxies(ALL_PROXY=proxy)
+    settings = {"chat_url": "http://model.example/v1", "embed_url": "http://model.example/v1"}
+    for make, name in ((make_chat_model, "chat_model"), (make_embedder, "embed_model")):
+        with pytest.raises(SettingsError, match=f"{said}.* NO_PROXY=model.example") as refused:
+            make(load_settings(**settings, **{name: "m"}))
+        assert "secret" not in str(refused.value)
+
+
 # Stopping
 
 

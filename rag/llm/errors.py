@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from rag.errors import ModelError, ModelRejected, ModelReplyInvalid, ModelUnavailable
 from rag.llm.cancel import check_cancelled
+from rag.llm.proxy import find_proxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -80,7 +81,7 @@ def to_model_error(error: Exception, model: str, secrets: Sequence[str] = ()) ->
 
     if isinstance(error, ModelError):
         return error
-    quote = _quote(error, secrets)
+    quote = _quote(error, secrets) + _name_proxy(error)
     status = _get_status(error)
     if status is not None and status >= 300:
         return _make_status_error(status, model, quote, _get_retry_after(error))
@@ -116,6 +117,14 @@ def _quote(error: Exception, secrets: Sequence[str]) -> str:
         for form in {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1]}:
             text = text.replace(form, "***")
     return text.strip().partition("\n")[0][:_MAX_QUOTE_CHARS].removesuffix(".")
+
+
+def _name_proxy(error: Exception) -> str:
+    """Return that a request went through a proxy, with its host, or ""."""
+    import openai
+
+    proxy = find_proxy(str(error.request.url)) if isinstance(error, openai.APIError) else None
+    return f", through the proxy {proxy.rpartition('@')[2]}" if proxy else ""
 
 
 def _find_message(body: object) -> str:

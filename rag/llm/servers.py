@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from rag.errors import SettingsError
 from rag.llm.client import DEFAULT_WINDOW, ChatModel, ServerClient
+from rag.llm.proxy import find_proxy
 from rag.settings import name_variable
 
 if TYPE_CHECKING:
@@ -125,7 +126,11 @@ def make_judge_model(settings: Settings) -> ChatModel | None:
 
 
 def make_openai_client(server: Server, settings: Settings) -> AsyncOpenAI:
-    """Return OpenAI's client for a server. It neither retries nor follows redirects."""
+    """Return OpenAI's client for a server. It neither retries nor follows redirects.
+
+    Raises:
+        SettingsError: the proxy for this server cannot be used.
+    """
     import httpx
     from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
@@ -138,16 +143,30 @@ def make_openai_client(server: Server, settings: Settings) -> AsyncOpenAI:
         )
 
     timeout = httpx.Timeout(settings.chat_timeout_s, connect=_CONNECT_S)
+    proxy = find_proxy(server.url)
+    try:
+        http_client = DefaultAsyncHttpxClient(
+            follow_redirects=False,
+            timeout=timeout,
+            event_hooks={"request": [] if server.is_openai else [keep_own_headers]},
+            proxy=proxy,
+            trust_env=False,  # the proxy is chosen above
+            verify=httpx.create_ssl_context(),  # with SSL_CERT_FILE
+        )
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
+        needs_package = isinstance(error, ImportError)
+        problem = "needs the package socksio" if needs_package else "is not a proxy's address"
+        remedy = "Install it (pip install socksio)" if needs_package else "Correct it"
+        raise SettingsError(
+            f"The proxy {mask_url(proxy or '')} for {server.host} (HTTPS_PROXY, HTTP_PROXY or "
+            f"ALL_PROXY) {problem}. {remedy}, or set NO_PROXY={server.host}."
+        ) from error
     return AsyncOpenAI(
         api_key=server.key,
         base_url=server.url,
         max_retries=0,
         timeout=timeout,
-        http_client=DefaultAsyncHttpxClient(
-            follow_redirects=False,
-            timeout=timeout,
-            event_hooks={"request": [] if server.is_openai else [keep_own_headers]},
-        ),
+        http_client=http_client,
     )
 
 
