@@ -118,6 +118,7 @@ class RecordWriter(Records):
                         generation,
                     ),
                 ).lastrowid
+                self._run("UPDATE paper SET position = number WHERE number = ?", (number,))
                 self._connection.executemany(
                     "INSERT INTO passage (paper, number, start, end, sentences, segment, offset, "
                     "tokens, starts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -173,7 +174,10 @@ class RecordWriter(Records):
                 "UPDATE paper SET removed = ? WHERE number = ?",
                 [(generation, number) for number in removed],
             )
-            self._run("UPDATE paper SET position = number WHERE added = ?", (generation,))
+            self._run(
+                "UPDATE paper SET position = number WHERE added = ? AND position != number",
+                (generation,),
+            )
             self._connection.executemany(
                 "UPDATE paper SET position = ? WHERE number = ?", list(positions)
             )

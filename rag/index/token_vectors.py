@@ -272,6 +272,8 @@ class SegmentReader:
         )
 
     def _open(self, segment: int) -> int:
+        if segment in self._files:
+            return self._files[segment]
         with self._lock:
             if segment not in self._files:
                 path = get_segment_path(self._folder, segment)

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from rag.index.passages import Passage
     from rag.index.records import StoredPaper
     from rag.index.store import PassageStore
@@ -176,21 +178,26 @@ class DataWriter:
                 if store.count() < held - len(rows):
                     added = self._records.list_all(self._generation)
                     rows = self._records.list_rows(added)
-            missing = set(store.find_missing(rows))
-            for papers in self._iter_papers(added):
-                kept = [
-                    (row, passage.text, stored.paper.year, self._vectors.read_place(place).pooled)
-                    for stored in papers
-                    for row, passage, place in zip(
-                        stored.rows, stored.passages, stored.places, strict=True
-                    )
-                    if row in missing
-                ]
-                if kept:
-                    numbers, texts, years, vectors = zip(*kept, strict=True)
-                    store.upsert(numbers, texts, years, np.stack(vectors))
+            missing = frozenset(store.find_missing(rows))
+            store.fill(self._iter_store_blocks(added, missing), len(missing))
         finally:
             store.close()
+
+    def _iter_store_blocks(
+        self, papers: Sequence[int], wanted: frozenset[int]
+    ) -> Iterator[tuple[list[int], list[int | None], NDArray[np.float32]]]:
+        """Yield wanted rows of papers, with the year and the pooled vector of each."""
+        for block in self._iter_papers(papers):
+            kept = [
+                (row, stored.paper.year, place)
+                for stored in block
+                for row, place in zip(stored.rows, stored.places, strict=True)
+                if row in wanted
+            ]
+            if kept:
+                rows, years, places = zip(*kept, strict=True)
+                vectors = [self._vectors.read_place(place).pooled for place in places]
+                yield list(rows), list(years), np.stack(vectors)
 
     def _open_store(self) -> PassageStore:
         """Open Chroma, or an empty one where a kill or a full disk left it unreadable.

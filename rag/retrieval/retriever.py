@@ -117,7 +117,8 @@ class _Question:
 
     def compute_overlap(self, terms: Iterable[str]) -> float:
         """Return the idf share of the question's terms that a text has, in [0, 1]."""
-        return sum(self.shares.get(term, 0.0) for term in set(terms))
+        held = set(terms)
+        return sum(share for term, share in self.shares.items() if term in held)
 
 
 @dataclass(frozen=True, slots=True)
