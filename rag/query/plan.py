@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from rag.settings import Settings
 
 Kind = Literal["answer", "list", "metadata"]
+Field = Literal["authors", "year", "venue", "doi", "url"]
+Order = Literal["", "oldest", "newest"]
 _MOST_EXCHANGES = 4  # that the model reads
 _LONGEST_REWRITTEN = 400  # characters, unless the question itself is long
 _NEGATION = (
@@ -76,9 +78,14 @@ class Plan:
     Attributes:
         question: as the reader put it.
         standalone: as it is searched for: a follow-up completed, filters taken out.
-        kind: of the answer: "metadata" lists all papers that pass the filter.
-        subject: what the papers of a list are about, else "".
+        kind: of the answer. "metadata" is answered from the records: the `fields` of some papers,
+            the `order` of the papers that fit, or all papers that pass the filter.
+        subject: what the papers of a list are about, else "". Of metadata, what the papers are
+            called or about, "" for those of the conversation or the filter.
         where: the papers that it is asked of; None for all.
+        queries: what to search for besides, in the library's language.
+        fields: of the records that are asked for.
+        order: which papers are asked for by their year.
         follows_up: whether the question was completed with the conversation.
         notes: sentences a reader should know.
         usage: spent on planning.
@@ -89,6 +96,9 @@ class Plan:
     kind: Kind = "answer"
     subject: str = ""
     where: Filter | None = None
+    queries: tuple[str, ...] = ()
+    fields: tuple[Field, ...] = ()
+    order: Order = ""
     follows_up: bool = False
     notes: tuple[str, ...] = ()
     usage: Usage = NO_USAGE
