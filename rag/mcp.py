@@ -135,9 +135,10 @@ class FoundPapers(TypedDict):
 
 
 class QuotedSentence(TypedDict):
-    """Sentence of an abstract, word for word."""
+    """Sentence of an abstract, or a title, word for word."""
 
-    start: Annotated[int, Field(description="Offset of its first character in the abstract.")]
+    field: Annotated[Literal["abstract", "title"], Field(description="Part that is quoted.")]
+    start: Annotated[int, Field(description="Offset of its first character in this part.")]
     end: Annotated[int, Field(description="Offset after its last character.")]
     text: str
 

@@ -235,12 +235,16 @@ def test_the_reason_for_a_refusal_names_the_answer_and_the_next_step(saved, tmp_
     )
 
 
-def test_a_sentence_without_a_citation_is_uncited_whatever_its_file_says(saved, tmp_path):
-    forged = changed(saved, (*CATS, "verdict"), None)
-    (tmp_path / "c.json").write_text(json.dumps(changed(forged, (*CATS, "claim"), False)))
-    chat = Conversation(Shelf(PAPERS))
+def test_a_sentence_without_a_citation_is_uncited_if_no_reader_called_it_no_claim(folder, tmp_path):
+    with ModelServer(Step(REPLY)) as server, with_model(folder, server) as assistant:
+        chat = assistant.chat()
+        chat.ask(QUESTION)
+    chat.save(tmp_path / "c.json")
+    forged = json.loads((tmp_path / "c.json").read_text(encoding="utf-8"))
+    forged["turns"][0]["answer"]["statements"][2] |= {"claim": False, "verdict": None}
+    (tmp_path / "c.json").write_text(json.dumps(forged))
     chat.load(tmp_path / "c.json")
-    assert [s.verdict for s in chat.turns[2].answer.statements][2:] == ["uncited"]
+    assert chat.turns[0].answer.statements[2].verdict == "uncited"
 
 
 def test_two_papers_that_the_library_has_merged_keep_their_numbers(saved, tmp_path):

@@ -224,9 +224,10 @@ def verdicts_by_title(verdicts):
         prompt = body["messages"][-1]["content"]
         said, number, first = [], 0, {}
         for line in prompt.splitlines():
-            if match := re.match(r"Paper (\d+): (.*)", line):
-                number, title = int(match[1]), match[2]
-                first[number] = [title, "none"]
+            if match := re.match(r"Paper (\d+):", line):
+                number = int(match[1])
+            elif match := re.match(r"s\d+ (.*) \(title\)", line):
+                first[number] = [match[1], "none"]
             elif (match := re.match(r"s(\d+) ", line)) and first[number][1] == "none":
                 first[number][1] = f"s{match[1]}"
         for number, (title, sentence) in first.items():

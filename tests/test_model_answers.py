@@ -95,7 +95,7 @@ def test_the_model_checks_its_statements_and_cannot_invent_evidence(folder):
     text = (
         "ZORP reads 64 tokens at once [{ZORP}]. QUUX is about order [{QUUX}]. It is red [{QUUX}]."
     )
-    verdicts = "1 | s2 | supported | says so\n2 | s999 | supported | x\n3 | none | unsupported | no"
+    verdicts = "1 | s3 | supported | says so\n2 | s999 | supported | x\n3 | none | unsupported | no"
     with ModelServer(writes(text, verdicts)) as server, opened(folder, server) as assistant:
         events = list(assistant.stream(QUESTION))
     answer = events[-1].answer
@@ -108,6 +108,54 @@ def test_the_model_checks_its_statements_and_cannot_invent_evidence(folder):
     assert sum(isinstance(event, Verified) for event in events) == 2
     assert answer.usage.calls == 2
     assert "<sentences>" in server.prompts[1]
+
+
+@pytest.mark.parametrize(
+    ("line", "verdict"),
+    [
+        ("2 | none | no claim | says what is not stated", None),
+        ("2 | no claim", None),
+        ("2 | none | unsupported | it says something", "uncited"),
+        ("2 | s1 | supported | the title", "uncited"),
+        ("Sentence 2 is fine.", "uncited"),
+    ],
+)
+def test_the_model_says_whether_a_sentence_without_a_citation_is_a_claim(
+    line, verdict, folder, tmp_path
+):
+    text = "ZORP reads 64 tokens [{ZORP}]. ZORP does not read long texts."
+    with ModelServer(writes(text, f"1 | s3 | supported | yes\n{line}")) as server:
+        with opened(folder, server) as assistant:
+            chat = assistant.chat()
+            first, second = chat.ask(QUESTION).statements
+            chat.save(tmp_path / "chat.json")
+            chat.load(tmp_path / "chat.json")
+            assert chat.turns[0].answer.statements == (first, second)
+        assert "2 (cites nothing): ZORP does not read long texts." in server.prompts[1]
+    assert first.verdict == "supported"
+    assert (second.verdict, second.claim) == (verdict, verdict is not None)
+
+
+def test_a_statement_that_cites_a_paper_stays_a_claim(folder):
+    text = "The abstract names no price [{ZORP}]."
+    statement = ask(folder, writes(text, "1 | none | no claim | nothing is said")).statements[0]
+    assert (statement.verdict, statement.claim) == ("unchecked", True)
+    assert "saw no claim" in statement.citations[0].reason
+
+
+def test_a_title_is_evidence_like_its_abstract(folder, tmp_path):
+    text = "QUUX was used in practice [{QUUX}]."
+    server = ModelServer(writes(text, "1 | s1 | supported | the title"))
+    with server, opened(folder, server) as assistant:
+        chat = assistant.chat()
+        answer = chat.ask(QUESTION)
+        chat.save(tmp_path / "chat.json")
+        chat.load(tmp_path / "chat.json")
+        assert chat.warnings == ()
+        assert chat.turns[0].answer.statements == answer.statements
+    (quote,) = answer.citations[0].quotes
+    assert (quote.field, quote.text) == ("title", PAPERS[1].title)
+    assert f"> {PAPERS[1].title}" in answer.to_markdown()
 
 
 def test_a_figure_that_no_abstract_has_is_a_warning_beside_the_verdict(folder):

@@ -160,23 +160,27 @@ def test_text_comparison_loads_nothing_heavy():
         ("1 | none of s1 | unsupported | no", "unsupported", "no", []),
         ("1 | s2-s4 | supported | ok", "supported", "ok", [2, 3, 4]),
         ("1 | s3, s12345 | supported | ok", "unchecked", "that are not cited", []),
+        ("1 | s1 | supported | the title", "supported", "the title", [1]),
+        ("1 | none | no claim | it says so", "unchecked", "saw no claim", []),
+        ("1 | No claim", "unchecked", "saw no claim", []),
         ("It is fine.", "unchecked", "no readable verdict", []),
     ],
 )
 def test_a_model_is_believed_where_it_names_its_evidence(line, verdict, reason, quoted):
     (found,), checker = read(line, "It reduces lengths by up to 90%.")
-    sentences = ("Byte-level", "MrT5", "It reduces", "The gate")
+    sentences = ("MrT5", "Byte-level", "MrT5 deletes", "It reduces", "The gate")
     assert (found.verdict, found.by) == (verdict, "reader")
     assert reason in found.reason
     assert found.warnings == ("figure not found: 90%",)
     assert len(found.quotes) == len(quoted)
     for quote, number in zip(found.quotes, quoted, strict=True):
         assert quote.text.startswith(sentences[number - 1])
+        assert quote.field == ("title" if number == 1 else "abstract")
     assert checker.usage.calls == 1
 
 
 def test_a_verdict_of_the_model_replaces_quoted_and_the_quotation_stays():
-    reply = "1 | s1, s3 | partly | out of context\n2 | s9 | supported | x"
+    reply = "1 | s2, s4 | partly | out of context\n2 | s9 | supported | x"
     (first, second), _ = read(reply, REDUCES, "Byte-level models are slow.")
     assert (first.verdict, first.by) == ("partly", "reader")
     assert [quote.text[:2] for quote in first.quotes] == ["It", "By"]
@@ -195,17 +199,19 @@ def test_a_sentence_stays_on_one_line_of_the_prompt():
         model = make_chat_model(load_settings(chat_model="reader", chat_url=server.url))
         claim = Claim("It works.", (Paper("p", "P", "It\u2028works\x85well."),))
         ReaderChecker(model, load_prompt("verify")).check([claim])
-        assert "\ns1 It works well.\n" in server.prompts[0]
+        assert "\ns1 P (title)\ns2 It works well.\n" in server.prompts[0]
 
 
-def test_all_statements_go_into_one_call_that_fits_the_window():
+def test_statements_that_do_not_fit_the_window_go_into_further_calls():
     claims = [f"Gate number {n} is learnt by the model too." for n in range(60)]
-    found, checker = read("1 | s1 | supported | ok", *claims, chat_window=1200)
+    found, checker = read("1 | s1 | supported | ok", *claims, chat_window=2400)
     assert len(found) == 60
-    assert "of 60 statements" in checker.notes[0]
-    assert len(checker.prompts) == 1
+    assert 1 < len(checker.prompts) == [each.verdict for each in found].count("supported") <= 4
+    assert checker.notes == []
     assert "a question" in checker.prompts[0]
-    assert "Paper: MrT5" in checker.prompts[0]
+    _, checker = read("1 | s1 | supported | ok", *claims, chat_window=1200)
+    assert len(checker.prompts) == 4
+    assert "of 60 statements in 4 calls" in checker.notes[0]
 
 
 def test_a_model_that_does_not_answer_leaves_statements_unchecked():

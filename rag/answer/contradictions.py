@@ -39,8 +39,12 @@ def refuse_contradictions(answers: Sequence[Answer]) -> None:
 
 
 def mark_uncited(answer: Answer) -> Answer:
-    """Return an answer whose claims without a citation or a verdict are "uncited"."""
-    if answer.kind != "answer" or answer.status == "abstained":
+    """Return an answer whose claims without a citation or a verdict are "uncited".
+
+    Where a reader has checked the answer, it has decided what is a claim.
+    """
+    has_reader = any(citation.by not in ("text", "record") for citation in answer.citations)
+    if answer.kind != "answer" or answer.status == "abstained" or has_reader:
         return answer
     pieces = [p if isinstance(p, str) else p.numbers for p in split_markers(answer.text)]
     claims = [part for part in split_statements(pieces)[1] if part.claim]

@@ -33,6 +33,7 @@ _Json = dict[str, Any]
 
 _FORMAT, _OLD_FORMAT = "papertrail conversation 2", "papertrail conversation 1"
 _OLD_WORDS = {"weak": "partly", "extractive": "quotes"}
+_QUOTES = TypeAdapter(Quote)
 _OLD_TEXT_CHECKS = ("verbatim", "offline", "relevance", "numbers", "listing")
 
 
@@ -146,12 +147,12 @@ class _Reader:
 
     def _read_citation(self, values: _Json) -> _Json:
         paper = self._find_paper(values)
-        quotes = [{**quote, "paper_id": paper.id} for quote in values["quotes"]]
+        quotes = [_QUOTES.validate_python({**q, "paper_id": paper.id}) for q in values["quotes"]]
         standing = "current"
         if paper.id not in self._known:
             standing = "gone"
             change = f"The library no longer has “{paper.title}” ({paper.id}), which this cites."
-        elif any(paper.abstract[q["start"] : q["end"]] != q["text"] for q in quotes):
+        elif not all(quote.stands_in(paper) for quote in quotes):
             standing = "changed"
             change = f"The abstract of “{paper.title}” has changed since it was quoted here."
         if standing != "current":

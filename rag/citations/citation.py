@@ -19,7 +19,7 @@ class Citation:
     Attributes:
         number: shown to readers: 1, 2, ... in order of first use.
         paper: cited.
-        quotes: sentences of its abstract that the citation rests on.
+        quotes: sentences of its abstract, or its title, that the citation rests on.
         verdict: on this paper alone. None if none is due, as in a list.
         reason: for the verdict, in one clause.
         by: who gave the verdict: "text", "record" or the name of a model.
@@ -57,7 +57,8 @@ class Statement:
         end: offset behind its last character there, markers included.
         citations: in order of use.
         verdict: on all cited papers together. None if none is due, as for a heading.
-        claim: whether it claims anything. Headings, questions and "Yes." do not.
+        claim: whether it claims anything. Headings, questions and "Yes." do not, nor does what a
+            reader called no claim.
         warnings: such as "figure not found: 14.2".
         listed: of a list entry, whether its paper "fits" or is only "possible", else None.
     """

@@ -132,8 +132,9 @@ def check_statements(statements: Sequence[Statement], checker: Checker) -> tuple
     """Return the statements with the verdicts of a checker on them and on their citations.
 
     Args:
-        statements: those without a citation stay as they are.
-        checker: is asked about each statement with all its papers and, with several, with each.
+        statements: what claims nothing by its form, such as a heading, stays as it is.
+        checker: is asked about each claim with all its papers and, with several, with each. It may
+            find that one without a citation claims nothing. Otherwise that one stays "uncited".
     """
     claims = [claim for statement in statements for claim in _list_claims(statement)]
     verifications = chain(checker.check(claims[:MOST_CHECKED]), repeat(_TOO_MANY))
@@ -162,13 +163,14 @@ def remove_statements(
 def _list_claims(statement: Statement) -> list[Claim]:
     papers = tuple(citation.paper for citation in statement.citations)
     single = [Claim(statement.text, (paper,)) for paper in papers] if len(papers) > 1 else []
-    return [Claim(statement.text, papers), *single] if papers else []
+    return [Claim(statement.text, papers), *single] if statement.claim else []
 
 
 def _apply_verdicts(statement: Statement, verifications: Iterator[Verification]) -> Statement:
     checks = [next(verifications) for _ in _list_claims(statement)]
-    if not checks:
-        return statement
+    if not statement.citations:
+        is_claim = all(check.claim for check in checks)
+        return statement if is_claim else replace(statement, verdict=None, claim=False)
     citations = tuple(
         replace(
             citation,

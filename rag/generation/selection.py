@@ -135,8 +135,7 @@ class Selection:
         sentences = number_sentences(papers)
         lines = []
         for number, paper in enumerate(papers, start=1):
-            lines.append(f"Paper {number}: {neutral(paper.title)}")
-            lines += sentences.list_lines(paper)
+            lines += [f"Paper {number}:", *sentences.list_lines(paper)]
         system, user = self._prompt.fill(question=neutral(question), papers="\n".join(lines))
         return _Batch(entries, sentences, (Message("system", system), Message("user", user)))
 
@@ -150,7 +149,7 @@ class Selection:
         for number, entry in enumerate(batch.entries, start=1):
             line = verdicts.get(number)
             wrong = find_problem(line, batch.sentences.ids[entry.hit.paper.id])
-            if line is None or wrong:
+            if line is None or line.verdict is None or wrong:
                 self._unusable += 1
                 if entry.relevance >= possible:
                     kept.append(_mark_unread(entry, wrong))

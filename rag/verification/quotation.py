@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from rag.text.numbers import find_missing_numbers
 from rag.text.sentences import sentence_spans
@@ -27,24 +27,31 @@ _MARKUP = frozenset('*`"“”„«»')  # and signs of quotation
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """Verbatim part of an abstract.
+    """Verbatim part of a paper's abstract or title.
 
     Attributes:
-        paper_id: of the paper with the abstract.
-        start: offset in the abstract.
+        paper_id: of the paper.
+        start: offset in the field.
         end: offset behind the last character.
-        text: `abstract[start:end]`, verbatim.
+        text: `abstract[start:end]` or `title[start:end]`, verbatim.
+        field: of the paper that is quoted.
     """
 
     paper_id: str
     start: int
     end: int
     text: str
+    field: Literal["abstract", "title"] = "abstract"
+
+    def stands_in(self, paper: Paper) -> bool:
+        """Return whether the paper still has the text at this place."""
+        whole = paper.title if self.field == "title" else paper.abstract
+        return whole[self.start : self.end] == self.text
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Statement without citation markers, and the papers it cites."""
+    """Statement without citation markers, and the papers it cites, if any."""
 
     statement: str
     papers: tuple[Paper, ...]
@@ -56,10 +63,11 @@ class Verification:
 
     Attributes:
         verdict: "unchecked" where nobody could decide.
-        quotes: sentences of the cited abstracts that the verdict rests on.
+        quotes: sentences of the cited papers that the verdict rests on.
         reason: one clause for the reader.
         warnings: such as "figure not found: 14.2".
         by: who gave the verdict: "text", "record" or the name of a model.
+        claim: False where a reader found that a statement without papers claims nothing.
     """
 
     verdict: Verdict
@@ -67,6 +75,7 @@ class Verification:
     reason: str = ""
     warnings: tuple[str, ...] = ()
     by: str = "text"
+    claim: bool = True
 
 
 class Checker(Protocol):

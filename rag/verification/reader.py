@@ -1,8 +1,12 @@
-"""The check by a reader: a language model, in one call for all statements of an answer.
+"""The check by a reader: a language model, in one call for all statements that fit its window.
 
-The model sees the sentences of the cited abstracts with ids, and the statements. For each statement
-it names its evidence first, then a verdict. Its verdict is never overruled. Where it gives none
-that can be read, the result of the text comparison stays, and the reason says why.
+The model sees the titles and the sentences of the cited papers with ids, and the statements. For
+each statement it names its evidence first, then a verdict. Its verdict is never overruled. Where it
+gives none that can be read, the result of the text comparison stays, and the reason says why.
+
+It also says which sentences claim nothing, such as "The abstracts do not state the cost". That
+counts only for a statement that cites no paper. One that cites a paper stays "unchecked" then, so
+no citation goes without a verdict.
 """
 
 from __future__ import annotations
@@ -25,11 +29,12 @@ if TYPE_CHECKING:
 
     from rag.papers import Paper
 
+MOST_CALLS = 4  # to check the statements of one answer
 _LINE_TOKENS = 40  # of the reply, for each statement
 _MOST_QUOTES = 3
 _LINE = re.compile(
-    r"\W*(?P<number>\d{1,3})\W*\|\s*(?P<ids>[^|]*)\|"
-    rf"\s*\W*(?P<verdict>weak|{'|'.join(READER_VERDICTS)})\W*"
+    r"\W*(?P<number>\d{1,3})\W*\|\s*(?:(?P<ids>[^|]*)\|)?"
+    rf"\s*\W*(?P<verdict>no claim|weak|{'|'.join(READER_VERDICTS)})\W*"
     r"\s*(?:\|\s*(?P<reason>.*))?",
     re.IGNORECASE,
 )
@@ -42,32 +47,36 @@ _OLD_WORDS = {"weak": "partly"}  # of prompt files that were written for an earl
 
 @dataclass(frozen=True, slots=True)
 class NumberedSentences:
-    """Sentences of some abstracts, with ids s1, s2, ... that a model may name.
+    """Titles and sentences of some papers, with ids s1, s2, ... that a model may name.
 
     Attributes:
-        quotes: in order. The id of the first is 1.
-        ids: paper id -> ids of its sentences.
+        quotes: in order, the title of each paper first. The id of the first is 1.
+        ids: paper id -> ids of its title and its sentences.
     """
 
     quotes: tuple[Quote, ...]
     ids: dict[str, frozenset[int]]
 
     def list_lines(self, paper: Paper) -> list[str]:
-        """Return the sentences of a paper as lines of a prompt."""
-        ids = sorted(self.ids[paper.id])
-        return [f"s{number} {neutral(self.quotes[number - 1].text)}" for number in ids]
+        """Return the title and the sentences of a paper as lines of a prompt."""
+        title, *lines = (
+            f"s{number} {neutral(self.quotes[number - 1].text)}"
+            for number in sorted(self.ids[paper.id])
+        )
+        return [f"{title} (title)", *lines]
 
     def get_quotes(self, ids: frozenset[int]) -> tuple[Quote, ...]:
-        """Return the sentences with these ids, in order, at most three."""
-        return tuple(self.quotes[number - 1] for number in sorted(ids)[:_MOST_QUOTES])
+        """Return the sentences with these ids, at most three, those of abstracts first."""
+        quotes = [self.quotes[number - 1] for number in sorted(ids)]
+        return tuple(sorted(quotes, key=lambda q: q.field == "title")[:_MOST_QUOTES])
 
 
 @dataclass(frozen=True, slots=True)
 class VerdictLine:
-    """One line of a reply: number | ids | verdict | reason."""
+    """One line of a reply: number | ids | verdict | reason. The verdict None is "no claim"."""
 
     ids: frozenset[int]
-    verdict: Verdict
+    verdict: Verdict | None
     reason: str
 
 
@@ -94,9 +103,10 @@ class ReaderChecker:
         self.notes: list[str] = []
 
     def check(self, claims: Sequence[Claim]) -> list[Verification]:
-        """Return one verification for each claim, in order, after a single call.
+        """Return one verification for each claim, in order, after at most four calls.
 
-        Equal claims are sent once.
+        Equal claims are sent once. Claims without papers are sent along with others, for the model
+        to say whether they claim anything.
         """
         keys = [(claim.statement, *(paper.id for paper in claim.papers)) for claim in claims]
         unequal = dict(zip(keys, claims, strict=True))
@@ -105,25 +115,31 @@ class ReaderChecker:
 
     def _check_unequal(self, claims: Sequence[Claim]) -> list[Verification]:
         checked = TextChecker().check(claims)
-        readable = [
-            n for n, claim in enumerate(claims) if any(p.abstract.strip() for p in claim.papers)
-        ]
-        asked = readable[: self._count_fitting([claims[n] for n in readable])]
-        if asked:
-            read = self._ask([claims[n] for n in asked], [checked[n] for n in asked])
-            for number, verification in zip(asked, read, strict=True):
-                checked[number] = verification
+        at = 0
+        try:
+            for _ in range(MOST_CALLS if any(claim.papers for claim in claims) else 0):
+                end = at + self._count_fitting(claims[at:])
+                checked[at:end] = self._ask(claims[at:end], checked[at:end])
+                at = end
+                if at == len(claims):
+                    return checked
+        except ModelError as error:
+            self.notes.append(f"The model did not check the statements: {error}")
+            reason = f"the model did not answer: {error}"
+            return checked[:at] + [
+                v if v.verdict == "quoted" else replace(v, reason=reason) for v in checked[at:]
+            ]
+        if at:
+            self.notes.append(
+                f"The model checked {at} of {len(claims)} statements in {MOST_CALLS} calls. Raise "
+                "chat_window if it can read more at once."
+            )
         return checked
 
     def _ask(self, claims: Sequence[Claim], compared: Sequence[Verification]) -> list[Verification]:
         """Return what the model says of each claim, or what text comparison found, and why."""
         sentences = number_sentences(_list_papers(claims))
-        try:
-            reply = self._model.complete(self._build_messages(claims, sentences))
-        except ModelError as error:
-            self.notes.append(f"The model did not check the statements: {error}")
-            reason = f"the model did not answer: {error}"
-            return [v if v.verdict == "quoted" else replace(v, reason=reason) for v in compared]
+        reply = self._model.complete(self._build_messages(claims, sentences))
         self.usage += reply.usage
         lines = read_verdicts(reply.text)
         return [
@@ -132,7 +148,7 @@ class ReaderChecker:
         ]
 
     def _count_fitting(self, claims: Sequence[Claim]) -> int:
-        """Return how many of the claims, from the first, fit into one call."""
+        """Return how many of the claims, from the first, fit into one call, at least one."""
         count = len(claims)
         while count > 1:
             part = claims[:count]
@@ -141,29 +157,20 @@ class ReaderChecker:
             if tokens + _LINE_TOKENS * count <= self._model.window:
                 break
             count = count * 2 // 3
-        if count < len(claims):
-            self.notes.append(
-                f"{count} of {len(claims)} statements fitted into the model's window. It did not "
-                "check the others."
-            )
         return count
 
     def _build_messages(
         self, claims: Sequence[Claim], sentences: NumberedSentences
     ) -> list[Message]:
-        listed = []
-        for paper in _list_papers(claims):
-            listed.append(f"Paper: {neutral(paper.title)}")
-            listed += sentences.list_lines(paper)
         statements = []
         for number, claim in enumerate(claims, start=1):
-            ids = sorted(_list_ids(claim, sentences))
-            span = f"s{ids[0]} to s{ids[-1]}" if len(claim.papers) == 1 else ""
-            cited = span or ", ".join(f"s{each}" for each in ids)
+            ids = [sorted(sentences.ids[paper.id]) for paper in claim.papers]
+            cited = ", ".join(f"s{each[0]} to s{each[-1]}" for each in ids) or "nothing"
             statements.append(f"{number} (cites {cited}): {neutral(claim.statement)}")
+        lines = map(sentences.list_lines, _list_papers(claims))
         system, user = self._prompt.fill(
             question=neutral(self._question) or "(not told)",
-            sentences="\n".join(listed),
+            sentences="\n\n".join(map("\n".join, lines)),
             statements="\n".join(statements),
         )
         return [Message("system", system), Message("user", user)]
@@ -176,8 +183,12 @@ class ReaderChecker:
         sentences: NumberedSentences,
     ) -> Verification:
         """Return the model's verification, or what text comparison found and why."""
-        problem = find_problem(line, _list_ids(claim, sentences))
-        if line is None or problem:
+        if not claim.papers:
+            return replace(checked, claim=line is None or line.verdict is not None)
+        problem = find_problem(
+            line, frozenset().union(*(sentences.ids[p.id] for p in claim.papers))
+        )
+        if line is None or line.verdict is None or problem:
             is_quoted = checked.verdict == "quoted"
             return checked if is_quoted else replace(checked, reason=problem, by=self._model.name)
         quotes = tuple(dict.fromkeys((*checked.quotes, *sentences.get_quotes(line.ids))))
@@ -186,11 +197,12 @@ class ReaderChecker:
 
 
 def number_sentences(papers: Sequence[Paper]) -> NumberedSentences:
-    """Number the sentences of some abstracts, from 1 on and through all of them."""
+    """Number titles and sentences of some papers, from 1 on and through all of them."""
     quotes: list[Quote] = []
     ids = {}
     for paper in papers:
         first = len(quotes) + 1
+        quotes.append(Quote(paper.id, 0, len(paper.title), paper.title, "title"))
         quotes += [
             Quote(paper.id, start, end, paper.abstract[start:end])
             for start, end in sentence_spans(paper.abstract)
@@ -208,11 +220,13 @@ def read_verdicts(text: str) -> dict[int, VerdictLine]:
         if match is None:
             continue
         word = match["verdict"].lower()
-        verdict = cast("Verdict", _OLD_WORDS.get(word, word))
+        verdict = None if word == "no claim" else cast("Verdict", _OLD_WORDS.get(word, word))
         reason = " ".join((match["reason"] or "").strip(" |").split())[:_LONGEST_REASON]
         number = int(match["number"])
         if (
-            found.setdefault(number, VerdictLine(_read_ids(match["ids"]), verdict, reason)).verdict
+            found.setdefault(
+                number, VerdictLine(_read_ids(match["ids"] or ""), verdict, reason)
+            ).verdict
             != verdict
         ):
             disputed.add(number)
@@ -241,6 +255,8 @@ def find_problem(line: VerdictLine | None, allowed: frozenset[int]) -> str:
     """
     if line is None:
         return "the model gave no readable verdict"
+    if line.verdict is None:
+        return "the model saw no claim in it"
     if not line.ids <= allowed:
         return "the model named sentences that are not cited"
     if line.verdict != "unsupported" and not line.ids:
@@ -251,7 +267,3 @@ def find_problem(line: VerdictLine | None, allowed: frozenset[int]) -> str:
 def _list_papers(claims: Sequence[Claim]) -> list[Paper]:
     """Return the papers that some claims cite, each once."""
     return list({paper.id: paper for claim in claims for paper in claim.papers}.values())
-
-
-def _list_ids(claim: Claim, sentences: NumberedSentences) -> frozenset[int]:
-    return frozenset().union(*(sentences.ids[paper.id] for paper in claim.papers))

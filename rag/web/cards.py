@@ -44,6 +44,11 @@ def describe_check(citation: Citation) -> tuple[str, str, str]:
     return kind.level, kind.sign, kind.meaning
 
 
+def find_quote_start(citation: Citation) -> int | str:
+    """Return the offset of the first quote of the abstract, or "" without one."""
+    return next((quote.start for quote in citation.quotes if quote.field == "abstract"), "")
+
+
 def format_score(score: float) -> str:
     """Return a score with two decimals, rounded down so that none seems to reach a threshold.
 
@@ -159,7 +164,7 @@ def _render_byline(paper: Paper) -> str:
 
 def _render_verdict(statement: Statement, citation: Citation) -> str:
     """Render the verdict on one statement. A click shows the quote in the abstract."""
-    start = citation.quotes[0].start if citation.quotes else ""
+    start = find_quote_start(citation)
     level, sign, words = describe_check(citation)
     reason, shown = "", f"{sign}: {words}" if sign else words
     if citation.verdict and citation.standing == "current":
@@ -176,14 +181,14 @@ def _render_verdict(statement: Statement, citation: Citation) -> str:
 def _render_abstract(paper: Paper, citations: Iterable[Citation]) -> str:
     """Render the abstract with the quoted sentences marked, each at its offset."""
     if not paper.abstract:
-        texts = dict.fromkeys(q.text for c in citations for q in c.quotes)
+        texts = dict.fromkeys(q.text for c in citations for q in c.quotes if q.field == "abstract")
         quotes = "".join(f"<blockquote>{escape(text)}</blockquote>" for text in texts)
         return f'<div class="abstract">{quotes}<p class="hint">The abstract is not here.</p></div>'
     spans = {
         (q.start, q.end)
         for citation in citations
         for q in citation.quotes
-        if paper.abstract[q.start : q.end] == q.text
+        if q.field == "abstract" and q.stands_in(paper)
     }
     parts, at = [], 0
     for start, end in sorted(spans):

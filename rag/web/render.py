@@ -14,6 +14,7 @@ from rag.answer import Status, Text, Verified
 from rag.verification import VERDICTS
 from rag.web.cards import (
     describe_check,
+    find_quote_start,
     format_score,
     make_card_id,
     render_closest,
@@ -121,7 +122,7 @@ def render_failure(draft: Draft, sentence: str, *, stopped: bool = False) -> str
 def render_marker(citation: Citation, turn_number: int) -> str:
     """Render the number that links to a source's card. Colour and sign show the verdict."""
     level, sign, words = describe_check(citation)
-    start = citation.quotes[0].start if citation.quotes else ""
+    start = find_quote_start(citation)
     label = f"Source {citation.number}, {words}"
     reason = f": {escape(citation.reason)}" if citation.reason and citation.verdict else ""
     shown = f'<span class="sign">{sign}</span>' if sign and level != "good" else ""
