@@ -243,6 +243,7 @@ def test_a_sentence_without_a_citation_is_uncited_if_no_reader_called_it_no_clai
     forged = json.loads((tmp_path / "c.json").read_text(encoding="utf-8"))
     forged["turns"][0]["answer"]["statements"][2] |= {"claim": False, "verdict": None}
     (tmp_path / "c.json").write_text(json.dumps(forged))
+    chat = Conversation(Shelf(PAPERS))
     chat.load(tmp_path / "c.json")
     assert chat.turns[0].answer.statements[2].verdict == "uncited"
 
