@@ -285,7 +285,9 @@ class Assistant:
 def _build_model(settings: Settings, llm: LLM | None) -> ChatModel | None:
     """Build the chat model and load its prompts and prices, so a bad file costs no call."""
     model = (
-        make_chat_model(settings) if llm is None else adapt_llm(llm, window=settings.chat_window)
+        make_chat_model(settings)
+        if llm is None
+        else adapt_llm(llm, window=settings.chat_window, reserve=settings.chat_reserve)
     )
     if model:
         for name in PROMPTS:

@@ -15,6 +15,7 @@ RagError
 └── ModelError(retryable)      failure of a language model or an embedding model
     ├── ModelUnavailable       not reached
     ├── ModelRejected          refused the call
+    ├── PromptTooLong          refused the length of the prompt
     └── ModelReplyInvalid      unreadable reply
 
 A message is one or two sentences: what happened, where, and what to do next. The command prints
@@ -112,14 +113,21 @@ class ModelError(RagError):
     Attributes:
         retryable: whether the same call may succeed later.
         retry_after_s: seconds that the server asks to wait, or None.
+        shortenable: whether a shorter prompt may succeed.
     """
 
     def __init__(
-        self, message: str, *, retryable: bool = False, retry_after_s: float | None = None
+        self,
+        message: str,
+        *,
+        retryable: bool = False,
+        retry_after_s: float | None = None,
+        shortenable: bool = False,
     ) -> None:
         super().__init__(message)
         self.retryable = retryable
         self.retry_after_s = retry_after_s
+        self.shortenable = shortenable
 
 
 class ModelUnavailable(ModelError):
@@ -128,6 +136,10 @@ class ModelUnavailable(ModelError):
 
 class ModelRejected(ModelError):
     """Call that the model refused."""
+
+
+class PromptTooLong(ModelError):
+    """Prompt that is longer than what the model can read."""
 
 
 class ModelReplyInvalid(ModelError):

@@ -61,7 +61,9 @@ class Settings(BaseModel):
         None, ge=1024, description="Context window in tokens. Default: by name, else 8192."
     )
     chat_reserve: int = Field(
-        1500, ge=100, description="Tokens of the window reserved for the reply."
+        1500,
+        ge=100,
+        description="Tokens of the window kept for a reply, at most half. Thoughts may add more.",
     )
     chat_temperature: float | None = Field(
         0.0, ge=0, le=2, description="Sampling temperature, if the model takes one."

@@ -15,7 +15,13 @@ from model_server import ModelServer, Step
 
 from rag import load_settings
 from rag.embedding import make_embedder
-from rag.errors import ModelRejected, ModelReplyInvalid, ModelUnavailable, SettingsError
+from rag.errors import (
+    ModelRejected,
+    ModelReplyInvalid,
+    ModelUnavailable,
+    PromptTooLong,
+    SettingsError,
+)
 from rag.llm import Message, Stop, adapt_llm, make_chat_model
 
 PROMPT = [Message("system", "Be brief."), Message("user", "What is it?")]
@@ -212,6 +218,107 @@ def test_calls_refused_at_the_same_time_all_leave_the_parameter_out():
         chat = model(server)
         replies = list(pool.map(lambda _: chat.complete(PROMPT).text, range(2)))
     assert replies == ["Hot.", "Hot."]
+
+
+@pytest.mark.parametrize("newer", [True, False])
+def test_the_limit_of_a_reply_is_sent_as_the_server_takes_it(newer):
+    def answer(body):
+        if "max_tokens" in body:
+            instead = " Use 'max_completion_tokens' instead." if newer else ""
+            return Step(f"'max_tokens' is not supported.{instead}", status=400)
+        return Step("Fine.")
+
+    with ModelServer(answer) as server:
+        assert model(server, chat_reserve=500).complete(PROMPT).text == "Fine."
+        first, second = server.requests
+    assert first["max_tokens"] == 2000
+    assert "max_tokens" not in second
+    assert second.get("max_completion_tokens") == (2000 if newer else None)
+
+
+def test_the_limit_of_a_reply_leaves_room_for_the_prompt():
+    prompt = [Message("user", "one two " * 600)]  # 1200 tokens, and the rest of the window
+    with ModelServer(Step("Fine.")) as server:
+        model(server, chat_window=3000, chat_reserve=1000).complete(prompt)
+    assert 1700 < server.requests[0]["max_tokens"] < 1800
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        Step("This model's maximum context length is 2048 tokens.", status=400),
+        Step("the request exceeds the available context size", status=500),
+        Step("`inputs` tokens + `max_new_tokens` must be <= 2048", status=422),
+        Step("Payload Too Large", status=413),
+        Step(raw=b'{"error": {"code": "context_length_exceeded"}}', status=400),
+        Step(
+            raw=b'data: {"error": {"message": "too long", "code": "context_length_exceeded"}}\n\n'
+        ),
+    ],
+)
+def test_a_prompt_that_is_too_long_is_told_by_code_or_message(step):
+    with ModelServer(step) as server, pytest.raises(PromptTooLong, match="Set chat_window"):
+        model(server).complete(PROMPT)
+    assert "max_tokens" not in server.requests[-1] or len(server.requests) == 1
+
+
+# Replies that do not end
+
+
+def test_a_reply_that_the_server_never_ends_is_cut():
+    words = " ".join(f"word{n}" for n in range(9000))
+    with ModelServer(Step(words, size=200)) as server:
+        reply = model(server, chat_reserve=500).reply(PROMPT)
+        text = "".join(reply)
+        assert server.disconnected.wait(5)
+    assert reply.broken == "the reply went on after 2000 tokens and was cut"
+    assert 8_000 < len(text) < 14_000
+
+
+def test_thoughts_do_not_use_up_the_room_of_the_answer():
+    thoughts = " ".join(f"step{n}" for n in range(700))
+    with ModelServer(Step(f"<think>{thoughts}</think>It is a test.", size=200)) as server:
+        assert model(server, chat_reserve=500).complete(PROMPT).text == "It is a test."
+        endless = {"choices": [{"index": 0, "delta": {"content": "", "reasoning": "so"}}]}
+        server.steps = [Step(raw=stream(*[endless] * 4000))]
+        with pytest.raises(ModelReplyInvalid, match="went on after 2000 tokens"):
+            model(server, chat_reserve=500).complete(PROMPT)
+
+
+@pytest.mark.parametrize(
+    ("begin", "again", "kept"),
+    [
+        ("It is so. ", "Warm tea is warm tea [1]. ", "It is so. Warm tea is warm tea [1]."),
+        ("", "Warm tea is warm tea. [1]\n", "Warm tea is warm tea. [1]"),
+        ("[1] ", "Warm tea is warm tea.\n[2] ", "[1] Warm tea is warm tea."),
+        ("", "A is b. C is d [1]. E is f! ", "A is b. C is d [1]. E is f!"),
+        ("So ", "the tea and ", "So the tea and"),
+        ("", "好茶是温的，温的茶是好的。", "好茶是温的，温的茶是好的。"),
+    ],
+)
+def test_a_reply_that_repeats_itself_is_stopped_and_says_it_once(begin, again, kept):
+    with ModelServer(Step(begin + again * 400, size=40)) as server:
+        reply = model(server).reply(PROMPT)
+        shown = "".join(reply)
+        assert server.disconnected.wait(5)
+    assert (reply.text, reply.restarted) == (kept, True)
+    assert reply.broken == "the model repeated itself"
+    assert len(shown) < 1500
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Yes.\n" * 30,
+        "".join(f"| model {n} | not stated | yes | yes | yes |\n" for n in range(40)),
+        "".join(f"{n} | s1 | supported | the sentence says so\n" for n in range(40)),
+        "".join(f"{n}. s1 | unsupported | it is about other things\n" for n in range(40)),
+        "It reads 64 tokens at once and is faster than the others are. " * 3,
+    ],
+)
+def test_short_lines_and_rows_may_stand_often(text):
+    with ModelServer(Step(text, size=100)) as server:
+        assert model(server).complete(PROMPT).text == text
 
 
 # Keys and headers

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from rag.errors import ModelReplyInvalid
 from rag.llm.cancel import run, schedule
-from rag.llm.errors import retry, to_model_error
+from rag.llm.errors import is_about_length, retry, to_chat_error
 from rag.llm.reply import Chunk, Reply, read_chunk
 from rag.llm.tokens import count_tokens
 
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 DEFAULT_WINDOW = 8192  # tokens, for a model of which nothing is known
+DEFAULT_RESERVE = 1500  # tokens of it, kept free for the reply
+# A reply may be so many times longer than what is reserved for it, because servers count the
+# thoughts of a reasoning model as part of it.
+_ROOM_TO_THINK = 4
+# Names of the same parameter. OpenAI's newer models refuse the first one.
+_LIMIT, _NEW_LIMIT = "max_tokens", "max_completion_tokens"
 
 Role = Literal["system", "user", "assistant"]
 
@@ -44,8 +50,13 @@ class ChatClient(Protocol):
     name: str
     window: int
 
-    def stream(self, messages: Sequence[Message]) -> Generator[Chunk]:
-        """Send a prompt and yield the reply. Closing the generator ends the request."""
+    def stream(self, messages: Sequence[Message], most_tokens: int) -> Generator[Chunk]:
+        """Send a prompt and yield the reply. Closing the generator ends the request.
+
+        Args:
+            messages: of the prompt.
+            most_tokens: of the reply, thoughts included. The server may ignore it.
+        """
         ...
 
     def close(self) -> None:
@@ -59,20 +70,28 @@ class ChatModel:
     Attributes:
         name: name of the model.
         window: tokens that it can read.
+        reserve: tokens of the window that prompts leave free for the reply.
     """
 
     def __init__(
-        self, client: ChatClient, *, retries: int = 0, secrets: Sequence[str] = ()
+        self,
+        client: ChatClient,
+        *,
+        reserve: int = DEFAULT_RESERVE,
+        retries: int = 0,
+        secrets: Sequence[str] = (),
     ) -> None:
         """Wrap a client.
 
         Args:
             client: sends the prompts.
+            reserve: tokens for the reply, at most half of the window.
             retries: further tries after a passing failure. 0 for a client that retries by itself.
             secrets: texts that no error may show.
         """
         self.name = client.name
         self.window = client.window
+        self.reserve = min(reserve, client.window // 2)
         self._client = client
         self._retries = retries
         self._secrets = tuple(secrets)
@@ -80,16 +99,23 @@ class ChatModel:
     def reply(self, messages: Sequence[Message]) -> Reply:
         """Send a prompt and return the reply as soon as it begins.
 
+        It may have four times `reserve` tokens, or what the window has left if that is less.
+
         Raises:
             ModelUnavailable: the server cannot be reached, or still fails after the last try.
+            PromptTooLong: the server says that the prompt is too long.
             ModelRejected: the server refuses the key, the model's name or the request.
             ModelReplyInvalid: the reply cannot be read.
         """
-        first, rest = retry(lambda: self._begin(messages), self._retries)
+        prompt_tokens = sum(count_tokens(message.text) + 4 for message in messages)
+        left = max(self.reserve, self.window - prompt_tokens)
+        most_tokens = min(_ROOM_TO_THINK * self.reserve, left)
+        first, rest = retry(lambda: self._begin(messages, most_tokens), self._retries)
         return Reply(
             first,
             rest,
-            prompt_tokens=sum(count_tokens(message.text) + 4 for message in messages),
+            prompt_tokens=prompt_tokens,
+            most_tokens=most_tokens,
             model=self.name,
             secrets=self._secrets,
         )
@@ -112,13 +138,15 @@ class ChatModel:
         """Close the connections. The model cannot be asked again."""
         self._client.close()
 
-    def _begin(self, messages: Sequence[Message]) -> tuple[Chunk, Generator[Chunk]]:
+    def _begin(
+        self, messages: Sequence[Message], most_tokens: int
+    ) -> tuple[Chunk, Generator[Chunk]]:
         """Return the first chunk of a reply and the rest."""
-        chunks = self._client.stream(messages)
+        chunks = self._client.stream(messages, most_tokens)
         try:
             first = next(chunks, None)
         except Exception as error:
-            raise to_model_error(error, self.name, self._secrets) from error
+            raise to_chat_error(error, self.name, self._secrets) from error
         if first is None:
             raise ModelReplyInvalid(
                 f"The model {self.name} gave an empty reply. Check that its address ends in /v1 "
@@ -138,13 +166,13 @@ class ServerClient:
         self._client = client
         # Some models and servers refuse these. The dictionary is replaced and never changed,
         # because other threads may be sending it.
-        self._optional: dict[str, Any] = {"stream_options": {"include_usage": True}}
+        self._optional: dict[str, Any] = {"stream_options": {"include_usage": True}, _LIMIT: None}
         if temperature is not None:
             self._optional["temperature"] = temperature
 
-    def stream(self, messages: Sequence[Message]) -> Generator[Chunk]:
+    def stream(self, messages: Sequence[Message], most_tokens: int) -> Generator[Chunk]:
         """Send a prompt and yield the reply. Closing the generator ends the request."""
-        stream = self._send([{"role": m.role, "content": m.text} for m in messages])
+        stream = self._send([{"role": m.role, "content": m.text} for m in messages], most_tokens)
         try:
             while (chunk := run(_read_next(stream))) is not None:
                 yield read_chunk(chunk)
@@ -155,21 +183,41 @@ class ServerClient:
         """Close the connections. The client cannot be used again."""
         schedule(self._client.close())
 
-    def _send(self, messages: list[Any]) -> Any:
+    def _send(self, messages: list[Any], most_tokens: int) -> Any:
         """Return the stream of a reply. Leave out optional parameters that the server refuses."""
         from openai import BadRequestError, UnprocessableEntityError
 
         optional = self._optional
+        limits = {name: most_tokens for name in (_LIMIT, _NEW_LIMIT) if name in optional}
         create = self._client.chat.completions.create
         try:
-            return run(create(model=self.name, messages=messages, stream=True, **optional))
+            return run(
+                create(model=self.name, messages=messages, stream=True, **(optional | limits))
+            )
         except (BadRequestError, UnprocessableEntityError) as error:
-            reason = str(error).casefold()
-            accepted = {name: value for name, value in optional.items() if name not in reason}
+            accepted = _leave_out_refused(optional, error)
             if accepted == optional:
                 raise
             self._optional = accepted
-        return self._send(messages)
+        return self._send(messages, most_tokens)
+
+
+def _leave_out_refused(optional: dict[str, Any], error: Exception) -> dict[str, Any]:
+    """Return the optional parameters without those that a server's refusal names.
+
+    Many servers count the limit of the reply as part of the prompt, so it goes with a refusal of
+    the length too. The reply is then bounded by `Reply` alone.
+    """
+    reason = str(error).casefold()
+    too_long = is_about_length(error)
+    left = {
+        name: value
+        for name, value in optional.items()
+        if name not in reason and not (too_long and name in (_LIMIT, _NEW_LIMIT))
+    }
+    if _LIMIT in optional and _NEW_LIMIT in reason:
+        left[_NEW_LIMIT] = None
+    return left
 
 
 async def _read_next(stream: Any) -> Any:

@@ -12,7 +12,13 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeVar
 
-from rag.errors import ModelError, ModelRejected, ModelReplyInvalid, ModelUnavailable
+from rag.errors import (
+    ModelError,
+    ModelRejected,
+    ModelReplyInvalid,
+    ModelUnavailable,
+    PromptTooLong,
+)
 from rag.llm.cancel import check_cancelled
 from rag.llm.proxy import find_proxy
 
@@ -25,6 +31,10 @@ _MAX_WAIT_S = 30.0  # a server that asks for more (Retry-After) is not tried aga
 # Statuses after which the same request may succeed: timeout, conflict, too early, too many
 # requests, and every failure of the server itself (500 and above).
 _PASSING_STATUSES = frozenset({408, 409, 425, 429})
+# Statuses of a prompt that is too long. Servers use them for other faults too.
+_LENGTH_STATUSES = frozenset({400, 413, 422, 500})
+# OpenAI's code context_length_exceeded, and what vLLM, llama.cpp, TGI and others say.
+_LENGTH = re.compile(r"context.?(?:length|size|window)|\btokens\b", re.IGNORECASE)
 _MAX_QUOTE_CHARS = 200
 # What a server says may be printed on a terminal: C0 but the newline, C1, marks that turn the
 # direction of writing, and halves of surrogate pairs.
@@ -59,9 +69,65 @@ def retry(call: Callable[[], Result], retries: int) -> Result:
                     f"{error} It was tried {tries} times.",
                     retryable=error.retryable,
                     retry_after_s=error.retry_after_s,
+                    shortenable=error.shortenable,
                 ) from error.__cause__
         check_cancelled(wait_s=wait_s)
         tries += 1
+
+
+def shorten(send: Callable[[int], Result], count: int) -> tuple[Result, int]:
+    """Send as much as a model takes: so many things, then half of them, down to one.
+
+    Args:
+        send: sends a prompt with the first so many things.
+        count: of all of them, at least 1.
+
+    Returns:
+        What `send` returns, and how many things it sent.
+
+    Raises:
+        ModelError: a failure of `send` that has other reasons, or the refusal of a single thing.
+    """
+    while True:
+        try:
+            return send(count), count
+        except ModelError as error:
+            if count == 1 or not error.shortenable:
+                raise
+        count //= 2
+
+
+def describe_refusal(refused: int, sent: int, things: str) -> str:
+    """Return the warning that `shorten` sent less than there is."""
+    return (
+        f"The server refused a prompt with {refused} {things}, so it got fewer ({sent}). Set "
+        "chat_window (PAPERTRAIL_CHAT_WINDOW) to the tokens that the model can read."
+    )
+
+
+def is_about_length(error: Exception) -> bool:
+    """Return whether a server says that a prompt is too long, by its code or in its message."""
+    body = getattr(error, "body", None)
+    status = _get_status(error) or (body and 400)  # an error in a stream has no status
+    said = _LENGTH.search(f"{error} {body}") if status in _LENGTH_STATUSES else None
+    return status == 413 or said is not None
+
+
+def to_chat_error(error: Exception, model: str, secrets: Sequence[str]) -> ModelError:
+    """Return the error of ours like `to_model_error`, and whether a shorter prompt may succeed."""
+    if is_about_length(error):
+        return PromptTooLong(
+            f"The prompt is too long for the model {model} ({_quote(error, secrets)}). Set "
+            "chat_window (PAPERTRAIL_CHAT_WINDOW) to the tokens that it can read.",
+            shortenable=True,
+        )
+    failure = to_model_error(error, model, secrets)
+    if _get_status(error) not in (400, 422):
+        return failure
+    return ModelRejected(
+        f"{failure} If its prompts are too long, set chat_window (PAPERTRAIL_CHAT_WINDOW).",
+        shortenable=True,
+    )
 
 
 def to_model_error(error: Exception, model: str, secrets: Sequence[str] = ()) -> ModelError:

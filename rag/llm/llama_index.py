@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rag.errors import SettingsError
 from rag.llm.cancel import check_cancelled
-from rag.llm.client import DEFAULT_WINDOW, ChatModel
+from rag.llm.client import DEFAULT_RESERVE, DEFAULT_WINDOW, ChatModel
 from rag.llm.reply import Chunk, read_chunk
 
 if TYPE_CHECKING:
@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from rag.llm.client import Message
 
 
-def adapt_llm(llm: LLM, *, window: int | None = None) -> ChatModel:
+def adapt_llm(llm: LLM, *, window: int | None = None, reserve: int = DEFAULT_RESERVE) -> ChatModel:
     """Return a LlamaIndex model as a `ChatModel`. It retries by itself or not at all.
 
     Args:
         llm: any LlamaIndex language model that can chat.
         window: tokens that it can read. None asks the model.
+        reserve: tokens of the window for the reply.
 
     Raises:
         SettingsError: `llm` is not a language model.
@@ -34,7 +35,7 @@ def adapt_llm(llm: LLM, *, window: int | None = None) -> ChatModel:
             f"{type(llm).__name__} is not a LlamaIndex LLM. Pass a LlamaIndex LLM, or name a model "
             "with --model (PAPERTRAIL_CHAT_MODEL)."
         )
-    return ChatModel(_LlamaIndexClient(llm, window))
+    return ChatModel(_LlamaIndexClient(llm, window), reserve=reserve)
 
 
 class _LlamaIndexClient:
@@ -43,7 +44,7 @@ class _LlamaIndexClient:
         self.window = window or _read_window(llm)
         self._llm = llm
 
-    def stream(self, messages: Sequence[Message]) -> Generator[Chunk]:
+    def stream(self, messages: Sequence[Message], most_tokens: int) -> Generator[Chunk]:  # noqa: ARG002 - the model has a limit of its own
         from llama_index.core.base.llms.types import ChatMessage, MessageRole
 
         check_cancelled()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rag.errors import ModelReplyInvalid
 from rag.llm.errors import to_model_error
+from rag.llm.repetition import find_repetition
 from rag.llm.thinking import ThoughtFilter, drop_unopened_thoughts
 from rag.llm.tokens import count_tokens
 
@@ -16,8 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
 _MAX_TOKENS = 10**12  # larger figures, infinity and NaN are no token counts
+_TOKEN_BYTES = 4  # of UTF-8, in most languages
+_SLACK = 1.5  # a server that keeps its limit never meets ours
+_CHARS_BETWEEN_LOOKS = 200
 _INCOMPLETE = {
-    "length": "the reply reached the model's length limit",
+    "length": "the reply reached the length limit of the model or of chat_reserve",
     "content_filter": "the server's content filter cut the reply",
     "error": "the server failed before the reply was whole",
     "abort": "the server failed before the reply was whole",
@@ -89,8 +93,8 @@ class Reply:
 
     Attributes:
         text: the reply so far, without thoughts.
-        broken: why the reply is not whole (cut, length limit, filter), or "".
-        restarted: text that was already yielded turned out to be thought.
+        broken: why the reply is not whole (cut, length limit, filter, endless repetition), or "".
+        restarted: text that was already yielded was thought or repetition, and `text` is without.
     """
 
     def __init__(
@@ -99,6 +103,7 @@ class Reply:
         rest: Generator[Chunk],
         *,
         prompt_tokens: int,
+        most_tokens: int,
         model: str,
         secrets: Sequence[str],
     ) -> None:
@@ -108,9 +113,10 @@ class Reply:
         self._first = first
         self._rest = rest
         self._prompt_tokens = prompt_tokens
+        self._most_tokens = most_tokens
         self._model = model
         self._secrets = secrets
-        self._raw_length = 0
+        self._raw_length = self._looked_at = 0
         self._tokens: tuple[int, int] | None = None
         self._finish = ""
 
@@ -121,6 +127,9 @@ class Reply:
             if shown := thoughts.feed(text):
                 self.text += shown
                 yield shown
+                if self._repeats():
+                    self.close()
+                    break
         if rest := thoughts.finish():
             self.text += rest
             yield rest
@@ -139,18 +148,31 @@ class Reply:
         completion_tokens = count_tokens(self.text) + thought_length // 4
         return Usage(1, self._prompt_tokens, completion_tokens, estimated=True)
 
+    def _repeats(self) -> bool:
+        """Return whether the text has begun to repeat itself. Look once in a while."""
+        if len(self.text) < self._looked_at + _CHARS_BETWEEN_LOOKS:
+            return False
+        self._looked_at = len(self.text)
+        return find_repetition(self.text) is not None
+
     def _read_text(self) -> Iterator[str]:
-        """Yield the text of all chunks.
+        """Yield the text of all chunks, thoughts included, until there is too much of it.
 
         JSON can hold halves of surrogate pairs, which cannot be encoded. Halves that belong
         together are joined, also across chunks. Others become U+FFFD.
         """
         decoder = codecs.getincrementaldecoder("utf-16-le")("replace")
+        left = self._most_tokens * _TOKEN_BYTES * _SLACK
         try:
             for chunk in chain([self._first], self._rest):
                 self._finish = chunk.finish or self._finish
                 self._tokens = chunk.tokens or self._tokens
                 yield decoder.decode(chunk.text.encode("utf-16-le", "surrogatepass"))
+                # thoughts in a field of their own have no text, but a token each
+                left -= max(_TOKEN_BYTES, len(chunk.text.encode(errors="replace")))
+                if left < 0:
+                    self.broken = f"the reply went on after {self._most_tokens} tokens and was cut"
+                    break
         except Exception as error:
             failure = to_model_error(error, self._model, self._secrets)
             if not self.text.strip():
@@ -161,10 +183,14 @@ class Reply:
         yield decoder.decode(b"", final=True)
 
     def _conclude(self) -> None:
-        """Drop thoughts whose opening tag is missing, and note whether the reply is whole."""
+        """Drop repetitions and unmarked thoughts, and note whether the reply is whole."""
         answer = drop_unopened_thoughts(self.text)
         if answer is not None:
             self.text, self.restarted = answer, True
+        end = find_repetition(self.text)
+        if end is not None:
+            self.text, self.restarted = self.text[:end], True
+            self.broken = "the model repeated itself"
         self.broken = self.broken or _INCOMPLETE.get(self._finish, "")
         if not self.text.strip():
             hint = f" ({self.broken})" if self.broken else ""

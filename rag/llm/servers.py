@@ -177,7 +177,12 @@ def _make_model(settings: Settings, model: str, server: Server) -> ChatModel:
         window=settings.chat_window or _guess_window(model),
         temperature=settings.chat_temperature,
     )
-    return ChatModel(client, retries=settings.chat_retries, secrets=server.secrets)
+    return ChatModel(
+        client,
+        reserve=settings.chat_reserve,
+        retries=settings.chat_retries,
+        secrets=server.secrets,
+    )
 
 
 def _guess_window(model: str) -> int:
