@@ -213,6 +213,68 @@ def test_an_unreachable_model_gives_verbatim_sentences_and_says_so(folder):
         ask(folder, Step("bad key", status=401))
 
 
+def refuses_over(most, unit, step, *, said="maximum context length is 2048 tokens"):
+    """Return a step that refuses prompts in which a pattern occurs more often than `most` times."""
+
+    def answer(body):
+        prompt = "\n".join(message["content"] for message in body["messages"])
+        too_long = len(re.findall(unit, prompt)) > most
+        return Step(said, status=400) if too_long else step
+
+    return answer
+
+
+@pytest.mark.parametrize("said", ["maximum context length is 2048 tokens", "bad request"])
+def test_a_server_that_refuses_the_length_gets_fewer_papers(folder, said):
+    step = writes("ZORP attends to 64 tokens at a time [{ZORP}].")
+    answer = ask(folder, refuses_over(1, "<paper number", step, said=said), check_with_model=False)
+    assert (answer.status, answer.mode) == ("answered", "model")
+    assert answer.sources[1].id == "zorp-1"
+    refused = [warning for warning in answer.warnings if "refused" in warning]
+    assert len(refused) == 1
+    assert "it got fewer (1). Set chat_window" in refused[0]
+
+
+def test_a_server_that_takes_no_paper_leads_to_quotes_that_name_the_window(folder):
+    answer = ask(folder, Step("maximum context length is 512 tokens", status=400))
+    assert (answer.status, answer.mode) == ("answered", "quotes")
+    assert "Set chat_window" in answer.warnings[0]
+    assert "verbatim sentences instead" in answer.warnings[0]
+    with pytest.raises(ModelRejected, match=r"no such model.* set chat_window"):
+        ask(folder, Step("no such model", status=400))
+
+
+def test_a_server_that_refuses_the_length_checks_fewer_statements_at_once(folder):
+    text = "ZORP is fast [{ZORP}]. It is new [{ZORP}]. It is red [{ZORP}]. It is big [{ZORP}]."
+    verdicts = "1 | s1 | supported | yes\n2 | s2 | unsupported | no"
+    server = ModelServer(refuses_over(2, r"\): (ZORP|It) is", writes(text, verdicts)))
+    with server, opened(folder, server) as assistant:
+        answer = assistant.ask(QUESTION)
+    assert [s.verdict for s in answer.statements] == ["supported", "unsupported"] * 2
+    assert any("4 statements, so it got fewer (2)" in warning for warning in answer.warnings)
+
+
+def test_a_server_that_refuses_the_length_reads_fewer_papers_of_a_list_at_once(folder):
+    step = Step("1 | s1 | supported | it fits")
+    server = ModelServer(refuses_over(1, r"(?m)^Paper \d", step))
+    with server, opened(folder, server) as assistant:
+        answer = assistant.list("ZORP QUUX tokens, samples and topics")
+    assert answer.mode == "model"
+    assert answer.usage.calls == len(answer.statements) - 2  # besides the count and who decided
+    assert any("so it got fewer (1)" in warning for warning in answer.warnings)
+
+
+def test_a_model_that_repeats_itself_leaves_an_incomplete_answer_without_the_repetition(folder):
+    step = writes("ZORP is fast [{ZORP}]." + " It attends to 64 tokens at a time [{ZORP}]." * 400)
+    answer = ask(folder, step, check_with_model=False)
+    assert (answer.status, answer.reason) == ("incomplete", "the model repeated itself")
+    assert answer.text == "ZORP is fast [1]. It attends to 64 tokens at a time [1]."
+    assert [s.text for s in answer.statements] == [
+        "ZORP is fast.",
+        "It attends to 64 tokens at a time.",
+    ]
+
+
 def test_closing_the_stream_ends_the_request(folder):
     slow = Step("word " * 4000, size=5, between_s=0.005)
     with ModelServer(slow) as server, opened(folder, server) as assistant:
@@ -287,7 +349,7 @@ def test_the_window_is_filled_with_whole_passages_only(folder):
         hits = assistant.search("finding 250 concerns topic 250 of the report ZORP QUUX", k=3)
     prompt = load_prompt("answer")
     wide = fill_prompt("q", hits, (), window=60_000, prompt=prompt)
-    assert wide.left_out == 0
+    assert len(wide.papers) == len(hits)
     narrow = fill_prompt("q", hits, (), window=1300, prompt=prompt)
     shown = narrow.messages[1].text
     kept = re.search(r"Abstract: (Finding[^<]*)", shown)

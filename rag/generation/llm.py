@@ -8,6 +8,7 @@ passages, best paper first, after a part of it has gone to the conversation.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rag.answer import Status, Text
@@ -17,6 +18,7 @@ from rag.errors import SettingsError
 from rag.generation.abstention import CLOSEST_PAPERS
 from rag.generation.draft import Draft, shown_numbers
 from rag.llm import Message
+from rag.llm.errors import describe_refusal, shorten
 from rag.llm.tokens import count_tokens
 from rag.prompts import Prompt, load_prompt, neutral
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from rag.answer import AnswerEvent, Turn
-    from rag.llm import ChatModel
+    from rag.llm import ChatModel, Reply
     from rag.papers import Paper
     from rag.retrieval import Hit
     from rag.settings import Settings
@@ -40,12 +42,10 @@ class FilledPrompt:
     Attributes:
         messages: to send.
         papers: in the order of their prompt numbers, from 1.
-        left_out: hits that did not fit.
     """
 
     messages: tuple[Message, ...]
     papers: tuple[Paper, ...]
-    left_out: int
 
 
 def write_with_model(
@@ -64,20 +64,29 @@ def write_with_model(
         hits: papers, best first.
         history: earlier turns, oldest first.
         model: asked.
-        settings: prompts and `chat_reserve`.
+        settings: prompts.
         confidence: that the library holds an answer, in [0, 1].
 
     Raises:
         SettingsError: the window is too small for a single passage.
+        PromptTooLong: the server takes not even the best paper.
         ModelError: the model gave no reply.
     """
     yield Status(f"Writing with {model.name}")
     prompt = load_prompt("answer", settings.prompts)
-    window = model.window - settings.chat_reserve
-    filled = fill_prompt(question, hits, history, window=window, prompt=prompt)
+    fill = partial(
+        fill_prompt, question, history=history, window=model.window - model.reserve, prompt=prompt
+    )
+
+    def send(count: int) -> tuple[FilledPrompt, Reply]:
+        filled = fill(fitting[:count])
+        return filled, model.reply(filled.messages)
+
+    papers = fill(hits).papers
+    fitting = [hit for hit in hits if hit.paper in papers]
+    (filled, reply), sent = shorten(send, len(fitting))
     numbering = Numbering(shown_numbers(history))
     resolver = MarkerResolver(filled.papers, numbering)
-    reply = model.reply(filled.messages)
     try:
         for chunk in reply:
             if text := resolver.feed(chunk):
@@ -86,7 +95,7 @@ def write_with_model(
         reply.close()
     if text := resolver.finish():
         yield Text(text)
-    if reply.restarted:  # what was shown was thought: only what follows counts
+    if reply.restarted:  # what was shown was thought or repetition
         resolver = MarkerResolver(filled.papers, numbering)
         resolver.feed(reply.text)
         resolver.finish()
@@ -102,7 +111,7 @@ def write_with_model(
         model=model.name,
         confidence=confidence,
         usage=reply.usage,
-        warnings=tuple(_list_warnings(resolver.unknown, filled.left_out)),
+        warnings=tuple(_list_warnings(resolver.unknown, len(hits), len(fitting), sent)),
     )
 
 
@@ -178,7 +187,7 @@ def fill_prompt(
         papers="\n".join(blocks), question=neutral(question), conversation=conversation
     )
     messages = (Message("system", system), Message("user", user))
-    return FilledPrompt(messages, tuple(papers), len(hits) - len(papers))
+    return FilledPrompt(messages, tuple(papers))
 
 
 def _render_conversation(history: Sequence[Turn], budget: int) -> str:
@@ -212,11 +221,16 @@ def _render_paper(hit: Hit, number: int, budget: int) -> tuple[str, int]:
     return f"{head}{neutral(text)}\n</paper>", cost
 
 
-def _list_warnings(unknown: Sequence[str], left_out: int) -> list[str]:
+def _list_warnings(unknown: Sequence[str], found: int, fitting: int, sent: int) -> list[str]:
+    """Return what a reader should know of unknown markers, and of papers found but not sent."""
     warnings = []
     if unknown:
         markers = ", ".join(dict.fromkeys(unknown))
         warnings.append(f"The model cited {markers}, which match no paper. They are left out.")
-    if left_out:
-        warnings.append(f"{left_out} of the papers found did not fit into the model's window.")
+    if fitting < found:
+        warnings.append(
+            f"{found - fitting} of the papers found did not fit into the model's window."
+        )
+    if sent < fitting:
+        warnings.append(describe_refusal(fitting, sent, "papers"))
     return warnings

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from rag.errors import ModelError, ModelRejected
 from rag.llm import Message
-from rag.llm.reply import NO_USAGE, Usage
+from rag.llm.errors import describe_refusal, shorten
+from rag.llm.reply import NO_USAGE, Reply, Usage
 from rag.llm.tokens import count_tokens
 from rag.prompts import neutral
 from rag.verification.reader import (
@@ -70,6 +71,7 @@ class Selection:
         self.usage: Usage = NO_USAGE
         self.notes: list[str] = []
         self._unusable = 0  # papers without a verdict that counts
+        self._most_papers = BATCH_PAPERS
 
     @property
     def summary(self) -> str:
@@ -94,12 +96,13 @@ class Selection:
             if batch is None:
                 break
             try:
-                self.entries += self._ask(batch, possible)
+                batch, reply = self._ask(question, batch)
             except ModelRejected:
                 raise
             except ModelError as error:
                 self.notes.append(f"The model did not read {len(left)} papers: {error}")
                 break
+            self.entries += self._read_reply(batch, reply, possible)
             left = left[len(batch.entries) :]
             yield self.papers_read
         self.papers_unread = len(left)
@@ -122,7 +125,7 @@ class Selection:
 
     def _fill_batch(self, question: str, entries: Sequence[Entry]) -> _Batch | None:
         """Return as many of the first entries as one call holds, None if it holds none."""
-        count = min(len(entries), BATCH_PAPERS)
+        count = min(len(entries), self._most_papers)
         while count:
             batch = self._write_batch(question, entries[:count])
             if batch.count_tokens() <= self._model.window:
@@ -139,8 +142,22 @@ class Selection:
         system, user = self._prompt.fill(question=neutral(question), papers="\n".join(lines))
         return _Batch(entries, sentences, (Message("system", system), Message("user", user)))
 
-    def _ask(self, batch: _Batch, possible: float) -> list[Entry]:
-        reply = self._model.complete(batch.messages)
+    def _ask(self, question: str, batch: _Batch) -> tuple[_Batch, Reply]:
+        """Send a batch, smaller if the server refuses its length. Return what was sent."""
+
+        def send(count: int) -> tuple[_Batch, Reply]:
+            part = self._write_batch(question, batch.entries[:count])
+            return part, self._model.complete(part.messages)
+
+        papers = len(batch.entries)
+        answered, sent = shorten(send, papers)
+        if sent < papers:
+            self._most_papers = sent
+            self.notes.append(describe_refusal(papers, sent, "papers"))
+        return answered
+
+    def _read_reply(self, batch: _Batch, reply: Reply, possible: float) -> list[Entry]:
+        """Return the entries that the model keeps, and those that it said nothing usable about."""
         self.calls += 1
         self.papers_read += len(batch.entries)
         self.usage += reply.usage

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, cast
 
 from rag.errors import ModelError
 from rag.llm.client import ChatModel, Message
-from rag.llm.reply import NO_USAGE, Usage
+from rag.llm.errors import describe_refusal, shorten
+from rag.llm.reply import NO_USAGE, Reply, Usage
 from rag.llm.tokens import count_tokens
 from rag.prompts import Prompt, neutral
 from rag.text.sentences import sentence_spans
@@ -115,12 +116,14 @@ class ReaderChecker:
 
     def _check_unequal(self, claims: Sequence[Claim]) -> list[Verification]:
         checked = TextChecker().check(claims)
-        at = 0
+        at, most = 0, len(claims)
         try:
             for _ in range(MOST_CALLS if any(claim.papers for claim in claims) else 0):
-                end = at + self._count_fitting(claims[at:])
-                checked[at:end] = self._ask(claims[at:end], checked[at:end])
-                at = end
+                fitting = min(most, self._count_fitting(claims[at:]))
+                read = self._ask(claims[at : at + fitting], checked[at:])
+                most = len(read) if len(read) < fitting else most
+                checked[at : at + len(read)] = read
+                at += len(read)
                 if at == len(claims):
                     return checked
         except ModelError as error:
@@ -137,14 +140,25 @@ class ReaderChecker:
         return checked
 
     def _ask(self, claims: Sequence[Claim], compared: Sequence[Verification]) -> list[Verification]:
-        """Return what the model says of each claim, or what text comparison found, and why."""
-        sentences = number_sentences(_list_papers(claims))
-        reply = self._model.complete(self._build_messages(claims, sentences))
+        """Return what the model says of each claim, or what text comparison found, and why.
+
+        Only the first claims are read where the server refuses the length of all.
+        """
+
+        def send(count: int) -> tuple[NumberedSentences, Reply]:
+            numbered = number_sentences(_list_papers(claims[:count]))
+            return numbered, self._model.complete(self._build_messages(claims[:count], numbered))
+
+        (sentences, reply), sent = shorten(send, len(claims))
+        if sent < len(claims):
+            self.notes.append(describe_refusal(len(claims), sent, "statements"))
         self.usage += reply.usage
         lines = read_verdicts(reply.text)
         return [
             self._apply_line(lines.get(number), claim, verification, sentences)
-            for number, (claim, verification) in enumerate(zip(claims, compared, strict=True), 1)
+            for number, (claim, verification) in enumerate(
+                zip(claims[:sent], compared, strict=False), start=1
+            )
         ]
 
     def _count_fitting(self, claims: Sequence[Claim]) -> int:
