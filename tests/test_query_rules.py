@@ -280,7 +280,6 @@ ELECTRA = Exchange("What is ELECTRA?", "What is ELECTRA?", "A discriminator.", {
         "do they really have to be sparse?",
         "How does it compare?",
         "what did the authors conclude?",
-        "who wrote that paper?",
         "is there a cheaper one?",
         "can I use this method on a laptop?",
         "And can the small loss that is left be made up?",
@@ -320,6 +319,48 @@ def test_a_question_with_a_subject_of_its_own_is_asked_as_written(question):
 )
 def test_a_paper_that_is_pointed_at_is_named(question, titles):
     assert plan(question, ELECTRA).standalone == f"{question} ({'; '.join(titles)})"
+
+
+@pytest.mark.parametrize(
+    ("question", "fields", "order", "subject"),
+    [
+        ("who wrote it?", ("authors",), "", ""),
+        ("Who are the authors of ELECTRA?", ("authors",), "", "ELECTRA"),
+        ("who wrote the paper on warm tea?", ("authors",), "", "warm tea"),
+        ("when was the Primer paper published?", ("year",), "", "Primer"),
+        ("where was it published?", ("venue",), "", ""),
+        ("What's the DOI of [2]?", ("doi",), "", ""),
+        ("its DOI?", ("doi",), "", ""),
+        ("which is the oldest?", (), "oldest", ""),
+        ("the newest paper on distillation?", (), "newest", "distillation"),
+        ("What is the most recent paper by Clark?", (), "newest", ""),
+    ],
+)
+def test_a_question_to_the_records_is_recognised(question, fields, order, subject):
+    found = plan(question)
+    assert (found.kind, found.subject) == ("metadata", subject)
+    assert (found.fields, found.order) == (fields, order)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Who works on the newest chips?",
+        "what did the authors conclude?",
+        "When was dropout introduced?",
+        "What is the newest method for pruning?",
+        "What year does the data come from?",
+    ],
+)
+def test_other_questions_ask_nothing_of_the_records(question):
+    assert plan(question).fields == ()
+    assert plan(question).order == ""
+
+
+def test_small_talk_does_not_break_a_thread():
+    thanks = Exchange("Thanks!", "Thanks!", "No answer.", {})
+    who = Exchange("who wrote it?", "who wrote it?", "They did.", {1: PAPER})
+    assert plan("why?", ELECTRA, thanks, who).standalone == "What is ELECTRA? why?"
 
 
 def test_which_of_these_asks_among_the_papers_of_the_last_answer():

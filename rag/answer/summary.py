@@ -36,7 +36,7 @@ def _describe_claims(
     if claims[0].listed:
         return f"{_count_entries(claims)}; decided by {readers or 'relevance'}"
     if claims[0].verdict == "record":
-        return f"{len(claims)} listed from the records"
+        return f"{len(claims)} read from the records"
     counted = _count_verdicts(claims, "statement" if writer else "sentence")
     checker = "the model that wrote it" if readers == writer else readers
     return f"{counted}; checked by {checker}" if readers else counted

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from rag.answer import AnswerEvent, Turn
     from rag.generation.decision import RelevanceModel
-    from rag.generation.relevance import Entry, Listed
+    from rag.generation.relevance import Entry
     from rag.llm import ChatModel
     from rag.llm.reply import Usage
     from rag.papers import Paper
@@ -220,56 +220,70 @@ class ListText:
     def add_paragraph(self, text: str) -> None:
         """Add a paragraph that claims nothing about a paper."""
         self.text += "\n\n" if self.text else ""
-        start = len(self.text)
-        self.text += text
-        self.statements.append(Statement(text, start, len(self.text), (), None, claim=False))
+        self._add_statement(Statement(text, 0, 0, (), None, claim=False))
 
     def add_entries(self, entries: Sequence[Entry], least: str) -> None:
         """Add the papers that fit, then those that may; `least` stands before their counts."""
         fitting = [entry for entry in entries if entry.listed == "fits"]
         possible = [entry for entry in entries if entry.listed == "possible"]
-        self._add_group([self._cite(entry) for entry in fitting[:MOST_SHOWN]], "fits")
+        self._add_entries(fitting[:MOST_SHOWN])
         self._add_rest(len(fitting), least)
         if possible:
             self.add_paragraph(f"Possibly also ({least}{len(possible)}):")
-            self._add_group([self._cite(entry) for entry in possible[:MOST_SHOWN]], "possible")
+            self._add_entries(possible[:MOST_SHOWN])
             self._add_rest(len(possible), least)
 
-    def add_records(self, papers: Sequence[Paper], count: int) -> None:
-        """Add the first of so many papers whose own records say that they belong here."""
-        citations = [
-            Citation(self._numbering.assign(paper), paper, (), "record", "its record", "record")
-            for paper in papers
-        ]
-        self._add_group(citations, None)
+    def add_records(
+        self, papers: Sequence[Paper], count: int, sentences: Sequence[Mapping[str, str]] = ()
+    ) -> None:
+        """Add papers by what their own records say.
+
+        Args:
+            papers: to add.
+            count: of all papers that these are the first of.
+            sentences: for each paper, field -> sentence. Without them its title stands there.
+        """
+        for place, paper in enumerate(papers):
+            citation = Citation(
+                self._numbering.assign(paper), paper, (), "record", "its record", "record"
+            )
+            said = sentences[place] if sentences else {"": paper.title}
+            if self.text or count > 1 or not sentences:  # a single one is no list
+                self._open_item(place)
+            for at, (field, text) in enumerate(said.items()):
+                reason = f"its record: {field}" if field else "its record"
+                self.text += " " if at else ""
+                self._add_statement(
+                    Statement(text, 0, 0, (replace(citation, reason=reason),), "record")
+                )
         self._add_rest(count)
 
-    def _cite(self, entry: Entry) -> Citation:
-        return Citation(
-            self._numbering.assign(entry.hit.paper),
-            entry.hit.paper,
-            entry.quotes,
-            entry.verdict,
-            entry.reason,
-            entry.by,
-            score=round(entry.relevance, 4),
-        )
-
-    def _add_group(self, citations: Sequence[Citation], listed: Listed | None) -> None:
-        for place, citation in enumerate(citations):
-            self.text += "\n- " if place else "\n\n- "
-            start = len(self.text)
-            self.text += render_statement(citation.paper.title, (citation,))
-            self.statements.append(
-                Statement(
-                    citation.paper.title,
-                    start,
-                    len(self.text),
-                    (citation,),
-                    citation.verdict,
-                    listed=listed,
-                )
+    def _add_entries(self, entries: Sequence[Entry]) -> None:
+        for place, entry in enumerate(entries):
+            paper = entry.hit.paper
+            citation = Citation(
+                self._numbering.assign(paper),
+                paper,
+                entry.quotes,
+                entry.verdict,
+                entry.reason,
+                entry.by,
+                score=round(entry.relevance, 4),
             )
+            self._open_item(place)
+            self._add_statement(
+                Statement(paper.title, 0, 0, (citation,), entry.verdict, listed=entry.listed)
+            )
+
+    def _open_item(self, place: int) -> None:
+        blanks = "\n" if place else "\n\n" if self.text else ""
+        self.text += f"{blanks}- "
+
+    def _add_statement(self, statement: Statement) -> None:
+        """Add a statement at the end of the text."""
+        start = len(self.text)
+        self.text += render_statement(statement.text, statement.citations)
+        self.statements.append(replace(statement, start=start, end=len(self.text)))
 
     def _add_rest(self, count: int, least: str = "") -> None:
         """Say of how many papers of a group only the first are shown."""

@@ -1,42 +1,151 @@
-"""Writer of answers from the records: every paper that a filter lets through.
+"""Writer of answers from the records of papers: who wrote one, when, where, which is the oldest.
 
-"Papers published in 2021" asks for no subject, so nothing is searched for or decided. Each entry
-rests on the paper's own record.
+Nothing is read in an abstract, so each statement rests on the paper's own record. A paper that the
+question names is shown with its title, so that a wrong guess is visible.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rag.answer import Text, Verified
+from rag.generation.abstention import abstain
 from rag.generation.draft import Draft, shown_numbers
-from rag.generation.listing import ListText
+from rag.generation.listing import MOST_SHOWN, ListText
+from rag.generation.relevance import rank_by_relevance
+from rag.index import Filter
+from rag.papers.paper import normalise_title
+from rag.query.rules import find_pointed_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from rag.answer import AnswerEvent, Turn
-    from rag.index import Filter
+    from rag.index import Index
     from rag.papers import Paper
+    from rag.query.plan import Plan
+    from rag.retrieval import Hit, Retrieval
+    from rag.retrieval.live_index import LiveIndex
+
+_MOST_NAMED = 3  # papers that one name may stand for
+_MOST_ORDERED = 5  # papers shown of all by year
+_DATED = Filter(years=(0, 9999))
+_LIBRARY_FIELDS = {"authors": "authors", "year": "years", "venue": "venues"}
 
 
 def write_metadata(
-    papers: Sequence[Paper], count: int, where: Filter | None, history: Sequence[Turn]
+    plan: Plan, retrieval: Retrieval, library: LiveIndex, history: Sequence[Turn]
 ) -> Generator[AnswerEvent, None, Draft]:
-    """Yield the list of the papers as text and return the draft.
+    """Yield an answer from the records as text and return the draft.
 
     Args:
-        papers: first ones that the filter lets through, at most `MOST_SHOWN`. None of them gives a
-            sentence that says so.
-        count: of all that it lets through.
-        where: the filter, None for the whole library.
+        plan: of kind "metadata".
+        retrieval: of its subject, empty without one.
+        library: whose records are read.
         history: earlier turns, whose papers keep their numbers.
     """
-    counted = f"{count or 'no'} paper{'s' * (count != 1)}"
     writer = ListText(shown_numbers(history))
-    writer.add_paragraph(f"The library has {counted}" + (f" {where}." if where else "."))
-    writer.add_records(papers, count)
+    with library.reading() as live:
+        reason = _write_papers(writer, plan, retrieval.hits, live.index, history)
+    if reason:
+        return (yield from abstain(retrieval.hits, reason))
     yield Text(writer.text)
     statements = tuple(writer.statements)
     yield Verified(statements)
     return Draft(writer.text, statements)
+
+
+def _write_papers(
+    writer: ListText, plan: Plan, hits: Sequence[Hit], index: Index, history: Sequence[Turn]
+) -> str:
+    """Write what the records say. Return why there is nothing to write, or ""."""
+    fields = tuple(dict.fromkeys(("year", *plan.fields) if plan.order else plan.fields))
+    unknown = [name for each in fields if (name := _LIBRARY_FIELDS.get(each)) not in index.fields]
+    if lacking := [name for name in unknown if name]:
+        return f"its records have no {' and no '.join(lacking)}."
+    where = plan.where
+    if plan.subject:
+        meant = _choose_fitting(hits) if plan.order else find_named(plan.subject, hits)
+        where = Filter(ids=tuple(hit.paper.id for hit in meant))
+    elif plan.follows_up:
+        cited = _find_cited(plan.question, history)
+        if not plan.order or len(cited) > 1:
+            where = replace(where or Filter(), ids=cited)
+    count = index.count(where)
+    if fields and not count:
+        named = f"no paper is clearly meant by “{plan.subject}”."
+        return named if plan.subject else "no paper is meant that an earlier answer cites."
+    if plan.order:
+        dated = (where or Filter()).and_also(_DATED)
+        papers = list(index.papers(dated, _MOST_ORDERED, plan.order))
+        writer.add_paragraph(_describe_order(plan, count, index.count(dated)))
+        count = len(papers)
+    else:
+        papers = list(index.papers(where, MOST_SHOWN))
+    if not fields:
+        counted = f"{count or 'no'} paper{'s' * (count != 1)}"
+        writer.add_paragraph(f"The library has {counted}" + (f" {where}." if where else "."))
+    sentences: list[dict[str, str]] = [
+        {field: describe_field(paper, field) for field in fields} for paper in papers if fields
+    ]
+    writer.add_records(papers, count, sentences)
+    return ""
+
+
+def find_named(name: str, hits: Sequence[Hit]) -> list[Hit]:
+    """Return the papers that a name or a title clearly means; [] if none is.
+
+    Args:
+        name: title, a part of it, or what the paper is about.
+        hits: of the name, best first.
+    """
+    named = [hit for hit in hits if hit.named]
+    if 0 < len(named) <= _MOST_NAMED:
+        return named
+    key = f" {normalise_title(name)} "
+    titled = [hit for hit in hits if key in f" {normalise_title(hit.paper.title)} "]
+    found = titled or _choose_fitting(hits)
+    return found if len(found) == 1 else []
+
+
+def _choose_fitting(hits: Sequence[Hit]) -> list[Hit]:
+    return [entry.hit for entry in rank_by_relevance(hits) if entry.listed == "fits"]
+
+
+def _find_cited(question: str, history: Sequence[Turn]) -> tuple[str, ...]:
+    """Return the ids of the papers that a question points to, else of those cited last."""
+    numbers = find_pointed_numbers(question)
+    known = {n: paper for turn in history for n, paper in turn.answer.sources.items()}
+    if numbers:
+        return tuple(known[number].id for number in numbers if number in known)
+    last = next((turn.answer for turn in reversed(history) if turn.answer.sources), None)
+    return tuple(paper.id for paper in last.sources.values()) if last else ()
+
+
+def _describe_order(plan: Plan, count: int, dated: int) -> str:
+    """Return the sentence above papers in order of their years."""
+    papers = f"{count} paper{'s' * (count != 1)}"
+    about = f" that seem to fit “{plan.subject}”" if plan.subject else ""
+    scope = f" {plan.where}" if plan.where else ""
+    undated = f" {count - dated} without a year left out." if dated < count else ""
+    return f"Of {papers}{about}{scope}, the {plan.order} first:{undated}"
+
+
+def describe_field(paper: Paper, field: str) -> str:
+    """Return a sentence with one field of a paper's record.
+
+    >>> describe_field(Paper("a", "On Rates", "", year=2021), "year")
+    '“On Rates” was published in 2021.'
+    """
+    value = getattr(paper, field)
+    title = f"“{paper.title}”"
+    if not value:
+        name = field.upper() if field in ("doi", "url") else field
+        return f"The record of {title} has no {name}."
+    forms = {
+        "authors": f"{title} was written by {', '.join(paper.authors)}.",
+        "doi": f"The DOI of {title} is {value}.",
+        "url": f"The address of {title} is {value}.",
+    }
+    return forms.get(field, f"{title} was published in {value}.")

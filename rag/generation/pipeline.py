@@ -16,7 +16,7 @@ from rag.citations.markers import remove_markers
 from rag.errors import ModelError, ModelRejected
 from rag.generation.abstention import abstain, assess
 from rag.generation.check import DraftChecker
-from rag.generation.listing import CANDIDATES, MOST_SHOWN, ListWriter, Scope
+from rag.generation.listing import CANDIDATES, ListWriter, Scope
 from rag.generation.llm import settle_status, write_with_model
 from rag.generation.metadata import write_metadata
 from rag.generation.quotes import write_quotes
@@ -111,20 +111,21 @@ class Pipeline:
 
     def _retrieve(self, plan: Plan, history: Sequence[Turn], k: int | None) -> Retrieval:
         """Return the papers found. A follow-up also gets those that the last answer cited."""
-        if plan.kind == "metadata":
+        if plan.kind == "metadata" and not plan.subject:
             return Retrieval("", ())
-        if plan.kind == "list":
+        if plan.kind != "answer":
             return self._library.retrieve(
                 plan.subject, k=CANDIDATES, where=plan.where, candidates=CANDIDATES
             )
         found = self._library.retrieve(plan.standalone, k=k or self._settings.k, where=plan.where)
         if plan.where and plan.where.authors and len(found.hits) <= FEW_PAPERS:
             found = replace(found, hits=tuple(replace(hit, named=True) for hit in found.hits))
-        return self._append_cited(plan, found, history[-1]) if plan.follows_up else found
+        return self._append_cited(plan, found, history) if plan.follows_up else found
 
-    def _append_cited(self, plan: Plan, found: Retrieval, last: Turn) -> Retrieval:
+    def _append_cited(self, plan: Plan, found: Retrieval, history: Sequence[Turn]) -> Retrieval:
         known = {hit.paper.id for hit in found.hits}
-        cited = tuple(p.id for p in last.answer.sources.values() if p.id not in known)
+        last = next((t.answer.sources for t in reversed(history) if t.answer.sources), {})
+        cited = tuple(paper.id for paper in last.values() if paper.id not in known)
         if not cited or not found.hits:
             return found
         where = replace(plan.where or Filter(), ids=cited)
@@ -138,10 +139,7 @@ class Pipeline:
     ) -> Generator[AnswerEvent, None, Draft]:
         """Write with the writer that the plan asks for. Quotes stand in for a model that fails."""
         if plan.kind == "metadata":
-            with self._library.reading() as live:
-                papers = list(live.index.papers(plan.where, MOST_SHOWN))
-                count = live.index.count(plan.where)
-            return (yield from write_metadata(papers, count, plan.where, history))
+            return (yield from write_metadata(plan, retrieval, self._library, history))
         if plan.kind == "list":
             with self._library.reading() as live:
                 with_words = live.index.count_with_words(retrieval.terms, plan.where)

@@ -182,10 +182,18 @@ class Index:
         with self._records.map_errors():
             return self._records.holds(where)
 
-    def papers(self, where: Filter | None = None, limit: int | None = None) -> Iterator[Paper]:
-        """Yield the first papers that match a filter, or all, in the order of the library."""
+    def papers(
+        self, where: Filter | None = None, limit: int | None = None, order: str = ""
+    ) -> Iterator[Paper]:
+        """Yield the first papers that match a filter, or all.
+
+        Args:
+            where: the filter.
+            limit: number of papers, None for all.
+            order: "oldest" or "newest" first; "" for the order of the library.
+        """
         with self._records.map_errors():
-            yield from self._records.iter_papers(where, limit)
+            yield from self._records.iter_papers(where, limit, order)
 
     def load_papers(self, numbers: Sequence[int]) -> list[StoredPaper]:
         """Return papers with their passages, in the order given."""

@@ -183,11 +183,14 @@ class Records:
         )
         return int(found.fetchone()[0])
 
-    def iter_papers(self, where: Filter | None = None, limit: int | None = None) -> Iterator[Paper]:
-        """Yield the first papers that match a filter, or all, in the order of the library."""
+    def iter_papers(
+        self, where: Filter | None = None, limit: int | None = None, order: str = ""
+    ) -> Iterator[Paper]:
+        """Yield the first papers that match a filter, or all; see `Index.papers`."""
         condition, values = self._match(where)
+        by = {"": "", "oldest": "year, ", "newest": "year DESC, "}[order]
         found = self._run(
-            f"SELECT record FROM paper WHERE {condition} ORDER BY position LIMIT ?",
+            f"SELECT record FROM paper WHERE {condition} ORDER BY {by}position LIMIT ?",
             (*values, -1 if limit is None else limit),
         ).fetchall()
         for (record,) in found:

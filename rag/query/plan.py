@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from rag.citations.markers import remove_markers
 from rag.errors import ModelError
@@ -27,8 +27,9 @@ from rag.query.rules import (
     may_follow_up,
     name_last_papers,
     read_list_subject,
+    read_record_question,
 )
-from rag.text.terms import has_words
+from rag.text.terms import has_words, lexical_terms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,6 +47,7 @@ _LONGEST_REWRITTEN = 400  # characters, unless the question itself is long
 _NEGATION = (
     "Without a language model a negation in a list is not applied. Ask which papers do it instead."
 )
+_FEWEST_TERMS = 2  # of a question that a follow-up may go on with
 _LONGEST_READ = 1000  # characters; a longer text is searched for as it stands
 
 
@@ -132,6 +134,8 @@ class Planner:
             where: a restriction that holds anyway; it wins over what the question says.
             library: asked whether it has the years, authors and venues that are named.
         """
+        if found := plan_records(question, exchanges, where, library):
+            return found
         plan = self._complete(Plan(question, question.strip(), where=where), exchanges)
         plan = replace(plan, follows_up=plan.standalone != question.strip())
         if len(plan.standalone) > _LONGEST_READ:
@@ -178,6 +182,31 @@ class Planner:
         return replace(combined, notes=(*plan.notes, note), usage=reply.usage)
 
 
+def plan_records(
+    question: str,
+    exchanges: Sequence[Exchange],
+    given: Filter | None,
+    library: PaperCollection,
+) -> Plan | None:
+    """Return the plan of a question to the records, or None if it is none; see `Planner.plan`."""
+    plan = _note_unknown(Plan(question, question.strip(), where=given), exchanges)
+    this_year = datetime.now(UTC).year
+    text, where, notes = read_filters(question, library, given, this_year=this_year)
+    asked = read_record_question(text) if len(question) <= _LONGEST_READ else None
+    if asked is None:
+        return None
+    return replace(
+        plan,
+        kind="metadata",
+        subject=asked.subject,
+        where=where,
+        fields=(cast("Field", asked.field),) if asked.field else (),
+        order=cast("Order", asked.order),
+        follows_up=asked.refers_back and where == given,
+        notes=(*plan.notes, *notes),
+    )
+
+
 def _restrict_to_cited(plan: Plan, exchanges: Sequence[Exchange]) -> Plan:
     """Restrict "which of these ...", and what follows it up, to the papers that were cited last."""
     cited = _find_scope(plan.standalone, exchanges)
@@ -218,7 +247,18 @@ def _combine(question: str, exchanges: Sequence[Exchange]) -> str:
         return f"{question} ({'; '.join(titles)})"
     if numbers or not is_follow_up(question):
         return question
-    return f"{exchanges[-1].standalone} {question}"
+    return f"{_find_topic(exchanges).standalone} {question}"
+
+
+def _find_topic(exchanges: Sequence[Exchange]) -> Exchange:
+    """Return the last exchange with a topic, unlike "Thanks!" or "who wrote it?"."""
+    topics = (
+        each
+        for each in reversed(exchanges)
+        if (each.sources or len(lexical_terms(each.question)) >= _FEWEST_TERMS)
+        and read_record_question(each.question) is None
+    )
+    return next(topics, exchanges[-1])
 
 
 def _render_conversation(exchanges: Sequence[Exchange], budget: int) -> str:

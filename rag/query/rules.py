@@ -1,13 +1,14 @@
 """Phrasings that are recognised without a language model; docs/questions.md prints them.
 
-Three kinds: questions for a list of papers, years, authors and venues that choose papers, and
-follow-ups. What no form covers stays part of the question. Called by `rag.query.plan` and
-`rag.query.filters`.
+Four kinds: questions for a list of papers, questions to the records, years, authors and venues
+that choose papers, and follow-ups. What no form covers stays part of the question. Called by
+`rag.query.plan` and `rag.query.filters`.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from rag.text.terms import lexical_terms
 
@@ -117,6 +118,71 @@ def _strip_frame(text: str) -> str:
     while found := _FRAME.match(text) or _FRAME_END.search(text):
         text = f"{text[: found.start()]}{text[found.end() :]}".strip(" ,.:;?!")
     return text
+
+
+# --- Questions to the records -----------------------------------------------------------------
+
+_ONE = r"(?:paper|study|article)s?"
+_THIS = (
+    rf"(?:it|they|them|(?:this|that|these|those)(?: {_ONE})?|the {_ONE}|(?:paper )?\[?\d{{1,3}}\]?)"
+)
+_OF_PAPER = rf"(?:{_THIS}|(?:the )?(?:{_ONE} (?:on|about) )?(?P<subject>.+?)(?: {_ONE})?)"
+_FIELD = r"(?P<field>authors?|year|venue|journal|doi|url)"
+_ASKS = r"(?:what (?:is|are) |what['’]s )?"
+_RECORD_FORMS = tuple(
+    (field, re.compile(rf"(?i){form}"))
+    for field, form in (
+        ("authors", rf"who (?:wrote|(?:is|are|were) the authors? of) {_OF_PAPER}"),
+        ("year", rf"when (?:was|were) {_OF_PAPER} (?:published|written)"),
+        ("venue", rf"where (?:was|were) {_OF_PAPER} published"),
+        ("", rf"{_ASKS}(?:the )?{_FIELD} of {_OF_PAPER}"),
+        ("", rf"{_ASKS}(?:its|their) {_FIELD}"),
+    )
+)
+_ORDER_FORM = re.compile(
+    rf"(?i)(?:(?:which|what)(?P<papers> {_ONE})?(?: one)?(?: of (?:these|those|them))? "
+    r"(?:is|are|was|were) )?(?:the )?(?P<order>oldest|earliest|newest|latest|most recent)"
+    rf"(?P<noun> {_ONE})?(?: one)?(?: (?:on|about) (?P<subject>.+))?"
+)
+_FIELD_NAMES = {"author": "authors", "journal": "venue"}
+
+
+@dataclass(frozen=True, slots=True)
+class RecordQuestion:
+    """What a question asks of the records of papers.
+
+    Attributes:
+        field: that it asks for, "" for the order of years alone.
+        order: "oldest", "newest" or "".
+        subject: that the papers are called or about, else "".
+        refers_back: whether it may ask of the papers in the conversation.
+    """
+
+    field: str
+    order: str
+    subject: str
+    refers_back: bool
+
+
+def read_record_question(question: str) -> RecordQuestion | None:
+    """Return what a question asks of the records, or None if it asks for something else.
+
+    >>> read_record_question("Who wrote the ELECTRA paper?").subject
+    'ELECTRA'
+    >>> read_record_question("What is its DOI?").field
+    'doi'
+    """
+    text = _POLITE.sub("", " ".join(question.split())).rstrip(" .?!")
+    for field, form in _RECORD_FORMS:
+        if match := form.fullmatch(text):
+            groups = match.groupdict()
+            subject, said = groups.get("subject") or "", (groups.get("field") or field).lower()
+            return RecordQuestion(_FIELD_NAMES.get(said, said), "", subject, not subject)
+    if match := _ORDER_FORM.fullmatch(text):
+        order = "oldest" if match["order"].lower() in ("oldest", "earliest") else "newest"
+        named = match["papers"] or match["noun"] or match["subject"]
+        return RecordQuestion("", order, match["subject"] or "", not named)
+    return None
 
 
 # --- Years, authors and venues (read by rag.query.filters) -------------------------------------

@@ -1,0 +1,132 @@
+"""Answers from the records of papers: authors, years, venues, DOIs, and which is the oldest."""
+
+from __future__ import annotations
+
+import pytest
+
+from rag import Assistant, Filter, Paper
+
+PAPERS = [
+    Paper("tea-1", "Warm tea and sleep onset",
+          "We gave warm tea to forty adults before bed. Warm tea delayed sleep onset.",
+          authors=("Jane Doe", "Al Roe"), year=2019, venue="Tea Journal", doi="10.1000/t.1"),
+    Paper("cof-2", "Cold coffee and attention",
+          "Cold coffee raised attention scores in sixty students.",
+          authors=("Richard Roe",), year=2020, venue="Coffee Journal"),
+    Paper("gre-3", "Green tea and blood pressure",
+          "Green tea lowered systolic blood pressure in a meta-analysis of trials.",
+          authors=("Jack Joe",), year=2022, venue="Tea Journal"),
+    Paper("kid-4", "KIDNEY-2: Water and stones",
+          "Drinking two litres of water a day halved the rate of kidney stones.", year=2017),
+    Paper("coc-5", "Cocoa and mood", "Cocoa improved mood in a trial of patients."),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    with Assistant.build(PAPERS, tmp_path_factory.mktemp("records") / "tea") as assistant:
+        yield assistant
+
+
+@pytest.fixture
+def chat(library):
+    conversation = library.chat()
+    first = conversation.ask("Does warm tea delay sleep onset?")
+    assert [paper.id for paper in first.sources.values()] == ["tea-1"]
+    return conversation
+
+
+@pytest.mark.parametrize(
+    ("question", "field", "text"),
+    [
+        ("who wrote it?", "authors", "was written by Jane Doe, Al Roe. [1]"),
+        ("when was it published?", "year", "was published in 2019. [1]"),
+        ("Where was this paper published?", "venue", "was published in Tea Journal. [1]"),
+        ("its DOI?", "doi", "is 10.1000/t.1. [1]"),
+        ("who are the authors of [1]?", "authors", "was written by Jane Doe, Al Roe. [1]"),
+    ],
+)
+def test_a_field_of_the_paper_that_was_cited_is_read_from_its_record(chat, question, field, text):
+    answer = chat.ask(question)
+    assert answer.text.endswith(text)
+    assert "“Warm tea and sleep onset”" in answer.text
+    assert (answer.kind, answer.status) == ("metadata", "answered")
+    (citation,) = answer.citations
+    assert (citation.verdict, citation.by) == ("record", "record")
+    assert citation.reason == f"its record: {field}"
+    assert answer.verification == "1 read from the records."
+
+
+def test_small_talk_between_two_questions_changes_nothing(chat):
+    chat.ask("Thanks!")
+    assert chat.ask("when was it published?").text.endswith("was published in 2019. [1]")
+    assert "10.1000/t.1" in chat.ask("What is its DOI?").text
+
+
+def test_answers_from_the_records_survive_being_saved_and_opened(chat, library, tmp_path):
+    chat.ask("who wrote it?")
+    chat.ask("which papers are the oldest?")
+    chat.save(tmp_path / "tea.json")
+    other = library.chat()
+    other.load(tmp_path / "tea.json")
+    assert [turn.answer.text for turn in other.turns] == [turn.answer.text for turn in chat.turns]
+
+
+@pytest.mark.parametrize(
+    ("question", "text"),
+    [
+        ("who wrote the paper on green tea?", "“Green tea and blood pressure” was written by Jack"),
+        ("when was KIDNEY-2 published?", "“KIDNEY-2: Water and stones” was published in 2017."),
+        ("who wrote KIDNEY-2?", "The record of “KIDNEY-2: Water and stones” has no authors."),
+        ("what is the DOI of cold coffee and attention?",
+         "The record of “Cold coffee and attention” has no DOI."),
+    ],
+)  # fmt: skip
+def test_a_paper_that_a_question_names_is_shown_with_its_title(library, question, text):
+    assert library.ask(question).text.startswith(text)
+
+
+@pytest.mark.parametrize("question", ["who wrote the tea paper?", "who wrote the Linux kernel?"])
+def test_a_name_that_means_no_single_paper_gives_the_closest_papers(library, question):
+    answer = library.ask(question)
+    assert (answer.kind, answer.status) == ("metadata", "abstained")
+    assert answer.reason.startswith("no paper is clearly meant by")
+    assert len(answer.closest) == 3
+
+
+def test_a_question_that_refers_to_no_paper_is_told_so(library):
+    assert "an earlier answer cites" in library.ask("who wrote it?").reason
+    conversation = library.chat()
+    conversation.ask("Does warm tea delay sleep onset?")
+    answer = conversation.ask("who wrote [7]?")
+    assert answer.status == "abstained"
+    assert "The conversation has no citation [7]." in answer.warnings
+
+
+def test_papers_are_put_in_the_order_of_their_years(library):
+    answer = library.ask("which is the oldest?")
+    assert answer.text.startswith("Of 5 papers, the oldest first: 1 without a year left out.\n\n- ")
+    assert [paper.year for paper in answer.sources.values()] == [2017, 2019, 2020, 2022]
+    newest = library.ask("the newest paper on tea?")
+    assert newest.text.startswith(
+        "Of 2 papers that seem to fit “tea”, the newest first:\n\n- “Green"
+    )
+    assert [paper.id for paper in newest.sources.values()] == ["gre-3", "tea-1"]
+    early = library.ask("which is the newest paper?", where=Filter(years=(None, 2019)))
+    assert [paper.year for paper in early.sources.values()] == [2019, 2017]
+
+
+def test_the_oldest_of_several_cited_papers_is_one_of_those(library):
+    conversation = library.chat()
+    listed = conversation.ask("Which papers are on tea?")
+    answer = conversation.ask("which is the oldest?")
+    assert len(listed.sources) > 1
+    assert set(answer.sources) == set(listed.sources)
+
+
+def test_a_library_without_the_field_says_so(tmp_path):
+    papers = [Paper("a-1", "On Moths", "Moths fly at night."), Paper("b-2", "On Ants", "Ants dig.")]
+    with Assistant.build(papers, tmp_path / "bare") as library:
+        answer = library.ask("which is the oldest paper?")
+        assert (answer.status, answer.reason) == ("abstained", "its records have no years.")
+        assert library.ask("who wrote On Moths?").reason == "its records have no authors."
