@@ -145,7 +145,10 @@ def _body(record: Record) -> str:
         return f"<p>{escape(record.failed)}</p>"
     parts = [f"<p>{escape(record.answer['text'])}</p>"]
     judged = {statement.text: statement for statement in record.statements}
-    parts += ["<h4>Its statements</h4>"] if record.answer["statements"] else []
+    if record.answer["statements"]:
+        parts.append(
+            f"<h4>Its statements</h4><p>{escape(record.answer.get('verification', ''))}</p>"
+        )
     parts += [_statement(s, judged.get(s["text"])) for s in record.answer["statements"]]
     if record.facts:
         rows = "".join(

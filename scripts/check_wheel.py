@@ -29,6 +29,7 @@ REQUIRED = {
     "rag/data/PROVENANCE.md",
     "rag/data/answerable.json",
     "rag/data/relevance.json",
+    "rag/data/reader_test.json",
     "rag/data/minilm/model.onnx",
     "rag/data/minilm/tokenizer.json",
     "rag/data/minilm/projection.npy",

@@ -119,7 +119,13 @@ def test_forms_of_an_answer_carry_quotes():
         {"number": 1, "id": "dogs-2", "title": "Dogs {and} more_", "year": 1999}
     ]
     assert values["statements"][0]["citations"][0]["quotes"] == [
-        {"paper_id": "dogs-2", "start": 20, "end": 36, "text": "Some never bark."}
+        {
+            "paper_id": "dogs-2",
+            "start": 20,
+            "end": 36,
+            "text": "Some never bark.",
+            "field": "abstract",
+        }
     ]
     assert "> Some never bark." in answer.to_markdown()
     assert r"title = {{Dogs \textbraceleft{}and\textbraceright{} more\_}}" in answer.to_bibtex()

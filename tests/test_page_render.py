@@ -9,6 +9,7 @@ import pytest
 
 from rag import Answer, Citation, Paper, Quote, Statement, Turn, Usage
 from rag.retrieval import Hit, ScoredSentence
+from rag.verification import ReaderScore
 from rag.web import cards, render
 from rag.web.library_pool import make_examples
 from rag.web.table import TableState, render_table
@@ -23,6 +24,7 @@ PAPER = Paper(
     doi="10.1000/xyz",
 )
 QUOTE = Quote("a-1", 20, 35, "Rates are high.")
+PASSED = ReaderScore("tester", 24, 24)
 
 
 def make_citation(verdict, **changes):
@@ -40,6 +42,7 @@ def make_answer(text, *statements, **changes):
         "status": "answered",
         "mode": "quotes",
         "seconds": 0.25,
+        "checker": PASSED,
     }
     return Answer(**{**given, **changes})
 
@@ -78,7 +81,7 @@ def test_a_marker_links_to_the_card_of_its_turn_and_says_its_verdict() -> None:
     ],
 )
 def test_every_verdict_has_a_colour_and_a_sign(verdict, level, sign, words) -> None:
-    html = render.render_marker(make_citation(verdict), 1)
+    html = render.render_marker(make_citation(verdict), 1, PASSED)
     assert f'class="marker {level}"' in html
     assert f'aria-label="Source 1, {words}"' in html
     assert re.sub("<[^>]*>", "", html) == f"1{sign}"
@@ -93,7 +96,7 @@ def test_every_verdict_has_a_colour_and_a_sign(verdict, level, sign, words) -> N
 )
 def test_a_changed_paper_and_one_that_is_gone_lose_their_verdict(standing, words) -> None:
     answer = answer_with("supported", standing=standing)
-    html = render.render_marker(answer.citations[0], 1)
+    html = render.render_marker(answer.citations[0], 1, PASSED)
     assert f'aria-label="Source 1, {words}"' in html
     assert f'<span class="sign">{standing}</span>' in html
     assert f"<strong>{standing}: {words}</strong>:" in render_panel(answer)
@@ -225,7 +228,7 @@ def test_the_line_below_an_answer_has_verdicts_mode_seconds_and_tokens() -> None
     plain = render.render_turn("q", answer_with("supported"), 1)
     line = re.search(r'<p class="facts">(.*?)</p>', plain)[1]
     assert re.sub("<[^>]*>", "|", line).strip("|").split("||") == [
-        "1 of 1 sentence supported",
+        "1 of 1 sentence supported (24 of 24 right in its test)",
         "quotes, no language model",
         "0.25 s",
     ]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rag.citations.citation import Citation, Statement
     from rag.papers import Paper
     from rag.retrieval import Hit
+    from rag.verification import ReaderScore
 
 AnswerStatus = Literal["answered", "abstained", "incomplete"]
 Mode = Literal["model", "quotes"]
@@ -65,6 +66,8 @@ class Answer(Bibliography):
         mode: "quotes" (verbatim sentences) or "model".
         kind: "answer", "list" (papers that fit a subject) or "metadata" (taken from the records).
         model: name of the language model, or None.
+        checker: model that checked the statements, with its result in the reader's test. None where
+            none did, or in an answer saved by version 0.2.
         scope: the papers that it was asked of, in words; "" for all of the library.
         confidence: in [0, 1], how sure it is that the library holds an answer.
         usage: calls and tokens.
@@ -84,6 +87,7 @@ class Answer(Bibliography):
     reason: str = ""
     closest: tuple[Hit, ...] = ()
     model: str | None = None
+    checker: ReaderScore | None = None
     scope: str = ""
     confidence: float | None = None
     usage: Usage = NO_USAGE
@@ -104,7 +108,7 @@ class Answer(Bibliography):
     @property
     def verification(self) -> str:
         """One line on how the statements hold and who checked them."""
-        return summarize_verdicts(self.statements, writer=self.model)
+        return summarize_verdicts(self.statements, writer=self.model, checker=self.checker)
 
     @property
     def duration(self) -> str:
@@ -122,6 +126,7 @@ class Answer(Bibliography):
         }
         return {
             **values,
+            "checker": self.checker and {**values["checker"], "tested": self.checker.tested},
             "sources": [
                 {"number": number, **_describe_paper(paper)}
                 for number, paper in self.sources.items()
@@ -208,9 +213,10 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """Statements with their verdicts."""
+    """Statements with their verdicts, and the model that checked them, if one did."""
 
     statements: tuple[Statement, ...]
+    checker: ReaderScore | None = None
     kind: Literal["verified"] = "verified"
 
 

@@ -43,8 +43,7 @@ def mark_uncited(answer: Answer) -> Answer:
 
     Where a reader has checked the answer, it has decided what is a claim.
     """
-    has_reader = any(citation.by not in ("text", "record") for citation in answer.citations)
-    if answer.kind != "answer" or answer.status == "abstained" or has_reader:
+    if answer.kind != "answer" or answer.status == "abstained" or answer.checker:
         return answer
     pieces = [p if isinstance(p, str) else p.numbers for p in split_markers(answer.text)]
     claims = [part for part in split_statements(pieces)[1] if part.claim]

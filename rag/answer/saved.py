@@ -21,7 +21,7 @@ from rag.citations.resolve import check_statements
 from rag.errors import CorpusError
 from rag.files import explain_os_error, write_atomically
 from rag.papers import Paper
-from rag.verification import Quote, TextChecker, Verdict
+from rag.verification import Quote, ReaderScore, TextChecker, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -124,6 +124,7 @@ class _Reader:
             "Hit": Annotated[InstanceOf[Hit], BeforeValidator(self._read_hit)],
             "Paper": InstanceOf[Paper],
             "Quote": Quote,
+            "ReaderScore": ReaderScore,
             "Statement": Annotated[Statement, BeforeValidator(self._read_statement)],
             "Verdict": Annotated[Verdict, BeforeValidator(lambda v: _OLD_WORDS.get(v, v))],
         }

@@ -11,35 +11,38 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rag.citations.citation import Citation, Statement
+    from rag.verification import ReaderScore
 
 _WORDS = {"partly": "partly supported"}
 
 
-def summarize_verdicts(statements: Sequence[Statement], *, writer: str | None) -> str:
+def summarize_verdicts(
+    statements: Sequence[Statement], *, writer: str | None, checker: ReaderScore | None
+) -> str:
     """Return how the statements hold, who checked them, and whether papers have changed since.
 
     Args:
         statements: of an answer. Without a claim there is nothing to sum up.
         writer: model that wrote the answer, None for quotes.
+        checker: model that checked it, if one did.
     """
     claims = [s for s in statements if s.claim and (s.verdict or s.listed)]
     if not claims:
         return "No statement to check."
     citations = [citation for statement in statements for citation in statement.citations]
-    return f"{_describe_claims(claims, citations, writer)}.{_describe_losses(citations)}"
+    described = _describe_claims(claims, _name_readers(citations), writer)
+    tested = f" ({checker.result})" if checker else ""
+    return f"{described}{tested}.{_describe_losses(citations)}"
 
 
-def _describe_claims(
-    claims: Sequence[Statement], citations: Sequence[Citation], writer: str | None
-) -> str:
-    readers = _name_readers(citations)
+def _describe_claims(claims: Sequence[Statement], readers: str, writer: str | None) -> str:
     if claims[0].listed:
         return f"{_count_entries(claims)}; decided by {readers or 'relevance'}"
     if claims[0].verdict == "record":
         return f"{len(claims)} read from the records"
     counted = _count_verdicts(claims, "statement" if writer else "sentence")
-    checker = "the model that wrote it" if readers == writer else readers
-    return f"{counted}; checked by {checker}" if readers else counted
+    by = "the model that wrote it" if readers == writer else readers
+    return f"{counted}; checked by {by}" if readers else counted
 
 
 def _name_readers(citations: Sequence[Citation]) -> str:

@@ -96,23 +96,24 @@ def _recover_answer(question: str, seen: Sequence[AnswerEvent]) -> Answer | None
     from rag.answer import Answer
     from rag.answer.contradictions import shows_statement
 
-    verified = [event.statements for event in seen if event.kind == "verified"]
+    verified = [event for event in seen if event.kind == "verified"]
     text = "".join(event.delta for event in seen if event.kind == "text")
     if not verified or seen[-1].kind == "done":
         return None
-    if not all(map(partial(shows_statement, text), verified[-1])):
+    if not all(map(partial(shows_statement, text), verified[-1].statements)):
         return None  # the text on screen is a model's thoughts, not what was checked
     model = _find_stage("Writing with ", seen)
     return Answer(
         question=question,
         asked=_find_stage("Understood as: ", seen) or question.strip(),
         text=text,
-        statements=verified[-1],
+        statements=verified[-1].statements,
         hits=(),
         status="incomplete",
         mode="model" if model else "quotes",
         reason="it was stopped while its statements were being checked",
         model=model,
+        checker=verified[-1].checker,
     )
 
 

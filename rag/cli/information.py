@@ -25,7 +25,10 @@ def info(
     *,
     settings: Settings,
     check: Annotated[
-        bool, typer.Option("--check", help="Make one tiny call to each model that is set.")
+        bool,
+        typer.Option(
+            "--check", help="Call each model that is set, and test the one that checks answers."
+        ),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -87,9 +90,10 @@ def _collect_information(settings: Settings) -> dict[str, Any]:
 
 
 def _check_models(settings: Settings) -> tuple[dict[str, str], list[str]]:
-    """Make one tiny call to each model. Return a finding for each, and the kinds that failed."""
+    """Call each model, and test the one that checks. Return findings, and the kinds that failed."""
     from rag.embedding import make_embedder
     from rag.llm import Message, make_chat_model
+    from rag.verification.reader_test import run_reader_test
 
     model, embedder = make_chat_model(settings), make_embedder(settings)
 
@@ -104,9 +108,21 @@ def _check_models(settings: Settings) -> tuple[dict[str, str], list[str]]:
         vectors = embedder.embed(["ready"])
         return f"{embedder.name} returns vectors with {vectors.shape[1]} numbers"
 
+    def check_reader() -> str:
+        if model is None:
+            return "no language model is set; nothing to test"
+        score = run_reader_test(model, settings)
+        are = "coloured" if score.tested == "passed" else "not used, statements stay unchecked"
+        return f"{model.name}: {score.right} of {score.total} right; verdicts are {are}"
+
     findings: dict[str, str] = {}
     failed: list[str] = []
-    for kind, check in (("language model", check_model), ("embedder", check_embedder)):
+    checks = {
+        "language model": check_model,
+        "embedder": check_embedder,
+        "reader's test": check_reader,
+    }
+    for kind, check in checks.items():
         try:
             findings[kind] = check()
         except RagError as error:

@@ -17,7 +17,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from rag.verification import VERDICTS
+from rag.verification import choose_level
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rag.answer import Answer, AnswerEvent, Citation, Statement
     from rag.papers import Paper
     from rag.retrieval import Hit
-    from rag.verification.verdict import Level
+    from rag.verification.verdict import Level, ReaderScore
 
 QUOTES_MODE = "quotes: sentences of abstracts, no language model"
 _LEVEL_STYLES: dict[Level, str] = {
@@ -164,13 +164,13 @@ def _print_source(answer: Answer, number: int, paper: Paper) -> None:
     for statement in answer.statements if answer.kind != "metadata" else ():
         for citation in statement.citations:
             if citation.number == number:
-                _print_citation(statement, citation)
+                _print_citation(statement, citation, answer.checker)
 
 
-def _print_citation(statement: Statement, citation: Citation) -> None:
+def _print_citation(statement: Statement, citation: Citation, checker: ReaderScore | None) -> None:
     """Print the verdict on a citation, its statement, and the quotes."""
     label = citation.verdict or "unchecked"
-    style = _LEVEL_STYLES[VERDICTS[label].level]
+    style = _LEVEL_STYLES[choose_level(label, checker)]
     quotes = [f"“{quote.text}”" for quote in citation.quotes]
     reason = "; ".join([citation.reason, citation.by, *citation.warnings])
     if statement.listed:

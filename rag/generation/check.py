@@ -1,7 +1,8 @@
 """Check of a draft: every statement against the papers that it cites.
 
 Text comparison always runs. Where a model wrote the answer, the same model then reads the cited
-sentences, unless `check_with_model` is off. What it says replaces what the comparison found.
+sentences, unless `check_with_model` is off. What it says replaces what the comparison found. A
+model that failed the reader's test is not asked, and its answers stay unchecked.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from rag.answer import Status, Verified
 from rag.citations.resolve import check_statements, remove_statements
-from rag.prompts import load_prompt
 from rag.verification import VERDICTS, TextChecker
-from rag.verification.reader import ReaderChecker
+from rag.verification.reader_test import read_score
+from rag.verification.verify import make_checker
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -44,23 +45,25 @@ class DraftChecker:
         if draft.mode == "quotes":  # the writer took them from the abstract
             yield Verified(draft.statements)
             return draft
-        draft = replace(draft, statements=check_statements(draft.statements, TextChecker()))
-        yield Verified(draft.statements)
+        model = self._model if self._settings.check_with_model else None
+        score = read_score(model, self._settings) if model else None
+        text = TextChecker(score.result) if score and score.tested == "failed" else TextChecker()
+        draft = replace(draft, statements=check_statements(draft.statements, text), checker=score)
+        yield Verified(draft.statements, score)
         cites = any(statement.citations for statement in draft.statements)
-        if draft.mode == "model" and self._model and self._settings.check_with_model and cites:
+        if model and score and score.tested != "failed" and cites:
             yield Status("Checking every statement")
-            prompt = load_prompt("verify", self._settings.prompts)
-            reader = ReaderChecker(self._model, prompt, question)
+            reader = make_checker(model, self._settings.prompts, question)
             draft = replace(
                 draft,
                 statements=check_statements(draft.statements, reader),
                 usage=draft.usage + reader.usage,
                 warnings=(*draft.warnings, *reader.notes),
             )
-            yield Verified(draft.statements)
-        if draft.mode == "model" and self._settings.unsupported == "remove":
+            yield Verified(draft.statements, score)
+        if self._settings.unsupported == "remove":
             draft = _remove_unsupported(draft)
-            yield Verified(draft.statements)
+            yield Verified(draft.statements, score)
         return draft
 
 

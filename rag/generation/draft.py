@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rag.answer import AnswerStatus, Mode, Statement, Turn
     from rag.llm.reply import Usage
     from rag.retrieval import Hit
+    from rag.verification import ReaderScore
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Draft:
     reason: str = ""
     closest: tuple[Hit, ...] = ()
     model: str | None = None
+    checker: ReaderScore | None = None
     confidence: float | None = None
     usage: Usage = NO_USAGE
     warnings: tuple[str, ...] = ()

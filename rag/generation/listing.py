@@ -18,6 +18,7 @@ from rag.generation.relevance import rank_by_relevance, select_model
 from rag.generation.selection import Selection
 from rag.llm.reply import NO_USAGE
 from rag.prompts import load_prompt
+from rag.verification.reader_test import read_score
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from rag.query.plan import Plan
     from rag.retrieval import Retrieval
     from rag.settings import Settings
+    from rag.verification import ReaderScore
 
 CANDIDATES = 400  # papers that are looked at for one list, nearest first
 MOST_SHOWN = 100  # papers of one group. The heading counts all
@@ -83,6 +85,7 @@ class _Decided:
     usage: Usage
     warnings: tuple[str, ...]
     unread: int = 0
+    checker: ReaderScore | None = None
 
 
 class ListWriter:
@@ -127,13 +130,14 @@ class ListWriter:
         writer.add_entries(decided.entries, scope.least)
         writer.add_paragraph(decided.how)
         yield Text(writer.text)
-        yield Verified(tuple(writer.statements))
+        yield Verified(tuple(writer.statements), decided.checker)
         return Draft(
             writer.text,
             tuple(writer.statements),
             hits=tuple(entry.hit for entry in decided.entries),
             mode="model" if decided.model else "quotes",
             model=decided.model,
+            checker=decided.checker,
             confidence=confidence,
             usage=decided.usage,
             warnings=decided.warnings,
@@ -148,14 +152,15 @@ class ListWriter:
             selection = yield from self._select(plan, ranked, decision, self._model)
             usage, notes = selection.usage, selection.notes
             if selection.calls:
-                name = self._model.name
+                score = read_score(self._model, self._settings)
                 return _Decided(
-                    selection.entries,
+                    _distrust(selection.entries, score),
                     selection.summary,
-                    name,
+                    self._model.name,
                     usage,
                     tuple(notes),
                     selection.papers_unread,
+                    score,
                 )
         entries = [entry for entry in ranked if entry.relevance >= decision.possible]
         how = (
@@ -175,6 +180,13 @@ class ListWriter:
         for count in selection.read(plan.standalone, likely, possible=decision.possible):
             yield Status(f"{count} of {len(likely)} papers read")
         return selection
+
+
+def _distrust(entries: Sequence[Entry], score: ReaderScore) -> Sequence[Entry]:
+    """Return the entries of a model, without its verdicts if it failed the reader's test."""
+    if score.tested != "failed":
+        return entries
+    return [replace(entry, verdict="unchecked", reason=score.result) for entry in entries]
 
 
 def count_papers(entries: Sequence[Entry], scope: Scope, subject: str) -> str:

@@ -188,6 +188,7 @@ class Pipeline:
             reason=draft.reason,
             closest=draft.closest,
             model=draft.model,
+            checker=draft.checker,
             scope=str(plan.where or ""),
             confidence=draft.confidence,
             usage=usage,

@@ -71,6 +71,7 @@ class ChatModel:
         name: name of the model.
         window: tokens that it can read.
         reserve: tokens of the window that prompts leave free for the reply.
+        server: address of its server, "" for a model that a caller passed in.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class ChatModel:
         reserve: int = DEFAULT_RESERVE,
         retries: int = 0,
         secrets: Sequence[str] = (),
+        server: str = "",
     ) -> None:
         """Wrap a client.
 
@@ -88,10 +90,12 @@ class ChatModel:
             reserve: tokens for the reply, at most half of the window.
             retries: further tries after a passing failure. 0 for a client that retries by itself.
             secrets: texts that no error may show.
+            server: address that the client speaks to.
         """
         self.name = client.name
         self.window = client.window
         self.reserve = min(reserve, client.window // 2)
+        self.server = server
         self._client = client
         self._retries = retries
         self._secrets = tuple(secrets)

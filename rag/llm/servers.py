@@ -182,6 +182,7 @@ def _make_model(settings: Settings, model: str, server: Server) -> ChatModel:
         reserve=settings.chat_reserve,
         retries=settings.chat_retries,
         secrets=server.secrets,
+        server=server.url,
     )
 
 

@@ -8,7 +8,7 @@ from rag.verification.quotation import (
     Verification,
     is_same_sentence,
 )
-from rag.verification.verdict import VERDICTS, Verdict
+from rag.verification.verdict import VERDICTS, ReaderScore, Verdict, choose_level
 from rag.verification.verify import verify
 
 __all__ = [
@@ -16,9 +16,11 @@ __all__ = [
     "Checker",
     "Claim",
     "Quote",
+    "ReaderScore",
     "TextChecker",
     "Verdict",
     "Verification",
+    "choose_level",
     "is_same_sentence",
     "verify",
 ]

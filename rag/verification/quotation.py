@@ -89,12 +89,16 @@ class Checker(Protocol):
 class TextChecker:
     """Compares statements with the sentences and the figures of the abstracts they cite."""
 
+    def __init__(self, reason: str = "no reader has checked it") -> None:
+        """Take the reason why no reader gave a verdict."""
+        self._reason = reason
+
     def check(self, claims: Sequence[Claim]) -> list[Verification]:
         """Return "quoted" or "unchecked" for each claim, in order."""
-        return [_check_claim(claim) for claim in claims]
+        return [_check_claim(claim, self._reason) for claim in claims]
 
 
-def _check_claim(claim: Claim) -> Verification:
+def _check_claim(claim: Claim, reason: str) -> Verification:
     if not claim.papers:
         return Verification("unchecked", reason="no paper is cited")
     quotes = tuple(quote for paper in claim.papers for quote in _find_quote(claim, paper))
@@ -103,7 +107,7 @@ def _check_claim(claim: Claim) -> Verification:
     source = "\n".join(f"{paper.title}\n{paper.abstract}" for paper in claim.papers)
     missing = find_missing_numbers(claim.statement, source)
     warnings = tuple(f"figure not found: {number}" for number in missing)
-    return Verification("unchecked", (), "no reader has checked it", warnings)
+    return Verification("unchecked", (), reason, warnings)
 
 
 def _find_quote(claim: Claim, paper: Paper) -> list[Quote]:

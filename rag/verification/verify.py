@@ -1,4 +1,4 @@
-"""The check of one statement, for programmers."""
+"""The check of one statement, for programmers, and the choice of the checker for a model."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from rag.verification.quotation import Claim, TextChecker, Verification
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from llama_index.core.llms import LLM
 
     from rag.llm import ChatModel
     from rag.papers import Paper
+    from rag.verification.reader import ReaderChecker
 
 
 def verify(
@@ -33,8 +35,22 @@ def verify(
     if llm is None:
         return TextChecker().check([claim])[0]
     from rag.llm import ChatModel, adapt_llm
+
+    model = llm if isinstance(llm, ChatModel) else adapt_llm(llm)
+    return make_checker(model).check([claim])[0]
+
+
+def make_checker(
+    model: ChatModel, prompts: Path | None = None, question: str = ""
+) -> ReaderChecker:
+    """Return the checker that asks a model.
+
+    Args:
+        model: reads.
+        prompts: folder with prompt files that replace bundled ones.
+        question: that the statements answer. It explains what "it" or "yes" stands for.
+    """
     from rag.prompts import load_prompt
     from rag.verification.reader import ReaderChecker
 
-    model = llm if isinstance(llm, ChatModel) else adapt_llm(llm)
-    return ReaderChecker(model, load_prompt("verify")).check([claim])[0]
+    return ReaderChecker(model, load_prompt("verify", prompts), question)

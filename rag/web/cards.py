@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rag.answer import STANDINGS
 from rag.exporters import export_papers
 from rag.papers import ET_AL
-from rag.verification import VERDICTS
+from rag.verification import VERDICTS, choose_level
 from rag.web.escape import escape, escape_url, isolate, render_button, shorten
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rag.answer import Answer, Citation, Statement, Turn
     from rag.papers import Paper
     from rag.retrieval import Hit
+    from rag.verification import ReaderScore
 
 EMPTY = '<p class="hint">The papers behind an answer appear here.</p>'
 _STATEMENT_CHARS = 60  # beside its verdict
@@ -27,8 +28,8 @@ def make_card_id(turn: int, number: int) -> str:
     return f"turn-{turn}-source-{number}"
 
 
-def describe_check(citation: Citation) -> tuple[str, str, str]:
-    """Return the CSS class, sign and words of a citation's verdict.
+def describe_check(citation: Citation, checker: ReaderScore | None) -> tuple[str, str, str]:
+    """Return the CSS class, sign and words of a citation's verdict by a checker.
 
     A saved citation whose paper has changed or is gone says that instead. Without a verdict none is
     due: the class is "open", and an entry of a list shows its score.
@@ -41,7 +42,7 @@ def describe_check(citation: Citation) -> tuple[str, str, str]:
             words = f"relevance {format_score(citation.score)}"
         return "open", "", words
     kind = VERDICTS[citation.verdict]
-    return kind.level, kind.sign, kind.meaning
+    return choose_level(citation.verdict, checker), kind.sign, kind.meaning
 
 
 def find_quote_start(citation: Citation) -> int | str:
@@ -75,8 +76,7 @@ def render_panel(turns: Sequence[Turn]) -> str:
 def render_section(answer: Answer, turn: int, *, is_shown: bool = True) -> str:
     """Render the sources of one turn."""
     cards = "".join(
-        _render_card(paper, number, turn, _find_citations(answer, number))
-        for number, paper in answer.sources.items()
+        _render_card(paper, number, turn, answer) for number, paper in answer.sources.items()
     )
     cited = {paper.id for paper in answer.sources.values()}
     others = [] if answer.kind == "list" else [h for h in answer.hits if h.paper.id not in cited]
@@ -127,10 +127,9 @@ def _find_citations(answer: Answer, number: int) -> list[tuple[Statement, Citati
     return [(s, c) for s in answer.statements for c in s.citations if c.number == number]
 
 
-def _render_card(
-    paper: Paper, number: int, turn: int, citing: Sequence[tuple[Statement, Citation]]
-) -> str:
-    verdicts = "".join(_render_verdict(statement, citation) for statement, citation in citing)
+def _render_card(paper: Paper, number: int, turn: int, answer: Answer) -> str:
+    citing = _find_citations(answer, number)
+    verdicts = "".join(_render_verdict(each, citation, answer.checker) for each, citation in citing)
     return (
         f'<article class="card" id="{make_card_id(turn, number)}" tabindex="-1" '
         f'aria-label="Source {number}"><header><span class="number">{number}</span>'
@@ -162,10 +161,10 @@ def _render_byline(paper: Paper) -> str:
     return f'<p class="byline">{byline}</p>' if byline else ""
 
 
-def _render_verdict(statement: Statement, citation: Citation) -> str:
+def _render_verdict(statement: Statement, citation: Citation, checker: ReaderScore | None) -> str:
     """Render the verdict on one statement. A click shows the quote in the abstract."""
     start = find_quote_start(citation)
-    level, sign, words = describe_check(citation)
+    level, sign, words = describe_check(citation, checker)
     reason, shown = "", f"{sign}: {words}" if sign else words
     if citation.verdict and citation.standing == "current":
         shown = f"{sign} {citation.verdict}"

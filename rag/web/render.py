@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from rag.answer import Status, Text, Verified
-from rag.verification import VERDICTS
+from rag.verification import VERDICTS, choose_level
 from rag.web.cards import (
     describe_check,
     find_quote_start,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from rag.answer import Answer, AnswerEvent, Citation, Statement
+    from rag.verification import ReaderScore
 
 _MARKER = re.compile(r"\[(\d{1,4})\]")
 _SPACE_BEFORE = re.compile(r" +(?=\[\d{1,4}\])")
@@ -85,6 +86,7 @@ class Draft:
     status: str = ""  # what is being done
     text: str = ""
     statements: Sequence[Statement] = ()  # once they are checked
+    checker: ReaderScore | None = None  # that checked them
 
     def add(self, event: AnswerEvent) -> None:
         """Take what an event says."""
@@ -93,7 +95,7 @@ class Draft:
         elif isinstance(event, Text):
             self.text += event.delta
         elif isinstance(event, Verified):
-            self.statements = event.statements
+            self.statements, self.checker = event.statements, event.checker
 
 
 def render_draft(draft: Draft) -> str:
@@ -101,7 +103,9 @@ def render_draft(draft: Draft) -> str:
     text = _DASH_ALONE.sub("", draft.text)  # its words are still to come
     checked = draft.statements
     fits = checked and all(text[s.start : s.end].startswith(s.text) for s in checked)
-    body = _render_statements(text, checked, draft.number) if fits else _render_text(text)
+    body = _render_text(text)
+    if fits:
+        body = _render_statements(text, checked, draft.number, draft.checker)
     shown = f'<div class="text" dir="auto">{body}</div>' if text else ""
     doing = render_doing(draft.status) if draft.status else ""
     return _render_article(draft.question, draft.number, shown + doing, busy=True)
@@ -119,9 +123,9 @@ def render_failure(draft: Draft, sentence: str, *, stopped: bool = False) -> str
     )
 
 
-def render_marker(citation: Citation, turn_number: int) -> str:
+def render_marker(citation: Citation, turn_number: int, checker: ReaderScore | None) -> str:
     """Render the number that links to a source's card. Colour and sign show the verdict."""
-    level, sign, words = describe_check(citation)
+    level, sign, words = describe_check(citation, checker)
     start = find_quote_start(citation)
     label = f"Source {citation.number}, {words}"
     reason = f": {escape(citation.reason)}" if citation.reason and citation.verdict else ""
@@ -159,7 +163,7 @@ def _render_answer(answer: Answer, number: int) -> str:
     if answer.status == "incomplete":
         reason = escape(answer.reason.rstrip("."))
         note = f'<p class="note weak">This answer is incomplete: {reason}.</p>'
-    body = _render_statements(answer.text, answer.statements, number)
+    body = _render_statements(answer.text, answer.statements, number, answer.checker)
     return f'<div class="text" dir="auto">{body}</div>{note}'
 
 
@@ -171,14 +175,16 @@ def _render_abstention(answer: Answer, number: int) -> str:
     )
 
 
-def _render_statements(text: str, statements: Sequence[Statement], turn_number: int) -> str:
+def _render_statements(
+    text: str, statements: Sequence[Statement], turn_number: int, checker: ReaderScore | None
+) -> str:
     """Render a text with its statements. Those that follow a dash are items of a list."""
     parts, at = [], 0
     for each in sorted(statements, key=lambda s: s.start):
         if each.start < at:
             continue
         between = text[at : each.start]
-        statement = _render_statement(text[each.start : each.end], each, turn_number)
+        statement = _render_statement(text[each.start : each.end], each, turn_number, checker)
         if _LIST_ITEM.search(between if at else f"\n{between}"):
             between = between.removesuffix("- ")
             statement = f"<ul><li>{statement}{_render_entry(each)}</li></ul>"
@@ -188,18 +194,21 @@ def _render_statements(text: str, statements: Sequence[Statement], turn_number: 
     return _AROUND_LIST.sub("", html)
 
 
-def _render_statement(text: str, statement: Statement, turn_number: int) -> str:
+def _render_statement(
+    text: str, statement: Statement, turn_number: int, checker: ReaderScore | None
+) -> str:
     cited = {citation.number: citation for citation in statement.citations}
 
     def link(marker: re.Match[str]) -> str:
         citation = cited.get(int(marker[1]))
-        return render_marker(citation, turn_number) if citation else marker[0]
+        return render_marker(citation, turn_number, checker) if citation else marker[0]
 
     body = _render_markers(text, link) + render_warnings(statement.warnings)
-    kind = VERDICTS[statement.verdict] if statement.claim and statement.verdict else None
-    if kind is None or kind.holds is not False:
+    verdict = statement.verdict if statement.claim else None
+    level = choose_level(verdict, checker) if verdict else "open"
+    if verdict is None or level not in ("weak", "bad"):
         return f"<span>{body}</span>"
-    return f'<span class="statement {kind.level}" title="{kind.meaning}">{body}</span>'
+    return f'<span class="statement {level}" title="{VERDICTS[verdict].meaning}">{body}</span>'
 
 
 def _render_entry(statement: Statement) -> str:
