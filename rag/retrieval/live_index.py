@@ -16,7 +16,7 @@ from rag.index import Index
 from rag.retrieval.retriever import Retriever, clean_question
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from rag.embedding import Embedder
@@ -85,15 +85,22 @@ class LiveIndex:
         *,
         k: int,
         where: Filter | None = None,
+        queries: Sequence[str] = (),
         candidates: int | None = None,
     ) -> Retrieval:
         """Return what the newest generation has for a question; see `Retriever.retrieve`."""
         text = clean_question(question)
         # A server may take long to embed it. Nobody waits for that inside `reading`.
-        encoding = encode_question(self._embedder, text) if text else None
+        texts = (text, *queries) if text else ()
+        encodings = [encode_question(self._embedder, each) for each in texts]
         with self.reading():
             return self.retriever.retrieve(
-                question, k=k, where=where, candidates=candidates, encoding=encoding
+                question,
+                k=k,
+                where=where,
+                queries=queries,
+                candidates=candidates,
+                encodings=encodings,
             )
 
     def papers(self, where: Filter | None = None) -> list[Paper]:

@@ -19,7 +19,7 @@ from rag.retrieval.mentions import find_ids
 from rag.text.terms import LONGEST_QUESTION_CHARS, has_words, lexical_terms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rag.index import Filter, Index, StoredPaper
     from rag.index.passages import Passage
     from rag.index.records import RowTable
+    from rag.index.token_vectors import StoredVectors
     from rag.papers import Paper
     from rag.retrieval.late_interaction import QuestionTokens, TokenScores
 
@@ -70,6 +71,7 @@ class Hit:
         sentences: its sentences, best first.
         stages: stage name -> score and rank among the candidates.
         named: whether the question names this paper.
+        query: the further query that found it, "" if the question alone found it among the first.
         coverage: idf share of the question's terms that title and abstract contain, in [0, 1].
     """
 
@@ -81,6 +83,7 @@ class Hit:
     stages: Mapping[str, StageScore]
     named: bool = False
     coverage: float = 0.0
+    query: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,8 @@ class _Candidates:
         papers: their numbers, ascending, shape (papers,).
         rows: all their rows.
         stages: stage name -> score of each paper's best row, shape (papers,).
+        fused: fused score of each paper for the question and each further query, shape
+            (1 + queries, papers).
         late: token scores of the rows; None without token vectors.
         by_id: whether the question holds an id of each paper, shape (papers,).
         by_name: whether it holds a name that the title coins, shape (papers,).
@@ -137,6 +142,7 @@ class _Candidates:
     papers: NDArray[np.int64]
     rows: RowTable
     stages: Mapping[str, NDArray[np.float64]]
+    fused: NDArray[np.float64]
     late: TokenScores | None
     by_id: NDArray[np.bool_]
     by_name: NDArray[np.bool_]
@@ -167,8 +173,9 @@ class Retriever:
         *,
         k: int = 8,
         where: Filter | None = None,
+        queries: Sequence[str] = (),
         candidates: int | None = None,
-        encoding: Encoding | None = None,
+        encodings: Sequence[Encoding] = (),
     ) -> Retrieval:
         """Return the best papers, with the terms of the question and notes.
 
@@ -176,8 +183,9 @@ class Retriever:
             question: any text; without a letter or digit it finds nothing.
             k: number of papers; fewer are returned if the library or the filter has fewer.
             where: restricts the papers.
+            queries: other words for the question. All of them together weigh as much as it does.
             candidates: rows of each first stage; None takes the default.
-            encoding: of `clean_question(question)`, if it is known already.
+            encodings: of `clean_question(question)` and the queries, if they are known already.
         """
         notes = []
         text = clean_question(question)
@@ -187,15 +195,16 @@ class Retriever:
             )
         if not text or not self._index.manifest.row_count:
             return Retrieval(text, ())
-        asked = self._weigh(text, encoding or encode_question(self._embedder, text))
-        count = max(candidates or self._candidates, k)
-        found = self._collect_candidates(asked, where, count)
+        texts = (text, *queries)
+        encodings = encodings or [encode_question(self._embedder, each) for each in texts]
+        asked = [self._weigh(*each) for each in zip(texts, encodings, strict=True)]
+        found = self._collect_candidates(asked, where, max(candidates or self._candidates, k))
         if found is None:
             notes.append("No paper in the library matches the filter.")
-            return Retrieval(text, (), asked.terms, tuple(notes))
-        if asked.tokens is None:
+            return Retrieval(text, (), asked[0].terms, tuple(notes))
+        if asked[0].tokens is None:
             notes.append("This embedder gives no token vectors, so late interaction did not run.")
-        return Retrieval(text, self._rank(asked, found, k), asked.terms, tuple(notes))
+        return Retrieval(text, self._rank(asked, found, k), asked[0].terms, tuple(notes))
 
     def _weigh(self, text: str, encoding: Encoding) -> _Question:
         """Return the question with the weights of its terms and tokens."""
@@ -208,39 +217,54 @@ class Retriever:
         return _Question(text, terms, shares, encoding.vector, tokens)
 
     def _collect_candidates(
-        self, question: _Question, where: Filter | None, count: int
+        self, asked: Sequence[_Question], where: Filter | None, count: int
     ) -> _Candidates | None:
-        """Run the first stages, then score their papers by every stage."""
+        """Run the first stages for the question and its queries, and score all that they find."""
         index = self._index
         selection = index.select(where)
-        found = index.find_nearest(question.vector, count, selection)
-        found += index.find_words(question.terms, count, selection)
-        by_id, by_name = self._find_named(question.text, where)
+        found: list[int] = []
+        for each in asked:
+            found += index.find_nearest(each.vector, count, selection)
+            found += index.find_words(each.terms, count, selection)
+        by_id, by_name = self._find_named(asked[0].text, where)
         found += index.list_rows([*by_id, *by_name])
         if not found:
             return None
         rows = index.load_rows(found)
         vectors = index.read_vectors(rows)
-        late = score_rows(question.tokens, vectors) if question.tokens else None
-        scores: dict[str, NDArray[np.floating]] = {
-            "lexical": index.score_words(question.terms, rows.row),
-            "dense": np.array([row.pooled for row in vectors]) @ question.vector,
-        }
-        if late:
-            scores |= {"tokens": late.tokens, "window": late.window}
         papers, first = np.unique(rows.paper, return_index=True)
-        stages = {
-            name: np.maximum.reduceat(of_rows.astype(np.float64), first)
-            for name, of_rows in scores.items()
-        }
+        scored = [self._score_papers(each, rows, vectors, first) for each in asked]
+        stages, late = scored[0]
         return _Candidates(
             papers,
             rows,
             stages,
+            np.stack([fuse(each) for each, _ in scored]),
             late,
             np.isin(papers, list(by_id)),
             np.isin(papers, list(by_name)),
         )
+
+    def _score_papers(
+        self,
+        question: _Question,
+        rows: RowTable,
+        vectors: Sequence[StoredVectors],
+        first: NDArray[np.intp],
+    ) -> tuple[Mapping[str, NDArray[np.float64]], TokenScores | None]:
+        """Return the stages' scores of papers, of which `first` holds the first rows."""
+        late = score_rows(question.tokens, vectors) if question.tokens else None
+        scores: dict[str, NDArray[np.floating]] = {
+            "lexical": self._index.score_words(question.terms, rows.row),
+            "dense": np.array([row.pooled for row in vectors]) @ question.vector,
+        }
+        if late:
+            scores |= {"tokens": late.tokens, "window": late.window}
+        stages = {
+            name: np.maximum.reduceat(of_rows.astype(np.float64), first)
+            for name, of_rows in scores.items()
+        }
+        return stages, late
 
     def _find_named(self, text: str, where: Filter | None) -> tuple[set[int], set[int]]:
         """Return the papers that a question names by id, and by a name that a title coins."""
@@ -248,18 +272,21 @@ class Retriever:
         by_id = index.find_by_key("id", find_ids(text), where)
         return by_id, index.find_by_key("name", list_possible_names(text), where)
 
-    def _rank(self, question: _Question, candidates: _Candidates, k: int) -> tuple[Hit, ...]:
-        fused = fuse(candidates.stages) + NAME_BONUS * candidates.by_name
+    def _rank(self, asked: Sequence[_Question], candidates: _Candidates, k: int) -> tuple[Hit, ...]:
+        alone, *others = candidates.fused
+        fused = (alone + np.mean(others, axis=0)) / 2 if others else alone
+        fused = fused + NAME_BONUS * candidates.by_name
         ids = self._index.load_ids(candidates.papers.tolist())
         names = [ids[paper] for paper in candidates.papers.tolist()]
         order = sorted(
             range(len(names)), key=lambda i: (not candidates.by_id[i], -fused[i], names[i])
         )[:k]
         ranks = {name: _rank_scores(scores) for name, scores in candidates.stages.items()}
+        queries = _name_queries([each.text for each in asked[1:]], candidates.fused, k)
         stored = self._index.load_papers([int(candidates.papers[i]) for i in order])
         hits = []
         for rank, (i, found) in enumerate(zip(order, stored, strict=True), start=1):
-            sentences, coverage = self._score_sentences(found, candidates, question)
+            sentences, coverage = self._score_sentences(found, candidates, asked[0])
             stages = {
                 name: StageScore(float(scores[i]), int(ranks[name][i]))
                 for name, scores in candidates.stages.items()
@@ -274,6 +301,7 @@ class Retriever:
                     stages=stages,
                     coverage=coverage,
                     named=bool(candidates.by_id[i] or candidates.by_name[i]),
+                    query=queries[i],
                 )
             )
         return tuple(hits)
@@ -319,6 +347,22 @@ def _order_passages(stored: StoredPaper, candidates: _Candidates) -> tuple[Passa
     tokens = dict(zip(candidates.rows.row.tolist(), candidates.late.tokens.tolist(), strict=True))
     order = sorted(range(len(stored.rows)), key=lambda i: (-tokens[stored.rows[i]], i))
     return tuple(stored.passages[i] for i in order)
+
+
+def _name_queries(queries: Sequence[str], fused: NDArray[np.float64], k: int) -> list[str]:
+    """Return the best query for each paper that the question alone does not rank among the first.
+
+    Args:
+        queries: besides the question.
+        fused: scores for the question and each query, shape (1 + queries, papers).
+        k: number of first papers. For these it returns "".
+    """
+    papers = fused.shape[1]
+    if not queries:
+        return [""] * papers
+    best = np.argmax(fused[1:], axis=0).tolist()
+    ranks = _rank_scores(fused[0])
+    return [queries[best[i]] if ranks[i] > k else "" for i in range(papers)]
 
 
 def _rank_scores(scores: NDArray[np.float64]) -> NDArray[np.int64]:
