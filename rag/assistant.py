@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     Papers = list[Paper]
     Questions = list[str]
 
-PROMPTS = ("answer", "condense_question", "verify", "select_papers", "suggest_questions")
+PROMPTS = ("answer", "plan", "verify", "select_papers", "suggest_questions")
 
 
 class Assistant:
@@ -203,7 +203,7 @@ class Assistant:
     ) -> Retrieval:
         """Search like `search` and return the whole result, with terms and notes."""
         return self._live.retrieve(
-            question, k=k or self.settings.k, where=where, candidates=candidates
+            question, k=k or self.settings.get_k(), where=where, candidates=candidates
         )
 
     def ask(

@@ -37,7 +37,12 @@ class Settings(BaseModel):
     index: str | None = Field(
         None, description="Library: a name, or a path with a slash. Default: the bundled one."
     )
-    k: int = Field(8, ge=1, le=100, description="Papers to retrieve.")
+    k: int | None = Field(
+        None,
+        ge=1,
+        le=100,
+        description="Papers to retrieve. Default: 8. For a model 12 with a plan, 16 without.",
+    )
     candidates: int = Field(
         100, ge=10, le=5000, description="Papers per first stage that are reranked."
     )
@@ -80,6 +85,9 @@ class Settings(BaseModel):
     )
     judge_url: str | None = Field(None, description="Server of the judge. Default: the writer's.")
     judge_key: SecretStr | None = Field(None, description="Key for the server at judge_url.")
+    plan: Literal["always", "never"] = Field(
+        "always", description="Let the model plan the search before it answers."
+    )
     check_with_model: bool = Field(default=True, description="Let the model check its answers.")
     unsupported: Literal["flag", "remove"] = Field(
         "flag", description="Flag or remove unsupported statements."
@@ -109,6 +117,11 @@ class Settings(BaseModel):
     origin: dict[str, str] = Field(
         default_factory=dict, exclude=True, description="Field -> source of its value."
     )
+
+    def get_k(self, *, with_model: bool = False) -> int:
+        """Return how many papers to retrieve, for a search or for a model to read."""
+        usual = (12 if self.plan == "always" else 16) if with_model else 8
+        return self.k or usual
 
 
 def get_default_config_path() -> Path:

@@ -28,7 +28,6 @@ KINDS = ("single", "named", "multi", "unanswerable")
 SHUFFLES = 5
 FOLDS = 10
 PENALTY = 0.3
-PASSED_OVER = 0.02  # share of answerable questions that a language model does not get to see
 
 
 def main() -> None:
@@ -60,7 +59,6 @@ def main() -> None:
         "intercept": round(float(model.intercept_[0] - weights @ means), 4),
         "weights": {name: round(float(w), 4) for name, w in zip(names, weights, strict=True)},
         "threshold": round(threshold, 4),
-        "threshold_with_model": round(float(np.quantile(predicted[answerable], PASSED_OVER)), 4),
         "fitted_on": {
             "file": arguments.questions.name,
             "sha256": hashlib.sha256(content).hexdigest(),

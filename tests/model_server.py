@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import socket
 import threading
 import time
@@ -54,12 +55,15 @@ class Step:
 class ModelServer:
     """A running server. Clients take its `url`, tests read its `requests`.
 
-    A step may be a function from the request's body to a `Step`.
+    A step may be a function from the request's body to a `Step`. Calls for a plan are answered by
+    `plan` and kept in `plans`: tests of other things need not count them.
     """
 
-    def __init__(self, *steps):
+    def __init__(self, *steps, plan=None):
         self.steps = list(steps)
+        self.plan = plan or repeat_question
         self.requests = []
+        self.plans = []
         self.headers = []
         self.disconnected = threading.Event()
         self._lock = threading.Lock()
@@ -74,9 +78,14 @@ class ModelServer:
             def do_POST(self):
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 with owner._lock:
-                    owner.requests.append(body)
-                    owner.headers.append(dict(self.headers.items()))
-                    step = owner.steps[min(len(owner.requests), len(owner.steps)) - 1]
+                    messages = body.get("messages", [{"content": ""}])
+                    if messages[0]["content"].startswith("You plan a search"):
+                        owner.plans.append(body)
+                        step = owner.plan
+                    else:
+                        owner.requests.append(body)
+                        owner.headers.append(dict(self.headers.items()))
+                        step = owner.steps[min(len(owner.requests), len(owner.steps)) - 1]
                 with contextlib.suppress(OSError):
                     owner._answer(self, step(body) if callable(step) else step, body)
 
@@ -162,6 +171,23 @@ class ModelServer:
             counts = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
             yield _event({"choices": [], "usage": counts})
         yield b"data: [DONE]\n\n"
+
+
+def repeat_question(body):
+    """A plan that asks what the reader typed."""
+    asked = re.search("<question>\n(.*)\n</question>", body["messages"][-1]["content"], re.DOTALL)
+    return Step(json.dumps({"question": asked[1], "alone": True, "kind": "answer"}))
+
+
+def complete_follow_up(question):
+    """Plans that ask the first question as typed, and this one in place of later ones."""
+
+    def plan(body):
+        if "<conversation>" not in body["messages"][-1]["content"]:
+            return repeat_question(body)
+        return Step(json.dumps({"question": question, "alone": False}))
+
+    return plan
 
 
 def _choice(delta, finish):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from made_up_papers import QUESTION, QUUX, ZORP
-from model_server import ModelServer, Step
+from model_server import ModelServer, Step, complete_follow_up
 from typer.testing import CliRunner
 
 from rag import Assistant, Conversation, Paper, load_settings
@@ -411,9 +411,12 @@ def test_chat_reports_what_its_commands_did(folder, tmp_path):
 
 
 def test_markdown_says_why_a_statement_is_not_supported_and_how_a_question_was_read(folder):
-    replies = Step("ZORP is fast [1]."), Step("How fast is ZORP?"), Step(REPLY)
-    steps = (replies[0], Step(CHECK), *replies[1:], Step(CHECK))
-    with ModelServer(*steps) as server, with_model(folder, server, check_with_model=True) as a:
+    steps = Step("ZORP is fast [1]."), Step(CHECK), Step(REPLY), Step(CHECK)
+    plan = complete_follow_up("How fast is ZORP?")
+    with (
+        ModelServer(*steps, plan=plan) as server,
+        with_model(folder, server, check_with_model=True) as a,
+    ):
         chat = a.chat()
         chat.ask(QUESTION)
         text = chat.ask("how fast is it?").to_markdown()
@@ -479,12 +482,11 @@ def test_an_answer_stopped_while_it_is_checked_is_kept_with_its_verdicts(folder,
     steps = (
         Step("ZORP is 3.5 times faster [1]."),
         Step("1 | s3 | supported | yes"),
-        Step("How fast is ZORP?"),
         Step(REPLY),
         Step(reply=interrupts, first_byte_s=0.1, between_s=1.0, size=1),
     )
     with (
-        ModelServer(*steps) as server,
+        ModelServer(*steps, plan=complete_follow_up("How fast is ZORP?")) as server,
         ran(
             folder,
             stdin=subprocess.PIPE,

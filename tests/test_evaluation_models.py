@@ -88,7 +88,7 @@ def test_every_call_is_counted_once_by_several_workers(asked_library, tmp_path):
         judge = make_judge(second, "j")
         with Assistant.open(asked_library, settings=settings) as assistant:
             found = evaluate(assistant, questions, out=tmp_path / "r", workers=4, judge=judge)
-        asked = len(writer.requests), len(second.requests)
+        asked = len(writer.requests) + len(writer.plans), len(second.requests)
     spent = found.spent
     assert (spent["writer"].usage.calls, spent["judge"].usage.calls) == asked
     # at a million for a million tokens, every token that the judge read costs one

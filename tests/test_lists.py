@@ -240,8 +240,8 @@ def verdicts_by_title(verdicts):
 
 
 def open_with_model(folder, server, **settings):
-    given = {"chat_model": "tester", "chat_url": server.url, "chat_retries": 0, **settings}
-    return Assistant.open(folder, settings=load_settings(**given))
+    given = {"chat_model": "tester", "chat_url": server.url, "chat_retries": 0, "plan": "never"}
+    return Assistant.open(folder, settings=load_settings(**given | settings))
 
 
 def test_a_model_reads_the_papers_that_may_fit(folder):

@@ -7,7 +7,7 @@ import re
 
 import pytest
 from made_up_papers import QUESTION, QUUX, ZORP
-from model_server import ModelServer, Step
+from model_server import ModelServer, Step, complete_follow_up
 from typer.testing import CliRunner
 
 from rag import Assistant, Done, Filter, Paper, Text, Turn, Verified, load_settings
@@ -17,7 +17,9 @@ from rag.generation.llm import fill_prompt
 from rag.llm import Usage
 from rag.llm.cost import compute_cost
 from rag.prompts import load_prompt, neutral
+from rag.query.plan import Plan
 
+FAR = "how long should sourdough proof in the fridge"
 PAPERS = [
     ZORP,
     QUUX,
@@ -41,10 +43,10 @@ def opened(folder, server, **settings):
     return Assistant.open(folder, settings=load_settings(**given))
 
 
-def ask(folder, *steps, **settings):
+def ask(folder, *steps, question=None, plan=None, **settings):
     """Return the answer of a model that replies with the steps."""
-    with ModelServer(*steps) as server, opened(folder, server, **settings) as assistant:
-        return assistant.ask(QUESTION)
+    with ModelServer(*steps, plan=plan) as server, opened(folder, server, **settings) as assistant:
+        return assistant.ask(question or QUESTION)
 
 
 def number_of(prompt, title):
@@ -88,7 +90,7 @@ def test_answer_is_streamed_resolved_and_checked(folder):
     assert answer.mode == "model"
     assert answer.model == "tester"
     assert any("[88]" in warning for warning in answer.warnings)
-    assert (answer.usage.calls, answer.usage.prompt_tokens) == (1, 100)
+    assert (answer.usage.calls, answer.usage.prompt_tokens) == (2, 200)  # with the plan
 
 
 def test_the_model_checks_its_statements_and_cannot_invent_evidence(folder):
@@ -106,7 +108,7 @@ def test_the_model_checks_its_statements_and_cannot_invent_evidence(folder):
     assert "not cited" in second.citations[0].reason
     assert third.verdict == "unsupported"
     assert sum(isinstance(event, Verified) for event in events) == 2
-    assert answer.usage.calls == 2
+    assert answer.usage.calls == 3  # with the plan
     assert "<sentences>" in server.prompts[1]
 
 
@@ -190,9 +192,16 @@ def test_a_reply_that_cites_nothing_is_an_abstention(folder, reply, status):
     assert bool(answer.closest) == (status == "abstained")
 
 
-def test_no_call_is_made_where_no_paper_is_close(folder):
+def test_the_model_refuses_by_itself_and_the_answer_carries_the_closest_papers(folder):
+    answer = ask(folder, Step("The abstracts say nothing about bread."), question=FAR)
+    assert (answer.status, answer.mode) == ("abstained", "model")
+    assert answer.text == "The abstracts say nothing about bread."
+    assert answer.closest[0].sentences[0].text
+
+
+def test_no_paper_is_read_where_the_filter_lets_none_through(folder):
     with ModelServer(Step("never")) as server, opened(folder, server) as assistant:
-        answer = assistant.ask("how long should sourdough proof in the fridge")
+        answer = assistant.ask(FAR, where=Filter(years=(1700, 1701)))
     assert answer.status == "abstained"
     assert server.requests == []
 
@@ -287,11 +296,11 @@ def test_closing_the_stream_ends_the_request(folder):
 def test_papers_keep_their_numbers_over_a_conversation_and_markers_stay_out(folder, tmp_path):
     steps = [
         writes("QUUX sorts samples by length [{QUUX}]."),
-        Step("How fast is ZORP compared with QUUX?"),
         writes("ZORP is 3.5 times faster than BERT [{ZORP}]. QUUX sorts samples [{QUUX}]."),
     ]
+    plan = complete_follow_up("How fast is ZORP compared with QUUX?")
     with (
-        ModelServer(*steps) as server,
+        ModelServer(*steps, plan=plan) as server,
         opened(folder, server, check_with_model=False) as assistant,
     ):
         chat = assistant.chat()
@@ -302,8 +311,8 @@ def test_papers_keep_their_numbers_over_a_conversation_and_markers_stay_out(fold
         assert {n: p.id for n, p in chat.sources.items()} == {1: "quux-2", 2: "zorp-1"}
         assert (
             "[1]"
-            not in server.prompts[1]
-            + server.prompts[2].split("<papers>")[0].split("<conversation>")[-1]
+            not in server.plans[1]["messages"][-1]["content"]
+            + server.prompts[1].split("<papers>")[0].split("<conversation>")[-1]
         )
         chat.save(tmp_path / "chat.json")
         again = assistant.chat()
@@ -348,21 +357,21 @@ def test_the_window_is_filled_with_whole_passages_only(folder):
     with Assistant.open(folder) as assistant:
         hits = assistant.search("finding 250 concerns topic 250 of the report ZORP QUUX", k=3)
     prompt = load_prompt("answer")
-    wide = fill_prompt("q", hits, (), window=60_000, prompt=prompt)
+    wide = fill_prompt(Plan("q", "q"), hits, (), count=3, window=60_000, prompt=prompt)
     assert len(wide.papers) == len(hits)
-    narrow = fill_prompt("q", hits, (), window=1300, prompt=prompt)
+    narrow = fill_prompt(Plan("q", "q"), hits, (), count=3, window=1300, prompt=prompt)
     shown = narrow.messages[1].text
     kept = re.search(r"Abstract: (Finding[^<]*)", shown)
     if kept:
         assert kept[1].rstrip().endswith(".")
     assert len(shown) < len(wide.messages[1].text)
     with pytest.raises(SettingsError, match="chat_window"):
-        fill_prompt("q", hits, (), window=400, prompt=prompt)
+        fill_prompt(Plan("q", "q"), hits, (), count=3, window=400, prompt=prompt)
 
 
 def test_prompt_files_must_hold_what_they_declare(tmp_path):
     good = load_prompt("answer")
-    assert set(good.variables) == {"papers", "question", "conversation"}
+    assert set(good.variables) == {"nearest", "papers", "question", "conversation"}
     for text, why in (
         ("no front matter", "front matter"),
         ("---\nvariables: a\n---\n\n## system\nx\n## user\nhello", "other variables"),
@@ -419,7 +428,8 @@ def test_hostile_text_stays_data_in_the_prompt(text, folder):
     assert not re.search(r"\[/?INST\]", clean)
     with Assistant.open(folder) as assistant:
         hits = assistant.search("ZORP")
-    filled = fill_prompt(text, hits, (), window=20_000, prompt=load_prompt("answer"))
+    plan, prompt = Plan(text, text), load_prompt("answer")
+    filled = fill_prompt(plan, hits, (), count=2, window=20_000, prompt=prompt)
     user = filled.messages[1].text
     assert len(re.findall(r"<paper number=", user)) == len(filled.papers)
     assert user.count("<question>") == user.count("</question>") == 1

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from rag import Assistant, Filter, Paper, load_settings
-from rag.query.plan import Exchange, Planner
+from rag.query.plan import Exchange
+from rag.query.planner import Planner
 
 PAPER = Paper("electra-1", "ELECTRA: Pre-training Encoders", "ELECTRA trains a discriminator.")
 OTHER = Paper("primer-2", "Primer: Searching for Transformers", "Primer squares its activations.")

@@ -185,7 +185,7 @@ def test_an_empty_text_means_the_default(tmp_path):
     assert (settings.index, settings.prompts, settings.k, settings.chat_model) == (
         None,
         None,
-        8,
+        None,
         None,
     )
     assert settings.origin == {"data_dir": "PAPERTRAIL_DATA_DIR"}

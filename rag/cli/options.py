@@ -62,7 +62,14 @@ _SETTINGS_OPTIONS: dict[str, Any] = {  # by the name of the setting
     "embedder": EmbedderOption,
     "k": Annotated[
         int | None,
-        typer.Option("--k", "-k", min=1, max=100, help="Papers to retrieve.", show_default="8"),
+        typer.Option(
+            "--k",
+            "-k",
+            min=1,
+            max=100,
+            help="Papers to retrieve.",
+            show_default="8; 12 for a model, 16 for one without a plan",
+        ),
     ],
     "sentences": Annotated[
         int | None,

@@ -46,17 +46,13 @@ class Assessment:
     reason: str = ""
 
 
-def assess(
-    retrieval: Retrieval, *, threshold: float | None = None, with_model: bool = False
-) -> Assessment:
+def assess(retrieval: Retrieval, *, threshold: float | None = None) -> Assessment:
     """Decide whether to answer from what was found.
 
     Args:
         retrieval: of the question.
         threshold: confidence to answer at. None takes the fitted one, and answers a question that
             names a paper whatever the confidence.
-        with_model: whether a language model reads the papers and may decline. The fitted threshold
-            is lower then.
     """
     if not retrieval.question:
         return Assessment(answerable=False, confidence=0.0, reason="the question is empty.")
@@ -68,8 +64,7 @@ def assess(
         return Assessment(answerable=True, confidence=None)
     model = abstention_model()
     confidence = float(model.probability(found))
-    fitted = model.threshold_with_model if with_model else model.threshold
-    sure = confidence >= (fitted if threshold is None else threshold)
+    sure = confidence >= (model.threshold if threshold is None else threshold)
     if sure or (threshold is None and names_its_paper(retrieval, found)):
         return Assessment(answerable=True, confidence=confidence)
     return Assessment(answerable=False, confidence=confidence, reason=_explain(retrieval, found))

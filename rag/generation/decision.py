@@ -51,11 +51,9 @@ class AbstentionModel(Logistic):
 
     Attributes:
         threshold: confidence to answer at.
-        threshold_with_model: the same where a language model reads the papers and may decline.
     """
 
     threshold: float
-    threshold_with_model: float
 
 
 class RelevanceModel(Logistic):

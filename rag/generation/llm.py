@@ -28,10 +28,12 @@ if TYPE_CHECKING:
     from rag.answer import AnswerEvent, Turn
     from rag.llm import ChatModel, Reply
     from rag.papers import Paper
+    from rag.query.plan import Plan
     from rag.retrieval import Hit
     from rag.settings import Settings
 
 HISTORY_SHARE = 0.25  # of the window, at most, goes to the conversation
+_MOST_AUTHORS = 6  # of a paper that are named
 _MARGIN_TOKENS = 64  # models count a little differently
 
 
@@ -49,22 +51,24 @@ class FilledPrompt:
 
 
 def write_with_model(
-    question: str,
+    plan: Plan,
     hits: Sequence[Hit],
     history: Sequence[Turn],
     *,
     model: ChatModel,
     settings: Settings,
+    count: int,
     confidence: float | None,
 ) -> Generator[AnswerEvent, None, Draft]:
     """Yield the model's answer as it streams and return the draft, its statements unchecked.
 
     Args:
-        question: understandable alone.
+        plan: of the question.
         hits: papers, best first.
         history: earlier turns, oldest first.
         model: asked.
         settings: prompts.
+        count: number of papers that the hits are the nearest of.
         confidence: that the library holds an answer, in [0, 1].
 
     Raises:
@@ -75,11 +79,16 @@ def write_with_model(
     yield Status(f"Writing with {model.name}")
     prompt = load_prompt("answer", settings.prompts)
     fill = partial(
-        fill_prompt, question, history=history, window=model.window - model.reserve, prompt=prompt
+        fill_prompt,
+        plan,
+        history=history,
+        count=count,
+        window=model.window - model.reserve,
+        prompt=prompt,
     )
 
-    def send(count: int) -> tuple[FilledPrompt, Reply]:
-        filled = fill(fitting[:count])
+    def send(most: int) -> tuple[FilledPrompt, Reply]:
+        filled = fill(fitting[:most])
         return filled, model.reply(filled.messages)
 
     papers = fill(hits).papers
@@ -153,22 +162,35 @@ def settle_status(draft: Draft) -> Draft:
 
 
 def fill_prompt(
-    question: str, hits: Sequence[Hit], history: Sequence[Turn], *, window: int, prompt: Prompt
+    plan: Plan,
+    hits: Sequence[Hit],
+    history: Sequence[Turn],
+    *,
+    count: int,
+    window: int,
+    prompt: Prompt,
 ) -> FilledPrompt:
     """Return the prompt with as many papers as fit.
 
     Args:
-        question: of the reader.
+        plan: of the question.
         hits: papers, best first.
         history: earlier turns, oldest first. The newest ones are kept.
+        count: number of papers that the hits are the nearest of.
         window: tokens for the prompt.
-        prompt: with the variables papers, question, conversation.
+        prompt: with the variables nearest, papers, question, conversation.
 
     Raises:
         SettingsError: not a single passage fits.
     """
     conversation = _render_conversation(history, int(window * HISTORY_SHARE))
-    shell = prompt.fill(papers="", question=neutral(question), conversation=conversation)
+    question = _render_question(plan)
+    shell = prompt.fill(
+        nearest=_count_nearest(len(hits), count, plan),
+        papers="",
+        question=question,
+        conversation=conversation,
+    )
     left = window - sum(map(count_tokens, shell)) - _MARGIN_TOKENS
     blocks: list[str] = []
     papers: list[Paper] = []
@@ -184,10 +206,25 @@ def fill_prompt(
             "chat_window to what the model can read, or ask a shorter question."
         )
     system, user = prompt.fill(
-        papers="\n".join(blocks), question=neutral(question), conversation=conversation
+        nearest=_count_nearest(len(papers), count, plan),
+        papers="\n".join(blocks),
+        question=question,
+        conversation=conversation,
     )
     messages = (Message("system", system), Message("user", user))
     return FilledPrompt(messages, tuple(papers))
+
+
+def _render_question(plan: Plan) -> str:
+    """Return the question as typed, which shows its language, and as it is understood."""
+    typed, understood = neutral(plan.question), neutral(plan.standalone)
+    return typed if typed == understood else f"{typed}\nUnderstood as: {understood}"
+
+
+def _count_nearest(shown: int, count: int, plan: Plan) -> str:
+    papers = f"{count} paper{'s' * (count != 1)} of the library"
+    chosen = f" {neutral(str(plan.where))}" if plan.where else ""
+    return f"{min(shown, count)} nearest of the {papers}{chosen}"
 
 
 def _render_conversation(history: Sequence[Turn], budget: int) -> str:
@@ -205,7 +242,7 @@ def _render_conversation(history: Sequence[Turn], budget: int) -> str:
 
 def _render_paper(hit: Hit, number: int, budget: int) -> tuple[str, int]:
     """Return a paper with its best passages that fit, and its tokens. "" where none fits."""
-    head = f'<paper number="{number}">\nTitle: {neutral(hit.paper.title)}\nAbstract: '
+    head = f'<paper number="{number}">\n{_render_record(hit.paper)}\nAbstract: '
     cost = count_tokens(head) + 6
     chosen = []
     for passage in hit.passages:
@@ -219,6 +256,19 @@ def _render_paper(hit: Hit, number: int, budget: int) -> tuple[str, int]:
     whole = len(chosen) == len(hit.passages)
     text = hit.paper.abstract if whole else " ... ".join(passage.text for passage in chosen)
     return f"{head}{neutral(text)}\n</paper>", cost
+
+
+def _render_record(paper: Paper) -> str:
+    """Return the title, year, authors and venue of a paper, as far as they are known."""
+    authors = list(paper.authors[:_MOST_AUTHORS])
+    authors += ["et al."] * (len(paper.authors) > _MOST_AUTHORS)
+    fields = (
+        ("Title", paper.title),
+        ("Year", str(paper.year or "")),
+        ("Authors", ", ".join(authors)),
+        ("Venue", paper.venue or ""),
+    )
+    return "\n".join(f"{name}: {neutral(value)}" for name, value in fields if value)
 
 
 def _list_warnings(unknown: Sequence[str], found: int, fitting: int, sent: int) -> list[str]:

@@ -22,7 +22,8 @@ from rag.generation.metadata import write_metadata
 from rag.generation.quotes import write_quotes
 from rag.index import Filter
 from rag.llm.cost import compute_cost
-from rag.query.plan import Exchange, Plan, Planner
+from rag.query.plan import Exchange, Plan
+from rag.query.planner import Planner
 from rag.query.rules import mentions_papers
 from rag.retrieval import Retrieval
 
@@ -100,8 +101,8 @@ class Pipeline:
             )
             for turn in history
         ]
-        if self._planner.needs_model(question, exchanges):
-            yield Status("Reading the question with the conversation")
+        if self._planner.asks_model(question):
+            yield Status("Planning the search")
         plan = self._planner.plan(question, exchanges, where, self._library)
         if plan.standalone != question.strip():
             yield Status(f"Understood as: {plan.standalone}")
@@ -115,9 +116,14 @@ class Pipeline:
             return Retrieval("", ())
         if plan.kind != "answer":
             return self._library.retrieve(
-                plan.subject, k=CANDIDATES, where=plan.where, candidates=CANDIDATES
+                plan.subject,
+                k=CANDIDATES,
+                where=plan.where,
+                queries=plan.queries,
+                candidates=CANDIDATES,
             )
-        found = self._library.retrieve(plan.standalone, k=k or self._settings.k, where=plan.where)
+        k = k or self._settings.get_k(with_model=self._model is not None)
+        found = self._library.retrieve(plan.standalone, k=k, where=plan.where, queries=plan.queries)
         if plan.where and plan.where.authors and len(found.hits) <= FEW_PAPERS:
             found = replace(found, hits=tuple(replace(hit, named=True) for hit in found.hits))
         return self._append_cited(plan, found, history) if plan.follows_up else found
@@ -147,18 +153,17 @@ class Pipeline:
             return (yield from self._lister.write(plan, retrieval, scope, history))
         settings = self._settings
         warnings: tuple[str, ...] = ()
-        found = assess(retrieval, threshold=settings.confidence, with_model=self._model is not None)
-        if not found.answerable:
-            return (yield from abstain(retrieval.hits, found.reason, found.confidence))
-        if self._model:
+        found = assess(retrieval, threshold=settings.confidence)
+        if self._model and retrieval.hits:  # it refuses by itself
             try:
                 return (
                     yield from write_with_model(
-                        plan.standalone,
+                        plan,
                         retrieval.hits,
                         history,
                         model=self._model,
                         settings=settings,
+                        count=self._library.count(plan.where),
                         confidence=found.confidence,
                     )
                 )
@@ -167,6 +172,9 @@ class Pipeline:
             except ModelError as error:
                 yield Status("The model did not answer; choosing verbatim sentences instead")
                 warnings = (f"{error} These are verbatim sentences instead.",)
+        if not found.answerable:
+            draft = yield from abstain(retrieval.hits, found.reason, found.confidence)
+            return replace(draft, warnings=warnings)
         draft = yield from write_quotes(
             retrieval, history, most=settings.sentences, confidence=found.confidence
         )

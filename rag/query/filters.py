@@ -2,7 +2,7 @@
 
 "Papers by Clark since 2020 on distillation" asks about distillation, among certain papers. A name
 counts only where the library has it, and the reader sees what was understood. Called by
-`rag.query.plan`.
+`rag.query.rule_planner`.
 """
 
 from __future__ import annotations
@@ -24,13 +24,23 @@ from rag.query.rules import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from rag.papers import Paper
 
 _LONGEST_VENUE = 10  # words
 
 
 class PaperCollection(Protocol):
     """The papers that a question is asked of."""
+
+    def count(self, where: Filter | None = None) -> int:
+        """Return how many papers pass a filter, all without one."""
+        ...
+
+    def papers(self, where: Filter | None = None, limit: int | None = None) -> Sequence[Paper]:
+        """Return the first papers that pass a filter, or all."""
+        ...
 
     def holds(self, where: Filter) -> bool:
         """Return whether any paper passes a filter."""

@@ -2,7 +2,7 @@
 
 Four kinds: questions for a list of papers, questions to the records, years, authors and venues
 that choose papers, and follow-ups. What no form covers stays part of the question. Called by
-`rag.query.plan` and `rag.query.filters`.
+`rag.query.rule_planner` and `rag.query.filters`.
 """
 
 from __future__ import annotations

@@ -103,10 +103,10 @@ class LiveIndex:
                 encodings=encodings,
             )
 
-    def papers(self, where: Filter | None = None) -> list[Paper]:
-        """Return the papers that match a filter, all without one."""
+    def papers(self, where: Filter | None = None, limit: int | None = None) -> list[Paper]:
+        """Return the first papers that match a filter, or all."""
         with self.reading():
-            return list(self.index.papers(where))
+            return list(self.index.papers(where, limit))
 
     def count(self, where: Filter | None = None) -> int:
         """Return how many papers match a filter, all without one."""

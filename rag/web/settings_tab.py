@@ -50,6 +50,8 @@ def render_settings(session: Session, pool: LibraryPool) -> str:
     names = ("k", "sentences", "check_with_model")
     values = {name: getattr(settings, name) for name in names}
     values = {"with_model": True, **values, **session.choices}
+    with_model = bool(settings.chat_model) and values["with_model"]
+    values["k"] = values["k"] or settings.get_k(with_model=with_model)
     parts = [
         _render_writer(settings, with_model=values["with_model"]),
         _render_section(

@@ -1,0 +1,210 @@
+"""Plan a question: by a language model in one short call, or by rules.
+
+The model completes and translates the question, says what kind of answer it asks for and of which
+papers, and puts it in other words. Its reply is parsed leniently and validated strictly. A year, an
+author or a venue that the library does not have restricts nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import BaseModel, Field, StringConstraints, ValidationError
+
+from rag.citations.markers import remove_markers
+from rag.errors import ModelError, ModelReplyInvalid
+from rag.index import Filter
+from rag.llm.client import ChatModel, Message
+from rag.llm.tokens import count_tokens
+from rag.prompts import Prompt, load_prompt, neutral
+from rag.query.plan import Exchange, Kind, Order, Plan
+from rag.query.plan import Field as RecordField
+from rag.query.rule_planner import plan_by_rules
+from rag.text.terms import has_words
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rag.query.filters import PaperCollection
+    from rag.settings import Settings
+
+MOST_QUERIES = 5
+_MOST_EXCHANGES = 4  # that the model reads
+_SAMPLE = 5  # titles that show the model the field and the language of the library
+_SHARE = 4  # of the window, at most one part in so many goes to the conversation
+_JSON = json.JSONDecoder()
+
+_Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)]
+_Query = Annotated[str, StringConstraints(strip_whitespace=True, max_length=300)]
+_Year = Annotated[int, Field(ge=1000, le=9999)]
+
+
+class PlanReply(BaseModel):
+    """Reply of the model. Values of other types or lengths make it unreadable."""
+
+    question: _Text = Field(min_length=1)
+    alone: bool = True
+    kind: Kind = "answer"
+    subject: _Text = ""
+    from_year: _Year | None = None
+    to_year: _Year | None = None
+    authors: list[_Query] = Field([], max_length=10)
+    venues: list[_Query] = Field([], max_length=10)
+    of_these: bool = False
+    fields: list[RecordField] = []
+    order: Order = ""
+    queries: list[_Query] = []
+
+
+class Planner:
+    """Plans questions, with a language model where there is one and `plan` is "always"."""
+
+    def __init__(self, settings: Settings, model: ChatModel | None) -> None:
+        self._settings = settings
+        self._model = model if settings.plan == "always" else None
+        self._with_model = model is not None
+
+    def asks_model(self, question: str) -> bool:
+        """Return whether `plan` will call the model."""
+        return self._model is not None and has_words(question)
+
+    def plan(
+        self,
+        question: str,
+        exchanges: Sequence[Exchange],
+        where: Filter | None,
+        library: PaperCollection,
+    ) -> Plan:
+        """Return what a question asks for. If the model fails, it is searched for as typed.
+
+        Args:
+            question: any text.
+            exchanges: the conversation so far, oldest first.
+            where: a restriction that holds anyway; it wins over what the question says.
+            library: asked for some titles, and whether it has the years, authors and venues.
+        """
+        plan = Plan(question, question.strip(), where=where)
+        if self._model is None or not has_words(question):
+            return plan_by_rules(plan, exchanges, library, with_model=self._with_model)
+        try:
+            prompt = load_prompt("plan", self._settings.prompts)
+            return plan_by_model(plan, exchanges, library, model=self._model, prompt=prompt)
+        except ModelError as error:
+            note = f"The search was not planned, and the question is searched for as typed. {error}"
+            return replace(plan, notes=(note,))
+
+
+def plan_by_model(
+    plan: Plan,
+    exchanges: Sequence[Exchange],
+    library: PaperCollection,
+    *,
+    model: ChatModel,
+    prompt: Prompt,
+) -> Plan:
+    """Return what a question asks for, as the model understands it.
+
+    Args:
+        plan: holds the question and a filter that holds anyway.
+        exchanges: the conversation so far, oldest first.
+        library: asked for some titles, and whether it has the years, authors and venues.
+        model: asked.
+        prompt: named "plan".
+
+    Raises:
+        ModelError: the model gave no reply, or none that can be read.
+    """
+    system, user = prompt.fill(
+        library=_describe_library(library),
+        conversation=render_exchanges(exchanges[-_MOST_EXCHANGES:], model.window // _SHARE),
+        question=neutral(plan.question),
+    )
+    reply = model.complete([Message("system", system), Message("user", user)])
+    read = read_plan(reply.text)
+    where, notes = _build_filter(read, exchanges, library)
+    alone = read.alone and not read.of_these
+    return replace(
+        plan,
+        standalone=plan.question.strip() if alone else remove_markers(read.question),
+        kind=read.kind if read.subject or read.kind != "list" else "answer",
+        subject=read.subject if read.kind != "answer" else "",
+        where=_join_filters(plan.where, where),
+        queries=tuple(dict.fromkeys(filter(None, read.queries)))[:MOST_QUERIES],
+        fields=tuple(read.fields),
+        order=read.order,
+        follows_up=bool(exchanges) and not alone,
+        notes=(*plan.notes, *notes),
+        usage=plan.usage + reply.usage,
+    )
+
+
+def read_plan(text: str) -> PlanReply:
+    """Return the first JSON object of a reply that is a plan.
+
+    Raises:
+        ModelReplyInvalid: there is none.
+
+    >>> read_plan('Sure: {"question": "What is BERT?", "queries": []}').question
+    'What is BERT?'
+    """
+    at = text.find("{")
+    while at >= 0:
+        try:
+            return PlanReply.model_validate(_JSON.raw_decode(text, at)[0])
+        except (ValueError, ValidationError, RecursionError):
+            at = text.find("{", at + 1)
+    raise ModelReplyInvalid("The model's reply holds no plan that can be read.")
+
+
+def render_exchanges(exchanges: Sequence[Exchange], budget: int) -> str:
+    """Return the newest exchanges that fit into a token budget, with the titles of their papers."""
+    parts: list[str] = []
+    for each in reversed(exchanges):
+        titles = [f"source {n}: {neutral(paper.title)}" for n, paper in each.sources.items()]
+        lines = [f"Reader: {neutral(each.question)}", f"Answer: {neutral(each.answer)}"]
+        lines += [f"Sources of this answer: {'; '.join(titles)}"] if titles else []
+        budget -= sum(count_tokens(line) + 2 for line in lines)
+        if budget < 0:
+            break
+        parts[:0] = lines
+    return "<conversation>\n" + "\n".join(parts) + "\n</conversation>" if parts else ""
+
+
+def _describe_library(library: PaperCollection) -> str:
+    titles = "; ".join(neutral(paper.title) for paper in library.papers(limit=_SAMPLE))
+    return f"{library.count()} papers, such as: {titles}"
+
+
+def _build_filter(
+    read: PlanReply, exchanges: Sequence[Exchange], library: PaperCollection
+) -> tuple[Filter, list[str]]:
+    """Return the filter of a plan, and a note for each part that the library cannot apply."""
+    wanted = [
+        ("years", Filter(years=(read.from_year, read.to_year)), Filter(years=(0, 9999))),
+        *(("authors", (each := Filter(authors=(name,))), each) for name in read.authors if name),
+        *(("venues", (each := Filter(venues=(name,))), each) for name in read.venues if name),
+    ]
+    where, notes = Filter(), []
+    for field, part, known in wanted:
+        if part in (Filter(), Filter(years=(None, None))):
+            continue
+        if library.holds(known):
+            where = _join_filters(where, part) or where
+        else:
+            why = f"has no {field}" if field not in library.fields() else "has no such paper"
+            notes.append(f"The library {why}, so “{part}” was not applied.")
+    if read.of_these:
+        cited = next((each.paper_ids for each in reversed(exchanges) if each.sources), ())
+        if cited:
+            where = where.and_also(Filter(ids=cited))
+        else:
+            notes.append("No earlier answer cites a paper, so all papers were asked.")
+    return where, notes
+
+
+def _join_filters(given: Filter | None, read: Filter) -> Filter | None:
+    """Return both restrictions. Parts that were given explicitly win."""
+    joined = (given or Filter()).and_also(read)
+    return joined if joined != Filter() else None

@@ -1,0 +1,161 @@
+"""Plan a question without a language model, by the phrasings of `rag.query.rules`.
+
+A follow-up is searched for together with the question before it, or with the titles of the papers
+that it points to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, cast
+
+from rag.index import Filter
+from rag.query.filters import read_filters
+from rag.query.plan import Plan
+from rag.query.rules import (
+    asks_of_last_papers,
+    find_pointed_numbers,
+    is_follow_up,
+    is_negation,
+    may_follow_up,
+    name_last_papers,
+    read_list_subject,
+    read_record_question,
+)
+from rag.text.terms import has_words, lexical_terms
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rag.query.filters import PaperCollection
+    from rag.query.plan import Exchange, Field, Order
+
+_NEGATION = (
+    "Without a language model a negation in a list is not applied. Ask which papers do it instead."
+)
+_FEWEST_TERMS = 2  # of a question that a follow-up may go on with
+_LONGEST_READ = 1000  # characters; a longer text is searched for as it stands
+
+
+def plan_by_rules(
+    plan: Plan,
+    exchanges: Sequence[Exchange],
+    library: PaperCollection,
+    *,
+    with_model: bool = False,
+) -> Plan:
+    """Return what a question asks for.
+
+    Args:
+        plan: holds the question and a filter that holds anyway.
+        exchanges: the conversation so far, oldest first.
+        library: asked whether it has the years, authors and venues that are named.
+        with_model: whether a language model will read the papers of a list, negations too.
+    """
+    if found := plan_records(plan.question, exchanges, plan.where, library):
+        return found
+    plan = _complete(plan, exchanges)
+    plan = replace(plan, follows_up=plan.standalone != plan.question.strip())
+    if len(plan.standalone) > _LONGEST_READ:
+        return plan
+    this_year = datetime.now(UTC).year
+    text, where, notes = read_filters(plan.standalone, library, plan.where, this_year=this_year)
+    subject = read_list_subject(text, narrowed=where is not None)
+    if subject and is_negation(subject) and not with_model:
+        notes = (*notes, _NEGATION)
+    return replace(
+        plan,
+        standalone=text,
+        kind="answer" if subject is None else "list" if subject else "metadata",
+        subject=subject or "",
+        where=where,
+        notes=(*plan.notes, *notes),
+    )
+
+
+def _complete(plan: Plan, exchanges: Sequence[Exchange]) -> Plan:
+    """Return the plan with a question that can be understood alone."""
+    plan = _note_unknown(_restrict_to_cited(plan, exchanges), exchanges)
+    if asks_of_last_papers(plan.standalone) or not exchanges or not has_words(plan.standalone):
+        return plan
+    return replace(plan, standalone=_combine(plan.standalone, exchanges))
+
+
+def plan_records(
+    question: str,
+    exchanges: Sequence[Exchange],
+    given: Filter | None,
+    library: PaperCollection,
+) -> Plan | None:
+    """Return the plan of a question to the records, or None if it is none; see `plan_by_rules`."""
+    plan = _note_unknown(Plan(question, question.strip(), where=given), exchanges)
+    this_year = datetime.now(UTC).year
+    text, where, notes = read_filters(question, library, given, this_year=this_year)
+    asked = read_record_question(text) if len(question) <= _LONGEST_READ else None
+    if asked is None:
+        return None
+    return replace(
+        plan,
+        kind="metadata",
+        subject=asked.subject,
+        where=where,
+        fields=(cast("Field", asked.field),) if asked.field else (),
+        order=cast("Order", asked.order),
+        follows_up=asked.refers_back and where == given,
+        notes=(*plan.notes, *notes),
+    )
+
+
+def _restrict_to_cited(plan: Plan, exchanges: Sequence[Exchange]) -> Plan:
+    """Restrict "which of these ...", and what follows it up, to the papers that were cited last."""
+    cited = _find_scope(plan.standalone, exchanges)
+    if cited:
+        where = (plan.where or Filter()).and_also(Filter(ids=cited))
+        return replace(plan, standalone=name_last_papers(plan.standalone), where=where)
+    if cited is None:
+        return plan
+    note = "No earlier answer cites a paper, so all papers were asked."
+    return replace(plan, notes=(*plan.notes, note))
+
+
+def _find_scope(question: str, exchanges: Sequence[Exchange]) -> tuple[str, ...] | None:
+    """Return the ids of the papers that a question is asked among, or None for all.
+
+    A follow-up stays among the papers of the question before it.
+    """
+    if asks_of_last_papers(question):
+        return next((each.paper_ids for each in reversed(exchanges) if each.sources), ())
+    if exchanges and may_follow_up(question) and not find_pointed_numbers(question):
+        return _find_scope(exchanges[-1].question, exchanges[:-1]) or None
+    return None
+
+
+def _note_unknown(plan: Plan, exchanges: Sequence[Exchange]) -> Plan:
+    """Add a note for each number in a follow-up that no earlier answer cites."""
+    known = {number for each in exchanges for number in each.sources}
+    numbers = find_pointed_numbers(plan.standalone) if exchanges else []
+    notes = (f"The conversation has no citation [{n}]." for n in numbers if n not in known)
+    return replace(plan, notes=(*plan.notes, *notes))
+
+
+def _combine(question: str, exchanges: Sequence[Exchange]) -> str:
+    """Return a follow-up with what it points to: papers by title, else the question before it."""
+    sources = {number: paper for each in exchanges for number, paper in each.sources.items()}
+    numbers = find_pointed_numbers(question)
+    if titles := [sources[number].title for number in numbers if number in sources]:
+        return f"{question} ({'; '.join(titles)})"
+    if numbers or not is_follow_up(question):
+        return question
+    return f"{_find_topic(exchanges).standalone} {question}"
+
+
+def _find_topic(exchanges: Sequence[Exchange]) -> Exchange:
+    """Return the last exchange with a topic, unlike "Thanks!" or "who wrote it?"."""
+    topics = (
+        each
+        for each in reversed(exchanges)
+        if (each.sources or len(lexical_terms(each.question)) >= _FEWEST_TERMS)
+        and read_record_question(each.question) is None
+    )
+    return next(topics, exchanges[-1])
