@@ -80,7 +80,17 @@ def check(
 
 
 @app.command()
-@add_options("index", "embedder", "k", "chat_model", "chat_url", "judge_model", "judge_url")
+@add_options(
+    "index",
+    "embedder",
+    "k",
+    "chat_model",
+    "chat_url",
+    "check_model",
+    "check_url",
+    "judge_model",
+    "judge_url",
+)
 def run(
     *,
     out: Annotated[Path, typer.Option("--out", help="Folder of the run; taken up if begun.")],

@@ -17,7 +17,7 @@ from rag.library import (
     resolve_settings,
     update_library,
 )
-from rag.llm import ChatModel, adapt_llm, make_chat_model
+from rag.llm import ChatModel, adapt_llm, make_chat_model, make_check_model
 from rag.llm.cost import compute_cost
 from rag.llm.reply import NO_USAGE
 from rag.prompts import load_prompt
@@ -60,8 +60,9 @@ class Assistant:
         self.settings = settings
         self.embedder = embedder
         self.model = model
+        self.checker = make_check_model(settings) if model else None
         self._live = LiveIndex(folder, embedder, candidates=settings.candidates)
-        self._pipeline = Pipeline(self._live, settings, model)
+        self._pipeline = Pipeline(self._live, settings, model, self.checker)
 
     @classmethod
     def open(
@@ -141,10 +142,10 @@ class Assistant:
         return cls.build(iter_papers(sources), index, **options)
 
     def close(self) -> None:
-        """Close the index's files and the model's connections."""
+        """Close the index's files and the models' connections."""
         self._live.close()
-        if self.model:
-            self.model.close()
+        for model in filter(None, (self.model, self.checker)):
+            model.close()
 
     def __enter__(self) -> Self:
         return self
@@ -186,7 +187,9 @@ class Assistant:
         other = copy.copy(self)
         other.settings = settings
         other.model = self.model if with_model else None
-        other._pipeline = Pipeline(self._live, settings, other.model)  # noqa: SLF001 - same class
+        other._pipeline = Pipeline(  # noqa: SLF001 - same class
+            self._live, settings, other.model, self.checker
+        )
         return other
 
     def search(self, question: str, *, k: int | None = None, where: Filter | None = None) -> Hits:

@@ -89,6 +89,11 @@ class Settings(BaseModel):
         "always", description="Let the model plan the search before it answers."
     )
     check_with_model: bool = Field(default=True, description="Let the model check its answers.")
+    check_model: str | None = Field(
+        None, description="Model that checks answers. Default: the writer."
+    )
+    check_url: str | None = Field(None, description="Server of check_model. Default: the writer's.")
+    check_key: SecretStr | None = Field(None, description="Key for the server at check_url.")
     unsupported: Literal["flag", "remove"] = Field(
         "flag", description="Flag or remove unsupported statements."
     )

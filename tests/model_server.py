@@ -34,6 +34,7 @@ class Step:
         empty_choices: send a chunk without choices first.
         split_bytes: send the stream in pieces of so many bytes, which splits characters.
         reply: function from the request's body to a text, used instead of `text`.
+        logprob: of the first token, sent if the request asks for it.
     """
 
     text: str = ""
@@ -50,6 +51,7 @@ class Step:
     empty_choices: bool = False
     split_bytes: int = 0
     reply: object = None
+    logprob: float | None = None
 
 
 class ModelServer:
@@ -163,8 +165,11 @@ class ModelServer:
             yield _event({"choices": []})
         yield _event({"choices": [_choice({"role": "assistant", "content": ""}, None)]})
         for start in range(0, len(text), step.size):
-            piece = {"content": text[start : start + step.size]}
-            yield _event({"choices": [_choice(piece, None)]})
+            choice = _choice({"content": text[start : start + step.size]}, None)
+            if body.get("logprobs") and step.logprob is not None:
+                token = {"token": choice["delta"]["content"], "logprob": step.logprob}
+                choice["logprobs"] = {"content": [token | {"bytes": None, "top_logprobs": []}]}
+            yield _event({"choices": [choice]})
         if step.finish:
             yield _event({"choices": [_choice({}, step.finish)]})
         if step.usage and body.get("stream_options", {}).get("include_usage"):

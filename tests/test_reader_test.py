@@ -12,7 +12,9 @@ from made_up_papers import QUESTION, QUUX, ZORP
 from model_server import ModelServer, Step
 
 from rag import Assistant, Paper, load_settings, verify
-from rag.llm import make_chat_model
+from rag.errors import SettingsError
+from rag.llm import make_chat_model, make_check_model
+from rag.llm.servers import resolve_server
 from rag.verification.reader_test import read_score
 from rag.web.render import render_turn
 
@@ -179,3 +181,48 @@ def test_a_call_that_fails_gives_no_score(run, tmp_path):
 def test_a_reply_that_cannot_be_read_is_wrong(run):
     with ModelServer(Step("ready")) as server:
         assert "0 of 24 right" in run("info", "--check", *place(server))
+
+
+def test_a_second_model_checks_what_the_first_writes(folder, run):
+    with ModelServer(Step(TEXT)) as writer, judge(24) as reader:
+        other = ("--check-model", "reader", "--check-url", reader.url)
+        said = run("info", "--check", *place(writer), *other)
+        assert "reader's test: reader: 24 of 24 right" in said
+        assert (len(writer.requests), len(reader.requests)) == (1, 4)
+        said = run("ask", QUESTION, "-i", str(folder), *place(writer), *other, "--json")
+        assert (len(writer.requests), len(reader.requests)) == (2, 5)
+    answer = json.loads(said)
+    assert (answer["model"], answer["checker"]["name"]) == ("tester", "reader")
+    assert answer["verification"].endswith("; checked by reader (24 of 24 right in its test).")
+    assert answer["usage"]["calls"] == 2
+
+
+def test_a_dedicated_checker_names_the_paper_and_survives_being_saved(folder, tmp_path):
+    with ModelServer(Step(TEXT)) as writer, ModelServer(Step("Yes")) as reader:
+        settings = load_settings(
+            chat_model="tester",
+            chat_url=writer.url,
+            check_model="bespoke-minicheck",
+            check_url=reader.url,
+        )
+        with Assistant.open(folder, settings=settings) as assistant:
+            chat = assistant.chat()
+            answer = chat.ask(QUESTION)
+            chat.save(tmp_path / "chat.json")
+            chat.load(tmp_path / "chat.json")
+            assert chat.turns[0].answer.statements == answer.statements
+    assert [s.verdict for s in answer.statements] == ["supported", "supported"]
+    assert {citation.quotes for citation in answer.citations} == {()}
+
+
+def test_a_checker_gets_the_key_of_its_own_server_and_no_other():
+    settings = {"chat_model": "m", "chat_url": "http://127.0.0.1:1/v1", "chat_key": "sk-writer"}
+    other = {"check_model": "c", "check_url": "http://127.0.0.1:2/v1"}
+    assert resolve_server(load_settings(**settings, **other), "check").key == "none"
+    own = load_settings(**settings, **other, check_key="sk-check")
+    assert resolve_server(own, "check").key == "sk-check"
+    shared = load_settings(**settings, check_model="c", check_key="sk-check")
+    assert resolve_server(shared, "check").key == "sk-writer"
+    assert make_check_model(load_settings(**settings)) is None
+    with pytest.raises(SettingsError, match="--check-model"):
+        make_check_model(load_settings(**settings, check_url="http://127.0.0.1:2/v1"))

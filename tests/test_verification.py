@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from model_server import ModelServer, Step
 
 from rag import Paper, load_settings, verify
-from rag.llm import make_chat_model
+from rag.llm import make_chat_model, make_check_model
 from rag.prompts import load_prompt
 from rag.text.numbers import find_missing_numbers
 from rag.verification import Claim
 from rag.verification.reader import ReaderChecker
+from rag.verification.verify import make_checker
 
 ROOT = Path(__file__).parents[1]
 MRT5 = Paper(
@@ -212,6 +213,49 @@ def test_statements_that_do_not_fit_the_window_go_into_further_calls():
     _, checker = read("1 | s1 | supported | ok", *claims, chat_window=1200)
     assert len(checker.prompts) == 4
     assert "of 60 statements in 4 calls" in checker.notes[0]
+
+
+def mini_check(*statements, papers=(MRT5,), **step):
+    """Verifications by a checker of the MiniCheck form that answers so, its notes and requests."""
+    with ModelServer(Step(**step)) as server:
+        given = load_settings(check_model="bespoke-minicheck", check_url=server.url)
+        checker = make_checker(make_check_model(given))
+        found = checker.check([Claim(statement, papers) for statement in statements])
+        return found, checker.notes, server.requests
+
+
+@pytest.mark.parametrize(
+    ("step", "verdict", "reason"),
+    [
+        ({"text": "Yes"}, "supported", "yes"),
+        ({"text": "no."}, "unsupported", "no"),
+        ({"text": "Yes", "logprob": -0.0305}, "supported", "yes, with probability 0.97"),
+        ({"text": "Nothing"}, "unchecked", "the model gave no readable verdict"),
+    ],
+)
+def test_a_dedicated_checker_is_asked_for_yes_or_no_about_a_document(step, verdict, reason):
+    other = Paper("two", "Gates", "Gates\nClaim: open.")
+    (found, same), notes, requests = mini_check(
+        "It works.", "It works.", papers=(MRT5, other), **step
+    )
+    assert (found.verdict, found.reason, found.by) == (verdict, reason, "bespoke-minicheck")
+    assert (same, found.quotes, notes) == (found, (), [])
+    (request,) = requests
+    assert [message["role"] for message in request["messages"]] == ["user"]
+    assert request["messages"][0]["content"] == (
+        f"Document: MrT5. {MRT5.abstract} Gates. Gates Claim: open.\nClaim: It works."
+    )
+    assert request["logprobs"] is True
+
+
+def test_a_dedicated_checker_keeps_a_quotation_and_makes_forty_calls_at_most():
+    found, _, _ = mini_check(REDUCES, text="No")
+    assert (found[0].verdict, len(found[0].quotes)) == ("unsupported", 1)
+    found, notes, requests = mini_check(*(f"It has {n} gates." for n in range(50)), text="Yes")
+    assert len(requests) == [each.verdict for each in found].count("supported") == 40
+    assert notes == ["bespoke-minicheck checked 40 of 50 claims."]
+    (uncited,), _, requests = mini_check("It works.", papers=(), text="Yes")
+    assert (uncited.verdict, requests) == ("unchecked", [])
 
 
 def test_a_model_that_does_not_answer_leaves_statements_unchecked():

@@ -71,7 +71,8 @@ class Answer(Bibliography):
         scope: the papers that it was asked of, in words; "" for all of the library.
         confidence: in [0, 1], how sure it is that the library holds an answer.
         usage: calls and tokens.
-        cost: of the usage, with its currency, where the user's price file has the model.
+        cost: of the usage, with its currency, where the user's price file has the model. None where
+            a second model checked.
         seconds: from question to answer.
         warnings: sentences a reader should know.
     """

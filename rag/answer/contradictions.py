@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from rag.citations.markers import Marker, remove_markers, split_markers
 from rag.citations.resolve import render_statement
 from rag.citations.statements import split_statements
+from rag.llm import is_minicheck
 from rag.verification import VERDICTS, is_same_sentence
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def _find_citation_problems(citation: Citation) -> Iterator[str]:
     verdict, by = citation.verdict, citation.by
     if any(not 0 < quote.end - quote.start == len(quote.text) for quote in citation.quotes):
         yield "a quote is not as long as its place"
-    if verdict in ("quoted", "supported") and not citation.quotes:
+    if verdict in ("quoted", "supported") and not (citation.quotes or is_minicheck(by)):
         yield f"a citation that is {verdict} quotes nothing"
     giver = by if by in ("text", "record") else "reader"
     if verdict and VERDICTS[verdict].given_by not in (giver, "anyone"):

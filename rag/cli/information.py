@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _PACKAGES = ("chromadb", "tantivy", "llama-index-core", "onnxruntime", "tokenizers", "tiktoken")
 
 
-@add_options("index", "embedder", "chat_model", "chat_url")
+@add_options("index", "embedder", "chat_model", "chat_url", "check_model", "check_url")
 def info(
     *,
     settings: Settings,
@@ -92,7 +92,7 @@ def _collect_information(settings: Settings) -> dict[str, Any]:
 def _check_models(settings: Settings) -> tuple[dict[str, str], list[str]]:
     """Call each model, and test the one that checks. Return findings, and the kinds that failed."""
     from rag.embedding import make_embedder
-    from rag.llm import Message, make_chat_model
+    from rag.llm import Message, make_chat_model, make_check_model
     from rag.verification.reader_test import run_reader_test
 
     model, embedder = make_chat_model(settings), make_embedder(settings)
@@ -109,11 +109,12 @@ def _check_models(settings: Settings) -> tuple[dict[str, str], list[str]]:
         return f"{embedder.name} returns vectors with {vectors.shape[1]} numbers"
 
     def check_reader() -> str:
-        if model is None:
+        reader = make_check_model(settings) or model
+        if reader is None:
             return "no language model is set; nothing to test"
-        score = run_reader_test(model, settings)
+        score = run_reader_test(reader, settings)
         are = "coloured" if score.tested == "passed" else "not used, statements stay unchecked"
-        return f"{model.name}: {score.right} of {score.total} right; verdicts are {are}"
+        return f"{reader.name}: {score.right} of {score.total} right; verdicts are {are}"
 
     findings: dict[str, str] = {}
     failed: list[str] = []
@@ -135,7 +136,11 @@ def _describe_model(settings: Settings) -> dict[str, str]:
     from rag.llm.servers import resolve_server
 
     if settings.chat_model:
-        return {"writer": settings.chat_model, "server": resolve_server(settings, "chat").host}
+        model = {"writer": settings.chat_model, "server": resolve_server(settings, "chat").host}
+        if settings.check_model:
+            server = resolve_server(settings, "check").host
+            model |= {"checker": settings.check_model, "server of the checker": server}
+        return model
     writer = {"writer": "quotes; no language model is set"}
     if settings.openai_api_key:
         writer["hint"] = "OPENAI_API_KEY is set but not used; --model NAME would use it"

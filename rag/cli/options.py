@@ -92,6 +92,17 @@ _SETTINGS_OPTIONS: dict[str, Any] = {  # by the name of the setting
             show_default=False,
         ),
     ],
+    "check_model": Annotated[
+        str | None,
+        typer.Option(help="Model that checks answers; default: the one that writes them."),
+    ],
+    "check_url": Annotated[
+        str | None,
+        typer.Option(
+            help="Server of --check-model; default: the one of --url. Its key is "
+            "PAPERTRAIL_CHECK_KEY."
+        ),
+    ],
     "judge_model": Annotated[
         str | None, typer.Option(help="Model of the judge; default: the one that --model names.")
     ],

@@ -43,7 +43,9 @@ TraceOption = Annotated[
 ]
 
 
-@add_options("index", "embedder", "k", "sentences", "chat_model", "chat_url")
+@add_options(
+    "index", "embedder", "k", "sentences", "chat_model", "chat_url", "check_model", "check_url"
+)
 def ask(
     question: Annotated[
         str | None, typer.Argument(help="The question; - reads it from standard input.")

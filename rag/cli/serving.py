@@ -51,7 +51,9 @@ FileArgument = Annotated[Path, typer.Argument(help="Accounts file.")]
 users_app = typer.Typer(help="Manage the accounts of a page that others can reach.")
 
 
-@add_options("index", "embedder", "k", "sentences", "chat_model", "chat_url")
+@add_options(
+    "index", "embedder", "k", "sentences", "chat_model", "chat_url", "check_model", "check_url"
+)
 def page(
     *,
     settings: Settings,
@@ -106,7 +108,7 @@ def remove_user(name: NameArgument, file: FileArgument) -> None:
     remove_account(file, name)
 
 
-@add_options("index", "embedder", "k", "chat_model", "chat_url")
+@add_options("index", "embedder", "k", "chat_model", "chat_url", "check_model", "check_url")
 def serve_mcp(
     *,
     settings: Settings,

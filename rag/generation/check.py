@@ -1,8 +1,8 @@
 """Check of a draft: every statement against the papers that it cites.
 
-Text comparison always runs. Where a model wrote the answer, the same model then reads the cited
-sentences, unless `check_with_model` is off. What it says replaces what the comparison found. A
-model that failed the reader's test is not asked, and its answers stay unchecked.
+Text comparison always runs. Where a model wrote the answer, the same model or `check_model` then
+reads the cited sentences, unless `check_with_model` is off. What it says replaces what the
+comparison found. A model that failed the reader's test is not asked, and answers stay unchecked.
 """
 
 from __future__ import annotations

@@ -43,13 +43,20 @@ OFFER_LIST = "For every paper that fits, use `rag list SUBJECT` or the List swit
 class Pipeline:
     """Answers questions over one library, with a language model where there is one."""
 
-    def __init__(self, library: LiveIndex, settings: Settings, model: ChatModel | None) -> None:
+    def __init__(
+        self,
+        library: LiveIndex,
+        settings: Settings,
+        model: ChatModel | None,
+        checker: ChatModel | None = None,
+    ) -> None:
+        """Connect the steps. The model checks its answers where there is no other checker."""
         self._library = library
         self._settings = settings
         self._model = model
         self._planner = Planner(settings, model)
         self._lister = ListWriter(settings, model)
-        self._checker = DraftChecker(settings, model)
+        self._checker = DraftChecker(settings, checker or model)
 
     def run(
         self,
@@ -183,6 +190,7 @@ class Pipeline:
     def _finish(self, plan: Plan, retrieval: Retrieval, draft: Draft, seconds: float) -> Answer:
         usage = plan.usage + draft.usage
         prices = self._settings.prices
+        has_one_price = draft.checker is None or draft.checker.name == draft.model
         offers_list = plan.kind == "answer" and mentions_papers(plan.standalone)
         return Answer(
             question=plan.question,
@@ -200,7 +208,11 @@ class Pipeline:
             scope=str(plan.where or ""),
             confidence=draft.confidence,
             usage=usage,
-            cost=compute_cost(usage, draft.model, prices) if draft.model and prices else None,
+            cost=(
+                compute_cost(usage, draft.model, prices)
+                if draft.model and prices and has_one_price
+                else None
+            ),
             seconds=seconds,
             warnings=(
                 *plan.notes,

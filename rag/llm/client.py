@@ -163,7 +163,13 @@ class ServerClient:
     """One model of an OpenAI-compatible server."""
 
     def __init__(
-        self, client: AsyncOpenAI, name: str, *, window: int, temperature: float | None
+        self,
+        client: AsyncOpenAI,
+        name: str,
+        *,
+        window: int,
+        temperature: float | None,
+        logprobs: bool = False,
     ) -> None:
         self.name = name
         self.window = window
@@ -173,6 +179,8 @@ class ServerClient:
         self._optional: dict[str, Any] = {"stream_options": {"include_usage": True}, _LIMIT: None}
         if temperature is not None:
             self._optional["temperature"] = temperature
+        if logprobs:
+            self._optional["logprobs"] = True
 
     def stream(self, messages: Sequence[Message], most_tokens: int) -> Generator[Chunk]:
         """Send a prompt and yield the reply. Closing the generator ends the request."""

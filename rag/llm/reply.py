@@ -65,11 +65,13 @@ class Chunk:
         text: may be empty, and may end in half a surrogate pair.
         finish: OpenAI's finish_reason, "" before the end.
         tokens: prompt and completion tokens of the whole call, where the server sends them.
+        logprob: natural logarithm of the probability of its first token, where the server sends it.
     """
 
     text: str = ""
     finish: str = ""
     tokens: tuple[int, int] | None = None
+    logprob: float | None = None
 
 
 def read_chunk(raw: Any) -> Chunk:
@@ -78,6 +80,8 @@ def read_chunk(raw: Any) -> Chunk:
     choice = choices[0] if isinstance(choices, list) and choices else None
     text = getattr(getattr(choice, "delta", None), "content", None)
     finish = getattr(choice, "finish_reason", None)
+    scored = getattr(getattr(choice, "logprobs", None), "content", None)
+    logprob = getattr(scored[0], "logprob", None) if isinstance(scored, list) and scored else None
     usage = getattr(raw, "usage", None)
     counts = [getattr(usage, f"{kind}_tokens", None) for kind in ("prompt", "completion")]
     valid = [int(n) for n in counts if isinstance(n, int | float) and 0 <= n < _MAX_TOKENS]
@@ -85,6 +89,7 @@ def read_chunk(raw: Any) -> Chunk:
         text=text if isinstance(text, str) else "",
         finish=finish if isinstance(finish, str) else "",
         tokens=(valid[0], valid[1]) if len(valid) == 2 else None,
+        logprob=logprob if isinstance(logprob, int | float) else None,
     )
 
 
@@ -95,6 +100,7 @@ class Reply:
         text: the reply so far, without thoughts.
         broken: why the reply is not whole (cut, length limit, filter, endless repetition), or "".
         restarted: text that was already yielded was thought or repetition, and `text` is without.
+        logprob: of the first token, as in `Chunk`.
     """
 
     def __init__(
@@ -110,6 +116,7 @@ class Reply:
         self.text = ""
         self.broken = ""
         self.restarted = False
+        self.logprob: float | None = None
         self._first = first
         self._rest = rest
         self._prompt_tokens = prompt_tokens
@@ -167,6 +174,7 @@ class Reply:
             for chunk in chain([self._first], self._rest):
                 self._finish = chunk.finish or self._finish
                 self._tokens = chunk.tokens or self._tokens
+                self.logprob = chunk.logprob if self.logprob is None else self.logprob
                 yield decoder.decode(chunk.text.encode("utf-16-le", "surrogatepass"))
                 # thoughts in a field of their own have no text, but a token each
                 left -= max(_TOKEN_BYTES, len(chunk.text.encode(errors="replace")))

@@ -59,15 +59,15 @@ class Server:
         return () if self.key == _NO_KEY else (self.key,)
 
 
-def resolve_server(settings: Settings, kind: Literal["chat", "embed", "judge"]) -> Server:
-    """Return the server of the chat model, the embedding model or the judge.
+def resolve_server(settings: Settings, kind: Literal["chat", "embed", "judge", "check"]) -> Server:
+    """Return the server of the chat model, the embedding model, the judge or the checker.
 
-    A judge without a server of its own is asked where the chat model is.
+    A judge or a checker without a server of its own is asked where the chat model is.
 
     Raises:
         SettingsError: a key is missing or malformed, or an address is not valid.
     """
-    place = "chat" if kind == "judge" and not settings.judge_url else kind
+    place = "chat" if kind != "embed" and not getattr(settings, f"{kind}_url") else kind
     url_name, key_name = f"{place}_url", f"{place}_key"
     own = bool(getattr(settings, url_name))
     if not own:
@@ -125,6 +125,28 @@ def make_judge_model(settings: Settings) -> ChatModel | None:
     return _make_model(settings, model, resolve_server(settings, "judge")) if model else None
 
 
+def make_check_model(settings: Settings) -> ChatModel | None:
+    """Return `check_model`, which checks what the chat model writes, or None if none is set.
+
+    Raises:
+        SettingsError: a key is missing or malformed, an address is not valid, or `check_url` is set
+            without a model.
+    """
+    if settings.check_model:
+        return _make_model(settings, settings.check_model, resolve_server(settings, "check"))
+    if settings.check_url:
+        raise SettingsError(
+            "check_url names a server but no model is set. Name one with --check-model "
+            "(check_model)."
+        )
+    return None
+
+
+def is_minicheck(model: str) -> bool:
+    """Return whether a model is asked in the MiniCheck form: its name contains "minicheck"."""
+    return "minicheck" in model.casefold()
+
+
 def make_openai_client(server: Server, settings: Settings) -> AsyncOpenAI:
     """Return OpenAI's client for a server. It neither retries nor follows redirects.
 
@@ -176,6 +198,7 @@ def _make_model(settings: Settings, model: str, server: Server) -> ChatModel:
         model,
         window=settings.chat_window or _guess_window(model),
         temperature=settings.chat_temperature,
+        logprobs=is_minicheck(model),
     )
     return ChatModel(
         client,

@@ -56,6 +56,11 @@ class Claim:
     statement: str
     papers: tuple[Paper, ...]
 
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Same for claims of one statement about the same papers."""
+        return (self.statement, *(paper.id for paper in self.papers))
+
 
 @dataclass(frozen=True, slots=True)
 class Verification:

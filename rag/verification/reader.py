@@ -109,10 +109,9 @@ class ReaderChecker:
         Equal claims are sent once. Claims without papers are sent along with others, for the model
         to say whether they claim anything.
         """
-        keys = [(claim.statement, *(paper.id for paper in claim.papers)) for claim in claims]
-        unequal = dict(zip(keys, claims, strict=True))
+        unequal = {claim.key: claim for claim in claims}
         found = dict(zip(unequal, self._check_unequal([*unequal.values()]), strict=True))
-        return [found[key] for key in keys]
+        return [found[claim.key] for claim in claims]
 
     def _check_unequal(self, claims: Sequence[Claim]) -> list[Verification]:
         checked = TextChecker().check(claims)

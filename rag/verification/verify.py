@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from rag.llm import ChatModel
     from rag.papers import Paper
+    from rag.verification.minicheck import MiniChecker
     from rag.verification.reader import ReaderChecker
 
 
@@ -42,7 +43,7 @@ def verify(
 
 def make_checker(
     model: ChatModel, prompts: Path | None = None, question: str = ""
-) -> ReaderChecker:
+) -> ReaderChecker | MiniChecker:
     """Return the checker that asks a model.
 
     Args:
@@ -50,7 +51,11 @@ def make_checker(
         prompts: folder with prompt files that replace bundled ones.
         question: that the statements answer. It explains what "it" or "yes" stands for.
     """
+    from rag.llm import is_minicheck
     from rag.prompts import load_prompt
+    from rag.verification.minicheck import MiniChecker
     from rag.verification.reader import ReaderChecker
 
+    if is_minicheck(model.name):
+        return MiniChecker(model)
     return ReaderChecker(model, load_prompt("verify", prompts), question)

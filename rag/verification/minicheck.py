@@ -1,0 +1,82 @@
+"""A dedicated checker of the MiniCheck form: a document and a claim in, "Yes" or "No" out.
+
+Ollama serves one as bespoke-minicheck, which brings its own system prompt. A model is asked in this
+form if its name contains "minicheck". The document is title and abstract of the cited papers. The
+model names no sentence, so a citation that it supports carries no quote: it stands for the whole
+abstract. "No" means "unsupported". A sentence without a citation stays "uncited".
+
+Source: Tang, Laban, Durrett (2024), MiniCheck, https://arxiv.org/abs/2404.10774.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from rag.errors import ModelError
+from rag.llm.client import ChatModel, Message
+from rag.llm.reply import NO_USAGE, Usage
+from rag.prompts import neutral
+from rag.verification.quotation import Claim, TextChecker, Verification
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rag.llm.reply import Reply
+
+MOST_CALLS = 40  # for one answer, each with one claim
+_ANSWER = re.compile(r"\W*(yes|no)\b", re.IGNORECASE)
+
+
+class MiniChecker:
+    """Asks a checker of the MiniCheck form about one claim at a time.
+
+    Attributes:
+        usage: of all calls so far.
+        notes: sentences a reader should know, such as a call that failed.
+    """
+
+    def __init__(self, model: ChatModel) -> None:
+        self._model = model
+        self.usage: Usage = NO_USAGE
+        self.notes: list[str] = []
+
+    def check(self, claims: Sequence[Claim]) -> list[Verification]:
+        """Return one verification for each claim, in order. Equal claims are sent once."""
+        unequal = {claim.key: claim for claim in claims}
+        checked = dict(zip(unequal, TextChecker().check([*unequal.values()]), strict=True))
+        cited = [claim for claim in unequal.values() if claim.papers]
+        for claim in cited[:MOST_CALLS]:
+            try:
+                checked[claim.key] = self._ask(claim, checked[claim.key])
+            except ModelError as error:
+                self.notes.append(f"The model did not check all statements: {error}")
+                break
+        if len(cited) > MOST_CALLS:
+            self.notes.append(f"{self._model.name} checked {MOST_CALLS} of {len(cited)} claims.")
+        return [checked[claim.key] for claim in claims]
+
+    def _ask(self, claim: Claim, compared: Verification) -> Verification:
+        document = " ".join(neutral(f"{paper.title}. {paper.abstract}") for paper in claim.papers)
+        text = f"Document: {document}\nClaim: {neutral(claim.statement)}"
+        reply = self._model.complete([Message("user", text)])
+        self.usage += reply.usage
+        answer = _ANSWER.match(reply.text)
+        if answer is None:
+            reason = "the model gave no readable verdict"
+            return replace(compared, reason=reason, by=self._model.name)
+        return replace(
+            compared,
+            verdict="supported" if answer[1].lower() == "yes" else "unsupported",
+            reason=_describe_answer(answer[1].lower(), reply),
+            by=self._model.name,
+        )
+
+
+def _describe_answer(answer: str, reply: Reply) -> str:
+    """Return the answer, with its probability where the server returns that of its first token."""
+    if reply.logprob is None:
+        return answer
+    return f"{answer}, with probability {math.exp(min(0.0, reply.logprob)):.2f}"
