@@ -239,6 +239,13 @@ def statements(text):
         ),
         ("| BERT | [1] |", [("BERT", (1,))]),
         ("A。[1] B。C。[2]", [("A。", (1,)), ("B。", ()), ("C。", (2,))]),
+        ("[1] Yes, it does. [2] So it is.", [("Yes, it does.", (1,)), ("So it is.", (2,))]),
+        ("[1] It does [1]. [2] So it is [2].", [("It does.", (1,)), ("So it is.", (2,))]),
+        ("Two: [1] It does. [2] So it is.", [("Two: It does.", (1,)), ("So it is.", (2,))]),
+        (
+            "[1] It does. It is so. [2] So it is. [3]",
+            [("It does.", (1,)), ("It is so.", (2,)), ("So it is.", (3,))],
+        ),
         ("「甲！」[1]乙？丙", [("「甲！」", (1,)), ("丙", ())]),
         ("~~~\ncode\n```\nx\n~~~\nText [2].", [("Text.", (2,))]),
         ("```\nnot closed [1].", [("not closed.", (1,))]),
@@ -262,3 +269,66 @@ def test_the_offsets_of_many_statements_are_those_of_the_shown_text():
     shown, found = split_statements(pieces)
     assert len(found) == 3000
     assert all(f"Number {n} " in shown[each.start : each.end] for n, each in enumerate(found))
+
+
+# Lists of references
+
+
+RECORDS = (
+    Paper("a", "Warm tea and sleep onset", "x", authors=("Doe, Jane",), year=2019, venue="Tea"),
+    Paper("b", "Cold coffee and attention", "x"),
+)
+ANSWER = "Warm tea delayed sleep onset [1]."
+
+
+def resolve(text, size=1000):
+    """Resolve a reply that streams in pieces of a size."""
+    resolver = MarkerResolver(RECORDS, Numbering())
+    shown = "".join(resolver.feed(text[at : at + size]) for at in range(0, len(text), size))
+    return (shown + resolver.finish()).strip(), resolver.unknown
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize(
+    "references",
+    [
+        "References:\n[1] Doe J. Warm tea and sleep onset. Tea 2019.\n[9] Invented K. Else. 2022.",
+        "[1] Warm tea and sleep onset\n[2] Cold coffee and attention\n",
+        "**Quellen**\n\n- [1]: *Warm tea and sleep onset* (2019)\n- [2] Cold coffee and atten",
+        '## 参考文献\n1. Doe, "Warm tea and sleep onset," https://doi.org/10.1000/1\n---\n',
+        "Paper 1: Warm tea and sleep onset\nPaper 2: Cold coffee and attention",
+        "Références : [1] Jane Doe, 2019",
+        "Sources: [1], [2]",
+    ],
+)
+def test_a_list_of_references_at_the_end_is_left_out(references, size):
+    assert resolve(f"{ANSWER}\n\n{references}", size) == (ANSWER, [])
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Two papers do:\n[1] Warm tea and sleep onset\n[2] Cold coffee and attention",
+        f"{ANSWER}\n[1] Warm tea and sleep onset shows that tea delays sleep.",
+        f"{ANSWER}\n[1] Warm tea and sleep onset: tea delayed sleep by ten minutes.",
+        f"{ANSWER}\n[1] Tea helps. It does so often.\n[2] Coffee does not.",
+        f"{ANSWER}\nReferences:\n[1] Warm tea and sleep onset\n\nThere is no other paper on this.",
+        f"{ANSWER}\n\nMore:\n- tea\n- coffee",
+        f"{ANSWER}\nTotal: 12",
+        f"{ANSWER}\nYes. [1]",
+        f"{ANSWER}\n\n3.5 times as fast\n",
+    ],
+)
+def test_lines_that_say_something_stay(text, size):
+    assert resolve(text, size) == (text.strip(), [])
+
+
+LINES = st.sampled_from(
+    ["[1] ", "[2]", *RECORDS[0].title.split(" "), " ", "Refs:", "\n", "1. ", "Yes. ", "- ", ": "]
+)
+
+
+@given(st.lists(LINES).map("".join), st.integers(1, 9))
+def test_any_cutting_leaves_out_the_same_references(text, size):
+    assert resolve(text, size) == resolve(text)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from rag.citations.citation import Citation, Statement
 from rag.citations.markers import Marker, MarkerReader
+from rag.citations.references import ReferenceFilter
 from rag.citations.statements import render_markers, split_statements
 from rag.verification import Claim, Verification
 
@@ -53,7 +54,7 @@ def render_statement(text: str, citations: Iterable[Citation]) -> str:
 
 
 class MarkerResolver:
-    """Turns the markers of a reply into shown ones while it streams.
+    """Turns the markers of a reply into shown ones while it streams, without a list of references.
 
     Attributes:
         pieces: resolved so far: text, and tuples with the shown numbers of one marker.
@@ -66,16 +67,18 @@ class MarkerResolver:
         self.unknown: list[str] = []
         self._papers = papers
         self._numbering = numbering
+        self._references = ReferenceFilter(papers)
         self._reader = MarkerReader()
         self._space = ""
 
     def feed(self, chunk: str) -> str:
         """Add a chunk and return text to show. A marker in it is never cut in two."""
-        return self._resolve(self._reader.feed(chunk))
+        return self._resolve(self._reader.feed(self._references.feed(chunk)))
 
     def finish(self) -> str:
         """Return the text held back."""
-        return self._resolve(self._reader.finish())
+        rest = self._reader.feed(self._references.finish())
+        return self._resolve([*rest, *self._reader.finish()])
 
     def _resolve(self, found: list[str | Marker]) -> str:
         text = ""

@@ -1,8 +1,8 @@
 """Split the text of a reply into statements: sentences, list items and cells of tables.
 
 A marker after the full stop belongs to the sentence before it. In a line that begins with a marker
-and ends without one, it belongs to the sentence after it. A sentence ends with its line or its
-table cell, so the items of a list stay apart.
+and ends without one, or has one before every sentence, it belongs to the sentence after it. A
+sentence ends with its line or its table cell, so the items of a list stay apart.
 """
 
 from __future__ import annotations
@@ -207,19 +207,36 @@ def _assign_marks(
             return before
         return after if is_leading or span_lines[before] != line else before
 
+    def list_spans(part: _Part) -> list[_Span]:
+        return spans[bisect_left(starts, part.start) : bisect_left(starts, part.end)]
+
     for number, group in groupby(marks, find_part):
         together = list(group)
-        is_leading = number >= 0 and _is_leading(plain, parts[number], together)
+        is_leading = number >= 0 and _is_leading(
+            plain, parts[number], list_spans(parts[number]), together
+        )
         for mark in together:
             yield mark, find_owner(mark, is_leading=is_leading)
 
 
-def _is_leading(plain: str, part: _Part, marks: list[_Mark]) -> bool:
-    """Return whether a line or cell begins with a marker and ends without one."""
+def _is_leading(plain: str, part: _Part, spans: list[_Span], marks: list[_Mark]) -> bool:
+    """Return whether the markers of a line or cell stand before its sentences.
+
+    It begins with one, perhaps behind a colon, and ends without one or has one before every
+    sentence.
+    """
     body = plain[part.start : marks[0].place]
     lead = _LEAD.match(body)
-    begins = not body[lead.end() if lead else 0 :].strip(_DECORATION)
-    return begins and any(letter.isalnum() for letter in plain[marks[-1].place : part.end])
+    before_first = body[lead.end() if lead else 0 :].strip(_DECORATION)
+    if before_first and not before_first.endswith((":", "：")):
+        return False
+    if any(letter.isalnum() for letter in plain[marks[-1].place : part.end]):
+        return True
+    places = [mark.place for mark in marks]
+    gaps = pairwise([_Span(0, part.start, claim=False), *spans])
+    return not before_first and all(
+        bisect_left(places, before.end) < bisect_right(places, span.start) for before, span in gaps
+    )
 
 
 def _build_statement(
