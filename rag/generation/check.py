@@ -45,26 +45,35 @@ class DraftChecker:
         if draft.mode == "quotes":  # the writer took them from the abstract
             yield Verified(draft.statements)
             return draft
-        model = self._model if self._settings.check_with_model else None
-        score = read_score(model, self._settings) if model else None
-        text = TextChecker(score.result) if score and score.tested == "failed" else TextChecker()
-        draft = replace(draft, statements=check_statements(draft.statements, text), checker=score)
-        yield Verified(draft.statements, score)
-        cites = any(statement.citations for statement in draft.statements)
-        if model and score and score.tested != "failed" and cites:
+        draft = self._compare(draft)
+        yield Verified(draft.statements, draft.checker)
+        may_read = draft.checker is not None and draft.checker.tested != "failed"
+        if self._model and may_read and any(each.citations for each in draft.statements):
             yield Status("Checking every statement")
-            reader = make_checker(model, self._settings.prompts, question)
-            draft = replace(
-                draft,
-                statements=check_statements(draft.statements, reader),
-                usage=draft.usage + reader.usage,
-                warnings=(*draft.warnings, *reader.notes),
-            )
-            yield Verified(draft.statements, score)
+            draft = self._read(question, draft, self._model)
+            yield Verified(draft.statements, draft.checker)
         if self._settings.unsupported == "remove":
             draft = _remove_unsupported(draft)
-            yield Verified(draft.statements, score)
+            yield Verified(draft.statements, draft.checker)
         return draft
+
+    def _compare(self, draft: Draft) -> Draft:
+        """Return the draft as text comparison sees it, with the model that is to check it."""
+        score = None
+        if self._model and self._settings.check_with_model:
+            score = read_score(self._model, self._settings)
+        text = TextChecker(score.result) if score and score.tested == "failed" else TextChecker()
+        return replace(draft, statements=check_statements(draft.statements, text), checker=score)
+
+    def _read(self, question: str, draft: Draft, model: ChatModel) -> Draft:
+        """Return the draft with the verdicts of a model."""
+        reader = make_checker(model, self._settings.prompts, question)
+        return replace(
+            draft,
+            statements=check_statements(draft.statements, reader),
+            usage=draft.usage + reader.usage,
+            warnings=(*draft.warnings, *reader.notes),
+        )
 
 
 def _remove_unsupported(draft: Draft) -> Draft:
