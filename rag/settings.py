@@ -80,6 +80,9 @@ class Settings(BaseModel):
     listing_calls: int = Field(
         4, ge=1, le=100, description="Maximum model calls to read the papers for one list."
     )
+    listing_workers: int = Field(
+        4, ge=1, le=100, description="Calls of one list that are made at the same time."
+    )
     judge_model: str | None = Field(
         None, description="Model that judges for `rag eval`. Default: the writer."
     )

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import _thread
+import json
 import re
+import threading
+import time
 
 import pytest
 from model_server import ModelServer, Step
@@ -10,6 +14,7 @@ from test_retrieval import HashingEmbedder
 
 from rag import Assistant, Filter, Paper, Status, load_settings
 from rag.errors import CorpusError, SettingsError
+from rag.llm import Stop
 
 PAPERS = [
     Paper(
@@ -217,24 +222,27 @@ def test_a_filter_of_more_values_than_can_be_compared_is_refused():
         Filter(authors=("Clark",) * 201)
 
 
-def verdicts_by_title(verdicts):
-    """A model that gives a verdict by title, naming the first sentence of the paper."""
+def read_batch(body):
+    """Return title -> number and id of the first sentence, of the papers in a prompt."""
+    found, number = {}, 0
+    for line in body["messages"][-1]["content"].splitlines():
+        if match := re.match(r"Paper (\d+):", line):
+            number = int(match[1])
+        elif match := re.match(r"s(\d+) (.*) \(title\)", line):
+            found[match[2]] = (number, int(match[1]) + 1)
+    return found
+
+
+def verdicts_by_title(verdicts, *, also="nothing"):
+    """A model that names papers by title, with the first sentence of each."""
 
     def reply(body):
-        prompt = body["messages"][-1]["content"]
-        said, number, first = [], 0, {}
-        for line in prompt.splitlines():
-            if match := re.match(r"Paper (\d+):", line):
-                number = int(match[1])
-            elif match := re.match(r"s\d+ (.*) \(title\)", line):
-                first[number] = [match[1], "none"]
-            elif (match := re.match(r"s(\d+) ", line)) and first[number][1] == "none":
-                first[number][1] = f"s{match[1]}"
-        for number, (title, sentence) in first.items():
-            verdict = verdicts.get(title, "unsupported")
-            if verdict != "skip":
-                said.append(f"{number} | {sentence} | {verdict} | because")
-        return "\n".join(said)
+        lines = [
+            f"{number} | s{first} | {verdicts[title]} | because"
+            for title, (number, first) in read_batch(body).items()
+            if title in verdicts
+        ]
+        return "\n".join([f"also asked: {also}", *(lines or ["none"])])
 
     return Step(reply=reply)
 
@@ -247,7 +255,7 @@ def open_with_model(folder, server, **settings):
 def test_a_model_reads_the_papers_that_may_fit(folder):
     step = verdicts_by_title({"Purring Networks": "supported", "Whiskers at Night": "partly"})
     with ModelServer(step) as server, open_with_model(folder, server) as assistant:
-        answer = assistant.ask("Which papers are about cats?")
+        answer = assistant.list("cats")
     listed = entries(answer)
     assert answer.mode == "model"
     assert BY_RELEVANCE not in answer.warnings
@@ -262,20 +270,55 @@ def test_a_model_reads_the_papers_that_may_fit(folder):
     assert answer.usage.calls == 1
 
 
-def test_a_paper_of_which_the_model_says_nothing_readable_may_fit(folder):
-    step = verdicts_by_title({"Purring Networks": "skip", "Whiskers at Night": "supported"})
-    with ModelServer(step) as server, open_with_model(folder, server) as assistant:
-        listed = entries(assistant.ask("Which papers are about cats?"))
-    assert listed["Purring Networks"].verdict == "unchecked"
-    assert listed["Purring Networks"].listed == "possible"
-    assert listed["Whiskers at Night"].listed == "fits"
+def test_a_paper_with_a_line_that_cannot_count_may_fit(folder):
+    def reply(body):
+        papers = read_batch(body)
+        cats, sea = papers["Purring Networks"], papers["Salt in the Sea"]
+        return f"{cats[0]} | s{sea[1]} | supported | because\n{sea[0]} | none | supported | so"
+
+    with ModelServer(Step(reply=reply)) as server, open_with_model(folder, server) as assistant:
+        answer = assistant.list("cats")
+    listed = entries(answer)
+    assert (listed["Purring Networks"].verdict, listed["Purring Networks"].listed) == (
+        "unchecked",
+        "possible",
+    )
+    assert "Whiskers at Night" not in listed
+    assert any("no usable verdict on 2 of the 5 papers" in each for each in answer.warnings)
 
 
-def test_a_reply_without_a_usable_verdict_is_noted_once(folder):
+def test_a_reply_that_cannot_be_read_is_noted_once(folder):
     with ModelServer(Step("Sorry.")) as server, open_with_model(folder, server) as assistant:
-        answer = assistant.ask("Which papers are about cats?")
+        answer = assistant.list("cats")
     (note,) = [warning for warning in answer.warnings if "no usable verdict" in warning]
-    assert note.startswith("The model gave no usable verdict on 3 of the 3 papers that it read.")
+    assert note.startswith("The model gave no usable verdict on 5 of the 5 papers that it read.")
+    assert {s.listed for s in entries(answer).values()} == {"possible"}
+
+
+def test_a_reply_of_none_leaves_no_paper(folder):
+    with ModelServer(Step("None.")) as server, open_with_model(folder, server) as assistant:
+        answer = assistant.list("cats")
+    assert (answer.kind, answer.status, answer.mode) == ("list", "abstained", "model")
+    assert answer.warnings == ()
+
+
+def plan_list(subject):
+    """A plan for a list."""
+    plan = {"question": "q", "alone": True, "kind": "list", "subject": subject}
+    return Step(json.dumps({**plan, "queries": ["felines"]}))
+
+
+@pytest.mark.parametrize("subject", ["papers that do not use cats", "salt of exactly 2 oceans"])
+def test_with_a_model_negations_and_numbers_are_its_to_read(folder, subject):
+    step, plan = verdicts_by_title({"Salt in the Sea": "supported"}), plan_list(subject)
+    with (
+        ModelServer(step, plan=plan) as server,
+        open_with_model(folder, server, plan="always") as assistant,
+    ):
+        answer = assistant.ask(f"Which are {subject}?")
+    assert [paper.id for paper in answer.sources.values()] == ["sea-4"]
+    assert answer.warnings == ()
+    assert subject in server.prompts[0]
 
 
 def test_a_long_subject_is_shortened_in_the_heading_and_an_empty_one_is_named(library):
@@ -323,31 +366,162 @@ def test_counts_say_at_least_where_a_list_looks_at_the_nearest_papers_only(tmp_p
 def test_a_model_that_fails_leaves_a_list_by_relevance(folder):
     step = Step(status=500, text="broken")
     with ModelServer(step) as server, open_with_model(folder, server) as assistant:
-        answer = assistant.ask("Which papers are about cats?")
+        answer = assistant.list("cats")
     assert answer.mode == "quotes"
     assert {"fits", "possible"} == {s.listed for s in entries(answer).values()}
     assert any("did not read" in warning for warning in answer.warnings)
     assert BY_RELEVANCE in answer.warnings
 
 
-def test_no_more_calls_are_made_than_the_budget_allows(tmp_path):
-    papers = [
-        Paper(f"cat-{n}", f"Cats {n}", f"Cats purr in room {n}. They sleep there too.")
-        for n in range(60)
-    ]
-    Assistant.build(papers, tmp_path / "many").close()
-    step = verdicts_by_title({paper.title: "supported" for paper in papers})
-    with (
-        ModelServer(step) as server,
-        open_with_model(tmp_path / "many", server, listing_calls=1) as assistant,
-    ):
-        answer = assistant.ask("Which papers are about cats?")
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """A library of 60 papers that read alike, which a list reads in batches of 25, 25 and 10."""
+    path = tmp_path_factory.mktemp("many") / "papers"
+    Assistant.build(MANY, path).close()
+    return path
+
+
+MANY = [
+    Paper(f"cat-{n:02}", f"Cats {n:02}", f"Cats purr in room {n}. They sleep there too.")
+    for n in range(60)
+]
+ALL_FIT = {paper.title: "supported" for paper in MANY}
+
+
+def test_no_more_calls_are_made_than_the_budget_allows(many):
+    step = verdicts_by_title(ALL_FIT)
+    with ModelServer(step) as server, open_with_model(many, server, listing_calls=1) as assistant:
+        answer = assistant.list("cats")
     assert answer.usage.calls == 1
     assert answer.text.startswith(
         "At least 25 of the 60 papers fit “cats”, at least 35 more may.\n"
     )
     assert sum(s.listed == "fits" for s in answer.statements) == 25
     assert any("listing_calls" in warning for warning in answer.warnings)
+
+
+def test_batches_are_read_at_the_same_time_and_listed_in_their_order(many):
+    together, ended = threading.Barrier(3), threading.Event()
+
+    def reply(body):
+        together.wait(timeout=30)  # passes only if all three calls are under way
+        if len(read_batch(body)) == 10:
+            ended.set()
+        else:
+            ended.wait(timeout=30)  # the last batch replies first
+        return verdicts_by_title(ALL_FIT).reply(body)
+
+    with ModelServer(Step(reply=reply)) as server, open_with_model(many, server) as assistant:
+        at_once = assistant.list("cats")
+    with (
+        ModelServer(verdicts_by_title(ALL_FIT)) as server,
+        open_with_model(many, server, listing_workers=1) as assistant,
+    ):
+        in_turn = assistant.list("cats")
+    assert at_once.usage.calls == in_turn.usage.calls == 3
+    assert at_once.text == in_turn.text
+    assert at_once.text.startswith("60 of the 60 papers fit “cats”.")
+
+
+@pytest.mark.parametrize(("workers", "calls"), [(1, 2), (2, 2), (3, 3)])
+def test_no_batch_is_sent_after_one_with_none_that_fit(many, workers, calls):
+    def reply(body):
+        (first, *_) = read_batch(body)
+        return verdicts_by_title({first: "supported"}).reply(body) if len(sent) == 1 else "none"
+
+    sent = []
+    step = Step(reply=lambda body: sent.append(body) or reply(body))
+    with (
+        ModelServer(step) as server,
+        open_with_model(many, server, listing_workers=workers) as assistant,
+    ):
+        answer = assistant.list("cats")
+    assert answer.usage.calls == calls
+    assert answer.text.startswith("1 of the 60 papers fits “cats”.\n")
+    assert answer.warnings == ()
+
+
+def test_a_call_that_fails_leaves_its_batch_unread(many):
+    def answer_step(body):
+        is_last = len(read_batch(body)) == 10
+        return Step(status=500, text="broken") if is_last else verdicts_by_title(ALL_FIT)
+
+    with ModelServer(answer_step) as server, open_with_model(many, server) as assistant:
+        answer = assistant.list("cats")
+    assert answer.text.startswith("At least 50 of the 60 papers fit “cats”, at least 10 more may.")
+    assert any(w.startswith("The model did not read 10 papers: ") for w in answer.warnings)
+
+
+def test_closing_the_events_of_a_list_ends_all_calls(many):
+    def answer_step(body):
+        slow = len(read_batch(body)) == 10
+        return Step("none", first_byte_s=60) if slow else verdicts_by_title(ALL_FIT)
+
+    with ModelServer(answer_step) as server, open_with_model(many, server) as assistant:
+        events = assistant.stream_list("cats")
+        while next(events) != Status("25 of 60 papers read"):
+            pass
+        events.close()
+        assert server.disconnected.wait(timeout=30)
+
+
+def start_when_all_calls_wait(server, action):
+    def watch():
+        while len(server.requests) < 3:
+            time.sleep(0.01)
+        action()
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def test_a_stop_ends_all_calls_of_a_list(many):
+    stop = Stop()
+    with ModelServer(Step(first_byte_s=60)) as server, open_with_model(many, server) as assistant:
+        start_when_all_calls_wait(server, stop.set)
+        with stop:
+            answer = assistant.list("cats")
+        assert server.disconnected.wait(timeout=30)
+    assert any("The request was stopped." in warning for warning in answer.warnings)
+
+
+def test_ctrl_c_ends_all_calls_of_a_list(many):
+    with ModelServer(Step(first_byte_s=60)) as server, open_with_model(many, server) as assistant:
+        start_when_all_calls_wait(server, _thread.interrupt_main)
+        with pytest.raises(KeyboardInterrupt):
+            assistant.list("cats")
+        assert server.disconnected.wait(timeout=30)
+
+
+def test_what_else_a_question_asks_of_each_paper_is_answered(folder):
+    table = "| paper | place |\n|---|---|\n| Purring [1] | They hear cats from far away [1] |"
+    steps = [
+        verdicts_by_title(
+            {"Purring Networks": "supported", "Whiskers at Night": "supported"}, also="the place"
+        ),
+        Step(table),
+        Step("1 | s1 | supported | said\n2 | s3 | supported | said"),
+    ]
+    server = ModelServer(*steps, plan=plan_list("cats"))
+    with server, open_with_model(folder, server, plan="always") as assistant:
+        answer = assistant.ask("Which papers are about cats, and where?")
+    assert (answer.kind, answer.text) == ("answer", table)
+    assert answer.statements[-1].verdict == "supported"
+    assert answer.usage.calls == 4  # with the plan
+    assert "Salt in the Sea" not in server.prompts[1]
+    assert "These are the 2 that fit, of the 5 papers of the library." in server.prompts[1]
+    assert any("2 of the 5 papers fit “cats”." in each for each in answer.warnings)
+    assert "These papers fit too: Whiskers at Night." in answer.warnings
+
+
+def test_a_list_is_shown_if_what_else_is_asked_gets_no_answer(folder):
+    steps = [
+        verdicts_by_title({"Purring Networks": "supported"}, also="the place"),
+        Step("I cannot say."),
+    ]
+    with ModelServer(*steps) as server, open_with_model(folder, server) as assistant:
+        answer = assistant.list("cats")
+    assert (answer.kind, list(entries(answer))) == ("list", ["Purring Networks"])
+    assert any(each.startswith("What else the question asks") for each in answer.warnings)
 
 
 def test_a_list_survives_being_saved_and_opened(library, tmp_path):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+import json
 
-from rag import Assistant, Filter, Paper
+import pytest
+from model_server import ModelServer, Step
+
+from rag import Assistant, Filter, Paper, load_settings
 
 PAPERS = [
     Paper("tea-1", "Warm tea and sleep onset",
@@ -130,3 +133,29 @@ def test_a_library_without_the_field_says_so(tmp_path):
         answer = library.ask("which is the oldest paper?")
         assert (answer.status, answer.reason) == ("abstained", "its records have no years.")
         assert library.ask("who wrote On Moths?").reason == "its records have no authors."
+
+
+def plan_records(**fields):
+    return Step(json.dumps({"question": "q", "kind": "metadata", **fields}))
+
+
+@pytest.mark.parametrize(
+    ("plan", "text"),
+    [
+        ({"alone": False, "fields": ["authors"]}, "“Warm tea and sleep onset” was written by"),
+        ({"subject": "Green tea", "fields": ["venue"]},
+         "“Green tea and blood pressure” was published in Tea Journal. [2]"),
+        ({"subject": "it", "alone": False, "fields": ["year"]},
+         "“Warm tea and sleep onset” was published in 2019. [1]"),
+        ({"order": "newest"}, "Of 5 papers, the newest first:"),
+        ({"kind": "list", "from_year": 2020}, "The library has 2 papers from 2020 on."),
+    ],
+)  # fmt: skip
+def test_a_model_plans_what_is_read_from_the_records(library, chat, plan, text):
+    with ModelServer(plan=plan_records(**plan)) as server:
+        settings = load_settings(chat_model="tester", chat_url=server.url)
+        with Assistant.open(library.folder, settings=settings) as assistant:
+            answer = assistant.ask("Wann?", history=chat.turns)
+    assert (answer.kind, answer.mode) == ("metadata", "quotes")
+    assert answer.text.startswith(text)
+    assert answer.usage.calls == 1

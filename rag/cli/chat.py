@@ -33,7 +33,16 @@ HELP = """/sources   list the papers cited so far
 /quit       leave"""
 
 
-@add_options("index", "embedder", "k", "chat_model", "chat_url", "check_model", "check_url")
+@add_options(
+    "index",
+    "embedder",
+    "k",
+    "chat_model",
+    "chat_url",
+    "check_model",
+    "check_url",
+    "listing_workers",
+)
 def chat(
     *,
     settings: Settings,

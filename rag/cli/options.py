@@ -103,6 +103,16 @@ _SETTINGS_OPTIONS: dict[str, Any] = {  # by the name of the setting
             "PAPERTRAIL_CHECK_KEY."
         ),
     ],
+    "listing_workers": Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            min=1,
+            max=100,
+            help="Model calls of one list that are made at the same time.",
+            show_default="4",
+        ),
+    ],
     "judge_model": Annotated[
         str | None, typer.Option(help="Model of the judge; default: the one that --model names.")
     ],

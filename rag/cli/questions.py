@@ -44,7 +44,15 @@ TraceOption = Annotated[
 
 
 @add_options(
-    "index", "embedder", "k", "sentences", "chat_model", "chat_url", "check_model", "check_url"
+    "index",
+    "embedder",
+    "k",
+    "sentences",
+    "chat_model",
+    "chat_url",
+    "check_model",
+    "check_url",
+    "listing_workers",
 )
 def ask(
     question: Annotated[
@@ -81,7 +89,7 @@ def ask(
                 print_trace(answer.hits)
 
 
-@add_options("index", "embedder", "chat_model", "chat_url")
+@add_options("index", "embedder", "chat_model", "chat_url", "listing_workers")
 def list_papers(
     subject: Annotated[str, typer.Argument(help="The subject; - reads it from standard input.")],
     *,

@@ -10,7 +10,7 @@ from rag.llm.reply import NO_USAGE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rag.answer import AnswerStatus, Mode, Statement, Turn
+    from rag.answer import AnswerStatus, Kind, Mode, Statement, Turn
     from rag.llm.reply import Usage
     from rag.retrieval import Hit
     from rag.verification import ReaderScore
@@ -18,13 +18,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """The part of an answer that a writer gives; fields are those of `Answer`."""
+    """The part of an answer that a writer gives; fields are those of `Answer`.
+
+    A `kind` of None is that of the plan.
+    """
 
     text: str
     statements: tuple[Statement, ...] = ()
     hits: tuple[Hit, ...] = ()
     status: AnswerStatus = "answered"
     mode: Mode = "quotes"
+    kind: Kind | None = None
     reason: str = ""
     closest: tuple[Hit, ...] = ()
     model: str | None = None

@@ -2,7 +2,8 @@
 
 The nearest papers (all of a small library) are ranked by relevance to the subject, which decides
 whether they fit or may fit. A language model, where there is one, reads the likeliest papers and
-decides instead. Counts say "at least" where papers were left out.
+decides instead, and answers what else the question asks of each paper that fits. Counts say "at
+least" where papers were left out.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from typing import TYPE_CHECKING
 
 from rag.answer import Citation, Statement, Status, Text, Verified
 from rag.citations.resolve import Numbering, render_statement
+from rag.errors import ModelError, ModelRejected, ModelReplyInvalid
 from rag.generation.abstention import abstain
 from rag.generation.draft import Draft, shown_numbers
+from rag.generation.llm import write_with_model
 from rag.generation.relevance import rank_by_relevance, select_model
-from rag.generation.selection import Selection
+from rag.generation.selection import BATCH_PAPERS, Selection
 from rag.llm.reply import NO_USAGE
 from rag.prompts import load_prompt
 from rag.verification.reader_test import read_score
@@ -86,6 +89,7 @@ class _Decided:
     warnings: tuple[str, ...]
     unread: int = 0
     checker: ReaderScore | None = None
+    asks_more: bool = False
 
 
 class ListWriter:
@@ -124,8 +128,16 @@ class ListWriter:
                 usage=decided.usage,
                 warnings=decided.warnings if decided.model else (),
             )
-        writer = ListText(shown_numbers(history))
         scope = replace(scope, unread=decided.unread)
+        if self._model and decided.asks_more:
+            try:
+                return (yield from self._answer(plan, decided, scope, history, self._model))
+            except ModelRejected:
+                raise
+            except ModelError as error:
+                note = f"What else the question asks was not answered. {error}"
+                decided = replace(decided, warnings=(*decided.warnings, note))
+        writer = ListText(shown_numbers(history))
         writer.add_paragraph(count_papers(decided.entries, scope, plan.subject))
         writer.add_entries(decided.entries, scope.least)
         writer.add_paragraph(decided.how)
@@ -141,6 +153,42 @@ class ListWriter:
             confidence=confidence,
             usage=decided.usage,
             warnings=decided.warnings,
+        )
+
+    def _answer(
+        self,
+        plan: Plan,
+        decided: _Decided,
+        scope: Scope,
+        history: Sequence[Turn],
+        model: ChatModel,
+    ) -> Generator[AnswerEvent, None, Draft]:
+        """Let the model answer what else the question asks of each paper that fits.
+
+        Raises:
+            ModelError: the model gave no answer that cites one of them.
+        """
+        hits = [entry.hit for entry in decided.entries if entry.listed == "fits"]
+        draft = yield from write_with_model(
+            plan,
+            hits,
+            history,
+            model=model,
+            settings=self._settings,
+            count=scope.papers,
+            confidence=None,
+        )
+        cited = {citation.paper.id for each in draft.statements for citation in each.citations}
+        if not cited:
+            raise ModelReplyInvalid("The model's answer cites none of the papers that fit.")
+        missing = [hit.paper.title for hit in hits if hit.paper.id not in cited]
+        counted = count_papers(decided.entries, scope, plan.subject)
+        also = [f"These papers fit too: {'; '.join(missing)}."] if missing else []
+        return replace(
+            draft,
+            kind="answer",
+            usage=decided.usage + draft.usage,
+            warnings=(f"{counted} {decided.how}", *decided.warnings, *draft.warnings, *also),
         )
 
     def _decide(
@@ -161,6 +209,7 @@ class ListWriter:
                     tuple(notes),
                     selection.papers_unread,
                     score,
+                    selection.asks_more and any(e.listed == "fits" for e in selection.entries),
                 )
         entries = [entry for entry in ranked if entry.relevance >= decision.possible]
         how = (
@@ -174,8 +223,15 @@ class ListWriter:
     ) -> Generator[AnswerEvent, None, Selection]:
         """Let the model read the likeliest papers."""
         prompt = load_prompt("select_papers", self._settings.prompts)
-        selection = Selection(model, prompt, most_calls=self._settings.listing_calls)
-        likely = [entry for entry in ranked if entry.relevance >= decision.read]
+        settings = self._settings
+        selection = Selection(
+            model, prompt, most_calls=settings.listing_calls, workers=settings.listing_workers
+        )
+        likely = [
+            entry  # the first batch is full in any case
+            for entry in sorted(ranked, key=lambda entry: entry.hit.rank)
+            if entry.hit.rank <= BATCH_PAPERS or entry.relevance >= decision.read
+        ]
         yield Status(f"{model.name} reads the {len(likely)} papers that may fit")
         for count in selection.read(plan.standalone, likely, possible=decision.possible):
             yield Status(f"{count} of {len(likely)} papers read")

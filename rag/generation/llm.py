@@ -224,6 +224,11 @@ def _render_question(plan: Plan) -> str:
 def _count_nearest(shown: int, count: int, plan: Plan) -> str:
     papers = f"{count} paper{'s' * (count != 1)} of the library"
     chosen = f" {neutral(str(plan.where))}" if plan.where else ""
+    if plan.kind == "list":
+        return (
+            f"{shown} that fit, of the {papers}{chosen}. Cover each of them, in a table with one "
+            "row for each paper if the question asks several things of each"
+        )
     return f"{min(shown, count)} nearest of the {papers}{chosen}"
 
 

@@ -65,10 +65,10 @@ def _write_papers(
     if lacking := [name for name in unknown if name]:
         return f"its records have no {' and no '.join(lacking)}."
     where = plan.where
-    if plan.subject:
-        meant = _choose_fitting(hits) if plan.order else find_named(plan.subject, hits)
+    meant = _choose_fitting(hits) if plan.order else find_named(plan.subject, hits)
+    if plan.subject and (meant or not plan.follows_up):
         where = Filter(ids=tuple(hit.paper.id for hit in meant))
-    elif plan.follows_up:
+    elif plan.follows_up or (plan.fields and not plan.order and where is None):
         cited = _find_cited(plan.question, history)
         if not plan.order or len(cited) > 1:
             where = replace(where or Filter(), ids=cited)

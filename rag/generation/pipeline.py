@@ -84,6 +84,7 @@ class Pipeline:
         yield Status(f"Searching {self._library.count()} papers")
         retrieval = self._retrieve(plan, history, k)
         draft = yield from self._write(plan, retrieval, history)
+        plan = replace(plan, kind=draft.kind or plan.kind)
         if plan.kind == "answer" and draft.status != "abstained":
             draft = yield from self._checker.check(plan.standalone, draft)
         if draft.mode == "model" and plan.kind == "answer":

@@ -1,17 +1,22 @@
 """Selection: a language model reads the papers that may belong in a list, in batches.
 
-The likeliest papers are read first, within a budget of calls. What the model says of a paper counts
-only if it names sentences of that paper. A paper that it did not read, or of which it said nothing
-readable, may fit at most.
+The likeliest papers are read first, several batches at a time, within a budget of calls and until a
+batch has none that fit. The model names only the papers that fit. What it says of one counts only
+if it names sentences of that paper. A paper that it did not read, or whose line or reply cannot be
+read, may fit at most.
 """
 
 from __future__ import annotations
 
+import re
+from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rag.errors import ModelError, ModelRejected
 from rag.llm import Message
+from rag.llm.cancel import run_all
 from rag.llm.errors import describe_refusal, shorten
 from rag.llm.reply import NO_USAGE, Reply, Usage
 from rag.llm.tokens import count_tokens
@@ -31,6 +36,9 @@ if TYPE_CHECKING:
     from rag.prompts import Prompt
 
 BATCH_PAPERS = 25  # models begin to skip papers in longer batches
+_ALSO_ASKED = re.compile(r"(?im)^\W*also asked\W+(.+)$")
+_NOTHING = re.compile(r"(?i)(?:nothing|none|no)\b")
+_NONE = re.compile(r"(?im)^\W*none\W*$")
 _LINE_TOKENS = 40  # of the reply, for each paper
 _MARGIN_TOKENS = 64
 
@@ -54,6 +62,7 @@ class Selection:
 
     Attributes:
         entries: papers that fit or may fit, those that fit first. Complete after `read`.
+        asks_more: whether the question asks more of each paper than whether it fits.
         papers_read: number of papers that the model read.
         papers_unread: number of those that it was to read and did not. Complete after `read`.
         calls: calls that were answered.
@@ -61,17 +70,20 @@ class Selection:
         notes: sentences a reader should know, such as a call that failed.
     """
 
-    def __init__(self, model: ChatModel, prompt: Prompt, *, most_calls: int) -> None:
+    def __init__(self, model: ChatModel, prompt: Prompt, *, most_calls: int, workers: int) -> None:
         self._model = model
         self._prompt = prompt
         self._most_calls = most_calls
+        self._workers = workers
         self.entries: list[Entry] = []
+        self.asks_more = False
         self.papers_read = self.papers_unread = 0
         self.calls = 0
         self.usage: Usage = NO_USAGE
         self.notes: list[str] = []
         self._unusable = 0  # papers without a verdict that counts
         self._most_papers = BATCH_PAPERS
+        self._found_end = False  # a batch had no paper that fits
 
     @property
     def summary(self) -> str:
@@ -92,23 +104,30 @@ class Selection:
         """
         left = list(candidates)
         while left and self.calls < self._most_calls:
-            batch = self._fill_batch(question, left)
-            if batch is None:
+            batches = self._fill_batches(question, left)
+            if not batches:
                 break
-            try:
-                batch, reply = self._ask(question, batch)
-            except ModelRejected:
-                raise
-            except ModelError as error:
+            left = left[sum(len(batch.entries) for batch in batches) :]
+            unread: list[Entry] = []
+            error: ModelError | None = None
+            with closing(run_all([partial(self._ask, question, each) for each in batches])) as run:
+                for batch, (sent, reply) in zip(batches, run, strict=True):
+                    unread += batch.entries[len(sent.entries) :]
+                    if isinstance(reply, Reply):
+                        self._read_reply(sent, reply, possible)
+                    else:
+                        error = reply
+                    self._note_refusal(batch, sent)
+                    yield self.papers_read
+            left = unread if self._found_end else unread + left
+            if error:
                 self.notes.append(f"The model did not read {len(left)} papers: {error}")
+            if error or self._found_end:
                 break
-            self.entries += self._read_reply(batch, reply, possible)
-            left = left[len(batch.entries) :]
-            yield self.papers_read
         self.papers_unread = len(left)
         self._note_gaps(left)
-        unread = (_mark_unread(entry, "not read by the model") for entry in left)
-        self.entries += [entry for entry in unread if entry.relevance >= possible]
+        may_fit = [_mark_unread(each, "not read by the model") for each in left]
+        self.entries += [entry for entry in may_fit if entry.relevance >= possible]
         self.entries.sort(key=lambda entry: entry.listed == "possible")
 
     def _note_gaps(self, left: Sequence[Entry]) -> None:
@@ -122,6 +141,17 @@ class Selection:
                 f"The model read {self.papers_read} of the papers that may fit and left "
                 f"{len(left)} unread. Raise listing_calls to let it read more."
             )
+
+    def _fill_batches(self, question: str, entries: Sequence[Entry]) -> list[_Batch]:
+        """Return the first entries in as many batches as are sent at the same time."""
+        batches: list[_Batch] = []
+        while entries and len(batches) < min(self._workers, self._most_calls - self.calls):
+            batch = self._fill_batch(question, entries)
+            if batch is None:
+                break
+            batches.append(batch)
+            entries = entries[len(batch.entries) :]
+        return batches
 
     def _fill_batch(self, question: str, entries: Sequence[Entry]) -> _Batch | None:
         """Return as many of the first entries as one call holds, None if it holds none."""
@@ -142,34 +172,43 @@ class Selection:
         system, user = self._prompt.fill(question=neutral(question), papers="\n".join(lines))
         return _Batch(entries, sentences, (Message("system", system), Message("user", user)))
 
-    def _ask(self, question: str, batch: _Batch) -> tuple[_Batch, Reply]:
-        """Send a batch, smaller if the server refuses its length. Return what was sent."""
+    def _ask(self, question: str, batch: _Batch) -> tuple[_Batch, Reply | ModelError]:
+        """Send a batch, smaller if the server refuses its length. Return what was read of it."""
 
         def send(count: int) -> tuple[_Batch, Reply]:
             part = self._write_batch(question, batch.entries[:count])
             return part, self._model.complete(part.messages)
 
-        papers = len(batch.entries)
-        answered, sent = shorten(send, papers)
-        if sent < papers:
-            self._most_papers = sent
-            self.notes.append(describe_refusal(papers, sent, "papers"))
-        return answered
+        try:
+            return shorten(send, len(batch.entries))[0]
+        except ModelRejected:
+            raise
+        except ModelError as error:
+            return self._write_batch(question, ()), error
 
-    def _read_reply(self, batch: _Batch, reply: Reply, possible: float) -> list[Entry]:
-        """Return the entries that the model keeps, and those that it said nothing usable about."""
+    def _note_refusal(self, batch: _Batch, sent: _Batch) -> None:
+        if 0 < len(sent.entries) < len(batch.entries):
+            self._most_papers = min(self._most_papers, len(sent.entries))
+            note = describe_refusal(len(batch.entries), len(sent.entries), "papers")
+            self.notes += [note] if note not in self.notes else []
+
+    def _read_reply(self, batch: _Batch, reply: Reply, possible: float) -> None:
+        """Keep the entries that the model names, and all of a reply that cannot be read."""
         self.calls += 1
         self.papers_read += len(batch.entries)
         self.usage += reply.usage
-        verdicts = read_verdicts(reply.text)
+        asked = _ALSO_ASKED.search(reply.text)
+        self.asks_more |= asked is not None and not _NOTHING.match(asked[1])
+        lines = read_verdicts(reply.text)
+        is_readable = bool(lines) or _NONE.search(reply.text) is not None
         kept = []
         for number, entry in enumerate(batch.entries, start=1):
-            line = verdicts.get(number)
+            line = lines.get(number)
             wrong = find_problem(line, batch.sentences.ids[entry.hit.paper.id])
             if line is None or line.verdict is None or wrong:
-                self._unusable += 1
-                if entry.relevance >= possible:
-                    kept.append(_mark_unread(entry, wrong))
+                if line or not is_readable:
+                    self._unusable += 1
+                    kept += [_mark_unread(entry, wrong)] if entry.relevance >= possible else []
             elif line.verdict in ("supported", "partly"):
                 kept.append(
                     replace(
@@ -181,7 +220,8 @@ class Selection:
                         by=self._model.name,
                     )
                 )
-        return kept
+        self.entries += kept
+        self._found_end |= is_readable and not kept
 
 
 def _mark_unread(entry: Entry, why: str) -> Entry:

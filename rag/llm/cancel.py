@@ -1,23 +1,24 @@
-"""Stop a request to a model from another thread, even before the server has sent a byte.
+"""Stop requests to a model from another thread, even before the server has sent a byte.
 
 Closing the client of a blocked request from another thread does not end it: the read returns when
 the server next sends something, and the server goes on working. Cancelling an asyncio task closes
 its connection at once. So all requests run on one event loop in a daemon thread, `run` waits for
-them in the thread that asked, and a `Stop` cancels what that thread waits for.
+them in the thread that asked, and a `Stop` cancels what that thread waits for. `run_all` makes
+several requests at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from rag.errors import ModelUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-    from concurrent.futures import Future
+    from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
 
 Result = TypeVar("Result")
 
@@ -27,14 +28,16 @@ _loop: asyncio.AbstractEventLoop | None = None
 
 
 class Stop(threading.Event):
-    """Event that ends the requests a thread makes inside a `with` block. Blocks do not nest.
+    """Event that ends the requests of the threads inside its `with` blocks. Blocks do not nest.
 
-    with stop:  # in the thread that works
+    with stop:  # in each thread that works
         model.complete(messages)
     stop.set()  # in any other thread
     """
 
-    _request: Future[Any] | None = None
+    def __init__(self) -> None:
+        super().__init__()
+        self._cancels: set[Callable[[], object]] = set()
 
     def __enter__(self) -> Self:
         _current.stop = self
@@ -44,16 +47,21 @@ class Stop(threading.Event):
         del _current.stop
 
     def set(self) -> None:
-        """End the request under way and refuse later ones. Repeated calls do nothing."""
+        """End the requests under way and refuse later ones. Repeated calls do nothing."""
         super().set()
-        if self._request:
-            self._request.cancel()
+        for cancel in tuple(self._cancels):
+            cancel()
 
-    def watch(self, request: Future[Any]) -> None:
-        """Cancel this request when `set` is called, or now if it was."""
-        self._request = request  # before the test: `set` in another thread tests in reverse order
+    @contextmanager
+    def watch(self, cancel: Callable[[], object]) -> Iterator[None]:
+        """Call `cancel` if `set` is called inside the block, or was before."""
+        self._cancels.add(cancel)  # before the test: `set` in another thread tests in reverse
         if self.is_set():
-            request.cancel()
+            cancel()
+        try:
+            yield
+        finally:
+            self._cancels.discard(cancel)
 
 
 def check_cancelled(*, wait_s: float = 0.0) -> None:
@@ -74,13 +82,44 @@ def run(coroutine: Coroutine[Any, Any, Result]) -> Result:
         Exception: whatever the coroutine raises.
     """
     request = schedule(coroutine)
-    _get_stop().watch(request)
     try:
-        return request.result()
+        with _get_stop().watch(request.cancel):
+            return request.result()
     except CancelledError:
         raise ModelUnavailable("The request was stopped.") from None
     finally:
         request.cancel()  # still running if Ctrl-C interrupted the wait, otherwise no effect
+
+
+def run_all(calls: Sequence[Callable[[], Result]]) -> Generator[Result]:
+    """Make calls at the same time, each in a thread of its own, and yield their results in order.
+
+    Whatever ends the iteration early stops the requests of all calls: an error, Ctrl-C, closing it.
+
+    Raises:
+        Exception: whatever the first call in order that fails raises.
+    """
+    stop = Stop()
+
+    def start(call: Callable[[], Result]) -> Future[Result]:
+        future: Future[Result] = Future()
+
+        def work() -> None:
+            try:
+                with stop:
+                    future.set_result(call())
+            except BaseException as error:  # noqa: BLE001 - raised where the result is read
+                future.set_exception(error)
+
+        threading.Thread(target=work, name="model-call", daemon=True).start()
+        return future
+
+    with _get_stop().watch(stop.set):
+        try:
+            for future in [start(call) for call in calls]:
+                yield future.result()
+        finally:
+            stop.set()
 
 
 def schedule(coroutine: Coroutine[Any, Any, Result]) -> Future[Result]:

@@ -128,7 +128,7 @@ def plan_by_model(
     return replace(
         plan,
         standalone=plan.question.strip() if alone else remove_markers(read.question),
-        kind=read.kind if read.subject or read.kind != "list" else "answer",
+        kind=_choose_kind(read, where),
         subject=read.subject if read.kind != "answer" else "",
         where=_join_filters(plan.where, where),
         queries=tuple(dict.fromkeys(filter(None, read.queries)))[:MOST_QUERIES],
@@ -138,6 +138,14 @@ def plan_by_model(
         notes=(*plan.notes, *notes),
         usage=plan.usage + reply.usage,
     )
+
+
+def _choose_kind(read: PlanReply, where: Filter) -> Kind:
+    """Return the kind of answer. "How many papers since 2020?" lists no subject but records."""
+    if read.kind == "list" and not read.subject:
+        return "metadata" if where != Filter() else "answer"
+    asks_records = bool(read.fields or read.order or not read.subject)
+    return read.kind if read.kind != "metadata" or asks_records else "list"
 
 
 def read_plan(text: str) -> PlanReply:
