@@ -468,6 +468,43 @@ def test_a_hostile_abstract_changes_neither_numbers_nor_verdicts(number, hostile
             assert citation.paper.abstract[quote.start : quote.end] == quote.text
 
 
+def read_part(request, tag):
+    """Return the lines between two tags of a prompt, which must stand there once."""
+    user = request["messages"][1]["content"]
+    assert user.count(f"<{tag}>") == user.count(f"</{tag}>") == 1
+    lines = user.partition(f"<{tag}>\n")[2].partition(f"\n</{tag}>")[0].splitlines()
+    return [line for line in lines if line]
+
+
+def test_hostile_texts_leave_every_prompt_in_its_form(hostile_folder):
+    reply = "\n".join(f"{text.replace(chr(10), ' ')} [1]." for text in HOSTILE)
+    server = ModelServer(
+        Step(f"{reply}\nZORP attends to 64 tokens [1]."), Step("1 | s2 | partly | x")
+    )
+    with server, opened(hostile_folder, server, chat_window=30_000) as assistant:
+        first = assistant.ask(QUESTION)
+        assistant.ask(f"{QUESTION} {' '.join(HOSTILE)}", history=[Turn(QUESTION, first)])
+        answer, check = server.requests[:2]
+        listed = len(server.requests)
+        assistant.list("ZORP attacks that attend to 64 tokens")
+    papers = [line for line in read_part(answer, "papers") if line.startswith("<")]
+    shown = [f'<paper number="{n}">' for n in range(1, len(papers) // 2 + 1)]
+    assert papers == [line for opening in shown for line in (opening, "</paper>")]
+    assert all(re.match(r"s\d+ \S", line) for line in read_part(check, "sentences"))
+    statements = read_part(check, "statements")
+    assert all(re.match(r"\d+ \(cites [^()]*\): ", line) for line in statements)
+    assert len(statements) >= 20
+    for plan in server.plans:
+        assert len(read_part(plan, "question")) == 1
+    turns = read_part(server.plans[1], "conversation")
+    assert [line.partition(":")[0] for line in turns][:2] == ["Reader", "Answer"]
+    for request in server.requests[listed:]:
+        numbers = [line for line in read_part(request, "papers") if not re.match(r"s\d+ \S", line)]
+        assert [line.split(":")[0] for line in numbers] == [
+            f"Paper {n}" for n in range(1, len(numbers) + 1)
+        ]
+
+
 def test_the_command_streams_answers_chats_and_checks(folder, monkeypatch, tmp_path):
     def run(*words, text=None):
         result = CliRunner().invoke(app, list(words), input=text)
