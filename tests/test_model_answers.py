@@ -226,7 +226,7 @@ def refuses_over(most, unit, step, *, said="maximum context length is 2048 token
     """Return a step that refuses prompts in which a pattern occurs more often than `most` times."""
 
     def answer(body):
-        prompt = "\n".join(message["content"] for message in body["messages"])
+        prompt = body["messages"][-1]["content"]
         too_long = len(re.findall(unit, prompt)) > most
         return Step(said, status=400) if too_long else step
 
