@@ -89,6 +89,7 @@ def serve(home, *options, cache=None):
         "PAPERTRAIL_DATA_DIR": str(home / "data"),
         "PAPERTRAIL_CACHE_DIR": str(cache or home / "cache"),
         "TMPDIR": str(home),
+        "ALL_PROXY": "socks5h://127.0.0.1:9",  # which nothing here may use
     }
     command = [sys.executable, str(ROOT / "app.py"), "--port", "0", *options]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:

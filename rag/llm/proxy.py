@@ -6,10 +6,16 @@ that NO_PROXY switches off.
 
 from __future__ import annotations
 
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from rag.settings import is_loopback
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def find_proxy(url: str) -> str | None:
@@ -25,3 +31,17 @@ def find_proxy(url: str) -> str | None:
     proxies = getproxies()
     proxy = proxies.get(parts.scheme) or proxies.get("all")
     return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
+
+
+@contextmanager
+def hide_proxies() -> Iterator[None]:
+    """Hide the proxies from a library that makes clients as it is loaded and never uses them."""
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if _is_proxy(name)}
+    try:
+        yield
+    finally:
+        os.environ |= hidden
+
+
+def _is_proxy(variable: str) -> bool:
+    return variable.casefold() in {"http_proxy", "https_proxy", "all_proxy"}

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import SettingsError
+from rag.llm.proxy import hide_proxies
 from rag.settings import load_settings
 from rag.web.context import AppContext, ServerOptions
 from rag.web.guard import Guard
@@ -64,7 +65,8 @@ def launch(
 def _serve(context: AppContext, *, quiet: bool) -> None:
     import uvicorn
 
-    from rag.web.layout import create_application
+    with hide_proxies():  # Gradio would need the package of a SOCKS proxy that it does not use
+        from rag.web.layout import create_application
 
     class Server(uvicorn.Server):
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
