@@ -194,7 +194,7 @@ def test_a_second_model_checks_what_the_first_writes(folder, run):
     answer = json.loads(said)
     assert (answer["model"], answer["checker"]["name"]) == ("tester", "reader")
     assert answer["verification"].endswith("; checked by reader (24 of 24 right in its test).")
-    assert answer["usage"]["calls"] == 2
+    assert answer["usage"]["calls"] == 3  # plan, answer and check
 
 
 def test_a_dedicated_checker_names_the_paper_and_survives_being_saved(folder, tmp_path):
