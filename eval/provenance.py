@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _PACKAGES = ("chromadb", "tantivy", "onnxruntime", "llama-index-core", "openai",
              "numpy", "ir-measures")  # fmt: skip
-_PROMPTS = ("answer", "plan", "verify", "judge")
+_PROMPTS = ("answer", "plan", "verify", "repair", "judge")
 _NEEDED = {"questions", "papers", "judge", "judge_sha256", "model", "writer", "version"}
 _ROOT = Path(__file__).parents[1]
 

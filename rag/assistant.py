@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     Papers = list[Paper]
     Questions = list[str]
 
-PROMPTS = ("answer", "plan", "verify", "select_papers", "suggest_questions")
+PROMPTS = ("answer", "plan", "verify", "repair", "select_papers", "suggest_questions")
 
 
 class Assistant:

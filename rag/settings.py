@@ -97,6 +97,9 @@ class Settings(BaseModel):
     )
     check_url: str | None = Field(None, description="Server of check_model. Default: the writer's.")
     check_key: SecretStr | None = Field(None, description="Key for the server at check_url.")
+    repair: bool = Field(
+        default=True, description="Let the model correct, once, what its check found wrong."
+    )
     unsupported: Literal["flag", "remove"] = Field(
         "flag", description="Flag or remove unsupported statements."
     )

@@ -6,6 +6,7 @@ over a conversation. Prompt numbers never reach a reader, nor does a number that
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from itertools import chain, repeat
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from rag.verification import Checker, Verdict
 
 
+Part = tuple[str, tuple["Statement", ...]]  # text, and its statements with offsets in it
+_ITEM_SIGN = re.compile(r"\n[ \t]*(?:[-*•]|\d+[.)])[ \t]*$")  # of a list
 MOST_CHECKED = 200  # claims of one answer
 _TOO_MANY = Verification("unchecked", reason="the answer is too long to be checked whole")
 
@@ -148,19 +151,45 @@ def remove_statements(
     text: str, statements: Sequence[Statement], verdicts: Collection[Verdict]
 ) -> tuple[str, tuple[Statement, ...], int]:
     """Return a text without the statements of some verdicts, those left, and how many went."""
+    gone = {n: ("", ()) for n, each in enumerate(statements) if each.verdict in verdicts}
+    text, left, _ = splice_statements(text, statements, gone)
+    return text, left, len(gone)
+
+
+def splice_statements(
+    text: str, statements: Sequence[Statement], parts: Mapping[int, Part]
+) -> tuple[str, tuple[Statement, ...], frozenset[int]]:
+    """Put new text in the place of some statements.
+
+    Args:
+        text: of the answer.
+        statements: of it, in order.
+        parts: by index of the statement that each replaces. One without statements removes it, and
+            its list item with it.
+
+    Returns:
+        the new text, its statements, and the indexes of the new ones.
+    """
     kept: list[Statement] = []
-    shorter, at = "", 0
-    for statement in statements:
+    changed: set[int] = set()
+    spliced, at = "", 0
+    for index, statement in enumerate(statements):
         gap = text[at : statement.start]
         at = statement.end
-        if statement.verdict in verdicts:
-            shorter += gap if "\n" in gap else ""
+        start, shown = statement.start, text[statement.start : statement.end]
+        part = parts.get(index, (shown, (statement,)))
+        if not part[1]:
+            ends_line = text[at : at + 1] in ("", "\n")
+            spliced += (_ITEM_SIGN.sub("", gap) if ends_line else gap) if "\n" in gap else ""
             continue
-        shorter += gap
-        start = len(shorter)
-        shorter += text[statement.start : statement.end]
-        kept.append(replace(statement, start=start, end=len(shorter)))
-    return shorter + text[at:], tuple(kept), len(statements) - len(kept)
+        spliced += gap
+        shift = len(spliced) - (start if index not in parts else 0)
+        moved = [replace(s, start=s.start + shift, end=s.end + shift) for s in part[1]]
+        if index in parts:
+            changed.update(range(len(kept), len(kept) + len(moved)))
+        kept += moved
+        spliced += part[0]
+    return spliced + text[at:], tuple(kept), frozenset(changed)
 
 
 def _list_claims(statement: Statement) -> list[Claim]:

@@ -17,12 +17,13 @@ from rag.verification.reader_test import read_score
 from rag.verification.verify import make_checker
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Collection, Generator
 
     from rag.answer import AnswerEvent
     from rag.generation.draft import Draft
     from rag.llm import ChatModel
     from rag.settings import Settings
+    from rag.verification import Checker
 
 
 class DraftChecker:
@@ -32,12 +33,15 @@ class DraftChecker:
         self._settings = settings
         self._model = model
 
-    def check(self, question: str, draft: Draft) -> Generator[AnswerEvent, None, Draft]:
+    def check(
+        self, question: str, draft: Draft, *, only: Collection[int] | None = None
+    ) -> Generator[AnswerEvent, None, Draft]:
         """Yield the statements with their verdicts and return the checked draft.
 
         Args:
             question: that the statements answer. It tells the model what "it" stands for.
             draft: of the quotes or of the model. Lists and records need no check.
+            only: indexes of the statements to check. None checks all.
 
         Raises:
             ModelRejected: the model refused the call.
@@ -45,38 +49,46 @@ class DraftChecker:
         if draft.mode == "quotes":  # the writer took them from the abstract
             yield Verified(draft.statements)
             return draft
-        draft = self._compare(draft)
+        draft = self._compare(draft, only)
         yield Verified(draft.statements, draft.checker)
         may_read = draft.checker is not None and draft.checker.tested != "failed"
         if self._model and may_read and any(each.citations for each in draft.statements):
             yield Status("Checking every statement")
-            draft = self._read(question, draft, self._model)
-            yield Verified(draft.statements, draft.checker)
-        if self._settings.unsupported == "remove":
-            draft = _remove_unsupported(draft)
+            draft = self._read(question, draft, self._model, only)
             yield Verified(draft.statements, draft.checker)
         return draft
 
-    def _compare(self, draft: Draft) -> Draft:
+    def _compare(self, draft: Draft, only: Collection[int] | None) -> Draft:
         """Return the draft as text comparison sees it, with the model that is to check it."""
         score = None
         if self._model and self._settings.check_with_model:
             score = read_score(self._model, self._settings)
         text = TextChecker(score.result) if score and score.tested == "failed" else TextChecker()
-        return replace(draft, statements=check_statements(draft.statements, text), checker=score)
+        return _check(replace(draft, checker=score), text, only)
 
-    def _read(self, question: str, draft: Draft, model: ChatModel) -> Draft:
+    def _read(
+        self, question: str, draft: Draft, model: ChatModel, only: Collection[int] | None
+    ) -> Draft:
         """Return the draft with the verdicts of a model."""
         reader = make_checker(model, self._settings.prompts, question)
         return replace(
-            draft,
-            statements=check_statements(draft.statements, reader),
+            _check(draft, reader, only),
             usage=draft.usage + reader.usage,
             warnings=(*draft.warnings, *reader.notes),
         )
 
 
-def _remove_unsupported(draft: Draft) -> Draft:
+def _check(draft: Draft, checker: Checker, only: Collection[int] | None) -> Draft:
+    """Return the draft with the verdicts of a checker on all statements, or on some."""
+    chosen = range(len(draft.statements)) if only is None else sorted(only)
+    checked = check_statements([draft.statements[n] for n in chosen], checker)
+    verdicts = dict(zip(chosen, checked, strict=True))
+    kept = (verdicts.get(n, each) for n, each in enumerate(draft.statements))
+    return replace(draft, statements=tuple(kept))
+
+
+def remove_unsupported(draft: Draft) -> Draft:
+    """Return a draft without the statements that its check found wrong."""
     wrong = [verdict for verdict, kind in VERDICTS.items() if kind.level == "bad"]
     text, statements, count = remove_statements(draft.text, draft.statements, wrong)
     were = "statement was" if count == 1 else "statements were"

@@ -195,7 +195,7 @@ def fill_prompt(
     blocks: list[str] = []
     papers: list[Paper] = []
     for hit in hits:
-        block, cost = _render_paper(hit, len(papers) + 1, left)
+        block, cost = render_paper(hit, len(papers) + 1, left)
         if block:
             blocks.append(block)
             papers.append(hit.paper)
@@ -245,7 +245,7 @@ def _render_conversation(history: Sequence[Turn], budget: int) -> str:
     return "<conversation>\n" + "\n".join(turns) + "\n</conversation>\n" if turns else ""
 
 
-def _render_paper(hit: Hit, number: int, budget: int) -> tuple[str, int]:
+def render_paper(hit: Hit, number: int, budget: int) -> tuple[str, int]:
     """Return a paper with its best passages that fit, and its tokens. "" where none fits."""
     head = f'<paper number="{number}">\n{_render_record(hit.paper)}\nAbstract: '
     cost = count_tokens(head) + 6

@@ -1,6 +1,7 @@
 """The pipeline: from a question to a checked answer. Each step is one package, entered once.
 
-    plan (query) -> retrieve (retrieval) -> write (generation) -> check (verification) -> Answer
+    plan (query) -> retrieve (retrieval) -> write (generation) -> check (verification)
+    -> repair once (generation) -> Answer
 
 Called by `Assistant` for every question.
 """
@@ -11,15 +12,16 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rag.answer import Answer, Done, Status
+from rag.answer import Answer, Done, Status, Verified
 from rag.citations.markers import remove_markers
 from rag.errors import ModelError, ModelRejected
 from rag.generation.abstention import abstain, assess
-from rag.generation.check import DraftChecker
+from rag.generation.check import DraftChecker, remove_unsupported
 from rag.generation.listing import CANDIDATES, ListWriter, Scope
 from rag.generation.llm import settle_status, write_with_model
 from rag.generation.metadata import write_metadata
 from rag.generation.quotes import write_quotes
+from rag.generation.repair import Repairer
 from rag.index import Filter
 from rag.llm.cost import compute_cost
 from rag.query.plan import Exchange, Plan
@@ -57,6 +59,7 @@ class Pipeline:
         self._planner = Planner(settings, model)
         self._lister = ListWriter(settings, model)
         self._checker = DraftChecker(settings, checker or model)
+        self._repairer = Repairer(library, self._checker, settings, model)
 
     def run(
         self,
@@ -87,6 +90,10 @@ class Pipeline:
         plan = replace(plan, kind=draft.kind or plan.kind)
         if plan.kind == "answer" and draft.status != "abstained":
             draft = yield from self._checker.check(plan.standalone, draft)
+            draft = yield from self._repairer.repair(plan, draft, history)
+            if self._settings.unsupported == "remove":
+                draft = remove_unsupported(draft)
+                yield Verified(draft.statements, draft.checker)
         if draft.mode == "model" and plan.kind == "answer":
             draft = settle_status(draft)
         yield Done(self._finish(plan, retrieval, draft, time.perf_counter() - started))

@@ -1,0 +1,188 @@
+"""Repair of a checked draft, once: the model corrects, cites or withdraws the statements in doubt.
+
+They go back with their verdicts and reasons, and with papers that are searched for anew. What the
+model rewrites is checked again. Other statements do not change.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from rag.answer import Status
+from rag.citations.resolve import (
+    MarkerResolver,
+    Numbering,
+    resolve_statements,
+    splice_statements,
+)
+from rag.citations.statements import render_markers
+from rag.errors import ModelError, ModelRejected
+from rag.generation.draft import shown_numbers
+from rag.generation.llm import render_paper
+from rag.llm import Message
+from rag.llm.tokens import count_tokens
+from rag.prompts import load_prompt, neutral
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping, Sequence
+
+    from rag.answer import AnswerEvent, Statement, Turn
+    from rag.generation.check import DraftChecker
+    from rag.generation.draft import Draft
+    from rag.llm import ChatModel
+    from rag.papers import Paper
+    from rag.query.plan import Plan
+    from rag.retrieval import Hit
+    from rag.retrieval.live_index import LiveIndex
+    from rag.settings import Settings
+
+IN_DOUBT = frozenset({"unsupported", "contradicted", "uncited"})
+_MORE_PAPERS = 4  # searched for with the statements in doubt
+_MOST_STATEMENTS = 20  # that are repaired
+_MARGIN_TOKENS = 64
+_LINE = re.compile(r"\W*(\d{1,3})\W*\|\s*(.*)")
+_WITHDRAW = re.compile(r"(?i)\W*withdraw\w*\W*")
+
+
+class Repairer:
+    """Repairs drafts with the model that wrote them."""
+
+    def __init__(
+        self, library: LiveIndex, checker: DraftChecker, settings: Settings, model: ChatModel | None
+    ) -> None:
+        self._library = library
+        self._checker = checker
+        self._settings = settings
+        self._model = model
+
+    def repair(
+        self, plan: Plan, draft: Draft, history: Sequence[Turn]
+    ) -> Generator[AnswerEvent, None, Draft]:
+        """Yield what is done and return the draft, its changed statements checked again.
+
+        Args:
+            plan: of the question.
+            draft: checked.
+            history: earlier turns, whose papers keep their numbers.
+
+        Raises:
+            ModelRejected: the model refused the call.
+        """
+        doubts = [n for n, each in enumerate(draft.statements) if each.verdict in IN_DOUBT]
+        doubts = doubts[:_MOST_STATEMENTS]
+        if not (doubts and self._model and self._settings.repair and self._may_judge(draft)):
+            return draft
+        yield Status(f"Correcting {len(doubts)} statement{'s' * (len(doubts) != 1)}")
+        hits = self._find_papers(plan, draft, [draft.statements[n].text for n in doubts])
+        messages, papers = self._build_prompt(plan, draft, doubts, hits, self._model)
+        try:
+            reply = self._model.complete(messages)
+        except ModelRejected:
+            raise
+        except ModelError as error:
+            note = f"The statements in doubt were not corrected: {error}"
+            return replace(draft, warnings=(*draft.warnings, note))
+        draft = replace(draft, usage=draft.usage + reply.usage)
+        lines = _read_lines(reply.text, doubts)
+        if not lines:
+            note = "The statements in doubt were not corrected: the model's reply held no line."
+            return replace(draft, warnings=(*draft.warnings, note))
+        draft, changed = _apply_lines(draft, lines, papers, shown_numbers(history))
+        found = (hit for hit in hits if hit.paper.id not in {each.paper.id for each in draft.hits})
+        draft = replace(draft, hits=(*draft.hits, *found))
+        return (yield from self._checker.check(plan.standalone, draft, only=changed))
+
+    def _may_judge(self, draft: Draft) -> bool:
+        """Return whether the verdicts may send a statement back."""
+        return draft.checker is not None and draft.checker.tested != "failed"
+
+    def _find_papers(self, plan: Plan, draft: Draft, texts: Sequence[str]) -> list[Hit]:
+        """Return the papers that are cited, those found for the doubts, and the rest."""
+        ids = {c.paper.id for statement in draft.statements for c in statement.citations}
+        more = self._library.retrieve(
+            texts[0], k=_MORE_PAPERS, where=plan.where, queries=texts[1:5]
+        ).hits
+        hits = [hit for hit in draft.hits if hit.paper.id in ids]
+        known = {hit.paper.id for hit in hits}
+        return hits + [hit for hit in (*more, *draft.hits) if not _add(known, hit.paper.id)]
+
+    def _build_prompt(
+        self,
+        plan: Plan,
+        draft: Draft,
+        doubts: Sequence[int],
+        hits: Sequence[Hit],
+        model: ChatModel,
+    ) -> tuple[list[Message], list[Paper]]:
+        """Return the messages, and the papers in the order of their prompt numbers."""
+        prompt = load_prompt("repair", self._settings.prompts)
+        numbers = {hit.paper.id: number for number, hit in enumerate(hits, start=1)}
+        sentences = [_render_sentence(each, numbers) for each in draft.statements]
+        values = {
+            "question": neutral(plan.standalone),
+            "answer": "\n".join(sentences),
+            "doubts": "\n".join(
+                f"{n + 1}: {sentences[n]} ({_explain(draft.statements[n])})" for n in doubts
+            ),
+        }
+        shell = prompt.fill(papers="", **values)
+        left = model.window - model.reserve - sum(map(count_tokens, shell)) - _MARGIN_TOKENS
+        blocks: list[str] = []
+        papers: list[Paper] = []
+        for hit in hits:
+            block, cost = render_paper(hit, len(papers) + 1, left)
+            if not block:  # later numbers would not be those of the sentences
+                break
+            blocks.append(block)
+            papers.append(hit.paper)
+            left -= cost
+        system, user = prompt.fill(papers="\n".join(blocks), **values)
+        return [Message("system", system), Message("user", user)], papers
+
+
+def _add(known: set[str], identity: str) -> bool:
+    """Add an id. Return whether it was there."""
+    was = identity in known
+    known.add(identity)
+    return was
+
+
+def _render_sentence(statement: Statement, numbers: Mapping[str, int]) -> str:
+    cited = tuple(numbers[c.paper.id] for c in statement.citations if c.paper.id in numbers)
+    return f"{neutral(statement.text)} {render_markers(cited)}".strip()
+
+
+def _explain(statement: Statement) -> str:
+    """Return the verdict of a statement and its reason, on one line."""
+    reasons = dict.fromkeys(each.reason for each in statement.citations if each.reason)
+    said = "; ".join((*reasons, *statement.warnings))
+    return neutral(f"{statement.verdict}: {said}" if said else f"{statement.verdict}")
+
+
+def _read_lines(text: str, doubts: Sequence[int]) -> dict[int, str]:
+    """Return the new text of each statement in doubt by its index, "" where it is withdrawn."""
+    lines: dict[int, str] = {}
+    for match in filter(None, map(_LINE.fullmatch, text.splitlines())):
+        index, sentence = int(match[1]) - 1, match[2].strip()
+        if index in doubts and sentence:
+            lines.setdefault(index, "" if _WITHDRAW.fullmatch(sentence) else sentence)
+    return lines
+
+
+def _apply_lines(
+    draft: Draft, lines: Mapping[int, str], papers: Sequence[Paper], known: Mapping[str, int]
+) -> tuple[Draft, frozenset[int]]:
+    """Return the draft with the new sentences, and the indexes of their statements."""
+    cited = {c.paper.id: c for each in draft.statements for c in each.citations}
+    numbering = Numbering({**known, **{name: each.number for name, each in cited.items()}})
+    parts: dict[int, tuple[str, tuple[Statement, ...]]] = {}
+    for index, line in lines.items():
+        resolver = MarkerResolver(papers, numbering)
+        resolver.feed(line)
+        resolver.finish()
+        shown = {numbering.numbers[p.id]: p for p in papers if p.id in numbering.numbers}
+        parts[index] = resolve_statements(resolver.pieces, shown)
+    text, statements, changed = splice_statements(draft.text, draft.statements, parts)
+    return replace(draft, text=text, statements=statements), changed

@@ -1,0 +1,129 @@
+"""Repair: the model corrects, cites or withdraws what its check found wrong, once."""
+
+import pytest
+from made_up_papers import QUESTION, QUUX, ZORP
+from model_server import ModelServer, Step
+
+from rag import Assistant, Paper, load_settings
+
+PAPERS = [
+    ZORP,
+    QUUX,
+    Paper("tea", "Steeping Leaves", "Leaves in hot water give theanine within two minutes."),
+    *(Paper(f"stone-{n}", f"Stone {n}", f"Stone {n} is cold and grey.") for n in range(20)),
+]
+DRAFT = (
+    "ZORP is 3.5 times faster than BERT [1].\n\n- It attends to 99 tokens [1].\n"
+    "- Tea gives theanine.\n- It sings [1].\n\nIt trains on order [2]."
+)
+CHECK = (
+    "1 | s4 | supported | says so\n2 | s3 | contradicted | 64, not 99\n"
+    "3 | none | unsupported | not cited\n4 | none | unsupported | nothing sings\n"
+    "5 | s7 | supported | yes"
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("repair") / "papers"
+    Assistant.build(PAPERS, path).close()
+    return path
+
+
+def ask(folder, *steps, **settings):
+    given = {"chat_model": "tester", "chat_retries": 0, "k": 2, **settings}
+    with (
+        ModelServer(*steps) as server,
+        Assistant.open(folder, settings=load_settings(chat_url=server.url, **given)) as assistant,
+    ):
+        return assistant.ask(QUESTION), server
+
+
+def correct(body):
+    """Correct the second statement, cite a paper for the third and withdraw the fourth."""
+    prompt = body["messages"][-1]["content"]
+    tea = prompt.split("Title: Steeping")[0].rsplit('number="', 1)[1].split('"')[0]
+    return Step(
+        f"2 | It attends to 64 tokens at a time [1].\n3 | Tea gives theanine [{tea}].\n"
+        "4 | withdraw\n5 | Nobody asked [1].\n99 | x"
+    )
+
+
+def test_statements_in_doubt_are_corrected_cited_or_withdrawn_and_checked_again(folder):
+    again = Step("1 | s3 | supported | yes\n2 | s6 | partly | two minutes")
+    answer, server = ask(folder, Step(DRAFT), Step(CHECK), correct, again)
+    assert answer.text == (
+        "ZORP is 3.5 times faster than BERT [1].\n\n- It attends to 64 tokens at a time [1].\n"
+        "- Tea gives theanine [3].\n\nIt trains on order [2]."
+    )
+    verdicts = [statement.verdict for statement in answer.statements]
+    assert verdicts == ["supported", "supported", "partly", "supported"]
+    for statement in answer.statements:
+        assert answer.text[statement.start : statement.end].startswith(statement.text[:-1])
+    assert answer.sources[3].id == "tea"
+    assert answer.usage.calls == 5  # plan, draft, check, repair, check
+    prompt = server.prompts[2]
+    assert "2: It attends to 99 tokens. [1] (contradicted: 64, not 99; figure not found" in prompt
+    assert "It trains on order" not in server.prompts[3].split("<statements>")[1]
+
+
+def test_a_clean_answer_is_not_sent_back(folder):
+    clean = Step("1 | s4 | supported | says so")
+    answer, server = ask(folder, Step("ZORP is 3.5 times faster than BERT [1]."), clean)
+    assert len(server.requests) == 2
+    assert answer.usage.calls == 3
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Step("I would not change a thing."),
+        Step("2 It attends to 64 tokens."),
+        Step("", finish="length"),
+        Step("overloaded", status=503),
+    ],
+)
+def test_a_repair_that_fails_leaves_the_draft_and_its_flags(reply, folder):
+    answer, _ = ask(folder, Step(DRAFT), Step(CHECK), reply)
+    assert "99 tokens" in answer.text
+    assert answer.statements[1].verdict == "contradicted"
+    assert any("were not corrected" in warning for warning in answer.warnings)
+
+
+def test_what_is_still_wrong_after_repair_stays_flagged_or_is_removed(folder):
+    steps = (
+        Step(DRAFT),
+        Step(CHECK),
+        Step("2 | It attends to 98 tokens [1].\n3 | withdraw\n4 | withdraw"),
+        Step("1 | s3 | contradicted | 64"),
+    )
+    answer, _ = ask(folder, *steps)
+    assert [s.verdict for s in answer.statements] == ["supported", "contradicted", "supported"]
+    answer, _ = ask(folder, *steps, unsupported="remove")
+    assert "98" not in answer.text
+    assert [s.verdict for s in answer.statements] == ["supported", "supported"]
+
+
+def test_an_answer_that_is_withdrawn_whole_is_an_abstention(folder):
+    steps = Step("ZORP sings [1]."), Step("1 | none | unsupported | no"), Step("1 | withdraw")
+    answer, _ = ask(folder, *steps)
+    assert answer.status == "abstained"
+    assert answer.closest
+
+
+def test_repair_can_be_turned_off(folder):
+    answer, server = ask(folder, Step(DRAFT), Step(CHECK), repair=False)
+    assert len(server.requests) == 2
+    assert answer.statements[1].verdict == "contradicted"
+
+
+def test_markers_that_a_repair_invents_are_no_citations(folder):
+    steps = (
+        Step("ZORP sings [1]."),
+        Step("1 | none | unsupported | no"),
+        Step("1 | ZORP hums [77]."),
+        Step("1 | none | unsupported | no"),
+    )
+    answer, _ = ask(folder, *steps)
+    assert answer.status == "abstained"
+    assert "77" not in answer.text
