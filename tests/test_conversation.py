@@ -86,7 +86,7 @@ def saved(folder, tmp_path_factory):
 
 
 def with_model(folder, server, **settings):
-    given = {"check_with_model": False, "chat_retries": 0, **settings}
+    given = {"check_with_model": False, "repair": False, "chat_retries": 0, **settings}
     return Assistant.open(
         folder, settings=load_settings(chat_model="tester", chat_url=server.url, **given)
     )

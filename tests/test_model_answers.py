@@ -39,8 +39,8 @@ def folder(tmp_path_factory):
 
 
 def opened(folder, server, **settings):
-    given = {"chat_model": "tester", "chat_url": server.url, "chat_retries": 0, **settings}
-    return Assistant.open(folder, settings=load_settings(**given))
+    given = {"chat_model": "tester", "chat_retries": 0, "repair": False, **settings}
+    return Assistant.open(folder, settings=load_settings(chat_url=server.url, **given))
 
 
 def ask(folder, *steps, question=None, plan=None, **settings):
