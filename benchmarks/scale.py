@@ -1,6 +1,7 @@
 """Time and size of an index at 1,000, 10,000 and 100,000 papers.
 
-Run with `python benchmarks/scale.py [--sizes 1000 10000 100000] [--folder DIR] [--json FILE]`.
+Run with `python benchmarks/scale.py [--sizes 1000 10000 100000] [--folder DIR] [--json FILE]`, and
+with `--before FILE --picture FILE.svg` to print and draw the figures of an earlier run beside.
 
 The papers are mixtures of sentences of the bundled library. A stand-in embedder gives every word a
 fixed vector, because real embeddings take hours at 100,000 papers and searching costs the same with
@@ -206,27 +207,71 @@ def run_phase(phase: str, folder: Path, size: int) -> dict:
     return {f"{phase}_{name}": value for name, value in json.loads(done.stdout).items()}
 
 
-def show(all_figures: dict[int, dict]) -> None:
-    """Print a row per size."""
-    columns = {
-        "build s": lambda f: f["build_seconds"],
-        "index MB": lambda f: f["build_size"] / 1e6,
-        "written/index": lambda f: f["build_written"] / f["build_size"],
-        "embed ms": lambda f: f["search_embed"],
-        "search/embed": lambda f: 1 + f["search_search"] / f["search_embed"],
-        "p95/p50": lambda f: f["search_search_p95"] / f["search_search"],
-        "search/floor": lambda f: f["search_search"] / f["floor_floor"],
-        "years/search": lambda f: f["search_years"] / f["search_search"],
-        "chosen/search": lambda f: f["search_chosen"] / f["search_search"],
-        "add 10 s": lambda f: f["add_seconds"],
-        "add MB": lambda f: f["add_memory"],
-        "search MB": lambda f: f["search_memory"],
-        "first s": lambda f: f["search_first"],
-    }
-    print(f"{'':16}" + "".join(f"{size:>12,}" for size in all_figures))
-    for name, compute in columns.items():
-        values = "".join(f"{compute(figures):>12.2f}" for figures in all_figures.values())
+COLUMNS = {
+    "build s": lambda f: f["build_seconds"],
+    "index MB": lambda f: f["build_size"] / 1e6,
+    "written/index": lambda f: f["build_written"] / f["build_size"],
+    "embed ms": lambda f: f["search_embed"],
+    "search ms": lambda f: f["search_search"],
+    "search/embed": lambda f: 1 + f["search_search"] / f["search_embed"],
+    "p95 ms": lambda f: f["search_search_p95"],
+    "search/floor": lambda f: f["search_search"] / f["floor_floor"],
+    "years/search": lambda f: f["search_years"] / f["search_search"],
+    "chosen/search": lambda f: f["search_chosen"] / f["search_search"],
+    "add 10 s": lambda f: f["add_seconds"],
+    "add MB": lambda f: f["add_memory"],
+    "search MB": lambda f: f["search_memory"],
+    "first s": lambda f: f["search_first"],
+}
+
+
+def show(runs: dict[str, dict[int, dict]]) -> None:
+    """Print a row per figure, and a column per run and size."""
+    cells = [(run, size) for run, figures in runs.items() for size in figures]
+    print(f"{'':16}" + "".join(f"{f'{size:,} {run}':>16}" for run, size in cells))
+    for name, compute in COLUMNS.items():
+        values = "".join(f"{compute(runs[run][size]):>16.2f}" for run, size in cells)
         print(f"{name:16}{values}")
+
+
+PLOTS = ("search ms", "add 10 s", "index MB", "first s")
+WIDTH, HEIGHT, MARGIN = 220, 150, 40
+
+
+def draw(runs: dict[str, dict[int, dict]]) -> str:
+    """Return an SVG with a log-log plot per figure, dashed for an earlier run."""
+    parts = []
+    for number, name in enumerate(PLOTS):
+        lines = {
+            run: [(size, COLUMNS[name](figures[size])) for size in sorted(figures)]
+            for run, figures in runs.items()
+        }
+        top = max(value for line in lines.values() for _, value in line)
+        low = min(value for line in lines.values() for _, value in line)
+        left = MARGIN + number * (WIDTH + MARGIN)
+
+        def place(size: int, value: float, left=left, low=low, top=top) -> tuple[float, float]:
+            across = np.log10(size / 1000) / 2
+            up = np.log(value / low) / max(np.log(top / low), 1e-9)
+            return left + across * WIDTH, MARGIN + (1 - up) * HEIGHT
+
+        parts.append(f'<text x="{left}" y="20">{name}</text>')
+        for run, line in lines.items():
+            points = " ".join(f"{x:.0f},{y:.0f}" for x, y in (place(*each) for each in line))
+            dash = ' stroke-dasharray="4"' if run == "before" else ""
+            parts.append(f'<polyline points="{points}"{dash}/>')
+            for size, value in line:
+                x, y = place(size, value)
+                parts.append(f'<text x="{x:.0f}" y="{y - 6:.0f}">{value:.3g}</text>')
+        for size in sorted({size for line in lines.values() for size, _ in line}):
+            x = place(size, low)[0]
+            parts.append(f'<text x="{x:.0f}" y="{MARGIN + HEIGHT + 20}">{size:,}</text>')
+    width = MARGIN + len(PLOTS) * (WIDTH + MARGIN)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {HEIGHT + 2 * MARGIN}">'
+        "<style>text{font:11px sans-serif;fill:#456}polyline{fill:none;stroke:#2f6f8f;"
+        f"stroke-width:2}}</style>{''.join(parts)}</svg>\n"
+    )
 
 
 def main() -> None:
@@ -234,6 +279,8 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000, 100_000])
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--before", type=Path, help="JSON file of an earlier run")
+    parser.add_argument("--picture", type=Path, help="SVG file to write")
     parser.add_argument("--phase", choices=PHASES)
     options = parser.parse_args()
     if options.phase:
@@ -249,9 +296,15 @@ def main() -> None:
             for phase in PHASES:
                 found[size] |= run_phase(phase, folder, size)
                 print(f"{size}: {phase} done", file=sys.stderr)
-        show(found)
+        runs = {"": found}
+        if options.before:
+            earlier = json.loads(options.before.read_text())
+            runs = {"before": {int(size): figures for size, figures in earlier.items()}, **runs}
+        show(runs)
         if options.json:
             options.json.write_text(json.dumps(found, indent=1))
+        if options.picture:
+            options.picture.write_text(draw(runs), encoding="utf-8")
 
 
 if __name__ == "__main__":
