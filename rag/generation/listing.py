@@ -228,7 +228,7 @@ class ListWriter:
             model, prompt, most_calls=settings.listing_calls, workers=settings.listing_workers
         )
         likely = [
-            entry  # the first batch is full in any case
+            entry  # a plan's queries may find papers that fit without words of the subject
             for entry in sorted(ranked, key=lambda entry: entry.hit.rank)
             if entry.hit.rank <= BATCH_PAPERS or entry.relevance >= decision.read
         ]

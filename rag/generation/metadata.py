@@ -61,36 +61,44 @@ def _write_papers(
 ) -> str:
     """Write what the records say. Return why there is nothing to write, or ""."""
     fields = tuple(dict.fromkeys(("year", *plan.fields) if plan.order else plan.fields))
-    unknown = [name for each in fields if (name := _LIBRARY_FIELDS.get(each)) not in index.fields]
-    if lacking := [name for name in unknown if name]:
+    names = [_LIBRARY_FIELDS[field] for field in fields if field in _LIBRARY_FIELDS]
+    if lacking := [name for name in names if name not in index.fields]:
         return f"its records have no {' and no '.join(lacking)}."
-    where = plan.where
-    meant = _choose_fitting(hits) if plan.order else find_named(plan.subject, hits)
-    if plan.subject and (meant or not plan.follows_up):
-        where = Filter(ids=tuple(hit.paper.id for hit in meant))
-    elif plan.follows_up or (plan.fields and not plan.order and where is None):
-        cited = _find_cited(plan.question, history)
-        if not plan.order or len(cited) > 1:
-            where = replace(where or Filter(), ids=cited)
+    where = _choose_papers(plan, hits, history)
     count = index.count(where)
-    if fields and not count:
+    if not fields:
+        counted = f"{count or 'no'} paper{'s' * (count != 1)}"
+        writer.add_paragraph(f"The library has {counted}" + (f" {where}." if where else "."))
+        writer.add_records(list(index.papers(where, MOST_SHOWN)), count)
+        return ""
+    if not count:
         named = f"no paper is clearly meant by “{plan.subject}”."
         return named if plan.subject else "no paper is meant that an earlier answer cites."
+    papers = list(index.papers(where, MOST_SHOWN))
     if plan.order:
         dated = (where or Filter()).and_also(_DATED)
         papers = list(index.papers(dated, _MOST_ORDERED, plan.order))
         writer.add_paragraph(_describe_order(plan, count, index.count(dated)))
         count = len(papers)
-    else:
-        papers = list(index.papers(where, MOST_SHOWN))
-    if not fields:
-        counted = f"{count or 'no'} paper{'s' * (count != 1)}"
-        writer.add_paragraph(f"The library has {counted}" + (f" {where}." if where else "."))
     sentences: list[dict[str, str]] = [
-        {field: describe_field(paper, field) for field in fields} for paper in papers if fields
+        {field: describe_field(paper, field) for field in fields} for paper in papers
     ]
     writer.add_records(papers, count, sentences)
     return ""
+
+
+def _choose_papers(plan: Plan, hits: Sequence[Hit], history: Sequence[Turn]) -> Filter | None:
+    """Return a filter for the papers that a question is about, None for all of them."""
+    if plan.subject:
+        meant = _choose_fitting(hits) if plan.order else find_named(plan.subject, hits)
+        if meant or not plan.follows_up:
+            return Filter(ids=tuple(hit.paper.id for hit in meant))
+    if not plan.follows_up and (not plan.fields or plan.order or plan.where):
+        return plan.where
+    cited = _find_cited(plan.question, history)
+    if plan.order and len(cited) < 2:  # one paper has no order
+        return plan.where
+    return replace(plan.where or Filter(), ids=cited)
 
 
 def find_named(name: str, hits: Sequence[Hit]) -> list[Hit]:

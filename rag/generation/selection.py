@@ -23,6 +23,7 @@ from rag.llm.tokens import count_tokens
 from rag.prompts import neutral
 from rag.verification.reader import (
     NumberedSentences,
+    VerdictLine,
     find_problem,
     number_sentences,
     read_verdicts,
@@ -84,6 +85,7 @@ class Selection:
         self._unusable = 0  # papers without a verdict that counts
         self._most_papers = BATCH_PAPERS
         self._found_end = False  # a batch had no paper that fits
+        self._error: ModelError | None = None
 
     @property
     def summary(self) -> str:
@@ -103,34 +105,32 @@ class Selection:
             ModelRejected: the model refused the call.
         """
         left = list(candidates)
-        while left and self.calls < self._most_calls:
+        while left and self.calls < self._most_calls and not self._ended:
             batches = self._fill_batches(question, left)
             if not batches:
                 break
             left = left[sum(len(batch.entries) for batch in batches) :]
             unread: list[Entry] = []
-            error: ModelError | None = None
             with closing(run_all([partial(self._ask, question, each) for each in batches])) as run:
                 for batch, (sent, reply) in zip(batches, run, strict=True):
                     unread += batch.entries[len(sent.entries) :]
-                    if isinstance(reply, Reply):
-                        self._read_reply(sent, reply, possible)
-                    else:
-                        error = reply
                     self._note_refusal(batch, sent)
+                    self._read_reply(sent, reply, possible)
                     yield self.papers_read
             left = unread if self._found_end else unread + left
-            if error:
-                self.notes.append(f"The model did not read {len(left)} papers: {error}")
-            if error or self._found_end:
-                break
         self.papers_unread = len(left)
         self._note_gaps(left)
         may_fit = [_mark_unread(each, "not read by the model") for each in left]
         self.entries += [entry for entry in may_fit if entry.relevance >= possible]
         self.entries.sort(key=lambda entry: entry.listed == "possible")
 
+    @property
+    def _ended(self) -> bool:
+        return self._found_end or self._error is not None
+
     def _note_gaps(self, left: Sequence[Entry]) -> None:
+        if self._error:
+            self.notes.append(f"The model did not read {len(left)} papers: {self._error}")
         if self._unusable:
             self.notes.append(
                 f"The model gave no usable verdict on {self._unusable} of the {self.papers_read} "
@@ -192,8 +192,11 @@ class Selection:
             note = describe_refusal(len(batch.entries), len(sent.entries), "papers")
             self.notes += [note] if note not in self.notes else []
 
-    def _read_reply(self, batch: _Batch, reply: Reply, possible: float) -> None:
+    def _read_reply(self, batch: _Batch, reply: Reply | ModelError, possible: float) -> None:
         """Keep the entries that the model names, and all of a reply that cannot be read."""
+        if isinstance(reply, ModelError):
+            self._error = reply
+            return
         self.calls += 1
         self.papers_read += len(batch.entries)
         self.usage += reply.usage
@@ -201,27 +204,35 @@ class Selection:
         self.asks_more |= asked is not None and not _NOTHING.match(asked[1])
         lines = read_verdicts(reply.text)
         is_readable = bool(lines) or _NONE.search(reply.text) is not None
-        kept = []
-        for number, entry in enumerate(batch.entries, start=1):
-            line = lines.get(number)
-            wrong = find_problem(line, batch.sentences.ids[entry.hit.paper.id])
-            if line is None or line.verdict is None or wrong:
-                if line or not is_readable:
-                    self._unusable += 1
-                    kept += [_mark_unread(entry, wrong)] if entry.relevance >= possible else []
-            elif line.verdict in ("supported", "partly"):
-                kept.append(
-                    replace(
-                        entry,
-                        listed="fits" if line.verdict == "supported" else "possible",
-                        quotes=batch.sentences.get_quotes(line.ids),
-                        verdict=line.verdict,
-                        reason=line.reason or "the model gave no reason",
-                        by=self._model.name,
-                    )
-                )
+        named = [
+            self._apply_line(entry, lines.get(number), batch.sentences)
+            for number, entry in enumerate(batch.entries, start=1)
+            if number in lines or not is_readable
+        ]
+        fitting = [entry for entry in named if entry and entry.verdict != "unchecked"]
+        unusable = [entry for entry in named if entry and entry.verdict == "unchecked"]
+        self._unusable += len(unusable)
+        kept = fitting + [entry for entry in unusable if entry.relevance >= possible]
         self.entries += kept
         self._found_end |= is_readable and not kept
+
+    def _apply_line(
+        self, entry: Entry, line: VerdictLine | None, sentences: NumberedSentences
+    ) -> Entry | None:
+        """Return an entry as a line of a reply says, None if it does not fit."""
+        wrong = find_problem(line, sentences.ids[entry.hit.paper.id])
+        if line is None or wrong:
+            return _mark_unread(entry, wrong)
+        if line.verdict not in ("supported", "partly"):
+            return None
+        return replace(
+            entry,
+            listed="fits" if line.verdict == "supported" else "possible",
+            quotes=sentences.get_quotes(line.ids),
+            verdict=line.verdict,
+            reason=line.reason or "the model gave no reason",
+            by=self._model.name,
+        )
 
 
 def _mark_unread(entry: Entry, why: str) -> Entry:
