@@ -296,7 +296,7 @@ def resolve(text, size=1000):
         "[1] Warm tea and sleep onset\n[2] Cold coffee and attention\n",
         "**Quellen**\n\n- [1]: *Warm tea and sleep onset* (2019)\n- [2] Cold coffee and atten",
         '## 参考文献\n1. Doe, "Warm tea and sleep onset," https://doi.org/10.1000/1\n---\n',
-        "Paper 1: Warm tea and sleep onset\nPaper 2: Cold coffee and attention",
+        "Paper 1: Doe J. Warm tea and sleep onset\nPaper 2: R. Roe. Cold coffee and attention",
         "Références : [1] Jane Doe, 2019",
         "Sources: [1], [2]",
     ],

@@ -24,7 +24,6 @@ _NUMBER = re.compile(
 )
 _MARKER = re.compile(r"[\[【［〔⟦][^\w\n]{0,3}(?:[^\W\d_]{1,10}[^\w\n]{1,3})?\d")
 _SENTENCE_END = re.compile(r"[.!?]\s|[。！？]")
-_LONGEST_MARKER = 20  # characters
 _LONGEST_REFERENCE = 500  # characters
 _LONGEST_HEADING = 60  # characters
 _MOST_HEADING_WORDS = 5
@@ -40,10 +39,9 @@ class ReferenceFilter:
     def __init__(self, papers: Sequence[Paper]) -> None:
         """Take the papers of the prompt."""
         self._records = [_read_record(paper) for paper in papers]
+        self._shown = ""  # of the line under way
         self._held = ""
-        self._in_line = False  # the beginning of the first line was returned
-        self._before = ""  # end of the text returned
-        self._cites = False  # the text returned has a marker
+        self._cites = False  # a line that is no reference has a marker
 
     def feed(self, chunk: str) -> str:
         """Add a chunk and return the text that belongs to the answer for certain, perhaps ""."""
@@ -55,44 +53,60 @@ class ReferenceFilter:
         return self._take(final=True)
 
     def _take(self, *, final: bool) -> str:
-        lines = _LINE.findall(self._held)
-        held_from, is_list = 0, False
+        lines = _LINE.findall(self._shown + self._held)
+        first = self._find_list(lines, final=final)
+        text, self._held = "".join(lines[:first]), "".join(lines[first:])
+        shown = text[len(self._shown) :]
+        self._shown = text[text.rfind("\n") + 1 :]
+        return shown
+
+    def _find_list(self, lines: Sequence[str], *, final: bool) -> int:
+        """Return the index of the first line that may belong to a list at the end."""
+        first, is_list = 0, False
         for at, line in enumerate(lines):
-            goes_on = at == 0 and self._in_line
-            is_whole = final or line.endswith("\n")
-            kind = "text" if goes_on else self._classify(line, is_whole=is_whole)
+            kind = self._classify(line, is_whole=final or line.endswith("\n"))
             if kind in ("blank", "undecided") or (kind == "number" and is_list):
                 continue
             is_list = kind == "reference" and self._cites
-            if not is_list:
-                held_from = at if kind == "heading" else at + 1
+            if kind == "heading":
+                first = at
+            elif not is_list:
+                first = at + 1
             if kind in ("text", "number"):
-                whole = self._before + line if goes_on else line
-                self._cites = self._cites or bool(_MARKER.search(whole))
-        if final and not is_list:
-            held_from = len(lines)
-        shown, self._held = "".join(lines[:held_from]), "".join(lines[held_from:])
-        self._in_line = not shown.endswith("\n") if shown else self._in_line
-        self._before = (self._before + shown)[-_LONGEST_MARKER:]
-        return shown
+                self._cites = self._cites or bool(_MARKER.search(line))
+        return first if is_list or not final else len(lines)
 
     def _classify(self, line: str, *, is_whole: bool) -> _Kind:
         """Return what a line is, as far as its beginning shows if it is not whole."""
         if not _WORD.search(line):
             return "blank"
         number = _NUMBER.match(line)
-        if number is None:
-            return "text" if not _is_heading(line) else "heading" if is_whole else "undecided"
-        rest = line[number.end() :]
-        said = rest[: another.start()] if (another := _MARKER.search(rest)) else ""
-        if len(line) > _LONGEST_REFERENCE or not _has_no_word(said):
+        if _is_prose(line, number):
             return "text"
         if not is_whole:
             return "undecided"
-        label = number[1] or ""
-        is_bare = (":" in label or "：" in label) and _MARKER.search(line) and _has_no_word(rest)
-        is_reference = is_bare or any(record.is_repeated(rest) for record in self._records)
-        return "reference" if is_reference else "number"
+        if number is None:
+            return "heading"
+        body = line[number.end() :]
+        is_reference = any(record.is_repeated(body) for record in self._records)
+        return "reference" if is_reference or _lists_numbers(line, number) else "number"
+
+
+def _is_prose(line: str, number: re.Match[str] | None) -> bool:
+    """Return whether a line, or the beginning of one, is neither a heading nor a reference."""
+    if number:
+        body = line[number.end() :]
+        another = _MARKER.search(body)
+        is_cited = another is not None and _has_letter(body[: another.start()])
+        return is_cited or len(line) > _LONGEST_REFERENCE
+    is_long = len(line) > _LONGEST_HEADING or len(_WORD.findall(line)) > _MOST_HEADING_WORDS
+    return is_long or bool(_SENTENCE_END.search(line) or _MARKER.search(line))
+
+
+def _lists_numbers(line: str, number: re.Match[str]) -> bool:
+    """Return whether a line is a label with markers, such as "Sources: [1], [2]"."""
+    has_label = any(colon in (number[1] or "") for colon in ":：")
+    return has_label and bool(_MARKER.search(line)) and not _has_letter(line[number.end() :])
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +123,10 @@ class _Record:
         if len(words) > 1 and self.words.issuperset(words):
             return True
         found = self.title.search(text)
-        behind = (
-            [w for w in _WORD.findall(text, found.end()) if w not in self.words] if found else []
-        )
-        few = len(behind) <= _MOST_WORDS_BEHIND
-        return found is not None and (few or words[-1][-1].isdigit())
+        if found is None:
+            return False
+        behind = [word for word in _WORD.findall(text, found.end()) if word not in self.words]
+        return len(behind) <= _MOST_WORDS_BEHIND or words[-1][-1].isdigit()
 
 
 def _read_record(paper: Paper) -> _Record:
@@ -121,16 +134,9 @@ def _read_record(paper: Paper) -> _Record:
     record = " ".join([paper.title, *paper.authors, paper.venue or "", str(paper.year or "")])
     is_long = len(" ".join(title)) >= _SHORTEST_TITLE
     # the whole title, and behind it no word of the same sentence
-    pattern = r"[\W_]+".join(title) + r"[\W_]*(?<=[^\w ])" if is_long else r"(?!)"
+    pattern = r"[\W_]+".join(title) + r"[\W_]*(?:(?<=[^\w ])|\Z)" if is_long else r"(?!)"
     return _Record(re.compile(pattern), frozenset(_WORD.findall(record.casefold())))
 
 
-def _is_heading(line: str) -> bool:
-    """Return whether a line is short and holds neither a sentence nor a marker."""
-    is_short = len(line) <= _LONGEST_HEADING and len(_WORD.findall(line)) <= _MOST_HEADING_WORDS
-    return is_short and not _SENTENCE_END.search(line) and not _MARKER.search(line)
-
-
-def _has_no_word(text: str) -> bool:
-    """Return whether a text holds numbers and signs only."""
-    return not any(letter.isalpha() for letter in text)
+def _has_letter(text: str) -> bool:
+    return any(letter.isalpha() for letter in text)
