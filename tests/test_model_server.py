@@ -60,7 +60,7 @@ def model(url, name, **settings):
 
 
 def test_answers_are_streamed_and_checked(url, tmp_path):
-    settings = load_settings(chat_model="any", chat_url=url, confidence=0.0)
+    settings = load_settings(chat_model="any", chat_url=url, plan="never", repair=False)
     with Assistant.build([ZORP, OTHER], tmp_path / "library", settings=settings) as assistant:
         events = list(assistant.stream("how many tokens does ZORP attend to?"))
     answer = events[-1].answer
