@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import _thread
 import json
+import os
 import re
+import signal
 import threading
 import time
 
@@ -486,7 +487,7 @@ def test_a_stop_ends_all_calls_of_a_list(many):
 
 def test_ctrl_c_ends_all_calls_of_a_list(many):
     with ModelServer(Step(first_byte_s=60)) as server, open_with_model(many, server) as assistant:
-        start_when_all_calls_wait(server, _thread.interrupt_main)
+        start_when_all_calls_wait(server, lambda: os.kill(os.getpid(), signal.SIGINT))
         with pytest.raises(KeyboardInterrupt):
             assistant.list("cats")
         assert server.disconnected.wait(timeout=30)
