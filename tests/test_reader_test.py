@@ -183,7 +183,8 @@ def test_a_reply_that_cannot_be_read_is_wrong(run):
         assert "0 of 24 right" in run("info", "--check", *place(server))
 
 
-def test_a_second_model_checks_what_the_first_writes(folder, run):
+def test_a_second_model_checks_what_the_first_writes(folder, run, monkeypatch):
+    monkeypatch.setenv("PAPERTRAIL_REPAIR", "false")
     with ModelServer(Step(TEXT)) as writer, judge(24) as reader:
         other = ("--check-model", "reader", "--check-url", reader.url)
         said = run("info", "--check", *place(writer), *other)
