@@ -235,7 +235,7 @@ def show(runs: dict[str, dict[int, dict]]) -> None:
 
 
 PLOTS = ("search ms", "add 10 s", "index MB", "first s")
-WIDTH, HEIGHT, MARGIN = 220, 150, 40
+WIDTH, HEIGHT, MARGIN = 200, 150, 50
 
 
 def draw(runs: dict[str, dict[int, dict]]) -> str:
@@ -255,22 +255,24 @@ def draw(runs: dict[str, dict[int, dict]]) -> str:
             up = np.log(value / low) / max(np.log(top / low), 1e-9)
             return left + across * WIDTH, MARGIN + (1 - up) * HEIGHT
 
-        parts.append(f'<text x="{left}" y="20">{name}</text>')
+        parts.append(f'<text x="{left + WIDTH // 2}" y="20">{name}</text>')
         for run, line in lines.items():
             points = " ".join(f"{x:.0f},{y:.0f}" for x, y in (place(*each) for each in line))
             dash = ' stroke-dasharray="4"' if run == "before" else ""
             parts.append(f'<polyline points="{points}"{dash}/>')
             for size, value in line:
                 x, y = place(size, value)
-                parts.append(f'<text x="{x:.0f}" y="{y - 6:.0f}">{value:.3g}</text>')
+                below = y + (-6 if run == "before" else 16)
+                shown = f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
+                parts.append(f'<text x="{x:.0f}" y="{below:.0f}">{shown}</text>')
         for size in sorted({size for line in lines.values() for size, _ in line}):
             x = place(size, low)[0]
-            parts.append(f'<text x="{x:.0f}" y="{MARGIN + HEIGHT + 20}">{size:,}</text>')
+            parts.append(f'<text x="{x:.0f}" y="{MARGIN + HEIGHT + 35}">{size:,}</text>')
     width = MARGIN + len(PLOTS) * (WIDTH + MARGIN)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {HEIGHT + 2 * MARGIN}">'
-        "<style>text{font:11px sans-serif;fill:#456}polyline{fill:none;stroke:#2f6f8f;"
-        f"stroke-width:2}}</style>{''.join(parts)}</svg>\n"
+        "<style>text{font:11px sans-serif;fill:#456;text-anchor:middle}"
+        f"polyline{{fill:none;stroke:#2f6f8f;stroke-width:2}}</style>{''.join(parts)}</svg>\n"
     )
 
 
