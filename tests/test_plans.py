@@ -88,6 +88,19 @@ def test_a_planned_filter_that_the_library_cannot_apply_is_left_out_with_a_note(
     assert answer.hits[0].paper.id == "zorp-1"
 
 
+def test_a_plan_keeps_all_names_sorts_years_and_reads_null_as_not_given(folder):
+    parts = {"authors": ["Lau", "Nobody"], "from_year": 2023, "to_year": 2000, "venues": None}
+    plan = {"question": QUESTION, **parts, "queries": None, "fields": ["title"]}
+    answer, _ = ask(folder, QUESTION, plan)
+    assert answer.scope == "of 2000 to 2023, by Lau"
+    assert any("by Nobody" in warning for warning in answer.warnings)
+
+
+def test_a_plan_whose_question_is_only_a_marker_leaves_the_question_as_typed(folder):
+    answer, _ = ask(folder, QUESTION, {"question": "[1]", "alone": False})
+    assert answer.asked == QUESTION
+
+
 @pytest.mark.parametrize(
     "reply",
     [

@@ -111,6 +111,34 @@ def test_an_answer_that_is_withdrawn_whole_is_an_abstention(folder):
     assert answer.closest
 
 
+def test_a_refusal_is_no_statement_in_doubt(folder):
+    answer, server = ask(folder, Step("The abstracts do not state the cost."))
+    assert len(server.requests) == 1
+    assert (answer.status, answer.text) == ("abstained", "The abstracts do not state the cost.")
+
+
+def test_sentences_without_a_citation_are_kept_where_the_check_failed(folder):
+    draft = Step("ZORP is fast [1]. The abstracts do not state the cost.")
+    answer, server = ask(folder, draft, Step("overloaded", status=503))
+    assert len(server.requests) == 2
+    assert "do not state the cost" in answer.text
+
+
+def test_a_reason_behind_a_withdrawal_is_no_new_sentence(folder):
+    steps = Step(DRAFT), Step(CHECK), Step("2 | withdraw | no paper says it\n4: withdrawn.\n3 | ?")
+    answer, _ = ask(folder, *steps)
+    assert "withdraw" not in answer.text
+    assert "no paper" not in answer.text
+    assert [s.text for s in answer.statements][1:] == ["Tea gives theanine.", "It trains on order."]
+
+
+def test_a_withdrawn_table_cell_leaves_the_others_in_their_columns(folder):
+    table = "| | speed | size |\n|---|---|---|\n| ZORP | it is fast [1] | it sings loud [1] |"
+    check = Step("1 | s2 | supported | x\n2 | none | unsupported | no\n3 | s2 | supported | x")
+    answer, _ = ask(folder, Step(table), check, Step("2 | withdraw\n1 | withdraw\n3 | withdraw"))
+    assert all(line.count("|") == 4 for line in answer.text.splitlines())
+
+
 def test_repair_can_be_turned_off(folder):
     answer, server = ask(folder, Step(DRAFT), Step(CHECK), repair=False)
     assert len(server.requests) == 2

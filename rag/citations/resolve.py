@@ -180,7 +180,8 @@ def splice_statements(
         part = parts.get(index, (shown, (statement,)))
         if not part[1]:
             ends_line = text[at : at + 1] in ("", "\n")
-            spliced += (_ITEM_SIGN.sub("", gap) if ends_line else gap) if "\n" in gap else ""
+            if "\n" in gap or "|" in gap:  # a new line, or the next cell of a table
+                spliced += _ITEM_SIGN.sub("", gap) if ends_line else gap
             continue
         spliced += gap
         shift = len(spliced) - (start if index not in parts else 0)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from rag.answer import Citation, Statement, Status, Text, Verified
 from rag.citations.resolve import Numbering, render_statement
-from rag.errors import ModelError, ModelRejected, ModelReplyInvalid
+from rag.errors import ModelError, ModelRejected, ModelReplyInvalid, SettingsError
 from rag.generation.abstention import abstain
 from rag.generation.draft import Draft, shown_numbers
 from rag.generation.llm import write_with_model
@@ -129,12 +129,13 @@ class ListWriter:
                 warnings=decided.warnings if decided.model else (),
             )
         scope = replace(scope, unread=decided.unread)
-        if self._model and decided.asks_more:
+        is_explicit = plan.question.strip() == plan.subject  # asked for as a list
+        if self._model and decided.asks_more and not is_explicit:
             try:
                 return (yield from self._answer(plan, decided, scope, history, self._model))
             except ModelRejected:
                 raise
-            except ModelError as error:
+            except (ModelError, SettingsError) as error:
                 note = f"What else the question asks was not answered. {error}"
                 decided = replace(decided, warnings=(*decided.warnings, note))
         writer = ListText(shown_numbers(history))

@@ -18,12 +18,13 @@ from rag.citations.resolve import (
     splice_statements,
 )
 from rag.citations.statements import render_markers
-from rag.errors import ModelError, ModelRejected
+from rag.errors import ModelError, ModelReplyInvalid
 from rag.generation.draft import shown_numbers
 from rag.generation.llm import render_paper
-from rag.llm import Message
+from rag.llm import Message, is_minicheck
 from rag.llm.tokens import count_tokens
 from rag.prompts import load_prompt, neutral
+from rag.text.terms import has_words
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -42,8 +43,8 @@ IN_DOUBT = frozenset({"unsupported", "contradicted", "uncited"})
 _MORE_PAPERS = 4  # searched for with the statements in doubt
 _MOST_STATEMENTS = 20  # that are repaired
 _MARGIN_TOKENS = 64
-_LINE = re.compile(r"\W*(\d{1,3})\W*\|\s*(.*)")
-_WITHDRAW = re.compile(r"(?i)\W*withdraw\w*\W*")
+_LINE = re.compile(r"\W*(\d{1,3})\W*?[|:]\s*(.*)")
+_WITHDRAW = re.compile(r"(?i)\W*withdraw(?:n|s)?\s*(?:[^\w\s].*)?")  # a reason may follow
 
 
 class Repairer:
@@ -66,22 +67,16 @@ class Repairer:
             plan: of the question.
             draft: checked.
             history: earlier turns, whose papers keep their numbers.
-
-        Raises:
-            ModelRejected: the model refused the call.
         """
-        doubts = [n for n, each in enumerate(draft.statements) if each.verdict in IN_DOUBT]
-        doubts = doubts[:_MOST_STATEMENTS]
-        if not (doubts and self._model and self._settings.repair and self._may_judge(draft)):
+        doubts = _find_doubts(draft)[:_MOST_STATEMENTS]
+        if not (doubts and self._model and self._settings.repair):
             return draft
         yield Status(f"Correcting {len(doubts)} statement{'s' * (len(doubts) != 1)}")
-        hits = self._find_papers(plan, draft, [draft.statements[n].text for n in doubts])
-        messages, papers = self._build_prompt(plan, draft, doubts, hits, self._model)
         try:
+            hits = self._find_papers(plan, draft, [draft.statements[n].text for n in doubts])
+            messages, papers = self._build_prompt(plan, draft, doubts, hits, self._model)
             reply = self._model.complete(messages)
-        except ModelRejected:
-            raise
-        except ModelError as error:
+        except ModelError as error:  # the draft is there, whatever the server says
             note = f"The statements in doubt were not corrected: {error}"
             return replace(draft, warnings=(*draft.warnings, note))
         draft = replace(draft, usage=draft.usage + reply.usage)
@@ -90,13 +85,8 @@ class Repairer:
             note = "The statements in doubt were not corrected: the model's reply held no line."
             return replace(draft, warnings=(*draft.warnings, note))
         draft, changed = _apply_lines(draft, lines, papers, shown_numbers(history))
-        found = (hit for hit in hits if hit.paper.id not in {each.paper.id for each in draft.hits})
-        draft = replace(draft, hits=(*draft.hits, *found))
+        draft = replace(draft, hits=(*draft.hits, *_list_new_hits(draft, hits)))
         return (yield from self._checker.check(plan.standalone, draft, only=changed))
-
-    def _may_judge(self, draft: Draft) -> bool:
-        """Return whether the verdicts may send a statement back."""
-        return draft.checker is not None and draft.checker.tested != "failed"
 
     def _find_papers(self, plan: Plan, draft: Draft, texts: Sequence[str]) -> list[Hit]:
         """Return the papers that are cited, those found for the doubts, and the rest."""
@@ -106,7 +96,11 @@ class Repairer:
         ).hits
         hits = [hit for hit in draft.hits if hit.paper.id in ids]
         known = {hit.paper.id for hit in hits}
-        return hits + [hit for hit in (*more, *draft.hits) if not _add(known, hit.paper.id)]
+        for hit in (*more, *draft.hits):
+            if hit.paper.id not in known:
+                hits.append(hit)
+                known.add(hit.paper.id)
+        return hits
 
     def _build_prompt(
         self,
@@ -116,37 +110,71 @@ class Repairer:
         hits: Sequence[Hit],
         model: ChatModel,
     ) -> tuple[list[Message], list[Paper]]:
-        """Return the messages, and the papers in the order of their prompt numbers."""
+        """Return the messages, and the papers in the order of their prompt numbers.
+
+        Raises:
+            ModelReplyInvalid: no paper fits into the window.
+        """
         prompt = load_prompt("repair", self._settings.prompts)
         numbers = {hit.paper.id: number for number, hit in enumerate(hits, start=1)}
-        sentences = [_render_sentence(each, numbers) for each in draft.statements]
-        values = {
-            "question": neutral(plan.standalone),
-            "answer": "\n".join(sentences),
-            "doubts": "\n".join(
-                f"{n + 1}: {sentences[n]} ({_explain(draft.statements[n])})" for n in doubts
-            ),
-        }
-        shell = prompt.fill(papers="", **values)
+        shell = prompt.fill(papers="", **_render_answer(plan, draft, doubts, numbers))
         left = model.window - model.reserve - sum(map(count_tokens, shell)) - _MARGIN_TOKENS
         blocks: list[str] = []
         papers: list[Paper] = []
         for hit in hits:
             block, cost = render_paper(hit, len(papers) + 1, left)
-            if not block:  # later numbers would not be those of the sentences
+            if not block:
                 break
             blocks.append(block)
             papers.append(hit.paper)
             left -= cost
+        if not papers:
+            raise ModelReplyInvalid(f"the window of {model.window} tokens is too small for it.")
+        numbers = {paper.id: numbers[paper.id] for paper in papers}  # no marker without its paper
+        values = _render_answer(plan, draft, doubts, numbers)
         system, user = prompt.fill(papers="\n".join(blocks), **values)
         return [Message("system", system), Message("user", user)], papers
 
 
-def _add(known: set[str], identity: str) -> bool:
-    """Add an id. Return whether it was there."""
-    was = identity in known
-    known.add(identity)
-    return was
+def _find_doubts(draft: Draft) -> list[int]:
+    """Return the indexes of the statements that a reader found wrong or without a source.
+
+    A statement without a citation counts only where the reader judged others of the draft: else
+    nobody said that it is a claim. A dedicated checker cannot say it.
+    """
+    if draft.checker is None or draft.checker.tested == "failed":
+        return []
+    name = draft.checker.name
+    judged = any(
+        each.by == name and each.verdict != "unchecked"
+        for statement in draft.statements
+        for each in statement.citations
+    )
+    wanted = IN_DOUBT if judged and not is_minicheck(name) else IN_DOUBT - {"uncited"}
+    return [n for n, each in enumerate(draft.statements) if each.verdict in wanted]
+
+
+def _list_new_hits(draft: Draft, found: Sequence[Hit]) -> list[Hit]:
+    """Return the hits that the draft cites and did not have, ranked behind its own."""
+    cited = {c.paper.id for statement in draft.statements for c in statement.citations}
+    new = [hit for hit in found if hit.paper.id in cited - {each.paper.id for each in draft.hits}]
+    count, least = len(draft.hits), min((hit.score for hit in draft.hits), default=0.0)
+    return [
+        replace(hit, rank=count + n, score=min(hit.score, least)) for n, hit in enumerate(new, 1)
+    ]
+
+
+def _render_answer(
+    plan: Plan, draft: Draft, doubts: Sequence[int], numbers: Mapping[str, int]
+) -> dict[str, str]:
+    """Return the question, the answer and the doubts as the prompt has them."""
+    sentences = [_render_sentence(each, numbers) for each in draft.statements]
+    lines = (f"{n + 1}: {sentences[n]} ({_explain(draft.statements[n])})" for n in doubts)
+    return {
+        "question": neutral(plan.standalone),
+        "answer": "\n".join(sentences),
+        "doubts": "\n".join(lines),
+    }
 
 
 def _render_sentence(statement: Statement, numbers: Mapping[str, int]) -> str:
@@ -166,7 +194,7 @@ def _read_lines(text: str, doubts: Sequence[int]) -> dict[int, str]:
     lines: dict[int, str] = {}
     for match in filter(None, map(_LINE.fullmatch, text.splitlines())):
         index, sentence = int(match[1]) - 1, match[2].strip()
-        if index in doubts and sentence:
+        if index in doubts and has_words(sentence):
             lines.setdefault(index, "" if _WITHDRAW.fullmatch(sentence) else sentence)
     return lines
 

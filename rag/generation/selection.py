@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from rag.prompts import Prompt
 
 BATCH_PAPERS = 25  # models begin to skip papers in longer batches
-_ALSO_ASKED = re.compile(r"(?im)^\W*also asked\W+(.+)$")
+_ALSO_ASKED = re.compile(r"(?im)^\W*also asked[^\w\n]+(.+)$")
 _NOTHING = re.compile(r"(?i)(?:nothing|none|no)\b")
 _NONE = re.compile(r"(?im)^\W*none\W*$")
 _LINE_TOKENS = 40  # of the reply, for each paper

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
-from pydantic import BaseModel, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, Field, StringConstraints, ValidationError, model_validator
 
 from rag.citations.markers import remove_markers
 from rag.errors import ModelError, ModelReplyInvalid
@@ -36,16 +36,18 @@ _SAMPLE = 5  # titles that show the model the field and the language of the libr
 _SHARE = 4  # of the window, at most one part in so many goes to the conversation
 _JSON = json.JSONDecoder()
 
+_RECORD_FIELDS = frozenset(get_args(RecordField))
+
 _Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)]
 _Query = Annotated[str, StringConstraints(strip_whitespace=True, max_length=300)]
 _Year = Annotated[int, Field(ge=1000, le=9999)]
 
 
 class PlanReply(BaseModel):
-    """Reply of the model. Values of other types or lengths make it unreadable."""
+    """Reply of the model. A value of another type or length makes it unreadable."""
 
     question: _Text = Field(min_length=1)
-    alone: bool = True
+    alone: bool | None = None
     kind: Kind = "answer"
     subject: _Text = ""
     from_year: _Year | None = None
@@ -56,6 +58,23 @@ class PlanReply(BaseModel):
     fields: list[RecordField] = []
     order: Order = ""
     queries: list[_Query] = []
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_empty(cls, values: Any) -> Any:
+        """Read null as "not given", and leave out fields that no record has."""
+        if not isinstance(values, dict):
+            return values
+        given = {name: value for name, value in values.items() if value is not None}
+        if isinstance(given.get("fields"), list):
+            given["fields"] = [each for each in given["fields"] if each in _RECORD_FIELDS]
+        return given
+
+    @property
+    def years(self) -> tuple[int | None, int | None]:
+        """First and last year, None for an open end."""
+        first, last = self.from_year, self.to_year
+        return (min(first, last), max(first, last)) if first and last else (first, last)
 
 
 class Planner:
@@ -124,10 +143,11 @@ def plan_by_model(
     reply = model.complete([Message("system", system), Message("user", user)])
     read = read_plan(reply.text)
     where, notes = _build_filter(read, exchanges, library)
-    alone = read.alone and not read.of_these
+    alone = (not exchanges if read.alone is None else read.alone) and not read.of_these
+    completed = remove_markers(read.question)
     return replace(
         plan,
-        standalone=plan.question.strip() if alone else remove_markers(read.question),
+        standalone=completed if has_words(completed) and not alone else plan.question.strip(),
         kind=_choose_kind(read, where),
         subject=read.subject if read.kind != "answer" else "",
         where=_join_filters(plan.where, where),
@@ -189,20 +209,24 @@ def _build_filter(
     read: PlanReply, exchanges: Sequence[Exchange], library: PaperCollection
 ) -> tuple[Filter, list[str]]:
     """Return the filter of a plan, and a note for each part that the library cannot apply."""
-    wanted = [
-        ("years", Filter(years=(read.from_year, read.to_year)), Filter(years=(0, 9999))),
-        *(("authors", (each := Filter(authors=(name,))), each) for name in read.authors if name),
-        *(("venues", (each := Filter(venues=(name,))), each) for name in read.venues if name),
-    ]
-    where, notes = Filter(), []
-    for field, part, known in wanted:
-        if part in (Filter(), Filter(years=(None, None))):
-            continue
-        if library.holds(known):
-            where = _join_filters(where, part) or where
+    named = [("authors", Filter(authors=(name,))) for name in read.authors if name]
+    named += [("venues", Filter(venues=(name,))) for name in read.venues if name]
+    known = [part for _, part in named if library.holds(part)]
+    unknown = [(field, part) for field, part in named if part not in known]
+    where = Filter(
+        authors=tuple(name for part in known for name in part.authors),
+        venues=tuple(name for part in known for name in part.venues),
+    )
+    if read.years != (None, None):
+        years = Filter(years=read.years)
+        if library.holds(Filter(years=(0, 9999))):
+            where = where.and_also(years)
         else:
-            why = f"has no {field}" if field not in library.fields() else "has no such paper"
-            notes.append(f"The library {why}, so “{part}” was not applied.")
+            unknown.append(("years", years))
+    notes = []
+    for field, part in unknown:
+        why = f"has no {field}" if field not in library.fields() else "has no such paper"
+        notes.append(f"The library {why}, so “{part}” was not applied.")
     if read.of_these:
         cited = next((each.paper_ids for each in reversed(exchanges) if each.sources), ())
         if cited:
