@@ -514,13 +514,21 @@ def test_what_else_a_question_asks_of_each_paper_is_answered(folder):
     assert "These papers fit too: Whiskers at Night." in answer.warnings
 
 
+def test_an_explicit_list_stays_a_list_whatever_the_model_finds_asked(folder):
+    steps = [verdicts_by_title({"Purring Networks": "supported"}, also="the place")]
+    with ModelServer(*steps) as server, open_with_model(folder, server) as assistant:
+        answer = assistant.list("cats")
+    assert (answer.kind, list(entries(answer))) == ("list", ["Purring Networks"])
+    assert len(server.requests) == 1
+
+
 def test_a_list_is_shown_if_what_else_is_asked_gets_no_answer(folder):
     steps = [
         verdicts_by_title({"Purring Networks": "supported"}, also="the place"),
         Step("I cannot say."),
     ]
     with ModelServer(*steps) as server, open_with_model(folder, server) as assistant:
-        answer = assistant.list("cats")
+        answer = assistant.ask("Which papers are about cats?")
     assert (answer.kind, list(entries(answer))) == ("list", ["Purring Networks"])
     assert any(each.startswith("What else the question asks") for each in answer.warnings)
 

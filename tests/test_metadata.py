@@ -148,7 +148,8 @@ def plan_records(**fields):
         ({"subject": "it", "alone": False, "fields": ["year"]},
          "“Warm tea and sleep onset” was published in 2019. [1]"),
         ({"order": "newest"}, "Of 5 papers, the newest first:"),
-        ({"kind": "list", "from_year": 2020}, "The library has 2 papers from 2020 on."),
+        ({"kind": "list", "alone": True, "from_year": 2020},
+         "The library has 2 papers from 2020 on."),
     ],
 )  # fmt: skip
 def test_a_model_plans_what_is_read_from_the_records(library, chat, plan, text):

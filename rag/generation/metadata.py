@@ -143,6 +143,7 @@ def _describe_order(plan: Plan, count: int, dated: int) -> str:
 def describe_field(paper: Paper, field: str) -> str:
     """Return a sentence with one field of a paper's record.
 
+    >>> from rag.papers import Paper
     >>> describe_field(Paper("a", "On Rates", "", year=2021), "year")
     '“On Rates” was published in 2021.'
     """
