@@ -49,7 +49,10 @@ class StandIn:
         return np.stack([each.vector for each in self.encode(texts)])
 
     def encode(self, texts, on_progress=None):
-        from rag.embedding import Encoding
+        try:
+            from rag.embedding import Encoding
+        except ImportError:  # version 0.2
+            from rag.embedding.minilm.encoder import Encoding
 
         for text in texts:
             ids, offsets, position = [], [], 0
