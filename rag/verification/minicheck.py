@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import math
 import re
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rag.errors import ModelError
+from rag.llm.cancel import run_all
 from rag.llm.client import ChatModel, Message
 from rag.llm.reply import NO_USAGE, Usage
 from rag.prompts import neutral
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from rag.llm.reply import Reply
 
 MOST_CALLS = 40  # for one answer, each with one claim
+_CALLS_AT_ONCE = 4
 _ANSWER = re.compile(r"\W*(yes|no)\b", re.IGNORECASE)
 
 
@@ -48,31 +52,40 @@ class MiniChecker:
         unequal = {claim.key: claim for claim in claims}
         checked = dict(zip(unequal, TextChecker().check([*unequal.values()]), strict=True))
         cited = [claim for claim in unequal.values() if claim.papers]
-        for claim in cited[:MOST_CALLS]:
-            try:
-                checked[claim.key] = self._ask(claim, checked[claim.key])
-            except ModelError as error:
-                self.notes.append(f"The model did not check all statements: {error}")
+        failure: ModelError | None = None
+        for start in range(0, min(len(cited), MOST_CALLS), _CALLS_AT_ONCE):
+            asked = cited[start : start + _CALLS_AT_ONCE]
+            calls = [partial(self._ask, claim, checked[claim.key]) for claim in asked]
+            with closing(run_all(calls)) as results:
+                for claim, (verification, usage, error) in zip(asked, results, strict=True):
+                    checked[claim.key] = verification
+                    self.usage += usage
+                    failure = error or failure
+            if failure and not failure.shortenable:  # the next calls would fail too
                 break
+        if failure:
+            self.notes.append(f"The model did not check all statements: {failure}")
         if len(cited) > MOST_CALLS:
             self.notes.append(f"{self._model.name} checked {MOST_CALLS} of {len(cited)} claims.")
         return [checked[claim.key] for claim in claims]
 
-    def _ask(self, claim: Claim, compared: Verification) -> Verification:
+    def _ask(
+        self, claim: Claim, compared: Verification
+    ) -> tuple[Verification, Usage, ModelError | None]:
+        """Return what the model says of a claim, the usage, and why it did not answer, if so."""
         document = " ".join(neutral(f"{paper.title}. {paper.abstract}") for paper in claim.papers)
         text = f"Document: {document}\nClaim: {neutral(claim.statement)}"
-        reply = self._model.complete([Message("user", text)])
-        self.usage += reply.usage
+        try:
+            reply = self._model.complete([Message("user", text)])
+        except ModelError as error:
+            return compared, NO_USAGE, error
         answer = _ANSWER.match(reply.text)
-        if answer is None:
-            reason = "the model gave no readable verdict"
-            return replace(compared, reason=reason, by=self._model.name)
-        return replace(
-            compared,
-            verdict="supported" if answer[1].lower() == "yes" else "unsupported",
-            reason=_describe_answer(answer[1].lower(), reply),
-            by=self._model.name,
-        )
+        verdict, reason = compared.verdict, "the model gave no readable verdict"
+        if answer:
+            verdict = "supported" if answer[1].lower() == "yes" else "unsupported"
+            reason = _describe_answer(answer[1].lower(), reply)
+        read = replace(compared, verdict=verdict, reason=reason, by=self._model.name)
+        return read, reply.usage, None
 
 
 def _describe_answer(answer: str, reply: Reply) -> str:
