@@ -129,10 +129,9 @@ class Settings(BaseModel):
         default_factory=dict, exclude=True, description="Field -> source of its value."
     )
 
-    def get_k(self, *, with_model: bool = False) -> int:
+    def get_k(self, *, with_model: bool = False, with_plan: bool = False) -> int:
         """Return how many papers to retrieve, for a search or for a model to read."""
-        usual = (12 if self.plan == "always" else 16) if with_model else 8
-        return self.k or usual
+        return self.k or (8 if not with_model else 12 if with_plan else 16)
 
 
 def get_default_config_path() -> Path:

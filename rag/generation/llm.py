@@ -21,6 +21,8 @@ from rag.llm import Message
 from rag.llm.errors import describe_refusal, shorten
 from rag.llm.tokens import count_tokens
 from rag.prompts import Prompt, load_prompt, neutral
+from rag.query.plan import Exchange
+from rag.query.planner import render_exchanges
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -77,23 +79,7 @@ def write_with_model(
         ModelError: the model gave no reply.
     """
     yield Status(f"Writing with {model.name}")
-    prompt = load_prompt("answer", settings.prompts)
-    fill = partial(
-        fill_prompt,
-        plan,
-        history=history,
-        count=count,
-        window=model.window - model.reserve,
-        prompt=prompt,
-    )
-
-    def send(most: int) -> tuple[FilledPrompt, Reply]:
-        filled = fill(fitting[:most])
-        return filled, model.reply(filled.messages)
-
-    papers = fill(hits).papers
-    fitting = [hit for hit in hits if hit.paper in papers]
-    (filled, reply), sent = shorten(send, len(fitting))
+    filled, reply, notes = _send(plan, hits, history, model=model, settings=settings, count=count)
     numbering = Numbering(shown_numbers(history))
     resolver = MarkerResolver(filled.papers, numbering)
     try:
@@ -108,6 +94,10 @@ def write_with_model(
         resolver = MarkerResolver(filled.papers, numbering)
         resolver.feed(reply.text)
         resolver.finish()
+    if resolver.unknown:
+        markers = ", ".join(dict.fromkeys(resolver.unknown))
+        unknown = f"The model cited {markers}, which match no paper. They are left out."
+        notes = (unknown, *notes)
     by_number = {numbering.numbers[p.id]: p for p in filled.papers if p.id in numbering.numbers}
     text, statements = resolve_statements(resolver.pieces, by_number)
     return Draft(
@@ -120,8 +110,46 @@ def write_with_model(
         model=model.name,
         confidence=confidence,
         usage=reply.usage,
-        warnings=tuple(_list_warnings(resolver.unknown, len(hits), len(fitting), sent)),
+        warnings=notes,
     )
+
+
+def _send(
+    plan: Plan,
+    hits: Sequence[Hit],
+    history: Sequence[Turn],
+    *,
+    model: ChatModel,
+    settings: Settings,
+    count: int,
+) -> tuple[FilledPrompt, Reply, tuple[str, ...]]:
+    """Send as many papers as the window holds and the server takes; see `write_with_model`.
+
+    Returns:
+        the prompt, the reply as it begins, and notes on papers that were found but not sent.
+    """
+    fill = partial(
+        fill_prompt,
+        plan,
+        history=history,
+        count=count,
+        window=model.window - model.reserve,
+        prompt=load_prompt("answer", settings.prompts),
+    )
+    papers = fill(hits).papers
+    fitting = [hit for hit in hits if hit.paper in papers]
+
+    def send(most: int) -> tuple[FilledPrompt, Reply]:
+        filled = fill(fitting[:most])
+        return filled, model.reply(filled.messages)
+
+    (filled, reply), sent = shorten(send, len(fitting))
+    notes = []
+    if left_out := len(hits) - len(fitting):
+        notes.append(f"{left_out} of the papers found did not fit into the model's window.")
+    if sent < len(fitting):
+        notes.append(describe_refusal(len(fitting), sent, "papers"))
+    return filled, reply, tuple(notes)
 
 
 def settle_status(draft: Draft) -> Draft:
@@ -140,11 +168,10 @@ def settle_status(draft: Draft) -> Draft:
     if any(statement.citations for statement in draft.statements):
         return draft
     closest = draft.hits[:CLOSEST_PAPERS]
-    removed = any(warning.endswith("removed.") for warning in draft.warnings)
-    if removed or not any(map(str.isalnum, draft.text)):
+    if draft.removed or not any(map(str.isalnum, draft.text)):
         reason = (
             "the papers cited support nothing that the model wrote."
-            if removed
+            if draft.removed
             else "the model's reply holds no statement."
         )
         text = f"There is no answer to show: {reason}"
@@ -183,7 +210,11 @@ def fill_prompt(
     Raises:
         SettingsError: not a single passage fits.
     """
-    conversation = _render_conversation(history, int(window * HISTORY_SHARE))
+    exchanges = [
+        Exchange(turn.question, turn.answer.asked, remove_markers(turn.answer.text))
+        for turn in history
+    ]
+    conversation = render_exchanges(exchanges, int(window * HISTORY_SHARE))
     question = _render_question(plan)
     shell = prompt.fill(
         nearest=_count_nearest(len(hits), count, plan),
@@ -232,19 +263,6 @@ def _count_nearest(shown: int, count: int, plan: Plan) -> str:
     return f"{min(shown, count)} nearest of the {papers}{chosen}"
 
 
-def _render_conversation(history: Sequence[Turn], budget: int) -> str:
-    """Return the newest turns that fit, oldest first, without markers. "" without any."""
-    turns: list[str] = []
-    for turn in reversed(history):
-        asked, said = neutral(turn.question), neutral(remove_markers(turn.answer.text))
-        text = f"Reader: {asked}\nAnswer: {said}"
-        budget -= count_tokens(text) + 2
-        if budget < 0:
-            break
-        turns.insert(0, text)
-    return "<conversation>\n" + "\n".join(turns) + "\n</conversation>\n" if turns else ""
-
-
 def render_paper(hit: Hit, number: int, budget: int) -> tuple[str, int]:
     """Return a paper with its best passages that fit, and its tokens. "" where none fits."""
     head = f'<paper number="{number}">\n{_render_record(hit.paper)}\nAbstract: '
@@ -274,18 +292,3 @@ def _render_record(paper: Paper) -> str:
         ("Venue", paper.venue or ""),
     )
     return "\n".join(f"{name}: {neutral(value)}" for name, value in fields if value)
-
-
-def _list_warnings(unknown: Sequence[str], found: int, fitting: int, sent: int) -> list[str]:
-    """Return what a reader should know of unknown markers, and of papers found but not sent."""
-    warnings = []
-    if unknown:
-        markers = ", ".join(dict.fromkeys(unknown))
-        warnings.append(f"The model cited {markers}, which match no paper. They are left out.")
-    if fitting < found:
-        warnings.append(
-            f"{found - fitting} of the papers found did not fit into the model's window."
-        )
-    if sent < fitting:
-        warnings.append(describe_refusal(fitting, sent, "papers"))
-    return warnings

@@ -98,7 +98,8 @@ def _choose_papers(plan: Plan, hits: Sequence[Hit], history: Sequence[Turn]) -> 
     cited = _find_cited(plan.question, history)
     if plan.order and len(cited) < 2:  # one paper has no order
         return plan.where
-    return replace(plan.where or Filter(), ids=cited)
+    where = plan.where or Filter()
+    return replace(where, ids=tuple(n for n in cited if where.ids is None or n in where.ids))
 
 
 def find_named(name: str, hits: Sequence[Hit]) -> list[Hit]:

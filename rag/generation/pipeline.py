@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from rag.answer import Answer, Done, Status, Verified
 from rag.citations.markers import remove_markers
-from rag.errors import ModelError, ModelRejected
+from rag.errors import ModelError, ModelRejected, SettingsError
 from rag.generation.abstention import abstain, assess
 from rag.generation.check import DraftChecker, remove_unsupported
 from rag.generation.listing import CANDIDATES, ListWriter, Scope
@@ -93,7 +93,7 @@ class Pipeline:
             draft = yield from self._repairer.repair(plan, draft, history)
             if self._settings.unsupported == "remove":
                 draft = remove_unsupported(draft)
-                yield Verified(draft.statements, draft.checker)
+                yield Verified(draft.statements, draft.checker, draft.text)
         if draft.mode == "model" and plan.kind == "answer":
             draft = settle_status(draft)
         yield Done(self._finish(plan, retrieval, draft, time.perf_counter() - started))
@@ -137,7 +137,8 @@ class Pipeline:
                 queries=plan.queries,
                 candidates=CANDIDATES,
             )
-        k = k or self._settings.get_k(with_model=self._model is not None)
+        with_model, with_plan = self._model is not None, bool(plan.queries)
+        k = k or self._settings.get_k(with_model=with_model, with_plan=with_plan)
         found = self._library.retrieve(plan.standalone, k=k, where=plan.where, queries=plan.queries)
         if plan.where and plan.where.authors and len(found.hits) <= FEW_PAPERS:
             found = replace(found, hits=tuple(replace(hit, named=True) for hit in found.hits))
@@ -147,7 +148,8 @@ class Pipeline:
         known = {hit.paper.id for hit in found.hits}
         last = next((t.answer.sources for t in reversed(history) if t.answer.sources), {})
         cited = tuple(paper.id for paper in last.values() if paper.id not in known)
-        if not cited or not found.hits:
+        is_chosen = plan.where is not None and plan.where.ids is not None
+        if not cited or not found.hits or is_chosen:  # nothing beyond the papers that were chosen
             return found
         where = replace(plan.where or Filter(), ids=cited)
         more = self._library.retrieve(found.question, k=len(cited), where=where).hits
@@ -184,7 +186,7 @@ class Pipeline:
                 )
             except ModelRejected:
                 raise
-            except ModelError as error:
+            except (ModelError, SettingsError) as error:
                 yield Status("The model did not answer; choosing verbatim sentences instead")
                 warnings = (f"{error} These are verbatim sentences instead.",)
         if not found.answerable:
@@ -199,7 +201,9 @@ class Pipeline:
         usage = plan.usage + draft.usage
         prices = self._settings.prices
         has_one_price = draft.checker is None or draft.checker.name == draft.model
-        offers_list = plan.kind == "answer" and mentions_papers(plan.standalone)
+        offers_list = (
+            not plan.subject and plan.kind == "answer" and mentions_papers(plan.standalone)
+        )
         return Answer(
             question=plan.question,
             asked=plan.standalone,

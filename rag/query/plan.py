@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from rag.llm.reply import NO_USAGE
@@ -33,7 +33,7 @@ class Exchange:
     question: str
     standalone: str
     answer: str
-    sources: Mapping[int, Paper]
+    sources: Mapping[int, Paper] = field(default_factory=dict)
 
     @property
     def paper_ids(self) -> tuple[str, ...]:

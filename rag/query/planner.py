@@ -18,15 +18,16 @@ from rag.errors import ModelError, ModelReplyInvalid
 from rag.index import Filter
 from rag.llm.client import ChatModel, Message
 from rag.llm.tokens import count_tokens
-from rag.prompts import Prompt, load_prompt, neutral
+from rag.prompts import load_prompt, neutral
 from rag.query.plan import Exchange, Kind, Order, Plan
 from rag.query.plan import Field as RecordField
-from rag.query.rule_planner import plan_by_rules
+from rag.query.rule_planner import complete_by_rules, plan_by_rules
 from rag.text.terms import has_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rag.llm import Reply
     from rag.query.filters import PaperCollection
     from rag.settings import Settings
 
@@ -35,7 +36,6 @@ _MOST_EXCHANGES = 4  # that the model reads
 _SAMPLE = 5  # titles that show the model the field and the language of the library
 _SHARE = 4  # of the window, at most one part in so many goes to the conversation
 _JSON = json.JSONDecoder()
-
 _RECORD_FIELDS = frozenset(get_args(RecordField))
 
 _Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)]
@@ -96,7 +96,10 @@ class Planner:
         where: Filter | None,
         library: PaperCollection,
     ) -> Plan:
-        """Return what a question asks for. If the model fails, it is searched for as typed.
+        """Return what a question asks for.
+
+        If the model fails, the question is searched for as typed, a follow-up with what it points
+        to.
 
         Args:
             question: any text.
@@ -108,40 +111,33 @@ class Planner:
         if self._model is None or not has_words(question):
             return plan_by_rules(plan, exchanges, library, with_model=self._with_model)
         try:
-            prompt = load_prompt("plan", self._settings.prompts)
-            return plan_by_model(plan, exchanges, library, model=self._model, prompt=prompt)
+            reply = self._ask(plan.question, exchanges, library, self._model)
+            plan = replace(plan, usage=reply.usage)
+            return _apply(read_plan(reply.text), plan, exchanges, library)
         except ModelError as error:
             note = f"The search was not planned, and the question is searched for as typed. {error}"
-            return replace(plan, notes=(note,))
+            plan = complete_by_rules(plan, exchanges)
+            return replace(plan, notes=(*plan.notes, note))
+
+    def _ask(
+        self,
+        question: str,
+        exchanges: Sequence[Exchange],
+        library: PaperCollection,
+        model: ChatModel,
+    ) -> Reply:
+        system, user = load_prompt("plan", self._settings.prompts).fill(
+            library=_describe_library(library),
+            conversation=render_exchanges(exchanges[-_MOST_EXCHANGES:], model.window // _SHARE),
+            question=neutral(question),
+        )
+        return model.complete([Message("system", system), Message("user", user)])
 
 
-def plan_by_model(
-    plan: Plan,
-    exchanges: Sequence[Exchange],
-    library: PaperCollection,
-    *,
-    model: ChatModel,
-    prompt: Prompt,
+def _apply(
+    read: PlanReply, plan: Plan, exchanges: Sequence[Exchange], library: PaperCollection
 ) -> Plan:
-    """Return what a question asks for, as the model understands it.
-
-    Args:
-        plan: holds the question and a filter that holds anyway.
-        exchanges: the conversation so far, oldest first.
-        library: asked for some titles, and whether it has the years, authors and venues.
-        model: asked.
-        prompt: named "plan".
-
-    Raises:
-        ModelError: the model gave no reply, or none that can be read.
-    """
-    system, user = prompt.fill(
-        library=_describe_library(library),
-        conversation=render_exchanges(exchanges[-_MOST_EXCHANGES:], model.window // _SHARE),
-        question=neutral(plan.question),
-    )
-    reply = model.complete([Message("system", system), Message("user", user)])
-    read = read_plan(reply.text)
+    """Return the plan of a question as the model understands it."""
     where, notes = _build_filter(read, exchanges, library)
     alone = (not exchanges if read.alone is None else read.alone) and not read.of_these
     completed = remove_markers(read.question)
@@ -156,7 +152,6 @@ def plan_by_model(
         order=read.order,
         follows_up=bool(exchanges) and not alone,
         notes=(*plan.notes, *notes),
-        usage=plan.usage + reply.usage,
     )
 
 
@@ -209,24 +204,24 @@ def _build_filter(
     read: PlanReply, exchanges: Sequence[Exchange], library: PaperCollection
 ) -> tuple[Filter, list[str]]:
     """Return the filter of a plan, and a note for each part that the library cannot apply."""
-    named = [("authors", Filter(authors=(name,))) for name in read.authors if name]
-    named += [("venues", Filter(venues=(name,))) for name in read.venues if name]
-    known = [part for _, part in named if library.holds(part)]
-    unknown = [(field, part) for field, part in named if part not in known]
+    asked = [("authors", Filter(authors=(name,))) for name in read.authors if name]
+    asked += [("venues", Filter(venues=(name,))) for name in read.venues if name]
+    known = [part for _, part in asked if library.holds(part)]
     where = Filter(
         authors=tuple(name for part in known for name in part.authors),
         venues=tuple(name for part in known for name in part.venues),
     )
-    if read.years != (None, None):
-        years = Filter(years=read.years)
-        if library.holds(Filter(years=(0, 9999))):
-            where = where.and_also(years)
-        else:
-            unknown.append(("years", years))
-    notes = []
-    for field, part in unknown:
-        why = f"has no {field}" if field not in library.fields() else "has no such paper"
-        notes.append(f"The library {why}, so “{part}” was not applied.")
+    if read.years != (None, None):  # a library with years may have none of these
+        asked.append(("years", Filter(years=read.years)))
+        if "years" in library.fields():
+            known.append(asked[-1][1])
+            where = where.and_also(known[-1])
+    notes = [
+        f"The library has no {field if field not in library.fields() else 'such paper'}, so "
+        f"“{part}” was not applied."
+        for field, part in asked
+        if part not in known
+    ]
     if read.of_these:
         cited = next((each.paper_ids for each in reversed(exchanges) if each.sources), ())
         if cited:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, cast
 
 from rag.index import Filter
 from rag.query.filters import read_filters
-from rag.query.plan import Plan
 from rag.query.rules import (
     asks_of_last_papers,
     find_pointed_numbers,
@@ -29,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rag.query.filters import PaperCollection
-    from rag.query.plan import Exchange, Field, Order
+    from rag.query.plan import Exchange, Field, Order, Plan
+    from rag.query.rules import RecordQuestion
 
 _NEGATION = (
     "Without a language model a negation in a list is not applied. Ask which papers do it instead."
@@ -53,25 +53,39 @@ def plan_by_rules(
         library: asked whether it has the years, authors and venues that are named.
         with_model: whether a language model will read the papers of a list, negations too.
     """
-    if found := plan_records(plan.question, exchanges, plan.where, library):
-        return found
-    plan = _complete(plan, exchanges)
-    plan = replace(plan, follows_up=plan.standalone != plan.question.strip())
+    read = _read_filters(plan, library)
+    is_long = len(plan.standalone) > _LONGEST_READ
+    if not is_long and (asked := read_record_question(read.standalone)):
+        return _plan_records(read, asked, exchanges, plan.where)
+    completed = _complete(plan, exchanges)
+    if completed != plan:
+        read = _read_filters(completed, library)
+    read = replace(read, follows_up=completed.standalone != plan.standalone)
+    if len(read.standalone) > _LONGEST_READ:
+        return read
+    subject = read_list_subject(read.standalone, narrowed=read.where is not None)
+    negated = bool(subject) and is_negation(subject or "") and not with_model
+    return replace(
+        read,
+        kind="answer" if subject is None else "list" if subject else "metadata",
+        subject=subject or "",
+        notes=(*read.notes, *((_NEGATION,) if negated else ())),
+    )
+
+
+def complete_by_rules(plan: Plan, exchanges: Sequence[Exchange]) -> Plan:
+    """Return the plan with a follow-up completed, and nothing else read in the question."""
+    completed = _complete(plan, exchanges)
+    return replace(completed, follows_up=completed.standalone != plan.standalone)
+
+
+def _read_filters(plan: Plan, library: PaperCollection) -> Plan:
+    """Return the plan with the years, authors and venues of a question that is not too long."""
     if len(plan.standalone) > _LONGEST_READ:
         return plan
     this_year = datetime.now(UTC).year
     text, where, notes = read_filters(plan.standalone, library, plan.where, this_year=this_year)
-    subject = read_list_subject(text, narrowed=where is not None)
-    if subject and is_negation(subject) and not with_model:
-        notes = (*notes, _NEGATION)
-    return replace(
-        plan,
-        standalone=text,
-        kind="answer" if subject is None else "list" if subject else "metadata",
-        subject=subject or "",
-        where=where,
-        notes=(*plan.notes, *notes),
-    )
+    return replace(plan, standalone=text, where=where, notes=(*plan.notes, *notes))
 
 
 def _complete(plan: Plan, exchanges: Sequence[Exchange]) -> Plan:
@@ -82,28 +96,18 @@ def _complete(plan: Plan, exchanges: Sequence[Exchange]) -> Plan:
     return replace(plan, standalone=_combine(plan.standalone, exchanges))
 
 
-def plan_records(
-    question: str,
-    exchanges: Sequence[Exchange],
-    given: Filter | None,
-    library: PaperCollection,
-) -> Plan | None:
-    """Return the plan of a question to the records, or None if it is none; see `plan_by_rules`."""
-    plan = _note_unknown(Plan(question, question.strip(), where=given), exchanges)
-    this_year = datetime.now(UTC).year
-    text, where, notes = read_filters(question, library, given, this_year=this_year)
-    asked = read_record_question(text) if len(question) <= _LONGEST_READ else None
-    if asked is None:
-        return None
+def _plan_records(
+    plan: Plan, asked: RecordQuestion, exchanges: Sequence[Exchange], given: Filter | None
+) -> Plan:
+    """Return the plan of a question to the records, whose filters are read."""
     return replace(
-        plan,
+        _note_unknown(plan, exchanges),
+        standalone=plan.question.strip(),
         kind="metadata",
         subject=asked.subject,
-        where=where,
         fields=(cast("Field", asked.field),) if asked.field else (),
         order=cast("Order", asked.order),
-        follows_up=asked.refers_back and where == given,
-        notes=(*plan.notes, *notes),
+        follows_up=asked.refers_back and plan.where == given,
     )
 
 

@@ -51,7 +51,9 @@ def render_settings(session: Session, pool: LibraryPool) -> str:
     values = {name: getattr(settings, name) for name in names}
     values = {"with_model": True, **values, **session.choices}
     with_model = bool(settings.chat_model) and values["with_model"]
-    values["k"] = values["k"] or settings.get_k(with_model=with_model)
+    values["k"] = values["k"] or settings.get_k(
+        with_model=with_model, with_plan=settings.plan == "always"
+    )
     parts = [
         _render_writer(settings, with_model=values["with_model"]),
         _render_section(
