@@ -8,6 +8,7 @@ least" where papers were left out.
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -119,15 +120,7 @@ class ListWriter:
         decided = yield from self._decide(plan, ranked, select_model(retrieval.hits))
         confidence = ranked[0].relevance if ranked else 0.0
         if not decided.entries:
-            hits = [entry.hit for entry in ranked]
-            draft = yield from abstain(hits, scope.reason, confidence)
-            return replace(
-                draft,
-                mode="model" if decided.model else "quotes",
-                model=decided.model,
-                usage=decided.usage,
-                warnings=decided.warnings if decided.model else (),
-            )
+            return (yield from _abstain(decided, ranked, scope, confidence))
         scope = replace(scope, unread=decided.unread)
         is_explicit = plan.question.strip() == plan.subject  # asked for as a list
         if self._model and decided.asks_more and not is_explicit:
@@ -170,7 +163,7 @@ class ListWriter:
             ModelError: the model gave no answer that cites one of them.
         """
         hits = [entry.hit for entry in decided.entries if entry.listed == "fits"]
-        draft = yield from write_with_model(
+        events = write_with_model(
             plan,
             hits,
             history,
@@ -179,9 +172,11 @@ class ListWriter:
             count=scope.papers,
             confidence=None,
         )
+        draft, written = yield from _hold_text(events)
         cited = {citation.paper.id for each in draft.statements for citation in each.citations}
         if not cited:
             raise ModelReplyInvalid("The model's answer cites none of the papers that fit.")
+        yield Text(written)
         missing = [hit.paper.title for hit in hits if hit.paper.id not in cited]
         counted = count_papers(decided.entries, scope, plan.subject)
         also = [f"These papers fit too: {'; '.join(missing)}."] if missing else []
@@ -237,6 +232,35 @@ class ListWriter:
         for count in selection.read(plan.standalone, likely, possible=decision.possible):
             yield Status(f"{count} of {len(likely)} papers read")
         return selection
+
+
+def _abstain(
+    decided: _Decided, ranked: Sequence[Entry], scope: Scope, confidence: float
+) -> Generator[AnswerEvent, None, Draft]:
+    """Yield that no paper fits and return the draft with the closest ones."""
+    draft = yield from abstain([entry.hit for entry in ranked], scope.reason, confidence)
+    if decided.model is None:
+        return draft
+    return replace(
+        draft, mode="model", model=decided.model, usage=decided.usage, warnings=decided.warnings
+    )
+
+
+def _hold_text(
+    events: Generator[AnswerEvent, None, Draft],
+) -> Generator[AnswerEvent, None, tuple[Draft, str]]:
+    """Yield all events but text. Return the draft and the text."""
+    written = ""
+    with closing(events):
+        while True:
+            try:
+                event = next(events)
+            except StopIteration as end:
+                return end.value, written
+            if isinstance(event, Text):
+                written += event.delta
+            else:
+                yield event
 
 
 def _distrust(entries: Sequence[Entry], score: ReaderScore) -> Sequence[Entry]:
