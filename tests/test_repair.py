@@ -108,7 +108,24 @@ def test_an_answer_that_is_withdrawn_whole_is_an_abstention(folder):
     steps = Step("ZORP sings [1]."), Step("1 | none | unsupported | no"), Step("1 | withdraw")
     answer, _ = ask(folder, *steps)
     assert answer.status == "abstained"
+    assert answer.reason == "the papers cited support nothing that the model wrote."
     assert answer.closest
+
+
+def test_revised_statements_come_with_the_text_that_they_stand_in(folder):
+    again = Step("1 | s3 | supported | yes\n2 | s6 | partly | two minutes")
+    given = {"chat_model": "tester", "chat_retries": 0, "k": 2}
+    with (
+        ModelServer(Step(DRAFT), Step(CHECK), correct, again) as server,
+        Assistant.open(folder, settings=load_settings(chat_url=server.url, **given)) as assistant,
+    ):
+        *events, done = assistant.stream(QUESTION)
+    streamed = "".join(event.delta for event in events if event.kind == "text")
+    verified = [event for event in events if event.kind == "verified"]
+    assert [event.text for event in verified[:2]] == ["", ""]
+    assert verified[-1].text == done.answer.text != streamed
+    for statement in verified[-1].statements:
+        assert verified[-1].text[statement.start :].startswith(statement.text[:-1])
 
 
 def test_a_refusal_is_no_statement_in_doubt(folder):

@@ -214,10 +214,17 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """Statements with their verdicts, and the model that checked them, if one did."""
+    """Statements with their verdicts.
+
+    Attributes:
+        statements: of the draft.
+        checker: model that checked them, if one did.
+        text: that they stand in, where it is no longer what was streamed; else "".
+    """
 
     statements: tuple[Statement, ...]
     checker: ReaderScore | None = None
+    text: str = ""
     kind: Literal["verified"] = "verified"
 
 

@@ -106,9 +106,10 @@ def _recover_answer(question: str, seen: Sequence[AnswerEvent]) -> Answer | None
     from rag.answer.contradictions import shows_statement
 
     verified = [event for event in seen if event.kind == "verified"]
-    text = "".join(event.delta for event in seen if event.kind == "text")
     if not verified or seen[-1].kind == "done":
         return None
+    streamed = "".join(event.delta for event in seen if event.kind == "text")
+    text = verified[-1].text or streamed
     if not all(map(partial(shows_statement, text), verified[-1].statements)):
         return None  # the text on screen is a model's thoughts, not what was checked
     model = _find_stage("Writing with ", seen)

@@ -50,12 +50,13 @@ class DraftChecker:
             yield Verified(draft.statements)
             return draft
         draft = self._compare(draft, only)
-        yield Verified(draft.statements, draft.checker)
+        text = draft.text if only is not None else ""  # repaired
+        yield Verified(draft.statements, draft.checker, text)
         may_read = draft.checker is not None and draft.checker.tested != "failed"
         if self._model and may_read and any(each.citations for each in draft.statements):
             yield Status("Checking every statement")
             draft = self._read(question, draft, self._model, only)
-            yield Verified(draft.statements, draft.checker)
+            yield Verified(draft.statements, draft.checker, text)
         return draft
 
     def _compare(self, draft: Draft, only: Collection[int] | None) -> Draft:
@@ -93,4 +94,10 @@ def remove_unsupported(draft: Draft) -> Draft:
     text, statements, count = remove_statements(draft.text, draft.statements, wrong)
     were = "statement was" if count == 1 else "statements were"
     notes = [f"{count} unsupported {were} removed."] if count else []
-    return replace(draft, text=text, statements=statements, warnings=(*draft.warnings, *notes))
+    return replace(
+        draft,
+        text=text,
+        statements=statements,
+        removed=draft.removed + count,
+        warnings=(*draft.warnings, *notes),
+    )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Draft:
     """The part of an answer that a writer gives; fields are those of `Answer`.
 
-    A `kind` of None is that of the plan.
+    A `kind` of None is that of the plan. `removed` counts the statements that were taken out.
     """
 
     text: str
@@ -35,6 +35,7 @@ class Draft:
     checker: ReaderScore | None = None
     confidence: float | None = None
     usage: Usage = NO_USAGE
+    removed: int = 0
     warnings: tuple[str, ...] = ()
 
 

@@ -10,7 +10,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rag.answer import Status
+from rag.answer import Status, Verified
 from rag.citations.resolve import (
     MarkerResolver,
     Numbering,
@@ -86,6 +86,9 @@ class Repairer:
             return replace(draft, warnings=(*draft.warnings, note))
         draft, changed = _apply_lines(draft, lines, papers, shown_numbers(history))
         draft = replace(draft, hits=(*draft.hits, *_list_new_hits(draft, hits)))
+        if not changed:  # all withdrawn
+            yield Verified(draft.statements, draft.checker, draft.text)
+            return draft
         return (yield from self._checker.check(plan.standalone, draft, only=changed))
 
     def _find_papers(self, plan: Plan, draft: Draft, texts: Sequence[str]) -> list[Hit]:
@@ -213,4 +216,6 @@ def _apply_lines(
         shown = {numbering.numbers[p.id]: p for p in papers if p.id in numbering.numbers}
         parts[index] = resolve_statements(resolver.pieces, shown)
     text, statements, changed = splice_statements(draft.text, draft.statements, parts)
-    return replace(draft, text=text, statements=statements), changed
+    withdrawn = sum(not new for _, new in parts.values())
+    draft = replace(draft, text=text, statements=statements, removed=draft.removed + withdrawn)
+    return draft, changed

@@ -96,6 +96,7 @@ class Draft:
             self.text += event.delta
         elif isinstance(event, Verified):
             self.statements, self.checker = event.statements, event.checker
+            self.text = event.text or self.text
 
 
 def render_draft(draft: Draft) -> str:
