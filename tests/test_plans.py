@@ -5,8 +5,10 @@ import json
 import pytest
 from made_up_papers import QUESTION, QUUX, ZORP
 from model_server import ModelServer, Step, repeat_question
+from typer.testing import CliRunner
 
 from rag import Assistant, Filter, Paper, Turn, load_settings
+from rag.cli import app
 from rag.errors import ModelReplyInvalid
 from rag.query.planner import read_plan
 
@@ -52,6 +54,15 @@ def test_queries_find_a_paper_that_the_question_does_not_and_the_hit_names_them(
     assert found["tea"] in plan["queries"]
     assert "Title: Steeping\nYear: 2019\nAuthors: Ada Lau\nVenue: Journal" in server.prompts[0]
     assert "These are the 2 nearest of the 23 papers of the library." in server.prompts[0]
+
+
+def test_a_trace_names_the_query_that_found_a_paper(folder, monkeypatch):
+    plan = Step(json.dumps({"question": QUESTION, "queries": ["leaves in hot water"]}))
+    with ModelServer(Step("Yes [1]."), plan=lambda body: plan) as server:
+        monkeypatch.setenv("PAPERTRAIL_CHAT_URL", server.url)
+        command = ["ask", QUESTION, "-i", str(folder), "--model", "tester", "-k", "2", "--trace"]
+        result = CliRunner().invoke(app, command)
+    assert "2 was found by the query “leaves in hot water”" in result.output
 
 
 def test_a_question_in_another_language_is_searched_for_in_the_librarys(folder):

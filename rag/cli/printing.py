@@ -198,7 +198,7 @@ def print_hits(hits: Sequence[Hit]) -> None:
 
 
 def print_trace(hits: Sequence[Hit]) -> None:
-    """Print the score and rank of every hit in each stage."""
+    """Print the score and rank of every hit in each stage, and the query that found it."""
     names = list(hits[0].stages) if hits else []
     table = Table("rank", "fused", *names, "paper", box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for hit in hits:
@@ -209,6 +209,9 @@ def print_trace(hits: Sequence[Hit]) -> None:
     console = _make_console()
     console.print()
     console.print(table, width=None if console.is_terminal else 80)
+    for hit in hits:
+        if hit.query:
+            print_line(f"{hit.rank} was found by the query “{hit.query}”")
 
 
 def print_paper(paper: Paper) -> None:
