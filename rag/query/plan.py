@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from rag.llm.reply import NO_USAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from rag.index import Filter
     from rag.llm.reply import Usage
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Kind = Literal["answer", "list", "metadata"]
 Field = Literal["authors", "year", "venue", "doi", "url"]
 Order = Literal["", "oldest", "newest"]
+NOTHING_CITED = "No earlier answer cites a paper, so all papers were asked."
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +73,8 @@ class Plan:
     follows_up: bool = False
     notes: tuple[str, ...] = ()
     usage: Usage = NO_USAGE
+
+
+def find_last_cited(exchanges: Sequence[Exchange]) -> tuple[str, ...]:
+    """Return the ids of the papers that the last answer with a source cites."""
+    return next((each.paper_ids for each in reversed(exchanges) if each.sources), ())

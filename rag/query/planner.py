@@ -19,13 +19,13 @@ from rag.index import Filter
 from rag.llm.client import ChatModel, Message
 from rag.llm.tokens import count_tokens
 from rag.prompts import load_prompt, neutral
-from rag.query.plan import Exchange, Kind, Order, Plan
+from rag.query.plan import NOTHING_CITED, Exchange, Kind, Order, Plan, find_last_cited
 from rag.query.plan import Field as RecordField
 from rag.query.rule_planner import complete_by_rules, plan_by_rules
 from rag.text.terms import has_words
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from rag.llm import Reply
     from rag.query.filters import PaperCollection
@@ -204,31 +204,34 @@ def _build_filter(
     read: PlanReply, exchanges: Sequence[Exchange], library: PaperCollection
 ) -> tuple[Filter, list[str]]:
     """Return the filter of a plan, and a note for each part that the library cannot apply."""
-    asked = [("authors", Filter(authors=(name,))) for name in read.authors if name]
-    asked += [("venues", Filter(venues=(name,))) for name in read.venues if name]
-    known = [part for _, part in asked if library.holds(part)]
-    where = Filter(
-        authors=tuple(name for part in known for name in part.authors),
-        venues=tuple(name for part in known for name in part.venues),
-    )
-    if read.years != (None, None):  # a library with years may have none of these
-        asked.append(("years", Filter(years=read.years)))
-        if "years" in library.fields():
-            known.append(asked[-1][1])
-            where = where.and_also(known[-1])
-    notes = [
-        f"The library has no {field if field not in library.fields() else 'such paper'}, so "
-        f"“{part}” was not applied."
-        for field, part in asked
-        if part not in known
-    ]
-    if read.of_these:
-        cited = next((each.paper_ids for each in reversed(exchanges) if each.sources), ())
-        if cited:
-            where = where.and_also(Filter(ids=cited))
+    fields = library.fields()
+    kept, notes = [], []
+    for field, part in _list_parts(read):
+        if field in fields and (field == "years" or library.holds(part)):
+            kept.append(part)
         else:
-            notes.append("No earlier answer cites a paper, so all papers were asked.")
+            lacks = "such paper" if field in fields else field
+            notes.append(f"The library has no {lacks}, so “{part}” was not applied.")
+    cited = find_last_cited(exchanges) if read.of_these else ()
+    if read.of_these and not cited:
+        notes.append(NOTHING_CITED)
+    where = Filter(
+        years=next((part.years for part in kept if part.years), None),
+        authors=tuple(name for part in kept for name in part.authors),
+        venues=tuple(name for part in kept for name in part.venues),
+        ids=cited or None,
+    )
     return where, notes
+
+
+def _list_parts(read: PlanReply) -> Iterator[tuple[str, Filter]]:
+    """Yield each restriction of a plan with the field of the records that it needs."""
+    for name in filter(None, read.authors):
+        yield "authors", Filter(authors=(name,))
+    for name in filter(None, read.venues):
+        yield "venues", Filter(venues=(name,))
+    if read.years != (None, None):
+        yield "years", Filter(years=read.years)
 
 
 def _join_filters(given: Filter | None, read: Filter) -> Filter | None:

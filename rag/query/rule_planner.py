@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from rag.index import Filter
 from rag.query.filters import read_filters
+from rag.query.plan import NOTHING_CITED, find_last_cited
 from rag.query.rules import (
     asks_of_last_papers,
     find_pointed_numbers,
@@ -119,8 +120,7 @@ def _restrict_to_cited(plan: Plan, exchanges: Sequence[Exchange]) -> Plan:
         return replace(plan, standalone=name_last_papers(plan.standalone), where=where)
     if cited is None:
         return plan
-    note = "No earlier answer cites a paper, so all papers were asked."
-    return replace(plan, notes=(*plan.notes, note))
+    return replace(plan, notes=(*plan.notes, NOTHING_CITED))
 
 
 def _find_scope(question: str, exchanges: Sequence[Exchange]) -> tuple[str, ...] | None:
@@ -129,7 +129,7 @@ def _find_scope(question: str, exchanges: Sequence[Exchange]) -> tuple[str, ...]
     A follow-up stays among the papers of the question before it.
     """
     if asks_of_last_papers(question):
-        return next((each.paper_ids for each in reversed(exchanges) if each.sources), ())
+        return find_last_cited(exchanges)
     if exchanges and may_follow_up(question) and not find_pointed_numbers(question):
         return _find_scope(exchanges[-1].question, exchanges[:-1]) or None
     return None
