@@ -6,6 +6,7 @@ import json
 import shutil
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from rag import Assistant, Filter, Paper
 from rag.embedding import make_embedder
 from rag.errors import IndexDamaged
-from rag.index import Index
+from rag.index import Index, PassageSettings, update_index
 from rag.index.token_vectors import (
     WINDOW_STEP,
     WINDOW_TOKENS,
@@ -120,6 +121,33 @@ def test_missing_part_of_an_index_is_told_when_it_is_opened(tmp_path, part):
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     with pytest.raises(IndexDamaged, match="rag index --rebuild"):
         Assistant.open(folder)
+    with pytest.raises(IndexDamaged, match="rag index --rebuild"):  # and not made anew, empty
+        Assistant.build([Paper("b", "Beta", "Quokkas smile.")], folder)
+
+
+def test_damaged_header_of_the_word_pieces_is_told(tmp_path):
+    Assistant.build([Paper("a", "Alpha", "Wombats dig.")], tmp_path / "index").close()
+    path = tmp_path / "index" / "data-1" / "pieces-1.npy"
+    content = bytearray(path.read_bytes())
+    content[30:90] = bytes(byte ^ 0x5A for byte in content[30:90])
+    path.write_bytes(content)
+    with pytest.raises(IndexDamaged, match="pieces-1"):
+        Assistant.open(tmp_path / "index")
+
+
+def test_index_without_its_manifest_is_rebuilt_by_the_command_that_it_names(tmp_path):
+    folder, papers = tmp_path / "index", [Paper("a", "Alpha", "Wombats dig.")]
+    Assistant.build(papers, folder).close()
+    (folder / "manifest.json").unlink()
+    for use in (Assistant.open, partial(Assistant.build, papers)):
+        with pytest.raises(IndexDamaged, match="rag index SOURCES --rebuild"):
+            use(folder)
+    embedder = make_embedder(load_settings())
+    passages = PassageSettings(budget_tokens=400, overlap_sentences=1)
+    update_index(folder, papers, embedder, passages=passages, rebuild=True)
+    with Assistant.open(folder) as assistant:
+        assert [paper.id for paper in assistant.papers()] == ["a"]
+    assert len(list(folder.glob("data-*"))) == 1
 
 
 def _score_plainly(question, rows):

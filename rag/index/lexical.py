@@ -122,22 +122,30 @@ class LexicalIndex:
 
 
 def update_words(
-    folder: Path, rows: Iterable[tuple[int, Sequence[str]]], removed: Sequence[int]
+    folder: Path,
+    rows: Iterable[tuple[int, Sequence[str]]],
+    removed: Sequence[int],
+    *,
+    create: bool = False,
 ) -> None:
     """Delete rows, then write the terms of rows.
 
     Args:
-        folder: of the words, created if missing.
+        folder: of the words.
         rows: numbers with terms. Those that a killed update may have written are among `removed`.
         removed: numbers of rows to delete.
+        create: begin without words if there are none.
 
     Raises:
-        IndexDamaged: files are unreadable.
+        IndexDamaged: files are missing or unreadable.
         DiskError: the disk is full or read-only.
     """
     with _map_errors(folder, writing=True):
-        folder.mkdir(parents=True, exist_ok=True)
-        index = tantivy.Index(_make_schema(), str(folder), reuse=True)
+        if create:
+            folder.mkdir(parents=True, exist_ok=True)
+            index = tantivy.Index(_make_schema(), str(folder), reuse=True)
+        else:
+            index = tantivy.Index.open(str(folder))
         index.reload()
         writer = index.writer(heap_size=_HEAP_BYTES, num_threads=1)
         # `delete_documents_by_term` takes a number as signed, which matches no row

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import filelock
 
 from rag.errors import IndexLocked, IndexMissing
-from rag.index.manifest import FILE_NAME, map_disk_errors
+from rag.index.manifest import FILE_NAME, is_data_folder, map_disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +52,8 @@ def _refuse_foreign(folder: Path) -> None:
         raise IndexMissing(f"{folder} is a file. Name an empty or new folder with --index.")
     if (folder / FILE_NAME).exists() or not folder.is_dir():
         return
-    if any(path.name not in (LOCK_NAME, FILE_NAME + ".new") for path in folder.iterdir()):
+    own = (LOCK_NAME, FILE_NAME + ".new")
+    if any(path.name not in own and not is_data_folder(path) for path in folder.iterdir()):
         raise IndexMissing(
             f"{folder} holds other files, not an index. Name an empty or new folder with --index."
         )

@@ -88,6 +88,11 @@ class Manifest(BaseModel):
     removed: tuple[str, ...] = ()
 
 
+def is_data_folder(path: Path) -> bool:
+    """Return whether a path is the data folder of an index."""
+    return path.name.startswith(DATA_PREFIXES) and (path / RECORDS).is_file()
+
+
 def read_manifest(folder: Path, *, any_layout: bool = False) -> Manifest:
     """Read the manifest of an index.
 
@@ -105,6 +110,11 @@ def read_manifest(folder: Path, *, any_layout: bool = False) -> Manifest:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
+        if folder.is_dir() and any(map(is_data_folder, folder.iterdir())):
+            raise IndexDamaged(
+                f"The index at {folder} is damaged ({FILE_NAME} is missing). "
+                f"Rebuild it with `rag index SOURCES --rebuild --index {folder}`."
+            ) from error
         raise IndexMissing(
             f"There is no index at {folder}. Build one with `rag index SOURCES --index {folder}`."
         ) from error

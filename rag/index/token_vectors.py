@@ -303,7 +303,7 @@ class PieceCounts:
         """
         try:
             return cls(np.load(path, allow_pickle=False))
-        except (OSError, ValueError, EOFError) as error:
+        except Exception as error:  # numpy raises many kinds for a damaged header
             raise damage_error(
                 path.parent.parent, f"{path.name} is missing or unreadable"
             ) from error

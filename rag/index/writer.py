@@ -83,7 +83,14 @@ class DataWriter:
         with self._records.map_errors():
             self.staged = self._records.list_staged(generation)
             self._segment = self._open_segment()
+            ends = self._records.list_segment_ends()
         self._vectors = SegmentReader(data / VECTORS, shape)
+        try:
+            for end in ends:
+                self._vectors.check_end(*end)
+        except IndexDamaged:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close the files."""
@@ -151,7 +158,8 @@ class DataWriter:
             new = self._records.list_rows(added)
         if with_store:
             self._fill_store(added, new)
-        update_words(self._data / WORDS, self._iter_terms(added), new)
+        terms = self._iter_terms(added)
+        update_words(self._data / WORDS, terms, new, create=not self._base)
         self._count_pieces(added, removed)
         return len(new) - len(gone)
 
@@ -255,7 +263,7 @@ class DataWriter:
             finally:
                 store.close()
         if (self._data / WORDS).is_dir():
-            update_words(self._data / WORDS, (), rows)
+            update_words(self._data / WORDS, (), rows, create=not self._base)
         with self._records.map_errors():
             self._records.delete(papers)
 
