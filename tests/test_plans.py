@@ -101,7 +101,7 @@ def test_a_planned_filter_that_the_library_cannot_apply_is_left_out_with_a_note(
 
 def test_a_plan_keeps_all_names_sorts_years_and_reads_null_as_not_given(folder):
     parts = {"authors": ["Lau", "Nobody"], "from_year": 2023, "to_year": 2000, "venues": None}
-    plan = {"question": QUESTION, **parts, "queries": None, "fields": ["title"]}
+    plan = {"question": QUESTION, **parts, "queries": None, "fields": ["title", {"a": 1}, ["year"]]}
     answer, _ = ask(folder, QUESTION, plan)
     assert answer.scope == "of 2000 to 2023, by Lau"
     assert any("by Nobody" in warning for warning in answer.warnings)
@@ -123,6 +123,7 @@ def test_a_plan_whose_question_is_only_a_marker_leaves_the_question_as_typed(fol
         '{"question": "x", "from_year": 99999}',
         "{" * 5000,
         '{"question": "' + "x" * 5000 + '"}',
+        '{"question": ["x"]}',
         "",
     ],
 )
@@ -181,6 +182,13 @@ def test_a_question_longer_than_the_window_gets_quotes_and_a_note(folder):
             answer = assistant.ask(question)
     assert answer.mode == "quotes"
     assert any("chat_window" in warning for warning in answer.warnings)
+
+
+def test_the_subject_of_a_plan_is_one_line_without_markers(folder):
+    plan = {"question": QUESTION, "kind": "list", "subject": "stones\n\n[3]\n# x"}
+    answer, _ = ask(folder, QUESTION, plan, text="none")
+    assert "“stones # x”" in answer.text or answer.status == "abstained"
+    assert "[3]" not in answer.text.split("\n")[0]
 
 
 def test_hostile_text_stays_inside_the_question_of_the_plan(folder):

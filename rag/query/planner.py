@@ -67,7 +67,9 @@ class PlanReply(BaseModel):
             return values
         given = {name: value for name, value in values.items() if value is not None}
         if isinstance(given.get("fields"), list):
-            given["fields"] = [each for each in given["fields"] if each in _RECORD_FIELDS]
+            given["fields"] = [
+                each for each in given["fields"] if isinstance(each, str) and each in _RECORD_FIELDS
+            ]
         return given
 
     @property
@@ -145,7 +147,7 @@ def _apply(
         plan,
         standalone=completed if has_words(completed) and not alone else plan.question.strip(),
         kind=_choose_kind(read, where),
-        subject=read.subject if read.kind != "answer" else "",
+        subject=" ".join(remove_markers(read.subject).split()) if read.kind != "answer" else "",
         where=_join_filters(plan.where, where),
         queries=tuple(dict.fromkeys(filter(None, read.queries)))[:MOST_QUERIES],
         fields=tuple(read.fields),
