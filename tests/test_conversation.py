@@ -115,6 +115,21 @@ def test_a_conversation_is_the_same_after_it_was_opened_and_saved_again(saved, t
     assert "Closest papers:\n\n- " in chat.turns[1].answer.to_markdown()
 
 
+@pytest.mark.parametrize(
+    "reply",
+    ["ZORP is fast [1[2]3].", "ZORP is fast [1 [2]].", "ZORP is fast [1[2].", "[1]", "[1][2]"],
+)
+def test_an_answer_with_odd_brackets_is_opened_again(reply, folder, tmp_path):
+    with ModelServer(Step(reply)) as server, with_model(folder, server) as assistant:
+        chat = assistant.chat()
+        answer = chat.ask(QUESTION)
+        chat.save(tmp_path / "chat.json")
+        again = assistant.chat()
+        again.load(tmp_path / "chat.json")
+    assert [turn.answer.text for turn in again.turns] == [answer.text]
+    assert (answer.status == "abstained") == (not reply.startswith("ZORP"))
+
+
 def test_a_paper_that_has_left_is_still_among_the_closest_by_its_title(saved, tmp_path):
     (tmp_path / "chat.json").write_text(json.dumps(saved), encoding="utf-8")
     chat = Conversation(Shelf([]))

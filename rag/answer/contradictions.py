@@ -60,7 +60,8 @@ def mark_uncited(answer: Answer) -> Answer:
 
 def shows_statement(text: str, statement: Statement) -> bool:
     """Return whether a text has a statement at its place. Markers and markup do not count."""
-    return _letters(text[statement.start : statement.end]) == _letters(statement.text)
+    shown = _letters(remove_markers(text[statement.start : statement.end]))
+    return shown == _letters(statement.text)
 
 
 def _find_problems(answer: Answer) -> Iterator[str]:
@@ -143,4 +144,4 @@ def _find_rest(answer: Answer) -> str:
 
 
 def _letters(text: str) -> list[str]:
-    return [letter for letter in remove_markers(text) if letter.isalnum()]
+    return [letter for letter in text if letter.isalnum()]
