@@ -332,3 +332,11 @@ LINES = st.sampled_from(
 @given(st.lists(LINES).map("".join), st.integers(1, 9))
 def test_any_cutting_leaves_out_the_same_references(text, size):
     assert resolve(text, size) == resolve(text)
+
+
+def test_the_first_cell_of_a_table_row_names_what_the_row_is_about():
+    table = "| paper | does |\n|---|---|\n| A title of more than three words | it distils |\n"
+    found = {part.text: part.claim for part in split_statements([table, (1,)])[1]}
+    assert found["A title of more than three words"] is False
+    cells = split_statements(["| A title of more than three words | it trains a small model | |"])
+    assert {part.text: part.claim for part in cells[1]}["it trains a small model"] is True

@@ -24,7 +24,7 @@ _HEADING = re.compile(r"\s*(?:#{1,6}\s|\*\*[^*]{1,80}\*\*:?\s*$|\|?[\s:|-]+\|?\s
 _ROW = re.compile(r"\s*\|")
 _RULE = re.compile(r"\s*\|[\s:|-]*-[\s:|-]*$")
 _CELL_END = re.compile(r"(?<!\\)\|")
-_FEWEST_WORDS = 4  # a shorter cell without a marker only names its row
+_FEWEST_WORDS = 4  # a shorter cell of a table without a marker claims nothing
 _FULL_STOP = re.compile(r"[。！？]+[」』”’）]*")  # in Chinese and Japanese, no space follows
 _SPACE_BEFORE_STOP = re.compile(r"\s+(?=[.,;:!?)](?:\s|$))")
 _PARTICLE = re.compile(
@@ -69,7 +69,7 @@ class _Part:
 
     start: int
     end: int
-    kind: Literal["line", "cell", "header"] = "line"
+    kind: Literal["line", "label", "cell", "header"] = "line"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +150,10 @@ def _split_parts(plain: str) -> Iterator[_Part]:
 
 def _split_cells(row: str, at: int, kind: Literal["cell", "header"]) -> Iterator[_Part]:
     ends = [*(found.start() for found in _CELL_END.finditer(row)), len(row)]
-    for left, right in pairwise(ends):
+    for number, (left, right) in enumerate(pairwise(ends)):
         if row[left + 1 : right].strip() or right < len(row):
-            yield _Part(at + left + 1, at + right, kind)
+            is_label = number == 0 and kind == "cell"
+            yield _Part(at + left + 1, at + right, "label" if is_label else kind)
 
 
 def _split_spans(plain: str, part: _Part) -> Iterator[_Span]:
@@ -166,7 +167,8 @@ def _split_spans(plain: str, part: _Part) -> Iterator[_Span]:
         text = body[first + left : first + right].strip(_DECORATION)
         if any(letter.isalnum() for letter in text):
             claim = part.kind != "header" and _is_claim(text)
-            name = part.kind == "cell" and len(text.split()) < _FEWEST_WORDS
+            is_short = len(text.split()) < _FEWEST_WORDS
+            name = part.kind == "label" or (part.kind == "cell" and is_short)
             start = part.start + first
             yield _Span(start + left, start + right, claim, name)
 
