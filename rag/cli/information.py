@@ -46,7 +46,7 @@ def info(
     if failed:
         raise typer.Exit(3)
     if check and not as_json:
-        print_line("The check passed.")
+        print_line("Each of them answered.")
 
 
 def _print_sections(values: dict[str, Any]) -> None:

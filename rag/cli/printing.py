@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rag.verification.verdict import Level, ReaderScore
 
 QUOTES_MODE = "quotes: sentences of abstracts, no language model"
+RECORDS_MODE = "records: fields of the papers, read by no language model"
 _LEVEL_STYLES: dict[Level, str] = {
     "good": "green",
     "fact": "green",
@@ -126,7 +127,8 @@ def _print_status(text: str) -> None:
 
 def _print_summary(answer: Answer) -> None:
     parts = [answer.verification.rstrip(".")] if answer.statements else []
-    parts.append(str(answer.model) if answer.mode == "model" else QUOTES_MODE)
+    copied = RECORDS_MODE if answer.kind == "metadata" else QUOTES_MODE
+    parts.append(str(answer.model) if answer.mode == "model" else copied)
     if answer.usage.calls:
         tokens = answer.usage.prompt_tokens + answer.usage.completion_tokens
         about = "about " if answer.usage.estimated else ""
