@@ -23,6 +23,7 @@ from rag.llm.tokens import count_tokens
 from rag.prompts import Prompt, load_prompt, neutral
 from rag.query.plan import Exchange
 from rag.query.planner import render_exchanges
+from rag.text.terms import has_words
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -168,7 +169,7 @@ def settle_status(draft: Draft) -> Draft:
     if any(statement.citations for statement in draft.statements):
         return draft
     closest = draft.hits[:CLOSEST_PAPERS]
-    if draft.removed or not any(map(str.isalnum, draft.text)):
+    if draft.removed or not has_words(remove_markers(draft.text)):
         reason = (
             "the papers cited support nothing that the model wrote."
             if draft.removed

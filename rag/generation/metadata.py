@@ -93,7 +93,9 @@ def _choose_papers(plan: Plan, hits: Sequence[Hit], history: Sequence[Turn]) -> 
         meant = _choose_fitting(hits) if plan.order else find_named(plan.subject, hits)
         if meant or not plan.follows_up:
             return Filter(ids=tuple(hit.paper.id for hit in meant))
-    if not plan.follows_up and (not plan.fields or plan.order or plan.where):
+    if not (plan.fields or plan.order):
+        return plan.where
+    if not plan.follows_up and (plan.order or plan.where):
         return plan.where
     cited = _find_cited(plan.question, history)
     if plan.order and len(cited) < 2:  # one paper has no order

@@ -188,10 +188,12 @@ class Pipeline:
                 raise
             except (ModelError, SettingsError) as error:
                 yield Status("The model did not answer; choosing verbatim sentences instead")
-                warnings = (f"{error} These are verbatim sentences instead.",)
+                warnings = (str(error),)
         if not found.answerable:
             draft = yield from abstain(retrieval.hits, found.reason, found.confidence)
             return replace(draft, warnings=warnings)
+        if warnings:
+            warnings = (f"{warnings[0]} These are verbatim sentences instead.",)
         draft = yield from write_quotes(
             retrieval, history, most=settings.sentences, confidence=found.confidence
         )
