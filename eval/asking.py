@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from eval.records import Judged, JudgedFact, JudgedStatement, Record, Variant
-from rag.answer import Answer, Turn
+from rag.answer import Answer, Done, Text, Turn
 from rag.errors import ModelError, ModelRejected
 from rag.index import Filter
 from rag.llm.cost import compute_cost
@@ -75,20 +76,20 @@ def make_record(assistant: Assistant, judge: Judge, task: Task, every: Sequence[
     if task.variant == "without gold":
         where = Filter(ids=tuple(p for p in every if p not in question.papers))
     try:
-        answer = assistant.ask(base.question, history=_history(question), where=where)
+        answer, first_text_s = _ask(assistant, base.question, _history(question), where)
     except ModelRejected:
         raise
     except ModelError as error:
         return base.model_copy(update={"failed": str(error)})
     if assistant.model and _fell_back(answer):
         return base.model_copy(update={"failed": answer.warnings[-1]})
-    hits = assistant.search(answer.asked, k=RANKED, where=where)
     before = judge.usage
     statements, facts = _judge(judge, question.facts if base.is_factual else (), answer)
     used = _since(before, judge.usage)
     return base.model_copy(
         update={
-            "ranked": tuple(hit.paper.id for hit in hits),
+            "ranked": _rank(assistant, answer, where),
+            "first_text_s": first_text_s,
             "answer": _mark_verbatim_quotes(answer),
             "statements": statements,
             "facts": facts,
@@ -96,6 +97,27 @@ def make_record(assistant: Assistant, judge: Judge, task: Task, every: Sequence[
             "judge_cost": _cost(used, judge, assistant.settings),
         }
     )
+
+
+def _ask(
+    assistant: Assistant, question: str, history: tuple[Turn, ...], where: Filter | None
+) -> tuple[Answer, float | None]:
+    """Return the answer, and the seconds until its first text; None for one without text."""
+    started, first = time.perf_counter(), None
+    for event in assistant.stream(question, history=history, where=where):
+        if isinstance(event, Text) and first is None:
+            first = time.perf_counter() - started
+        if isinstance(event, Done):
+            return event.answer, first
+    raise AssertionError("a stream ends with Done")
+
+
+def _rank(assistant: Assistant, answer: Answer, where: Filter | None) -> tuple[str, ...]:
+    """Return the ids of the nearest papers: those a model read, as its plan ranked them, first."""
+    is_planned = answer.mode == "model" and answer.kind == "answer"
+    read = [hit.paper.id for hit in answer.hits] if is_planned else []
+    more = [hit.paper.id for hit in assistant.search(answer.asked, k=RANKED, where=where)]
+    return tuple(dict.fromkeys((*read, *more)))[:RANKED]
 
 
 def _fell_back(answer: Answer) -> bool:

@@ -175,6 +175,8 @@ def _cost() -> list[Measure]:
                 over_all=quantile(0.5, m.seconds), better="lower"),
         Measure("seconds_p95", "cost", "95th percentile of seconds",
                 over_all=quantile(0.95, m.seconds), better="lower"),
+        Measure("first_text_p50", "cost", "median seconds until the first text",
+                over_all=quantile(0.5, lambda r: r.first_text_s), better="lower"),
         Measure("tokens", "cost", "tokens an answer", m.tokens, better="lower"),
         Measure("judge_tokens", "cost", "tokens a judged question", m.judge_tokens, better=""),
     ]  # fmt: skip

@@ -102,6 +102,7 @@ class Record(BaseModel):
         opposing: sentences that oppose the gold answer of a yes/no question.
         reference: a right answer, for readers.
         ranked: the first twenty papers of retrieval.
+        first_text_s: seconds until the first text of the answer; None if it has none.
         answer: as `Answer.to_dict` gives it; None if there was no answer, and `failed` says why.
         statements: judged, those that claim something.
         facts: judged.
@@ -124,6 +125,7 @@ class Record(BaseModel):
     opposing: tuple[str, ...] = ()
     reference: str = ""
     ranked: tuple[str, ...] = ()
+    first_text_s: float | None = None
     answer: dict[str, Any] | None = None
     statements: tuple[JudgedStatement, ...] = ()
     facts: tuple[JudgedFact, ...] = ()

@@ -121,6 +121,24 @@ def test_the_page_shows_what_the_papers_cited_say_together(finished):
     assert "judge: · unscored, no reply" in page
 
 
+def test_records_rank_the_papers_of_the_plan_and_time_the_first_text(
+    asked_library, no_judge, tmp_path
+):
+    (question,) = [q for q in QUESTIONS if q.kind == "single"][:1]
+    with Assistant.open(asked_library) as assistant:
+        moved = assistant.search(question.question, k=8)[7].paper
+    plan = {"question": question.question, "alone": False, "queries": [moved.title] * 5}
+    with ModelServer(Step(reply=writing), plan=lambda _: Step(json.dumps(plan))) as server:
+        settings = load_settings(chat_model="writer", chat_url=server.url)
+        with Assistant.open(asked_library, settings=settings) as assistant:
+            found = run(assistant, [question], tmp_path / "m", judge=no_judge)
+    asked = next(record for record in found.records if record.variant == "asked")
+    assert asked.ranked[0] == moved.id
+    assert len(set(asked.ranked)) == len(asked.ranked) == 20
+    assert 0 < asked.first_text_s < asked.answer["seconds"]
+    assert make_report(found).score("first_text_p50").n == 1
+
+
 def test_writer_and_judge_have_servers_and_keys_of_their_own(asked_library, tmp_path, monkeypatch):
     file = asked(tmp_path, [q for q in QUESTIONS if q.kind == "single"][:1])
     monkeypatch.setenv("PAPERTRAIL_CHAT_KEY", "sk-writer")
