@@ -205,6 +205,19 @@ def test_refused_parameter_is_left_out_from_then_on(parameter, said, status):
     assert [parameter in body for body in server.requests] == [True, False, False]
 
 
+@pytest.mark.parametrize(
+    "said", ["'response_format' of type 'json_schema' is not supported", "bad grammar"]
+)
+def test_schema_is_sent_until_a_server_refuses_it(said):
+    schema = {"type": "object", "properties": {}}
+    with ModelServer(Step("{}"), Step(said, status=400), Step("{} "), Step("{}")) as server:
+        chat = model(server)
+        replies = [chat.complete(PROMPT, schema=schema).text.strip() for _ in range(3)]
+    assert replies == ["{}"] * 3
+    sent = [body.get("response_format") for body in server.requests]
+    assert [each and each["json_schema"]["schema"] for each in sent] == [schema, schema, None, None]
+
+
 def test_calls_refused_at_the_same_time_all_leave_the_parameter_out():
     barrier = threading.Barrier(2)
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from rag import Assistant, Filter, Paper, Turn, load_settings
 from rag.cli import app
 from rag.errors import ModelReplyInvalid
-from rag.query.planner import read_plan
+from rag.query.planner import PlanReply, read_plan
 
 PAPERS = [
     ZORP,
@@ -54,6 +54,20 @@ def test_queries_find_a_paper_that_the_question_does_not_and_the_hit_names_them(
     assert found["tea"] in plan["queries"]
     assert "Title: Steeping\nYear: 2019\nAuthors: Ada Lau\nVenue: Journal" in server.prompts[0]
     assert "These are the 2 nearest of the 23 papers of the library." in server.prompts[0]
+
+
+def test_only_the_plan_is_asked_for_by_a_schema(folder):
+    _, server = ask(folder, QUESTION, {"question": QUESTION})
+    (sent,) = [body["response_format"]["json_schema"] for body in server.plans]
+    schema = sent["schema"]
+    assert sent["strict"]
+    assert not schema["additionalProperties"]
+    assert schema["required"] == list(PlanReply.model_fields)
+    assert schema["properties"]["kind"] == {
+        "enum": ["answer", "list", "metadata"],
+        "type": "string",
+    }
+    assert "response_format" not in server.requests[0]
 
 
 def test_a_trace_names_the_query_that_found_a_paper(folder, monkeypatch):

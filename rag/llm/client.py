@@ -27,6 +27,7 @@ DEFAULT_RESERVE = 1500  # tokens of it, kept free for the reply
 _ROOM_TO_THINK = 4
 # Names of the same parameter. OpenAI's newer models refuse the first one.
 _LIMIT, _NEW_LIMIT = "max_tokens", "max_completion_tokens"
+_FORM = "response_format"
 
 Role = Literal["system", "user", "assistant"]
 
@@ -50,12 +51,15 @@ class ChatClient(Protocol):
     name: str
     window: int
 
-    def stream(self, messages: Sequence[Message], most_tokens: int) -> Generator[Chunk]:
+    def stream(
+        self, messages: Sequence[Message], most_tokens: int, schema: dict[str, Any] | None
+    ) -> Generator[Chunk]:
         """Send a prompt and yield the reply. Closing the generator ends the request.
 
         Args:
             messages: of the prompt.
             most_tokens: of the reply, thoughts included. The server may ignore it.
+            schema: JSON schema of the reply. The server may ignore it.
         """
         ...
 
@@ -100,10 +104,14 @@ class ChatModel:
         self._retries = retries
         self._secrets = tuple(secrets)
 
-    def reply(self, messages: Sequence[Message]) -> Reply:
+    def reply(self, messages: Sequence[Message], *, schema: dict[str, Any] | None = None) -> Reply:
         """Send a prompt and return the reply as soon as it begins.
 
         It may have four times `reserve` tokens, or what the window has left if that is less.
+
+        Args:
+            messages: of the prompt.
+            schema: JSON schema that the reply should follow. Servers without schemas ignore it.
 
         Raises:
             ModelUnavailable: the server cannot be reached, or still fails after the last try.
@@ -114,7 +122,7 @@ class ChatModel:
         prompt_tokens = sum(count_tokens(message.text) + 4 for message in messages)
         left = max(self.reserve, self.window - prompt_tokens)
         most_tokens = min(_ROOM_TO_THINK * self.reserve, left)
-        first, rest = retry(lambda: self._begin(messages, most_tokens), self._retries)
+        first, rest = retry(lambda: self._begin(messages, most_tokens, schema), self._retries)
         return Reply(
             first,
             rest,
@@ -124,14 +132,16 @@ class ChatModel:
             secrets=self._secrets,
         )
 
-    def complete(self, messages: Sequence[Message]) -> Reply:
-        """Send a prompt and read the whole reply.
+    def complete(
+        self, messages: Sequence[Message], *, schema: dict[str, Any] | None = None
+    ) -> Reply:
+        """Send a prompt and read the whole reply. See `reply` for the arguments.
 
         Raises:
             ModelError: as `reply`.
             ModelReplyInvalid: the reply is not whole.
         """
-        reply = self.reply(messages)
+        reply = self.reply(messages, schema=schema)
         for _ in reply:
             pass
         if reply.broken:
@@ -143,10 +153,10 @@ class ChatModel:
         self._client.close()
 
     def _begin(
-        self, messages: Sequence[Message], most_tokens: int
+        self, messages: Sequence[Message], most_tokens: int, schema: dict[str, Any] | None
     ) -> tuple[Chunk, Generator[Chunk]]:
         """Return the first chunk of a reply and the rest."""
-        chunks = self._client.stream(messages, most_tokens)
+        chunks = self._client.stream(messages, most_tokens, schema)
         try:
             first = next(chunks, None)
         except Exception as error:
@@ -176,15 +186,22 @@ class ServerClient:
         self._client = client
         # Some models and servers refuse these. The dictionary is replaced and never changed,
         # because other threads may be sending it.
-        self._optional: dict[str, Any] = {"stream_options": {"include_usage": True}, _LIMIT: None}
+        self._optional: dict[str, Any] = {
+            "stream_options": {"include_usage": True},
+            _LIMIT: None,
+            _FORM: None,
+        }
         if temperature is not None:
             self._optional["temperature"] = temperature
         if logprobs:
             self._optional["logprobs"] = True
 
-    def stream(self, messages: Sequence[Message], most_tokens: int) -> Generator[Chunk]:
+    def stream(
+        self, messages: Sequence[Message], most_tokens: int, schema: dict[str, Any] | None
+    ) -> Generator[Chunk]:
         """Send a prompt and yield the reply. Closing the generator ends the request."""
-        stream = self._send([{"role": m.role, "content": m.text} for m in messages], most_tokens)
+        prompt = [{"role": m.role, "content": m.text} for m in messages]
+        stream = self._send(prompt, most_tokens, schema)
         try:
             while (chunk := run(_read_next(stream))) is not None:
                 yield read_chunk(chunk)
@@ -195,23 +212,27 @@ class ServerClient:
         """Close the connections. The client cannot be used again."""
         schedule(self._client.close())
 
-    def _send(self, messages: list[Any], most_tokens: int) -> Any:
+    def _send(self, messages: list[Any], most_tokens: int, schema: dict[str, Any] | None) -> Any:
         """Return the stream of a reply. Leave out optional parameters that the server refuses."""
         from openai import BadRequestError, UnprocessableEntityError
 
         optional = self._optional
-        limits = {name: most_tokens for name in (_LIMIT, _NEW_LIMIT) if name in optional}
+        values = optional | {name: most_tokens for name in (_LIMIT, _NEW_LIMIT) if name in optional}
+        if schema and _FORM in optional:
+            described = {"name": "reply", "strict": True, "schema": schema}
+            values[_FORM] = {"type": "json_schema", "json_schema": described}
+        given = {name: value for name, value in values.items() if value is not None}
         create = self._client.chat.completions.create
         try:
-            return run(
-                create(model=self.name, messages=messages, stream=True, **(optional | limits))
-            )
+            return run(create(model=self.name, messages=messages, stream=True, **given))
         except (BadRequestError, UnprocessableEntityError) as error:
             accepted = _leave_out_refused(optional, error)
+            if accepted == optional and _FORM in given:  # not every server names what it refuses
+                accepted = {name: optional[name] for name in optional if name != _FORM}
             if accepted == optional:
                 raise
             self._optional = accepted
-        return self._send(messages, most_tokens)
+        return self._send(messages, most_tokens, schema)
 
 
 def _leave_out_refused(optional: dict[str, Any], error: Exception) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rag.errors import SettingsError
 from rag.llm.cancel import check_cancelled
@@ -44,7 +44,12 @@ class _LlamaIndexClient:
         self.window = window or _read_window(llm)
         self._llm = llm
 
-    def stream(self, messages: Sequence[Message], most_tokens: int) -> Generator[Chunk]:  # noqa: ARG002 - the model has a limit of its own
+    def stream(
+        self,
+        messages: Sequence[Message],
+        most_tokens: int,  # noqa: ARG002 - the model has a limit of its own
+        schema: dict[str, Any] | None,  # noqa: ARG002 - not every model takes one
+    ) -> Generator[Chunk]:
         from llama_index.core.base.llms.types import ChatMessage, MessageRole
 
         check_cancelled()

@@ -133,7 +133,9 @@ class Planner:
             conversation=render_exchanges(exchanges[-_MOST_EXCHANGES:], model.window // _SHARE),
             question=neutral(question),
         )
-        return model.complete([Message("system", system), Message("user", user)])
+        return model.complete(
+            [Message("system", system), Message("user", user)], schema=build_schema()
+        )
 
 
 def _apply(
@@ -181,6 +183,29 @@ def read_plan(text: str) -> PlanReply:
         except (ValueError, ValidationError, RecursionError):
             at = text.find("{", at + 1)
     raise ModelReplyInvalid("The model's reply holds no plan that can be read.")
+
+
+def build_schema() -> dict[str, Any]:
+    """Return the JSON schema of a plan in the part of the language that servers have in common.
+
+    They want every field and no limit of a length.
+    """
+    fields = PlanReply.model_json_schema()["properties"]
+    limits = {"default", "title", "minLength", "maxLength", "maxItems", "minimum", "maximum"}
+    properties = {name: _drop_keys(field, limits) for name, field in fields.items()}
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _drop_keys(value: Any, names: set[str]) -> Any:
+    """Return JSON values without the members of these names, at any depth."""
+    if isinstance(value, dict):
+        return {key: _drop_keys(each, names) for key, each in value.items() if key not in names}
+    return [_drop_keys(each, names) for each in value] if isinstance(value, list) else value
 
 
 def render_exchanges(exchanges: Sequence[Exchange], budget: int) -> str:
