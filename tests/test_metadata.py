@@ -133,6 +133,20 @@ def test_a_library_without_the_field_says_so(tmp_path):
         answer = library.ask("which is the oldest paper?")
         assert (answer.status, answer.reason) == ("abstained", "its records have no years.")
         assert library.ask("who wrote On Moths?").reason == "its records have no authors."
+        counted = library.ask("how many papers since 2020?")
+    assert counted.reason == "its papers cannot be filtered as the question asks."
+    assert counted.warnings == ("The library has no years, so “since 2020” was not applied.",)
+
+
+def test_a_plan_for_a_field_that_the_library_lacks_is_not_answered_with_all_papers(tmp_path):
+    plan = plan_records(kind="list", from_year=2020)
+    Assistant.build([Paper("a-1", "On Moths", "Moths fly at night.")], tmp_path / "bare").close()
+    with ModelServer(plan=plan) as server:
+        settings = load_settings(chat_model="tester", chat_url=server.url)
+        with Assistant.open(tmp_path / "bare", settings=settings) as library:
+            answer = library.ask("how many since 2020?")
+    assert (answer.kind, answer.status) == ("metadata", "abstained")
+    assert answer.reason == "its papers cannot be filtered as the question asks."
 
 
 def plan_records(**fields):

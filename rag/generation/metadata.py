@@ -64,6 +64,8 @@ def _write_papers(
     names = [_LIBRARY_FIELDS[field] for field in fields if field in _LIBRARY_FIELDS]
     if lacking := [name for name in names if name not in index.fields]:
         return f"its records have no {' and no '.join(lacking)}."
+    if plan.ignores_filter and not plan.subject:
+        return "its papers cannot be filtered as the question asks."
     where = _choose_papers(plan, hits, history)
     count = index.count(where)
     if not fields:

@@ -58,6 +58,7 @@ class Plan:
         fields: of the records that are asked for.
         order: which papers are asked for by their year.
         follows_up: whether the question was completed with the conversation.
+        ignores_filter: whether it names years, authors or venues that the library cannot filter by.
         notes: sentences a reader should know.
         usage: spent on planning.
     """
@@ -71,6 +72,7 @@ class Plan:
     fields: tuple[Field, ...] = ()
     order: Order = ""
     follows_up: bool = False
+    ignores_filter: bool = False
     notes: tuple[str, ...] = ()
     usage: Usage = NO_USAGE
 

@@ -148,21 +148,23 @@ def _apply(
     return replace(
         plan,
         standalone=completed if has_words(completed) and not alone else plan.question.strip(),
-        kind=_choose_kind(read, where),
+        kind=_choose_kind(read),
         subject=" ".join(remove_markers(read.subject).split()) if read.kind != "answer" else "",
         where=_join_filters(plan.where, where),
         queries=tuple(dict.fromkeys(filter(None, read.queries)))[:MOST_QUERIES],
         fields=tuple(read.fields),
         order=read.order,
         follows_up=bool(exchanges) and not alone,
+        ignores_filter=bool(notes),
         notes=(*plan.notes, *notes),
     )
 
 
-def _choose_kind(read: PlanReply, where: Filter) -> Kind:
+def _choose_kind(read: PlanReply) -> Kind:
     """Return the kind of answer. "How many papers since 2020?" lists no subject but records."""
     if read.kind == "list" and not read.subject:
-        return "metadata" if where != Filter() else "answer"
+        asks_records = read.of_these or read.order or any(_list_parts(read))
+        return "metadata" if asks_records else "answer"
     asks_records = bool(read.fields or read.order or not read.subject)
     return read.kind if read.kind != "metadata" or asks_records else "list"
 

@@ -86,7 +86,13 @@ def _read_filters(plan: Plan, library: PaperCollection) -> Plan:
         return plan
     this_year = datetime.now(UTC).year
     text, where, notes = read_filters(plan.standalone, library, plan.where, this_year=this_year)
-    return replace(plan, standalone=text, where=where, notes=(*plan.notes, *notes))
+    return replace(
+        plan,
+        standalone=text,
+        where=where,
+        ignores_filter=bool(notes),
+        notes=(*plan.notes, *notes),
+    )
 
 
 def _complete(plan: Plan, exchanges: Sequence[Exchange]) -> Plan:
