@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Done,
         Statement,
         Status,
+        Step,
         Text,
         Turn,
         Verified,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from rag.errors import RagError
     from rag.index import Filter, IndexReport
     from rag.index.passages import Passage, split_paper
-    from rag.llm import Usage
+    from rag.llm import ModelCall, Usage
     from rag.papers import Paper
     from rag.readers import Refused, iter_papers, read_papers
     from rag.retrieval import Hit, Retrieval
@@ -50,6 +51,7 @@ _HOMES = {
         "Done",
         "Statement",
         "Status",
+        "Step",
         "Text",
         "Turn",
         "Verified",
@@ -60,7 +62,7 @@ _HOMES = {
     "rag.index": ("Filter", "IndexReport"),
     "rag.embedding.minilm": ("load_minilm",),
     "rag.embedding": ("Embedder", "as_llama_index", "from_llama_index"),
-    "rag.llm": ("Usage",),
+    "rag.llm": ("ModelCall", "Usage"),
     "rag.papers": ("Paper",),
     "rag.index.passages": ("Passage", "split_paper"),
     "rag.readers": ("Refused", "iter_papers", "read_papers"),
@@ -81,6 +83,7 @@ __all__ = [
     "Filter",
     "Hit",
     "IndexReport",
+    "ModelCall",
     "Paper",
     "Passage",
     "Quote",
@@ -90,6 +93,7 @@ __all__ = [
     "Settings",
     "Statement",
     "Status",
+    "Step",
     "Text",
     "Turn",
     "Usage",

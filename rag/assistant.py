@@ -11,6 +11,7 @@ from rag.embedding import make_embedder
 from rag.errors import IndexDamaged, IndexMissing, IndexStale
 from rag.generation.pipeline import Pipeline
 from rag.generation.suggestions import suggest_questions
+from rag.generation.trace import Trace
 from rag.library import (
     index_bundled_library,
     resolve_index_folder,
@@ -237,12 +238,14 @@ class Assistant:
         history: Sequence[Turn] = (),
         k: int | None = None,
         where: Filter | None = None,
+        trace: bool = False,
     ) -> Generator[AnswerEvent, None, None]:
         """Answer like `ask`, as events. The last one is `Done` with the whole answer.
 
-        Closing the iterator stops a language model's work at once.
+        Closing the iterator stops a language model's work at once. With `trace`, a `Step` reports
+        the result, the prompts, the replies and the seconds of each step when it has ended.
         """
-        return self._pipeline.run(question, history, k=k, where=where)
+        return self._get_pipeline(trace=trace).run(question, history, k=k, where=where)
 
     def list(self, subject: str, *, where: Filter | None = None) -> Answer:
         """List every paper that fits a subject, with a score and a quoted sentence each.
@@ -257,10 +260,15 @@ class Assistant:
         return _take_answer(self.stream_list(subject, where=where))
 
     def stream_list(
-        self, subject: str, *, where: Filter | None = None
+        self, subject: str, *, where: Filter | None = None, trace: bool = False
     ) -> Generator[AnswerEvent, None, None]:
-        """List papers like `list`, as events. The last one is `Done` with the whole answer."""
-        return self._pipeline.run(subject, where=where, subject=subject)
+        """List papers like `list`, as events like those of `stream`."""
+        return self._get_pipeline(trace=trace).run(subject, where=where, subject=subject)
+
+    def _get_pipeline(self, *, trace: bool) -> Pipeline:
+        if not trace:
+            return self._pipeline
+        return Pipeline(self._live, self.settings, self.model, self.checker, Trace())
 
     def chat(self, *, where: Filter | None = None) -> Conversation:
         """Start a conversation: `ask` and `stream` with memory, to save and load."""

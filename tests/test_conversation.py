@@ -57,7 +57,7 @@ class Shelf:
     def papers(self):
         return self.kept
 
-    def stream(self, question, *, history=(), where=None):
+    def stream(self, question, *, history=(), where=None, trace=False):
         yield Done(self.answers[len(history)])
 
 

@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 PUBLIC_NAMES = {
     "Answer", "AnswerEvent", "Assistant", "Citation", "Conversation", "Done", "Embedder",
-    "Filter", "Hit", "IndexReport", "Paper", "Passage", "Quote", "RagError", "Refused",
-    "Retrieval", "Settings", "Statement", "Status", "Text", "Turn", "Usage", "Verification",
+    "Filter", "Hit", "IndexReport", "ModelCall", "Paper", "Passage", "Quote", "RagError", "Refused",
+    "Retrieval", "Settings", "Statement", "Status", "Step", "Text", "Turn", "Usage", "Verification",
     "Verified", "__version__", "as_llama_index", "from_llama_index", "iter_papers", "load_minilm",
     "load_settings", "read_papers", "split_paper", "verify",
 }  # fmt: skip

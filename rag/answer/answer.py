@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from rag.answer.markdown import CiteStyle
     from rag.citations.citation import Citation, Statement
+    from rag.llm.traced import ModelCall
     from rag.papers import Paper
     from rag.retrieval import Hit
     from rag.verification import ReaderScore
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 AnswerStatus = Literal["answered", "abstained", "incomplete"]
 Mode = Literal["model", "quotes"]
 Kind = Literal["answer", "list", "metadata"]
+StepName = Literal["plan", "retrieve", "write", "check", "repair"]
 
 
 class Bibliography:
@@ -229,6 +231,29 @@ class Verified:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """One step of an answer when it has ended, with `trace=True`. No key is in any of it.
+
+    Attributes:
+        name: "plan", "retrieve", "write", "check" or "repair". A list or records need no check.
+        seconds: that the step took.
+        calls: to language models, in the order in which they were sent; failed ones too.
+        result: what came of it, as plain JSON values: the plan, the ranked papers, or the
+            statements with their verdicts. Empty if the step changed nothing or failed.
+    """
+
+    name: StepName
+    seconds: float
+    calls: tuple[ModelCall, ...]
+    result: Mapping[str, Any]
+    kind: Literal["step"] = "step"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return to_json_values(self)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """Whole answer, the last event of a stream."""
 
@@ -236,7 +261,7 @@ class Done:
     kind: Literal["done"] = "done"
 
 
-AnswerEvent = Status | Text | Verified | Done
+AnswerEvent = Status | Text | Verified | Step | Done
 
 
 def _describe_hit(hit: Hit) -> dict[str, Any]:

@@ -20,7 +20,12 @@ class Asker(Protocol):
     """Answers the questions of a conversation, as `Assistant` does."""
 
     def stream(
-        self, question: str, *, history: Sequence[Turn] = (), where: Filter | None = None
+        self,
+        question: str,
+        *,
+        history: Sequence[Turn] = (),
+        where: Filter | None = None,
+        trace: bool = False,
     ) -> Generator[AnswerEvent, None, None]:
         """Yield events. The last one holds the answer."""
         ...
@@ -52,9 +57,12 @@ class Conversation(Bibliography):
                 return event.answer
         raise AssertionError("a stream ends with Done")
 
-    def stream(self, question: str) -> Generator[AnswerEvent, None, None]:
-        """Yield the events of an answer. The turn is added when it is done."""
-        for event in self._assistant.stream(question, history=self.turns, where=self._where):
+    def stream(self, question: str, *, trace: bool = False) -> Generator[AnswerEvent, None, None]:
+        """Yield the events of an answer, like `Assistant`. The turn is added when it is done."""
+        events = self._assistant.stream(
+            question, history=self.turns, where=self._where, trace=trace
+        )
+        for event in events:
             if isinstance(event, Done):
                 self.turns.append(Turn(question, event.answer))
             yield event

@@ -257,6 +257,6 @@ def resolve_format(form: Format | None, *, as_json: bool, trace: bool = False) -
     if as_json and form not in (None, "json"):
         raise SettingsError(f"--json and --format {form} contradict each other. Leave one out.")
     resolved: Format = "json" if as_json else form or "text"
-    if trace and resolved != "text":
-        raise SettingsError("--trace works only with text output. Leave out the format.")
+    if trace and resolved not in ("text", "json"):
+        raise SettingsError("--trace works only with text and JSON. Leave out the format.")
     return resolved

@@ -20,9 +20,9 @@ from rich.text import Text
 from rag.verification import choose_level
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from rag.answer import Answer, AnswerEvent, Citation, Statement
+    from rag.answer import Answer, AnswerEvent, Citation, Statement, Step
     from rag.papers import Paper
     from rag.retrieval import Hit
     from rag.verification.verdict import Level, ReaderScore
@@ -36,6 +36,7 @@ _LEVEL_STYLES: dict[Level, str] = {
     "bad": "red",
     "open": "dim",
 }
+_MOST_RANKED = 30  # papers of a trace, of up to 400 in a list
 _STATEMENT_CHARS = 70  # enough to recognise the statement that a verdict belongs to
 # Control characters, and those that change the direction of writing, could change how a terminal
 # shows the text around them.
@@ -70,10 +71,17 @@ def print_text(text: str) -> None:
 
 
 def print_stream(
-    events: Iterable[AnswerEvent], *, with_question: bool = False, quiet: bool = False
+    events: Iterable[AnswerEvent],
+    *,
+    with_question: bool = False,
+    quiet: bool = False,
+    trace: bool = False,
 ) -> Answer:
-    """Print an answer while it arrives, then its sources. Return it."""
-    is_terminal = sys.stdout.isatty()
+    """Print an answer while it arrives, then its sources. Return it.
+
+    With a trace, its steps are printed as they end, and the answer behind them.
+    """
+    is_terminal = sys.stdout.isatty() and not trace
     typed = ""
     try:
         for event in events:
@@ -85,6 +93,9 @@ def print_stream(
                 sys.stdout.write(event.delta.translate(_CONTROL))
                 sys.stdout.flush()
                 typed += event.delta
+            elif event.kind == "step":
+                _print_status("")
+                _print_step(event)
             elif event.kind == "done":
                 _print_answer(event.answer, typed, with_question=with_question, quiet=quiet)
                 return event.answer
@@ -199,21 +210,56 @@ def print_hits(hits: Sequence[Hit]) -> None:
             _print(hit.sentences[0].text, indent=3)
 
 
-def print_trace(hits: Sequence[Hit]) -> None:
-    """Print the score and rank of every hit in each stage, and the query that found it."""
-    names = list(hits[0].stages) if hits else []
+def _print_step(step: Step) -> None:
+    """Print a step of an answer: its result, then the prompts and replies of its calls."""
+    _print(f"{step.name} · {step.seconds:.2f} s", style="bold")
+    for name, value in step.result.items():
+        if name == "papers":
+            print_ranking(value[:_MOST_RANKED])
+            left_out = len(value) - _MOST_RANKED
+            if left_out > 0:
+                print_line(f"and {left_out} more")
+        elif name == "statements":
+            for statement in value:
+                _print_statement(statement)
+        elif value:
+            _print(f"{name}: {'; '.join(value) if isinstance(value, list) else value}", indent=2)
+    for call in step.calls:
+        tokens = f"{call.usage.prompt_tokens} + {call.usage.completion_tokens} tokens"
+        _print(f"\n--- prompt {call.prompt} to {call.model} · {call.seconds:.2f} s · {tokens}")
+        for message in call.messages:
+            _print(f"--- {message.role}\n{message.text}")
+        _print(f"--- reply\n{call.reply}")
+        if call.error:
+            _print(f"--- error\n{call.error}")
+    print_line("")
+
+
+def _print_statement(statement: Mapping[str, Any]) -> None:
+    citations = statement["citations"]
+    cited = "".join(f" [{each['number']}]" for each in citations)
+    given = [part for each in citations for part in (each["reason"], each["by"]) if part]
+    why = "; ".join([*dict.fromkeys(given), *statement["warnings"]])
+    verdict = f"{statement['verdict']}: " if statement["verdict"] else ""
+    _print(f"{verdict}{statement['text']}{cited}{f' ({why})' if why else ''}", indent=2)
+
+
+def print_ranking(papers: Sequence[Mapping[str, Any]]) -> None:
+    """Print the score and rank of each paper in every stage, and the query that found it."""
+    names = list(papers[0]["stages"]) if papers else []
     table = Table("rank", "fused", *names, "paper", box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    for hit in hits:
-        cells = [f"{hit.stages[name].score:.3f} #{hit.stages[name].rank}" for name in names]
-        title = Text(hit.paper.title.translate(_CONTROL), overflow="ellipsis", no_wrap=True)
-        mark = " (named)" if hit.named else ""
-        table.add_row(f"{hit.rank}{mark}", f"{hit.score:.2f}", *cells, title)
+    for paper in papers:
+        stages = (paper["stages"][name] for name in names)
+        cells = [f"{stage['score']:.3f} #{stage['rank']}" for stage in stages]
+        title = Text(paper["title"].translate(_CONTROL), overflow="ellipsis", no_wrap=True)
+        mark = " (named)" if paper["named"] else ""
+        table.add_row(f"{paper['rank']}{mark}", f"{paper['score']:.2f}", *cells, title)
     console = _make_console()
     console.print()
     console.print(table, width=None if console.is_terminal else 80)
-    for hit in hits:
-        if hit.query:
-            print_line(f"{hit.rank} was found by the query “{hit.query}”")
+    for paper in papers:
+        if paper["query"]:
+            print_line(f"{paper['rank']} was found by the query “{paper['query']}”")
 
 
 def print_paper(paper: Paper) -> None:

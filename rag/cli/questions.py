@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
@@ -26,20 +27,21 @@ from rag.cli.printing import (
     print_json,
     print_line,
     print_note,
+    print_ranking,
     print_stream,
     print_text,
-    print_trace,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rag.answer import Answer
+    from rag.answer import Answer, AnswerEvent
     from rag.retrieval import Hit
     from rag.settings import Settings
 
 TraceOption = Annotated[
-    bool, typer.Option("--trace", help="Show the score and rank of each paper in every stage.")
+    bool,
+    typer.Option("--trace", help="Show each step: plan, ranked papers, prompts, replies, seconds."),
 ]
 
 
@@ -77,16 +79,14 @@ def ask(
         where = make_filter(assistant)
         several = len(questions) > 1
         if form != "text":
-            answers = (assistant.ask(text, where=where) for text in questions)
-            _print_formatted(answers, form, cite_style, quiet=quiet, indent=None if several else 2)
+            streams = (assistant.stream(text, where=where, trace=trace) for text in questions)
+            _print_formatted(streams, form, cite_style, quiet=quiet, indent=None if several else 2)
             return
         for number, text in enumerate(questions):
             if number:
                 print_line("")
-            events = assistant.stream(text, where=where)
-            answer = print_stream(events, with_question=several, quiet=quiet)
-            if trace:
-                print_trace(answer.hits)
+            events = assistant.stream(text, where=where, trace=trace)
+            print_stream(events, with_question=several, quiet=quiet, trace=trace)
 
 
 @add_options("index", "embedder", "chat_model", "chat_url", "listing_workers")
@@ -94,6 +94,7 @@ def list_papers(
     subject: Annotated[str, typer.Argument(help="The subject; - reads it from standard input.")],
     *,
     settings: Settings,
+    trace: TraceOption = False,
     form: FormatOption = None,
     cite_style: CiteStyleOption = "numeric",
     as_json: JsonOption = False,
@@ -101,14 +102,14 @@ def list_papers(
     make_filter: Any = None,
 ) -> None:
     """List every paper that fits a subject, with its score and a quoted sentence."""
-    form = resolve_format(form, as_json=as_json)
+    form = resolve_format(form, as_json=as_json, trace=trace)
     (subject,) = read_questions(subject)
     with open_assistant(settings, quiet=quiet) as assistant:
-        where = make_filter(assistant)
+        events = assistant.stream_list(subject, where=make_filter(assistant), trace=trace)
         if form == "text":
-            print_stream(assistant.stream_list(subject, where=where), quiet=quiet)
+            print_stream(events, quiet=quiet, trace=trace)
         else:
-            _print_formatted([assistant.list(subject, where=where)], form, cite_style, quiet=quiet)
+            _print_formatted([events], form, cite_style, quiet=quiet)
 
 
 @add_options("index", "embedder", "k")
@@ -136,11 +137,13 @@ def search(
     else:
         print_hits(hits)
         if trace:
-            print_trace(hits)
+            from rag.generation.trace import describe_hit
+
+            print_ranking([describe_hit(hit) for hit in hits])
 
 
 def _print_formatted(
-    answers: Iterable[Answer],
+    streams: Iterable[Iterable[AnswerEvent]],
     form: Format,
     cite_style: CiteStyle,
     *,
@@ -150,11 +153,13 @@ def _print_formatted(
     """Print answers as JSON or Markdown, or each paper that they cite once as a reference."""
     from rag.exporters import export_papers
 
+    results = (_take_answer(events) for events in streams)
     if form == "json":
-        for answer in answers:  # each as soon as it is there
-            print_line(answer.to_json(indent=indent))
+        for answer, steps in results:  # each as soon as it is there
+            values = answer.to_dict() | ({"trace": steps} if steps else {})
+            print_line(json.dumps(values, ensure_ascii=False, indent=indent))
         return
-    answers = list(answers)
+    answers = [answer for answer, _ in results]
     if form == "markdown":
         print_text("\n---\n\n".join(each.to_markdown(cite_style=cite_style) for each in answers))
     else:
@@ -164,6 +169,17 @@ def _print_formatted(
     if not quiet:
         for warning in chain.from_iterable(each.warnings for each in answers):
             print_note(f"note: {warning}")
+
+
+def _take_answer(events: Iterable[AnswerEvent]) -> tuple[Answer, list[dict[str, Any]]]:
+    """Return the answer of a stream, and its trace."""
+    steps: list[dict[str, Any]] = []
+    for event in events:
+        if event.kind == "step":
+            steps.append(event.to_dict())
+        elif event.kind == "done":
+            return event.answer, steps
+    raise AssertionError("a stream ends with Done")
 
 
 def _hit_to_dict(hit: Hit) -> dict[str, Any]:

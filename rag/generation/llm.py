@@ -142,7 +142,7 @@ def _send(
 
     def send(most: int) -> tuple[FilledPrompt, Reply]:
         filled = fill(fitting[:most])
-        return filled, model.reply(filled.messages)
+        return filled, model.reply(filled.messages, prompt="answer")
 
     (filled, reply), sent = shorten(send, len(fitting))
     notes = []

@@ -32,8 +32,9 @@ from rag.retrieval import Retrieval
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    from rag.answer import AnswerEvent, Turn
+    from rag.answer import AnswerEvent, StepName, Turn
     from rag.generation.draft import Draft
+    from rag.generation.trace import Result, Trace
     from rag.llm import ChatModel
     from rag.retrieval.live_index import LiveIndex
     from rag.settings import Settings
@@ -51,11 +52,18 @@ class Pipeline:
         settings: Settings,
         model: ChatModel | None,
         checker: ChatModel | None = None,
+        trace: Trace | None = None,
     ) -> None:
-        """Connect the steps. The model checks its answers where there is no other checker."""
+        """Connect the steps. The model checks its answers where there is no other checker.
+
+        A trace reports the steps of one answer.
+        """
+        if trace:
+            model, checker = trace.record(model), trace.record(checker)
         self._library = library
         self._settings = settings
         self._model = model
+        self._trace = trace
         self._planner = Planner(settings, model)
         self._lister = ListWriter(settings, model)
         self._checker = DraftChecker(settings, checker or model)
@@ -83,20 +91,25 @@ class Pipeline:
             ModelRejected: the language model refused a call.
         """
         started = time.perf_counter()
-        plan = yield from self._plan(question, history, where, subject)
-        yield Status(f"Searching {self._library.count()} papers")
-        retrieval = self._retrieve(plan, history, k)
-        draft = yield from self._write(plan, retrieval, history)
+        plan = yield from self._follow("plan", self._plan(question, history, where, subject))
+        retrieval = yield from self._follow("retrieve", self._retrieve(plan, history, k))
+        draft = yield from self._follow("write", self._write(plan, retrieval, history))
         plan = replace(plan, kind=draft.kind or plan.kind)
         if plan.kind == "answer" and draft.status != "abstained":
-            draft = yield from self._checker.check(plan.standalone, draft)
-            draft = yield from self._repairer.repair(plan, draft, history)
+            draft = yield from self._follow("check", self._checker.check(plan.standalone, draft))
+            draft = yield from self._follow("repair", self._repairer.repair(plan, draft, history))
             if self._settings.unsupported == "remove":
                 draft = remove_unsupported(draft)
                 yield Verified(draft.statements, draft.checker, draft.text)
         if draft.mode == "model" and plan.kind == "answer":
             draft = settle_status(draft)
         yield Done(self._finish(plan, retrieval, draft, time.perf_counter() - started))
+
+    def _follow(
+        self, name: StepName, step: Generator[AnswerEvent, None, Result]
+    ) -> Generator[AnswerEvent, None, Result]:
+        """Return a step, which also reports itself where there is a trace."""
+        return self._trace.follow(name, step) if self._trace else step
 
     def _plan(
         self,
@@ -125,8 +138,11 @@ class Pipeline:
             yield Status(f"Only papers {plan.where}")
         return plan
 
-    def _retrieve(self, plan: Plan, history: Sequence[Turn], k: int | None) -> Retrieval:
+    def _retrieve(
+        self, plan: Plan, history: Sequence[Turn], k: int | None
+    ) -> Generator[AnswerEvent, None, Retrieval]:
         """Return the papers found. A follow-up also gets those that the last answer cited."""
+        yield Status(f"Searching {self._library.count()} papers")
         if plan.kind == "metadata" and not plan.subject:
             return Retrieval("", ())
         if plan.kind != "answer":

@@ -75,7 +75,7 @@ class Repairer:
         try:
             hits = self._find_papers(plan, draft, [draft.statements[n].text for n in doubts])
             messages, papers = self._build_prompt(plan, draft, doubts, hits, self._model)
-            reply = self._model.complete(messages)
+            reply = self._model.complete(messages, prompt="repair")
         except ModelError as error:  # the draft is there, whatever the server says
             note = f"The statements in doubt were not corrected: {error}"
             return replace(draft, warnings=(*draft.warnings, note))

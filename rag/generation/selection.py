@@ -177,7 +177,7 @@ class Selection:
 
         def send(count: int) -> tuple[_Batch, Reply]:
             part = self._write_batch(question, batch.entries[:count])
-            return part, self._model.complete(part.messages)
+            return part, self._model.complete(part.messages, prompt=self._prompt.name)
 
         try:
             return shorten(send, len(batch.entries))[0]

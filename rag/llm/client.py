@@ -76,6 +76,7 @@ class ChatModel:
         window: tokens that it can read.
         reserve: tokens of the window that prompts leave free for the reply.
         server: address of its server, "" for a model that a caller passed in.
+        secrets: texts that nobody may see, such as its key.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class ChatModel:
             client: sends the prompts.
             reserve: tokens for the reply, at most half of the window.
             retries: further tries after a passing failure. 0 for a client that retries by itself.
-            secrets: texts that no error may show.
+            secrets: texts that no error and no trace may show.
             server: address that the client speaks to.
         """
         self.name = client.name
@@ -102,15 +103,22 @@ class ChatModel:
         self.server = server
         self._client = client
         self._retries = retries
-        self._secrets = tuple(secrets)
+        self.secrets = tuple(secrets)
 
-    def reply(self, messages: Sequence[Message], *, schema: dict[str, Any] | None = None) -> Reply:
+    def reply(
+        self,
+        messages: Sequence[Message],
+        *,
+        prompt: str = "",  # noqa: ARG002 - a `TracedModel` notes it
+        schema: dict[str, Any] | None = None,
+    ) -> Reply:
         """Send a prompt and return the reply as soon as it begins.
 
         It may have four times `reserve` tokens, or what the window has left if that is less.
 
         Args:
             messages: of the prompt.
+            prompt: name of its file, for a trace.
             schema: JSON schema that the reply should follow. Servers without schemas ignore it.
 
         Raises:
@@ -129,11 +137,15 @@ class ChatModel:
             prompt_tokens=prompt_tokens,
             most_tokens=most_tokens,
             model=self.name,
-            secrets=self._secrets,
+            secrets=self.secrets,
         )
 
     def complete(
-        self, messages: Sequence[Message], *, schema: dict[str, Any] | None = None
+        self,
+        messages: Sequence[Message],
+        *,
+        prompt: str = "",
+        schema: dict[str, Any] | None = None,
     ) -> Reply:
         """Send a prompt and read the whole reply. See `reply` for the arguments.
 
@@ -141,7 +153,7 @@ class ChatModel:
             ModelError: as `reply`.
             ModelReplyInvalid: the reply is not whole.
         """
-        reply = self.reply(messages, schema=schema)
+        reply = self.reply(messages, prompt=prompt, schema=schema)
         for _ in reply:
             pass
         if reply.broken:
@@ -160,7 +172,7 @@ class ChatModel:
         try:
             first = next(chunks, None)
         except Exception as error:
-            raise to_chat_error(error, self.name, self._secrets) from error
+            raise to_chat_error(error, self.name, self.secrets) from error
         if first is None:
             raise ModelReplyInvalid(
                 f"The model {self.name} gave an empty reply. Check that its address ends in /v1 "

@@ -23,7 +23,7 @@ from rag.llm.cancel import check_cancelled
 from rag.llm.proxy import find_proxy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 Result = TypeVar("Result")
 
@@ -171,6 +171,14 @@ def to_model_error(error: Exception, model: str, secrets: Sequence[str] = ()) ->
     return ModelUnavailable(f"The model {model} failed ({quote}). Check its settings.")
 
 
+def hide_secrets(text: str, secrets: Iterable[str]) -> str:
+    """Replace keys by "***", also as Python or JSON write them."""
+    for secret in filter(None, secrets):
+        for form in {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1]}:
+            text = text.replace(form, "***")
+    return text
+
+
 def _quote(error: Exception, secrets: Sequence[str]) -> str:
     """Return the server's message, else the error's, in one printable line without secrets."""
     import openai
@@ -178,11 +186,9 @@ def _quote(error: Exception, secrets: Sequence[str]) -> str:
     says_enough = isinstance(error, openai.APIError) and str(error)
     named = str(error) if says_enough else f"{type(error).__name__}: {error}"
     text = _UNPRINTABLE.sub("", _find_message(getattr(error, "body", None)) or named)
-    for secret in filter(None, secrets):
-        # A server may repeat a key as Python or JSON write it.
-        for form in {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1]}:
-            text = text.replace(form, "***")
-    return text.strip().partition("\n")[0][:_MAX_QUOTE_CHARS].removesuffix(".")
+    return (
+        hide_secrets(text, secrets).strip().partition("\n")[0][:_MAX_QUOTE_CHARS].removesuffix(".")
+    )
 
 
 def _name_proxy(error: Exception) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import time
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -98,9 +99,11 @@ class Reply:
 
     Attributes:
         text: the reply so far, without thoughts.
+        raw: the reply so far, as the server sends it.
         broken: why the reply is not whole (cut, length limit, filter, endless repetition), or "".
         restarted: text that was already yielded was thought or repetition, and `text` is without.
         logprob: of the first token, as in `Chunk`.
+        ended: `time.perf_counter()` at its end.
     """
 
     def __init__(
@@ -113,24 +116,25 @@ class Reply:
         model: str,
         secrets: Sequence[str],
     ) -> None:
-        self.text = ""
+        self.text = self.raw = ""
         self.broken = ""
         self.restarted = False
         self.logprob: float | None = None
+        self.ended: float | None = None
         self._first = first
         self._rest = rest
         self._prompt_tokens = prompt_tokens
         self._most_tokens = most_tokens
         self._model = model
         self._secrets = secrets
-        self._raw_length = self._looked_at = 0
+        self._looked_at = 0
         self._tokens: tuple[int, int] | None = None
         self._finish = ""
 
     def __iter__(self) -> Iterator[str]:
         thoughts = ThoughtFilter()
         for text in self._read_text():
-            self._raw_length += len(text)
+            self.raw += text
             if shown := thoughts.feed(text):
                 self.text += shown
                 yield shown
@@ -151,7 +155,7 @@ class Reply:
         """Token figures of the server, or an estimate where it sends none."""
         if self._tokens:
             return Usage(1, *self._tokens)
-        thought_length = self._raw_length - len(self.text)  # about four characters per token
+        thought_length = len(self.raw) - len(self.text)  # about four characters per token
         completion_tokens = count_tokens(self.text) + thought_length // 4
         return Usage(1, self._prompt_tokens, completion_tokens, estimated=True)
 
@@ -183,11 +187,12 @@ class Reply:
                     break
         except Exception as error:
             failure = to_model_error(error, self._model, self._secrets)
+            self.broken = f"the reply was cut off: {failure}"
             if not self.text.strip():
                 raise failure from error
-            self.broken = f"the reply was cut off: {failure}"
         finally:
             self.close()
+            self.ended = time.perf_counter()
         yield decoder.decode(b"", final=True)
 
     def _conclude(self) -> None:
@@ -202,6 +207,7 @@ class Reply:
         self.broken = self.broken or _INCOMPLETE.get(self._finish, "")
         if not self.text.strip():
             hint = f" ({self.broken})" if self.broken else ""
+            self.broken = self.broken or "the reply is empty"
             raise ModelReplyInvalid(
                 f"The model {self._model} gave an empty reply{hint}. Ask again, or check that the "
                 "server speaks OpenAI's protocol."

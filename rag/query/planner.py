@@ -133,9 +133,8 @@ class Planner:
             conversation=render_exchanges(exchanges[-_MOST_EXCHANGES:], model.window // _SHARE),
             question=neutral(question),
         )
-        return model.complete(
-            [Message("system", system), Message("user", user)], schema=build_schema()
-        )
+        messages = [Message("system", system), Message("user", user)]
+        return model.complete(messages, prompt="plan", schema=build_schema())
 
 
 def _apply(

@@ -76,7 +76,7 @@ class MiniChecker:
         document = " ".join(neutral(f"{paper.title}. {paper.abstract}") for paper in claim.papers)
         text = f"Document: {document}\nClaim: {neutral(claim.statement)}"
         try:
-            reply = self._model.complete([Message("user", text)])
+            reply = self._model.complete([Message("user", text)], prompt="minicheck")
         except ModelError as error:
             return compared, NO_USAGE, error
         answer = _ANSWER.match(reply.text)

@@ -146,7 +146,8 @@ class ReaderChecker:
 
         def send(count: int) -> tuple[NumberedSentences, Reply]:
             numbered = number_sentences(_list_papers(claims[:count]))
-            return numbered, self._model.complete(self._build_messages(claims[:count], numbered))
+            messages = self._build_messages(claims[:count], numbered)
+            return numbered, self._model.complete(messages, prompt=self._prompt.name)
 
         (sentences, reply), sent = shorten(send, len(claims))
         if sent < len(claims):
