@@ -195,7 +195,7 @@ def _list_claims(statement: Statement, shown: tuple[Paper, ...]) -> list[Claim]:
     cited = tuple(citation.paper for citation in statement.citations)
     against = [shown, *([cited] if cited else [])]
     against += [(paper,) for paper in cited] if len(cited) > 1 else []
-    return [Claim(statement.text, papers) for papers in against]
+    return [Claim(statement.text, papers, statement.context) for papers in against]
 
 
 def _read_statement(statement: Statement, found: Iterator[Judged]) -> JudgedStatement:

@@ -132,7 +132,7 @@ class ModelJudge(Judge):
         )
         statements = "\n".join(
             f"{number} (to be judged by the sentences "
-            f"{', '.join(map(str, sorted(own))) or 'none'}): {neutral(claim.statement)}"
+            f"{', '.join(map(str, sorted(own))) or 'none'}): {neutral(claim.text)}"
             for number, (claim, own) in enumerate(
                 zip(claims, sentences.of_claim, strict=True), start=1
             )

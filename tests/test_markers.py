@@ -340,3 +340,16 @@ def test_the_first_cell_of_a_table_row_names_what_the_row_is_about():
     assert found["A title of more than three words"] is False
     cells = split_statements(["| A title of more than three words | it trains a small model | |"])
     assert {part.text: part.claim for part in cells[1]}["it trains a small model"] is True
+
+
+def test_a_table_cell_keeps_the_names_of_its_row_and_column():
+    table = (
+        "Two differ [1].\n\n| | **Trained** to | Gain |\n|:--|---|--:|\n"
+        "| Ants | dig tunnels | 5% | more |\nIt ends.\n| Bees | | fly far |\n"
+    )
+    found = {part.text: part.context for part in split_statements([table])[1]}
+    assert found == {
+        "Two differ [1].": "", "Trained to": "", "Gain": "",
+        "Ants": "", "dig tunnels": "Ants, Trained to", "5%": "Ants, Gain", "more": "Ants",
+        "It ends.": "", "Bees": "", "fly far": "Bees",
+    }  # fmt: skip

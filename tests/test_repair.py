@@ -67,6 +67,20 @@ def test_statements_in_doubt_are_corrected_cited_or_withdrawn_and_checked_again(
     assert "It trains on order" not in server.prompts[3].split("<statements>")[1]
 
 
+def test_a_table_cell_is_checked_and_corrected_under_its_row_and_column(folder):
+    table = "| | reads |\n|---|---|\n| ZORP | it attends to 99 tokens at once [1] |\n"
+    check = Step("1 | s3 | contradicted | 64, not 99\n2 | none | no claim | name")
+    line = Step("3 | (ZORP, reads) it attends to 64 tokens at a time [1]")
+    answer, server = ask(folder, Step(table), check, line, Step("1 | s3 | supported | yes"))
+    assert ": ZORP, reads: it attends to 99 tokens at once\n" in server.prompts[1]
+    assert "(ZORP, reads) it attends to 99 tokens at once [1]" in server.prompts[2]
+    assert answer.text == (
+        "| | reads |\n|---|---|\n| ZORP | it attends to 64 tokens at a time [1] |"
+    )
+    (cell,) = [each for each in answer.statements if each.citations]
+    assert (cell.text, cell.context) == ("it attends to 64 tokens at a time", "ZORP, reads")
+
+
 def test_a_clean_answer_is_not_sent_back(folder):
     clean = Step("1 | s4 | supported | says so")
     answer, server = ask(folder, Step("ZORP is 3.5 times faster than BERT [1]."), clean)

@@ -61,6 +61,7 @@ class Statement:
             reader called no claim.
         warnings: such as "figure not found: 14.2".
         listed: of a list entry, whether its paper "fits" or is only "possible", else None.
+        context: names of the row and the column of a table cell, "" outside of tables.
     """
 
     text: str
@@ -71,6 +72,7 @@ class Statement:
     claim: bool = True
     warnings: tuple[str, ...] = ()
     listed: Literal["fits", "possible"] | None = None
+    context: str = ""
 
     @property
     def names_paper(self) -> bool:

@@ -128,7 +128,9 @@ def resolve_statements(
     for each in parsed:
         citations = tuple(Citation(n, papers[n], (), "unchecked", "", "text") for n in each.numbers)
         verdict: Verdict = "unchecked" if citations else "uncited"
-        statement = Statement(each.text, each.start, each.end, citations, verdict)
+        statement = Statement(
+            each.text, each.start, each.end, citations, verdict, context=each.context
+        )
         claims = each.claim or bool(citations)  # a heading that cites a paper claims something
         statements.append(statement if claims else replace(statement, verdict=None, claim=False))
     return text, tuple(statements)
@@ -195,8 +197,9 @@ def splice_statements(
 
 def _list_claims(statement: Statement) -> list[Claim]:
     papers = tuple(citation.paper for citation in statement.citations)
-    single = [Claim(statement.text, (paper,)) for paper in papers] if len(papers) > 1 else []
-    return [Claim(statement.text, papers), *single] if statement.claim else []
+    sources = [papers, *((paper,) for paper in papers)] if len(papers) > 1 else [papers]
+    claims = [Claim(statement.text, each, statement.context) for each in sources]
+    return claims if statement.claim else []
 
 
 def _apply_verdicts(statement: Statement, verifications: Iterator[Verification]) -> Statement:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LEAD = re.compile(r"\s*(?:>\s*)*(?:(?:[-*•+]|\d{1,3}[.)])\s+)?")
-_HEADING = re.compile(r"\s*(?:#{1,6}\s|\*\*[^*]{1,80}\*\*:?\s*$|\|?[\s:|-]+\|?\s*$)")
+_HEADING = re.compile(r"\s*(?:#{1,6}\s|\*\*[^*]{1,80}\*\*:?\s*$|[\s:-]+$)")
 _ROW = re.compile(r"\s*\|")
 _RULE = re.compile(r"\s*\|[\s:|-]*-[\s:|-]*$")
 _CELL_END = re.compile(r"(?<!\\)\|")
@@ -46,6 +46,7 @@ class ParsedStatement:
         numbers: of its markers, in order, each once.
         claim: whether it claims anything. Headings, questions, "Yes.", names in a table and lines
             that introduce a list do not.
+        context: names of the row and the column of a table cell, "" outside of tables.
     """
 
     text: str
@@ -53,6 +54,7 @@ class ParsedStatement:
     end: int
     numbers: tuple[int, ...]
     claim: bool
+    context: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class _Part:
     start: int
     end: int
     kind: Literal["line", "label", "cell", "header"] = "line"
+    context: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,7 @@ class _Span:
     end: int
     claim: bool
     name: bool = False  # of a table row, a claim only with a citation
+    context: str = ""
 
 
 def render_markers(numbers: tuple[int, ...]) -> str:
@@ -131,6 +135,7 @@ def _join_pieces(pieces: list[str | tuple[int, ...]]) -> tuple[str, str, list[_M
 def _split_parts(plain: str) -> Iterator[_Part]:
     """Yield the lines and the table cells of a text without markers, but no code or blank lines."""
     code_end = 0
+    columns: list[str] = []
     lines = plain.splitlines(keepends=True)
     starts = accumulate(map(len, lines), initial=0)
     for at, line, next_line in zip(starts, lines, [*lines[1:], ""], strict=False):
@@ -141,19 +146,38 @@ def _split_parts(plain: str) -> Iterator[_Part]:
         body = line.rstrip()
         if at < code_end or not body:
             continue
-        if _ROW.match(body) and not _RULE.match(body):
-            is_header = _RULE.match(next_line.rstrip())
-            yield from _split_cells(body, at, "header" if is_header else "cell")
+        if _RULE.match(body):
+            continue
+        if _ROW.match(body):
+            is_header = _RULE.match(next_line.rstrip()) is not None
+            columns = _name_cells(body) if is_header else columns
+            yield from _split_cells(body, at, columns, is_header=is_header)
         else:
+            columns = []
             yield _Part(at, at + len(body))
 
 
-def _split_cells(row: str, at: int, kind: Literal["cell", "header"]) -> Iterator[_Part]:
-    ends = [*(found.start() for found in _CELL_END.finditer(row)), len(row)]
-    for number, (left, right) in enumerate(pairwise(ends)):
-        if row[left + 1 : right].strip() or right < len(row):
-            is_label = number == 0 and kind == "cell"
-            yield _Part(at + left + 1, at + right, "label" if is_label else kind)
+def _split_cells(row: str, at: int, columns: list[str], *, is_header: bool) -> Iterator[_Part]:
+    label = _name_cells(row)[0]
+    for number, (left, right) in enumerate(_find_cells(row)):
+        if is_header:
+            yield _Part(at + left, at + right, "header")
+        elif number == 0:
+            yield _Part(at + left, at + right, "label")
+        else:
+            names = (label, columns[number] if number < len(columns) else "")
+            yield _Part(at + left, at + right, "cell", ", ".join(filter(None, names)))
+
+
+def _find_cells(row: str) -> list[tuple[int, int]]:
+    """Return where each cell begins and ends, between the bars of a table's row."""
+    bars = [*(found.start() for found in _CELL_END.finditer(row)), len(row)]
+    cells = [(left + 1, right) for left, right in pairwise(bars)]
+    return [cell for cell in cells if row[slice(*cell)].strip() or cell[1] < len(row)]
+
+
+def _name_cells(row: str) -> list[str]:
+    return [_clean(row[left:right]) for left, right in _find_cells(row)] or [""]
 
 
 def _split_spans(plain: str, part: _Part) -> Iterator[_Span]:
@@ -170,7 +194,7 @@ def _split_spans(plain: str, part: _Part) -> Iterator[_Span]:
             is_short = len(text.split()) < _FEWEST_WORDS
             name = part.kind == "label" or (part.kind == "cell" and is_short)
             start = part.start + first
-            yield _Span(start + left, start + right, claim, name)
+            yield _Span(start + left, start + right, claim, name, part.context)
 
 
 def _split_sentences(text: str) -> Iterator[tuple[int, int]]:
@@ -245,11 +269,17 @@ def _build_statement(
     plain: str, span: _Span, start: int, end: int, own: list[_Mark]
 ) -> ParsedStatement:
     """Build a statement from its offsets in the shown text, which leave out its markers."""
-    text = " ".join(plain[span.start : span.end].replace("**", "").split())
     return ParsedStatement(
-        _SPACE_BEFORE_STOP.sub("", text).strip(_DECORATION),
+        _clean(plain[span.start : span.end]),
         min([start, *(mark.start for mark in own)]),
         max([end, *(mark.end for mark in own)]),
         tuple(dict.fromkeys(number for mark in own for number in mark.numbers)),
         span.claim and (bool(own) or not span.name),
+        span.context,
     )
+
+
+def _clean(text: str) -> str:
+    """Return a text on one line, without signs of bold or italic text around it."""
+    plain = " ".join(text.replace("**", "").split())
+    return _SPACE_BEFORE_STOP.sub("", plain).strip(_DECORATION)

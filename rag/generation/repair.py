@@ -182,7 +182,13 @@ def _render_answer(
 
 def _render_sentence(statement: Statement, numbers: Mapping[str, int]) -> str:
     cited = tuple(numbers[c.paper.id] for c in statement.citations if c.paper.id in numbers)
-    return f"{neutral(statement.text)} {render_markers(cited)}".strip()
+    text = _render_context(statement) + neutral(statement.text)
+    return f"{text} {render_markers(cited)}".strip()
+
+
+def _render_context(statement: Statement) -> str:
+    """Return the row and the column of a table cell as the prompt has them."""
+    return f"({neutral(statement.context)}) " if statement.context else ""
 
 
 def _explain(statement: Statement) -> str:
@@ -211,10 +217,12 @@ def _apply_lines(
     parts: dict[int, tuple[str, tuple[Statement, ...]]] = {}
     for index, line in lines.items():
         resolver = MarkerResolver(papers, numbering)
-        resolver.feed(line)
+        old = draft.statements[index]
+        resolver.feed(line.removeprefix(_render_context(old)))
         resolver.finish()
         shown = {numbering.numbers[p.id]: p for p in papers if p.id in numbering.numbers}
-        parts[index] = resolve_statements(resolver.pieces, shown)
+        sentence, new = resolve_statements(resolver.pieces, shown)
+        parts[index] = sentence, tuple(replace(each, context=old.context) for each in new)
     text, statements, changed = splice_statements(draft.text, draft.statements, parts)
     withdrawn = sum(not new for _, new in parts.values())
     draft = replace(draft, text=text, statements=statements, removed=draft.removed + withdrawn)

@@ -74,7 +74,7 @@ class MiniChecker:
     ) -> tuple[Verification, Usage, ModelError | None]:
         """Return what the model says of a claim, the usage, and why it did not answer, if so."""
         document = " ".join(neutral(f"{paper.title}. {paper.abstract}") for paper in claim.papers)
-        text = f"Document: {document}\nClaim: {neutral(claim.statement)}"
+        text = f"Document: {document}\nClaim: {neutral(claim.text)}"
         try:
             reply = self._model.complete([Message("user", text)], prompt="minicheck")
         except ModelError as error:

@@ -51,15 +51,27 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Statement without citation markers, and the papers it cites, if any."""
+    """Statement with the papers it cites.
+
+    Attributes:
+        statement: without citation markers.
+        papers: cited, if any.
+        context: names of the row and the column of a table cell, "" outside of tables.
+    """
 
     statement: str
     papers: tuple[Paper, ...]
+    context: str = ""
 
     @property
     def key(self) -> tuple[str, ...]:
         """Same for claims of one statement about the same papers."""
-        return (self.statement, *(paper.id for paper in self.papers))
+        return (self.text, *(paper.id for paper in self.papers))
+
+    @property
+    def text(self) -> str:
+        """Statement as a reader gets it, behind its context."""
+        return f"{self.context}: {self.statement}" if self.context else self.statement
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,7 +180,7 @@ class ReaderChecker:
         for number, claim in enumerate(claims, start=1):
             ids = [sorted(sentences.ids[paper.id]) for paper in claim.papers]
             cited = ", ".join(f"s{each[0]} to s{each[-1]}" for each in ids) or "nothing"
-            statements.append(f"{number} (cites {cited}): {neutral(claim.statement)}")
+            statements.append(f"{number} (cites {cited}): {neutral(claim.text)}")
         lines = map(sentences.list_lines, _list_papers(claims))
         system, user = self._prompt.fill(
             question=neutral(self._question) or "(not told)",
