@@ -261,7 +261,7 @@ def _count_nearest(shown: int, count: int, plan: Plan) -> str:
             f"{shown} that fit, of the {papers}{chosen}. Cover each of them, in a table with one "
             "row for each paper if the question asks several things of each"
         )
-    return f"{min(shown, count)} nearest of the {papers}{chosen}"
+    return f"{shown} nearest of the {papers}{chosen}" if shown < count else f"only {papers}{chosen}"
 
 
 def render_paper(hit: Hit, number: int, budget: int) -> tuple[str, int]:
