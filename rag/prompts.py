@@ -64,7 +64,8 @@ def load_prompt(name: str, folder: Path | None = None) -> Prompt:
     """Load a prompt. A file of the same name in `folder` replaces the bundled one.
 
     Raises:
-        PromptError: the file is missing, malformed, or contradicts its declaration.
+        PromptError: the file is missing, malformed, contradicts its declaration, or declares other
+            variables than the bundled one.
     """
     own = folder / f"{name}.md" if folder else None
     path = own if own and own.is_file() else FOLDER / f"{name}.md"
@@ -89,6 +90,11 @@ def load_prompt(name: str, folder: Path | None = None) -> Prompt:
         hashlib.sha256(content).hexdigest(),
     )
     _check_variables(prompt, path)
+    if path == own and set(declared) != set(variables := load_prompt(name).variables):
+        raise PromptError(
+            f"The prompt file {path} must declare the variables {', '.join(variables)}, and no "
+            "others."
+        )
     return prompt
 
 

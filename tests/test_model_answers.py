@@ -377,6 +377,10 @@ def test_prompt_files_must_hold_what_they_declare(tmp_path):
         ("---\nvariables: a\n---\n\n## system\nx\n## user\nhello", "other variables"),
         ("---\nvariables: a\n---\n\n## system\nx\n## user\n$a $b", "other variables"),
         ("---\nvariables: a\n---\n\n## system\nx\n## user\n$a costs $ 5", "without a variable"),
+        (
+            "---\nvariables: a\n---\n\n## system\nx\n## user\n$a",
+            "must declare the variables nearest",
+        ),
     ):
         (tmp_path / "answer.md").write_text(text)
         with pytest.raises(PromptError, match=why):
