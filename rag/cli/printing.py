@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from rag.answer import Answer, AnswerEvent, Citation, Statement, Step
+    from rag.llm import ModelCall
     from rag.papers import Paper
     from rag.retrieval import Hit
     from rag.verification.verdict import Level, ReaderScore
@@ -225,14 +226,18 @@ def _print_step(step: Step) -> None:
         elif value:
             _print(f"{name}: {'; '.join(value) if isinstance(value, list) else value}", indent=2)
     for call in step.calls:
-        tokens = f"{call.usage.prompt_tokens} + {call.usage.completion_tokens} tokens"
-        _print(f"\n--- prompt {call.prompt} to {call.model} · {call.seconds:.2f} s · {tokens}")
-        for message in call.messages:
-            _print(f"--- {message.role}\n{message.text}")
-        _print(f"--- reply\n{call.reply}")
-        if call.error:
-            _print(f"--- error\n{call.error}")
+        _print_call(call)
     print_line("")
+
+
+def _print_call(call: ModelCall) -> None:
+    tokens = f"{call.usage.prompt_tokens} + {call.usage.completion_tokens} tokens"
+    _print(f"\n--- prompt {call.prompt} to {call.model} · {call.seconds:.2f} s · {tokens}")
+    for message in call.messages:
+        _print(f"--- {message.role}\n{message.text}")
+    _print(f"--- reply\n{call.reply}")
+    if call.error:
+        _print(f"--- error\n{call.error}")
 
 
 def _print_statement(statement: Mapping[str, Any]) -> None:

@@ -155,9 +155,8 @@ def _print_formatted(
 
     results = (_take_answer(events) for events in streams)
     if form == "json":
-        for answer, steps in results:  # each as soon as it is there
-            values = answer.to_dict() | ({"trace": steps} if steps else {})
-            print_line(json.dumps(values, ensure_ascii=False, indent=indent))
+        for answer, trace in results:  # each as soon as it is there
+            print_line(json.dumps(answer.to_dict() | trace, ensure_ascii=False, indent=indent))
         return
     answers = [answer for answer, _ in results]
     if form == "markdown":
@@ -171,14 +170,14 @@ def _print_formatted(
             print_note(f"note: {warning}")
 
 
-def _take_answer(events: Iterable[AnswerEvent]) -> tuple[Answer, list[dict[str, Any]]]:
-    """Return the answer of a stream, and its trace."""
-    steps: list[dict[str, Any]] = []
+def _take_answer(events: Iterable[AnswerEvent]) -> tuple[Answer, dict[str, Any]]:
+    """Return the answer of a stream, and the member of its JSON with the trace, if it has one."""
+    steps = []
     for event in events:
         if event.kind == "step":
             steps.append(event.to_dict())
         elif event.kind == "done":
-            return event.answer, steps
+            return event.answer, {"trace": steps} if steps else {}
     raise AssertionError("a stream ends with Done")
 
 
