@@ -217,6 +217,7 @@ class Assistant:
         history: Sequence[Turn] = (),
         k: int | None = None,
         where: Filter | None = None,
+        narrow: bool = True,
     ) -> Answer:
         """Answer a question from the library, or abstain.
 
@@ -225,11 +226,13 @@ class Assistant:
             history: earlier turns, oldest first. A follow-up is read with them.
             k: papers to answer from. None takes the setting.
             where: restricts the papers.
+            narrow: whether the years, authors and venues in the question, or "which of these",
+                restrict them too. False leaves these words in the search.
 
         Raises:
             ModelRejected: the language model refused the call (key, name, request).
         """
-        return _take_answer(self.stream(question, history=history, k=k, where=where))
+        return _take_answer(self.stream(question, history=history, k=k, where=where, narrow=narrow))
 
     def stream(
         self,
@@ -238,6 +241,7 @@ class Assistant:
         history: Sequence[Turn] = (),
         k: int | None = None,
         where: Filter | None = None,
+        narrow: bool = True,
         trace: bool = False,
     ) -> Generator[AnswerEvent, None, None]:
         """Answer like `ask`, as events. The last one is `Done` with the whole answer.
@@ -245,7 +249,8 @@ class Assistant:
         Closing the iterator stops a language model's work at once. With `trace`, a `Step` reports
         the result, the prompts, the replies and the seconds of each step when it has ended.
         """
-        return self._get_pipeline(trace=trace).run(question, history, k=k, where=where)
+        pipeline = self._get_pipeline(trace=trace)
+        return pipeline.run(question, history, k=k, where=where, narrow=narrow)
 
     def list(self, subject: str, *, where: Filter | None = None) -> Answer:
         """List every paper that fits a subject, with a score and a quoted sentence each.

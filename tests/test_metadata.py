@@ -125,6 +125,8 @@ def test_the_oldest_of_several_cited_papers_is_one_of_those(library):
     answer = conversation.ask("which is the oldest?")
     assert len(listed.sources) > 1
     assert set(answer.sources) == set(listed.sources)
+    every = conversation.ask("which is the oldest?", narrow=False)
+    assert every.text.startswith("Of 5 papers, the oldest first:")
 
 
 def test_a_library_without_the_field_says_so(tmp_path):

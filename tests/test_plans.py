@@ -113,6 +113,32 @@ def test_a_planned_filter_that_the_library_cannot_apply_is_left_out_with_a_note(
     assert answer.hits[0].paper.id == "zorp-1"
 
 
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"from_year": 2018, "authors": ["Lau"]},
+        {"venues": ["Nature"], "of_these": True},
+        {"authors": ["Lau"], "kind": "list"},
+    ],
+)
+def test_a_planned_filter_is_not_applied_if_the_question_may_not_narrow(parts, folder):
+    given = Filter(ids=("zorp-1", "tea"))
+    plan = {"question": QUESTION, **parts}
+    answer, _ = ask(folder, QUESTION, plan, narrow=False, where=given)
+    assert (answer.asked, answer.scope, answer.narrowed) == (QUESTION, str(given), False)
+    assert {hit.paper.id for hit in answer.hits} == {"zorp-1", "tea"}
+    assert answer.warnings == ()
+
+
+def test_a_subject_keeps_the_words_of_a_filter_that_is_not_applied(folder):
+    asked = "Which papers use the attention of Lau?"
+    plan = {"question": asked, "kind": "list", "subject": "attention", "authors": ["Lau"]}
+    reply = "also asked: nothing\n1 | s1 | supported | yes"
+    listed, _ = ask(folder, asked, plan, text=reply, narrow=False)
+    assert "fits “attention by Lau”" in listed.text
+    assert listed.scope == ""
+
+
 def test_a_plan_keeps_all_names_sorts_years_and_reads_null_as_not_given(folder):
     parts = {"authors": ["Lau", "Nobody"], "from_year": 2023, "to_year": 2000, "venues": None}
     plan = {"question": QUESTION, **parts, "queries": None, "fields": ["title", {"a": 1}, ["year"]]}

@@ -71,6 +71,7 @@ class Answer(Bibliography):
         checker: model that checked the statements, with its result in the reader's test. None where
             none did, or in an answer saved by version 0.2.
         scope: the papers that it was asked of, in words; "" for all of the library.
+        narrowed: whether the question restricted them, not only a filter that was given.
         confidence: in [0, 1], how sure it is that the library holds an answer.
         usage: calls and tokens.
         cost: of the usage, with its currency, where the user's price file has the model. None where
@@ -92,6 +93,7 @@ class Answer(Bibliography):
     model: str | None = None
     checker: ReaderScore | None = None
     scope: str = ""
+    narrowed: bool = False
     confidence: float | None = None
     usage: Usage = NO_USAGE
     cost: str | None = None

@@ -25,6 +25,7 @@ class Asker(Protocol):
         *,
         history: Sequence[Turn] = (),
         where: Filter | None = None,
+        narrow: bool = True,
         trace: bool = False,
     ) -> Generator[AnswerEvent, None, None]:
         """Yield events. The last one holds the answer."""
@@ -50,17 +51,22 @@ class Conversation(Bibliography):
         self._assistant = assistant
         self._where = where
 
-    def ask(self, question: str) -> Answer:
-        """Answer a question with the earlier turns in mind, and add the turn."""
-        for event in self.stream(question):
+    def ask(self, question: str, *, narrow: bool = True) -> Answer:
+        """Answer a question with the earlier turns in mind, and add the turn.
+
+        `narrow` is as in `Assistant.ask`.
+        """
+        for event in self.stream(question, narrow=narrow):
             if isinstance(event, Done):
                 return event.answer
         raise AssertionError("a stream ends with Done")
 
-    def stream(self, question: str, *, trace: bool = False) -> Generator[AnswerEvent, None, None]:
+    def stream(
+        self, question: str, *, narrow: bool = True, trace: bool = False
+    ) -> Generator[AnswerEvent, None, None]:
         """Yield the events of an answer, like `Assistant`. The turn is added when it is done."""
         events = self._assistant.stream(
-            question, history=self.turns, where=self._where, trace=trace
+            question, history=self.turns, where=self._where, narrow=narrow, trace=trace
         )
         for event in events:
             if isinstance(event, Done):

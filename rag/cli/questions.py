@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -65,6 +66,14 @@ def ask(
         Path | None, typer.Option("--file", "-f", help="File with one question a line.")
     ] = None,
     settings: Settings,
+    narrow: Annotated[
+        bool,
+        typer.Option(
+            " /--no-narrow",
+            help="Do not take years, authors or venues in the question as filters.",
+            show_default=False,
+        ),
+    ] = True,
     trace: TraceOption = False,
     form: FormatOption = None,
     cite_style: CiteStyleOption = "numeric",
@@ -77,16 +86,16 @@ def ask(
     questions = read_questions(question, file)
     with open_assistant(settings, quiet=quiet) as assistant:
         where = make_filter(assistant)
+        ask_one = partial(assistant.stream, where=where, narrow=narrow, trace=trace)
         several = len(questions) > 1
         if form != "text":
-            streams = (assistant.stream(text, where=where, trace=trace) for text in questions)
+            streams = map(ask_one, questions)
             _print_formatted(streams, form, cite_style, quiet=quiet, indent=None if several else 2)
             return
         for number, text in enumerate(questions):
             if number:
                 print_line("")
-            events = assistant.stream(text, where=where, trace=trace)
-            print_stream(events, with_question=several, quiet=quiet, trace=trace)
+            print_stream(ask_one(text), with_question=several, quiet=quiet, trace=trace)
 
 
 @add_options("index", "embedder", "chat_model", "chat_url", "listing_workers")

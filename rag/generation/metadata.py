@@ -100,7 +100,7 @@ def _choose_papers(plan: Plan, hits: Sequence[Hit], history: Sequence[Turn]) -> 
     if not plan.follows_up and (plan.order or plan.where):
         return plan.where
     cited = _find_cited(plan.question, history)
-    if plan.order and len(cited) < 2:  # one paper has no order
+    if plan.order and (len(cited) < 2 or not plan.narrow):  # one paper has no order
         return plan.where
     where = plan.where or Filter()
     return replace(where, ids=tuple(n for n in cited if where.ids is None or n in where.ids))

@@ -77,6 +77,7 @@ class Pipeline:
         k: int | None = None,
         where: Filter | None = None,
         subject: str | None = None,
+        narrow: bool = True,
     ) -> Generator[AnswerEvent, None, None]:
         """Yield events as the answer is made. The last one is `Done` with the answer.
 
@@ -86,12 +87,15 @@ class Pipeline:
             k: papers to answer from. None takes the setting.
             where: restricts the papers.
             subject: lists every paper that fits it, and plans nothing. None plans the question.
+            narrow: whether the question may restrict the papers too.
 
         Raises:
             ModelRejected: the language model refused a call.
         """
         started = time.perf_counter()
-        plan = yield from self._follow("plan", self._plan(question, history, where, subject))
+        plan = yield from self._follow(
+            "plan", self._plan(question, history, where, subject, narrow=narrow)
+        )
         retrieval = yield from self._follow("retrieve", self._retrieve(plan, history, k))
         draft = yield from self._follow("write", self._write(plan, retrieval, history))
         plan = replace(plan, kind=draft.kind or plan.kind)
@@ -103,7 +107,7 @@ class Pipeline:
                 yield Verified(draft.statements, draft.checker, draft.text)
         if draft.mode == "model" and plan.kind == "answer":
             draft = settle_status(draft)
-        yield Done(self._finish(plan, retrieval, draft, time.perf_counter() - started))
+        yield Done(self._finish(plan, where, retrieval, draft, time.perf_counter() - started))
 
     def _follow(
         self, name: StepName, step: Generator[AnswerEvent, None, Result]
@@ -117,6 +121,8 @@ class Pipeline:
         history: Sequence[Turn],
         where: Filter | None,
         subject: str | None,
+        *,
+        narrow: bool,
     ) -> Generator[AnswerEvent, None, Plan]:
         if subject is not None:
             return Plan(question, question.strip(), "list", subject.strip(), where)
@@ -131,7 +137,7 @@ class Pipeline:
         ]
         if self._planner.asks_model(question):
             yield Status("Planning the search")
-        plan = self._planner.plan(question, exchanges, where, self._library)
+        plan = self._planner.plan(question, exchanges, where, self._library, narrow=narrow)
         if plan.standalone != question.strip():
             yield Status(f"Understood as: {plan.standalone}")
         if plan.where:
@@ -215,7 +221,14 @@ class Pipeline:
         )
         return replace(draft, warnings=(*warnings, *draft.warnings))
 
-    def _finish(self, plan: Plan, retrieval: Retrieval, draft: Draft, seconds: float) -> Answer:
+    def _finish(
+        self,
+        plan: Plan,
+        where: Filter | None,
+        retrieval: Retrieval,
+        draft: Draft,
+        seconds: float,
+    ) -> Answer:
         usage = plan.usage + draft.usage
         prices = self._settings.prices
         has_one_price = draft.checker is None or draft.checker.name == draft.model
@@ -236,6 +249,7 @@ class Pipeline:
             model=draft.model,
             checker=draft.checker,
             scope=str(plan.where or ""),
+            narrowed=(plan.where or Filter()) != (where or Filter()),
             confidence=draft.confidence,
             usage=usage,
             cost=(

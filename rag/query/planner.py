@@ -97,6 +97,8 @@ class Planner:
         exchanges: Sequence[Exchange],
         where: Filter | None,
         library: PaperCollection,
+        *,
+        narrow: bool = True,
     ) -> Plan:
         """Return what a question asks for.
 
@@ -108,8 +110,9 @@ class Planner:
             exchanges: the conversation so far, oldest first.
             where: a restriction that holds anyway; it wins over what the question says.
             library: asked for some titles, and whether it has the years, authors and venues.
+            narrow: whether the question may restrict the papers too.
         """
-        plan = Plan(question, question.strip(), where=where)
+        plan = Plan(question, question.strip(), where=where, narrow=narrow)
         if self._model is None or not has_words(question):
             return plan_by_rules(plan, exchanges, library, with_model=self._with_model)
         try:
@@ -141,6 +144,8 @@ def _apply(
     read: PlanReply, plan: Plan, exchanges: Sequence[Exchange], library: PaperCollection
 ) -> Plan:
     """Return the plan of a question as the model understands it."""
+    if not plan.narrow:
+        read = _remove_restrictions(read)
     where, notes = _build_filter(read, exchanges, library)
     alone = (not exchanges if read.alone is None else read.alone) and not read.of_these
     completed = remove_markers(read.question)
@@ -157,6 +162,21 @@ def _apply(
         ignores_filter=bool(notes),
         notes=(*plan.notes, *notes),
     )
+
+
+def _remove_restrictions(read: PlanReply) -> PlanReply:
+    """Return a reply that restricts no papers. The subject of a list says what did."""
+    nothing: dict[str, Any] = {
+        "from_year": None,
+        "to_year": None,
+        "authors": [],
+        "venues": [],
+        "of_these": False,
+    }
+    subject = read.subject
+    if subject and read.kind == "list":
+        subject = " ".join([subject, *(str(part) for _, part in _list_parts(read))])
+    return read.model_copy(update=nothing | {"subject": subject})
 
 
 def _choose_kind(read: PlanReply) -> Kind:
