@@ -95,6 +95,32 @@ def test_the_list_switch_lists_the_papers_of_a_subject_and_retry_lists_again(con
     assert [turn.answer.kind for turn in session.turns] == ["list"]
 
 
+def test_a_question_is_asked_again_without_the_filter_that_was_read_in_it(context) -> None:
+    session, question = open_page(), "What do papers by Dorn say about attention?"
+    ask(context, session, SECOND)
+    button = 'data-act="retry" data-turn="2" data-narrow="no">Ask without this</button>'
+    last = ask(context, session, question).turn
+    assert "Only papers <bdi>by Dorn</bdi> <button" in last
+    assert button in last
+    views = act(context, session, act="retry", turn="2", narrow="no")
+    assert (views[0].kept, "Only papers" in views[-1].turn) == (1, False)
+    assert [turn.question for turn in session.turns] == [SECOND, question]
+    assert "zorp-1" in [hit.paper.id for hit in session.turns[1].answer.hits]
+    act(context, session, act="retry", turn="2")
+    assert session.turns[1].answer.scope == ""
+    assert button.replace('"2"', '"3"') in ask(context, session, question).turn
+
+
+def test_papers_that_were_chosen_cannot_be_asked_without_that_choice(context) -> None:
+    session = open_page()
+    session.only = frozenset({"quux-2"})
+    last = ask(context, session, SECOND).turn
+    assert "Only papers <bdi>with the id quux-2</bdi></p>" in last
+    assert "Ask without this" in ask(context, session, "what do papers by Dorn sort by?").turn
+    act(context, session, act="retry", turn="2", narrow="no")
+    assert session.turns[1].answer.scope == "with the id quux-2"
+
+
 def test_a_follow_up_is_understood_with_the_question_before(context) -> None:
     session = open_page()
     ask(context, session)

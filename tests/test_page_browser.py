@@ -99,6 +99,15 @@ def test_an_example_is_answered_and_a_marker_shows_the_supporting_sentence(page)
     assert frame["y"] <= mark["y"] < frame["y"] + frame["height"]
 
 
+def test_the_filter_that_was_read_in_a_question_can_be_left_out(page) -> None:
+    ask(page, "What do papers by Clark say about speed?")
+    assert "Only papers by Clark" in page.locator("#turn-1").inner_text()
+    page.click("#turn-1 .understood button")
+    page.wait_for_selector("#turn-1 .understood", state="detached")
+    page.wait_for_selector("#past #turn-1 .facts")
+    assert page.locator("#past .turn").count() == 1
+
+
 def test_the_list_switch_lists_the_papers_of_a_subject(page) -> None:
     page.check("#as-list input")
     assert page.get_attribute("#question textarea", "placeholder") == "Name a subject"

@@ -62,7 +62,9 @@ class Actions:
         }
         self._streams: dict[str, Callable[[Session, dict[str, Any]], AsyncIterator[View]]] = {
             "ask": self._ask,
-            "retry": lambda session, _: self._chat.retry(session),
+            "retry": lambda session, action: self._chat.retry(
+                session, narrow=action.get("narrow") != "no"
+            ),
             "remove": lambda session, _: self.library_tab.remove(session),
             "add": self._add_papers,
         }

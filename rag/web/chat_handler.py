@@ -65,11 +65,13 @@ class ChatHandler:
         question: str,
         *,
         as_list: bool = False,
+        narrow: bool = True,
         replaces: int | None = None,
     ) -> AsyncIterator[View]:
         """Answer a question, or list the papers of a subject. Views show the answer as it grows.
 
-        The answer replaces the turn with the number `replaces` and all later ones.
+        Without `narrow` the question restricts no papers. The answer replaces the turn with the
+        number `replaces` and all later ones.
         """
         question = question.strip()
         if problem := self._check(session, question):
@@ -83,13 +85,14 @@ class ChatHandler:
             session.libraries = session.libraries[: replaces - 1]
         if not session.conversation_id:
             session.start_conversation()
-        session.editing, session.pending, session.as_list = None, question, as_list
+        session.editing, session.pending = None, question
+        session.as_list, session.narrow = as_list, narrow
         state = self.pool.get_state(session.library)
         status = "Waiting for a free worker" if state.kind == "ready" else state.text
         draft = render.Draft(question, len(session.turns) + 1, status)
         live = render.render_draft(draft)
         yield View(kept=len(session.turns), live=live, question="", busy=True, note="")
-        session.job = job = Job(lambda: self._open_stream(session, question, as_list=as_list))
+        session.job = job = Job(lambda: self._open_stream(session, question))
         self.workers.submit(job.run)
         try:
             async for view in self._follow(session, job, draft):
@@ -104,13 +107,18 @@ class ChatHandler:
             session.job.stop()
         return View()
 
-    async def retry(self, session: Session) -> AsyncIterator[View]:
-        """Ask the last question again. The new answer replaces the old one."""
-        session.editing = None
+    async def retry(self, session: Session, *, narrow: bool = True) -> AsyncIterator[View]:
+        """Ask the last question again, as it was asked or without `narrow`.
+
+        The new answer replaces the old one.
+        """
+        session.editing, narrow = None, narrow and session.narrow
         question, replaces = session.pending, None
         if not question and session.turns:
             question, replaces = session.turns[-1].question, len(session.turns)
-        async for view in self.ask(session, question, as_list=session.as_list, replaces=replaces):
+        async for view in self.ask(
+            session, question, as_list=session.as_list, narrow=narrow, replaces=replaces
+        ):
             yield view
 
     def edit(self, session: Session, number: int) -> View:
@@ -171,14 +179,13 @@ class ChatHandler:
         assistant = self.pool.get_assistant(session.library)
         return assistant.with_settings(settings, with_model=with_model)
 
-    def _open_stream(
-        self, session: Session, question: str, *, as_list: bool
-    ) -> Generator[AnswerEvent, None, None]:
+    def _open_stream(self, session: Session, question: str) -> Generator[AnswerEvent, None, None]:
         assistant, where = self._get_assistant(session), session.where
-        if as_list:
+        if session.as_list:
             yield from assistant.stream_list(question, where=where)
         else:
-            yield from assistant.stream(question, history=tuple(session.turns), where=where)
+            turns, narrow = tuple(session.turns), session.narrow
+            yield from assistant.stream(question, history=turns, where=where, narrow=narrow)
 
     async def _follow(self, session: Session, job: Job, draft: render.Draft) -> AsyncIterator[View]:
         """Yield a view for each event of a question at work."""

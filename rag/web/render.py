@@ -64,7 +64,7 @@ def render_turn(
     notes = (
         f"Understood as: {isolate(answer.asked)}" if answer.asked != question.strip() else "",
         f"Asked of the {isolate(library)}" if library else "",
-        f"Only papers {isolate(answer.scope)}" if answer.scope else "",
+        _render_scope(answer, number),
     )
     head = "".join(f'<p class="understood">{note}</p>' for note in notes if note)
     is_abstention = answer.status == "abstained"
@@ -157,6 +157,15 @@ def _render_article(question: str, number: int, inside: str, *, busy: bool = Fal
         f'aria-label="Question {number}"{" aria-busy=true" if busy else ""}>'
         f'<h3 class="question" dir="auto">{escape(question)}</h3>{inside}</article>'
     )
+
+
+def _render_scope(answer: Answer, number: int) -> str:
+    """Render which papers were asked. If the question chose them, it can be asked without that."""
+    if not answer.scope:
+        return ""
+    title = "Ask again without this filter. The new answer replaces this one"
+    button = render_button("Ask without this", title=title, act="retry", turn=number, narrow="no")
+    return f"Only papers {isolate(answer.scope)}{' ' + button if answer.narrowed else ''}"
 
 
 def _render_answer(answer: Answer, number: int) -> str:
