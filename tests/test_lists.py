@@ -442,6 +442,23 @@ def test_no_batch_is_sent_after_one_with_none_that_fit(many, workers, calls):
     assert answer.warnings == ()
 
 
+def test_papers_that_are_not_likely_are_read_while_batches_hold_some_that_fit(tmp_path):
+    stones = [Paper(f"s-{n:02}", f"Stone {n:02}", f"Granite {n} is heavy.") for n in range(60)]
+    Assistant.build([*MANY[:20], *stones], tmp_path / "mixed").close()
+    sizes = []
+
+    def answer_step(body):
+        sizes.append(len(read_batch(body)))
+        return verdicts_by_title(ALL_FIT)
+
+    mixed = tmp_path / "mixed"
+    with ModelServer(answer_step) as server, open_with_model(mixed, server) as assistant:
+        answer = assistant.list("cats")
+    assert sizes == [25, 25]
+    assert answer.text.startswith("20 of the 80 papers fit “cats”.")
+    assert answer.warnings == ()
+
+
 def test_a_call_that_fails_leaves_its_batch_unread(many):
     def answer_step(body):
         is_last = len(read_batch(body)) == 10
@@ -460,7 +477,7 @@ def test_closing_the_events_of_a_list_ends_all_calls(many):
 
     with ModelServer(answer_step) as server, open_with_model(many, server) as assistant:
         events = assistant.stream_list("cats")
-        while next(events) != Status("25 of 60 papers read"):
+        while next(events) != Status("25 papers read"):
             pass
         events.close()
         assert server.disconnected.wait(timeout=30)

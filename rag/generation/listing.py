@@ -19,7 +19,7 @@ from rag.generation.abstention import abstain
 from rag.generation.draft import Draft, shown_numbers
 from rag.generation.llm import write_with_model
 from rag.generation.relevance import rank_by_relevance, select_model
-from rag.generation.selection import BATCH_PAPERS, Selection
+from rag.generation.selection import Selection
 from rag.llm.reply import NO_USAGE
 from rag.prompts import load_prompt
 from rag.verification.reader_test import read_score
@@ -223,14 +223,13 @@ class ListWriter:
         selection = Selection(
             model, prompt, most_calls=settings.listing_calls, workers=settings.listing_workers
         )
-        likely = [
-            entry  # a plan's queries may find papers that fit without words of the subject
-            for entry in sorted(ranked, key=lambda entry: entry.hit.rank)
-            if entry.hit.rank <= BATCH_PAPERS or entry.relevance >= decision.read
-        ]
-        yield Status(f"{model.name} reads the {len(likely)} papers that may fit")
-        for count in selection.read(plan.standalone, likely, possible=decision.possible):
-            yield Status(f"{count} of {len(likely)} papers read")
+        # by rank, as a plan's queries find papers that fit without words of the subject
+        nearest = sorted(ranked, key=lambda entry: entry.hit.rank)
+        yield Status(f"{model.name} reads the papers that may fit")
+        for count in selection.read(
+            plan.standalone, nearest, likely=decision.read, possible=decision.possible
+        ):
+            yield Status(f"{count} papers read")
         return selection
 
 

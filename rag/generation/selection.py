@@ -8,6 +8,7 @@ read, may fit at most.
 
 from __future__ import annotations
 
+import math
 import re
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -93,20 +94,28 @@ class Selection:
         calls = f"{self.calls} call{'s' * (self.calls != 1)}"
         return f"{self._model.name} read the {self.papers_read} likeliest papers in {calls}."
 
-    def read(self, question: str, candidates: Sequence[Entry], *, possible: float) -> Iterator[int]:
+    def read(
+        self, question: str, candidates: Sequence[Entry], *, likely: float, possible: float
+    ) -> Iterator[int]:
         """Ask the model about the candidates and yield the count of papers read after each call.
+
+        As many papers as are likely are read at the same time. The next ones are read batch by
+        batch, until one has no paper that fits.
 
         Args:
             question: of the reader.
-            candidates: likeliest first.
+            candidates: nearest first.
+            likely: relevance from which a paper is worth a call.
             possible: relevance from which a paper that was not read stays in the list.
 
         Raises:
             ModelRejected: the model refused the call.
         """
         left = list(candidates)
+        first = sum(entry.relevance >= likely for entry in candidates)
         while left and self.calls < self._most_calls and not self._ended:
-            batches = self._fill_batches(question, left)
+            most = max(1, math.ceil((first - self.papers_read) / self._most_papers))
+            batches = self._fill_batches(question, left, most)
             if not batches:
                 break
             left = left[sum(len(batch.entries) for batch in batches) :]
@@ -118,6 +127,7 @@ class Selection:
                     self._read_reply(sent, reply, possible)
                     yield self.papers_read
             left = unread if self._found_end else unread + left
+        left = [entry for entry in left if entry.relevance >= likely]
         self.papers_unread = len(left)
         self._note_gaps(left)
         may_fit = [_mark_unread(each, "not read by the model") for each in left]
@@ -142,10 +152,11 @@ class Selection:
                 f"{len(left)} unread. Raise listing_calls to let it read more."
             )
 
-    def _fill_batches(self, question: str, entries: Sequence[Entry]) -> list[_Batch]:
+    def _fill_batches(self, question: str, entries: Sequence[Entry], most: int) -> list[_Batch]:
         """Return the first entries in as many batches as are sent at the same time."""
         batches: list[_Batch] = []
-        while entries and len(batches) < min(self._workers, self._most_calls - self.calls):
+        most = min(most, self._workers, self._most_calls - self.calls)
+        while entries and len(batches) < most:
             batch = self._fill_batch(question, entries)
             if batch is None:
                 break
