@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import pytest
@@ -48,6 +49,13 @@ def run(tmp_path, monkeypatch):
         return result.stderr if status else result.stdout
 
     return run_command
+
+
+@pytest.fixture(scope="session")
+def bundled_cache(tmp_path_factory):
+    """Cache folder in which the bundled library is indexed once for all tests and workers."""
+    folder = tmp_path_factory.getbasetemp()
+    return (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "bundled-cache"
 
 
 @pytest.fixture(scope="session")

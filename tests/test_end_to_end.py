@@ -44,11 +44,10 @@ PAPERS = [
 
 
 @pytest.fixture(scope="session")
-def places(tmp_path_factory) -> dict[str, str]:
-    folder = tmp_path_factory.mktemp("user")
+def places(tmp_path_factory, bundled_cache) -> dict[str, str]:
     return {
-        "PAPERTRAIL_CACHE_DIR": str(folder / "cache"),
-        "PAPERTRAIL_DATA_DIR": str(folder / "data"),
+        "PAPERTRAIL_CACHE_DIR": str(bundled_cache),
+        "PAPERTRAIL_DATA_DIR": str(tmp_path_factory.mktemp("user") / "data"),
     }
 
 

@@ -30,9 +30,14 @@ def context(tmp_path):
     made.close()
 
 
-@pytest.fixture(scope="module")
-def bundled_home(tmp_path_factory):
-    return tmp_path_factory.mktemp("bundled")
+@pytest.fixture
+def bundled(tmp_path, bundled_cache):
+    """Return a function that makes a context of the bundled library."""
+
+    def make(**options):
+        return make_context("", tmp_path, index="", cache_dir=bundled_cache, **options)
+
+    return make
 
 
 def add(context, session, *, files=(), pasted="", name=""):
@@ -228,8 +233,8 @@ def test_too_many_or_too_large_files_are_refused_and_deleted(context, tmp_path) 
     assert "50 MB" in view.report
 
 
-def test_papers_added_to_the_bundled_library_start_a_library_of_your_own(bundled_home) -> None:
-    context = make_context("", bundled_home, index="")
+def test_papers_added_to_the_bundled_library_start_a_library_of_your_own(bundled) -> None:
+    context = bundled()
     session = open_page()
     assert "Name" not in render_settings(session, context.pool)
     for name in ("", "../up", "a/b", ".hidden", "a" * 49):
@@ -258,10 +263,8 @@ def test_papers_added_to_the_bundled_library_start_a_library_of_your_own(bundled
     context.close()
 
 
-def test_a_reloaded_page_returns_to_its_library_and_reads_its_answers_there(
-    bundled_home,
-) -> None:
-    context = make_context("", bundled_home, index="")
+def test_a_reloaded_page_returns_to_its_library_and_reads_its_answers_there(bundled) -> None:
+    context = bundled()
     session = open_page()
     add(context, session, pasted=BIBTEX, name="Reloaded")
     ask = context.chat.ask(session, "how many parameters does WUGG have?")
@@ -293,7 +296,7 @@ def test_a_reloaded_page_returns_to_its_library_and_reads_its_answers_there(
         assert view.library == ""
         assert f"The library {name} no longer exists. This is the bundled library." in view.note
     context.close()
-    shared = make_context("", bundled_home, index="", options=ServerOptions(host="0.0.0.0"))
+    shared = bundled(options=ServerOptions(host="0.0.0.0"))
     shared.chat.history.write("ada", json.loads(text))
     view = shown(shared, open_page("ada"), act="back", library="Reloaded")  # not for her to open
     assert "library Reloaded is not available here" in view.note
