@@ -20,18 +20,9 @@ from typer.testing import CliRunner
 
 from rag import Assistant, Conversation, Paper, load_settings
 from rag.answer import Answer, Done
-from rag.citations.resolve import (
-    MarkerResolver,
-    Numbering,
-    check_statements,
-    resolve_statements,
-)
 from rag.cli import app
 from rag.errors import CorpusError, DiskError
 from rag.files import write_atomically
-from rag.generation.draft import Draft
-from rag.generation.llm import settle_status
-from rag.verification import TextChecker
 
 ROOT = Path(__file__).parents[1]
 PAPERS = [
@@ -136,43 +127,6 @@ def test_a_paper_that_has_left_is_still_among_the_closest_by_its_title(saved, tm
     chat.load(tmp_path / "chat.json")
     titles = {hit.paper.title for hit in chat.turns[1].answer.closest}
     assert titles == {paper.title for paper in PAPERS}
-
-
-def test_every_recorded_answer_can_be_saved_and_opened(tmp_path):
-    rows = (ROOT / "rag" / "data" / "library.jsonl").read_text(encoding="utf-8").splitlines()
-    library = {r["id"]: Paper(r["id"], r["title"], r["abstract"]) for r in map(json.loads, rows)}
-    records = ROOT / "tests" / "fixtures" / "recorded_replies.jsonl"
-    numbering = Numbering()
-    answers = []
-    for line in records.read_text(encoding="utf-8").splitlines():
-        record = json.loads(line)
-        resolver = MarkerResolver([library[each] for each in record["papers"]], numbering)
-        resolver.feed(record["reply"])
-        resolver.finish()
-        papers = {number: library[each] for each, number in numbering.numbers.items()}
-        text, statements = resolve_statements(resolver.pieces, papers)
-        checked = check_statements(statements, TextChecker())
-        draft = settle_status(Draft(text, checked, mode="model"))
-        question = record["question"]
-        answers.append(
-            Answer(
-                question,
-                question,
-                draft.text,
-                draft.statements,
-                (),
-                draft.status,
-                "model",
-                reason=draft.reason,
-            )
-        )
-    chat = Conversation(Shelf(library.values(), answers))
-    for answer in answers:
-        chat.ask(answer.question)
-    chat.save(tmp_path / "chat.json")
-    again = Conversation(Shelf(library.values()))
-    again.load(tmp_path / "chat.json")
-    assert [turn.answer for turn in again.turns] == answers
 
 
 def changed(saved, where, value):
