@@ -7,6 +7,7 @@ holds a record for each: its turns, what the reader replied to each prompt, and 
 Replies name papers as `[@paper-id]` and sentences as `@paper-id#3`, where #0 is the title. The
 server below puts the numbers of the prompt at hand in their place, so a replay does not depend on
 how papers are ranked or how prompts are worded. It does depend on their tags and numbered lines.
+A paper that the reader did not see among the candidates of a list counts as one that does not fit.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ PROMPTS = {  # name -> what only this prompt holds
     "plan": "<question>",
 }
 MARKER, SENTENCE = r"\[@([\w-]+)\]", r"@([\w-]+)#(\d+)"
-LEFT_OUT = {"l-223": {"accelerating-auto-regressive-text-to-86b7ae"}}  # the reader did not name it
+NOT_READ = {"l-223": {"accelerating-auto-regressive-text-to-86b7ae"}}  # no prompt held it then
 
 
 def select(group, replayed):
@@ -201,7 +202,7 @@ def test_questions_that_the_library_does_not_answer_are_refused(replayed):
 def test_answers_cite_every_paper_that_answers_the_question(replayed):
     for record in RECORDS:
         cited = {paper.id for paper in replayed[record["id"]][0].sources.values()}
-        assert set(record["gold"]) - cited == LEFT_OUT.get(record["id"], set())
+        assert set(record["gold"]) - cited == NOT_READ.get(record["id"], set())
 
 
 def test_a_false_premise_is_corrected_from_the_paper_that_denies_it(replayed):
