@@ -14,6 +14,7 @@ RagError
 ├── JudgeFailed                judge that left too much unscored
 └── ModelError(retryable)      failure of a language model or an embedding model
     ├── ModelUnavailable       not reached
+    │   └── ModelUnreachable   no connection, or no answer in time
     ├── ModelRejected          refused the call
     ├── PromptTooLong          refused the length of the prompt
     └── ModelReplyInvalid      unreadable reply
@@ -132,6 +133,10 @@ class ModelError(RagError):
 
 class ModelUnavailable(ModelError):
     """Model that cannot be reached, or whose files are missing."""
+
+
+class ModelUnreachable(ModelUnavailable):
+    """Model whose server cannot be connected to, or does not answer in time."""
 
 
 class ModelRejected(ModelError):

@@ -238,6 +238,19 @@ def test_hostile_text_stays_inside_the_question_of_the_plan(folder):
     assert user.count("<question>") == user.count("</question>") == 1
 
 
+def test_a_model_that_does_not_answer_the_plan_is_not_asked_to_write(folder):
+    slow = Step(first_byte_s=5)
+    with ModelServer(Step("never"), plan=lambda body: slow) as server:
+        given = {"chat_url": server.url, "chat_model": "tester", "chat_retries": 0}
+        settings = load_settings(chat_timeout_s=0.3, **given)
+        with Assistant.open(folder, settings=settings) as assistant:
+            answer = assistant.ask(QUESTION)
+    assert (answer.mode, server.requests) == ("quotes", [])
+    (note,) = answer.warnings
+    assert note.startswith("The model tester did not answer in time")
+    assert note.endswith("These are verbatim sentences instead.")
+
+
 def test_without_plans_no_call_is_made_for_one_and_more_papers_are_read(folder):
     plan = Step(json.dumps({"question": QUESTION, "alone": True, "queries": ["fast attention"]}))
     with ModelServer(Step("Yes [1]."), plan=lambda body: plan) as server:

@@ -191,9 +191,9 @@ class Pipeline:
                 scope = Scope(live.index.count(plan.where), len(retrieval.hits), with_words)
             return (yield from self._lister.write(plan, retrieval, scope, history))
         settings = self._settings
-        warnings: tuple[str, ...] = ()
+        warnings = (plan.unreachable,) if plan.unreachable else ()
         found = assess(retrieval, threshold=settings.confidence)
-        if self._model and retrieval.hits:  # it refuses by itself
+        if self._model and retrieval.hits and not warnings:  # it refuses by itself
             try:
                 return (
                     yield from write_with_model(

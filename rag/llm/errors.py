@@ -17,10 +17,12 @@ from rag.errors import (
     ModelRejected,
     ModelReplyInvalid,
     ModelUnavailable,
+    ModelUnreachable,
     PromptTooLong,
 )
 from rag.llm.cancel import check_cancelled
 from rag.llm.proxy import find_proxy
+from rag.settings import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -136,7 +138,8 @@ def to_model_error(error: Exception, model: str, secrets: Sequence[str] = ()) ->
     An HTTP status decides if there is one: 408, 409, 425, 429 and 500 or more mean unavailable and
     worth a retry, other statuses from 300 (a redirect is not followed) mean rejected. Without a
     status, a failed connection or time-out (also as the cause of the vendor's error) means
-    unavailable, a reply that does not parse means invalid, anything else unavailable for good.
+    unreachable, a reply that does not parse means invalid, anything else unavailable for good. A
+    connection that this machine refuses is not worth a retry.
 
     Args:
         error: what the vendor's client raised. Raise the result `from` it.
@@ -152,16 +155,16 @@ def to_model_error(error: Exception, model: str, secrets: Sequence[str] = ()) ->
     if status is not None and status >= 300:
         return _make_status_error(status, model, quote, _get_retry_after(error))
     if _has_cause(error, httpx.ReadTimeout, httpx.WriteTimeout):
-        return ModelUnavailable(
+        return ModelUnreachable(
             f"The model {model} did not answer in time ({quote}). Raise chat_timeout_s "
             "(PAPERTRAIL_CHAT_TIMEOUT_S), or check the server.",
             retryable=True,
         )
     if _has_cause(error, httpx.TransportError, OSError):
-        return ModelUnavailable(
+        return ModelUnreachable(
             f"Cannot reach the model {model} ({quote}). Check the network and the server's "
             "address, or try again.",
-            retryable=True,
+            retryable=not _is_refused_here(error),
         )
     if isinstance(error, (ValueError, LookupError, TypeError, AttributeError)):
         return ModelReplyInvalid(
@@ -197,6 +200,15 @@ def _name_proxy(error: Exception) -> str:
 
     proxy = find_proxy(str(error.request.url)) if isinstance(error, openai.APIError) else None
     return f", through the proxy {proxy.rpartition('@')[2]}" if proxy else ""
+
+
+def _is_refused_here(error: Exception) -> bool:
+    """Return whether this machine refused the connection: no server runs at the address."""
+    import httpx
+    import openai
+
+    host = error.request.url.host if isinstance(error, openai.APIError) else ""
+    return is_loopback(host) and _has_cause(error, httpx.ConnectError)
 
 
 def _find_message(body: object) -> str:

@@ -62,6 +62,7 @@ class Plan:
         ignores_filter: whether it names years, authors or venues that the library cannot filter by.
         notes: sentences a reader should know.
         usage: spent on planning.
+        unreachable: why the model could not be reached, else "". It is then not asked again.
     """
 
     question: str
@@ -77,6 +78,7 @@ class Plan:
     ignores_filter: bool = False
     notes: tuple[str, ...] = ()
     usage: Usage = NO_USAGE
+    unreachable: str = ""
 
 
 def find_last_cited(exchanges: Sequence[Exchange]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 from pydantic import BaseModel, Field, StringConstraints, ValidationError, model_validator
 
 from rag.citations.markers import remove_markers
-from rag.errors import ModelError, ModelReplyInvalid
+from rag.errors import ModelError, ModelReplyInvalid, ModelUnreachable
 from rag.index import Filter
 from rag.llm.client import ChatModel, Message
 from rag.llm.tokens import count_tokens
@@ -103,7 +103,7 @@ class Planner:
         """Return what a question asks for.
 
         If the model fails, the question is searched for as typed, a follow-up with what it points
-        to.
+        to. A model that cannot be reached is `unreachable` in the plan.
 
         Args:
             question: any text.
@@ -119,6 +119,8 @@ class Planner:
             reply = self._ask(plan.question, exchanges, library, self._model)
             plan = replace(plan, usage=reply.usage)
             return _apply(read_plan(reply.text), plan, exchanges, library)
+        except ModelUnreachable as error:
+            return replace(complete_by_rules(plan, exchanges), unreachable=str(error))
         except ModelError as error:
             note = f"The search was not planned, and the question is searched for as typed. {error}"
             plan = complete_by_rules(plan, exchanges)
