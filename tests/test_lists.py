@@ -47,6 +47,7 @@ PAPERS = [
     Paper("sea-4", "Salt in the Sea", "We measure the salt of two oceans.", year=2022),
     Paper("cat-5", "Cats of the North", ""),
 ]
+NIGHT = "Whiskers at Night"
 BY_RELEVANCE = (
     "Ranked by relevance; numbers and comparisons in the question were not applied as conditions."
 )
@@ -274,17 +275,21 @@ def test_a_model_reads_the_papers_that_may_fit(folder):
 def test_a_paper_with_a_line_that_cannot_count_may_fit(folder):
     def reply(body):
         papers = read_batch(body)
-        cats, sea = papers["Purring Networks"], papers["Salt in the Sea"]
-        return f"{cats[0]} | s{sea[1]} | supported | because\n{sea[0]} | none | supported | so"
+        cats, sea, night = (papers[t] for t in ("Purring Networks", "Salt in the Sea", NIGHT))
+        return (
+            f"{cats[0]} | s{sea[1]} | supported | because\n{sea[0]} | none | supported | so\n"
+            f"{night[0]} | s{night[1]} | supported | because"
+        )
 
     with ModelServer(Step(reply=reply)) as server, open_with_model(folder, server) as assistant:
         answer = assistant.list("cats")
-    listed = entries(answer)
-    assert (listed["Purring Networks"].verdict, listed["Purring Networks"].listed) == (
-        "unchecked",
-        "possible",
-    )
-    assert "Whiskers at Night" not in listed
+    listed = {title: (each.verdict, each.listed) for title, each in entries(answer).items()}
+    assert listed == {
+        NIGHT: ("supported", "fits"),
+        "Purring Networks": ("unchecked", "possible"),
+        "Salt in the Sea": ("unchecked", "possible"),
+    }
+    assert answer.text.startswith("At least 1 of the 5 papers fits “cats”, at least 2 more may.")
     assert any("no usable verdict on 2 of the 5 papers" in each for each in answer.warnings)
 
 
@@ -452,11 +457,16 @@ def test_papers_that_are_not_likely_are_read_while_batches_hold_some_that_fit(tm
         return verdicts_by_title(ALL_FIT)
 
     mixed = tmp_path / "mixed"
-    with ModelServer(answer_step) as server, open_with_model(mixed, server) as assistant:
-        answer = assistant.list("cats")
-    assert sizes == [25, 25]
+    with ModelServer(answer_step) as server:
+        with open_with_model(mixed, server) as assistant:
+            answer = assistant.list("cats")
+        with open_with_model(mixed, server, listing_calls=1) as assistant:
+            capped = assistant.list("cats")
+    assert sizes == [25, 25, 25]
     assert answer.text.startswith("20 of the 80 papers fit “cats”.")
     assert answer.warnings == ()
+    assert capped.text.startswith("At least 20 of the 80 papers fit “cats”.")
+    assert any("left 55 unread, as listing_calls is 1" in each for each in capped.warnings)
 
 
 def test_a_call_that_fails_leaves_its_batch_unread(many):

@@ -54,13 +54,13 @@ class Scope:
         papers: number that the plan's filter lets through.
         ranked: number that were looked at, the nearest ones.
         with_words: number that have all words of the subject in one passage.
-        unread: number that may fit and that the model was to read and did not.
+        open: number that the model was to read and gave no usable verdict on.
     """
 
     papers: int
     ranked: int
     with_words: int
-    unread: int = 0
+    open: int = 0
 
     @property
     def is_capped(self) -> bool:
@@ -70,7 +70,7 @@ class Scope:
     @property
     def least(self) -> str:
         """Words before a count that may be too low, else empty."""
-        return "at least " if self.is_capped or self.unread else ""
+        return "at least " if self.is_capped or self.open else ""
 
     @property
     def reason(self) -> str:
@@ -81,14 +81,14 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class _Decided:
-    """Papers of a list and who decided. `model` is None for relevance, `unread` as in `Scope`."""
+    """Papers of a list and who decided. `model` is None for relevance, `open` as in `Scope`."""
 
     entries: Sequence[Entry]
     how: str
     model: str | None
     usage: Usage
     warnings: tuple[str, ...]
-    unread: int = 0
+    open: int = 0
     checker: ReaderScore | None = None
     asks_more: bool = False
 
@@ -121,7 +121,7 @@ class ListWriter:
         confidence = ranked[0].relevance if ranked else 0.0
         if not decided.entries:
             return (yield from _abstain(decided, ranked, scope, confidence))
-        scope = replace(scope, unread=decided.unread)
+        scope = replace(scope, open=decided.open)
         is_explicit = plan.question.strip() == plan.subject  # asked for as a list
         if self._model and decided.asks_more and not is_explicit:
             try:
@@ -203,7 +203,7 @@ class ListWriter:
                     self._model.name,
                     usage,
                     tuple(notes),
-                    selection.papers_unread,
+                    selection.papers_open,
                     score,
                     selection.asks_more and any(e.listed == "fits" for e in selection.entries),
                 )

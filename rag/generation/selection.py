@@ -2,8 +2,8 @@
 
 The likeliest papers are read first, several batches at a time, within a budget of calls and until a
 batch has none that fit. The model names only the papers that fit. What it says of one counts only
-if it names sentences of that paper. A paper that it did not read, or whose line or reply cannot be
-read, may fit at most.
+if it names sentences of that paper. A paper whose line or reply cannot be read, or that was left
+when the calls were used up or one failed, may fit at most, and counts of the list are "at least".
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ class Selection:
         entries: papers that fit or may fit, those that fit first. Complete after `read`.
         asks_more: whether the question asks more of each paper than whether it fits.
         papers_read: number of papers that the model read.
-        papers_unread: number of those that it was to read and did not. Complete after `read`.
+        papers_open: number of those that it was to read and gave no usable verdict on. Complete
+            after `read`.
         calls: calls that were answered.
         usage: of all calls.
         notes: sentences a reader should know, such as a call that failed.
@@ -79,7 +80,7 @@ class Selection:
         self._workers = workers
         self.entries: list[Entry] = []
         self.asks_more = False
-        self.papers_read = self.papers_unread = 0
+        self.papers_read = self.papers_open = 0
         self.calls = 0
         self.usage: Usage = NO_USAGE
         self.notes: list[str] = []
@@ -106,7 +107,7 @@ class Selection:
             question: of the reader.
             candidates: nearest first.
             likely: relevance from which a paper is worth a call.
-            possible: relevance from which a paper that was not read stays in the list.
+            possible: relevance from which a paper that the model did not name may fit.
 
         Raises:
             ModelRejected: the model refused the call.
@@ -127,9 +128,8 @@ class Selection:
                     self._read_reply(sent, reply, possible)
                     yield self.papers_read
             left = unread if self._found_end else unread + left
-        left = [entry for entry in left if entry.relevance >= likely]
-        self.papers_unread = len(left)
-        self._note_gaps(left)
+        self.papers_open = len(left) + self._unusable
+        self._note_gaps(len(left))
         may_fit = [_mark_unread(each, "not read by the model") for each in left]
         self.entries += [entry for entry in may_fit if entry.relevance >= possible]
         self.entries.sort(key=lambda entry: entry.listed == "possible")
@@ -138,18 +138,18 @@ class Selection:
     def _ended(self) -> bool:
         return self._found_end or self._error is not None
 
-    def _note_gaps(self, left: Sequence[Entry]) -> None:
+    def _note_gaps(self, left: int) -> None:
         if self._error:
-            self.notes.append(f"The model did not read {len(left)} papers: {self._error}")
+            self.notes.append(f"The model did not read {left} papers: {self._error}")
         if self._unusable:
             self.notes.append(
                 f"The model gave no usable verdict on {self._unusable} of the {self.papers_read} "
-                "papers that it read. They are listed as possible where they may fit."
+                "papers that it read. Those that it named or that may fit are listed as possible."
             )
         if left and self.calls == self._most_calls:
             self.notes.append(
-                f"The model read {self.papers_read} of the papers that may fit and left "
-                f"{len(left)} unread. Raise listing_calls to let it read more."
+                f"The model read {self.papers_read} papers and left {left} unread, as "
+                f"listing_calls is {self._most_calls}. Raise it to let the model read more."
             )
 
     def _fill_batches(self, question: str, entries: Sequence[Entry], most: int) -> list[_Batch]:
@@ -223,7 +223,7 @@ class Selection:
         fitting = [entry for entry in named if entry and entry.verdict != "unchecked"]
         unusable = [entry for entry in named if entry and entry.verdict == "unchecked"]
         self._unusable += len(unusable)
-        kept = fitting + [entry for entry in unusable if entry.relevance >= possible]
+        kept = fitting + [each for each in unusable if is_readable or each.relevance >= possible]
         self.entries += kept
         self._found_end |= is_readable and not kept
 
