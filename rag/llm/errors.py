@@ -175,10 +175,17 @@ def to_model_error(error: Exception, model: str, secrets: Sequence[str] = ()) ->
 
 
 def hide_secrets(text: str, secrets: Iterable[str]) -> str:
-    """Replace keys by "***", also as Python or JSON write them."""
-    for secret in filter(None, secrets):
-        for form in {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1]}:
-            text = text.replace(form, "***")
+    """Replace keys by "***", also as Python or JSON write them.
+
+    The longest goes first, because one key may be the beginning of another.
+    """
+    forms = {
+        form
+        for secret in filter(None, secrets)
+        for form in (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1])
+    }
+    for form in sorted(forms, key=len, reverse=True):
+        text = text.replace(form, "***")
     return text
 
 
