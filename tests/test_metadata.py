@@ -151,6 +151,17 @@ def test_a_plan_for_a_field_that_the_library_lacks_is_not_answered_with_all_pape
     assert answer.reason == "its papers cannot be filtered as the question asks."
 
 
+def test_records_of_papers_that_no_answer_cites_are_not_those_of_all_papers(library):
+    with ModelServer(plan=plan_records(of_these=True)) as server:
+        settings = load_settings(chat_model="tester", chat_url=server.url)
+        with Assistant.open(library.folder, settings=settings) as assistant:
+            answer = assistant.ask("How many of these are there?")
+    assert (answer.status, answer.warnings) == (
+        "abstained",
+        ("No earlier answer cites a paper.",),
+    )
+
+
 def plan_records(**fields):
     return Step(json.dumps({"question": "q", "kind": "metadata", **fields}))
 

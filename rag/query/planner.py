@@ -11,7 +11,14 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
-from pydantic import BaseModel, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from rag.citations.markers import remove_markers
 from rag.errors import ModelError, ModelReplyInvalid, ModelUnreachable
@@ -38,8 +45,9 @@ _SHARE = 4  # of the window, at most one part in so many goes to the conversatio
 _JSON = json.JSONDecoder()
 _RECORD_FIELDS = frozenset(get_args(RecordField))
 
-_Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)]
-_Query = Annotated[str, StringConstraints(strip_whitespace=True, max_length=300)]
+_ONE_LINE = AfterValidator(lambda text: " ".join(text.split()))
+_Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000), _ONE_LINE]
+_Query = Annotated[str, StringConstraints(strip_whitespace=True, max_length=300), _ONE_LINE]
 _Year = Annotated[int, Field(ge=1000, le=9999)]
 
 
@@ -264,7 +272,8 @@ def _build_filter(
             notes.append(f"The library has no {lacks}, so “{part}” was not applied.")
     cited = find_last_cited(exchanges) if read.of_these else ()
     if read.of_these and not cited:
-        notes.append(NOTHING_CITED)
+        is_unanswered = _choose_kind(read) == "metadata" and not read.subject
+        notes.append("No earlier answer cites a paper." if is_unanswered else NOTHING_CITED)
     where = Filter(
         years=next((part.years for part in kept if part.years), None),
         authors=tuple(name for part in kept for name in part.authors),
