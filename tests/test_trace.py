@@ -211,3 +211,27 @@ def test_json_has_the_trace_as_a_member(folder, run):
     assert [step["name"] for step in listed["trace"]] == STEPS[:3]
     assert "and 3" in run("list", "cats that purr", *words[:-1])  # 30 are shown
     assert "trace" not in json.loads(run("ask", QUESTION, *words[:-2], "--json"))
+
+
+def test_json_of_a_refused_question_has_the_error_and_the_steps_so_far(folder):
+    with ModelServer(Step("bad key", status=401)) as server:
+        words = ["-i", str(folder), "--model", "tester", "--url", server.url, "--json"]
+        traced = CliRunner().invoke(app, ["ask", QUESTION, *words, "--trace"])
+        plain = CliRunner().invoke(app, ["ask", QUESTION, *words])
+    printed = json.loads(traced.stdout)
+    assert "HTTP 401: bad key" in printed["error"]
+    assert [step["name"] for step in printed["trace"]] == STEPS[:3]
+    assert (traced.exit_code, plain.exit_code, plain.stdout) == (3, 3, "")
+
+
+def test_a_key_that_begins_like_another_hides_no_less_of_it(folder):
+    longer = f"{KEY}-and-more"
+    with (
+        ModelServer(Step(f"ZORP is fast {longer} [1].")) as server,
+        open_with_model(
+            folder, server, check_model="second", check_url=server.url, check_key=longer
+        ) as assistant,
+    ):
+        steps = [e for e in assistant.stream(QUESTION, trace=True) if e.kind == "step"]
+    written = steps[2].calls[0].reply
+    assert written == "ZORP is fast *** [1]."

@@ -32,11 +32,12 @@ from rag.cli.printing import (
     print_stream,
     print_text,
 )
+from rag.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rag.answer import Answer, AnswerEvent
+    from rag.answer import AnswerEvent
     from rag.retrieval import Hit
     from rag.settings import Settings
 
@@ -162,12 +163,11 @@ def _print_formatted(
     """Print answers as JSON or Markdown, or each paper that they cite once as a reference."""
     from rag.exporters import export_papers
 
-    results = (_take_answer(events) for events in streams)
     if form == "json":
-        for answer, trace in results:  # each as soon as it is there
-            print_line(json.dumps(answer.to_dict() | trace, ensure_ascii=False, indent=indent))
+        for events in streams:  # each answer as soon as it is there
+            _print_as_json(events, indent)
         return
-    answers = [answer for answer, _ in results]
+    answers = [event.answer for events in streams for event in events if event.kind == "done"]
     if form == "markdown":
         print_text("\n---\n\n".join(each.to_markdown(cite_style=cite_style) for each in answers))
     else:
@@ -179,15 +179,23 @@ def _print_formatted(
             print_note(f"note: {warning}")
 
 
-def _take_answer(events: Iterable[AnswerEvent]) -> tuple[Answer, dict[str, Any]]:
-    """Return the answer of a stream, and the member of its JSON with the trace, if it has one."""
-    steps = []
-    for event in events:
-        if event.kind == "step":
-            steps.append(event.to_dict())
-        elif event.kind == "done":
-            return event.answer, {"trace": steps} if steps else {}
-    raise AssertionError("a stream ends with Done")
+def _print_as_json(events: Iterable[AnswerEvent], indent: int | None) -> None:
+    """Print the answer of a stream with its trace, or the trace of one that a model refuses."""
+    steps: list[dict[str, Any]] = []
+    values: dict[str, Any] = {}
+    try:
+        for event in events:
+            if event.kind == "step":
+                steps.append(event.to_dict())
+            elif event.kind == "done":
+                values = event.answer.to_dict()
+    except ModelError as error:
+        if steps:
+            failed = {"error": str(error), "trace": steps}
+            print_line(json.dumps(failed, ensure_ascii=False, indent=indent))
+        raise
+    values |= {"trace": steps} if steps else {}
+    print_line(json.dumps(values, ensure_ascii=False, indent=indent))
 
 
 def _hit_to_dict(hit: Hit) -> dict[str, Any]:
