@@ -520,7 +520,7 @@ def test_ctrl_c_ends_all_calls_of_a_list(many):
         assert server.disconnected.wait(timeout=30)
 
 
-def test_what_else_a_question_asks_of_each_paper_is_answered(folder):
+def test_what_else_a_question_asks_of_each_paper_is_answered(folder, tmp_path):
     table = "| paper | place |\n|---|---|\n| Purring [1] | They hear cats from far away [1] |"
     steps = [
         verdicts_by_title(
@@ -531,14 +531,22 @@ def test_what_else_a_question_asks_of_each_paper_is_answered(folder):
     ]
     server = ModelServer(*steps, plan=plan_list("cats"))
     with server, open_with_model(folder, server, plan="always") as assistant:
-        answer = assistant.ask("Which papers are about cats, and where?")
-    assert (answer.kind, answer.text) == ("answer", table)
-    assert answer.statements[-1].verdict == "supported"
+        chat = assistant.chat()
+        answer = chat.ask("Which papers are about cats, and where?")
+        chat.save(tmp_path / "cats.json")
+        chat.load(tmp_path / "cats.json")
+        assert chat.turns[0].answer.statements == answer.statements
+    count, too = "2 of the 5 papers fit “cats”.", f"These papers fit too:\n\n- {NIGHT} [2]"
+    assert (answer.kind, answer.text) == ("answer", f"{count}\n\n{table}\n\n{too}")
+    first, *_, cell, _, last = answer.statements
+    assert (first.text, first.claim) == (count, False)
+    assert cell.citations[0].quotes[0].text == "Networks hear cats from far away."
+    assert (last.text, last.verdict, last.citations[0].reason) == (NIGHT, "supported", "because")
     assert answer.usage.calls == 4  # with the plan
     assert "Salt in the Sea" not in server.prompts[1]
     assert "These are the 2 that fit, of the 5 papers of the library." in server.prompts[1]
-    assert any("2 of the 5 papers fit “cats”." in each for each in answer.warnings)
-    assert "These papers fit too: Whiskers at Night." in answer.warnings
+    assert list(answer.sources) == [1, 2]
+    assert NIGHT not in server.prompts[2]
 
 
 def test_an_explicit_list_stays_a_list_whatever_the_model_finds_asked(folder):

@@ -80,8 +80,13 @@ class DraftChecker:
 
 
 def _check(draft: Draft, checker: Checker, only: Collection[int] | None) -> Draft:
-    """Return the draft with the verdicts of a checker on all statements, or on some."""
-    chosen = range(len(draft.statements)) if only is None else sorted(only)
+    """Return the draft with the verdicts of a checker on all statements, or on some.
+
+    Papers of a list have a relevance, and the verdict of the model that chose them.
+    """
+    statements = enumerate(draft.statements)
+    unlisted = [n for n, each in statements if all(c.score is None for c in each.citations)]
+    chosen = unlisted if only is None else sorted(only)
     checked = check_statements([draft.statements[n] for n in chosen], checker)
     verdicts = dict(zip(chosen, checked, strict=True))
     kept = (verdicts.get(n, each) for n, each in enumerate(draft.statements))

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from rag.answer import Citation, Statement, Status, Text, Verified
+from rag.citations.markers import remove_markers
 from rag.citations.resolve import Numbering, render_statement
 from rag.errors import ModelError, ModelRejected, ModelReplyInvalid, SettingsError
 from rag.generation.abstention import abstain
@@ -159,32 +160,39 @@ class ListWriter:
     ) -> Generator[AnswerEvent, None, Draft]:
         """Let the model answer what else the question asks of each paper that fits.
 
+        Their count stands before the answer, and behind it those that it does not cite.
+
         Raises:
             ModelError: the model gave no answer that cites one of them.
         """
-        hits = [entry.hit for entry in decided.entries if entry.listed == "fits"]
+        fitting = [entry for entry in decided.entries if entry.listed == "fits"]
         events = write_with_model(
             plan,
-            hits,
+            [entry.hit for entry in fitting],
             history,
             model=model,
             settings=self._settings,
             count=scope.papers,
             confidence=None,
         )
-        draft, written = yield from _hold_text(events)
-        cited = {citation.paper.id for each in draft.statements for citation in each.citations}
+        draft = yield from _hold_text(events)
+        cited = {c.paper.id: c.number for each in draft.statements for c in each.citations}
         if not cited:
             raise ModelReplyInvalid("The model's answer cites none of the papers that fit.")
-        yield Text(written)
-        missing = [hit.paper.title for hit in hits if hit.paper.id not in cited]
-        counted = count_papers(decided.entries, scope, plan.subject)
-        also = [f"These papers fit too: {'; '.join(missing)}."] if missing else []
+        writer = ListText(shown_numbers(history) | cited)
+        writer.add_paragraph(count_papers(decided.entries, scope, remove_markers(plan.subject)))
+        writer.add_reply(draft)
+        if missing := [entry for entry in fitting if entry.hit.paper.id not in cited]:
+            writer.add_paragraph("These papers fit too:")
+            writer.add_entries(missing, scope.least)
+        yield Text(writer.text)
         return replace(
             draft,
+            text=writer.text,
+            statements=tuple(replace(each, listed=None) for each in writer.statements),
             kind="answer",
             usage=decided.usage + draft.usage,
-            warnings=(f"{counted} {decided.how}", *decided.warnings, *draft.warnings, *also),
+            warnings=(decided.how, *decided.warnings, *draft.warnings),
         )
 
     def _decide(
@@ -247,18 +255,15 @@ def _abstain(
 
 def _hold_text(
     events: Generator[AnswerEvent, None, Draft],
-) -> Generator[AnswerEvent, None, tuple[Draft, str]]:
-    """Yield all events but text. Return the draft and the text."""
-    written = ""
+) -> Generator[AnswerEvent, None, Draft]:
+    """Yield all events but text. Return the draft."""
     with closing(events):
         while True:
             try:
                 event = next(events)
             except StopIteration as end:
-                return end.value, written
-            if isinstance(event, Text):
-                written += event.delta
-            else:
+                return cast("Draft", end.value)
+            if not isinstance(event, Text):
                 yield event
 
 
@@ -313,6 +318,15 @@ class ListText:
         """Add a paragraph that claims nothing about a paper."""
         self.text += "\n\n" if self.text else ""
         self._add_statement(Statement(text, 0, 0, (), None, claim=False))
+
+    def add_reply(self, draft: Draft) -> None:
+        """Add the text of a model, with its statements."""
+        blanks = len(draft.text) - len(draft.text.lstrip())
+        at = len(self.text) + 2 - blanks
+        self.text += f"\n\n{draft.text.strip()}"
+        self.statements += [
+            replace(each, start=at + each.start, end=at + each.end) for each in draft.statements
+        ]
 
     def add_entries(self, entries: Sequence[Entry], least: str) -> None:
         """Add the papers that fit, then those that may; `least` stands before their counts."""
