@@ -12,8 +12,10 @@ import time
 import pytest
 from model_server import ModelServer, Step
 from test_retrieval import HashingEmbedder
+from typer.testing import CliRunner
 
 from rag import Assistant, Filter, Paper, Status, load_settings
+from rag.cli import app
 from rag.errors import CorpusError, SettingsError
 from rag.llm import Stop
 
@@ -270,6 +272,18 @@ def test_a_model_reads_the_papers_that_may_fit(folder):
     assert "Barking Machines" not in listed
     assert "in 1 call." in answer.text
     assert answer.usage.calls == 1
+
+
+def test_the_relevance_of_a_paper_is_shown_only_where_it_decided(folder):
+    def run(*options):
+        result = CliRunner().invoke(app, ["list", "cats", "-i", str(folder), *options])
+        return [line for line in result.output.splitlines() if "at night." in line]
+
+    step = verdicts_by_title({NIGHT: "supported"})
+    with ModelServer(step) as server:
+        decided = run("-m", "tester", "--url", server.url)
+    assert decided == ["    supported (because; tester): “Cats see little at night.”"]
+    assert re.fullmatch(r"    0\.\d\d: “Cats see little at night.”", run()[0])
 
 
 def test_a_paper_with_a_line_that_cannot_count_may_fit(folder):

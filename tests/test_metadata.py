@@ -42,11 +42,11 @@ def chat(library):
 @pytest.mark.parametrize(
     ("question", "field", "text"),
     [
-        ("who wrote it?", "authors", "was written by Jane Doe, Al Roe. [1]"),
+        ("who wrote it?", "authors", "was written by Jane Doe and Al Roe. [1]"),
         ("when was it published?", "year", "was published in 2019. [1]"),
         ("Where was this paper published?", "venue", "was published in Tea Journal. [1]"),
         ("its DOI?", "doi", "is 10.1000/t.1. [1]"),
-        ("who are the authors of [1]?", "authors", "was written by Jane Doe, Al Roe. [1]"),
+        ("who are the authors of [1]?", "authors", "was written by Jane Doe and Al Roe. [1]"),
     ],
 )
 def test_a_field_of_the_paper_that_was_cited_is_read_from_its_record(chat, question, field, text):

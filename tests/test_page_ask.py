@@ -114,11 +114,12 @@ def test_a_question_is_asked_again_without_the_filter_that_was_read_in_it(contex
 def test_papers_that_were_chosen_cannot_be_asked_without_that_choice(context) -> None:
     session = open_page()
     session.only = frozenset({"quux-2"})
+    named = "called “QUUX: Curriculum Order Matters”"
     last = ask(context, session, SECOND).turn
-    assert "Only papers <bdi>with the id quux-2</bdi></p>" in last
+    assert f"Only papers <bdi>{named}</bdi></p>" in last
     assert "Ask without this" in ask(context, session, "what do papers by Dorn sort by?").turn
     act(context, session, act="retry", turn="2", narrow="no")
-    assert session.turns[1].answer.scope == "with the id quux-2"
+    assert session.turns[1].answer.scope == named
 
 
 def test_a_follow_up_is_understood_with_the_question_before(context) -> None:

@@ -79,6 +79,14 @@ def test_a_trace_names_the_query_that_found_a_paper(folder, monkeypatch):
     assert "2 was found by the query “leaves in hot water”" in result.output
 
 
+def test_a_planned_answer_offers_no_list_whatever_words_the_plan_uses(folder):
+    reworded = {"question": "What do the studies say about ZORP?", "alone": False}
+    answer, server = ask(folder, QUESTION, reworded, where=Filter(ids=("zorp-1",)))
+    assert not any("rag list" in each for each in answer.warnings)
+    assert answer.scope == f"called “{ZORP.title}”"
+    assert "This is the only paper of the library with the id zorp-1." in server.prompts[0]
+
+
 def test_a_question_in_another_language_is_searched_for_in_the_librarys(folder):
     asked = "Was gibt Tee ab?"
     plan = {"question": "What does tea release?", "alone": False, "queries": ["theanine"]}

@@ -188,8 +188,8 @@ def _print_citation(statement: Statement, citation: Citation, checker: ReaderSco
     quotes = [f"“{quote.text}”" for quote in citation.quotes]
     reason = "; ".join([citation.reason, citation.by, *citation.warnings])
     if statement.listed:
-        score = "" if citation.score is None else f"{citation.score:.2f}"
-        entry = score if citation.by == "text" else f"{label} {score} ({reason})"
+        is_ranked = citation.by == "text" and citation.score is not None
+        entry = f"{citation.score:.2f}" if is_ranked else f"{label} ({reason})"
         _print(f"{entry}: {' '.join(quotes)}", indent=4, label=entry, style=style)
     elif label == "quoted":
         _print(f"{label}: {' '.join(quotes)}", indent=4, label=label, style=style)

@@ -254,14 +254,21 @@ def _render_question(plan: Plan) -> str:
 
 
 def _count_nearest(shown: int, count: int, plan: Plan) -> str:
-    papers = f"{count} paper{'s' * (count != 1)} of the library"
+    """Return which papers the prompt has, in a sentence without its full stop."""
     chosen = f" {neutral(str(plan.where))}" if plan.where else ""
+    papers = f"{count} papers of the library{chosen}"
+    if count == 1:
+        return f"This is the only paper of the library{chosen}"
+    if plan.kind == "list" and shown == 1:
+        return f"This is the one that fits, of the {papers}"
     if plan.kind == "list":
         return (
-            f"{shown} that fit, of the {papers}{chosen}. Cover each of them, in a table with one "
-            "row for each paper if the question asks several things of each"
+            f"These are the {shown} that fit, of the {papers}. Cover each of them, in a table with "
+            "one row for each paper if the question asks several things of each"
         )
-    return f"{shown} nearest of the {papers}{chosen}" if shown < count else f"only {papers}{chosen}"
+    if shown == 1:
+        return f"This is the nearest of the {papers}"
+    return f"These are the {f'{shown} nearest of the' if shown < count else 'only'} {papers}"
 
 
 def render_paper(hit: Hit, number: int, budget: int) -> tuple[str, int]:

@@ -15,6 +15,7 @@ from rag.generation.draft import Draft, shown_numbers
 from rag.generation.listing import MOST_SHOWN, ListText
 from rag.generation.relevance import rank_by_relevance
 from rag.index import Filter
+from rag.papers.names import join_names
 from rag.papers.paper import normalise_title
 from rag.query.rules import find_pointed_numbers
 
@@ -158,7 +159,7 @@ def describe_field(paper: Paper, field: str) -> str:
         name = field.upper() if field in ("doi", "url") else field
         return f"The record of {title} has no {name}."
     forms = {
-        "authors": f"{title} was written by {', '.join(paper.authors)}.",
+        "authors": f"{title} was written by {join_names(paper.authors)}.",
         "doi": f"The DOI of {title} is {value}.",
         "url": f"The address of {title} is {value}.",
     }

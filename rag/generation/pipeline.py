@@ -141,8 +141,16 @@ class Pipeline:
         if plan.standalone != question.strip():
             yield Status(f"Understood as: {plan.standalone}")
         if plan.where:
-            yield Status(f"Only papers {plan.where}")
+            yield Status(f"Only papers {self._describe_filter(plan.where)}")
         return plan
+
+    def _describe_filter(self, where: Filter) -> str:
+        """Return a restriction in words, with the title of a single paper in place of its id."""
+        papers = self._library.papers(Filter(ids=where.ids), 2) if where.ids else ()
+        if len(papers) != 1:
+            return str(where)
+        others = str(replace(where, ids=None))
+        return ", ".join(filter(None, [others, f"called “{papers[0].title}”"]))
 
     def _retrieve(
         self, plan: Plan, history: Sequence[Turn], k: int | None
@@ -232,8 +240,11 @@ class Pipeline:
         usage = plan.usage + draft.usage
         prices = self._settings.prices
         has_one_price = draft.checker is None or draft.checker.name == draft.model
+        is_planned = plan.usage.calls > 0  # then the model has decided that it is no list
         offers_list = (
-            not plan.subject and plan.kind == "answer" and mentions_papers(plan.standalone)
+            not (is_planned or plan.subject)
+            and plan.kind == "answer"
+            and mentions_papers(plan.question)
         )
         return Answer(
             question=plan.question,
@@ -248,7 +259,7 @@ class Pipeline:
             closest=draft.closest,
             model=draft.model,
             checker=draft.checker,
-            scope=str(plan.where or ""),
+            scope=self._describe_filter(plan.where) if plan.where else "",
             narrowed=(plan.where or Filter()) != (where or Filter()),
             confidence=draft.confidence,
             usage=usage,

@@ -27,6 +27,18 @@ def join_name(given: str, family: str) -> str:
     return f"{given} {family}".strip()
 
 
+def join_names(authors: tuple[str, ...]) -> str:
+    """Return the names in one phrase, as in a sentence.
+
+    >>> join_names(("Ana Silva", "Ji-woo Park")), join_names(("A", "B", "C")), join_names(("A",))
+    ('Ana Silva and Ji-woo Park', 'A, B and C', 'A')
+    >>> join_names(("A", "et al."))
+    'A et al.'
+    """
+    joint = " " if ET_AL in authors else " and "
+    return joint.join(filter(None, [", ".join(authors[:-1]), *authors[-1:]]))
+
+
 def drop_et_al(authors: tuple[str, ...]) -> tuple[str, ...]:
     """Return the authors without a final "et al.".
 

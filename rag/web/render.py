@@ -222,12 +222,12 @@ def _render_statement(
 
 
 def _render_entry(statement: Statement) -> str:
-    """Render the score and the best sentence of an entry of a list."""
+    """Render the best sentence of an entry of a list, and its relevance if that decided."""
     if statement.listed is None or not statement.citations:
         return ""
     citation = statement.citations[0]
     score = ""
-    if citation.score is not None:
+    if citation.score is not None and citation.by == "text":
         shown = format_score(citation.score)
         score = f' <span class="score" title="Relevance from 0 to 1">{shown}</span>'
     return score + "".join(render_snippet(quote.text) for quote in citation.quotes[:1])
