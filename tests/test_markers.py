@@ -238,6 +238,12 @@ def statements(text):
             [("It masks some tokens", (1,))],
         ),
         ("| BERT | [1] |", [("BERT", (1,))]),
+        (
+            "| Both | It predicts | [2] | It masks | [1] |",
+            [("It predicts", (2,)), ("It masks", (1,))],
+        ),
+        ("| BERT | [1] | It masks some tokens |", [("It masks some tokens", (1,))]),
+        ("| [1] | It masks some tokens |", [("It masks some tokens", (1,))]),
         ("A。[1] B。C。[2]", [("A。", (1,)), ("B。", ()), ("C。", (2,))]),
         ("[1] Yes, it does. [2] So it is.", [("Yes, it does.", (1,)), ("So it is.", (2,))]),
         ("[1] It does [1]. [2] So it is [2].", [("It does.", (1,)), ("So it is.", (2,))]),
@@ -353,3 +359,8 @@ def test_a_table_cell_keeps_the_names_of_its_row_and_column():
         "Ants": "", "dig tunnels": "Ants, Trained to", "5%": "Ants, Gain", "more": "Ants",
         "It ends.": "", "Bees": "", "fly far": "Bees",
     }  # fmt: skip
+
+
+def test_a_long_name_of_a_row_is_shortened_in_its_cells():
+    (_, cell) = split_statements([f"| {'ant ' * 500}| digs tunnels |"])[1]
+    assert cell.context == "ant " * 24 + "ant…"

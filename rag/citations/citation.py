@@ -61,7 +61,8 @@ class Statement:
             reader called no claim.
         warnings: such as "figure not found: 14.2".
         listed: of a list entry, whether its paper "fits" or is only "possible", else None.
-        context: names of the row and the column of a table cell, "" outside of tables.
+        context: names of the row and the column of a table cell, each shortened to 100 characters.
+            "" outside of tables.
     """
 
     text: str

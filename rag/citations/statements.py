@@ -2,6 +2,7 @@
 
 A marker after the full stop belongs to the sentence before it. In a line that begins with a marker
 and ends without one, or has one before every sentence, it belongs to the sentence after it. A
+table cell that holds only markers belongs to the cell before it, unless that names the row. A
 sentence ends with its line or its table cell, so the items of a list stay apart.
 """
 
@@ -24,6 +25,7 @@ _HEADING = re.compile(r"\s*(?:#{1,6}\s|\*\*[^*]{1,80}\*\*:?\s*$|[\s:-]+$)")
 _ROW = re.compile(r"\s*\|")
 _RULE = re.compile(r"\s*\|[\s:|-]*-[\s:|-]*$")
 _CELL_END = re.compile(r"(?<!\\)\|")
+_LONGEST_NAME = 100  # of a row or a column: every cell repeats it
 _FEWEST_WORDS = 4  # a shorter cell of a table without a marker claims nothing
 _FULL_STOP = re.compile(r"[。！？]+[」』”’）]*")  # in Chinese and Japanese, no space follows
 _SPACE_BEFORE_STOP = re.compile(r"\s+(?=[.,;:!?)](?:\s|$))")
@@ -177,7 +179,11 @@ def _find_cells(row: str) -> list[tuple[int, int]]:
 
 
 def _name_cells(row: str) -> list[str]:
-    return [_clean(row[left:right]) for left, right in _find_cells(row)] or [""]
+    names = [_clean(row[left:right]) for left, right in _find_cells(row)] or [""]
+    return [
+        name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1].rstrip() + "…"
+        for name in names
+    ]
 
 
 def _split_spans(plain: str, part: _Part) -> Iterator[_Span]:
@@ -238,9 +244,11 @@ def _assign_marks(
 
     for number, group in groupby(marks, find_part):
         together = list(group)
-        is_leading = number >= 0 and _is_leading(
-            plain, parts[number], list_spans(parts[number]), together
-        )
+        own = list_spans(parts[number]) if number >= 0 else []
+        if own:
+            is_leading = _is_leading(plain, parts[number], own, together)
+        else:
+            is_leading = number > 0 and parts[number - 1].kind == "label"
         for mark in together:
             yield mark, find_owner(mark, is_leading=is_leading)
 
