@@ -1,5 +1,7 @@
 """Repair: the model corrects, cites or withdraws what its check found wrong, once."""
 
+import re
+
 import pytest
 from made_up_papers import QUESTION, QUUX, ZORP
 from model_server import ModelServer, Step
@@ -47,6 +49,13 @@ def correct(body):
         f"2 | It attends to 64 tokens at a time [1].\n3 | Tea gives theanine [{tea}].\n"
         "4 | withdraw\n5 | Nobody asked [1].\n99 | x"
     )
+
+
+def fix(body, sentence, line):
+    """Replace the statement in doubt that holds a text."""
+    doubts = body["messages"][-1]["content"].split("<doubts>")[1]
+    number = re.search(rf"(\d+): [^:]*{sentence}", doubts)[1]
+    return Step(f"{number} | {line}")
 
 
 def test_statements_in_doubt_are_corrected_cited_or_withdrawn_and_checked_again(folder):
@@ -168,6 +177,72 @@ def test_a_withdrawn_table_cell_leaves_the_others_in_their_columns(folder):
     check = Step("1 | s2 | supported | x\n2 | none | unsupported | no\n3 | s2 | supported | x")
     answer, _ = ask(folder, Step(table), check, Step("2 | withdraw\n1 | withdraw\n3 | withdraw"))
     assert all(line.count("|") == 4 for line in answer.text.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("sentence", "shown"),
+    [
+        ("**It cures all adults**", "**It cures all adults**"),
+        ("## It cures all adults", "It cures all adults"),
+        ("| It cures all adults:", "It cures all adults:"),
+        ("Does it cure? Yes.", "Does it cure? Yes."),
+    ],
+)
+def test_a_repaired_statement_is_a_claim_in_any_form(sentence, shown, folder):
+    check = Step("1 | s4 | supported | x\n2 | none | unsupported | no")
+    draft = Step("ZORP is 3.5 times faster than BERT [1].\n\nIt sings [1].")
+    answer, _ = ask(folder, draft, check, Step(f"2 | {sentence}"))
+    assert answer.text.endswith(f"\n\n{shown}")
+    assert {each.verdict for each in answer.statements[1:]} == {"uncited"}
+
+
+def test_at_most_three_sentences_take_the_place_of_one(folder):
+    line = Step("1 | " + "".join(f"Song {n} is loud [1]. " for n in range(700)))
+    check = Step("1 | none | unsupported | no")
+    answer, _ = ask(
+        folder, Step("It sings [1].\n\nIs it?"), check, line, Step("3 | s1 | supported")
+    )
+    assert answer.text == "Song 0 is loud [1]. Song 1 is loud [1]. Song 2 is loud [1].\n\nIs it?"
+
+
+@pytest.mark.parametrize("place", ["row", "column"])
+def test_cells_are_checked_again_under_a_repaired_name(place, folder):
+    row, column = ("BERT sings [1]", "Speed") if place == "row" else ("BERT", "BERT sings [1]")
+    table = Step(f"| | {column} |\n|---|---|\n| {row} | it is 3.5 times faster [1] |")
+    wrong = Step("1 | none | unsupported | no\n2 | s4 | supported | x")
+    again = Step("1 | s1 | supported | x\n2 | s4 | contradicted | not ZORP")
+    answer, _ = ask(folder, table, wrong, lambda body: fix(body, "BERT sings", "ZORP [1]"), again)
+    cell = answer.statements[-1]
+    assert cell.context == ("ZORP, Speed" if place == "row" else "BERT, ZORP")
+    assert cell.verdict == "contradicted"
+
+
+def test_cells_are_unchecked_where_the_name_of_their_row_is_removed(folder):
+    table = Step("| | Speed |\n|---|---|\n| BERT sings [1] | it is 3.5 times faster [1] |")
+    check = Step("1 | none | unsupported | no\n2 | s4 | supported | x")
+    answer, _ = ask(folder, table, check, repair=False, unsupported="remove")
+    assert answer.text.endswith("|  | it is 3.5 times faster [1] |")
+    cell = answer.statements[-1]
+    assert (cell.context, cell.verdict) == ("Speed", "unchecked")
+
+
+@pytest.mark.parametrize(
+    ("line", "row"),
+    [
+        ("it is 3.5 times faster [1]", "| ZORP | it is 3.5 times faster [1] | | it is small [1] |"),
+        ("ZORP | it is fast [1] |", r"| ZORP | ZORP \| it is fast [1] | | it is small [1] |"),
+        ("withdraw", "| ZORP |  | | it is small [1] |"),
+        ("?", "| ZORP |  | | it is small [1] |"),  # no repair: the setting removes it
+    ],
+)
+def test_a_row_with_a_column_of_sources_keeps_its_cells(line, row, folder):
+    table = Step("| | | | |\n|---|---|---|---|\n| ZORP | it sings loud | [1] | it is small [1] |")
+    check = Step("1 | none | unsupported | no\n2 | s3 | supported | x")
+    steps = table, check, lambda body: fix(body, "it sings", line), Step("1 | s4 | supported | x")
+    answer, _ = ask(folder, *steps, unsupported="remove")
+    assert answer.text.splitlines()[-1] == row
+    for statement in answer.statements:
+        assert answer.text[statement.start :].startswith(statement.text)
 
 
 def test_repair_can_be_turned_off(folder):

@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING
 from rag.citations.citation import Citation, Statement
 from rag.citations.markers import Marker, MarkerReader
 from rag.citations.references import ReferenceFilter
-from rag.citations.statements import render_markers, split_statements
+from rag.citations.statements import (
+    count_bars,
+    find_contexts,
+    render_markers,
+    split_statements,
+)
 from rag.verification import Claim, Verification
 
 if TYPE_CHECKING:
@@ -152,16 +157,20 @@ def check_statements(statements: Sequence[Statement], checker: Checker) -> tuple
 def remove_statements(
     text: str, statements: Sequence[Statement], verdicts: Collection[Verdict]
 ) -> tuple[str, tuple[Statement, ...], int]:
-    """Return a text without the statements of some verdicts, those left, and how many went."""
+    """Return a text without the statements of some verdicts, those left, and how many went.
+
+    Cells of a table whose row or column loses its name are no longer checked.
+    """
     gone = {n: ("", ()) for n, each in enumerate(statements) if each.verdict in verdicts}
-    text, left, _ = splice_statements(text, statements, gone)
-    return text, left, len(gone)
+    text, left, changed = splice_statements(text, statements, gone)
+    checked = tuple(_uncheck(each) if n in changed else each for n, each in enumerate(left))
+    return text, checked, len(gone)
 
 
 def splice_statements(
     text: str, statements: Sequence[Statement], parts: Mapping[int, Part]
 ) -> tuple[str, tuple[Statement, ...], frozenset[int]]:
-    """Put new text in the place of some statements.
+    """Put new text in the place of some statements. Tables keep their cells.
 
     Args:
         text: of the answer.
@@ -170,29 +179,53 @@ def splice_statements(
             its list item with it.
 
     Returns:
-        the new text, its statements, and the indexes of the new ones.
+        the new text, its statements, and the indexes of the new ones and of the cells whose row or
+        column has a new name.
     """
     kept: list[Statement] = []
     changed: set[int] = set()
     spliced, at = "", 0
     for index, statement in enumerate(statements):
-        gap = text[at : statement.start]
+        gap, place = text[at : statement.start], slice(statement.start, statement.end)
         at = statement.end
-        start, shown = statement.start, text[statement.start : statement.end]
-        part = parts.get(index, (shown, (statement,)))
-        if not part[1]:
+        shown, new = parts.get(index, (text[place], (_move(statement, -statement.start),)))
+        before, behind = count_bars(text, place) if index in parts else (0, 0)
+        if not new:
             ends_line = text[at : at + 1] in ("", "\n")
-            if "\n" in gap or "|" in gap:  # a new line, or the next cell of a table
-                spliced += _ITEM_SIGN.sub("", gap) if ends_line else gap
+            spliced += _close_gap(gap, ends_line=ends_line) + " |" * (before + behind)
             continue
-        spliced += gap
-        shift = len(spliced) - (start if index not in parts else 0)
-        moved = [replace(s, start=s.start + shift, end=s.end + shift) for s in part[1]]
+        spliced += gap + "| " * before
         if index in parts:
-            changed.update(range(len(kept), len(kept) + len(moved)))
-        kept += moved
-        spliced += part[0]
-    return spliced + text[at:], tuple(kept), frozenset(changed)
+            changed.update(range(len(kept), len(kept) + len(new)))
+        kept += [_move(each, len(spliced)) for each in new]
+        spliced += shown + " |" * behind
+    spliced += text[at:]
+    contexts = find_contexts(spliced)
+    named = [replace(each, context=contexts.get(each.start, each.context)) for each in kept]
+    changed.update(n for n, each in enumerate(named) if each.context != kept[n].context)
+    return spliced, tuple(named), frozenset(changed)
+
+
+def _close_gap(gap: str, *, ends_line: bool) -> str:
+    """Return what is left of the text before a statement that is removed."""
+    if "\n" not in gap and "|" not in gap:  # within a line, or a cell of a table
+        return ""
+    return _ITEM_SIGN.sub("", gap) if ends_line else gap
+
+
+def _move(statement: Statement, by: int) -> Statement:
+    return replace(statement, start=statement.start + by, end=statement.end + by)
+
+
+def _uncheck(statement: Statement) -> Statement:
+    """Return a table cell without its verdict."""
+    reason = "the name of its row or column was removed"
+    citations = tuple(
+        Citation(each.number, each.paper, (), "unchecked", reason, "text")
+        for each in statement.citations
+    )
+    verdict = "unchecked" if citations else statement.verdict
+    return replace(statement, citations=citations, verdict=verdict, warnings=())
 
 
 def _list_claims(statement: Statement) -> list[Claim]:

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from itertools import accumulate, groupby, pairwise
 from typing import TYPE_CHECKING, Literal
 
-from rag.citations.markers import LINE_LEAD, find_fence_end
+from rag.citations.markers import LINE_LEAD, find_fence_end, remove_markers, split_markers
 from rag.text.sentences import sentence_spans
+from rag.text.terms import has_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,6 +119,34 @@ def split_statements(pieces: list[str | tuple[int, ...]]) -> tuple[str, list[Par
         end = span.end + before[bisect_left(places, span.end)]
         found.append(_build_statement(plain, span, start, end, mine))
     return shown, found
+
+
+def find_contexts(text: str) -> dict[int, str]:
+    """Return the context of each statement of a shown text, by the offset of its start."""
+    pieces = [piece if isinstance(piece, str) else piece.numbers for piece in split_markers(text)]
+    return {each.start: each.context for each in split_statements(pieces)[1]}
+
+
+def is_cell(text: str, start: int) -> bool:
+    """Return whether the line of a shown text around an offset is a row of a table."""
+    return _ROW.match(text, text.rfind("\n", 0, start) + 1) is not None
+
+
+def count_bars(text: str, statement: slice) -> tuple[int, int]:
+    """Return how many bars lie between a table cell and its markers in other cells of the row.
+
+    Returns:
+        the bars before the cell with the words, and those behind it.
+    """
+    cells = _CELL_END.split(text[statement]) if is_cell(text, statement.start) else [""]
+    words = (n for n, cell in enumerate(cells) if has_words(remove_markers(cell)))
+    own = next(words, 0)
+    return own, len(cells) - 1 - own
+
+
+def escape_bars(text: str) -> str:
+    """Return a text that stays in one cell of a table."""
+    return _CELL_END.sub(r"\\|", text)
 
 
 def _join_pieces(pieces: list[str | tuple[int, ...]]) -> tuple[str, str, list[_Mark]]:

@@ -17,7 +17,7 @@ from rag.citations.resolve import (
     resolve_statements,
     splice_statements,
 )
-from rag.citations.statements import render_markers
+from rag.citations.statements import escape_bars, is_cell, render_markers
 from rag.errors import ModelError, ModelReplyInvalid
 from rag.generation.draft import shown_numbers
 from rag.generation.llm import render_paper
@@ -38,12 +38,14 @@ if TYPE_CHECKING:
     from rag.retrieval import Hit
     from rag.retrieval.live_index import LiveIndex
     from rag.settings import Settings
+    from rag.verification import Verdict
 
 IN_DOUBT = frozenset({"unsupported", "contradicted", "uncited"})
 _MORE_PAPERS = 4  # searched for with the statements in doubt
 _MOST_STATEMENTS = 20  # that are repaired
+_MOST_SENTENCES = 3  # in place of one
 _MARGIN_TOKENS = 64
-_LINE = re.compile(r"\W*(\d{1,3})\W*?[|:]\s*(.*)")
+_LINE = re.compile(r"\W*(\d{1,3})\W*?[|:](?:[\s|]|#{1,6}\s)*(.*)")  # no heading, no row
 _WITHDRAW = re.compile(r"(?i)\W*withdraw(?:n|s)?\s*(?:[^\w\s].*)?")  # a reason may follow
 
 
@@ -202,7 +204,7 @@ def _read_lines(text: str, doubts: Sequence[int]) -> dict[int, str]:
     """Return the new text of each statement in doubt by its index, "" where it is withdrawn."""
     lines: dict[int, str] = {}
     for match in filter(None, map(_LINE.fullmatch, text.splitlines())):
-        index, sentence = int(match[1]) - 1, match[2].strip()
+        index, sentence = int(match[1]) - 1, match[2].rstrip(" |\\")
         if index in doubts and has_words(sentence):
             lines.setdefault(index, "" if _WITHDRAW.fullmatch(sentence) else sentence)
     return lines
@@ -216,14 +218,28 @@ def _apply_lines(
     numbering = Numbering({**known, **{name: each.number for name, each in cited.items()}})
     parts: dict[int, tuple[str, tuple[Statement, ...]]] = {}
     for index, line in lines.items():
-        resolver = MarkerResolver(papers, numbering)
         old = draft.statements[index]
-        resolver.feed(line.removeprefix(_render_context(old)))
-        resolver.finish()
-        shown = {numbering.numbers[p.id]: p for p in papers if p.id in numbering.numbers}
-        sentence, new = resolve_statements(resolver.pieces, shown)
-        parts[index] = sentence, tuple(replace(each, context=old.context) for each in new)
+        sentence = line.removeprefix(_render_context(old))
+        if is_cell(draft.text, old.start):
+            sentence = escape_bars(sentence)
+        parts[index] = _resolve_sentence(sentence, papers, numbering, old.context)
     text, statements, changed = splice_statements(draft.text, draft.statements, parts)
     withdrawn = sum(not new for _, new in parts.values())
     draft = replace(draft, text=text, statements=statements, removed=draft.removed + withdrawn)
     return draft, changed
+
+
+def _resolve_sentence(
+    line: str, papers: Sequence[Paper], numbering: Numbering, context: str
+) -> tuple[str, tuple[Statement, ...]]:
+    """Return a new sentence as readers see it, and its statements, which are claims in any form."""
+    resolver = MarkerResolver(papers, numbering)
+    resolver.feed(line)
+    resolver.finish()
+    shown = {numbering.numbers[p.id]: p for p in papers if p.id in numbering.numbers}
+    sentence, found = resolve_statements(resolver.pieces, shown)
+    claims: list[Statement] = []
+    for each in found[:_MOST_SENTENCES]:
+        verdict: Verdict = "unchecked" if each.citations else "uncited"
+        claims.append(replace(each, verdict=verdict, claim=True, context=context))
+    return sentence[: claims[-1].end] if claims else "", tuple(claims)
