@@ -37,6 +37,11 @@ class Task:
     variant: Variant
     cluster: str
 
+    @property
+    def key(self) -> tuple[str, Variant]:
+        """Id of the question and variant, as in a record."""
+        return self.question.id, self.variant
+
 
 def plan_tasks(questions: Sequence[Question], clusters: dict[str, str]) -> list[Task]:
     """Return the tasks of a run: each question, and two more variants where it has a paraphrase."""
@@ -81,8 +86,8 @@ def make_record(assistant: Assistant, judge: Judge, task: Task, every: Sequence[
         raise
     except ModelError as error:
         return base.model_copy(update={"failed": str(error)})
-    if assistant.model and _fell_back(answer):
-        return base.model_copy(update={"failed": answer.warnings[-1]})
+    if answer.model_error:
+        return base.model_copy(update={"failed": answer.model_error, "usage": answer.usage})
     before = judge.usage
     statements, facts = _judge(judge, question.facts if base.is_factual else (), answer)
     used = _since(before, judge.usage)
@@ -118,11 +123,6 @@ def _rank(assistant: Assistant, answer: Answer, where: Filter | None) -> tuple[s
     read = [hit.paper.id for hit in answer.hits] if is_planned else []
     more = [hit.paper.id for hit in assistant.search(answer.asked, k=RANKED, where=where)]
     return tuple(dict.fromkeys((*read, *more)))[:RANKED]
-
-
-def _fell_back(answer: Answer) -> bool:
-    """Return whether quotes stand in for a model that failed. The last warning says why."""
-    return answer.mode == "quotes" and answer.kind == "answer" and answer.status == "answered"
 
 
 def _begin_record(task: Task) -> Record:

@@ -50,7 +50,9 @@ class Spent:
 
 def usages(record: Record) -> tuple[Usage, Usage]:
     """Return the usage of the writer and of the judge in a record."""
-    given = record.answer["usage"] if record.answer else {}
+    if record.answer is None:
+        return record.usage, record.judge_usage
+    given = record.answer["usage"]
     writer = Usage(
         int(given.get("calls", 0)),
         int(given.get("prompt_tokens", 0)),

@@ -68,7 +68,8 @@ def _facts(report: Report) -> str:
         "library": f"{info.about['index']}, {info.about['papers']} papers",
         "questions": f"{info.about['questions']} ({', '.join(info.about['splits'])}); "
         f"{len(report.run.records)} of {info.planned} records"
-        + (f", {report.failed} failed" if report.failed else ""),
+        + (f", {report.failed} failed" if report.failed else "")
+        + (f", {report.unplanned} not planned" if report.unplanned else ""),
         "writer": info.identity["model"] or "quotes: verbatim sentences, no language model",
         "judge": f"{info.identity['judge']}: {info.about['judge']}",
         "unscored": f"{report.unscored:.1%} of the judge's verdicts",

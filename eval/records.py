@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, field_validator
 
 from eval.questions import Fact, Kind
 from rag.llm.reply import NO_USAGE, Usage
+from rag.query.plan import NOT_PLANNED
 
 Variant = Literal["asked", "paraphrase", "without gold"]
 JudgedVerdict = Literal["supported", "partly", "unsupported", "contradicted"]
@@ -109,6 +110,7 @@ class Record(BaseModel):
         judge_usage: calls and tokens of the judge.
         judge_cost: of these, with its currency, where the price file has the judge's model.
         failed: why there is no answer, else empty.
+        usage: calls and tokens of an attempt that failed; those of an answer are in `answer`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -132,6 +134,7 @@ class Record(BaseModel):
     judge_usage: Usage = NO_USAGE
     judge_cost: str | None = None
     failed: str = ""
+    usage: Usage = NO_USAGE
 
     @field_validator("answer")
     @classmethod
@@ -154,6 +157,12 @@ class Record(BaseModel):
     def is_factual(self) -> bool:
         """Whether the library holds an answer and the question asks for no list."""
         return self.answerable and self.kind != "listing"
+
+    @property
+    def is_unplanned(self) -> bool:
+        """Whether the model failed to plan the search."""
+        warnings = self.answer.get("warnings", []) if self.answer else []
+        return any(str(warning).startswith(NOT_PLANNED) for warning in warnings)
 
     @property
     def is_written(self) -> bool:

@@ -62,12 +62,14 @@ class Report:
         scores: by axis and measure, first over all, then by kind.
         unscored: share of verdicts that the judge left open, in [0, 1].
         failed: questions without an answer because the model failed.
+        unplanned: questions answered without a plan because the model failed.
     """
 
     run: Run
     scores: tuple[Score, ...]
     unscored: float
     failed: int
+    unplanned: int
 
     @property
     def spent(self) -> dict[str, Spent]:
@@ -85,6 +87,7 @@ class Report:
             **self.run.info.model_dump(mode="json"),
             "records": len(self.run.records),
             "failed": self.failed,
+            "unplanned": self.unplanned,
             "unscored": self.unscored,
             "spent": {name: asdict(spent) for name, spent in self.spent.items()},
             "scores": [asdict(score) for score in self.scores],
@@ -115,7 +118,8 @@ def make_report(run: Run, *, labels: str | Path | None = None, seed: int = 0) ->
     unscored = sum(judged.verdict is None for judged in verdicts) / max(1, len(verdicts))
     failed = sum(bool(record.failed) for record in run.records)
     scores.sort(key=lambda score: AXES.index(score.axis))
-    return Report(run, tuple(scores), round(unscored, 4), failed)
+    unplanned = sum(record.is_unplanned for record in run.records)
+    return Report(run, tuple(scores), round(unscored, 4), failed, unplanned)
 
 
 def refuse_unscored(report: Report) -> None:

@@ -8,8 +8,10 @@ questions under way; a run is taken up again only where all of `run.json` is sti
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -21,7 +23,14 @@ from eval.cost import usages
 from eval.provenance import RunInfo, describe_run, hash_json, identity
 from eval.questions import refuse_unusable
 from eval.records import Record
-from rag.errors import DiskError, QuestionError, RunMismatch, SettingsError
+from rag.errors import (
+    DiskError,
+    ModelUnavailable,
+    QuestionError,
+    RagError,
+    RunMismatch,
+    SettingsError,
+)
 from rag.files import write_atomically
 
 if TYPE_CHECKING:
@@ -33,6 +42,7 @@ if TYPE_CHECKING:
 
 
 _LOCK = ".lock"
+MOST_FAILURES = 5  # in a row, for the same reason; then a run stops
 
 
 @dataclass(frozen=True)
@@ -86,6 +96,7 @@ def run(
     Raises:
         RunMismatch: the folder holds another run.
         ModelRejected: a language model refused the call; what was done is kept.
+        ModelUnavailable: five questions in a row failed for the same reason; what was done is kept.
         DiskError: the folder cannot be written.
     """
     _check_arguments(limit, workers, budget)
@@ -96,13 +107,14 @@ def run(
         assistant,
         questions,
         judge,
-        plan=[(task.question.id, task.variant) for task in tasks],
+        plan=[task.key for task in tasks],
         limited=len(chosen) < len(questions),
     )
     folder = Path(folder)
     with _lock_folder(folder):
-        info, done = _resume(folder, info)
-        left = [task for task in tasks if (task.question.id, task.variant) not in done]
+        info, done, failed = _resume(folder, info)
+        left = [task for task in tasks if task.key not in done]
+        left.sort(key=lambda task: task.key in failed)
         told = on_progress or (lambda _done, _planned: None)
         told(len(done), len(tasks))
         spent = sum(_tokens(record) for record in done.values())
@@ -180,21 +192,29 @@ def _choose_questions(
     return [question for question in questions if question.id in kept]
 
 
-def _resume(folder: Path, info: RunInfo) -> tuple[RunInfo, dict[tuple[str, str], Record]]:
-    """Return the run in the folder if it is the same one, else a new one, and its records."""
+def _resume(
+    folder: Path, info: RunInfo
+) -> tuple[RunInfo, dict[tuple[str, str], Record], set[tuple[str, str]]]:
+    """Return the run in the folder if it is the same one, else a new one.
+
+    Returns:
+        the run, its records, and what failed before and is asked again last.
+    """
     done: dict[tuple[str, str], Record] = {}
+    failed: set[tuple[str, str]] = set()
     if (folder / "run.json").exists():
         before = read_run(folder)
         _refuse_other_run(before, info)
-        # what failed is asked again; a line that a kill tore is gone
+        # a line that a kill tore is gone
         done = {(r.id, r.variant): r for r in before.records if not r.failed}
+        failed = {(r.id, r.variant) for r in before.records if r.failed}
         info = info.model_copy(update={"started": before.info.started})
     elif any(entry.name != _LOCK for entry in folder.iterdir()):
         raise RunMismatch(f"{folder} is not empty and holds no run; take another folder.")
     lines = "".join(record.model_dump_json() + "\n" for record in done.values())
     write_atomically(folder / "records.jsonl", lines)
     write_atomically(folder / "run.json", info.model_dump_json(indent=1) + "\n")
-    return info, done
+    return info, done, failed
 
 
 def _refuse_other_run(before: Run, info: RunInfo) -> None:
@@ -226,28 +246,45 @@ def _ask_all(
     budget: int | None,
     spent: int,
 ) -> Iterator[Record]:
-    """Yield records as they are done, with at most `workers` tasks under way."""
+    """Yield records as they are done, with at most `workers` tasks under way.
+
+    After an error no task is begun, and those under way are done first.
+    """
     every = [paper.id for paper in assistant.papers()]
-    with ThreadPoolExecutor(max(1, workers)) as pool:
-        waiting = iter(tasks)
-        under_way: set[Future[Record]] = set()
-        try:
-            while True:
-                while len(under_way) < max(1, workers) and (budget is None or spent < budget):
-                    task = next(waiting, None)
-                    if task is None:
-                        break
-                    under_way.add(pool.submit(make_record, assistant, judge, task, every))
-                if not under_way:
-                    return
-                ready, under_way = wait(under_way, return_when=FIRST_COMPLETED)
-                for future in ready:
+    waiting = iter(tasks)
+    under_way: set[Future[Record]] = set()
+    recent: deque[str] = deque(maxlen=MOST_FAILURES)
+    error: RagError | None = None
+    with ThreadPoolExecutor(workers) as pool:
+        while True:
+            goes_on = error is None and (budget is None or spent < budget)
+            for task in islice(waiting, workers - len(under_way) if goes_on else 0):
+                under_way.add(pool.submit(make_record, assistant, judge, task, every))
+            if not under_way:
+                break
+            ready, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+            for future in ready:
+                try:
                     record = future.result()
-                    spent += _tokens(record)
-                    yield record
-        finally:
-            for future in under_way:
-                future.cancel()
+                except RagError as raised:
+                    error = error or raised
+                    continue
+                spent += _tokens(record)
+                recent.append(record.failed)
+                error = error or _find_outage(recent)
+                yield record
+    if error:
+        raise error
+
+
+def _find_outage(recent: Sequence[str]) -> ModelUnavailable | None:
+    """Return the error of a run whose last questions all failed for the same reason."""
+    if len(recent) < MOST_FAILURES or not recent[0] or len(set(recent)) > 1:
+        return None
+    return ModelUnavailable(
+        f"The run stopped because {MOST_FAILURES} questions in a row have no answer of the model "
+        f"({recent[0].removesuffix('.')}). Run the same command again to go on."
+    )
 
 
 def _tokens(record: Record) -> int:

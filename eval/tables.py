@@ -43,6 +43,7 @@ def report_table(report: Report) -> None:
         f"{report.run.state} run of {info.started}: {len(report.run.records)} records, "
         f"writer {info.identity['model'] or 'quotes'}, judge {info.identity['judge']}"
         + (f", {report.failed} failed" if report.failed else "")
+        + (f", {report.unplanned} not planned" if report.unplanned else "")
         + (f", {report.unscored:.1%} unscored" if report.unscored else "")
     )
     _print(_scores_table(report))

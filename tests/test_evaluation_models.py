@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
+import threading
 from dataclasses import replace
 
 import pytest
 from evaluation import CATS, QUESTIONS, command
-from model_server import ModelServer, Step
+from model_server import ModelServer, Step, repeat_question
 
 from eval import evaluate
 from eval.html import render_html, write_report
 from eval.judges import ModelJudge
 from eval.records import Judged, JudgedStatement
 from eval.report import make_report
-from eval.run import read_run, run
+from eval.run import MOST_FAILURES, read_run, run
 from rag import Assistant, load_settings
-from rag.errors import ModelRejected
+from rag.errors import ModelRejected, ModelUnavailable
 from rag.llm import make_chat_model
 from rag.prompts import load_prompt
 from rag.verification import Claim
@@ -45,6 +47,11 @@ def writing(body):
 def make_judge(server, name="judge"):
     model = make_chat_model(load_settings(chat_model=name, chat_url=server.url))
     return ModelJudge(model, load_prompt("judge"))
+
+
+def open_writer(folder, server):
+    given = {"chat_model": "writer", "chat_retries": 0, "check_with_model": False}
+    return Assistant.open(folder, settings=load_settings(chat_url=server.url, **given))
 
 
 def asked(folder, questions):
@@ -217,6 +224,82 @@ def test_a_writer_that_fails_half_way_leaves_a_run_that_goes_on(asked_library, n
             assert run(assistant, question, out, judge=no_judge).state == "complete"
 
 
+@pytest.mark.parametrize(
+    ("plan", "reply"),
+    [
+        ({}, "It is so [1]."),
+        ({"kind": "list", "subject": "language models"}, "1 | s1 | supported | yes"),
+        ({"kind": "list", "subject": "quasars"}, "1 | s1 | supported | yes"),
+    ],
+)
+def test_an_outage_is_no_answer_whatever_would_stand_in_for_it(
+    plan, reply, asked_library, no_judge, tmp_path
+):
+    questions = [q for q in QUESTIONS if q.kind in ("unanswerable", "listing")][:4]
+    planned = Step(json.dumps({"question": "Which papers are there?", **plan}))
+    with ModelServer(Step(reply), plan=planned) as server:
+
+        def fail(done, _planned):
+            if done == 1:
+                server.steps = [Step("busy", status=503)]
+
+        with open_writer(asked_library, server) as assistant:
+            begun = run(assistant, questions, tmp_path / "r", judge=no_judge, on_progress=fail)
+        failed = [record.failed for record in begun.records]
+        assert failed[0] == ""
+        assert all("HTTP 503: busy" in reason for reason in failed[1:])
+        assert all(record.usage.calls for record in begun.records[1:])
+        server.steps = [Step(reply)]
+        with open_writer(asked_library, server) as assistant:
+            assert run(assistant, questions, tmp_path / "r", judge=no_judge).state == "complete"
+
+
+def test_answers_without_a_plan_are_counted(asked_library, no_judge, tmp_path):
+    questions = [q for q in QUESTIONS if q.kind == "unanswerable"][:2]
+    first = iter([Step("busy", status=503)])
+    with (
+        ModelServer(
+            Step("It is so [1]."), plan=lambda body: next(first, None) or repeat_question(body)
+        ) as server,
+        open_writer(asked_library, server) as assistant,
+    ):
+        found = run(assistant, questions, tmp_path / "r", judge=no_judge)
+    report = make_report(found)
+    assert (found.state, report.failed, report.unplanned) == ("complete", 0, 1)
+    assert "1 not planned" in command("report", tmp_path / "r")
+
+
+def test_a_refusal_loses_no_question_under_way(asked_library, no_judge, tmp_path):
+    under_way = threading.Barrier(4)
+    numbers = itertools.count()
+
+    def answer(body):
+        number = next(numbers)
+        if number < 4:
+            under_way.wait(10)
+        return Step("quota", status=403) if number == 0 else Step("It is so [1].", between_s=0.1)
+
+    with ModelServer(answer) as server, open_writer(asked_library, server) as assistant:
+        with pytest.raises(ModelRejected, match="quota"):
+            run(assistant, QUESTIONS, tmp_path / "r", judge=no_judge, workers=4)
+        assert len(read_run(tmp_path / "r").records) == next(numbers) - 1 == 3
+
+
+def test_a_run_stops_at_an_outage_and_asks_what_failed_last(asked_library, no_judge, tmp_path):
+    questions = [q for q in QUESTIONS if q.kind == "unanswerable"]
+    out = tmp_path / "r"
+    with ModelServer(Step("<think>Hm.</think>")) as server:
+        with open_writer(asked_library, server) as assistant:
+            with pytest.raises(ModelUnavailable, match=r"5 questions in a row .* empty reply"):
+                run(assistant, questions, out, judge=no_judge)
+            assert len(read_run(out).records) == MOST_FAILURES < len(questions)
+            found = run(assistant, questions, out, judge=no_judge, budget=1)
+            assert [record.id for record in found.records] == [questions[5].id]
+        server.steps = [Step("It is so [1].")]
+        with open_writer(asked_library, server) as assistant:
+            assert run(assistant, questions, out, judge=no_judge).state == "complete"
+
+
 def test_a_run_whose_judge_says_nothing_is_reported_and_fails(asked_library, tmp_path):
     file = asked(tmp_path, QUESTIONS[:2])
     with ModelServer(Step("no json")) as server:
@@ -279,7 +362,7 @@ def test_bad_pairs_are_one_sentence(row, said, asked_library, tmp_path):
 
 
 def test_a_writer_that_never_answers_makes_no_complete_run(asked_library, tmp_path):
-    file = asked(tmp_path, QUESTIONS[:2])
+    file = asked(tmp_path, [q for q in QUESTIONS if q.kind == "unanswerable"][:2])
     with ModelServer(Step("down", status=500)) as server:
         words = ("--questions", file, "--index", asked_library, "--out", tmp_path / "m", "--writer",
                  "model", "--model", "m", "--url", server.url)  # fmt: skip

@@ -78,6 +78,8 @@ class Answer(Bibliography):
             a second model checked.
         seconds: from question to answer.
         warnings: sentences a reader should know.
+        model_error: why the language model did not write it, or did not read all papers of a list,
+            else empty. Quotes, an abstention or a ranked list stand in for what it would say.
     """
 
     question: str
@@ -99,6 +101,7 @@ class Answer(Bibliography):
     cost: str | None = None
     seconds: float = 0.0
     warnings: tuple[str, ...] = ()
+    model_error: str = ""
 
     @cached_property
     def citations(self) -> tuple[Citation, ...]:

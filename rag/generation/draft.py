@@ -36,6 +36,7 @@ class Draft:
     confidence: float | None = None
     usage: Usage = NO_USAGE
     removed: int = 0
+    model_error: str = ""
     warnings: tuple[str, ...] = ()
 
 

@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, cast
 from rag.answer import Citation, Statement, Status, Text, Verified
 from rag.citations.markers import remove_markers
 from rag.citations.resolve import Numbering, render_statement
-from rag.errors import ModelError, ModelRejected, ModelReplyInvalid, SettingsError
+from rag.errors import (
+    ModelError,
+    ModelRejected,
+    ModelReplyInvalid,
+    ModelUnavailable,
+    SettingsError,
+)
 from rag.generation.abstention import abstain
 from rag.generation.draft import Draft, shown_numbers
 from rag.generation.llm import write_with_model
@@ -92,6 +98,7 @@ class _Decided:
     open: int = 0
     checker: ReaderScore | None = None
     asks_more: bool = False
+    error: str = ""  # as `Answer.model_error`
 
 
 class ListWriter:
@@ -131,7 +138,8 @@ class ListWriter:
                 raise
             except (ModelError, SettingsError) as error:
                 note = f"What else the question asks was not answered. {error}"
-                decided = replace(decided, warnings=(*decided.warnings, note))
+                failed = str(error) if isinstance(error, ModelUnavailable) else decided.error
+                decided = replace(decided, warnings=(*decided.warnings, note), error=failed)
         writer = ListText(shown_numbers(history))
         writer.add_paragraph(count_papers(decided.entries, scope, plan.subject))
         writer.add_entries(decided.entries, scope.least)
@@ -148,6 +156,7 @@ class ListWriter:
             confidence=confidence,
             usage=decided.usage,
             warnings=decided.warnings,
+            model_error=decided.error,
         )
 
     def _answer(
@@ -193,16 +202,18 @@ class ListWriter:
             kind="answer",
             usage=decided.usage + draft.usage,
             warnings=(decided.how, *decided.warnings, *draft.warnings),
+            model_error=decided.error,
         )
 
     def _decide(
         self, plan: Plan, ranked: Sequence[Entry], decision: RelevanceModel
     ) -> Generator[AnswerEvent, None, _Decided]:
         """Decide by the model which papers fit, by relevance where there is none or it fails."""
-        usage, notes = NO_USAGE, []
+        usage, notes, error = NO_USAGE, [], ""
         if self._model:
             selection = yield from self._select(plan, ranked, decision, self._model)
             usage, notes = selection.usage, selection.notes
+            error = str(selection.error or "")
             if selection.calls:
                 score = read_score(self._model, self._settings)
                 return _Decided(
@@ -214,13 +225,14 @@ class ListWriter:
                     selection.papers_open,
                     score,
                     selection.asks_more and any(e.listed == "fits" for e in selection.entries),
+                    error,
                 )
         entries = [entry for entry in ranked if entry.relevance >= decision.possible]
         how = (
             f"Relevance from 0 to 1: {decision.fits} or more fits, {decision.possible} or more may "
             "fit."
         )
-        return _Decided(entries, how, None, usage, (*notes, RANKED_ONLY))
+        return _Decided(entries, how, None, usage, (*notes, RANKED_ONLY), error=error)
 
     def _select(
         self, plan: Plan, ranked: Sequence[Entry], decision: RelevanceModel, model: ChatModel
@@ -246,10 +258,15 @@ def _abstain(
 ) -> Generator[AnswerEvent, None, Draft]:
     """Yield that no paper fits and return the draft with the closest ones."""
     draft = yield from abstain([entry.hit for entry in ranked], scope.reason, confidence)
-    if decided.model is None:
+    if decided.model is None and not decided.error:
         return draft
     return replace(
-        draft, mode="model", model=decided.model, usage=decided.usage, warnings=decided.warnings
+        draft,
+        mode="model" if decided.model else "quotes",
+        model=decided.model,
+        usage=decided.usage,
+        warnings=decided.warnings,
+        model_error=decided.error,
     )
 
 

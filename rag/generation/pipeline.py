@@ -199,9 +199,9 @@ class Pipeline:
                 scope = Scope(live.index.count(plan.where), len(retrieval.hits), with_words)
             return (yield from self._lister.write(plan, retrieval, scope, history))
         settings = self._settings
-        warnings = (plan.unreachable,) if plan.unreachable else ()
+        failed = plan.unreachable
         found = assess(retrieval, threshold=settings.confidence)
-        if self._model and retrieval.hits and not warnings:  # it refuses by itself
+        if self._model and retrieval.hits and not failed:  # it refuses by itself
             try:
                 return (
                     yield from write_with_model(
@@ -218,16 +218,17 @@ class Pipeline:
                 raise
             except (ModelError, SettingsError) as error:
                 yield Status("The model did not answer; choosing verbatim sentences instead")
-                warnings = (str(error),)
-        if not found.answerable:
+                failed = str(error)
+        if found.answerable:
+            draft = yield from write_quotes(
+                retrieval, history, most=settings.sentences, confidence=found.confidence
+            )
+        else:
             draft = yield from abstain(retrieval.hits, found.reason, found.confidence)
-            return replace(draft, warnings=warnings)
-        if warnings:
-            warnings = (f"{warnings[0]} These are verbatim sentences instead.",)
-        draft = yield from write_quotes(
-            retrieval, history, most=settings.sentences, confidence=found.confidence
-        )
-        return replace(draft, warnings=(*warnings, *draft.warnings))
+        if not failed:
+            return draft
+        instead = " These are verbatim sentences instead." if draft.status == "answered" else ""
+        return replace(draft, warnings=(f"{failed}{instead}",), model_error=failed)
 
     def _finish(
         self,
@@ -275,4 +276,5 @@ class Pipeline:
                 *draft.warnings,
                 *((OFFER_LIST,) if offers_list else ()),
             ),
+            model_error=draft.model_error,
         )

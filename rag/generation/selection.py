@@ -71,6 +71,7 @@ class Selection:
         calls: calls that were answered.
         usage: of all calls.
         notes: sentences a reader should know, such as a call that failed.
+        error: of a call that failed, or None.
     """
 
     def __init__(self, model: ChatModel, prompt: Prompt, *, most_calls: int, workers: int) -> None:
@@ -87,7 +88,7 @@ class Selection:
         self._unusable = 0  # papers without a verdict that counts
         self._most_papers = BATCH_PAPERS
         self._found_end = False  # a batch had no paper that fits
-        self._error: ModelError | None = None
+        self.error: ModelError | None = None
 
     @property
     def summary(self) -> str:
@@ -136,11 +137,11 @@ class Selection:
 
     @property
     def _ended(self) -> bool:
-        return self._found_end or self._error is not None
+        return self._found_end or self.error is not None
 
     def _note_gaps(self, left: int) -> None:
-        if self._error:
-            self.notes.append(f"The model did not read {left} papers: {self._error}")
+        if self.error:
+            self.notes.append(f"The model did not read {left} papers: {self.error}")
         if self._unusable:
             self.notes.append(
                 f"The model gave no usable verdict on {self._unusable} of the {self.papers_read} "
@@ -206,7 +207,7 @@ class Selection:
     def _read_reply(self, batch: _Batch, reply: Reply | ModelError, possible: float) -> None:
         """Keep the entries that the model names, and all of a reply that cannot be read."""
         if isinstance(reply, ModelError):
-            self._error = reply
+            self.error = reply
             return
         self.calls += 1
         self.papers_read += len(batch.entries)

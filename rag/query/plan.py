@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Kind = Literal["answer", "list", "metadata"]
 Field = Literal["authors", "year", "venue", "doi", "url"]
 Order = Literal["", "oldest", "newest"]
+NOT_PLANNED = "The search was not planned"  # begins the note of a plan that a model failed to make
 NOTHING_CITED = "No earlier answer cites a paper, so all papers were asked."
 
 

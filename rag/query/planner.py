@@ -26,7 +26,15 @@ from rag.index import Filter
 from rag.llm.client import ChatModel, Message
 from rag.llm.tokens import count_tokens
 from rag.prompts import load_prompt, neutral
-from rag.query.plan import NOTHING_CITED, Exchange, Kind, Order, Plan, find_last_cited
+from rag.query.plan import (
+    NOT_PLANNED,
+    NOTHING_CITED,
+    Exchange,
+    Kind,
+    Order,
+    Plan,
+    find_last_cited,
+)
 from rag.query.plan import Field as RecordField
 from rag.query.rule_planner import complete_by_rules, plan_by_rules
 from rag.text.terms import has_words
@@ -130,7 +138,7 @@ class Planner:
         except ModelUnreachable as error:
             return replace(complete_by_rules(plan, exchanges), unreachable=str(error))
         except ModelError as error:
-            note = f"The search was not planned, and the question is searched for as typed. {error}"
+            note = f"{NOT_PLANNED}, and the question is searched for as typed. {error}"
             plan = complete_by_rules(plan, exchanges)
             return replace(plan, notes=(*plan.notes, note))
 
