@@ -121,6 +121,19 @@ def test_a_figure_may_stand_in_any_cited_abstract_or_title():
     assert verify(statement, [other]).warnings == ("figure not found: 75%",)
 
 
+def test_year_authors_and_venue_of_a_paper_are_evidence():
+    record = {"authors": ("Ji-woo Park", "A Lau"), "year": 2023, "venue": "Memory Letters"}
+    park = Paper("park", "Naps", "Naps improve recall.", **record)
+    said = "Park's 2023 paper found that naps improve recall."
+    assert verify(said, [park]).warnings == ()
+    assert verify(said, [Paper("x", "Naps", park.abstract)]).warnings == ("figure not found: 2023",)
+    with ModelServer(Step("1 | s1, s2 | supported | ok")) as server:
+        model = make_chat_model(load_settings(chat_model="reader", chat_url=server.url))
+        found = verify(said, [park], llm=model)
+    assert [quote.text for quote in found.quotes] == ["Naps improve recall.", "Naps"]
+    assert "s1 Naps (title; 2023; Ji-woo Park, A Lau; Memory Letters)\n" in server.prompts[0]
+
+
 def test_a_statement_without_a_paper_or_an_abstract_stays_unchecked():
     assert verify("It works.", []).verdict == "unchecked"
     assert verify("It works.", [Paper("e-1", "Empty", "")]).verdict == "unchecked"
@@ -234,7 +247,7 @@ def mini_check(*statements, papers=(MRT5,), **step):
     ],
 )
 def test_a_dedicated_checker_is_asked_for_yes_or_no_about_a_document(step, verdict, reason):
-    other = Paper("two", "Gates", "Gates\nClaim: open.")
+    other = Paper("two", "Gates", "Gates\nClaim: open.", year=2023)
     (found, same), notes, requests = mini_check(
         "It works.", "It works.", papers=(MRT5, other), **step
     )
@@ -243,7 +256,7 @@ def test_a_dedicated_checker_is_asked_for_yes_or_no_about_a_document(step, verdi
     (request,) = requests
     assert [message["role"] for message in request["messages"]] == ["user"]
     assert request["messages"][0]["content"] == (
-        f"Document: MrT5. {MRT5.abstract} Gates. Gates Claim: open.\nClaim: It works."
+        f"Document: MrT5. {MRT5.abstract} Gates (2023). Gates Claim: open.\nClaim: It works."
     )
     assert request["logprobs"] is True
 

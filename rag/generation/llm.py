@@ -20,6 +20,7 @@ from rag.generation.draft import Draft, shown_numbers
 from rag.llm import Message
 from rag.llm.errors import describe_refusal, shorten
 from rag.llm.tokens import count_tokens
+from rag.papers import describe_record
 from rag.prompts import Prompt, load_prompt, neutral
 from rag.query.plan import Exchange
 from rag.query.planner import render_exchanges
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from rag.settings import Settings
 
 HISTORY_SHARE = 0.25  # of the window, at most, goes to the conversation
-_MOST_AUTHORS = 6  # of a paper that are named
 _MARGIN_TOKENS = 64  # models count a little differently
 
 
@@ -291,12 +291,5 @@ def render_paper(hit: Hit, number: int, budget: int) -> tuple[str, int]:
 
 def _render_record(paper: Paper) -> str:
     """Return the title, year, authors and venue of a paper, as far as they are known."""
-    authors = list(paper.authors[:_MOST_AUTHORS])
-    authors += ["et al."] * (len(paper.authors) > _MOST_AUTHORS)
-    fields = (
-        ("Title", paper.title),
-        ("Year", str(paper.year or "")),
-        ("Authors", ", ".join(authors)),
-        ("Venue", paper.venue or ""),
-    )
-    return "\n".join(f"{name}: {neutral(value)}" for name, value in fields if value)
+    fields = {"Title": paper.title, **describe_record(paper)}
+    return "\n".join(f"{name}: {neutral(value)}" for name, value in fields.items())

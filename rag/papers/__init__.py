@@ -5,6 +5,7 @@ from rag.papers.names import ET_AL, drop_et_al, is_han, join_name
 from rag.papers.paper import (
     JsonValue,
     Paper,
+    describe_record,
     make_normal_id,
     make_paper_id,
     normalise_arxiv_id,
@@ -20,6 +21,7 @@ __all__ = [
     "Merge",
     "Paper",
     "PaperMerger",
+    "describe_record",
     "drop_et_al",
     "is_han",
     "join_name",

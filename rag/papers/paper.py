@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from rag.papers.names import ET_AL
 from rag.text.links import find_links
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, J
 
 _ALWAYS_SHOWN = ("id", "title", "abstract")
 _SEVERAL = ("authors", "sources", "aliases")
+_MOST_AUTHORS = 6  # that a model is told
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,21 @@ class Paper:
     def from_dict(cls, record: Mapping[str, Any]) -> Paper:
         """Read a paper written by `to_dict`. Unknown keys are ignored."""
         return cls(**{each.name: record[each.name] for each in fields(cls) if each.name in record})
+
+
+def describe_record(paper: Paper) -> dict[str, str]:
+    """Return the year, authors and venue of a paper as a model is told them, where known.
+
+    >>> describe_record(Paper("a", "A", "", authors=("Ada Clark", "Bo Li"), year=2021))
+    {'Year': '2021', 'Authors': 'Ada Clark, Bo Li'}
+    """
+    authors = [*paper.authors[:_MOST_AUTHORS], *[ET_AL] * (len(paper.authors) > _MOST_AUTHORS)]
+    known = {
+        "Year": str(paper.year or ""),
+        "Authors": ", ".join(authors),
+        "Venue": paper.venue or "",
+    }
+    return {name: value for name, value in known.items() if value}
 
 
 _DOI = re.compile(r"10\.\d{4,9}/\S+")

@@ -1,9 +1,10 @@
 """A dedicated checker of the MiniCheck form: a document and a claim in, "Yes" or "No" out.
 
 Ollama serves one as bespoke-minicheck, which brings its own system prompt. A model is asked in this
-form if its name contains "minicheck". The document is title and abstract of the cited papers. The
-model names no sentence, so a citation that it supports carries no quote: it stands for the whole
-abstract. "No" means "unsupported". A sentence without a citation stays "uncited".
+form if its name contains "minicheck". The document is title, year, authors, venue and abstract of
+the cited papers. The model names no sentence, so a citation that it supports carries no quote: it
+stands for the whole abstract. "No" means "unsupported". A sentence without a citation stays
+"uncited".
 
 Source: Tang, Laban, Durrett (2024), MiniCheck, https://arxiv.org/abs/2404.10774.
 """
@@ -21,6 +22,7 @@ from rag.errors import ModelError
 from rag.llm.cancel import run_all
 from rag.llm.client import ChatModel, Message
 from rag.llm.reply import NO_USAGE, Usage
+from rag.papers import describe_record
 from rag.prompts import neutral
 from rag.verification.quotation import Claim, TextChecker, Verification
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rag.llm.reply import Reply
+    from rag.papers import Paper
+    from rag.verification.verdict import Verdict
 
 MOST_CALLS = 40  # for one answer, each with one claim
 _CALLS_AT_ONCE = 4
@@ -73,19 +77,26 @@ class MiniChecker:
         self, claim: Claim, compared: Verification
     ) -> tuple[Verification, Usage, ModelError | None]:
         """Return what the model says of a claim, the usage, and why it did not answer, if so."""
-        document = " ".join(neutral(f"{paper.title}. {paper.abstract}") for paper in claim.papers)
+        document = " ".join(neutral(_render_paper(paper)) for paper in claim.papers)
         text = f"Document: {document}\nClaim: {neutral(claim.text)}"
         try:
             reply = self._model.complete([Message("user", text)], prompt="minicheck")
         except ModelError as error:
             return compared, NO_USAGE, error
         answer = _ANSWER.match(reply.text)
-        verdict, reason = compared.verdict, "the model gave no readable verdict"
-        if answer:
-            verdict = "supported" if answer[1].lower() == "yes" else "unsupported"
-            reason = _describe_answer(answer[1].lower(), reply)
+        if answer is None:
+            reason = "the model gave no readable verdict"
+            read = replace(compared, reason=reason, by=self._model.name)
+            return compared if compared.verdict == "quoted" else read, reply.usage, None
+        verdict: Verdict = "supported" if answer[1].lower() == "yes" else "unsupported"
+        reason = _describe_answer(answer[1].lower(), reply)
         read = replace(compared, verdict=verdict, reason=reason, by=self._model.name)
         return read, reply.usage, None
+
+
+def _render_paper(paper: Paper) -> str:
+    record = "; ".join(describe_record(paper).values())
+    return f"{paper.title}{f' ({record})' if record else ''}. {paper.abstract}"
 
 
 def _describe_answer(answer: str, reply: Reply) -> str:

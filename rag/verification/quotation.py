@@ -11,6 +11,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from rag.papers import describe_record
 from rag.text.numbers import find_missing_numbers
 from rag.text.sentences import sentence_spans
 
@@ -121,7 +122,11 @@ def _check_claim(claim: Claim, reason: str) -> Verification:
     quotes = tuple(quote for paper in claim.papers for quote in _find_quote(claim, paper))
     if quotes:
         return Verification("quoted", quotes, "a sentence of the abstract")
-    source = "\n".join(f"{paper.title}\n{paper.abstract}" for paper in claim.papers)
+    source = "\n".join(
+        part
+        for paper in claim.papers
+        for part in (paper.title, *describe_record(paper).values(), paper.abstract)
+    )
     missing = find_missing_numbers(claim.statement, source)
     warnings = tuple(f"figure not found: {number}" for number in missing)
     return Verification("unchecked", (), reason, warnings)

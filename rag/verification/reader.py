@@ -1,8 +1,9 @@
 """The check by a reader: a language model, in one call for all statements that fit its window.
 
-The model sees the titles and the sentences of the cited papers with ids, and the statements. For
-each statement it names its evidence first, then a verdict. Its verdict is never overruled. Where it
-gives none that can be read, the result of the text comparison stays, and the reason says why.
+The model sees the titles, records and sentences of the cited papers with ids, and the statements.
+For each statement it names its evidence first, then a verdict. Its verdict is never overruled.
+Where it gives none that can be read, the result of the text comparison stays, and the reason says
+why.
 
 It also says which sentences claim nothing, such as "The abstracts do not state the cost". That
 counts only for a statement that cites no paper. One that cites a paper stays "unchecked" then, so
@@ -20,6 +21,7 @@ from rag.llm.client import ChatModel, Message
 from rag.llm.errors import describe_refusal, shorten
 from rag.llm.reply import NO_USAGE, Reply, Usage
 from rag.llm.tokens import count_tokens
+from rag.papers import describe_record
 from rag.prompts import Prompt, neutral
 from rag.text.sentences import sentence_spans
 from rag.verification.quotation import Claim, Quote, TextChecker, Verification
@@ -58,13 +60,19 @@ class NumberedSentences:
     quotes: tuple[Quote, ...]
     ids: dict[str, frozenset[int]]
 
-    def list_lines(self, paper: Paper) -> list[str]:
-        """Return the title and the sentences of a paper as lines of a prompt."""
+    def list_lines(self, paper: Paper, *, with_record: bool = False) -> list[str]:
+        """Return the title and the sentences of a paper as lines of a prompt.
+
+        Args:
+            paper: one of those that are numbered.
+            with_record: whether its year, authors and venue follow the title.
+        """
         title, *lines = (
             f"s{number} {neutral(self.quotes[number - 1].text)}"
             for number in sorted(self.ids[paper.id])
         )
-        return [f"{title} (title)", *lines]
+        record = describe_record(paper).values() if with_record else ()
+        return [f"{title} ({neutral('; '.join(['title', *record]))})", *lines]
 
     def get_quotes(self, ids: frozenset[int]) -> tuple[Quote, ...]:
         """Return the sentences with these ids, at most three, those of abstracts first."""
@@ -181,7 +189,7 @@ class ReaderChecker:
             ids = [sorted(sentences.ids[paper.id]) for paper in claim.papers]
             cited = ", ".join(f"s{each[0]} to s{each[-1]}" for each in ids) or "nothing"
             statements.append(f"{number} (cites {cited}): {neutral(claim.text)}")
-        lines = map(sentences.list_lines, _list_papers(claims))
+        lines = (sentences.list_lines(paper, with_record=True) for paper in _list_papers(claims))
         system, user = self._prompt.fill(
             question=neutral(self._question) or "(not told)",
             sentences="\n\n".join(map("\n".join, lines)),
