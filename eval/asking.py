@@ -14,7 +14,7 @@ from rag.index import Filter
 from rag.llm.cost import compute_cost
 from rag.llm.reply import Usage
 from rag.papers import Paper
-from rag.verification import VERDICTS, Claim, Verification
+from rag.verification import VERDICTS, Claim, Quote, Verification
 from rag.verification.verdict import READER_VERDICTS
 
 if TYPE_CHECKING:
@@ -157,14 +157,13 @@ def _history(question: Question) -> tuple[Turn, ...]:
 
 
 def _mark_verbatim_quotes(answer: Answer) -> dict[str, Any]:
-    """Return the answer as values. Every quote says whether it stands in its abstract."""
+    """Return the answer as values. Every quote says whether it stands in its field."""
     values = answer.to_dict()
-    abstracts = {paper.id: paper.abstract for paper in answer.sources.values()}
+    papers = {paper.id: paper for paper in answer.sources.values()}
     for statement in values["statements"]:
         for citation in statement["citations"]:
             for quote in citation["quotes"]:
-                abstract = abstracts[citation["paper"]]
-                quote["verbatim"] = abstract[quote["start"] : quote["end"]] == quote["text"]
+                quote["verbatim"] = Quote(**quote).stands_in(papers[citation["paper"]])
     return values
 
 

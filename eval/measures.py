@@ -110,7 +110,7 @@ def _citations() -> list[Measure]:
                 rate=True),
         Measure("invalid_marker", "citations", "answers that show a number of no source",
                 m.invalid_marker, better="lower", rate=True),
-        Measure("verbatim_quote", "citations", "quotes that stand in the abstract",
+        Measure("verbatim_quote", "citations", "quotes that stand in the abstract or title",
                 m.verbatim_quote),
     ]  # fmt: skip
 

@@ -136,7 +136,7 @@ def gold_cited(record: Record) -> float | None:
 
 
 def verbatim_quote(record: Record) -> float | None:
-    """Return the share of quotes that stand in their abstract as quoted."""
+    """Return the share of quotes that stand in their abstract or title as quoted."""
     quotes = [quote for s in record.said for c in s["citations"] for quote in c["quotes"]]
     return mean([float(quote["verbatim"]) for quote in quotes])
 

@@ -128,6 +128,21 @@ def test_the_page_shows_what_the_papers_cited_say_together(finished):
     assert "judge: · unscored, no reply" in page
 
 
+def test_a_quote_of_a_title_is_verbatim(asked_library, no_judge, tmp_path):
+    def write(body):
+        is_check = "<statements>" in body["messages"][-1]["content"]
+        return "1 | s1 | supported | the title" if is_check else "It is so [1]."
+
+    (question,) = [q for q in QUESTIONS if q.kind == "single"][:1]
+    with ModelServer(Step(reply=write)) as server:
+        settings = load_settings(chat_model="writer", chat_url=server.url)
+        with Assistant.open(asked_library, settings=settings) as assistant:
+            found = run(assistant, [question], tmp_path / "m", judge=no_judge)
+    (citation,) = found.records[0].answer["statements"][0]["citations"]
+    assert [quote["field"] for quote in citation["quotes"]] == ["title"]
+    assert make_report(found).score("verbatim_quote").mean == 1.0
+
+
 def test_records_rank_the_papers_of_the_plan_and_time_the_first_text(
     asked_library, no_judge, tmp_path
 ):
