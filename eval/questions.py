@@ -208,6 +208,8 @@ def _problems(question: Question, papers: Mapping[str, Paper]) -> Iterator[str]:
         yield from _incomplete(question)
     elif question.papers or question.facts or question.evidence or question.opposing:
         yield "an unanswerable question has no papers, facts or quotes"
+    if question.note.casefold().startswith("near miss") and not question.near_miss_of:
+        yield f"its note names no paper; write “{NEAR_MISS}” and the id of the one it just misses"
     if question.kind == "single":
         yield from _find_repeated_titles(question, papers)
 
@@ -230,12 +232,14 @@ def _incomplete(question: Question) -> Iterator[str]:
     """Yield the parts that an answerable question lacks."""
     if not question.papers:
         yield "it names no gold paper"
-    if not any(fact.vital for fact in question.facts):
-        yield "it has no vital fact"
     if len(set(question.papers)) < len(question.papers):
         yield "it names a gold paper twice"
     if set(question.papers) & set(question.borderline):
         yield "a paper is both gold and borderline"
+    if question.kind == "listing":  # only its papers are counted
+        return
+    if not any(fact.vital for fact in question.facts):
+        yield "it has no vital fact"
     for paper in sorted(set(question.papers) - {e.paper for e in question.evidence}):
         yield f"it quotes nothing of its gold paper {paper}"
 

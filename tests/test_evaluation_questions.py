@@ -41,6 +41,10 @@ def test_the_bundled_questions_are_in_order_and_enough():
         ({"borderline": ["cats"]}, "both gold and borderline"),
         ({"kind": "follow-up"}, "has a history"),
         ({"kind": "unanswerable"}, "has no papers"),
+        ({"kind": "listing", "facts": [], "evidence": []}, None),
+        ({"kind": "listing", "papers": []}, "no gold paper"),
+        ({"kind": "unanswerable", "note": "near miss"}, "write “near miss of ” and the id"),
+        ({"kind": "unanswerable", "note": "Near miss of cats"}, "write “near miss of ” and the id"),
         ({"question": "cats long sleep, why?"}, "repeats “cats long sleep”"),
     ],
 )
