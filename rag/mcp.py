@@ -150,7 +150,13 @@ class CitedPaper(TypedDict):
     paper: Annotated[str, Field(description="Id of the paper.")]
     title: str
     quotes: Annotated[list[QuotedSentence], Field(description="Evidence for the statement.")]
-    verdict: Annotated[Verdict | None, Field(description="How far the citation was checked.")]
+    verdict: Annotated[
+        Verdict | None,
+        Field(
+            description="On this paper alone. Where the statement is supported, partly means that "
+            "the paper backs its part."
+        ),
+    ]
     score: Annotated[float | None, Field(description="Of a list: relevance from 0 to 1.")]
     reason: Annotated[str, Field(description="Reason for the verdict, in one clause.")]
     by: Annotated[str, Field(description="Who gave the verdict: text, record or a model's name.")]

@@ -81,7 +81,8 @@ def test_a_marker_links_to_the_card_of_its_turn_and_says_its_verdict() -> None:
     ],
 )
 def test_every_verdict_has_a_colour_and_a_sign(verdict, level, sign, words) -> None:
-    html = render.render_marker(make_citation(verdict), 1, PASSED)
+    (statement,) = answer_with(verdict).statements
+    html = render.render_marker(statement, statement.citations[0], 1, PASSED)
     assert f'class="marker {level}"' in html
     assert f'aria-label="Source 1, {words}"' in html
     assert re.sub("<[^>]*>", "", html) == f"1{sign}"
@@ -96,11 +97,24 @@ def test_every_verdict_has_a_colour_and_a_sign(verdict, level, sign, words) -> N
 )
 def test_a_changed_paper_and_one_that_is_gone_lose_their_verdict(standing, words) -> None:
     answer = answer_with("supported", standing=standing)
-    html = render.render_marker(answer.citations[0], 1, PASSED)
+    html = render.render_marker(answer.statements[0], answer.citations[0], 1, PASSED)
     assert f'aria-label="Source 1, {words}"' in html
     assert f'<span class="sign">{standing}</span>' in html
     assert f"<strong>{standing}: {words}</strong>:" in render_panel(answer)
     assert "supported" not in html
+
+
+def test_a_paper_that_backs_its_part_of_a_supported_statement_raises_no_doubt() -> None:
+    cited = make_citation("partly"), make_citation("unsupported", number=2)
+    statement = Statement("Rates are high.", 0, 22, cited, "supported")
+    html = render.render_turn("q", make_answer("Rates are high. [1][2]", statement), 1)
+    assert 'class="marker good"' in html
+    assert 'aria-label="Source 1, supported (this paper alone: partly)"' in html
+    assert 'class="marker bad"' in html
+    assert 'aria-label="Source 2, supported (this paper alone: unsupported)"' in html
+    panel = render_panel(make_answer("Rates are high. [1][2]", statement))
+    assert '<li class="good">' in panel
+    assert "<strong>✓ supported (this paper alone: partly)</strong>" in panel
 
 
 def test_a_doubtful_statement_is_underlined_and_says_why() -> None:

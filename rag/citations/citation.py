@@ -80,6 +80,21 @@ class Statement:
         """Whether it is the title of the paper it cites, as in a list."""
         return [citation.paper.title for citation in self.citations] == [self.text]
 
+    def choose_verdict(self, citation: Citation) -> Verdict | None:
+        """Return the verdict that one of its citations is shown with.
+
+        A paper that backs its part of what all cited papers support together raises no doubt.
+        """
+        backs_part = self.verdict == "supported" and citation.verdict == "partly"
+        return self.verdict if backs_part else citation.verdict
+
+    def describe_verdict(self, citation: Citation) -> str:
+        """Return its verdict in words, and that on one of several papers if it is another."""
+        alone = citation.verdict or "unchecked"
+        if len(self.citations) < 2 or self.verdict in (None, alone):
+            return alone
+        return f"{self.verdict} (this paper alone: {alone})"
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
         return to_json_values(self)  # type: ignore[no-any-return]

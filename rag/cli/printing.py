@@ -183,8 +183,9 @@ def _print_source(answer: Answer, number: int, paper: Paper) -> None:
 
 def _print_citation(statement: Statement, citation: Citation, checker: ReaderScore | None) -> None:
     """Print the verdict on a citation, its statement, and the quotes."""
-    label = citation.verdict or "unchecked"
-    style = _LEVEL_STYLES[choose_level(label, checker)]
+    label = statement.describe_verdict(citation)
+    level = choose_level(statement.choose_verdict(citation) or "unchecked", checker)
+    style = _LEVEL_STYLES[level]
     quotes = [f"“{quote.text}”" for quote in citation.quotes]
     reason = "; ".join([citation.reason, citation.by, *citation.warnings])
     if statement.listed:

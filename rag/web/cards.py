@@ -28,7 +28,9 @@ def make_card_id(turn: int, number: int) -> str:
     return f"turn-{turn}-source-{number}"
 
 
-def describe_check(citation: Citation, checker: ReaderScore | None) -> tuple[str, str, str]:
+def describe_check(
+    statement: Statement, citation: Citation, checker: ReaderScore | None
+) -> tuple[str, str, str]:
     """Return the CSS class, sign and words of a citation's verdict by a checker.
 
     A saved citation whose paper has changed or is gone says that instead. Without a verdict none is
@@ -41,8 +43,10 @@ def describe_check(citation: Citation, checker: ReaderScore | None) -> tuple[str
         if citation.score is not None:
             words = f"relevance {format_score(citation.score)}"
         return "open", "", words
-    kind = VERDICTS[citation.verdict]
-    return choose_level(citation.verdict, checker), kind.sign, kind.meaning
+    verdict = statement.choose_verdict(citation) or "unchecked"
+    said = statement.describe_verdict(citation)
+    words = VERDICTS[verdict].meaning if said == verdict else said
+    return choose_level(verdict, checker), VERDICTS[verdict].sign, words
 
 
 def find_quote_start(citation: Citation) -> int | str:
@@ -164,10 +168,10 @@ def _render_byline(paper: Paper) -> str:
 def _render_verdict(statement: Statement, citation: Citation, checker: ReaderScore | None) -> str:
     """Render the verdict on one statement. A click shows the quote in the abstract."""
     start = find_quote_start(citation)
-    level, sign, words = describe_check(citation, checker)
+    level, sign, words = describe_check(statement, citation, checker)
     reason, shown = "", f"{sign}: {words}" if sign else words
     if citation.verdict and citation.standing == "current":
-        shown = f"{sign} {citation.verdict}"
+        shown = f"{sign} {statement.describe_verdict(citation)}"
         reason = f" {isolate(citation.reason)}" if citation.reason else ""
     text = citation.quotes[0].text if statement.names_paper and citation.quotes else statement.text
     return (

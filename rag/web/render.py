@@ -124,9 +124,11 @@ def render_failure(draft: Draft, sentence: str, *, stopped: bool = False) -> str
     )
 
 
-def render_marker(citation: Citation, turn_number: int, checker: ReaderScore | None) -> str:
+def render_marker(
+    statement: Statement, citation: Citation, turn_number: int, checker: ReaderScore | None
+) -> str:
     """Render the number that links to a source's card. Colour and sign show the verdict."""
-    level, sign, words = describe_check(citation, checker)
+    level, sign, words = describe_check(statement, citation, checker)
     start = find_quote_start(citation)
     label = f"Source {citation.number}, {words}"
     reason = f": {escape(citation.reason)}" if citation.reason and citation.verdict else ""
@@ -211,7 +213,9 @@ def _render_statement(
 
     def link(marker: re.Match[str]) -> str:
         citation = cited.get(int(marker[1]))
-        return render_marker(citation, turn_number, checker) if citation else marker[0]
+        if citation is None:
+            return marker[0]
+        return render_marker(statement, citation, turn_number, checker)
 
     body = _render_markers(text, link) + render_warnings(statement.warnings)
     verdict = statement.verdict if statement.claim else None
