@@ -239,10 +239,10 @@ def test_an_abstention_looks_like_one_and_shows_the_closest_papers() -> None:
 
 
 def test_the_line_below_an_answer_has_verdicts_mode_seconds_and_tokens() -> None:
-    plain = render.render_turn("q", answer_with("supported"), 1)
+    plain = render.render_turn("q", answer_with("supported", by="tester"), 1)
     line = re.search(r'<p class="facts">(.*?)</p>', plain)[1]
     assert re.sub("<[^>]*>", "|", line).strip("|").split("||") == [
-        "1 of 1 sentence supported (24 of 24 right in its test)",
+        "1 of 1 sentence supported; checked by tester (24 of 24 right in its test)",
         "quotes, no language model",
         "0.25 s",
     ]

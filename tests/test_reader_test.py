@@ -183,6 +183,43 @@ def test_a_reply_that_cannot_be_read_is_wrong(run):
         assert "0 of 24 right" in run("info", "--check", *place(server))
 
 
+@pytest.mark.parametrize(
+    ("check", "of", "counted"),
+    [
+        (
+            "1 | s99 | supported | x\n2 | s98 | supported | x",
+            "2 of 2",
+            "2 of 2 statements unchecked.",
+        ),
+        (
+            "1 | s3 | supported | x",
+            "1 of 2",
+            "1 of 2 statements supported; 1 unchecked; checked by",
+        ),
+    ],
+)
+def test_a_check_that_cannot_be_read_leaves_a_note(check, of, counted, folder):
+    with ModelServer(Step(TEXT), Step(check)) as server:
+        answer = ask(folder, server, repair=False)
+    assert f"The model's check could not be read for {of} statements." in answer.warnings
+    assert answer.verification.startswith(counted)
+
+
+def test_a_check_with_an_empty_reply_is_no_check(folder):
+    with ModelServer(Step(TEXT), Step("")) as server:
+        answer = ask(folder, server)
+    assert any("did not check the statements" in each for each in answer.warnings)
+    assert answer.verification == "2 of 2 statements unchecked."
+
+
+def test_a_source_shows_the_verdict_of_the_whole_statement_first(folder, run):
+    check = "1 | s3, s6 | supported | both\n2 | s3 | partly | half\n3 | s6 | partly | half"
+    with ModelServer(Step("ZORP reads 64 tokens, QUUX sorts [1][2]."), Step(check)) as server:
+        said = run("ask", QUESTION, "-i", str(folder), *place(server))
+    assert said.count("    supported (this paper alone: partly): ZORP reads 64 tokens") == 2
+    assert "1 of 1 statement supported; checked by" in said
+
+
 def test_a_second_model_checks_what_the_first_writes(folder, run, monkeypatch):
     monkeypatch.setenv("PAPERTRAIL_REPAIR", "false")
     with ModelServer(Step(TEXT)) as writer, judge(24) as reader:

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from rag.verification import VERDICTS
+from rag.verification.verdict import READER_VERDICTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,8 +31,10 @@ def summarize_verdicts(
     if not claims:
         return "No statement to check."
     citations = [citation for statement in statements for citation in statement.citations]
-    described = _describe_claims(claims, _name_readers(citations), writer)
-    tested = f" ({checker.result})" if checker else ""
+    readers = _name_readers(claims)
+    described = _describe_claims(claims, readers, writer)
+    is_told = checker and (readers or checker.tested == "failed")
+    tested = f" ({checker.result})" if checker and is_told else ""
     return f"{described}{tested}.{_describe_losses(citations)}"
 
 
@@ -45,8 +48,15 @@ def _describe_claims(claims: Sequence[Statement], readers: str, writer: str | No
     return f"{counted}; checked by {by}" if readers else counted
 
 
-def _name_readers(citations: Sequence[Citation]) -> str:
-    by_reader = [c.by for c in citations if c.verdict and c.by not in ("text", "record")]
+def _name_readers(claims: Sequence[Statement]) -> str:
+    """Return who decided. A reader whose reply was of no use decided nothing."""
+    by_reader = [
+        citation.by
+        for claim in claims
+        for citation in claim.citations
+        if citation.verdict and citation.by not in ("text", "record")
+        if claim.listed or {claim.verdict, citation.verdict}.intersection(READER_VERDICTS)
+    ]
     return " and ".join(dict.fromkeys(by_reader))
 
 

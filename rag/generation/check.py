@@ -93,6 +93,21 @@ def _check(draft: Draft, checker: Checker, only: Collection[int] | None) -> Draf
     return replace(draft, statements=tuple(kept))
 
 
+def note_unread(draft: Draft) -> Draft:
+    """Return a draft with a note if the model's verdict on some statements could not be read."""
+    cited = [each for each in draft.statements if each.citations]
+    name = draft.checker.name if draft.checker else None
+    unread = sum(
+        each.verdict == "unchecked" and any(citation.by == name for citation in each.citations)
+        for each in cited
+    )
+    if not unread:
+        return draft
+    of = f"{unread} of {len(cited)} statement{'s' * (len(cited) != 1)}"
+    note = f"The model's check could not be read for {of}."
+    return replace(draft, warnings=(*draft.warnings, note))
+
+
 def remove_unsupported(draft: Draft) -> Draft:
     """Return a draft without the statements that its check found wrong."""
     wrong = [verdict for verdict, kind in VERDICTS.items() if kind.level == "bad"]
