@@ -97,7 +97,9 @@ def write_with_model(
         resolver.finish()
     if resolver.unknown:
         markers = ", ".join(dict.fromkeys(resolver.unknown))
-        unknown = f"The model cited {markers}, which match no paper. They are left out."
+        several = len(set(resolver.unknown)) > 1
+        left_out = "match no paper. They are" if several else "matches no paper. It is"
+        unknown = f"The model cited {markers}, which {left_out} left out."
         notes = (unknown, *notes)
     by_number = {numbering.numbers[p.id]: p for p in filled.papers if p.id in numbering.numbers}
     text, statements = resolve_statements(resolver.pieces, by_number)
