@@ -174,9 +174,41 @@ def test_a_reason_behind_a_withdrawal_is_no_new_sentence(folder):
 
 def test_a_withdrawn_table_cell_leaves_the_others_in_their_columns(folder):
     table = "| | speed | size |\n|---|---|---|\n| ZORP | it is fast [1] | it sings loud [1] |"
-    check = Step("1 | s2 | supported | x\n2 | none | unsupported | no\n3 | s2 | supported | x")
-    answer, _ = ask(folder, Step(table), check, Step("2 | withdraw\n1 | withdraw\n3 | withdraw"))
-    assert all(line.count("|") == 4 for line in answer.text.splitlines())
+    check = Step("1 | s2 | supported | x\n2 | none | unsupported | no")
+    answer, _ = ask(folder, Step(table), check, Step("5 | withdraw"))
+    assert answer.text.splitlines()[2] == "| ZORP | it is fast [1] | – |"
+    assert "1 statement was withdrawn because no paper backs them." in answer.warnings
+
+
+def test_sources_that_are_left_have_numbers_without_gaps(folder):
+    draft = Step("ZORP sings [1].\n\nIt trains on order, as `x[2]` says [2]. It sorts [2].")
+    check = Step("1 | none | unsupported | no\n2 | s7 | supported | x\n3 | s6 | supported | x")
+    answer, _ = ask(folder, draft, check, Step("1 | withdraw"))
+    assert answer.text == "It trains on order, as `x[2]` says [1]. It sorts [1]."
+    assert [answer.text[s.start : s.end] for s in answer.statements] == [
+        "It trains on order, as `x[2]` says [1].",
+        "It sorts [1].",
+    ]
+    assert {number: paper.id for number, paper in answer.sources.items()} == {1: QUUX.id}
+
+
+def test_numbers_of_earlier_turns_stay_after_a_repair(folder):
+    steps = (
+        Step("ZORP attends to 64 tokens [1]."),
+        Step("1 | s3 | supported | x"),
+        Step("Tea sings [3]. QUUX sorts [2]. ZORP attends to 64 tokens [1]."),
+        Step("1 | none | unsupported | no\n2 | s6 | supported | x\n3 | s3 | supported | x"),
+        Step("1 | withdraw"),
+    )
+    given = {"chat_model": "tester", "chat_retries": 0, "k": 3}
+    with (
+        ModelServer(*steps) as server,
+        Assistant.open(folder, settings=load_settings(chat_url=server.url, **given)) as assistant,
+    ):
+        chat = assistant.chat()
+        chat.ask(QUESTION)
+        answer = chat.ask(QUESTION)
+    assert answer.text == "QUUX sorts [2]. ZORP attends to 64 tokens [1]."
 
 
 @pytest.mark.parametrize(
@@ -231,8 +263,8 @@ def test_cells_are_unchecked_where_the_name_of_their_row_is_removed(folder):
     [
         ("it is 3.5 times faster [1]", "| ZORP | it is 3.5 times faster [1] | | it is small [1] |"),
         ("ZORP | it is fast [1] |", r"| ZORP | ZORP \| it is fast [1] | | it is small [1] |"),
-        ("withdraw", "| ZORP |  | | it is small [1] |"),
-        ("?", "| ZORP |  | | it is small [1] |"),  # no repair: the setting removes it
+        ("withdraw", "| ZORP | – | | it is small [1] |"),
+        ("?", "| ZORP | – | | it is small [1] |"),  # no repair: the setting removes it
     ],
 )
 def test_a_row_with_a_column_of_sources_keeps_its_cells(line, row, folder):

@@ -12,7 +12,7 @@ from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
 from rag.citations.citation import Citation, Statement
-from rag.citations.markers import Marker, MarkerReader
+from rag.citations.markers import Marker, MarkerReader, split_markers
 from rag.citations.references import ReferenceFilter
 from rag.citations.statements import (
     count_bars,
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 
 Part = tuple[str, tuple["Statement", ...]]  # text, and its statements with offsets in it
+_CELL_END = re.compile(r" *\|")
+_SHOWN = re.compile(r"\[(\d{1,7})\]")
 _ITEM_SIGN = re.compile(r"\n[ \t]*(?:[-*•]|\d+[.)])[ \t]*$")  # of a list
 MOST_CHECKED = 200  # claims of one answer
 _TOO_MANY = Verification("unchecked", reason="the answer is too long to be checked whole")
@@ -192,7 +194,9 @@ def splice_statements(
         before, behind = count_bars(text, place) if index in parts else (0, 0)
         if not new:
             ends_line = text[at : at + 1] in ("", "\n")
-            spliced += _close_gap(gap, ends_line=ends_line) + " |" * (before + behind)
+            is_whole = gap.rstrip(" ").endswith("|") and _CELL_END.match(text, at)
+            dash = "–" if statement.context and is_whole else ""
+            spliced += _close_gap(gap, ends_line=ends_line) + dash + " |" * (before + behind)
             continue
         spliced += gap + "| " * before
         if index in parts:
@@ -226,6 +230,44 @@ def _uncheck(statement: Statement) -> Statement:
     )
     verdict = "unchecked" if citations else statement.verdict
     return replace(statement, citations=citations, verdict=verdict, warnings=())
+
+
+def close_gaps(
+    text: str, statements: Sequence[Statement], known: Collection[int]
+) -> tuple[str, tuple[Statement, ...]]:
+    """Return a text and its statements with numbers that follow one another again.
+
+    Args:
+        text: of the answer, from which statements may have gone.
+        statements: of it, in order.
+        known: numbers of earlier turns, which stay.
+    """
+    cited = {citation.number for each in statements for citation in each.citations}
+    first = max(known, default=0) + 1
+    numbers = {old: new for new, old in enumerate(sorted(cited - set(known)), start=first)}
+    if all(old == new for old, new in numbers.items()):
+        return text, tuple(statements)
+    shown, at = "", 0
+    moved = []
+    for each in statements:
+        shown += text[at : each.start]
+        start, at = len(shown), each.end
+        shown += _renumber(text[each.start : at], numbers)
+        citations = tuple(
+            replace(c, number=numbers.get(c.number, c.number)) for c in each.citations
+        )
+        moved.append(replace(each, start=start, end=len(shown), citations=citations))
+    return shown + text[at:], tuple(moved)
+
+
+def _renumber(text: str, numbers: Mapping[int, int]) -> str:
+    """Return a text whose markers have new numbers."""
+    return "".join(
+        piece
+        if isinstance(piece, str)
+        else _SHOWN.sub(lambda found: f"[{numbers.get(int(found[1]), found[1])}]", piece.raw)
+        for piece in split_markers(text)
+    )
 
 
 def _list_claims(statement: Statement) -> list[Claim]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from rag.answer import Status, Text
 from rag.citations.markers import remove_markers
-from rag.citations.resolve import MarkerResolver, Numbering, resolve_statements
+from rag.citations.resolve import MarkerResolver, Numbering, close_gaps, resolve_statements
 from rag.errors import SettingsError
 from rag.generation.abstention import CLOSEST_PAPERS
 from rag.generation.draft import Draft, shown_numbers
@@ -27,7 +27,7 @@ from rag.query.planner import render_exchanges
 from rag.text.terms import has_words
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
     from rag.answer import AnswerEvent, Turn
     from rag.llm import ChatModel, Reply
@@ -155,11 +155,17 @@ def _send(
     return filled, reply, tuple(notes)
 
 
-def settle_status(draft: Draft) -> Draft:
-    """Return a checked draft of a model with its final text and status.
+def settle_status(draft: Draft, known: Mapping[str, int]) -> Draft:
+    """Return a checked draft of a model with its final text, numbers and status.
 
     A reply that cites no paper is an abstention, and so is an empty one.
+
+    Args:
+        draft: checked, without what was withdrawn.
+        known: paper id -> number in earlier turns, which stays.
     """
+    text, statements = close_gaps(draft.text, draft.statements, known.values())
+    draft = replace(draft, text=text, statements=statements)
     blanks = len(draft.text) - len(draft.text.lstrip())
     statements = tuple(
         replace(statement, start=statement.start - blanks, end=statement.end - blanks)

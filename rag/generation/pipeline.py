@@ -17,6 +17,7 @@ from rag.citations.markers import remove_markers
 from rag.errors import ModelError, ModelRejected, SettingsError
 from rag.generation.abstention import abstain, assess
 from rag.generation.check import DraftChecker, note_unread, remove_unsupported
+from rag.generation.draft import shown_numbers
 from rag.generation.listing import CANDIDATES, ListWriter, Scope
 from rag.generation.llm import settle_status, write_with_model
 from rag.generation.metadata import write_metadata
@@ -106,7 +107,7 @@ class Pipeline:
                 draft = remove_unsupported(draft)
                 yield Verified(draft.statements, draft.checker, draft.text)
         if draft.mode == "model" and plan.kind == "answer":
-            draft = settle_status(note_unread(draft))
+            draft = settle_status(note_unread(draft), shown_numbers(history))
         yield Done(self._finish(plan, where, retrieval, draft, time.perf_counter() - started))
 
     def _follow(

@@ -225,7 +225,15 @@ def _apply_lines(
         parts[index] = _resolve_sentence(sentence, papers, numbering, old.context)
     text, statements, changed = splice_statements(draft.text, draft.statements, parts)
     withdrawn = sum(not new for _, new in parts.values())
-    draft = replace(draft, text=text, statements=statements, removed=draft.removed + withdrawn)
+    were = "statement was" if withdrawn == 1 else "statements were"
+    notes = [f"{withdrawn} {were} withdrawn because no paper backs them."] if withdrawn else []
+    draft = replace(
+        draft,
+        text=text,
+        statements=statements,
+        removed=draft.removed + withdrawn,
+        warnings=(*draft.warnings, *notes),
+    )
     return draft, changed
 
 
