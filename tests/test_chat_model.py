@@ -16,6 +16,7 @@ from model_server import ModelServer, Step
 from rag import load_settings
 from rag.embedding import make_embedder
 from rag.errors import (
+    ModelError,
     ModelRejected,
     ModelReplyInvalid,
     ModelUnavailable,
@@ -205,17 +206,44 @@ def test_refused_parameter_is_left_out_from_then_on(parameter, said, status):
     assert [parameter in body for body in server.requests] == [True, False, False]
 
 
-@pytest.mark.parametrize(
-    "said", ["'response_format' of type 'json_schema' is not supported", "bad grammar"]
-)
-def test_schema_is_sent_until_a_server_refuses_it(said):
-    schema = {"type": "object", "properties": {}}
-    with ModelServer(Step("{}"), Step(said, status=400), Step("{} "), Step("{}")) as server:
+SCHEMA = {"type": "object", "properties": {}}
+REFUSED_SCHEMAS = [
+    *(Step("json_schema is not supported", status=status) for status in (400, 404, 415, 500, 501)),
+    Step("'response_format' of type 'json_schema' is not supported", status=422),
+    Step(raw=b'{"error": {"message": "bad grammar"}}', content_type="application/json"),
+    Step(raw=b'data: {"error": {"message": "bad grammar", "code": 400}}\n\n'),
+    Step(""),
+    Step(" \n" * 4000, size=40),
+]
+
+
+@pytest.mark.parametrize("step", REFUSED_SCHEMAS)
+def test_schema_is_sent_until_a_server_fails_with_it(step):
+    with ModelServer(Step("{}"), step, Step("{}")) as server:
         chat = model(server)
-        replies = [chat.complete(PROMPT, schema=schema).text.strip() for _ in range(3)]
+        replies = [chat.complete(PROMPT, schema=SCHEMA).text.strip() for _ in range(3)]
     assert replies == ["{}"] * 3
     sent = [body.get("response_format") for body in server.requests]
-    assert [each and each["json_schema"]["schema"] for each in sent] == [schema, schema, None, None]
+    assert [each and each["json_schema"]["schema"] for each in sent] == [SCHEMA, SCHEMA, None, None]
+
+
+@pytest.mark.parametrize("step", [Step("busy", status=503), Step("key", status=401)])
+def test_schema_stays_where_it_is_no_reason_to_fail(step):
+    with ModelServer(step) as server:
+        chat = model(server, chat_retries=0)
+        for _ in range(2):
+            with pytest.raises(ModelError):
+                chat.complete(PROMPT, schema=SCHEMA)
+    assert ["response_format" in body for body in server.requests] == [True, True]
+
+
+def test_schema_stays_if_the_call_fails_without_it_too():
+    with ModelServer(Step("down", status=500)) as server:
+        chat = model(server, chat_retries=1)
+        for _ in range(2):
+            with pytest.raises(ModelUnavailable, match="tried 2 times"):
+                chat.complete(PROMPT, schema=SCHEMA)
+    assert ["response_format" in body for body in server.requests] == [True, False, False] * 2
 
 
 def test_calls_refused_at_the_same_time_all_leave_the_parameter_out():
@@ -332,6 +360,14 @@ def test_a_reply_that_repeats_itself_is_stopped_and_says_it_once(begin, again, k
 def test_short_lines_and_rows_may_stand_often(text):
     with ModelServer(Step(text, size=100)) as server:
         assert model(server).complete(PROMPT).text == text
+
+
+def test_a_reply_that_goes_on_with_blanks_keeps_its_text_and_is_stopped():
+    with ModelServer(Step("It is." + " \n" * 20_000, size=40)) as server:
+        reply = model(server).reply(PROMPT)
+        assert "".join(reply).strip() == "It is."
+        assert server.disconnected.wait(5)
+    assert reply.broken == "the model sent nothing but blanks"
 
 
 # Keys and headers

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from rag.errors import ModelReplyInvalid
+from rag.errors import ModelError, ModelReplyInvalid
 from rag.llm.cancel import run, schedule
-from rag.llm.errors import is_about_length, retry, to_chat_error
+from rag.llm.errors import is_about_length, may_be_about_schema, retry, to_chat_error
 from rag.llm.reply import Chunk, Reply, read_chunk
 from rag.llm.tokens import count_tokens
 
@@ -27,7 +27,6 @@ DEFAULT_RESERVE = 1500  # tokens of it, kept free for the reply
 _ROOM_TO_THINK = 4
 # Names of the same parameter. OpenAI's newer models refuse the first one.
 _LIMIT, _NEW_LIMIT = "max_tokens", "max_completion_tokens"
-_FORM = "response_format"
 
 Role = Literal["system", "user", "assistant"]
 
@@ -46,10 +45,12 @@ class ChatClient(Protocol):
     Attributes:
         name: name of the model.
         window: tokens that it can read.
+        takes_schema: whether to send it schemas. `ChatModel` stops that where they do not work.
     """
 
     name: str
     window: int
+    takes_schema: bool
 
     def stream(
         self, messages: Sequence[Message], most_tokens: int, schema: dict[str, Any] | None
@@ -149,10 +150,27 @@ class ChatModel:
     ) -> Reply:
         """Send a prompt and read the whole reply. See `reply` for the arguments.
 
+        A call that may have failed because of its schema is repeated without it. If that works, no
+        schema is sent from then on.
+
         Raises:
             ModelError: as `reply`.
             ModelReplyInvalid: the reply is not whole.
         """
+        if schema is None or not self._client.takes_schema:
+            return self._read_whole(messages, prompt, None)
+        try:
+            return self._read_whole(messages, prompt, schema)
+        except ModelError as error:
+            if not may_be_about_schema(error, error.__cause__):
+                raise
+        reply = self._read_whole(messages, prompt, None)
+        self._client.takes_schema = False
+        return reply
+
+    def _read_whole(
+        self, messages: Sequence[Message], prompt: str, schema: dict[str, Any] | None
+    ) -> Reply:
         reply = self.reply(messages, prompt=prompt, schema=schema)
         for _ in reply:
             pass
@@ -172,7 +190,10 @@ class ChatModel:
         try:
             first = next(chunks, None)
         except Exception as error:
-            raise to_chat_error(error, self.name, self.secrets) from error
+            failure = to_chat_error(error, self.name, self.secrets)
+            if schema and may_be_about_schema(failure, error):
+                failure.retryable = False
+            raise failure from error
         if first is None:
             raise ModelReplyInvalid(
                 f"The model {self.name} gave an empty reply. Check that its address ends in /v1 "
@@ -195,13 +216,13 @@ class ServerClient:
     ) -> None:
         self.name = name
         self.window = window
+        self.takes_schema = True
         self._client = client
         # Some models and servers refuse these. The dictionary is replaced and never changed,
         # because other threads may be sending it.
         self._optional: dict[str, Any] = {
             "stream_options": {"include_usage": True},
             _LIMIT: None,
-            _FORM: None,
         }
         if temperature is not None:
             self._optional["temperature"] = temperature
@@ -230,17 +251,15 @@ class ServerClient:
 
         optional = self._optional
         values = optional | {name: most_tokens for name in (_LIMIT, _NEW_LIMIT) if name in optional}
-        if schema and _FORM in optional:
+        if schema:
             described = {"name": "reply", "strict": True, "schema": schema}
-            values[_FORM] = {"type": "json_schema", "json_schema": described}
+            values["response_format"] = {"type": "json_schema", "json_schema": described}
         given = {name: value for name, value in values.items() if value is not None}
         create = self._client.chat.completions.create
         try:
             return run(create(model=self.name, messages=messages, stream=True, **given))
         except (BadRequestError, UnprocessableEntityError) as error:
             accepted = _leave_out_refused(optional, error)
-            if accepted == optional and _FORM in given:  # not every server names what it refuses
-                accepted = {name: optional[name] for name in optional if name != _FORM}
             if accepted == optional:
                 raise
             self._optional = accepted

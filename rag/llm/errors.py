@@ -33,6 +33,8 @@ _MAX_WAIT_S = 30.0  # a server that asks for more (Retry-After) is not tried aga
 # Statuses after which the same request may succeed: timeout, conflict, too early, too many
 # requests, and every failure of the server itself (500 and above).
 _PASSING_STATUSES = frozenset({408, 409, 425, 429})
+# Statuses that say nothing about what was sent: the key, or a server that is busy or away.
+_OTHER_STATUSES = _PASSING_STATUSES | {401, 403, 502, 503, 504}
 # Statuses of a prompt that is too long. Servers use them for other faults too.
 _LENGTH_STATUSES = frozenset({400, 413, 422, 500})
 # OpenAI's code context_length_exceeded, and what vLLM, llama.cpp, TGI and others say.
@@ -113,6 +115,18 @@ def is_about_length(error: Exception) -> bool:
     status = _get_status(error) or (body and 400)  # an error in a stream has no status
     said = _LENGTH.search(f"{error} {body}") if status in _LENGTH_STATUSES else None
     return status == 413 or said is not None
+
+
+def may_be_about_schema(failure: ModelError, cause: BaseException | None) -> bool:
+    """Return whether a call with a schema may succeed without it.
+
+    Servers refuse a schema with any status, in the stream, or by a reply that is empty.
+
+    Args:
+        failure: of the call.
+        cause: what the vendor's client raised, if it did.
+    """
+    return not isinstance(failure, ModelUnreachable) and _get_status(cause) not in _OTHER_STATUSES
 
 
 def to_chat_error(error: Exception, model: str, secrets: Sequence[str]) -> ModelError:
@@ -241,7 +255,7 @@ def _make_status_error(
     )
 
 
-def _get_status(error: Exception) -> int | None:
+def _get_status(error: BaseException | None) -> int | None:
     """Return the HTTP status in an error of openai, httpx or requests, or None."""
     for holder in (error, getattr(error, "response", None)):
         status = getattr(holder, "status_code", None)

@@ -39,6 +39,8 @@ def adapt_llm(llm: LLM, *, window: int | None = None, reserve: int = DEFAULT_RES
 
 
 class _LlamaIndexClient:
+    takes_schema = False
+
     def __init__(self, llm: LLM, window: int | None) -> None:
         self.name = str(getattr(llm, "model", None) or llm.metadata.model_name)
         self.window = window or _read_window(llm)

@@ -21,6 +21,7 @@ _MAX_TOKENS = 10**12  # larger figures, infinity and NaN are no token counts
 _TOKEN_BYTES = 4  # of UTF-8, in most languages
 _SLACK = 1.5  # a server that keeps its limit never meets ours
 _CHARS_BETWEEN_LOOKS = 200
+_MOST_BLANKS = 400  # in a row; a model that must write JSON may never stop sending them
 _INCOMPLETE = {
     "length": "the reply reached the length limit of the model or of chat_reserve",
     "content_filter": "the server's content filter cut the reply",
@@ -100,7 +101,7 @@ class Reply:
     Attributes:
         text: the reply so far, without thoughts.
         raw: the reply so far, as the server sends it.
-        broken: why the reply is not whole (cut, length limit, filter, endless repetition), or "".
+        broken: why the reply is not whole (cut, length limit, filter, repetition, blanks), or "".
         restarted: text that was already yielded was thought or repetition, and `text` is without.
         logprob: of the first token, as in `Chunk`.
         ended: `time.perf_counter()` at its end.
@@ -138,9 +139,11 @@ class Reply:
             if shown := thoughts.feed(text):
                 self.text += shown
                 yield shown
-                if self._repeats():
-                    self.close()
-                    break
+            if self._sends_blanks():
+                self.broken = "the model sent nothing but blanks"
+            if self.broken or (shown and self._repeats()):
+                self.close()
+                break
         if rest := thoughts.finish():
             self.text += rest
             yield rest
@@ -158,6 +161,10 @@ class Reply:
         thought_length = len(self.raw) - len(self.text)  # about four characters per token
         completion_tokens = count_tokens(self.text) + thought_length // 4
         return Usage(1, self._prompt_tokens, completion_tokens, estimated=True)
+
+    def _sends_blanks(self) -> bool:
+        tail = self.raw[-_MOST_BLANKS:]
+        return len(tail) == _MOST_BLANKS and tail.isspace()
 
     def _repeats(self) -> bool:
         """Return whether the text has begun to repeat itself. Look once in a while."""
