@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from made_up_papers import QUESTION, QUUX, ZORP
@@ -535,6 +541,68 @@ def test_the_command_streams_answers_chats_and_checks(folder, monkeypatch, tmp_p
     told = run("info", "-i", str(folder))
     assert "OPENAI_API_KEY is set" in told
     assert "sk-very-secret" not in told
+
+
+TABLE = """They differ [{ZORP}]:
+
+| paper | what it reads |
+|---|:--|
+| ZORP | 64 tokens\x1b at a time, \\| not all of them at once, says its abstract [{ZORP}] |
+| QUUX | It sorts samples by length [{QUUX}] |
+
+That is all."""
+
+
+def ask_on_terminal(folder, server, *options):
+    """Return what `rag ask` prints on a terminal of 60 columns, without colours."""
+    ours, theirs = pty.openpty()
+    place = ["-i", str(folder), "-m", "tester", "--url", server.url]
+    given = {"COLUMNS": "60", "TERM": "xterm", "PYTHONPATH": str(Path(__file__).parents[1])}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rag", "ask", QUESTION, *place, *options],
+        stdout=theirs,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **given},
+    )
+    os.close(theirs)
+    said = b""
+    with contextlib.suppress(OSError):  # the terminal is closed
+        while chunk := os.read(ours, 65536):
+            said += chunk
+    os.close(ours)
+    assert process.wait(timeout=60) == 0
+    return re.sub(r"\x1b\[[\d;]*m", "", said.decode()).replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize("options", [(), ("--trace",)])
+def test_a_table_is_aligned_on_a_terminal_and_stays_markdown_elsewhere(folder, options):
+    verdicts = "1 | s3 | supported | yes\n2 | s4 | supported | yes\n3 | s6 | unsupported | no"
+    with ModelServer(writes(TABLE, verdicts)) as server:
+        said = ask_on_terminal(folder, server, *options)
+        with opened(folder, server) as assistant:
+            answer = assistant.ask(QUESTION)
+        place = ["-i", str(folder), "-m", "tester", "--url", server.url]
+        piped = CliRunner().invoke(app, ["ask", QUESTION, *place]).stdout
+    table = """They differ [1]:
+
+┌───────┬──────────────────────────────────────────────────┐
+│ paper │ what it reads                                    │
+├───────┼──────────────────────────────────────────────────┤
+│ ZORP  │ 64 tokens at a time, | not all of them at once,  │
+│       │ says its abstract [1]                            │
+├───────┼──────────────────────────────────────────────────┤
+│ QUUX  │ It sorts samples by length [2]                   │
+└───────┴──────────────────────────────────────────────────┘
+
+That is all.
+"""
+    assert said.count(table) == 1, said
+    after = said.partition(table)[2]
+    assert "| QUUX" not in after
+    assert "ZORP, what it reads: 64 tokens" in " ".join(after.split())
+    assert not re.search(r" \n", after)
+    assert "|---|:--|\n" in piped
+    assert "“QUUX, what it reads: It sorts samples by length”" in answer.to_markdown()
 
 
 def test_money_is_told_only_from_the_users_prices(tmp_path):

@@ -101,7 +101,7 @@ class MarkdownWriter:
             for citation in statement.citations
         ]
         notes = "; ".join([*reasons, *map(escape_markdown, statement.warnings)])
-        said = f"- {statement.verdict}: “{escape_markdown(statement.text)}”"
+        said = f"- {statement.verdict}: “{escape_markdown(statement.named_text)}”"
         return f"{said} ({notes})" if notes else said
 
     def _mark(self, numbers: tuple[int, ...]) -> str:

@@ -80,6 +80,11 @@ class Statement:
         """Whether it is the title of the paper it cites, as in a list."""
         return [citation.paper.title for citation in self.citations] == [self.text]
 
+    @property
+    def named_text(self) -> str:
+        """Text, after the names of its row and column in a table."""
+        return f"{self.context}: {self.text}" if self.context else self.text
+
     def choose_verdict(self, citation: Citation) -> Verdict | None:
         """Return the verdict that one of its citations is shown with.
 

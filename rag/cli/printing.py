@@ -1,7 +1,7 @@
 """Print answers, papers and notes. Text of papers is data and is never read as markup.
 
-On a terminal lines are wrapped and coloured. Elsewhere every line is printed as it is, so
-output can be piped.
+On a terminal lines are wrapped and coloured, and tables are aligned. Elsewhere every line is
+printed as it is, so output can be piped.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from rag.cli.tables import IS_OVER, TABLE, build_table
 from rag.verification import choose_level
 
 if TYPE_CHECKING:
@@ -83,37 +83,98 @@ def print_stream(
     With a trace, its steps are printed as they end, and the answer behind them.
     """
     is_terminal = sys.stdout.isatty() and not trace
-    typed = ""
+    typed = _TypedText()
     try:
         for event in events:
+            if event.kind == "text" and is_terminal:  # elsewhere the whole answer comes later
+                typed.add(event.delta)
+                continue
+            typed.end()
             if event.kind == "status" and not quiet:
                 _print_status(event.text)
-            elif event.kind == "text" and is_terminal:  # elsewhere the whole answer comes later
-                if not typed:
-                    _print_status("")
-                sys.stdout.write(event.delta.translate(_CONTROL))
-                sys.stdout.flush()
-                typed += event.delta
             elif event.kind == "step":
                 _print_status("")
                 _print_step(event)
             elif event.kind == "done":
-                _print_answer(event.answer, typed, with_question=with_question, quiet=quiet)
+                _print_answer(event.answer, typed.text, with_question=with_question, quiet=quiet)
                 return event.answer
     except BaseException:  # the next message starts on a line of its own
         _print_status("")
-        if typed:
-            print_line("")
+        typed.end()
         raise
     raise AssertionError("a stream ends with Done")
+
+
+class _TypedText:
+    """Text that a terminal shows while it arrives, its tables when they are whole."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self._shown = 0  # offset behind what was printed
+        self._is_open = False  # whether its last line has no end yet
+
+    def add(self, delta: str) -> None:
+        """Print more text, but no table that may go on."""
+        if not self._is_open:
+            _print_status("")
+        self._is_open = True
+        self.text += delta
+        self._print(is_whole=False)
+
+    def end(self) -> None:
+        """Print what is left, and end its line."""
+        if self._is_open:
+            self._print(is_whole=True)
+            print_line("")
+        self._is_open = False
+
+    def _print(self, *, is_whole: bool) -> None:
+        for match in TABLE.finditer(self.text, self._shown):
+            _write(self.text[self._shown : match.start()].translate(_CONTROL))
+            self._shown = match.start()
+            if not (is_whole or IS_OVER.match(self.text, match.end())):
+                _print_status("Writing a table")
+                return
+            _print_status("")
+            _write(_render_table(match[0]))
+            self._shown = match.end()
+        _write(self.text[self._shown :].translate(_CONTROL))
+        self._shown = len(self.text)
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _render_table(markdown: str) -> str:
+    """Return a table as a terminal shows it, without a newline at its end."""
+    markdown = markdown.translate(_CONTROL)
+    table = build_table(markdown)
+    if table is None:
+        return markdown
+    console = _make_console()
+    with console.capture() as capture:
+        console.print(table)
+    return capture.get().rstrip("\n")
+
+
+def _print_text(text: str) -> None:
+    """Print the text of an answer, its tables aligned on a terminal."""
+    at = 0
+    for match in TABLE.finditer(text) if sys.stdout.isatty() else ():
+        if before := text[at : match.start()]:
+            _print(before.removesuffix("\n"))
+        _write(_render_table(match[0]) + "\n")
+        at = match.end() + 1
+    if rest := text[at:]:
+        _print(rest)
 
 
 def _print_answer(answer: Answer, typed: str, *, with_question: bool, quiet: bool) -> None:
     """Print an answer with its sources. `typed` is what the terminal shows of it already."""
     _print_status("")
-    if typed:
-        print_line("")
-    elif with_question:
+    if with_question and not typed:
         _print(answer.question, style="bold")
     if not quiet:
         asked, question = (set(re.findall(r"\w+", t)) for t in (answer.asked, answer.question))
@@ -124,7 +185,7 @@ def _print_answer(answer: Answer, typed: str, *, with_question: bool, quiet: boo
     if typed.strip() != answer.text.strip():
         if typed:
             _print("\nAs checked:", style="bold")
-        _print(answer.text)
+        _print_text(answer.text)
     _print_sources(answer)
     if not quiet:
         _print_summary(answer)
@@ -166,7 +227,7 @@ def _print_sources(answer: Answer) -> None:
             _print_source(answer, number, source)
     for statement in answer.statements:
         if statement.verdict == "uncited":
-            _print(f"uncited: {statement.text}", style="yellow")
+            _print(f"uncited: {statement.named_text}", style="yellow")
 
 
 def _print_source(answer: Answer, number: int, paper: Paper) -> None:
@@ -195,7 +256,7 @@ def _print_citation(statement: Statement, citation: Citation, checker: ReaderSco
     elif label == "quoted":
         _print(f"{label}: {' '.join(quotes)}", indent=4, label=label, style=style)
     else:
-        said = textwrap.shorten(statement.text, _STATEMENT_CHARS, placeholder="…")
+        said = textwrap.shorten(statement.named_text, _STATEMENT_CHARS, placeholder="…")
         _print(f"{label}: {said} ({reason})", indent=4, label=label, style=style)
         for quote in quotes:
             _print(quote, indent=8, style="dim")
@@ -294,6 +355,9 @@ def _print(text: str, *, indent: int = 0, style: str = "", label: str = "") -> N
     if console.is_terminal:
         shown = Text(text) if label else Text(text, style=style)
         shown.stylize(style, 0, len(label))
-        console.print(Padding(shown, (0, 0, 0, indent)))
+        for line in shown.wrap(console, console.width - indent):
+            line.rstrip()
+            line.pad_left(indent)
+            console.print(line, soft_wrap=True)
     else:
         console.print(" " * indent + text, markup=False, soft_wrap=True)

@@ -173,7 +173,11 @@ def _render_verdict(statement: Statement, citation: Citation, checker: ReaderSco
     if citation.verdict and citation.standing == "current":
         shown = f"{sign} {statement.describe_verdict(citation)}"
         reason = f" {isolate(citation.reason)}" if citation.reason else ""
-    text = citation.quotes[0].text if statement.names_paper and citation.quotes else statement.text
+    text = (
+        citation.quotes[0].text
+        if statement.names_paper and citation.quotes
+        else statement.named_text
+    )
     return (
         f'<li class="{level}"><button type="button" data-quote="{start}" title="{words}">'
         f"<strong>{shown}</strong>{reason}{render_warnings(citation.warnings)}: "
