@@ -33,6 +33,8 @@ REQUIRED = {
     "rag/data/minilm/model.onnx",
     "rag/data/minilm/tokenizer.json",
     "rag/data/minilm/projection.npy",
+    "rag/data/sentence_ranking.json",
+    "rag/data/sentence_roles.json",
     "rag/web/page.js",
     "rag/web/conversations.js",
     "rag/web/answers.js",
@@ -43,6 +45,8 @@ REQUIRED = {
     "eval/example.jsonl",
     "eval/report.html",
     "eval/qa/dev.jsonl",
+    "eval/qa/forms_dev.jsonl",
+    "eval/qa/forms_test.jsonl",
     "eval/qa/lists.jsonl",
     "eval/qa/test.jsonl",
 }

@@ -1,23 +1,18 @@
-"""Writer without a language model: the sentences that meet the question best, word for word.
+"""Writer without a language model: the sentences that answer the question best, word for word.
 
-Sentences compete across papers: how well the sentence meets the question, how well its paper does,
-and how much of the question's rarer words it holds. The best few are shown paper by paper, best
-paper first, in the order of each abstract. A question that names several papers gets sentences
-from several papers.
-
-The weights were chosen on the development questions: `evidence_shown` of `rag eval run` says how
-often a sentence with the evidence is shown.
+Sentences compete across papers by `sentence_ranking`. The best one comes first, then the others,
+paper by paper. A question that names several papers gets sentences from several papers.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from rag.answer import Citation, Statement, Text
 from rag.citations.resolve import Numbering, render_statement
 from rag.generation.abstention import abstain
 from rag.generation.draft import Draft, shown_numbers
+from rag.generation.sentence_ranking import rank_sentences
 from rag.verification import Quote
 
 if TYPE_CHECKING:
@@ -26,11 +21,8 @@ if TYPE_CHECKING:
     from rag.answer import AnswerEvent, Turn
     from rag.retrieval import Hit, Retrieval, ScoredSentence
 
-PAPER_WEIGHT = 0.06  # for each unit that the paper's fused score lies below the best paper's
-WORD_WEIGHT = 0.1  # for the share of the question's idf that the sentence's words carry
-MARGIN = 0.25  # weaker sentences than the best one by more are not shown
-FEWEST = 2
 _REASON = "a sentence of the abstract"  # the index keeps where each sentence stands
+MARGIN = 4.0  # a sentence that is weaker than the best one by more is not shown
 MOST_PER_PAPER = 2  # in an answer about several named papers
 
 
@@ -47,7 +39,7 @@ def write_quotes(
     """
     numbering = Numbering(shown_numbers(history))
     text, statements = "", []
-    for hit, sentence in choose_sentences(retrieval.hits, most):
+    for hit, sentence in choose_sentences(retrieval.question, retrieval.hits, most):
         quote = Quote(hit.paper.id, sentence.start, sentence.end, sentence.text)
         citation = Citation(
             numbering.assign(hit.paper), hit.paper, (quote,), "quoted", _REASON, "text"
@@ -64,41 +56,24 @@ def write_quotes(
     return Draft(text, tuple(statements), hits=retrieval.hits, confidence=confidence)
 
 
-def choose_sentences(hits: Sequence[Hit], most: int) -> list[tuple[Hit, ScoredSentence]]:
-    """Return the sentences to show with their papers, in reading order.
+def choose_sentences(
+    question: str, hits: Sequence[Hit], most: int
+) -> list[tuple[Hit, ScoredSentence]]:
+    """Return the sentences to show with their papers: the best one, and the rest paper by paper.
 
     Args:
-        hits: papers found, best first.
-        most: most sentences, at least 1. Fewer are shown where the rest is much weaker.
+        question: that was searched for.
+        hits: papers found, best first. If the question names some, only these are quoted.
+        most: most sentences, at least 1.
     """
-    per_paper = MOST_PER_PAPER if sum(hit.named for hit in hits) > 1 else most
-    chosen: list[tuple[float, Hit, ScoredSentence]] = []
-    counts: Counter[int] = Counter()
-    for score, hit, sentence in _rank_sentences(hits):
-        if len(chosen) == most or (
-            len(chosen) >= FEWEST and score < chosen[0][0] - MARGIN and not hit.named
-        ):
-            break
-        if counts[hit.rank] < per_paper:
-            counts[hit.rank] += 1
-            chosen.append((score, hit, sentence))
-    chosen.sort(key=lambda item: (item[1].rank, item[2].start))
-    return [(hit, sentence) for _, hit, sentence in chosen]
-
-
-def _rank_sentences(hits: Sequence[Hit]) -> list[tuple[float, Hit, ScoredSentence]]:
-    """Return every sentence of the hits with its score, best first, ties in the order of hits."""
-    named = any(hit.named for hit in hits)
-    scored = [
-        (
-            sentence.score
-            + PAPER_WEIGHT * min(0.0, hit.score - hits[0].score) * (not hit.named)
-            + WORD_WEIGHT * sentence.words,
-            hit,
-            sentence,
-        )
-        for hit in hits
-        if hit.named or not named
-        for sentence in hit.sentences
-    ]
-    return sorted(scored, key=lambda item: (-item[0], item[1].rank, item[2].start))
+    named = [hit for hit in hits if hit.named]
+    per_paper = MOST_PER_PAPER if len(named) > 1 else most
+    ranked = rank_sentences(question, named or hits)
+    chosen: dict[int, list[tuple[Hit, ScoredSentence]]] = {}
+    left = most
+    for score, hit, sentence in ranked:
+        of_paper = chosen.setdefault(hit.rank, [])
+        if left and len(of_paper) < per_paper and score >= ranked[0][0] - MARGIN:
+            of_paper.append((hit, sentence))
+            left -= 1
+    return [pair for pairs in chosen.values() for pair in pairs]

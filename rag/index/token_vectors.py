@@ -102,6 +102,10 @@ class StoredVectors:
     pooled: NDArray[np.float32]
     pieces: NDArray[np.uint32]
 
+    def unit_tokens(self) -> NDArray[np.float32]:
+        """Return the token vectors with length 1, shape (m, token_dim)."""
+        return self.tokens * self.factors[:, None]
+
 
 def count_windows(tokens: int) -> int:
     """Return the number of windows of a row. The last starts where half a window is left."""

@@ -1,0 +1,55 @@
+"""Roles of sentences in their abstract, and the form of a question."""
+
+import pytest
+
+from rag import Assistant, Paper
+from rag.query.rules import read_form
+
+STUDY = Paper(
+    "study-1",
+    "Warm milk and sleep",
+    "Many people drink warm milk at bedtime. We aimed to test whether warm milk shortens the time "
+    "to fall asleep. Sixty adults were randomised to warm milk or water for two weeks. Time to "
+    "fall asleep was 14 minutes with milk and 15 minutes with water, which did not differ. Warm "
+    "milk does not help adults to fall asleep.",
+)
+
+
+def test_findings_are_told_from_aims_and_methods(tmp_path):
+    with Assistant.build([STUDY], tmp_path / "milk") as library:
+        (hit,) = library.search("Does warm milk help you to fall asleep?")
+    sentences = sorted(hit.sentences, key=lambda sentence: sentence.start)
+    roles = [sentence.roles for sentence in sentences]
+    assert all(sum(each.values()) == pytest.approx(1) for each in roles)
+    finding = [each["result"] + each["conclusion"] for each in roles]
+    assert max(finding[:3]) < 0.5 < min(finding[3:])
+
+
+def test_another_embedder_gives_no_roles(tmp_path):
+    from test_retrieval import HashingEmbedder
+
+    with Assistant.build([STUDY], tmp_path / "milk", embedder=HashingEmbedder()) as library:
+        answer = library.ask("Does warm milk help you to fall asleep?")
+    assert all(not sentence.roles for hit in answer.hits for sentence in hit.sentences)
+    assert answer.statements
+
+
+@pytest.mark.parametrize(
+    ("question", "form"),
+    [
+        ("Does it help?", "yes/no"),
+        ("In small models, is it useful when data are few?", "yes/no"),
+        ("Is there a way to train faster?", "other"),
+        ("Can I train faster?", "other"),
+        ("If so, how does it learn?", "other"),
+        ("Which tasks is UNITER trained with?", "other"),
+        ("How fast is BERT?", "other"),
+        ("why?", "other"),
+        ("What's ELECTRA", "name"),
+        ("GPT-3?", "name"),
+        ("What does LST stand for?", "name"),
+        ("what is distillation", "name"),
+    ],
+)
+def test_the_form_of_a_question_is_read(question, form):
+    assert read_form(question) == form
