@@ -152,11 +152,17 @@ def test_check_that_fails_ends_with_status_3(tmp_path, as_json):
         failed = CliRunner().invoke(app, [*command, server.url, *flags])
         passed = CliRunner().invoke(app, [*command, server.url, *flags])
     assert (failed.exit_code, passed.exit_code) == (3, 0)
-    assert failed.stderr.startswith("rag: the check failed: The model tester refused the request")
+    kinds = ("language model", "embedder", "reader's test")
+    progress = "".join(f"Checking the {kind} ...\n" for kind in kinds)
+    assert passed.stderr == progress
+    refused = "rag: the check failed: The model tester refused the request"
+    assert failed.stderr.startswith(progress + refused)
     if as_json:
         assert "refused the request" in json.loads(failed.stdout)["check"]["language model"]
         assert "tester answers" in json.loads(passed.stdout)["check"]["language model"]
     else:
+        assert passed.stdout.startswith("model:\n  writer: tester\n  server: 127.0.0.1")
+        assert "settings:" not in passed.stdout
         assert passed.stdout.endswith("Each of them answered.\n")
 
 

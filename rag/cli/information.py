@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag.cli.options import JsonOption, add_options
+from rag.cli.options import JsonOption, QuietOption, add_options
 from rag.cli.printing import print_json, print_line, print_note
 from rag.errors import RagError
 
@@ -31,16 +31,21 @@ def info(
         ),
     ] = False,
     as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
-    """Show settings and where they come from, folders, and the state of the library."""
+    """Show settings and where they come from, folders, and the state of the library.
+
+    With --check, show the models and the result.
+    """
     values = _collect_information(settings)
     failed: list[str] = []
     if check:
-        values["check"], failed = _check_models(settings)
+        values["check"], failed = _check_models(settings, quiet=quiet)
     if as_json:
         print_json(values)
     else:
-        _print_sections(values)
+        shown = ("model", "check") if check else tuple(values)
+        _print_sections({name: values[name] for name in shown})
     for kind in failed:
         print_note(f"rag: the check failed: {values['check'][kind]}")
     if failed:
@@ -89,7 +94,7 @@ def _collect_information(settings: Settings) -> dict[str, Any]:
     return values
 
 
-def _check_models(settings: Settings) -> tuple[dict[str, str], list[str]]:
+def _check_models(settings: Settings, *, quiet: bool) -> tuple[dict[str, str], list[str]]:
     """Call each model, and test the one that checks. Return findings, and the kinds that failed."""
     from rag.embedding import make_embedder
     from rag.llm import Message, make_chat_model, make_check_model
@@ -124,6 +129,8 @@ def _check_models(settings: Settings) -> tuple[dict[str, str], list[str]]:
         "reader's test": check_reader,
     }
     for kind, check in checks.items():
+        if not quiet:
+            print_note(f"Checking the {kind} ...")
         try:
             findings[kind] = check()
         except RagError as error:
