@@ -579,6 +579,7 @@ def test_a_list_is_shown_if_what_else_is_asked_gets_no_answer(folder):
     with ModelServer(*steps) as server, open_with_model(folder, server) as assistant:
         answer = assistant.ask("Which papers are about cats?")
     assert (answer.kind, list(entries(answer))) == ("list", ["Purring Networks"])
+    assert answer.usage.calls == len(server.plans) + len(server.requests)
     assert any(each.startswith("What else the question asks") for each in answer.warnings)
 
 

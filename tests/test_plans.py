@@ -183,6 +183,13 @@ def test_an_unreadable_plan_leaves_the_question_as_typed_with_a_warning(reply, f
     assert any("searched for as typed" in warning for warning in answer.warnings)
 
 
+@pytest.mark.parametrize("plan", [Step('{"question": "x', finish="length"), Step("")])
+def test_a_plan_that_is_rejected_counts_in_the_usage(plan, folder):
+    answer, server = ask(folder, QUESTION, plan)
+    assert any("searched for as typed" in warning for warning in answer.warnings)
+    assert answer.usage.calls == len(server.plans) + len(server.requests)
+
+
 def test_a_plan_is_read_behind_prose_and_fences():
     text = 'Sure {here}:\n```json\n{"question": "What is tea?", "extra": 1, "order": "newest"}\n```'
     assert read_plan(text).order == "newest"

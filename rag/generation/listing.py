@@ -18,7 +18,6 @@ from rag.citations.resolve import Numbering, render_statement
 from rag.errors import (
     ModelError,
     ModelRejected,
-    ModelReplyInvalid,
     ModelUnavailable,
     SettingsError,
 )
@@ -27,7 +26,7 @@ from rag.generation.draft import Draft, shown_numbers
 from rag.generation.llm import write_with_model
 from rag.generation.relevance import rank_by_relevance, select_model
 from rag.generation.selection import Selection
-from rag.llm.reply import NO_USAGE
+from rag.llm.reply import NO_USAGE, ReplyRejected, get_usage
 from rag.prompts import load_prompt
 from rag.verification.reader_test import read_score
 
@@ -139,7 +138,9 @@ class ListWriter:
             except (ModelError, SettingsError) as error:
                 note = f"What else the question asks was not answered. {error}"
                 failed = str(error) if isinstance(error, ModelUnavailable) else decided.error
-                decided = replace(decided, warnings=(*decided.warnings, note), error=failed)
+                used = decided.usage + get_usage(error)
+                warnings = (*decided.warnings, note)
+                decided = replace(decided, usage=used, warnings=warnings, error=failed)
         writer = ListText(shown_numbers(history))
         writer.add_paragraph(count_papers(decided.entries, scope, plan.subject))
         writer.add_entries(decided.entries, scope.least)
@@ -187,7 +188,9 @@ class ListWriter:
         draft = yield from _hold_text(events)
         cited = {c.paper.id: c.number for each in draft.statements for c in each.citations}
         if not cited:
-            raise ModelReplyInvalid("The model's answer cites none of the papers that fit.")
+            raise ReplyRejected(
+                "The model's answer cites none of the papers that fit.", draft.usage
+            )
         writer = ListText(shown_numbers(history) | cited)
         writer.add_paragraph(count_papers(decided.entries, scope, remove_markers(plan.subject)))
         writer.add_reply(draft)

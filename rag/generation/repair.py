@@ -22,6 +22,7 @@ from rag.errors import ModelError, ModelReplyInvalid
 from rag.generation.draft import shown_numbers
 from rag.generation.llm import render_paper
 from rag.llm import Message, is_minicheck
+from rag.llm.reply import get_usage
 from rag.llm.tokens import count_tokens
 from rag.prompts import load_prompt, neutral
 from rag.text.terms import has_words
@@ -80,7 +81,8 @@ class Repairer:
             reply = self._model.complete(messages, prompt="repair")
         except ModelError as error:  # the draft is there, whatever the server says
             note = f"The statements in doubt were not corrected: {error}"
-            return replace(draft, warnings=(*draft.warnings, note))
+            used = draft.usage + get_usage(error)
+            return replace(draft, usage=used, warnings=(*draft.warnings, note))
         draft = replace(draft, usage=draft.usage + reply.usage)
         lines = _read_lines(reply.text, doubts)
         if not lines:

@@ -19,7 +19,7 @@ from rag.errors import ModelError, ModelRejected
 from rag.llm import Message
 from rag.llm.cancel import run_all
 from rag.llm.errors import describe_refusal, shorten
-from rag.llm.reply import NO_USAGE, Reply, Usage
+from rag.llm.reply import NO_USAGE, Reply, Usage, get_usage
 from rag.llm.tokens import count_tokens
 from rag.prompts import neutral
 from rag.verification.reader import (
@@ -208,6 +208,7 @@ class Selection:
         """Keep the entries that the model names, and all of a reply that cannot be read."""
         if isinstance(reply, ModelError):
             self.error = reply
+            self.usage += get_usage(reply)
             return
         self.calls += 1
         self.papers_read += len(batch.entries)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from rag.errors import ModelError, ModelReplyInvalid
 from rag.llm.cancel import run, schedule
 from rag.llm.errors import is_about_length, may_be_about_schema, retry, to_chat_error
-from rag.llm.reply import Chunk, Reply, read_chunk
+from rag.llm.reply import Chunk, Reply, ReplyRejected, get_usage, read_chunk
 from rag.llm.tokens import count_tokens
 
 if TYPE_CHECKING:
@@ -164,7 +164,13 @@ class ChatModel:
         except ModelError as error:
             if not may_be_about_schema(error, error.__cause__):
                 raise
-        reply = self._read_whole(messages, prompt, None)
+            earlier = get_usage(error)
+        try:
+            reply = self._read_whole(messages, prompt, None)
+        except ReplyRejected as error:
+            error.usage += earlier
+            raise
+        reply.earlier = earlier
         self._client.takes_schema = False
         return reply
 
@@ -175,7 +181,7 @@ class ChatModel:
         for _ in reply:
             pass
         if reply.broken:
-            raise ModelReplyInvalid(f"The model {self.name}: {reply.broken}. Ask again.")
+            raise ReplyRejected(f"The model {self.name}: {reply.broken}. Ask again.", reply.usage)
         return reply
 
     def close(self) -> None:

@@ -59,6 +59,19 @@ class Usage:
 NO_USAGE = Usage()
 
 
+class ReplyRejected(ModelReplyInvalid):
+    """Reply that came and cannot be used. Its tokens count all the same."""
+
+    def __init__(self, message: str, usage: Usage) -> None:
+        super().__init__(message)
+        self.usage = usage
+
+
+def get_usage(error: Exception) -> Usage:
+    """Return what a failed call used."""
+    return error.usage if isinstance(error, ReplyRejected) else NO_USAGE
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """One piece of a reply.
@@ -105,6 +118,7 @@ class Reply:
         restarted: text that was already yielded was thought or repetition, and `text` is without.
         logprob: of the first token, as in `Chunk`.
         ended: `time.perf_counter()` at its end.
+        earlier: usage of a call with a schema whose reply was rejected before this one.
     """
 
     def __init__(
@@ -122,6 +136,7 @@ class Reply:
         self.restarted = False
         self.logprob: float | None = None
         self.ended: float | None = None
+        self.earlier: Usage = NO_USAGE
         self._first = first
         self._rest = rest
         self._prompt_tokens = prompt_tokens
@@ -215,7 +230,8 @@ class Reply:
         if not self.text.strip():
             hint = f" ({self.broken})" if self.broken else ""
             self.broken = self.broken or "the reply is empty"
-            raise ModelReplyInvalid(
+            raise ReplyRejected(
                 f"The model {self._model} gave an empty reply{hint}. Ask again, or check that the "
-                "server speaks OpenAI's protocol."
+                "server speaks OpenAI's protocol.",
+                self.usage,
             )

@@ -24,6 +24,7 @@ from rag.citations.markers import remove_markers
 from rag.errors import ModelError, ModelReplyInvalid, ModelUnreachable
 from rag.index import Filter
 from rag.llm.client import ChatModel, Message
+from rag.llm.reply import get_usage
 from rag.llm.tokens import count_tokens
 from rag.prompts import load_prompt, neutral
 from rag.query.plan import (
@@ -133,14 +134,14 @@ class Planner:
             return plan_by_rules(plan, exchanges, library, with_model=self._with_model)
         try:
             reply = self._ask(plan.question, exchanges, library, self._model)
-            plan = replace(plan, usage=reply.usage)
+            plan = replace(plan, usage=reply.earlier + reply.usage)
             return _apply(read_plan(reply.text), plan, exchanges, library)
         except ModelUnreachable as error:
             return replace(complete_by_rules(plan, exchanges), unreachable=str(error))
         except ModelError as error:
             note = f"{NOT_PLANNED}, and the question is searched for as typed. {error}"
             plan = complete_by_rules(plan, exchanges)
-            return replace(plan, notes=(*plan.notes, note))
+            return replace(plan, notes=(*plan.notes, note), usage=plan.usage + get_usage(error))
 
     def _ask(
         self,
