@@ -652,7 +652,7 @@ def test_which_of_these_is_asked_of_the_papers_cited_last(folder):
         chat = assistant.chat()
         chat.ask("what does QUUX do?")
         chat.ask("who won the football world cup in 1998?")
-        assert "id" in chat.ask("which of these sort samples?").scope
+        assert "QUUX" in chat.ask("which of these sort samples?").scope
         alone = assistant.ask("which of these sort samples?")
     assert alone.scope == ""
     assert any("No earlier answer" in warning for warning in alone.warnings)
