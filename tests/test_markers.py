@@ -244,6 +244,8 @@ def statements(text):
         ),
         ("| BERT | [1] | It masks some tokens |", [("It masks some tokens", (1,))]),
         ("| [1] | It masks some tokens |", [("It masks some tokens", (1,))]),
+        ("| BERT | [1] | [2] | It masks some tokens |", [("It masks some tokens", (1, 2))]),
+        ("| BERT | [1] It masks. So it is [2]. |", [("It masks.", (1,)), ("So it is.", (2,))]),
         ("A。[1] B。C。[2]", [("A。", (1,)), ("B。", ()), ("C。", (2,))]),
         ("[1] Yes, it does. [2] So it is.", [("Yes, it does.", (1,)), ("So it is.", (2,))]),
         ("[1] It does [1]. [2] So it is [2].", [("It does.", (1,)), ("So it is.", (2,))]),
@@ -261,12 +263,16 @@ def test_markers_belong_to_the_statement_they_stand_at(text, found):
     assert statements(text) == found
 
 
-@given(REPLIES)
+ROWS = st.lists(st.sampled_from(["| ", "A ", "It is so ", ". ", "[1] ", "[2] ", "\n"]), max_size=40)
+
+
+@given(REPLIES | ROWS.map("".join))
 def test_statements_lie_in_order_within_the_text(text):
     pieces = [piece if isinstance(piece, str) else piece.numbers for piece in read(text)]
     shown, found = split_statements(pieces)
-    for each in found:
-        assert 0 <= each.start <= each.end <= len(shown)
+    ends = [0, *(each.end for each in found)]
+    for each, end_before in zip(found, ends, strict=False):
+        assert end_before <= each.start <= each.end <= len(shown)
 
 
 def test_the_offsets_of_many_statements_are_those_of_the_shown_text():

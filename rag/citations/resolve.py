@@ -15,9 +15,9 @@ from rag.citations.citation import Citation, Statement
 from rag.citations.markers import Marker, MarkerReader, split_markers
 from rag.citations.references import ReferenceFilter
 from rag.citations.statements import (
-    count_bars,
     find_contexts,
     render_markers,
+    split_row,
     split_statements,
 )
 from rag.verification import Claim, Verification
@@ -188,21 +188,18 @@ def splice_statements(
     changed: set[int] = set()
     spliced, at = "", 0
     for index, statement in enumerate(statements):
-        gap, place = text[at : statement.start], slice(statement.start, statement.end)
-        at = statement.end
-        shown, new = parts.get(index, (text[place], (_move(statement, -statement.start),)))
-        before, behind = count_bars(text, place) if index in parts else (0, 0)
+        start, end = statement.start, statement.end
+        gap, at = text[at:start], end
+        shown, new = parts.get(index, (text[start:end], (_move(statement, -start),)))
+        before, behind = split_row(text, start, end) if index in parts else ("", "")
         if not new:
-            ends_line = text[at : at + 1] in ("", "\n")
-            is_whole = gap.rstrip(" ").endswith("|") and _CELL_END.match(text, at)
-            dash = "–" if statement.context and is_whole else ""
-            spliced += _close_gap(gap, ends_line=ends_line) + dash + " |" * (before + behind)
+            spliced += _close_gap(statement, gap + before, text[at:]) + behind
             continue
-        spliced += gap + "| " * before
+        spliced += gap + before
         if index in parts:
             changed.update(range(len(kept), len(kept) + len(new)))
         kept += [_move(each, len(spliced)) for each in new]
-        spliced += shown + " |" * behind
+        spliced += shown + behind
     spliced += text[at:]
     contexts = find_contexts(spliced)
     named = [replace(each, context=contexts.get(each.start, each.context)) for each in kept]
@@ -210,11 +207,16 @@ def splice_statements(
     return spliced, tuple(named), frozenset(changed)
 
 
-def _close_gap(gap: str, *, ends_line: bool) -> str:
-    """Return what is left of the text before a statement that is removed."""
+def _close_gap(statement: Statement, gap: str, after: str) -> str:
+    """Return what is left of the text before a statement that is removed.
+
+    A cell of a table that it was alone in gets a dash.
+    """
     if "\n" not in gap and "|" not in gap:  # within a line, or a cell of a table
         return ""
-    return _ITEM_SIGN.sub("", gap) if ends_line else gap
+    if statement.context and gap.rstrip(" ").endswith("|") and _CELL_END.match(after):
+        return f"{gap}–"
+    return _ITEM_SIGN.sub("", gap) if after[:1] in ("", "\n") else gap
 
 
 def _move(statement: Statement, by: int) -> Statement:

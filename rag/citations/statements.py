@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
 _LEAD = re.compile(r"\s*(?:>\s*)*(?:(?:[-*•+]|\d{1,3}[.)])\s+)?")
 _HEADING = re.compile(r"\s*(?:#{1,6}\s|\*\*[^*]{1,80}\*\*:?\s*$|[\s:-]+$)")
-_ROW = re.compile(r"\s*\|")
+_ROW = re.compile(r"^\s*\|", re.MULTILINE)
 _RULE = re.compile(r"\s*\|[\s:|-]*-[\s:|-]*$")
 _CELL_END = re.compile(r"(?<!\\)\|")
+_BOUNDARY = re.compile(rf"({_CELL_END.pattern}|\n)")
 _LONGEST_NAME = 100  # of a row or a column: every cell repeats it
 _FEWEST_WORDS = 4  # a shorter cell of a table without a marker claims nothing
 _FULL_STOP = re.compile(r"[。！？]+[」』”’）]*")  # in Chinese and Japanese, no space follows
@@ -132,16 +133,18 @@ def is_cell(text: str, start: int) -> bool:
     return _ROW.match(text, text.rfind("\n", 0, start) + 1) is not None
 
 
-def count_bars(text: str, statement: slice) -> tuple[int, int]:
-    """Return how many bars lie between a table cell and its markers in other cells of the row.
+def split_row(text: str, start: int, end: int) -> tuple[str, str]:
+    """Return what a statement in a table reaches over to its markers, such as bars.
 
     Returns:
-        the bars before the cell with the words, and those behind it.
+        the text before its own cell and the text behind it, without markers. "" outside of tables.
     """
-    cells = _CELL_END.split(text[statement]) if is_cell(text, statement.start) else [""]
-    words = (n for n, cell in enumerate(cells) if has_words(remove_markers(cell)))
-    own = next(words, 0)
-    return own, len(cells) - 1 - own
+    if not _ROW.search(text[text.rfind("\n", 0, start) + 1 : end]):
+        return "", ""
+    cells = _BOUNDARY.split(text[start:end])
+    own = next((n for n, cell in enumerate(cells) if has_words(remove_markers(cell))), 0)
+    before, behind = (remove_markers("".join(each)) for each in (cells[:own], cells[own + 1 :]))
+    return before and f"{before} ", behind and f" {behind}"
 
 
 def escape_bars(text: str) -> str:
@@ -253,33 +256,37 @@ def _assign_marks(
     part_starts = [part.start for part in parts]
     starts = [span.start for span in spans]
     line_starts = list(accumulate(map(len, plain.splitlines(keepends=True)), initial=0))
-    span_lines = [bisect_right(line_starts, start) for start in starts]
 
     def find_part(mark: _Mark) -> int:
-        return bisect_right(part_starts, mark.place) - 1
+        return max(0, bisect_right(part_starts, mark.place) - 1)
 
-    def find_owner(mark: _Mark, *, is_leading: bool) -> int:
-        line = bisect_right(line_starts, mark.place)
+    def find_line(place: int) -> int:
+        return bisect_right(line_starts, place)
+
+    def find_neighbour(mark: _Mark) -> int:
+        """Return the statement for a marker whose line or cell has none."""
         after = bisect_left(starts, mark.place)
         before = after - 1
         if before < 0:
             return after
-        if mark.place < spans[before].end or after == len(spans) or span_lines[after] != line:
+        line = find_line(mark.place)
+        names_row = parts[bisect_right(part_starts, starts[before]) - 1].kind == "label"
+        if find_line(starts[before]) == line and not names_row:
             return before
-        return after if is_leading or span_lines[before] != line else before
-
-    def list_spans(part: _Part) -> list[_Span]:
-        return spans[bisect_left(starts, part.start) : bisect_left(starts, part.end)]
+        return after if after < len(spans) and find_line(starts[after]) == line else before
 
     for number, group in groupby(marks, find_part):
-        together = list(group)
-        own = list_spans(parts[number]) if number >= 0 else []
-        if own:
-            is_leading = _is_leading(plain, parts[number], own, together)
-        else:
-            is_leading = number > 0 and parts[number - 1].kind == "label"
+        part, together = parts[number], list(group)
+        first, last = bisect_left(starts, part.start), bisect_left(starts, part.end)
+        if first == last:
+            yield from ((mark, find_neighbour(mark)) for mark in together)
+            continue
+        is_leading = _is_leading(plain, part, spans[first:last], together)
         for mark in together:
-            yield mark, find_owner(mark, is_leading=is_leading)
+            after = bisect_left(starts, mark.place)
+            is_inside = after > 0 and mark.place < spans[after - 1].end
+            owner = after if is_leading and not is_inside else after - 1
+            yield mark, min(max(owner, first), last - 1)
 
 
 def _is_leading(plain: str, part: _Part, spans: list[_Span], marks: list[_Mark]) -> bool:
