@@ -307,7 +307,9 @@ def test_a_run_stops_at_an_outage_and_asks_what_failed_last(asked_library, no_ju
         with open_writer(asked_library, server) as assistant:
             with pytest.raises(ModelUnavailable, match=r"5 questions in a row .* empty reply"):
                 run(assistant, questions, out, judge=no_judge)
-            assert len(read_run(out).records) == MOST_FAILURES < len(questions)
+            records = read_run(out).records
+            assert len(records) == MOST_FAILURES < len(questions)
+            assert all(record.usage.calls == 2 for record in records)  # the plan and the answer
             found = run(assistant, questions, out, judge=no_judge, budget=1)
             assert [record.id for record in found.records] == [questions[5].id]
         server.steps = [Step("It is so [1].")]

@@ -25,6 +25,7 @@ from rag.generation.quotes import write_quotes
 from rag.generation.repair import Repairer
 from rag.index import Filter
 from rag.llm.cost import compute_cost
+from rag.llm.reply import NO_USAGE, get_usage
 from rag.query.plan import Exchange, Plan
 from rag.query.planner import Planner
 from rag.query.rules import mentions_papers
@@ -200,7 +201,7 @@ class Pipeline:
                 scope = Scope(live.index.count(plan.where), len(retrieval.hits), with_words)
             return (yield from self._lister.write(plan, retrieval, scope, history))
         settings = self._settings
-        failed = plan.unreachable
+        failed, used = plan.unreachable, NO_USAGE
         found = assess(retrieval, threshold=settings.confidence)
         if self._model and retrieval.hits and not failed:  # it refuses by itself
             try:
@@ -219,7 +220,7 @@ class Pipeline:
                 raise
             except (ModelError, SettingsError) as error:
                 yield Status("The model did not answer; choosing verbatim sentences instead")
-                failed = str(error)
+                failed, used = str(error), get_usage(error)
         if found.answerable:
             draft = yield from write_quotes(
                 retrieval, history, most=settings.sentences, confidence=found.confidence
@@ -229,7 +230,7 @@ class Pipeline:
         if not failed:
             return draft
         instead = " These are verbatim sentences instead." if draft.status == "answered" else ""
-        return replace(draft, warnings=(f"{failed}{instead}",), model_error=failed)
+        return replace(draft, warnings=(f"{failed}{instead}",), model_error=failed, usage=used)
 
     def _finish(
         self,
