@@ -13,8 +13,10 @@ from rag.cli.printing import print_json, print_line, print_note
 from rag.errors import RagError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from rag.llm import ChatModel
     from rag.settings import Settings
 
 _PACKAGES = ("chromadb", "tantivy", "llama-index-core", "onnxruntime", "tokenizers", "tiktoken")
@@ -98,7 +100,6 @@ def _check_models(settings: Settings, *, quiet: bool) -> tuple[dict[str, str], l
     """Call each model, and test the one that checks. Return findings, and the kinds that failed."""
     from rag.embedding import make_embedder
     from rag.llm import Message, make_chat_model, make_check_model
-    from rag.verification.reader_test import run_reader_test
 
     model, embedder = make_chat_model(settings), make_embedder(settings)
 
@@ -113,20 +114,12 @@ def _check_models(settings: Settings, *, quiet: bool) -> tuple[dict[str, str], l
         vectors = embedder.embed(["ready"])
         return f"{embedder.name} returns vectors with {vectors.shape[1]} numbers"
 
-    def check_reader() -> str:
-        reader = make_check_model(settings) or model
-        if reader is None:
-            return "no language model is set; nothing to test"
-        score = run_reader_test(reader, settings)
-        are = "coloured" if score.tested == "passed" else "not used, statements stay unchecked"
-        return f"{reader.name}: {score.right} of {score.total} right; verdicts are {are}"
-
     findings: dict[str, str] = {}
     failed: list[str] = []
-    checks = {
+    checks: dict[str, Callable[[], str]] = {
         "language model": check_model,
         "embedder": check_embedder,
-        "reader's test": check_reader,
+        "reader's test": lambda: _test_reader(make_check_model(settings) or model, settings),
     }
     for kind, check in checks.items():
         if not quiet:
@@ -137,6 +130,16 @@ def _check_models(settings: Settings, *, quiet: bool) -> tuple[dict[str, str], l
             findings[kind] = str(error)
             failed.append(kind)
     return findings, failed
+
+
+def _test_reader(reader: ChatModel | None, settings: Settings) -> str:
+    from rag.verification.reader_test import run_reader_test
+
+    if reader is None:
+        return "no language model is set; nothing to test"
+    score = run_reader_test(reader, settings)
+    are = "coloured" if score.tested == "passed" else "not used, statements stay unchecked"
+    return f"{reader.name}: {score.right} of {score.total} right; verdicts are {are}"
 
 
 def _describe_model(settings: Settings) -> dict[str, str]:
