@@ -155,7 +155,7 @@ def test_weak_sentences_are_left_out():
 
 
 def test_a_comparison_draws_on_both_papers():
-    hits = (hit(DOGS, 1, 2.0, 0.7, 0.69, named=True), hit(CATS, 2, 1.9, 0.66, 0.6, named=True))
+    hits = (hit(DOGS, 1, 2.0, 0.7, 0.69, named=True), hit(CATS, 2, 1.9, 0.1, 0.0, named=True))
     chosen = choose_sentences("dogs or cats", hits, 3)
     assert [hit.paper.id for hit, _ in chosen] == ["dogs-2", "dogs-2", "cats-1"]
 

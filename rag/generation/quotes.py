@@ -73,7 +73,8 @@ def choose_sentences(
     left = most
     for score, hit, sentence in ranked:
         of_paper = chosen.setdefault(hit.rank, [])
-        if left and len(of_paper) < per_paper and score >= ranked[0][0] - MARGIN:
+        is_close = hit.named or score >= ranked[0][0] - MARGIN
+        if left and len(of_paper) < per_paper and is_close:
             of_paper.append((hit, sentence))
             left -= 1
     return [pair for pairs in chosen.values() for pair in pairs]
