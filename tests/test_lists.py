@@ -483,6 +483,42 @@ def test_papers_that_are_not_likely_are_read_while_batches_hold_some_that_fit(tm
     assert any("left 55 unread, as listing_calls is 1" in each for each in capped.warnings)
 
 
+def list_one_batch(folder, reply):
+    with (
+        ModelServer(Step(reply)) as server,
+        open_with_model(folder, server, listing_calls=1) as assistant,
+    ):
+        return assistant.list("cats")
+
+
+def test_a_paper_with_two_lines_is_possible_and_lines_on_no_paper_are_unreadable(many):
+    twice = list_one_batch(many, "1 | s1 | supported | a\n1 | s2 | partly | b")
+    assert any("no usable verdict on 1 of the 25" in warning for warning in twice.warnings)
+    assert "possible" in {statement.listed for statement in twice.statements}
+    outside = list_one_batch(many, "101 | s1 | supported | a")
+    assert any("no usable verdict on 25 of the 25" in warning for warning in outside.warnings)
+
+
+def test_the_model_is_asked_for_the_subject_that_heads_the_list(many):
+    plan = Step(json.dumps({"question": "cats", "kind": "list", "subject": "cats that purr"}))
+    with (
+        ModelServer(Step("none"), plan=lambda body: plan) as server,
+        open_with_model(many, server, plan="always") as assistant,
+    ):
+        assistant.ask("which cats?")
+    assert "Papers wanted: cats that purr" in server.prompts[0]
+
+
+def test_a_refused_batch_does_not_lose_the_others(many):
+    def answer_step(body):
+        is_last = len(read_batch(body)) <= 10
+        return Step(status=403, text="quota") if is_last else verdicts_by_title(ALL_FIT)
+
+    with ModelServer(answer_step) as server, open_with_model(many, server) as assistant:
+        answer = assistant.list("cats")
+    assert answer.text.startswith("At least 50 of the 60 papers fit “cats”, at least 10 more may.")
+
+
 def test_a_call_that_fails_leaves_its_batch_unread(many):
     def answer_step(body):
         is_last = len(read_batch(body)) == 10

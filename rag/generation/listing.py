@@ -249,8 +249,11 @@ class ListWriter:
         # by rank, as a plan's queries find papers that fit without words of the subject
         nearest = sorted(ranked, key=lambda entry: entry.hit.rank)
         yield Status(f"{model.name} reads the papers that may fit")
+        asked = plan.standalone
+        if plan.subject != asked:  # the list is headed by the subject, so it is what is asked
+            asked = f"{asked}\nPapers wanted: {plan.subject}"
         for count in selection.read(
-            plan.standalone, nearest, likely=decision.read, possible=decision.possible
+            asked, nearest, likely=decision.read, possible=decision.possible
         ):
             yield Status(f"{count} papers read")
         return selection

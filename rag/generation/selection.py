@@ -26,6 +26,7 @@ from rag.verification.reader import (
     NumberedSentences,
     VerdictLine,
     find_problem,
+    list_numbers,
     number_sentences,
     read_verdicts,
 )
@@ -111,7 +112,7 @@ class Selection:
             possible: relevance from which a paper that the model did not name may fit.
 
         Raises:
-            ModelRejected: the model refused the call.
+            ModelRejected: the model refused every call.
         """
         left = list(candidates)
         first = sum(entry.relevance >= likely for entry in candidates)
@@ -129,6 +130,8 @@ class Selection:
                     self._read_reply(sent, reply, possible)
                     yield self.papers_read
             left = unread if self._found_end else unread + left
+        if isinstance(self.error, ModelRejected) and not self.calls:
+            raise self.error
         self.papers_open = len(left) + self._unusable
         self._note_gaps(len(left))
         may_fit = [_mark_unread(each, "not read by the model") for each in left]
@@ -193,8 +196,6 @@ class Selection:
 
         try:
             return shorten(send, len(batch.entries))[0]
-        except ModelRejected:
-            raise
         except ModelError as error:
             return self._write_batch(question, ()), error
 
@@ -215,12 +216,13 @@ class Selection:
         self.usage += reply.usage
         asked = _ALSO_ASKED.search(reply.text)
         self.asks_more |= asked is not None and not _NOTHING.match(asked[1])
-        lines = read_verdicts(reply.text)
-        is_readable = bool(lines) or _NONE.search(reply.text) is not None
+        lines, said = read_verdicts(reply.text), list_numbers(reply.text)
+        spoken = said & set(range(1, len(batch.entries) + 1))
+        is_readable = bool(spoken) or (not said and _NONE.search(reply.text) is not None)
         named = [
             self._apply_line(entry, lines.get(number), batch.sentences)
             for number, entry in enumerate(batch.entries, start=1)
-            if number in lines or not is_readable
+            if number in spoken or not is_readable
         ]
         fitting = [entry for entry in named if entry and entry.verdict != "unchecked"]
         unusable = [entry for entry in named if entry and entry.verdict == "unchecked"]

@@ -237,8 +237,7 @@ def read_verdicts(text: str) -> dict[int, VerdictLine]:
     """Return number -> line, without numbers that get two verdicts. Other text is ignored."""
     found: dict[int, VerdictLine] = {}
     disputed: set[int] = set()
-    for line in text.splitlines():
-        match = _LINE.fullmatch(line.strip())
+    for match in map(_LINE.fullmatch, _strip_lines(text)):
         if match is None:
             continue
         word = match["verdict"].lower()
@@ -253,6 +252,15 @@ def read_verdicts(text: str) -> dict[int, VerdictLine]:
         ):
             disputed.add(number)
     return {number: line for number, line in found.items() if number not in disputed}
+
+
+def list_numbers(text: str) -> set[int]:
+    """Return the numbers that have a verdict in a reply, also those with two."""
+    return {int(found["number"]) for found in map(_LINE.fullmatch, _strip_lines(text)) if found}
+
+
+def _strip_lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines()]
 
 
 def _read_ids(text: str) -> frozenset[int]:
