@@ -226,10 +226,7 @@ class ServerClient:
         self._client = client
         # Some models and servers refuse these. The dictionary is replaced and never changed,
         # because other threads may be sending it.
-        self._optional: dict[str, Any] = {
-            "stream_options": {"include_usage": True},
-            _LIMIT: None,
-        }
+        self._optional: dict[str, Any] = {"stream_options": {"include_usage": True}, _LIMIT: None}
         if temperature is not None:
             self._optional["temperature"] = temperature
         if logprobs:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 from pydantic import (
@@ -225,6 +226,7 @@ def read_plan(text: str) -> PlanReply:
     raise ModelReplyInvalid("The model's reply holds no plan that can be read.")
 
 
+@cache
 def build_schema() -> dict[str, Any]:
     """Return the JSON schema of a plan in the part of the language that servers have in common.
 

@@ -28,7 +28,7 @@ from rag.verification.quotation import Claim, Quote, TextChecker, Verification
 from rag.verification.verdict import READER_VERDICTS, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from rag.papers import Paper
 
@@ -237,9 +237,7 @@ def read_verdicts(text: str) -> dict[int, VerdictLine]:
     """Return number -> line, without numbers that get two verdicts. Other text is ignored."""
     found: dict[int, VerdictLine] = {}
     disputed: set[int] = set()
-    for match in map(_LINE.fullmatch, _strip_lines(text)):
-        if match is None:
-            continue
+    for match in _find_lines(text):
         word = match["verdict"].lower()
         verdict = None if word == "no claim" else cast("Verdict", _OLD_WORDS.get(word, word))
         reason = " ".join((match["reason"] or "").strip(" |").split())[:_LONGEST_REASON]
@@ -256,11 +254,12 @@ def read_verdicts(text: str) -> dict[int, VerdictLine]:
 
 def list_numbers(text: str) -> set[int]:
     """Return the numbers that have a verdict in a reply, also those with two."""
-    return {int(found["number"]) for found in map(_LINE.fullmatch, _strip_lines(text)) if found}
+    return {int(match["number"]) for match in _find_lines(text)}
 
 
-def _strip_lines(text: str) -> list[str]:
-    return [line.strip() for line in text.splitlines()]
+def _find_lines(text: str) -> Iterator[re.Match[str]]:
+    """Yield the lines of a reply that have the form of a verdict."""
+    return filter(None, map(_LINE.fullmatch, map(str.strip, text.splitlines())))
 
 
 def _read_ids(text: str) -> frozenset[int]:
