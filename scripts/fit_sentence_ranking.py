@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ from eval.questions import Question
 from rag import Assistant
 from rag.generation.decision import DATA
 from rag.generation.sentence_ranking import list_sentences, measure_signals
+from rag.index import Index
+from rag.retrieval.roles import judge_roles
 
 KINDS = ("single", "named", "multi")
 PENALTY = 0.01
@@ -68,13 +71,14 @@ def main() -> None:
 def collect(files: list[Path]) -> tuple[list[str], list[tuple[np.ndarray, np.ndarray, str, str]]]:
     """Return the names of the signals; values, gold flags, kind and paper of each question."""
     data, names = [], []
-    with Assistant.open() as assistant:
+    with Assistant.open() as assistant, closing(Index.open(assistant.folder)) as index:
         for line in [line for file in files for line in file.read_bytes().splitlines()]:
             question = Question.model_validate_json(line)
             if question.kind not in KINDS or not question.evidence:
                 continue
             hits = assistant.search(question.question, k=8)
-            signals = measure_signals(question.question, hits)
+            roles = judge_roles(index, assistant.embedder.name, [hit.paper.id for hit in hits])
+            signals = measure_signals(question.question, hits, roles)
             names = list(signals)
             gold = np.array(
                 [

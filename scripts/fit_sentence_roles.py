@@ -14,6 +14,8 @@ import hashlib
 import json
 import re
 import tempfile
+from bisect import bisect_right
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +25,8 @@ from sklearn.model_selection import GroupKFold
 
 from rag import Assistant, Paper
 from rag.generation.decision import DATA
-from rag.retrieval.roles import ROLES, average_tokens, describe_places
+from rag.index import Index
+from rag.retrieval.roles import ROLES, describe_sentences, read_sentences
 from rag.text.sentences import sentence_spans
 
 HEADINGS = {
@@ -48,8 +51,7 @@ def main() -> None:
     arguments = parser.parse_args()
     content = arguments.abstracts.read_bytes()
     papers, roles = read_abstracts(content)
-    vectors, places, labels, groups, embedder = collect_sentences(papers, roles)
-    values = np.hstack([vectors, describe_places(places)])
+    values, labels, groups, embedder = collect_sentences(papers, roles)
     predicted = np.zeros((len(labels), len(ROLES)))
     for train, test in GroupKFold(5).split(values, labels, groups):
         predicted[test] = fit(values[train], labels[train]).predict_proba(values[test])
@@ -110,38 +112,24 @@ def read_part(part: str) -> tuple[str | None, str]:
 
 def collect_sentences(
     papers: list[Paper], roles: dict[str, list[tuple[int, str]]]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, str]:
-    """Return vectors, places, roles and abstracts of the sentences, as an index stores them."""
-    rows = []
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
+    """Return values, roles and abstracts of the sentences, as an index stores them."""
+    values, labels, groups = [], [], []
     with (
         tempfile.TemporaryDirectory() as folder,
         Assistant.build(papers, Path(folder) / "index") as assistant,
-        assistant._live.reading() as live,  # noqa: SLF001 - no public way to the vectors
     ):
+        with closing(Index.open(assistant.folder)) as index:
+            stored = read_sentences(index, [paper.id for paper in papers])
         for number, paper in enumerate(papers):
-            (stored,) = live.index.load_papers([*live.index.find_by_key("id", {paper.id}, None)])
-            vectors = dict(
-                zip(
-                    stored.rows,
-                    live.index.read_vectors(live.index.load_rows(stored.rows)),
-                    strict=True,
-                )
-            )
-            means = {}
-            for passage, row, place in zip(
-                stored.passages, stored.rows, stored.places, strict=True
-            ):
-                found = average_tokens(vectors[row].unit_tokens(), place.starts)
-                for span, mean in zip(passage.sentences, found, strict=True):
-                    means.setdefault(span, mean)
-            spans = sorted(means)
-            for start, role in roles[paper.id]:
-                at = next((i for i, span in enumerate(spans) if span[0] <= start < span[1]), None)
-                if at is not None:
-                    rows.append((means[spans[at]], (at + 0.5) / len(spans), role, number))
+            starts, vectors = stored[paper.id]
+            described = describe_sentences(vectors)
+            for start, role in roles[paper.id]:  # a section may end within a sentence
+                values.append(described[bisect_right(starts, start) - 1])
+                labels.append(role)
+                groups.append(number)
         embedder = assistant.embedder.name
-    vectors, places, labels, groups = zip(*rows, strict=True)
-    return np.array(vectors), np.array(places), np.array(labels), np.array(groups), embedder
+    return np.array(values), np.array(labels), np.array(groups), embedder
 
 
 if __name__ == "__main__":

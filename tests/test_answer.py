@@ -138,34 +138,33 @@ def test_nothing_is_verified_without_a_paper():
 
 def test_the_best_sentence_comes_first_and_the_others_paper_by_paper():
     hits = (hit(DOGS, 1, 2.0, 0.6, 0.7), hit(CATS, 2, 1.9, 0.55, 0.65))
-    chosen = choose_sentences("do dogs bark", hits, 4)
+    chosen = choose_sentences("do dogs bark", hits, {}, 4)
     assert [sentence.text for _, sentence in chosen] == [
         "Some never bark.", "Dogs bark at night.",
         "They purr when content.", "Cats sleep long.",
     ]  # fmt: skip
-    assert [sentence.text for _, sentence in choose_sentences("do dogs bark", hits, 1)] == [
+    assert [sentence.text for _, sentence in choose_sentences("do dogs bark", hits, {}, 1)] == [
         "Some never bark."
     ]
 
 
 def test_weak_sentences_are_left_out():
     hits = (hit(DOGS, 1, 2.0, 0.7, 0.6), hit(CATS, 2, 1.9, 0.1, 0.0))
-    assert len(choose_sentences("do dogs bark", hits, 4)) == 2
-    assert choose_sentences("do dogs bark", (), 4) == []
+    assert len(choose_sentences("do dogs bark", hits, {}, 4)) == 2
+    assert choose_sentences("do dogs bark", (), {}, 4) == []
 
 
 def test_a_comparison_draws_on_both_papers():
     hits = (hit(DOGS, 1, 2.0, 0.7, 0.69, named=True), hit(CATS, 2, 1.9, 0.1, 0.0, named=True))
-    chosen = choose_sentences("dogs or cats", hits, 3)
+    chosen = choose_sentences("dogs or cats", hits, {}, 3)
     assert [hit.paper.id for hit, _ in chosen] == ["dogs-2", "dogs-2", "cats-1"]
 
 
 def test_findings_come_before_aims_in_answer_to_a_yes_no_question():
-    aim, finding = {"aim": 1.0}, {"result": 0.8, "conclusion": 0.2}
     found = hit(DOGS, 1, 2.0, 0.6, 0.5)
-    first, second = found.sentences
-    found = replace(found, sentences=(replace(first, roles=aim), replace(second, roles=finding)))
-    best, *_ = choose_sentences("Do dogs bark?", (found,), 2)
+    aim, finding = sorted(sentence.start for sentence in found.sentences)
+    roles = {(DOGS.id, aim): {"aim": 1.0}, (DOGS.id, finding): {"result": 0.8, "conclusion": 0.2}}
+    best, *_ = choose_sentences("Do dogs bark?", (found,), roles, 2)
     assert best[1].text == "Some never bark."
 
 

@@ -8,7 +8,6 @@ missing: a name of the question, or the number that it asks for.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from rag.generation.decision import abstention_model
 from rag.generation.draft import Draft
 from rag.query.rules import asks_for_number
 from rag.text.numbers import read_quantities
+from rag.text.terms import CODED_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 CLOSEST_PAPERS = 3
 READ_SENTENCES = 4  # of the first paper, searched for a number
 READ_PAPERS = 3  # hits that are searched for the names of the question
-# A name has a capital or a digit behind its first letter: BERT, GPT-3, DeBERTa.
-_NAME = re.compile(r"\b[A-Za-z][\w@+-]*[A-Z0-9][\w@+-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +102,7 @@ def measure_signals(retrieval: Retrieval) -> Mapping[str, float] | None:
     hits = retrieval.hits[:READ_PAPERS]
     if "tokens" not in hits[0].stages:
         return None
-    names = _NAME.findall(retrieval.question)
+    names = CODED_NAME.findall(retrieval.question)
     missing = _missing_names(retrieval)
     best = [sentence.text for sentence in retrieval.hits[0].sentences[:READ_SENTENCES]]
     lacks_number = asks_for_number(retrieval.question) and not any(map(read_quantities, best))
@@ -126,7 +124,7 @@ def _missing_names(retrieval: Retrieval) -> list[str]:
     text = " ".join(
         f"{hit.paper.title} {hit.paper.abstract}" for hit in retrieval.hits[:READ_PAPERS]
     ).casefold()
-    return [name for name in _NAME.findall(retrieval.question) if name.casefold() not in text]
+    return [name for name in CODED_NAME.findall(retrieval.question) if name.casefold() not in text]
 
 
 def _explain(retrieval: Retrieval, signals: Mapping[str, float]) -> str:

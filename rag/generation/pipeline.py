@@ -223,7 +223,11 @@ class Pipeline:
                 failed, used = str(error), get_usage(error)
         if found.answerable:
             draft = yield from write_quotes(
-                retrieval, history, most=settings.sentences, confidence=found.confidence
+                retrieval,
+                self._library.judge_roles([hit.paper.id for hit in retrieval.hits]),
+                history,
+                most=settings.sentences,
+                confidence=found.confidence,
             )
         else:
             draft = yield from abstain(retrieval.hits, found.reason, found.confidence)

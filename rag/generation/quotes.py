@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from rag.answer import AnswerEvent, Turn
     from rag.retrieval import Hit, Retrieval, ScoredSentence
+    from rag.retrieval.roles import Roles
 
 _REASON = "a sentence of the abstract"  # the index keeps where each sentence stands
 MARGIN = 4.0  # a sentence that is weaker than the best one by more is not shown
@@ -27,19 +28,25 @@ MOST_PER_PAPER = 2  # in an answer about several named papers
 
 
 def write_quotes(
-    retrieval: Retrieval, history: Sequence[Turn], *, most: int, confidence: float | None
+    retrieval: Retrieval,
+    roles: Roles,
+    history: Sequence[Turn],
+    *,
+    most: int,
+    confidence: float | None,
 ) -> Generator[AnswerEvent, None, Draft]:
     """Yield the best sentences as text and return the draft.
 
     Args:
         retrieval: of the question.
+        roles: of the sentences found.
         history: earlier turns, whose papers keep their numbers.
         most: most sentences, at least 1.
         confidence: that the library holds an answer, in [0, 1].
     """
     numbering = Numbering(shown_numbers(history))
     text, statements = "", []
-    for hit, sentence in choose_sentences(retrieval.question, retrieval.hits, most):
+    for hit, sentence in choose_sentences(retrieval.question, retrieval.hits, roles, most):
         quote = Quote(hit.paper.id, sentence.start, sentence.end, sentence.text)
         citation = Citation(
             numbering.assign(hit.paper), hit.paper, (quote,), "quoted", _REASON, "text"
@@ -57,18 +64,19 @@ def write_quotes(
 
 
 def choose_sentences(
-    question: str, hits: Sequence[Hit], most: int
+    question: str, hits: Sequence[Hit], roles: Roles, most: int
 ) -> list[tuple[Hit, ScoredSentence]]:
     """Return the sentences to show with their papers: the best one, and the rest paper by paper.
 
     Args:
         question: that was searched for.
         hits: papers found, best first. If the question names some, only these are quoted.
+        roles: of their sentences.
         most: most sentences, at least 1.
     """
     named = [hit for hit in hits if hit.named]
     per_paper = MOST_PER_PAPER if len(named) > 1 else most
-    ranked = rank_sentences(question, named or hits)
+    ranked = rank_sentences(question, named or hits, roles)
     chosen: dict[int, list[tuple[Hit, ScoredSentence]]] = {}
     left = most
     for score, hit, sentence in ranked:

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from rag.text.terms import lexical_terms
+from rag.text.terms import CODED_NAME, lexical_terms
 
 # --- Lists ------------------------------------------------------------------------------------
 
@@ -304,9 +304,6 @@ _WH = re.compile(  # at the beginning of a clause
     r"(?i)(?:^|[,;:]\s*|\b(?:and|or|but|so|to|in|at|by|from|for|with|on|of|then)\s+)"
     r"(who|whom|whose|whats?|when|where|which|why|how)\b"
 )
-# "Is there a way?" and "Can I ...?" ask for a method.
-_ASKS_FOR_MEANS = re.compile(r"(?i)\bthere\b|\b(?:i|we|me|us|my|our|you|one|anyone|anybody)\b")
-_CODED = re.compile(r"\b[A-Za-z][\w@+-]*[A-Z0-9][\w@+-]*")  # BERT, GPT-3, DeBERTa
 
 
 def read_form(question: str) -> Form:
@@ -315,14 +312,15 @@ def read_form(question: str) -> Form:
     >>> read_form("Does it help?"), read_form("what is ELECTRA"), read_form("How does it learn?")
     ('yes/no', 'name', 'other')
     """
-    names, more = _CODED.findall(question), len(lexical_terms(_CODED.sub(" ", question)))
+    names = CODED_NAME.findall(question)
+    more = len(lexical_terms(CODED_NAME.sub(" ", question)))
     asked = _WH.findall(question.strip())
     is_yes_no = question.rstrip().endswith("?") and not asked
     asks_what = all(word.casefold().startswith("what") for word in asked) and not is_yes_no
     is_bare = len(question.split()) == 1
     if (names and not more) or (more == 1 and (asks_what or is_bare)):
         return "name"
-    return "yes/no" if is_yes_no and not _ASKS_FOR_MEANS.search(question) else "other"
+    return "yes/no" if is_yes_no else "other"
 
 
 def mentions_papers(question: str) -> bool:

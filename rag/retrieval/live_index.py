@@ -14,6 +14,7 @@ from rag.embedding import encode_question
 from rag.errors import IndexStale
 from rag.index import Index
 from rag.retrieval.retriever import Retriever, clean_question
+from rag.retrieval.roles import judge_roles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from rag.index import Filter
     from rag.papers import Paper
     from rag.retrieval.retriever import Retrieval
+    from rag.retrieval.roles import Roles
 
 
 class LiveIndex:
@@ -102,6 +104,11 @@ class LiveIndex:
                 candidates=candidates,
                 encodings=encodings,
             )
+
+    def judge_roles(self, ids: Sequence[str]) -> Roles:
+        """Return the roles of the sentences of some papers; see `roles.judge_roles`."""
+        with self.reading():
+            return judge_roles(self.index, self._embedder.name, ids)
 
     def papers(self, where: Filter | None = None, limit: int | None = None) -> list[Paper]:
         """Return the first papers that match a filter, or all."""

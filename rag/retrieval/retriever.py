@@ -6,7 +6,7 @@ same question on the same index gives the same list.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +16,6 @@ from rag.index.keys import list_possible_names
 from rag.retrieval.fusion import NAME_BONUS, fuse
 from rag.retrieval.late_interaction import NOTHING, score_rows, weight_tokens
 from rag.retrieval.mentions import find_ids
-from rag.retrieval.roles import average_tokens, load_role_model
 from rag.text.terms import LONGEST_QUESTION_CHARS, has_words, lexical_terms
 
 if TYPE_CHECKING:
@@ -51,7 +50,6 @@ class ScoredSentence:
         text: `abstract[start:end]`.
         score: relevance to the question, in [-1, 1], higher is better.
         words: idf share of the question's terms that it contains, in [0, 1].
-        roles: role in the abstract -> probability; empty for another embedder than the bundled one.
     """
 
     start: int
@@ -59,7 +57,6 @@ class ScoredSentence:
     text: str
     score: float
     words: float
-    roles: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +131,6 @@ class _Candidates:
     Attributes:
         papers: their numbers, ascending, shape (papers,).
         rows: all their rows.
-        vectors: of the rows.
         stages: stage name -> score of each paper's best row, shape (papers,).
         fused: fused score of each paper for the question and each further query, shape
             (1 + queries, papers).
@@ -145,7 +141,6 @@ class _Candidates:
 
     papers: NDArray[np.int64]
     rows: RowTable
-    vectors: Sequence[StoredVectors]
     stages: Mapping[str, NDArray[np.float64]]
     fused: NDArray[np.float64]
     late: TokenScores | None
@@ -171,7 +166,6 @@ class Retriever:
         self._index = index
         self._embedder = embedder
         self._candidates = candidates
-        self._roles = load_role_model(embedder.name)
 
     def retrieve(
         self,
@@ -244,7 +238,6 @@ class Retriever:
         return _Candidates(
             papers,
             rows,
-            vectors,
             stages,
             np.stack([fuse(each) for each, _ in scored]),
             late,
@@ -321,18 +314,13 @@ class Retriever:
         A sentence in two passages counts with its better score.
         """
         best: dict[tuple[int, int], float] = {}
-        means: dict[tuple[int, int], NDArray[np.float32]] = {}
         for passage, row, place in zip(stored.passages, stored.rows, stored.places, strict=True):
             scores = [NOTHING] * len(passage.sentences)
-            at = int(np.flatnonzero(candidates.rows.row == row)[0])
             if candidates.late:
+                at = int(np.flatnonzero(candidates.rows.row == row)[0])
                 scores = candidates.late.score_sentences(at, place.starts)
             for span, score in zip(passage.sentences, scores, strict=True):
                 best[span] = max(best.get(span, NOTHING), score)
-            if self._roles and passage.sentences:
-                tokens = candidates.vectors[at].unit_tokens()
-                means |= zip(passage.sentences, average_tokens(tokens, place.starts), strict=True)
-        roles = self._roles.judge(means) if self._roles and means else {}
         sentences = []
         terms = set(lexical_terms(stored.paper.title))
         for span, score in best.items():
@@ -342,7 +330,7 @@ class Retriever:
             words = question.compute_overlap(found)
             # without token vectors only the words count
             shown = score if question.tokens else words
-            sentences.append(ScoredSentence(*span, text, shown, words, roles.get(span, {})))
+            sentences.append(ScoredSentence(*span, text, shown, words))
         sentences.sort(key=lambda sentence: (-sentence.score, sentence.start))
         return tuple(sentences), question.compute_overlap(terms)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from pydantic import BaseModel
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from rag.index import Index
+
 ROLES = ("aim", "background", "conclusion", "method", "result")
+Roles: TypeAlias = "Mapping[tuple[str, int], Mapping[str, float]]"
 _FILE = Path(__file__).parents[1] / "data" / "sentence_roles.json"
 _EDGE = 0.15  # share of the abstract that counts as its beginning or end
 
@@ -30,70 +33,90 @@ class RoleModel(BaseModel):
     Attributes:
         embedder: name of the embedder whose token vectors it reads.
         intercepts: one for each of `ROLES`.
-        weights: for each role, one for each dimension of a token vector and each part of `place`.
+        weights: for each role, one for each dimension of a token vector and for each of the four
+            values of a place.
     """
 
     embedder: str
     intercepts: list[float]
     weights: list[list[float]]
 
-    def judge(
-        self, means: Mapping[tuple[int, int], NDArray[np.floating]]
-    ) -> dict[tuple[int, int], dict[str, float]]:
-        """Return the probability of each role for all sentences of an abstract.
-
-        Args:
-            means: span -> mean token vector.
-        """
-        spans = sorted(means)
-        places = (np.arange(len(spans)) + 0.5) / len(spans)
-        found = self.score(np.array([means[span] for span in spans]), places).tolist()
-        return {
-            span: dict(zip(ROLES, row, strict=True)) for span, row in zip(spans, found, strict=True)
-        }
-
-    def score(
-        self, vectors: NDArray[np.floating], places: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def score(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the probability of each role, shape (sentences, roles).
 
         Args:
-            vectors: mean token vector of each sentence, shape (sentences, token_dim).
-            places: of the sentences in their abstract, in (0, 1).
+            vectors: mean token vector of each sentence of an abstract, in order, shape
+                (sentences, token_dim).
         """
-        values = np.hstack([vectors, describe_places(places)])
-        scores = values @ np.array(self.weights).T + self.intercepts
+        scores = describe_sentences(vectors) @ np.array(self.weights).T + self.intercepts
         scores = np.exp(scores - scores.max(axis=1, keepdims=True))
         found: NDArray[np.float64] = scores / scores.sum(axis=1, keepdims=True)
         return found
 
 
-def load_role_model(embedder: str) -> RoleModel | None:
-    """Return the model for an embedder, or None: vectors of another one mean nothing to it."""
-    model = _load()
-    return model if model.embedder == embedder else None
-
-
-def average_tokens(tokens: NDArray[np.floating], starts: Sequence[int]) -> NDArray[np.float32]:
-    """Return the mean token vector of each sentence, zeros for one without a stored token.
+def judge_roles(index: Index, embedder: str, ids: Sequence[str]) -> Roles:
+    """Return the probability of each role for the sentences of some papers.
 
     Args:
-        tokens: of a passage, shape (tokens, token_dim).
-        starts: index of the first token of each sentence.
+        index: that holds the papers.
+        embedder: name of the embedder that built it.
+        ids: of the papers.
+
+    Returns:
+        (paper id, offset of a sentence) -> role -> probability. Empty for another embedder than
+        the bundled one, whose vectors mean nothing to the regression.
     """
-    bounds = [*starts, len(tokens)]
-    return np.array(
-        [
-            tokens[first:end].mean(axis=0) if end > first else np.zeros(tokens.shape[1])
-            for first, end in pairwise(bounds)
-        ],
-        np.float32,
-    )
+    model = _load()
+    if model.embedder != embedder:
+        return {}
+    return {
+        (paper, start): dict(zip(ROLES, row, strict=True))
+        for paper, (starts, vectors) in read_sentences(index, ids).items()
+        for start, row in zip(starts, model.score(vectors).tolist(), strict=True)
+    }
 
 
-def describe_places(places: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return what the regression reads of places in (0, 1), shape (sentences, 4)."""
-    return np.column_stack([places, places**2, places < _EDGE, places > 1 - _EDGE])
+def read_sentences(
+    index: Index, ids: Sequence[str]
+) -> dict[str, tuple[list[int], NDArray[np.float32]]]:
+    """Read the mean token vector of each sentence of some papers.
+
+    Args:
+        index: that holds the papers.
+        ids: of the papers. Those without an abstract are left out.
+
+    Returns:
+        paper id -> the offsets of its sentences, in order, and their vectors, shape
+        (sentences, token_dim), zeros for a sentence without a stored token.
+    """
+    found: dict[str, tuple[list[int], NDArray[np.float32]]] = {}
+    for stored in index.load_papers(sorted(index.find_by_key("id", ids, None))):
+        means: dict[int, NDArray[np.float32]] = {}
+        vectors = index.read_vectors(index.load_rows(stored.rows))
+        for passage, place, row in zip(stored.passages, stored.places, vectors, strict=True):
+            averages = _average_tokens(row.unit_tokens(), place.starts)
+            for (start, _), average in zip(passage.sentences, averages, strict=True):
+                means.setdefault(start, average)
+        if means:
+            starts = sorted(means)
+            found[stored.paper.id] = starts, np.array([means[start] for start in starts])
+    return found
+
+
+def describe_sentences(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return what the regression reads of an abstract, shape (sentences, token_dim + 4)."""
+    places = (np.arange(len(vectors)) + 0.5) / len(vectors)
+    return np.column_stack([vectors, places, places**2, places < _EDGE, places > 1 - _EDGE])
+
+
+def _average_tokens(
+    tokens: NDArray[np.float32], starts: Sequence[int]
+) -> list[NDArray[np.float32]]:
+    nothing = np.zeros(tokens.shape[1], np.float32)
+    return [
+        tokens[first:end].mean(axis=0) if end > first else nothing
+        for first, end in pairwise([*starts, len(tokens)])
+    ]
 
 
 @cache

@@ -10,6 +10,8 @@ from typing import Any
 _STOP_WORDS = Path(__file__).parents[1] / "data" / "stop_words.txt"
 LONGEST_QUESTION_CHARS = 4000  # the rest is ignored
 _WORD = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*")
+# Name with a capital or a digit behind its first letter: BERT, GPT-3, DeBERTa.
+CODED_NAME = re.compile(r"\b[A-Za-z][\w@+-]*[A-Z0-9][\w@+-]*")
 _LONGEST_WORD = 60  # longer runs of letters are data, not words
 
 
