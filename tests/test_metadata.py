@@ -60,8 +60,11 @@ def test_a_field_of_the_paper_that_was_cited_is_read_from_its_record(chat, quest
     assert answer.verification == "1 read from the records."
 
 
-def test_small_talk_between_two_questions_changes_nothing(chat):
-    chat.ask("Thanks!")
+@pytest.mark.parametrize(
+    "words", ["Thanks!", "ok", "great, thank you", "hm", "Why is the sky blue?"]
+)
+def test_small_talk_between_two_questions_changes_nothing(chat, words):
+    assert chat.ask(words).status == "abstained"
     assert chat.ask("when was it published?").text.endswith("was published in 2019. [1]")
     assert "10.1000/t.1" in chat.ask("What is its DOI?").text
 

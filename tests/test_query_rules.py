@@ -14,6 +14,7 @@ from rag.query.planner import Planner
 
 PAPER = Paper("electra-1", "ELECTRA: Pre-training Encoders", "ELECTRA trains a discriminator.")
 OTHER = Paper("primer-2", "Primer: Searching for Transformers", "Primer squares its activations.")
+NEWER = Paper("sky-3", "Light in air", "Air scatters blue light.")
 AUTHORS = {"clark", "kevin clark", "luong", "wu", "müller", "van der berg", "o'neill", "hand"}
 VENUES = {"nature", "nature medicine", "lancet", "science", "acl", "journal of animal sounds"}
 
@@ -360,9 +361,26 @@ def test_other_questions_ask_nothing_of_the_records(question):
 
 
 def test_small_talk_does_not_break_a_thread():
-    thanks = Exchange("Thanks!", "Thanks!", "No answer.", {})
+    thanks = Exchange("Thanks!", "Thanks!", "No answer.", answered=False)
     who = Exchange("who wrote it?", "who wrote it?", "They did.", {1: PAPER})
     assert plan("why?", ELECTRA, thanks, who).standalone == "What is ELECTRA? why?"
+
+
+REFUSED = Exchange(
+    "Why is the sky blue?", "Why is the sky blue?", "No answer.", {2: NEWER}, answered=False
+)
+
+
+def test_nothing_of_a_refused_turn_is_carried_on():
+    assert plan("why?", ELECTRA, REFUSED).standalone == "What is ELECTRA? why?"
+    assert plan("why?", REFUSED).standalone == "why?"
+    assert plan("Which of these use code?", ELECTRA, REFUSED).where == Filter(ids=ELECTRA.paper_ids)
+    assert plan("Which of these use code?", REFUSED).where is None
+
+
+def test_a_number_below_a_refused_turn_is_found():
+    found = plan("what does paper [2] say?", ELECTRA, REFUSED)
+    assert (found.standalone, found.notes) == (f"what does paper [2] say? ({NEWER.title})", ())
 
 
 def test_which_of_these_asks_among_the_papers_of_the_last_answer():
@@ -378,6 +396,7 @@ def test_a_follow_up_of_which_of_these_stays_among_the_same_papers():
     assert (found.standalone, found.where) == ("which of these use images?", cited)
     assert (found.kind, found.subject) == ("list", "images")
     assert plan("why?", ELECTRA, last).where == cited
+    assert plan("and which use images?", ELECTRA, last, REFUSED).where == cited
     assert plan("How does ELECTRA train?", ELECTRA, last).where is None
     assert plan("and [1]?", ELECTRA, last).where is None
 

@@ -17,7 +17,6 @@ from rag.generation.relevance import rank_by_relevance
 from rag.index import Filter
 from rag.papers.names import join_names
 from rag.papers.paper import normalise_title
-from rag.query.rules import find_pointed_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -48,7 +47,7 @@ def write_metadata(
     """
     writer = ListText(shown_numbers(history))
     with library.reading() as live:
-        reason = _write_papers(writer, plan, retrieval.hits, live.index, history)
+        reason = _write_papers(writer, plan, retrieval.hits, live.index)
     if reason:
         return (yield from abstain(retrieval.hits, reason))
     yield Text(writer.text)
@@ -57,9 +56,7 @@ def write_metadata(
     return Draft(writer.text, statements)
 
 
-def _write_papers(
-    writer: ListText, plan: Plan, hits: Sequence[Hit], index: Index, history: Sequence[Turn]
-) -> str:
+def _write_papers(writer: ListText, plan: Plan, hits: Sequence[Hit], index: Index) -> str:
     """Write what the records say. Return why there is nothing to write, or ""."""
     fields = tuple(dict.fromkeys(("year", *plan.fields) if plan.order else plan.fields))
     names = [_LIBRARY_FIELDS[field] for field in fields if field in _LIBRARY_FIELDS]
@@ -67,7 +64,7 @@ def _write_papers(
         return f"its records have no {' and no '.join(lacking)}."
     if plan.ignores_filter and not plan.subject:
         return "its papers cannot be filtered as the question asks."
-    where = _choose_papers(plan, hits, history)
+    where = _choose_papers(plan, hits)
     count = index.count(where)
     if not fields:
         counted = f"{count or 'no'} paper{'s' * (count != 1)}"
@@ -90,7 +87,7 @@ def _write_papers(
     return ""
 
 
-def _choose_papers(plan: Plan, hits: Sequence[Hit], history: Sequence[Turn]) -> Filter | None:
+def _choose_papers(plan: Plan, hits: Sequence[Hit]) -> Filter | None:
     """Return a filter for the papers that a question is about, None for all of them."""
     if plan.subject:
         meant = _choose_fitting(hits) if plan.order else find_named(plan.subject, hits)
@@ -100,11 +97,10 @@ def _choose_papers(plan: Plan, hits: Sequence[Hit], history: Sequence[Turn]) -> 
         return plan.where
     if not plan.follows_up and (plan.order or plan.where):
         return plan.where
-    cited = _find_cited(plan.question, history)
-    if plan.order and (len(cited) < 2 or not plan.narrow):  # one paper has no order
+    if plan.order and (len(plan.cited) < 2 or not plan.narrow):  # one paper has no order
         return plan.where
     where = plan.where or Filter()
-    return replace(where, ids=tuple(n for n in cited if where.ids is None or n in where.ids))
+    return replace(where, ids=tuple(n for n in plan.cited if where.ids is None or n in where.ids))
 
 
 def find_named(name: str, hits: Sequence[Hit]) -> list[Hit]:
@@ -125,16 +121,6 @@ def find_named(name: str, hits: Sequence[Hit]) -> list[Hit]:
 
 def _choose_fitting(hits: Sequence[Hit]) -> list[Hit]:
     return [entry.hit for entry in rank_by_relevance(hits) if entry.listed == "fits"]
-
-
-def _find_cited(question: str, history: Sequence[Turn]) -> tuple[str, ...]:
-    """Return the ids of the papers that a question points to, else of those cited last."""
-    numbers = find_pointed_numbers(question)
-    known = {n: paper for turn in history for n, paper in turn.answer.sources.items()}
-    if numbers:
-        return tuple(known[number].id for number in numbers if number in known)
-    last = next((turn.answer for turn in reversed(history) if turn.answer.sources), None)
-    return tuple(paper.id for paper in last.sources.values()) if last else ()
 
 
 def _describe_order(plan: Plan, count: int, dated: int) -> str:

@@ -98,7 +98,7 @@ class Pipeline:
         plan = yield from self._follow(
             "plan", self._plan(question, history, where, subject, narrow=narrow)
         )
-        retrieval = yield from self._follow("retrieve", self._retrieve(plan, history, k))
+        retrieval = yield from self._follow("retrieve", self._retrieve(plan, k))
         draft = yield from self._follow("write", self._write(plan, retrieval, history))
         plan = replace(plan, kind=draft.kind or plan.kind)
         if plan.kind == "answer" and draft.status != "abstained":
@@ -134,6 +134,7 @@ class Pipeline:
                 turn.answer.asked,
                 remove_markers(turn.answer.text),
                 turn.answer.sources,
+                answered=turn.answer.status != "abstained",
             )
             for turn in history
         ]
@@ -154,9 +155,7 @@ class Pipeline:
         others = str(replace(where, ids=None))
         return ", ".join(filter(None, [others, f"called “{papers[0].title}”"]))
 
-    def _retrieve(
-        self, plan: Plan, history: Sequence[Turn], k: int | None
-    ) -> Generator[AnswerEvent, None, Retrieval]:
+    def _retrieve(self, plan: Plan, k: int | None) -> Generator[AnswerEvent, None, Retrieval]:
         """Return the papers found. A follow-up also gets those that the last answer cited."""
         yield Status(f"Searching {self._library.count()} papers")
         if plan.kind == "metadata" and not plan.subject:
@@ -174,12 +173,11 @@ class Pipeline:
         found = self._library.retrieve(plan.standalone, k=k, where=plan.where, queries=plan.queries)
         if plan.where and plan.where.authors and len(found.hits) <= FEW_PAPERS:
             found = replace(found, hits=tuple(replace(hit, named=True) for hit in found.hits))
-        return self._append_cited(plan, found, history) if plan.follows_up else found
+        return self._append_cited(plan, found) if plan.follows_up else found
 
-    def _append_cited(self, plan: Plan, found: Retrieval, history: Sequence[Turn]) -> Retrieval:
+    def _append_cited(self, plan: Plan, found: Retrieval) -> Retrieval:
         known = {hit.paper.id for hit in found.hits}
-        last = next((t.answer.sources for t in reversed(history) if t.answer.sources), {})
-        cited = tuple(paper.id for paper in last.values() if paper.id not in known)
+        cited = tuple(each for each in plan.cited if each not in known)
         is_chosen = plan.where is not None and plan.where.ids is not None
         if not cited or not found.hits or is_chosen:  # nothing beyond the papers that were chosen
             return found

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from rag.llm.reply import NO_USAGE
+from rag.query.rules import find_pointed_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,12 +31,14 @@ class Exchange:
         standalone: as it was searched for.
         answer: text without markers.
         sources: shown number -> cited paper.
+        answered: False for an abstention. Later questions go on with answers only.
     """
 
     question: str
     standalone: str
     answer: str
     sources: Mapping[int, Paper] = field(default_factory=dict)
+    answered: bool = True
 
     @property
     def paper_ids(self) -> tuple[str, ...]:
@@ -60,6 +63,8 @@ class Plan:
         fields: of the records that are asked for.
         order: which papers are asked for by their year.
         follows_up: whether the question was completed with the conversation.
+        cited: ids of the papers that it points to by number, else of those that the last answer
+            cites.
         ignores_filter: whether it names years, authors or venues that the library cannot filter by.
         notes: sentences a reader should know.
         usage: spent on planning.
@@ -76,6 +81,7 @@ class Plan:
     fields: tuple[Field, ...] = ()
     order: Order = ""
     follows_up: bool = False
+    cited: tuple[str, ...] = ()
     ignores_filter: bool = False
     notes: tuple[str, ...] = ()
     usage: Usage = NO_USAGE
@@ -84,4 +90,21 @@ class Plan:
 
 def find_last_cited(exchanges: Sequence[Exchange]) -> tuple[str, ...]:
     """Return the ids of the papers that the last answer with a source cites."""
-    return next((each.paper_ids for each in reversed(exchanges) if each.sources), ())
+    answers = (each for each in reversed(exchanges) if each.answered and each.sources)
+    return next((each.paper_ids for each in answers), ())
+
+
+def find_cited(question: str, exchanges: Sequence[Exchange]) -> tuple[str, ...]:
+    """Return the ids of the papers that a question points to by number, else of those cited last.
+
+    A number is found whatever its turn, also below an abstention.
+    """
+    if numbers := find_pointed_numbers(question):
+        known = list_sources(exchanges)
+        return tuple(known[number].id for number in numbers if number in known)
+    return find_last_cited(exchanges)
+
+
+def list_sources(exchanges: Sequence[Exchange]) -> dict[int, Paper]:
+    """Return shown number -> paper, of all exchanges."""
+    return {number: paper for each in exchanges for number, paper in each.sources.items()}

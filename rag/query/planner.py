@@ -35,6 +35,7 @@ from rag.query.plan import (
     Kind,
     Order,
     Plan,
+    find_cited,
     find_last_cited,
 )
 from rag.query.plan import Field as RecordField
@@ -130,7 +131,8 @@ class Planner:
             library: asked for some titles, and whether it has the years, authors and venues.
             narrow: whether the question may restrict the papers too.
         """
-        plan = Plan(question, question.strip(), where=where, narrow=narrow)
+        cited = find_cited(question, exchanges)
+        plan = Plan(question, question.strip(), where=where, narrow=narrow, cited=cited)
         if self._model is None or not has_words(question):
             return plan_by_rules(plan, exchanges, library, with_model=self._with_model)
         try:
@@ -256,7 +258,8 @@ def render_exchanges(exchanges: Sequence[Exchange], budget: int) -> str:
     for each in reversed(exchanges):
         titles = [f"source {n}: {neutral(paper.title)}" for n, paper in each.sources.items()]
         lines = [f"Reader: {neutral(each.question)}", f"Answer: {neutral(each.answer)}"]
-        lines += [f"Sources of this answer: {'; '.join(titles)}"] if titles else []
+        shown = "Sources of this answer" if each.answered else "Closest papers, which do not answer"
+        lines += [f"{shown}: {'; '.join(titles)}"] if titles else []
         budget -= sum(count_tokens(line) + 2 for line in lines)
         if budget < 0:
             break

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from rag.index import Filter
 from rag.query.filters import read_filters
-from rag.query.plan import NOTHING_CITED, find_last_cited
+from rag.query.plan import NOTHING_CITED, find_last_cited, list_sources
 from rag.query.rules import (
     asks_of_last_papers,
     find_pointed_numbers,
@@ -23,7 +23,7 @@ from rag.query.rules import (
     read_list_subject,
     read_record_question,
 )
-from rag.text.terms import has_words, lexical_terms
+from rag.text.terms import has_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 _NEGATION = (
     "Without a language model a negation in a list is not applied. Ask which papers do it instead."
 )
-_FEWEST_TERMS = 2  # of a question that a follow-up may go on with
 _LONGEST_READ = 1000  # characters; a longer text is searched for as it stands
 
 
@@ -132,18 +131,20 @@ def _restrict_to_cited(plan: Plan, exchanges: Sequence[Exchange]) -> Plan:
 def _find_scope(question: str, exchanges: Sequence[Exchange]) -> tuple[str, ...] | None:
     """Return the ids of the papers that a question is asked among, or None for all.
 
-    A follow-up stays among the papers of the question before it.
+    A follow-up stays among the papers of the question before it, whatever was said in between.
     """
     if asks_of_last_papers(question):
         return find_last_cited(exchanges)
-    if exchanges and may_follow_up(question) and not find_pointed_numbers(question):
-        return _find_scope(exchanges[-1].question, exchanges[:-1]) or None
-    return None
+    if not exchanges or not may_follow_up(question) or find_pointed_numbers(question):
+        return None
+    *earlier, last = exchanges
+    continues = last.answered or asks_of_last_papers(last.question) or may_follow_up(last.question)
+    return _find_scope(last.question if continues else question, earlier) or None
 
 
 def _note_unknown(plan: Plan, exchanges: Sequence[Exchange]) -> Plan:
     """Add a note for each number in a follow-up that no earlier answer cites."""
-    known = {number for each in exchanges for number in each.sources}
+    known = list_sources(exchanges)
     numbers = find_pointed_numbers(plan.standalone) if exchanges else []
     notes = (f"The conversation has no citation [{n}]." for n in numbers if n not in known)
     return replace(plan, notes=(*plan.notes, *notes))
@@ -151,21 +152,18 @@ def _note_unknown(plan: Plan, exchanges: Sequence[Exchange]) -> Plan:
 
 def _combine(question: str, exchanges: Sequence[Exchange]) -> str:
     """Return a follow-up with what it points to: papers by title, else the question before it."""
-    sources = {number: paper for each in exchanges for number, paper in each.sources.items()}
+    sources = list_sources(exchanges)
     numbers = find_pointed_numbers(question)
     if titles := [sources[number].title for number in numbers if number in sources]:
         return f"{question} ({'; '.join(titles)})"
     if numbers or not is_follow_up(question):
         return question
-    return f"{_find_topic(exchanges).standalone} {question}"
+    topic = _find_topic(exchanges)
+    return f"{topic} {question}" if topic else question
 
 
-def _find_topic(exchanges: Sequence[Exchange]) -> Exchange:
-    """Return the last exchange with a topic, unlike "Thanks!" or "who wrote it?"."""
-    topics = (
-        each
-        for each in reversed(exchanges)
-        if (each.sources or len(lexical_terms(each.question)) >= _FEWEST_TERMS)
-        and read_record_question(each.question) is None
-    )
-    return next(topics, exchanges[-1])
+def _find_topic(exchanges: Sequence[Exchange]) -> str:
+    """Return the last question that was answered, rather not one like "who wrote it?"."""
+    answered = [each for each in reversed(exchanges) if each.answered]
+    topics = [each for each in answered if read_record_question(each.question) is None]
+    return next((each.standalone for each in topics or answered), "")
