@@ -106,6 +106,8 @@ def _citations() -> list[Measure]:
                 better="lower"),
         Measure("cited_in_gold", "citations", "cited papers that are gold ones",
                 m.share_cited_in_gold),
+        Measure("gold_shown", "citations", "a gold paper is cited or among the closest",
+                m.gold_shown, rate=True),
         Measure("gold_cited", "citations", "answers that cite a gold paper", m.gold_cited,
                 rate=True),
         Measure("invalid_marker", "citations", "answers that show a number of no source",

@@ -123,7 +123,7 @@ def invalid_marker(record: Record) -> float | None:
 
 def share_cited_in_gold(record: Record) -> float | None:
     """Return the share of the cited papers that are gold ones."""
-    if not record.is_factual or not record.cited:
+    if not record.is_factual or not record.answered or not record.cited:
         return None
     return mean([float(paper in record.gold) for paper in record.cited])
 
@@ -135,9 +135,17 @@ def gold_cited(record: Record) -> float | None:
     return float(bool(set(record.cited) & set(record.gold)))
 
 
+def gold_shown(record: Record) -> float | None:
+    """Return whether a gold paper is cited, or among the closest papers of an abstention."""
+    if not record.is_factual or record.answer is None:
+        return None
+    closest = {hit["paper"] for hit in record.answer.get("closest", ())}
+    return float(bool({*record.cited, *closest} & set(record.gold)))
+
+
 def verbatim_quote(record: Record) -> float | None:
     """Return the share of quotes that stand in their abstract or title as quoted."""
-    quotes = [quote for s in record.said for c in s["citations"] for quote in c["quotes"]]
+    quotes = [quote for s in record.shown for c in s["citations"] for quote in c["quotes"]]
     return mean([float(quote["verbatim"]) for quote in quotes])
 
 
@@ -152,7 +160,10 @@ def facts_partial(record: Record) -> float | None:
 
 
 def evidence_shown(record: Record) -> float | None:
-    """Return whether a gold sentence is shown, in the answer or under it as a quote."""
+    """Return whether a gold sentence is shown, in the answer or under it as a quote.
+
+    The closest sentences of an abstention count here and in the next two.
+    """
     if not _has_evidence(record):
         return None
     return float(any(_is_gold(text, record.evidence) for text in _list_texts(record)))
@@ -175,7 +186,7 @@ def evidence_precision(record: Record) -> float | None:
 
 def opposes_gold(record: Record) -> float | None:
     """Return whether the first quote opposes the gold answer, for labelled yes/no questions."""
-    if not record.opposing or not record.answered:
+    if not record.opposing or record.answer is None:
         return None
     return float(any(_is_gold(text, record.opposing) for text in _list_quotes(record)[:1]))
 
@@ -205,15 +216,15 @@ def _has_evidence(record: Record) -> bool:
 
 
 def _list_quotes(record: Record) -> list[str]:
-    """Return the sentences quoted in an answer, in order. A refusal quotes none."""
-    return [quote["text"] for s in record.said for c in s["citations"] for quote in c["quotes"]]
+    """Return the sentences quoted in an answer or an abstention, in order."""
+    return [quote["text"] for s in record.shown for c in s["citations"] for quote in c["quotes"]]
 
 
 def _list_texts(record: Record) -> list[str]:
-    """Return each statement of an answer and the sentences quoted for it, in order."""
+    """Return each statement with a citation and the sentences quoted for it, in order."""
     found = []
-    for statement in record.said:
-        found.append(statement["text"])
+    for statement in record.shown:
+        found += [statement["text"]] if statement["citations"] else []
         found += [quote["text"] for c in statement["citations"] for quote in c["quotes"]]
     return found
 

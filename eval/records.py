@@ -171,12 +171,17 @@ class Record(BaseModel):
 
     @property
     def said(self) -> list[dict[str, Any]]:
-        """Statements of an answer, none of a refusal."""
+        """Statements of an answer, none of an abstention."""
         return self.answer["statements"] if self.answer and self.answered else []
 
     @property
+    def shown(self) -> list[dict[str, Any]]:
+        """Statements of an answer, or the closest sentences of an abstention."""
+        return self.answer["statements"] if self.answer else []
+
+    @property
     def answered(self) -> bool:
-        """Whether something was answered (an incomplete answer too)."""
+        """Whether it seems to be answered: no abstention. An incomplete answer counts."""
         return self.answer is not None and self.answer["status"] != "abstained"
 
     @property

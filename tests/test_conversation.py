@@ -103,7 +103,7 @@ def test_a_conversation_is_the_same_after_it_was_opened_and_saved_again(saved, t
     assert json.loads(second.read_text(encoding="utf-8")) == saved
     assert chat.warnings == ()
     assert [len(turn.answer.closest) for turn in chat.turns] == [0, 3, 0]
-    assert "Closest papers:\n\n- " in chat.turns[1].answer.to_markdown()
+    assert "Closest sentences:\n\n" in chat.turns[1].answer.to_markdown()
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def changed(saved, where, value):
     return whole
 
 
-CITATION = (0, "answer", "statements", 0, "citations", 0)
+CITATION = (0, "answer", "statements", 3, "citations", 0)  # behind two headings and a label
 FIRST, CATS = (2, "answer", "statements", 0), (2, "answer", "statements", 2)  # of the model
 TAMPERED = [
     ((2, "answer", "text"), REPLY + " Bees cure cancer."),
@@ -225,7 +225,7 @@ def test_two_papers_that_the_library_has_merged_keep_their_numbers(saved, tmp_pa
         chat = Conversation(Shelf([merged, PAPERS[2]]))
         chat.load(path)
         chat.save(path)
-    assert {n: p.title for n, p in chat.sources.items()} == {1: ZORP.title, 2: ZORP.title}
+    assert chat.sources[1].title == chat.sources[2].title == ZORP.title
 
 
 @pytest.mark.parametrize(
@@ -376,7 +376,9 @@ def test_chat_reports_what_its_commands_did(folder, tmp_path):
     assert "[1] QUUX" in said
     assert "New conversation.\nNo paper is cited yet.\n" in said
     assert "Ask about" not in said
-    assert "> QUUX sorts samples by length." in (tmp_path / "c.md").read_text(encoding="utf-8")
+    assert "- Best match: QUUX sorts samples by length. [1]" in (tmp_path / "c.md").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_markdown_says_why_a_statement_is_not_supported_and_how_a_question_was_read(folder):

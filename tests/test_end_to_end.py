@@ -71,10 +71,14 @@ def test_answer_has_verbatim_checked_citations(rag):
     found = json.loads(rag("ask", BYTE_QUESTION, "--json", "-q"))
     assert found["status"] == "answered"
     assert found["mode"] == "quotes"
-    assert 2 <= len(found["statements"]) <= 4
+    heading, paper, label, *_ = (statement["text"] for statement in found["statements"])
+    assert (heading, label) == ("Best matches in this library", "Best match:")
+    quoted = [statement for statement in found["statements"] if statement["citations"]]
+    assert 2 <= len(quoted) <= 4
+    assert quoted[0]["citations"][0]["title"] == paper
     abstracts = {p["id"]: p["abstract"] for p in json.loads(rag("papers", "list", "--json"))}
     assert len(abstracts) == 251
-    for statement in found["statements"]:
+    for statement in quoted:
         assert found["text"][statement["start"] : statement["end"]].startswith(statement["text"])
         for citation in statement["citations"]:
             assert citation["verdict"] == "quoted"
@@ -83,11 +87,19 @@ def test_answer_has_verbatim_checked_citations(rag):
                 assert span == quote["text"] == statement["text"]
 
 
-def test_off_topic_question_abstains_and_shows_the_closest(rag):
-    found = json.loads(rag("ask", "how long should sourdough proof in the fridge", "--json"))
+def test_off_topic_question_abstains_and_shows_the_closest_sentences(rag):
+    question = "how long should sourdough proof in the fridge"
+    found = json.loads(rag("ask", question, "--json"))
     assert found["status"] == "abstained"
-    assert found["statements"] == []
+    assert found["reason"] == "“sourdough”, “proof” and “fridge” occur in no title or abstract."
     assert len(found["closest"]) == 3
+    verdicts = [s["verdict"] for s in found["statements"] if s["citations"]]
+    assert verdicts == ["quoted"] * 4
+    printed = rag("ask", question)
+    heading = "No clear answer in this library. “sourdough”, “proof” and “fridge” occur in no title"
+    assert printed.startswith(heading)
+    assert "    Closest: “" in printed
+    assert "docs/models.md" in printed.splitlines()[-1]
 
 
 def test_named_systems_come_first_and_a_comparison_draws_on_both(rag):
@@ -106,7 +118,7 @@ def test_questions_come_from_standard_input_and_files(rag, tmp_path):
         BYTE_QUESTION,
         "what is [MASK] used for",
     ]
-    assert "Sources" in rag("ask", "--file", str(file))
+    assert rag("ask", "--file", str(file)).count("\n    Best match: “") >= 1
 
 
 def test_search_lists_papers_and_titles_print_literally(rag):
@@ -161,10 +173,30 @@ def test_papers_come_back_exactly_as_they_went_in(library):
     assert library.search("") == []
 
 
+@pytest.mark.parametrize(
+    ("question", "reason"),
+    [
+        (
+            "what does Bo Li say about penguins?",
+            "“Li” is an author here and occurs in no title or abstract.",
+        ),
+        (
+            "how far do green penguins swim?",
+            "“far”, “green”, “penguins” and 1 more word occur in no title or abstract.",
+        ),
+        ("who sells 7 penguins?", "“sells” and “penguins” occur in no title or abstract."),
+    ],
+)
+def test_a_reason_for_no_answer_is_what_can_be_proved(library, question, reason):
+    answer = library.ask(question)
+    assert (answer.status, answer.reason) == ("abstained", reason)
+    assert answer.text.startswith(f"No clear answer in this library. {reason} Closest sentences:")
+
+
 @pytest.mark.parametrize("question", ["", "???", "\x00 \u2026"])
 def test_a_question_without_a_word_is_empty_everywhere(library, rag, question):
     assert library.search(question) == []
-    assert library.ask(question).reason == "the question is empty."
+    assert library.ask(question).reason == "The question is empty."
     assert "There is no question" in rag("ask", question, status=2)
 
 
@@ -175,7 +207,7 @@ def test_filters_restrict_every_stage(library):
     assert [h.paper.id for h in library.search("x", where=Filter(years=(2020, None)))] == ["a-1"]
     assert library.search("tokens", where=Filter(years=(1990, 1999))) == []
     nothing = library.ask("tokens", where=Filter(ids=("no-such-id",)))
-    assert nothing.reason == "no paper in the library matches the filter."
+    assert nothing.reason == "No paper in the library matches the filter."
     assert [h.paper.id for h in library.search("x", where=Filter(ids=("b-2",)))] == ["b-2"]
 
 
@@ -185,10 +217,11 @@ def test_stream_gives_the_text_of_the_answer(library):
     answer = events[-1].answer
     assert "".join(e.delta for e in events if isinstance(e, Text)) == answer.text
     assert answer.sources[1].id == "a-1"
-    count = len(answer.statements)
+    count = len(answer.citations)
     assert answer.verification.startswith(f"{count} of {count} sentence")
     assert "title = {{ZORP: Sparse Attention for Long Text}}" in answer.to_bibtex()
-    assert "> We propose ZORP." in answer.to_markdown()
+    assert "We propose ZORP. [1]" in answer.to_markdown()
+    assert str(answer).count("ZORP: Sparse Attention for Long Text (Ada Clark, Bo Li, 2021)") == 1
     assert json.loads(answer.to_json())["sources"][0]["authors"] == ["Ada Clark", "Bo Li"]
 
 

@@ -346,7 +346,7 @@ def test_a_long_subject_is_shortened_in_the_heading_and_an_empty_one_is_named(li
     heading = library.list(subject).text.split("“")[1].split("”")[0]
     assert heading == ("cats that " + "purr and " * 20)[:80].rsplit(maxsplit=1)[0] + "…"
     empty = library.list("")
-    assert empty.text.endswith("an answer: the subject of the list is empty.")
+    assert empty.text.endswith("The subject of the list is empty.")
     assert (empty.status, empty.warnings) == ("abstained", ())
 
 
@@ -379,7 +379,7 @@ def test_counts_say_at_least_where_a_list_looks_at_the_nearest_papers_only(tmp_p
     )
     assert f"These are the first 100 of at least {len(listed)}." in answer.text
     assert few.text.startswith("10 of the 20 papers fit “dropout”.\n")
-    assert none.reason == "none of the 400 nearest papers seems to fit."
+    assert none.reason == "None of the 400 nearest papers seems to fit."
     assert counted.text
 
 

@@ -96,7 +96,7 @@ def test_a_paper_that_a_question_names_is_shown_with_its_title(library, question
 def test_a_name_that_means_no_single_paper_gives_the_closest_papers(library, question):
     answer = library.ask(question)
     assert (answer.kind, answer.status) == ("metadata", "abstained")
-    assert answer.reason.startswith("no paper is clearly meant by")
+    assert answer.reason.startswith("No paper is clearly meant by")
     assert len(answer.closest) == 3
 
 
@@ -136,10 +136,10 @@ def test_a_library_without_the_field_says_so(tmp_path):
     papers = [Paper("a-1", "On Moths", "Moths fly at night."), Paper("b-2", "On Ants", "Ants dig.")]
     with Assistant.build(papers, tmp_path / "bare") as library:
         answer = library.ask("which is the oldest paper?")
-        assert (answer.status, answer.reason) == ("abstained", "its records have no years.")
-        assert library.ask("who wrote On Moths?").reason == "its records have no authors."
+        assert (answer.status, answer.reason) == ("abstained", "Its records have no years.")
+        assert library.ask("who wrote On Moths?").reason == "Its records have no authors."
         counted = library.ask("how many papers since 2020?")
-    assert counted.reason == "its papers cannot be filtered as the question asks."
+    assert counted.reason == "Its papers cannot be filtered as the question asks."
     assert counted.warnings == ("The library has no years, so “since 2020” was not applied.",)
 
 
@@ -151,7 +151,7 @@ def test_a_plan_for_a_field_that_the_library_lacks_is_not_answered_with_all_pape
         with Assistant.open(tmp_path / "bare", settings=settings) as library:
             answer = library.ask("how many since 2020?")
     assert (answer.kind, answer.status) == ("metadata", "abstained")
-    assert answer.reason == "its papers cannot be filtered as the question asks."
+    assert answer.reason == "Its papers cannot be filtered as the question asks."
 
 
 def test_records_of_papers_that_no_answer_cites_are_not_those_of_all_papers(library):

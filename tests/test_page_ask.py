@@ -82,7 +82,9 @@ def test_a_message_repeats_what_its_stream_and_others_changed_just_now() -> None
 
 
 def test_a_question_off_the_subject_is_an_abstention(context) -> None:
-    assert "Not in these papers" in ask(context, open_page(), OFF_TOPIC).turn
+    turn = ask(context, open_page(), OFF_TOPIC).turn
+    assert 'class="abstention"' in turn
+    assert "<li><strong>Closest:</strong> " in turn
 
 
 def test_the_list_switch_lists_the_papers_of_a_subject_and_retry_lists_again(context) -> None:
@@ -232,7 +234,7 @@ def test_the_choices_of_a_reader_change_their_answers_alone(context) -> None:
     for each in (session, other):
         ask(context, each)
     assert len(session.turns[0].answer.hits) == 1
-    assert len(session.turns[0].answer.statements) == 1
+    assert len(session.turns[0].answer.citations) == 1
     assert len(other.turns[0].answer.hits) == 2
 
 

@@ -81,7 +81,7 @@ def test_embedder_without_token_vectors_leaves_those_stages_out(tmp_path):
         assert [hit.paper.id for hit in found.hits] == ["a", "b", "c"]  # a tie goes by id
         answer = assistant.ask("do blue stones move?")
         assert answer.confidence is None
-        assert answer.statements[0].citations[0].quotes[0].text in papers[2].abstract
+        assert answer.citations[0].quotes[0].text in papers[2].abstract
         listed = assistant.ask("which papers are about green tea?")
         assert [p.id for p in listed.sources.values()] == ["a", "b"]
         extra = Paper("d", "More", "Red sand is hot.")

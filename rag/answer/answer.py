@@ -59,11 +59,11 @@ class Answer(Bibliography):
     Attributes:
         question: as the user put it.
         asked: as it was searched for; the same unless a follow-up was rewritten.
-        text: the statements with markers such as [1]; for an abstention one sentence that says so.
-        statements: in order; empty for an abstention.
+        text: the statements with markers such as [1]. It says so if there is no clear answer.
+        statements: in order. Of an abstention without a model, the closest sentences.
         hits: papers that were retrieved, best first.
         status: "answered", "abstained" or "incomplete" (cut off).
-        reason: why it abstained or is incomplete, else empty.
+        reason: why it abstained or is incomplete; empty if that is not known.
         closest: for an abstention, the papers nearest to the question, else empty.
         mode: "quotes" (verbatim sentences) or "model".
         kind: "answer", "list" (papers that fit a subject) or "metadata" (taken from the records).
@@ -112,6 +112,12 @@ class Answer(Bibliography):
     def sources(self) -> Mapping[int, Paper]:
         """Shown number -> cited paper, by number."""
         return dict(sorted({c.number: c.paper for c in self.citations}.items()))
+
+    @property
+    def is_quoted(self) -> bool:
+        """Whether it quotes sentences under their papers, the best first, below a heading."""
+        is_headed = bool(self.citations) and not self.statements[0].citations
+        return self.kind == "answer" and self.mode == "quotes" and is_headed
 
     @property
     def verification(self) -> str:
@@ -171,11 +177,11 @@ class Answer(Bibliography):
             parts.append(
                 f"*This answer is incomplete: {escape_markdown(self.reason.rstrip('.'))}.*"
             )
-        if self.closest:
+        if self.closest and not self.is_quoted:
             titles = "\n".join(f"- {escape_markdown(hit.paper.title)}" for hit in self.closest)
             return "\n\n".join([*parts, "Closest papers:", titles]) + "\n"
         for number in self.sources:
-            parts += writer.render_source(number, self.citations)
+            parts += writer.render_source(number, self.citations, with_quotes=not self.is_quoted)
         parts += writer.render_doubts(self.statements)
         parts.append(f"*{self.verification} Mode: {escape_markdown(self.model or self.mode)}.*")
         return "\n\n".join(parts) + "\n"
@@ -184,9 +190,11 @@ class Answer(Bibliography):
         return self.to_markdown()
 
     def __str__(self) -> str:
-        lines = [f"[{number}] {_cite_plainly(paper)}" for number, paper in self.sources.items()]
-        if self.closest:
-            lines = ["Closest papers:", *(f"- {_cite_plainly(hit.paper)}" for hit in self.closest)]
+        lines = [f"[{number}] {paper.reference}" for number, paper in self.sources.items()]
+        if self.is_quoted:  # under the papers
+            lines = []
+        elif self.closest:
+            lines = ["Closest papers:", *(f"- {hit.paper.reference}" for hit in self.closest)]
         return "\n\n".join(filter(None, [self.text, "\n".join(lines)]))
 
     def __repr__(self) -> str:
@@ -280,9 +288,3 @@ def _describe_hit(hit: Hit) -> dict[str, Any]:
 
 def _describe_paper(paper: Paper) -> dict[str, Any]:
     return {name: value for name, value in paper.to_dict().items() if name != "abstract"}
-
-
-def _cite_plainly(paper: Paper) -> str:
-    authors = ", ".join(paper.authors[:3]) + (", et al." if len(paper.authors) > 3 else "")
-    details = ", ".join(filter(None, [authors, str(paper.year or "")]))
-    return f"{paper.title} ({details})" if details else paper.title

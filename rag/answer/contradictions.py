@@ -10,6 +10,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from rag.answer.headings import BEST_MATCH, CLOSEST, NO_CLEAR_ANSWER, describe_matches
 from rag.citations.markers import Marker, remove_markers, split_markers
 from rag.citations.resolve import render_statement
 from rag.citations.statements import split_statements
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
     from rag.answer.answer import Answer
     from rag.citations.citation import Citation, Statement
 
-_ABSTENTIONS = ("The library does not seem to hold an answer: ", "There is no answer ")
+_ABSTENTIONS = (
+    NO_CLEAR_ANSWER,
+    "There is no answer ",
+    "The library does not seem to hold an answer: ",  # until version 0.2
+)
 _LIST_NUMBER = re.compile(r"(?m)^[\s>]*\d{1,3}[.)]")
 
 
@@ -42,20 +47,30 @@ def refuse_contradictions(answers: Sequence[Answer]) -> None:
 def mark_uncited(answer: Answer) -> Answer:
     """Return an answer whose claims without a citation or a verdict are "uncited".
 
-    Where a reader has checked the answer, it has decided what is a claim.
+    Where a reader has checked the answer, it has decided what is a claim. The headings above quoted
+    sentences claim nothing.
     """
-    if answer.kind != "answer" or answer.status == "abstained" or answer.checker:
+    is_bare = answer.status == "abstained" and not answer.is_quoted
+    if answer.kind != "answer" or answer.checker or is_bare:
         return answer
+    headings = _list_headings(answer) if answer.is_quoted else ()
     pieces = [p if isinstance(p, str) else p.numbers for p in split_markers(answer.text)]
     claims = [part for part in split_statements(pieces)[1] if part.claim]
 
     def mark(statement: Statement) -> Statement:
         is_claim = any(c.start < statement.end and statement.start < c.end for c in claims)
-        if not is_claim or statement.citations or statement.verdict:
+        if statement.text in headings or not is_claim or statement.citations or statement.verdict:
             return statement
         return replace(statement, claim=True, verdict="uncited")
 
     return replace(answer, statements=tuple(map(mark, answer.statements)))
+
+
+def _list_headings(answer: Answer) -> tuple[str, ...]:
+    """Return what stands above and before quoted sentences: headings and papers."""
+    is_answer = answer.status != "abstained"
+    heading = describe_matches(is_answer=is_answer, reason=answer.reason)
+    return heading, BEST_MATCH, CLOSEST, *(paper.reference for paper in answer.sources.values())
 
 
 def shows_statement(text: str, statement: Statement) -> bool:
@@ -72,8 +87,10 @@ def _find_problems(answer: Answer) -> Iterator[str]:
             yield from _find_cited_problems(statement, answer)
         elif statement.verdict != ("uncited" if statement.claim else None):
             yield f"a statement without a citation is {statement.verdict}"
-    if answer.status == "abstained" and answer.citations:
+    if answer.status == "abstained" and answer.citations and not answer.is_quoted:
         yield "an abstention cites papers"
+    if answer.is_quoted and answer.reason not in answer.statements[0].text:
+        yield "its heading does not give its reason"
     is_reply = answer.mode == "model" and answer.kind == "answer"
     yield from _find_reply_problems(answer) if is_reply else _find_text_problems(answer)
 

@@ -80,12 +80,16 @@ class MarkdownWriter:
             at = statement.end
         return (shown + escape_markdown(text[at:])).strip()
 
-    def render_source(self, number: int, citations: Sequence[Citation]) -> list[str]:
+    def render_source(
+        self, number: int, citations: Sequence[Citation], *, with_quotes: bool = True
+    ) -> list[str]:
         """Return the paragraphs of a source: its reference, its standing and what is quoted."""
         own = [citation for citation in citations if citation.number == number]
         parts = [f"{self._mark((number,))} {format_reference(self._sources[number])}"]
         standings = dict.fromkeys(STANDINGS.get(citation.standing) for citation in own)
         parts += [f"*({standing})*" for standing in standings if standing]
+        if not with_quotes:
+            return parts
         quotes = dict.fromkeys(quote.text for citation in own for quote in citation.quotes)
         quoted = "\n>\n".join(f"> {escape_markdown(quote)}" for quote in quotes)
         return [*parts, quoted] if quotes else parts

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rag.cli.options import CiteStyle, CiteStyleOption, QuietOption, add_options, open_assistant
-from rag.cli.printing import print_line, print_note, print_stream
+from rag.cli.printing import print_line, print_list, print_note, print_stream
 from rag.errors import CorpusError, RagError
 from rag.files import write_atomically
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rag.settings import Settings
 
 HELP = """/sources   list the papers cited so far
+/all        print every paper of the last list
 /save FILE  save the conversation; FILE.md writes Markdown, and FILE.bib, FILE.ris and
             FILE.csl.json the cited papers
 /load FILE  open a saved conversation
@@ -141,6 +142,8 @@ def _run_command(conversation: Conversation, line: str, cite_style: CiteStyle) -
             return False
         if name == "/sources":
             _print_sources(conversation)
+        elif name == "/all":
+            _print_last_list(conversation)
         elif name == "/new":
             conversation.clear()
             print_note("New conversation.")
@@ -157,6 +160,15 @@ def _run_command(conversation: Conversation, line: str, cite_style: CiteStyle) -
     except RagError as error:
         print_note(f"rag: {error}")
     return True
+
+
+def _print_last_list(conversation: Conversation) -> None:
+    lists = [turn.answer for turn in conversation.turns if turn.answer.kind == "list"]
+    shown = [answer for answer in lists if answer.citations]
+    if shown:
+        print_list(shown[-1], show_all=True)
+    else:
+        print_note("No answer is a list yet.")
 
 
 def _print_sources(conversation: Conversation) -> None:

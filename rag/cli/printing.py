@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rag.verification.verdict import Level, ReaderScore
 
 QUOTES_MODE = "quotes: sentences of abstracts, no language model"
+ADD_MODEL = "For written answers, name a language model: --model NAME --url URL (docs/models.md)."
 RECORDS_MODE = "records: fields of the papers, read by no language model"
 _LEVEL_STYLES: dict[Level, str] = {
     "good": "green",
@@ -37,6 +38,7 @@ _LEVEL_STYLES: dict[Level, str] = {
     "bad": "red",
     "open": "dim",
 }
+MOST_LISTED = 10  # papers of a list, without --all
 _MOST_RANKED = 30  # papers of a trace, of up to 400 in a list
 _STATEMENT_CHARS = 70  # enough to recognise the statement that a verdict belongs to
 # Control characters, and those that change the direction of writing, could change how a terminal
@@ -77,27 +79,41 @@ def print_stream(
     with_question: bool = False,
     quiet: bool = False,
     trace: bool = False,
+    show_all: bool = False,
 ) -> Answer:
-    """Print an answer while it arrives, then its sources. Return it.
+    """Print an answer, that of a model while it arrives. Return it.
 
     With a trace, its steps are printed as they end, and the answer behind them.
+
+    Args:
+        events: of the answer.
+        with_question: whether the question stands above it.
+        quiet: print neither progress nor notes.
+        trace: whether the events have steps.
+        show_all: print every paper of a list.
     """
-    is_terminal = sys.stdout.isatty() and not trace
+    is_typed = False
     typed = _TypedText()
     try:
         for event in events:
-            if event.kind == "text" and is_terminal:  # elsewhere the whole answer comes later
+            if event.kind == "text" and is_typed:  # else the whole answer comes later
                 typed.add(event.delta)
                 continue
             typed.end()
-            if event.kind == "status" and not quiet:
-                _print_status(event.text)
+            if event.kind == "status":
+                is_written = event.text.startswith("Writing with ")
+                is_typed = is_written and sys.stdout.isatty() and not trace
+                if not quiet:
+                    _print_status(event.text)
             elif event.kind == "step":
                 _print_status("")
                 _print_step(event)
             elif event.kind == "done":
-                _print_answer(event.answer, typed.text, with_question=with_question, quiet=quiet)
-                return event.answer
+                answer = event.answer
+                if with_question and not typed.text:
+                    _print(answer.question, style="bold")
+                _print_answer(answer, typed.text, quiet=quiet, show_all=show_all)
+                return answer
     except BaseException:  # the next message starts on a line of its own
         _print_status("")
         typed.end()
@@ -171,22 +187,25 @@ def _print_text(text: str) -> None:
         _print(rest)
 
 
-def _print_answer(answer: Answer, typed: str, *, with_question: bool, quiet: bool) -> None:
+def _print_answer(answer: Answer, typed: str, *, quiet: bool, show_all: bool) -> None:
     """Print an answer with its sources. `typed` is what the terminal shows of it already."""
     _print_status("")
-    if with_question and not typed:
-        _print(answer.question, style="bold")
     if not quiet:
         asked, question = (set(re.findall(r"\w+", t)) for t in (answer.asked, answer.question))
         if asked - question:  # more than a filter taken out
             _print(f"(understood as: {answer.asked})", style="dim")
         if answer.scope:
             _print(f"(only papers {answer.scope})", style="dim")
-    if typed.strip() != answer.text.strip():
-        if typed:
-            _print("\nAs checked:", style="bold")
-        _print_text(answer.text)
-    _print_sources(answer)
+    if answer.is_quoted:
+        _print_quoted(answer)
+    elif answer.kind == "list" and answer.citations:
+        print_list(answer, show_all=show_all)
+    else:
+        if typed.strip() != answer.text.strip():
+            if typed:
+                _print("\nAs checked:", style="bold")
+            _print_text(answer.text)
+        _print_sources(answer)
     if not quiet:
         _print_summary(answer)
 
@@ -209,11 +228,61 @@ def _print_summary(answer: Answer) -> None:
         parts.append(f"{about}{tokens} tokens in {calls}")
     parts += [answer.cost] if answer.cost else []
     _print("\n" + " · ".join([*parts, answer.duration]), style="dim")
+    if answer.mode == "quotes" and answer.kind != "metadata" and not answer.model_error:
+        _print(ADD_MODEL, style="dim")
     if answer.status == "incomplete":
         print_note(f"note: this answer is incomplete: {answer.reason.rstrip('.')}.")
     for warning in answer.warnings:
         if warning[1:] not in answer.text:  # an abstention gives its reason in the text
             print_note(f"note: {warning}")
+
+
+def _print_quoted(answer: Answer) -> None:
+    """Print the heading, then each paper with the sentences quoted from it."""
+    from rag.answer.headings import BEST_MATCH, CLOSEST
+
+    heading, *rest = answer.statements
+    _print(heading.text, style="bold")
+    label, number = "", 0
+    for statement in rest:
+        if not statement.citations:
+            label = statement.text if statement.text in (BEST_MATCH, CLOSEST) else ""
+            continue
+        citation = statement.citations[0]
+        if citation.number != number:
+            print_line("")
+            _print_reference(citation.number, citation.paper)
+        said = f"{label} “{statement.text}”".lstrip()
+        _print(said, indent=4, label=label, style="bold" if label else "")
+        label, number = "", citation.number
+
+
+def print_list(answer: Answer, *, show_all: bool = False) -> None:
+    """Print a list: its count, then each paper with its score and sentence.
+
+    Args:
+        answer: of kind "list".
+        show_all: print more than the first papers.
+    """
+    parts = answer.statements
+    entries = [place for place, part in enumerate(parts) if part.citations]
+    shown = entries if show_all else entries[:MOST_LISTED]
+    for part in parts[: shown[-1] + 1]:
+        if part.citations:
+            _print_entry(answer, part)
+        else:
+            _print(f"{part.text}\n")
+    if left_out := len(entries) - len(shown):
+        _print(f"{left_out} more are not shown. Use --all, in a chat /all, to see them.\n")
+    for part in parts[entries[-1] + 1 :]:
+        _print(part.text)
+
+
+def _print_entry(answer: Answer, entry: Statement) -> None:
+    citation = entry.citations[0]
+    _print_reference(citation.number, citation.paper)
+    _print_citation(entry, citation, answer.checker)
+    print_line("")
 
 
 def _print_sources(answer: Answer) -> None:
@@ -230,12 +299,16 @@ def _print_sources(answer: Answer) -> None:
             _print(f"uncited: {statement.named_text}", style="yellow")
 
 
-def _print_source(answer: Answer, number: int, paper: Paper) -> None:
+def _print_reference(number: int, paper: Paper) -> None:
     _print(f"[{number}] {paper.title}", style="bold")
     authors = ", ".join([*paper.authors[:3], *(["et al."] if len(paper.authors) > 3 else [])])
     place = " · ".join(filter(None, [authors, paper.venue, str(paper.year or ""), paper.url]))
     if place:
         _print(place, indent=4, style="dim")
+
+
+def _print_source(answer: Answer, number: int, paper: Paper) -> None:
+    _print_reference(number, paper)
     for statement in answer.statements if answer.kind != "metadata" else ():
         for citation in statement.citations:
             if citation.number == number:

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from rag.retrieval import Hit
     from rag.settings import Settings
 
+AllOption = Annotated[
+    bool, typer.Option("--all", help="Print every paper of a list, not only the first ten.")
+]
 TraceOption = Annotated[
     bool,
     typer.Option("--trace", help="Show each step: plan, ranked papers, prompts, replies, seconds."),
@@ -75,6 +78,7 @@ def ask(
             show_default=False,
         ),
     ] = True,
+    show_all: AllOption = False,
     trace: TraceOption = False,
     form: FormatOption = None,
     cite_style: CiteStyleOption = "numeric",
@@ -96,7 +100,9 @@ def ask(
         for number, text in enumerate(questions):
             if number:
                 print_line("")
-            print_stream(ask_one(text), with_question=several, quiet=quiet, trace=trace)
+            print_stream(
+                ask_one(text), with_question=several, quiet=quiet, trace=trace, show_all=show_all
+            )
 
 
 @add_options("index", "embedder", "chat_model", "chat_url", "listing_workers")
@@ -104,6 +110,7 @@ def list_papers(
     subject: Annotated[str, typer.Argument(help="The subject; - reads it from standard input.")],
     *,
     settings: Settings,
+    show_all: AllOption = False,
     trace: TraceOption = False,
     form: FormatOption = None,
     cite_style: CiteStyleOption = "numeric",
@@ -117,7 +124,7 @@ def list_papers(
     with open_assistant(settings, quiet=quiet) as assistant:
         events = assistant.stream_list(subject, where=make_filter(assistant), trace=trace)
         if form == "text":
-            print_stream(events, quiet=quiet, trace=trace)
+            print_stream(events, quiet=quiet, trace=trace, show_all=show_all)
         else:
             _print_formatted([events], form, cite_style, quiet=quiet)
 

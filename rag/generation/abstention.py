@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rag.answer import Text
+from rag.answer.headings import NO_CLEAR_ANSWER
 from rag.generation.decision import abstention_model
 from rag.generation.draft import Draft
 from rag.query.rules import asks_for_number
@@ -36,7 +37,7 @@ class Assessment:
     Attributes:
         answerable: whether the library seems to hold an answer.
         confidence: in [0, 1]. None without token vectors, where only "nothing found" is known.
-        reason: why not, for the reader. Empty when answerable.
+        reason: why not, as a sentence, where that can be proved; else "".
     """
 
     answerable: bool
@@ -53,10 +54,10 @@ def assess(retrieval: Retrieval, *, threshold: float | None = None) -> Assessmen
             names a paper whatever the confidence.
     """
     if not retrieval.question:
-        return Assessment(answerable=False, confidence=0.0, reason="the question is empty.")
+        return Assessment(answerable=False, confidence=0.0, reason="The question is empty.")
     if not retrieval.hits:
         note = retrieval.notes[-1] if retrieval.notes else "The library has no papers."
-        return Assessment(answerable=False, confidence=0.0, reason=note[0].lower() + note[1:])
+        return Assessment(answerable=False, confidence=0.0, reason=note)
     found = measure_signals(retrieval)
     if found is None:
         return Assessment(answerable=True, confidence=None)
@@ -65,20 +66,20 @@ def assess(retrieval: Retrieval, *, threshold: float | None = None) -> Assessmen
     sure = confidence >= (model.threshold if threshold is None else threshold)
     if sure or (threshold is None and names_its_paper(retrieval, found)):
         return Assessment(answerable=True, confidence=confidence)
-    return Assessment(answerable=False, confidence=confidence, reason=_explain(retrieval, found))
+    return Assessment(answerable=False, confidence=confidence)
 
 
 def abstain(
     hits: Sequence[Hit], reason: str, confidence: float | None = None
 ) -> Generator[AnswerEvent, None, Draft]:
-    """Yield the text of an abstention and return it with the closest papers.
+    """Yield the text of an abstention without sentences and return it with the closest papers.
 
     Args:
         hits: papers found, best first.
-        reason: one clause with a full stop, in lower case.
+        reason: a sentence.
         confidence: that the library holds an answer, in [0, 1].
     """
-    text = f"The library does not seem to hold an answer: {reason}"
+    text = f"{NO_CLEAR_ANSWER} {reason}"
     yield Text(text)
     return Draft(
         text,
@@ -125,11 +126,3 @@ def _missing_names(retrieval: Retrieval) -> list[str]:
         f"{hit.paper.title} {hit.paper.abstract}" for hit in retrieval.hits[:READ_PAPERS]
     ).casefold()
     return [name for name in CODED_NAME.findall(retrieval.question) if name.casefold() not in text]
-
-
-def _explain(retrieval: Retrieval, signals: Mapping[str, float]) -> str:
-    if missing := _missing_names(retrieval):
-        return f"the closest papers do not mention {', '.join(dict.fromkeys(missing))}."
-    if signals["missing_number"]:
-        return "the closest papers give no such number."
-    return "no paper is close enough to the question."

@@ -12,9 +12,8 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
-from rag.answer import Citation, Statement, Status, Text, Verified
+from rag.answer import Status, Text, Verified
 from rag.citations.markers import remove_markers
-from rag.citations.resolve import Numbering, render_statement
 from rag.errors import (
     ModelError,
     ModelRejected,
@@ -26,26 +25,25 @@ from rag.generation.draft import Draft, shown_numbers
 from rag.generation.llm import write_with_model
 from rag.generation.relevance import rank_by_relevance, select_model
 from rag.generation.selection import Selection
+from rag.generation.text_builder import TextBuilder
 from rag.llm.reply import NO_USAGE, ReplyRejected, get_usage
 from rag.prompts import load_prompt
 from rag.verification.reader_test import read_score
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Generator, Sequence
 
     from rag.answer import AnswerEvent, Turn
     from rag.generation.decision import RelevanceModel
     from rag.generation.relevance import Entry
     from rag.llm import ChatModel
     from rag.llm.reply import Usage
-    from rag.papers import Paper
     from rag.query.plan import Plan
     from rag.retrieval import Retrieval
     from rag.settings import Settings
     from rag.verification import ReaderScore
 
 CANDIDATES = 400  # papers that are looked at for one list, nearest first
-MOST_SHOWN = 100  # papers of one group. The heading counts all
 SUBJECT_CHARS = 80  # of the heading
 RANKED_ONLY = (
     "Ranked by relevance; numbers and comparisons in the question were not applied as conditions."
@@ -81,8 +79,8 @@ class Scope:
     @property
     def reason(self) -> str:
         """Reason for an empty list."""
-        nearest = f"none of the {self.ranked} nearest papers"
-        return f"{nearest if self.is_capped else 'no paper of the library'} seems to fit."
+        nearest = f"None of the {self.ranked} nearest papers"
+        return f"{nearest if self.is_capped else 'No paper'} seems to fit."
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +120,7 @@ class ListWriter:
             ModelRejected: the language model refused the call.
         """
         if not plan.subject:
-            return (yield from abstain((), "the subject of the list is empty.", 0.0))
+            return (yield from abstain((), "The subject of the list is empty.", 0.0))
         ranked = rank_by_relevance(retrieval.hits)
         decided = yield from self._decide(plan, ranked, select_model(retrieval.hits))
         confidence = ranked[0].relevance if ranked else 0.0
@@ -141,7 +139,7 @@ class ListWriter:
                 used = decided.usage + get_usage(error)
                 warnings = (*decided.warnings, note)
                 decided = replace(decided, usage=used, warnings=warnings, error=failed)
-        writer = ListText(shown_numbers(history))
+        writer = TextBuilder(shown_numbers(history))
         writer.add_paragraph(count_papers(decided.entries, scope, plan.subject))
         writer.add_entries(decided.entries, scope.least)
         writer.add_paragraph(decided.how)
@@ -191,7 +189,7 @@ class ListWriter:
             raise ReplyRejected(
                 "The model's answer cites none of the papers that fit.", draft.usage
             )
-        writer = ListText(shown_numbers(history) | cited)
+        writer = TextBuilder(shown_numbers(history) | cited)
         writer.add_paragraph(count_papers(decided.entries, scope, remove_markers(plan.subject)))
         writer.add_reply(draft)
         if missing := [entry for entry in fitting if entry.hit.paper.id not in cited]:
@@ -322,99 +320,3 @@ def count_papers(entries: Sequence[Entry], scope: Scope, subject: str) -> str:
             f"{have} all words of the subject in one passage"
         )
     return f"{counts[0].upper()}{counts[1:]}."
-
-
-class ListText:
-    """Text of a list and its statements, built entry by entry.
-
-    Attributes:
-        text: so far.
-        statements: so far; titles of papers, and paragraphs that claim nothing.
-    """
-
-    def __init__(self, numbers: Mapping[str, int]) -> None:
-        self.text = ""
-        self.statements: list[Statement] = []
-        self._numbering = Numbering(numbers)
-
-    def add_paragraph(self, text: str) -> None:
-        """Add a paragraph that claims nothing about a paper."""
-        self.text += "\n\n" if self.text else ""
-        self._add_statement(Statement(text, 0, 0, (), None, claim=False))
-
-    def add_reply(self, draft: Draft) -> None:
-        """Add the text of a model, with its statements."""
-        blanks = len(draft.text) - len(draft.text.lstrip())
-        at = len(self.text) + 2 - blanks
-        self.text += f"\n\n{draft.text.strip()}"
-        self.statements += [
-            replace(each, start=at + each.start, end=at + each.end) for each in draft.statements
-        ]
-
-    def add_entries(self, entries: Sequence[Entry], least: str) -> None:
-        """Add the papers that fit, then those that may; `least` stands before their counts."""
-        fitting = [entry for entry in entries if entry.listed == "fits"]
-        possible = [entry for entry in entries if entry.listed == "possible"]
-        self._add_entries(fitting[:MOST_SHOWN])
-        self._add_rest(len(fitting), least)
-        if possible:
-            self.add_paragraph(f"Possibly also ({least}{len(possible)}):")
-            self._add_entries(possible[:MOST_SHOWN])
-            self._add_rest(len(possible), least)
-
-    def add_records(
-        self, papers: Sequence[Paper], count: int, sentences: Sequence[Mapping[str, str]] = ()
-    ) -> None:
-        """Add papers by what their own records say.
-
-        Args:
-            papers: to add.
-            count: of all papers that these are the first of.
-            sentences: for each paper, field -> sentence. Without them its title stands there.
-        """
-        for place, paper in enumerate(papers):
-            citation = Citation(
-                self._numbering.assign(paper), paper, (), "record", "its record", "record"
-            )
-            said = sentences[place] if sentences else {"": paper.title}
-            if self.text or count > 1 or not sentences:  # a single one is no list
-                self._open_item(place)
-            for at, (field, text) in enumerate(said.items()):
-                reason = f"its record: {field}" if field else "its record"
-                self.text += " " if at else ""
-                self._add_statement(
-                    Statement(text, 0, 0, (replace(citation, reason=reason),), "record")
-                )
-        self._add_rest(count)
-
-    def _add_entries(self, entries: Sequence[Entry]) -> None:
-        for place, entry in enumerate(entries):
-            paper = entry.hit.paper
-            citation = Citation(
-                self._numbering.assign(paper),
-                paper,
-                entry.quotes,
-                entry.verdict,
-                entry.reason,
-                entry.by,
-                score=round(entry.relevance, 4),
-            )
-            self._open_item(place)
-            self._add_statement(
-                Statement(paper.title, 0, 0, (citation,), entry.verdict, listed=entry.listed)
-            )
-
-    def _open_item(self, place: int) -> None:
-        blanks = "\n" if place else "\n\n" if self.text else ""
-        self.text += f"{blanks}- "
-
-    def _add_statement(self, statement: Statement) -> None:
-        """Add a statement at the end of the text."""
-        start = len(self.text)
-        self.text += render_statement(statement.text, statement.citations)
-        self.statements.append(replace(statement, start=start, end=len(self.text)))
-
-    def _add_rest(self, count: int, least: str = "") -> None:
-        """Say of how many papers of a group only the first are shown."""
-        if count > MOST_SHOWN:
-            self.add_paragraph(f"These are the first {MOST_SHOWN} of {least}{count}.")

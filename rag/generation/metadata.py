@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from rag.answer import Text, Verified
 from rag.generation.abstention import abstain
 from rag.generation.draft import Draft, shown_numbers
-from rag.generation.listing import MOST_SHOWN, ListText
 from rag.generation.relevance import rank_by_relevance
+from rag.generation.text_builder import MOST_SHOWN, TextBuilder
 from rag.index import Filter
 from rag.papers.names import join_names
 from rag.papers.paper import normalise_title
@@ -45,7 +45,7 @@ def write_metadata(
         library: whose records are read.
         history: earlier turns, whose papers keep their numbers.
     """
-    writer = ListText(shown_numbers(history))
+    writer = TextBuilder(shown_numbers(history))
     with library.reading() as live:
         reason = _write_papers(writer, plan, retrieval.hits, live.index)
     if reason:
@@ -56,14 +56,14 @@ def write_metadata(
     return Draft(writer.text, statements)
 
 
-def _write_papers(writer: ListText, plan: Plan, hits: Sequence[Hit], index: Index) -> str:
+def _write_papers(writer: TextBuilder, plan: Plan, hits: Sequence[Hit], index: Index) -> str:
     """Write what the records say. Return why there is nothing to write, or ""."""
     fields = tuple(dict.fromkeys(("year", *plan.fields) if plan.order else plan.fields))
     names = [_LIBRARY_FIELDS[field] for field in fields if field in _LIBRARY_FIELDS]
     if lacking := [name for name in names if name not in index.fields]:
-        return f"its records have no {' and no '.join(lacking)}."
+        return f"Its records have no {' and no '.join(lacking)}."
     if plan.ignores_filter and not plan.subject:
-        return "its papers cannot be filtered as the question asks."
+        return "Its papers cannot be filtered as the question asks."
     where = _choose_papers(plan, hits)
     count = index.count(where)
     if not fields:
@@ -72,8 +72,8 @@ def _write_papers(writer: ListText, plan: Plan, hits: Sequence[Hit], index: Inde
         writer.add_records(list(index.papers(where, MOST_SHOWN)), count)
         return ""
     if not count:
-        named = f"no paper is clearly meant by “{plan.subject}”."
-        return named if plan.subject else "no paper is meant that an earlier answer cites."
+        named = f"No paper is clearly meant by “{plan.subject}”."
+        return named if plan.subject else "No paper is meant that an earlier answer cites."
     papers = list(index.papers(where, MOST_SHOWN))
     if plan.order:
         dated = (where or Filter()).and_also(_DATED)

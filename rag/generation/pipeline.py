@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rag.answer import Answer, Done, Status, Verified
@@ -22,6 +23,7 @@ from rag.generation.listing import CANDIDATES, ListWriter, Scope
 from rag.generation.llm import settle_status, write_with_model
 from rag.generation.metadata import write_metadata
 from rag.generation.quotes import write_quotes
+from rag.generation.reasons import explain_abstention
 from rag.generation.repair import Repairer
 from rag.index import Filter
 from rag.llm.cost import compute_cost
@@ -219,20 +221,26 @@ class Pipeline:
             except (ModelError, SettingsError) as error:
                 yield Status("The model did not answer; choosing verbatim sentences instead")
                 failed, used = str(error), get_usage(error)
-        if found.answerable:
+        if retrieval.hits:
+            roles = self._library.judge_roles([hit.paper.id for hit in retrieval.hits])
             draft = yield from write_quotes(
                 retrieval,
-                self._library.judge_roles([hit.paper.id for hit in retrieval.hits]),
+                roles,
                 history,
                 most=settings.sentences,
-                confidence=found.confidence,
+                found=found,
+                explain=partial(self._explain, retrieval.question),
             )
         else:
-            draft = yield from abstain(retrieval.hits, found.reason, found.confidence)
+            draft = yield from abstain((), found.reason, found.confidence)
         if not failed:
             return draft
-        instead = " These are verbatim sentences instead." if draft.status == "answered" else ""
+        instead = " These are verbatim sentences instead." if draft.statements else ""
         return replace(draft, warnings=(f"{failed}{instead}",), model_error=failed, usage=used)
+
+    def _explain(self, question: str, sentences: Sequence[str]) -> str:
+        with self._library.reading() as live:
+            return explain_abstention(question, sentences, live.index)
 
     def _finish(
         self,

@@ -1,28 +1,31 @@
 """Writer without a language model: the sentences that answer the question best, word for word.
 
 Sentences compete across papers by `sentence_ranking`. The best one comes first, then the others,
-paper by paper. A question that names several papers gets sentences from several papers.
+paper by paper. A question that names several papers gets sentences from several papers. Where the
+library seems to hold no answer, the closest sentences are shown, and the heading says so.
 """
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING
 
-from rag.answer import Citation, Statement, Text
-from rag.citations.resolve import Numbering, render_statement
-from rag.generation.abstention import abstain
+from rag.answer import Text
+from rag.answer.headings import BEST_MATCH, CLOSEST, describe_matches
+from rag.generation.abstention import CLOSEST_PAPERS, abstain
 from rag.generation.draft import Draft, shown_numbers
 from rag.generation.sentence_ranking import rank_sentences
+from rag.generation.text_builder import TextBuilder
 from rag.verification import Quote
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from rag.answer import AnswerEvent, Turn
+    from rag.generation.abstention import Assessment
     from rag.retrieval import Hit, Retrieval, ScoredSentence
     from rag.retrieval.roles import Roles
 
-_REASON = "a sentence of the abstract"  # the index keeps where each sentence stands
 MARGIN = 4.0  # a sentence that is weaker than the best one by more is not shown
 MOST_PER_PAPER = 2  # in an answer about several named papers
 
@@ -33,7 +36,8 @@ def write_quotes(
     history: Sequence[Turn],
     *,
     most: int,
-    confidence: float | None,
+    found: Assessment,
+    explain: Callable[[Sequence[str]], str],
 ) -> Generator[AnswerEvent, None, Draft]:
     """Yield the best sentences as text and return the draft.
 
@@ -42,25 +46,32 @@ def write_quotes(
         roles: of the sentences found.
         history: earlier turns, whose papers keep their numbers.
         most: most sentences, at least 1.
-        confidence: that the library holds an answer, in [0, 1].
+        found: whether they seem to answer the question. If not, the draft abstains.
+        explain: returns why the sentences do not answer it, or "".
     """
-    numbering = Numbering(shown_numbers(history))
-    text, statements = "", []
-    for hit, sentence in choose_sentences(retrieval.question, retrieval.hits, roles, most):
-        quote = Quote(hit.paper.id, sentence.start, sentence.end, sentence.text)
-        citation = Citation(
-            numbering.assign(hit.paper), hit.paper, (quote,), "quoted", _REASON, "text"
-        )
-        shown = render_statement(sentence.text, (citation,))
-        space = " " if text else ""
-        start = len(text) + len(space)
-        yield Text(space + shown)
-        text += space + shown
-        statements.append(Statement(sentence.text, start, len(text), (citation,), "quoted"))
-    if not statements:  # papers without an abstract
-        reason = "only the titles of the papers found are known."
-        return (yield from abstain(retrieval.hits, reason, confidence))
-    return Draft(text, tuple(statements), hits=retrieval.hits, confidence=confidence)
+    chosen = choose_sentences(retrieval.question, retrieval.hits, roles, most)
+    if not chosen:  # papers without an abstract
+        reason = "Only the titles of the papers found are known."
+        return (yield from abstain(retrieval.hits, reason, found.confidence))
+    reason = "" if found.answerable else explain([sentence.text for _, sentence in chosen])
+    builder = TextBuilder(shown_numbers(history))
+    builder.add_paragraph(describe_matches(is_answer=found.answerable, reason=reason))
+    best = BEST_MATCH if found.answerable else CLOSEST
+    for place, (_, pairs) in enumerate(groupby(chosen, key=lambda pair: pair[0].rank)):
+        hits, sentences = zip(*pairs, strict=True)
+        paper = hits[0].paper
+        quotes = [Quote(paper.id, each.start, each.end, each.text) for each in sentences]
+        builder.add_quotes(paper, quotes, label="" if place else best)
+    yield Text(builder.text)
+    return Draft(
+        builder.text,
+        tuple(builder.statements),
+        hits=retrieval.hits,
+        status="answered" if found.answerable else "abstained",
+        reason=reason,
+        closest=() if found.answerable else retrieval.hits[:CLOSEST_PAPERS],
+        confidence=found.confidence,
+    )
 
 
 def choose_sentences(

@@ -78,6 +78,10 @@ class LexicalIndex:
         found = self._searcher.fast_field_values("row", [address for _, address in hits])
         return np.array(found, dtype=np.int64)
 
+    def count_rows(self, term: str) -> int:
+        """Return how many rows hold a term, including those that are not valid."""
+        return int(self._searcher.doc_freq("words", term))
+
     def compute_idf(self, terms: Sequence[str]) -> NDArray[np.float32]:
         """Return the idf of each term, shape (terms,), positive; highest for an unknown term.
 

@@ -65,6 +65,13 @@ class Paper:
         object.__setattr__(self, "metadata", dict(self.metadata))
 
     @property
+    def reference(self) -> str:
+        """Title, with up to three authors and the year where they are known."""
+        authors = ", ".join([*self.authors[:3], *[ET_AL] * (len(self.authors) > 3)])
+        details = ", ".join(filter(None, [authors, str(self.year or "")]))
+        return f"{self.title} ({details})" if details else self.title
+
+    @property
     def links(self) -> tuple[str, ...]:
         """Code, model and data links in the abstract."""
         return find_links(self.abstract)

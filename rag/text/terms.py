@@ -42,6 +42,15 @@ def lexical_terms(text: str) -> list[str]:
     return list(_stemmer().stemWords(kept))
 
 
+def split_words(text: str) -> list[str]:
+    """Return the words of a text as they stand there, in order, with repeats.
+
+    >>> split_words("What's GPT-3's pre-training?")
+    ["What's", "GPT-3's", 'pre-training']
+    """
+    return _WORD.findall(text)
+
+
 def has_words(text: str) -> bool:
     """Return whether a text has a letter or a digit of any script. Else a question is empty.
 

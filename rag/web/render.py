@@ -29,11 +29,9 @@ if TYPE_CHECKING:
     from rag.answer import Answer, AnswerEvent, Citation, Statement
     from rag.verification import ReaderScore
 
+MOST_LISTED = 10  # papers of a list that are shown at once
 _MARKER = re.compile(r"\[(\d{1,4})\]")
 _SPACE_BEFORE = re.compile(r" +(?=\[\d{1,4}\])")
-_LIST_ITEM = re.compile(r"\n- $")
-_BETWEEN_ITEMS = re.compile(r"</ul>\n*<ul>")
-_AROUND_LIST = re.compile(r"\n+(?=<ul>)|(?<=</ul>)\n+")
 _DASH_ALONE = re.compile(r"(^|\n)- ?$")
 _STRONG = re.compile(r"\*\*(?=\S)([^*\n]{1,300}?\S)\*\*")
 
@@ -67,8 +65,9 @@ def render_turn(
         _render_scope(answer, number),
     )
     head = "".join(f'<p class="understood">{note}</p>' for note in notes if note)
-    is_abstention = answer.status == "abstained"
-    body = (_render_abstention if is_abstention else _render_answer)(answer, number)
+    body = _render_answer(answer, number)
+    if answer.status == "abstained":
+        body = _render_abstention(answer, body, number)
     return _render_article(
         question,
         number,
@@ -106,7 +105,7 @@ def render_draft(draft: Draft) -> str:
     fits = checked and all(text[s.start : s.end].startswith(s.text) for s in checked)
     body = _render_text(text)
     if fits:
-        body = _render_statements(text, checked, draft.number, draft.checker)
+        body = _make_lists(_render_statements(text, checked, draft.number, draft.checker))
     shown = f'<div class="text" dir="auto">{body}</div>' if text else ""
     doing = render_doing(draft.status) if draft.status else ""
     return _render_article(draft.question, draft.number, shown + doing, busy=True)
@@ -175,35 +174,68 @@ def _render_answer(answer: Answer, number: int) -> str:
     if answer.status == "incomplete":
         reason = escape(answer.reason.rstrip("."))
         note = f'<p class="note weak">This answer is incomplete: {reason}.</p>'
-    body = _render_statements(answer.text, answer.statements, number, answer.checker)
+    html = _render_statements(
+        answer.text, answer.statements, number, answer.checker, with_headings=answer.is_quoted
+    )
+    body = _make_lists(html, most=MOST_LISTED if answer.kind == "list" else None)
     return f'<div class="text" dir="auto">{body}</div>{note}'
 
 
-def _render_abstention(answer: Answer, number: int) -> str:
-    sign = '<span aria-hidden="true">∅</span>'
-    return (
-        f'<div class="abstention"><p class="lead">{sign} Not in these papers</p>'
-        f'<p dir="auto">{escape(answer.text)}</p>{render_closest(answer.closest, number)}</div>'
-    )
+def _render_abstention(answer: Answer, body: str, number: int) -> str:
+    """Render an abstention. Without quoted sentences the closest papers follow its text."""
+    lead = '<p class="lead"><span aria-hidden="true">∅</span> Not in these papers</p>'
+    closest = "" if answer.is_quoted else render_closest(answer.closest, number)
+    shown = lead if answer.mode == "model" else ""
+    return f'<div class="abstention">{shown}{body}{closest}</div>'
 
 
 def _render_statements(
-    text: str, statements: Sequence[Statement], turn_number: int, checker: ReaderScore | None
+    text: str,
+    statements: Sequence[Statement],
+    turn_number: int,
+    checker: ReaderScore | None,
+    *,
+    with_headings: bool = False,
 ) -> str:
-    """Render a text with its statements. Those that follow a dash are items of a list."""
+    """Render a text with its statements, an entry of a list with its score and sentence.
+
+    With headings, what cites nothing is one.
+    """
     parts, at = [], 0
     for each in sorted(statements, key=lambda s: s.start):
         if each.start < at:
             continue
-        between = text[at : each.start]
-        statement = _render_statement(text[each.start : each.end], each, turn_number, checker)
-        if _LIST_ITEM.search(between if at else f"\n{between}"):
-            between = between.removesuffix("- ")
-            statement = f"<ul><li>{statement}{_render_entry(each)}</li></ul>"
-        parts += [_render_plain(between), statement]
+        parts.append(_render_plain(text[at : each.start]))
+        said = text[each.start : each.end]
+        if with_headings and not each.citations:
+            parts.append(f"<strong>{escape(said)}</strong>")
+        else:
+            parts.append(_render_statement(said, each, turn_number, checker) + _render_entry(each))
         at = each.end
-    html = _BETWEEN_ITEMS.sub("", "".join([*parts, _render_plain(text[at:])]))
-    return _AROUND_LIST.sub("", html)
+    return "".join([*parts, _render_plain(text[at:])])
+
+
+def _make_lists(html: str, most: int | None = None) -> str:
+    """Return a text with its lines that begin with a dash as lists.
+
+    Args:
+        html: escaped.
+        most: items of one list that are shown at once; the others are folded. None shows all.
+    """
+    parts = []
+    for is_list, group in groupby(html.split("\n"), lambda line: line.startswith("- ")):
+        lines = list(group)
+        if not is_list:
+            parts.append("\n".join(lines).strip("\n"))
+            continue
+        items = [f"<li>{line[2:]}</li>" for line in lines]
+        parts.append(f"<ul>{''.join(items[:most])}</ul>")
+        if rest := items[len(items[:most]) :]:
+            parts.append(
+                f'<details class="more"><summary>{len(rest)} more</summary>'
+                f"<ul>{''.join(rest)}</ul></details>"
+            )
+    return "".join(parts)
 
 
 def _render_statement(
@@ -243,15 +275,8 @@ def _render_markers(text: str, link: str | Callable[[re.Match[str]], str]) -> st
 
 
 def _render_text(text: str) -> str:
-    """Escape a text whose markers are not checked yet. Lines that begin with a dash are a list."""
-    link, parts = r'<span class="marker open">\1</span>', []
-    for is_list, lines in groupby(text.split("\n"), lambda line: line.startswith("- ")):
-        if is_list:
-            items = "".join(f"<li>{_render_markers(line[2:], link)}</li>" for line in lines)
-            parts.append(f"<ul>{items}</ul>")
-        else:
-            parts.append(_render_markers("\n".join(lines).strip("\n"), link))
-    return "".join(parts)
+    """Escape a text whose markers are not checked yet."""
+    return _make_lists(_render_markers(text, r'<span class="marker open">\1</span>'))
 
 
 def _render_plain(text: str) -> str:

@@ -1,0 +1,54 @@
+"""Reasons for an abstention, given only where they can be proved."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rag.index import Filter
+from rag.papers.names import join_names
+from rag.query.rules import asks_for_number
+from rag.text.numbers import read_quantities
+from rag.text.terms import lexical_terms, split_words
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rag.index import Index
+
+_MOST_NAMED = 3  # unknown words in one reason
+
+
+def explain_abstention(question: str, sentences: Sequence[str], index: Index) -> str:
+    """Return why a question has no clear answer, as one sentence, or "" if that is not known.
+
+    Args:
+        question: that was searched for.
+        sentences: shown as the closest ones.
+        index: that was searched.
+    """
+    unknown = [word for word in split_words(question) if _is_unknown(word, index)]
+    if unknown:
+        return _describe_unknown(list(dict.fromkeys(unknown)), index)
+    if asks_for_number(question) and not any(map(read_quantities, sentences)):
+        return "None of the closest sentences has a number."
+    return ""
+
+
+def _is_unknown(word: str, index: Index) -> bool:
+    """Return whether no title or abstract has a word. A number is no word.
+
+    The stemmer leaves the plural of an acronym, such as LSTMs, as it is.
+    """
+    forms = f"{word} {word.removesuffix('s')}"
+    terms = lexical_terms(forms) if any(map(str.isalpha, word)) else []
+    return bool(terms) and not any(map(index.lexical.count_rows, terms))
+
+
+def _describe_unknown(words: Sequence[str], index: Index) -> str:
+    authors = [word for word in words if index.holds(Filter(authors=(word,)))]
+    if authors:
+        return f"“{authors[0]}” is an author here and occurs in no title or abstract."
+    named = [f"“{word}”" for word in words[:_MOST_NAMED]]
+    if more := len(words) - len(named):
+        named.append(f"{more} more word{'s' * (more > 1)}")
+    return f"{join_names(tuple(named))} occur{'s' * (len(words) == 1)} in no title or abstract."
