@@ -136,7 +136,7 @@ def gold_cited(record: Record) -> float | None:
 
 
 def gold_shown(record: Record) -> float | None:
-    """Return whether a gold paper is cited, or among the closest papers of an abstention."""
+    """Return whether a gold paper is cited, or named as one of the closest papers."""
     if not record.is_factual or record.answer is None:
         return None
     closest = {hit["paper"] for hit in record.answer.get("closest", ())}

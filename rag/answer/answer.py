@@ -64,7 +64,8 @@ class Answer(Bibliography):
         hits: papers that were retrieved, best first.
         status: "answered", "abstained" or "incomplete" (cut off).
         reason: why it abstained or is incomplete; empty if that is not known.
-        closest: for an abstention, the papers nearest to the question, else empty.
+        closest: of an abstention, the papers nearest to the question. Beside quotes, the nearest
+            papers that are not quoted, none if the question names its paper. Else empty.
         mode: "quotes" (verbatim sentences) or "model".
         kind: "answer", "list" (papers that fit a subject) or "metadata" (taken from the records).
         model: name of the language model, or None.
@@ -118,6 +119,11 @@ class Answer(Bibliography):
         """Whether it quotes sentences under their papers, the best first, below a heading."""
         is_headed = bool(self.citations) and not self.statements[0].citations
         return self.kind == "answer" and self.mode == "quotes" and is_headed
+
+    @property
+    def closest_heading(self) -> str:
+        """Words above the papers in `closest`."""
+        return "Further papers:" if self.is_quoted else "Closest papers:"
 
     @property
     def verification(self) -> str:
@@ -177,9 +183,11 @@ class Answer(Bibliography):
             parts.append(
                 f"*This answer is incomplete: {escape_markdown(self.reason.rstrip('.'))}.*"
             )
-        if self.closest and not self.is_quoted:
+        if self.closest:
             titles = "\n".join(f"- {escape_markdown(hit.paper.title)}" for hit in self.closest)
-            return "\n\n".join([*parts, "Closest papers:", titles]) + "\n"
+            parts += [self.closest_heading, titles]
+            if not self.is_quoted:
+                return "\n\n".join(parts) + "\n"
         for number in self.sources:
             parts += writer.render_source(number, self.citations, with_quotes=not self.is_quoted)
         parts += writer.render_doubts(self.statements)
@@ -191,10 +199,10 @@ class Answer(Bibliography):
 
     def __str__(self) -> str:
         lines = [f"[{number}] {paper.reference}" for number, paper in self.sources.items()]
-        if self.is_quoted:  # under the papers
+        if self.is_quoted:  # the quotes stand under their papers
             lines = []
-        elif self.closest:
-            lines = ["Closest papers:", *(f"- {hit.paper.reference}" for hit in self.closest)]
+        if self.closest:
+            lines = [self.closest_heading, *(f"- {hit.paper.reference}" for hit in self.closest)]
         return "\n\n".join(filter(None, [self.text, "\n".join(lines)]))
 
     def __repr__(self) -> str:

@@ -206,6 +206,7 @@ def _print_answer(answer: Answer, typed: str, *, quiet: bool, show_all: bool) ->
                 _print("\nAs checked:", style="bold")
             _print_text(answer.text)
         _print_sources(answer)
+    _print_closest(answer)
     if not quiet:
         _print_summary(answer)
 
@@ -285,11 +286,14 @@ def _print_entry(answer: Answer, entry: Statement) -> None:
     print_line("")
 
 
-def _print_sources(answer: Answer) -> None:
+def _print_closest(answer: Answer) -> None:
     if answer.closest:
-        _print("\nClosest papers:")
+        _print(f"\n{answer.closest_heading}")
         for hit in answer.closest:
             _print(f"- {hit.paper.title}", indent=2)
+
+
+def _print_sources(answer: Answer) -> None:
     if answer.sources:
         _print("\nSources", style="bold")
         for number, source in answer.sources.items():

@@ -69,7 +69,7 @@ def write_quotes(
         hits=retrieval.hits,
         status="answered" if found.answerable else "abstained",
         reason=reason,
-        closest=() if found.answerable else retrieval.hits[:CLOSEST_PAPERS],
+        closest=_find_further(retrieval.hits, chosen, found),
         confidence=found.confidence,
     )
 
@@ -97,3 +97,13 @@ def choose_sentences(
             of_paper.append((hit, sentence))
             left -= 1
     return [pair for pairs in chosen.values() for pair in pairs]
+
+
+def _find_further(
+    hits: Sequence[Hit], chosen: Sequence[tuple[Hit, ScoredSentence]], found: Assessment
+) -> tuple[Hit, ...]:
+    """Return the nearest papers that are not quoted, none if the question names its paper."""
+    if found.answerable and any(hit.named for hit in hits):
+        return ()
+    quoted = {hit.rank for hit, _ in chosen}
+    return tuple(hit for hit in hits if hit.rank not in quoted)[:CLOSEST_PAPERS]
