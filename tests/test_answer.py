@@ -179,6 +179,14 @@ def test_closeness_decides_to_answer_and_a_missing_name_speaks_against_it():
     assert not assess(near, threshold=1.0).answerable
 
 
+def test_a_bare_name_is_answered_where_it_is_found():
+    purrs = replace(CATS, abstract="We train PurrNet, a model. It purrs.")
+    far = (hit(purrs, 1, 2.0, 0.1, 0.1, late=0.1),)
+    assert assess(Retrieval("What is PurrNet?", far)).answerable
+    assert not assess(Retrieval("What is BarkNet?", far)).answerable
+    assert not assess(Retrieval("What does PurrNet score on Yoruba questions?", far)).answerable
+
+
 def test_a_filter_that_can_hold_nothing_is_refused():
     with pytest.raises(SettingsError, match=r"2022\.\.2020"):
         Filter(years=(2022, 2020))

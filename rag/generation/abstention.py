@@ -3,11 +3,13 @@
 Four signals of what retrieval found are weighed by a logistic regression, fitted on the development
 questions by scripts/fit_answerable.py. A high score alone says little: a question about a detail
 that its paper does not give finds that paper with a high score. So two signals look for what is
-missing: a name of the question, or the number that it asks for.
+missing: names of the question, or the number that it asks for. A bare name says too little to score
+high, so "What is X?" is answered wherever X is found.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,7 @@ from rag.answer import Text
 from rag.answer.headings import NO_CLEAR_ANSWER
 from rag.generation.decision import abstention_model
 from rag.generation.draft import Draft
-from rag.query.rules import asks_for_number
+from rag.query.rules import asks_for_number, read_form
 from rag.text.numbers import read_quantities
 from rag.text.terms import CODED_NAME
 
@@ -27,7 +29,10 @@ if TYPE_CHECKING:
 
 CLOSEST_PAPERS = 3
 READ_SENTENCES = 4  # of the first paper, searched for a number
-READ_PAPERS = 3  # hits that are searched for the names of the question
+READ_PAPERS = 3  # first hits that are looked at
+MOST_MISSING = 2  # more names that are missing count as this many
+# Name in a question: a coded one, or a capital letter behind the first word of a sentence.
+_NAME = re.compile(rf"{CODED_NAME.pattern}|(?<=[^\s.?!:] )[A-Z][\w@+-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,7 @@ def assess(retrieval: Retrieval, *, threshold: float | None = None) -> Assessmen
     Args:
         retrieval: of the question.
         threshold: confidence to answer at. None takes the fitted one, and answers a question that
-            names a paper whatever the confidence.
+            names a paper, or asks for nothing but a name, whatever the confidence.
     """
     if not retrieval.question:
         return Assessment(answerable=False, confidence=0.0, reason="The question is empty.")
@@ -97,32 +102,43 @@ def measure_signals(retrieval: Retrieval) -> Mapping[str, float] | None:
     Returns:
         tokens: highest MaxSim of the first papers, in [-1, 1].
         window: highest window score of the first papers, in [-1, 1].
-        missing_names: share of the names in the question that no first paper has, in [0, 1].
+        missing_names: how many names of the question the paper lacks, at most `MOST_MISSING`.
         missing_number: 1 if it asks for a number and the best sentences have none, else 0.
     """
     hits = retrieval.hits[:READ_PAPERS]
     if "tokens" not in hits[0].stages:
         return None
-    names = CODED_NAME.findall(retrieval.question)
-    missing = _missing_names(retrieval)
+    missing = _find_missing_names(retrieval)
     best = [sentence.text for sentence in retrieval.hits[0].sentences[:READ_SENTENCES]]
     lacks_number = asks_for_number(retrieval.question) and not any(map(read_quantities, best))
     return {
         "tokens": max(hit.stages["tokens"].score for hit in hits),
         "window": max(hit.stages["window"].score for hit in hits),
-        "missing_names": len(missing) / len(names) if names else 0.0,
+        "missing_names": float(min(len(missing), MOST_MISSING)),
         "missing_number": float(lacks_number),
     }
 
 
 def names_its_paper(retrieval: Retrieval, signals: Mapping[str, float]) -> bool:
-    """Return whether the question names a first paper and asks for nothing that it lacks."""
-    named = any(hit.named for hit in retrieval.hits[:READ_PAPERS])
-    return named and not signals["missing_names"] and not signals["missing_number"]
+    """Return whether the question names a first paper and asks for nothing that it lacks.
+
+    A question for nothing but a coined name also names a paper that only mentions it.
+    """
+    question = retrieval.question
+    is_named = any(hit.named for hit in retrieval.hits[:READ_PAPERS])
+    is_bare = read_form(question) == "name" and CODED_NAME.search(question) is not None
+    lacks = signals["missing_names"] or signals["missing_number"]
+    return (is_named or is_bare) and not lacks
 
 
-def _missing_names(retrieval: Retrieval) -> list[str]:
-    text = " ".join(
-        f"{hit.paper.title} {hit.paper.abstract}" for hit in retrieval.hits[:READ_PAPERS]
-    ).casefold()
-    return [name for name in CODED_NAME.findall(retrieval.question) if name.casefold() not in text]
+def _find_missing_names(retrieval: Retrieval) -> list[str]:
+    """Return the names of the question that neither the first paper nor one that it names has."""
+    first, *others = retrieval.hits
+    papers = [hit.paper for hit in (first, *others) if hit is first or hit.named]
+    text = " ".join(f"{paper.title} {paper.abstract}" for paper in papers).casefold()
+    return [
+        name
+        for name in dict.fromkeys(_NAME.findall(retrieval.question))
+        # "BERT-like" is there if BERT is
+        if any(part.casefold() not in text for part in name.split("-") if not part.islower())
+    ]
