@@ -205,7 +205,7 @@ class CheckedAnswer(TypedDict):
         Field(description="Headings too. Of an abstention the closest sentences, or none."),
     ]
     sources: Annotated[list[SourcePaper], Field(description="The cited papers, by number.")]
-    closest: Annotated[list[PaperFields], Field(description="Nearest papers that are not cited.")]
+    closest: Annotated[list[PaperFields], Field(description="Nearest papers, beside those cited.")]
     verification: Annotated[str, Field(description="The verdicts, counted in one line.")]
     mode: Annotated[Mode, Field(description="quotes: sentences, without a language model.")]
     model: Annotated[str | None, Field(description="Language model that wrote the answer.")]

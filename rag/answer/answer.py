@@ -121,8 +121,14 @@ class Answer(Bibliography):
         return self.kind == "answer" and self.mode == "quotes" and is_headed
 
     @property
+    def further_papers(self) -> list[Paper]:
+        """Papers in `closest` that it does not cite."""
+        cited = {paper.id for paper in self.sources.values()}
+        return [hit.paper for hit in self.closest if hit.paper.id not in cited]
+
+    @property
     def closest_heading(self) -> str:
-        """Words above the papers in `closest`."""
+        """Words above the further papers."""
         return "Further papers:" if self.is_quoted else "Closest papers:"
 
     @property
@@ -183,8 +189,8 @@ class Answer(Bibliography):
             parts.append(
                 f"*This answer is incomplete: {escape_markdown(self.reason.rstrip('.'))}.*"
             )
-        if self.closest:
-            titles = "\n".join(f"- {escape_markdown(hit.paper.title)}" for hit in self.closest)
+        if further := self.further_papers:
+            titles = "\n".join(f"- {escape_markdown(paper.title)}" for paper in further)
             parts += [self.closest_heading, titles]
             if not self.is_quoted:
                 return "\n\n".join(parts) + "\n"
@@ -201,8 +207,8 @@ class Answer(Bibliography):
         lines = [f"[{number}] {paper.reference}" for number, paper in self.sources.items()]
         if self.is_quoted:  # the quotes stand under their papers
             lines = []
-        if self.closest:
-            lines = [self.closest_heading, *(f"- {hit.paper.reference}" for hit in self.closest)]
+        if further := self.further_papers:
+            lines = [self.closest_heading, *(f"- {paper.reference}" for paper in further)]
         return "\n\n".join(filter(None, [self.text, "\n".join(lines)]))
 
     def __repr__(self) -> str:

@@ -287,10 +287,10 @@ def _print_entry(answer: Answer, entry: Statement) -> None:
 
 
 def _print_closest(answer: Answer) -> None:
-    if answer.closest:
+    if further := answer.further_papers:
         _print(f"\n{answer.closest_heading}")
-        for hit in answer.closest:
-            _print(f"- {hit.paper.title}", indent=2)
+        for paper in further:
+            _print(f"- {paper.title}", indent=2)
 
 
 def _print_sources(answer: Answer) -> None:
