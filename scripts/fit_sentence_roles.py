@@ -1,10 +1,17 @@
-"""Fit the roles of sentences on structured abstracts, and write rag/data/sentence_roles.json.
+"""Fit the roles of sentences on labelled abstracts, and write rag/data/sentence_roles.json.
 
-    python scripts/fit_sentence_roles.py corpus.jsonl
+    python scripts/fit_sentence_roles.py corpus.jsonl notices.jsonl
 
-The file holds one abstract a line, with `_id`, `title` and `text`, and a line break before each
-heading, such as the corpus of SciFact. Headings give the roles and are left out of the text. Needs
-the `fit` extra (scikit-learn). The figures are cross-validated: five folds, an abstract in one.
+The first file holds one structured abstract a line, with `_id`, `title` and `text`, and a line
+break before each heading, such as the corpus of SciFact. Headings give the roles and are left out
+of the text. The second file holds one abstract a line for the role "notice": `title`, `abstract`,
+`notices` (its sentences that are notices), `unclear` (sentences to leave out) and `pattern` (a name
+that notices of one template share, "" for an abstract without any). Abstracts of the first file
+that are not in the second have no notice.
+
+Needs the `fit` extra (scikit-learn). The figures are cross-validated: five folds, an abstract in
+one. Those of notices are from folds that keep a template in one. The threshold is the lowest that
+gives them `PRECISION`.
 """
 
 from __future__ import annotations
@@ -17,11 +24,12 @@ import tempfile
 from bisect import bisect_right
 from contextlib import closing
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import GroupKFold
+from sklearn.metrics import precision_recall_curve, roc_auc_score
+from sklearn.model_selection import GroupKFold, cross_val_predict
 
 from rag import Assistant, Paper
 from rag.generation.decision import DATA
@@ -40,50 +48,84 @@ HEADINGS = {
 _WORD = r"(?:[A-Z][A-Z/&,\-]*[A-Z/&,]+|AND|OF|&|\([A-Z ]+\))"
 _HEADING = re.compile(rf"({_WORD}(?: {_WORD})*):? +")
 FEWEST_HEADINGS = 3
-PENALTY = 1.0
+PRECISION = 0.98  # of notices
+PENALTY_OF_ROLES = 1.0
+PENALTY_OF_NOTICES = 3.0
+
+Label: TypeAlias = tuple[int, str]  # offset of a sentence and its label
+Described: TypeAlias = tuple[list[int], np.ndarray]  # offsets of sentences and their values
 
 
 def main() -> None:
-    """Fit, write and print the regression."""
+    """Fit, write and print the regressions."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("abstracts", type=Path)
+    parser.add_argument("notices", type=Path)
     parser.add_argument("-o", "--out", type=Path, default=DATA / "sentence_roles.json")
     arguments = parser.parse_args()
-    content = arguments.abstracts.read_bytes()
-    papers, roles = read_abstracts(content)
-    values, labels, groups, embedder = collect_sentences(papers, roles)
-    predicted = np.zeros((len(labels), len(ROLES)))
-    for train, test in GroupKFold(5).split(values, labels, groups):
-        predicted[test] = fit(values[train], labels[train]).predict_proba(values[test])
-    model = fit(values, labels)
-    right = np.array(ROLES)[predicted.argmax(axis=1)] == labels
+    content = [file.read_bytes() for file in (arguments.abstracts, arguments.notices)]
+    corpus, roles = read_abstracts(content[0])
+    papers, notices, patterns = read_notices(content[1], corpus, roles)
+    described, embedder = describe_papers([*corpus, *papers])
+    of_roles = collect_sentences(described, roles, {})
+    of_notices = collect_sentences(described, notices, patterns)
+    roles_model, found = fit_and_predict(*of_roles, PENALTY_OF_ROLES)
+    notices_model, odds = fit_and_predict(*of_notices, PENALTY_OF_NOTICES)
+    labels, flags = of_roles[1], of_notices[1] == "notice"
     is_finding = np.isin(labels, ["result", "conclusion"])
-    finding = predicted[:, [ROLES.index("result"), ROLES.index("conclusion")]].sum(axis=1)
+    finding = found[:, [ROLES.index("result"), ROLES.index("conclusion")]].sum(axis=1)
+    precision, recall, threshold = choose_threshold(flags, odds[:, 0])
     about = {
         "embedder": embedder,
         "fitted_on": {
-            "file": arguments.abstracts.name,
-            "sha256": hashlib.sha256(content).hexdigest(),
-            "abstracts": len(papers),
-            "sentences": {role: int((labels == role).sum()) for role in ROLES},
+            "files": {
+                file.name: hashlib.sha256(each).hexdigest()
+                for file, each in zip(
+                    (arguments.abstracts, arguments.notices), content, strict=True
+                )
+            },
+            "abstracts": len(roles),
+            "sentences": {role: int((labels == role).sum()) for role in ROLES[:-1]},
+            "abstracts_for_notices": len(notices),
+            "notices": int(flags.sum()),
+            "other_sentences": int((~flags).sum()),
         },
         "cross_validated": {
-            "accuracy": round(float(right.mean()), 3),
+            "accuracy": round(float((np.array(ROLES)[found.argmax(axis=1)] == labels).mean()), 3),
             "auc_finding": round(float(roc_auc_score(is_finding, finding)), 3),
+            "notice_precision": round(precision, 3),
+            "notice_recall": round(recall, 3),
         },
+        "threshold": round(threshold, 3),
     }
     print(json.dumps(about, indent=1))
-    about["intercepts"] = [round(float(value), 3) for value in model.intercept_]
-    about["weights"] = [[round(float(value), 3) for value in row] for row in model.coef_]
+    # the classes of the second regression are "notice" and "other", its weights are for "other"
+    intercepts = [*roles_model.intercept_, -notices_model.intercept_[0]]
+    weights = [*roles_model.coef_, -notices_model.coef_[0]]
+    about["intercepts"] = [round(float(value), 3) for value in intercepts]
+    about["weights"] = [[round(float(value), 3) for value in row] for row in weights]
     arguments.out.write_text(json.dumps(about) + "\n", encoding="utf-8")
 
 
-def fit(values: np.ndarray, labels: np.ndarray) -> LogisticRegression:
-    """Return the regression. Its classes are `ROLES`, in order."""
-    return LogisticRegression(C=PENALTY, max_iter=3000).fit(values, labels)
+def fit_and_predict(
+    values: np.ndarray, labels: np.ndarray, groups: np.ndarray, penalty: float
+) -> tuple[LogisticRegression, np.ndarray]:
+    """Return the regression, and the probabilities of classes in folds it was not fitted on."""
+    model = LogisticRegression(C=penalty, max_iter=3000)
+    found: np.ndarray = cross_val_predict(
+        model, values, labels, groups=groups, cv=GroupKFold(5), method="predict_proba"
+    )
+    return model.fit(values, labels), found
 
 
-def read_abstracts(content: bytes) -> tuple[list[Paper], dict[str, list[tuple[int, str]]]]:
+def choose_threshold(flags: np.ndarray, odds: np.ndarray) -> tuple[float, float, float]:
+    """Return precision, recall and the lowest threshold with at least `PRECISION`."""
+    precision, recall, thresholds = precision_recall_curve(flags, odds)
+    at = int(np.flatnonzero(precision[:-1] >= PRECISION)[0])
+    return float(precision[at]), float(recall[at]), float(thresholds[at])
+
+
+def read_abstracts(content: bytes) -> tuple[list[Paper], dict[str, list[Label]]]:
     """Return the papers, and for each the offset and role of every sentence with a role."""
     papers, roles = [], {}
     for row in map(json.loads, content.splitlines()):
@@ -110,26 +152,54 @@ def read_part(part: str) -> tuple[str | None, str]:
     return found[0] if len(found) == 1 else None, part[heading.end() :]
 
 
-def collect_sentences(
-    papers: list[Paper], roles: dict[str, list[tuple[int, str]]]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
-    """Return values, roles and abstracts of the sentences, as an index stores them."""
-    values, labels, groups = [], [], []
+def read_notices(
+    content: bytes, corpus: list[Paper], roles: dict[str, list[Label]]
+) -> tuple[list[Paper], dict[str, list[Label]], dict[str, str]]:
+    """Return the papers that the corpus lacks, labels of all sentences, and pattern of papers."""
+    known = {paper.abstract: paper for paper in corpus}
+    labels = {paper: [(start, "other") for start, _ in found] for paper, found in roles.items()}
+    papers, patterns = [], {}
+    for number, row in enumerate(map(json.loads, content.splitlines())):
+        text = row["abstract"]
+        paper = known.get(text) or Paper(f"n-{number}", row["title"], text)
+        if text not in known:
+            papers.append(paper)
+        patterns[paper.id] = row["pattern"]
+        labels[paper.id] = [
+            (start, "notice" if text[start:end] in row["notices"] else "other")
+            for start, end in sentence_spans(text)
+            if text[start:end] not in row["unclear"]
+        ]
+    return papers, labels, patterns
+
+
+def describe_papers(papers: list[Paper]) -> tuple[dict[str, Described], str]:
+    """Return the offsets and values of the sentences of papers, as an index stores them."""
     with (
         tempfile.TemporaryDirectory() as folder,
         Assistant.build(papers, Path(folder) / "index") as assistant,
+        closing(Index.open(assistant.folder)) as index,
     ):
-        with closing(Index.open(assistant.folder)) as index:
-            stored = read_sentences(index, [paper.id for paper in papers])
-        for number, paper in enumerate(papers):
-            starts, vectors = stored[paper.id]
-            described = describe_sentences(vectors)
-            for start, role in roles[paper.id]:  # a section may end within a sentence
-                values.append(described[bisect_right(starts, start) - 1])
-                labels.append(role)
-                groups.append(number)
-        embedder = assistant.embedder.name
-    return np.array(values), np.array(labels), np.array(groups), embedder
+        stored = read_sentences(index, [paper.id for paper in papers])
+        described = {
+            paper: (starts, describe_sentences(vectors))
+            for paper, (starts, vectors) in stored.items()
+        }
+        return described, assistant.embedder.name
+
+
+def collect_sentences(
+    described: dict[str, Described], labels: dict[str, list[Label]], patterns: dict[str, str]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return values, labels and groups of the sentences: a pattern is one, else an abstract."""
+    rows = [
+        # a section may end within a sentence
+        (values[bisect_right(starts, start) - 1], label, patterns.get(paper) or paper)
+        for paper, (starts, values) in described.items()
+        for start, label in labels.get(paper, ())
+    ]
+    values, names, groups = zip(*rows, strict=True)
+    return np.array(values), np.array(names), np.array(groups)
 
 
 if __name__ == "__main__":

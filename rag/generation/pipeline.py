@@ -24,6 +24,7 @@ from rag.generation.llm import settle_status, write_with_model
 from rag.generation.metadata import write_metadata
 from rag.generation.quotes import write_quotes
 from rag.generation.reasons import explain_abstention
+from rag.generation.relevance import drop_notices
 from rag.generation.repair import Repairer
 from rag.index import Filter
 from rag.llm.cost import compute_cost
@@ -32,6 +33,7 @@ from rag.query.plan import Exchange, Plan
 from rag.query.planner import Planner
 from rag.query.rules import mentions_papers
 from rag.retrieval import Retrieval
+from rag.retrieval.roles import remove_notices
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -199,6 +201,8 @@ class Pipeline:
             with self._library.reading() as live:
                 with_words = live.index.count_with_words(retrieval.terms, plan.where)
                 scope = Scope(live.index.count(plan.where), len(retrieval.hits), with_words)
+            hits = drop_notices(retrieval.hits, self._library.judge_roles)
+            retrieval = replace(retrieval, hits=hits)
             return (yield from self._lister.write(plan, retrieval, scope, history))
         settings = self._settings
         failed, used = plan.unreachable, NO_USAGE
@@ -224,7 +228,7 @@ class Pipeline:
         if retrieval.hits:
             roles = self._library.judge_roles([hit.paper.id for hit in retrieval.hits])
             draft = yield from write_quotes(
-                retrieval,
+                replace(retrieval, hits=remove_notices(retrieval.hits, roles)),
                 roles,
                 history,
                 most=settings.sentences,

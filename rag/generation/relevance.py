@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from rag.generation.decision import relevance_models
+from rag.retrieval.roles import remove_notices
 from rag.verification import Quote
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from rag.generation.decision import RelevanceModel
     from rag.retrieval import Hit
+    from rag.retrieval.roles import Roles
     from rag.verification import Verdict
 
 _STAGES = ("tokens", "dense", "lexical")
@@ -70,6 +72,19 @@ def rank_by_relevance(hits: Sequence[Hit]) -> list[Entry]:
     scores = score_relevance(hits).tolist()
     entries = [_make_entry(hit, score, decision) for hit, score in zip(hits, scores, strict=True)]
     return sorted(entries, key=lambda entry: (-entry.relevance, entry.hit.paper.id))
+
+
+def drop_notices(hits: Sequence[Hit], judge: Callable[[Sequence[str]], Roles]) -> tuple[Hit, ...]:
+    """Return the hits, those that may fit without their notices, which no subject is about.
+
+    Args:
+        hits: of the subject.
+        judge: returns the roles of the sentences of papers.
+    """
+    least = select_model(hits).possible
+    scores = score_relevance(hits)
+    possible = [hit.paper.id for hit, score in zip(hits, scores, strict=True) if score >= least]
+    return remove_notices(hits, judge(possible))
 
 
 def score_relevance(hits: Sequence[Hit]) -> NDArray[np.float64]:

@@ -1,11 +1,15 @@
-"""Role of a sentence in its abstract: background, aim, method, result or conclusion.
+"""Role of a sentence in its abstract: background, aim, method, result, conclusion or notice.
 
-A softmax regression on the mean of the sentence's stored token vectors and its place. It was fitted
-by scripts/fit_sentence_roles.py on the headings of structured abstracts, which it does not see.
+A notice says nothing about the research: a copyright line, a placeholder, funding, interests,
+registration, or where code and data are available. A logistic regression on the mean of the
+sentence's stored token vectors and its place tells notices apart, a softmax regression the other
+roles. scripts/fit_sentence_roles.py fits them on labelled notices and on the headings of structured
+abstracts, which they do not see.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -20,24 +24,27 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rag.index import Index
+    from rag.retrieval.retriever import Hit
 
-ROLES = ("aim", "background", "conclusion", "method", "result")
+ROLES = ("aim", "background", "conclusion", "method", "result", "notice")
 Roles: TypeAlias = "Mapping[tuple[str, int], Mapping[str, float]]"
 _FILE = Path(__file__).parents[1] / "data" / "sentence_roles.json"
 _EDGE = 0.15  # share of the abstract that counts as its beginning or end
 
 
 class RoleModel(BaseModel):
-    """Coefficients of the regression.
+    """Coefficients of the regressions.
 
     Attributes:
-        embedder: name of the embedder whose token vectors it reads.
+        embedder: name of the embedder whose token vectors they read.
+        threshold: least probability of a notice from which a sentence counts as one.
         intercepts: one for each of `ROLES`.
         weights: for each role, one for each dimension of a token vector and for each of the four
             values of a place.
     """
 
     embedder: str
+    threshold: float
     intercepts: list[float]
     weights: list[list[float]]
 
@@ -49,9 +56,9 @@ class RoleModel(BaseModel):
                 (sentences, token_dim).
         """
         scores = describe_sentences(vectors) @ np.array(self.weights).T + self.intercepts
-        scores = np.exp(scores - scores.max(axis=1, keepdims=True))
-        found: NDArray[np.float64] = scores / scores.sum(axis=1, keepdims=True)
-        return found
+        notice = 1 / (1 + np.exp(-scores[:, -1:]))
+        odds = np.exp(scores[:, :-1] - scores[:, :-1].max(axis=1, keepdims=True))
+        return np.hstack([(1 - notice) * odds / odds.sum(axis=1, keepdims=True), notice])
 
 
 def judge_roles(index: Index, embedder: str, ids: Sequence[str]) -> Roles:
@@ -74,6 +81,22 @@ def judge_roles(index: Index, embedder: str, ids: Sequence[str]) -> Roles:
         for paper, (starts, vectors) in read_sentences(index, ids).items()
         for start, row in zip(starts, model.score(vectors).tolist(), strict=True)
     }
+
+
+def remove_notices(hits: Sequence[Hit], roles: Roles) -> tuple[Hit, ...]:
+    """Return the hits without the sentences that are notices by their roles."""
+    least = _load().threshold
+    return tuple(
+        replace(
+            hit,
+            sentences=tuple(
+                sentence
+                for sentence in hit.sentences
+                if roles.get((hit.paper.id, sentence.start), {}).get("notice", 0.0) < least
+            ),
+        )
+        for hit in hits
+    )
 
 
 def read_sentences(
