@@ -630,3 +630,24 @@ def test_a_list_survives_being_saved_and_opened(library, tmp_path):
         turn.answer.text for turn in conversation.turns
     ]
     assert [turn.answer.kind for turn in other.turns] == ["list", "metadata"]
+
+
+def test_ten_papers_of_a_list_are_printed_and_the_others_with_all(many):
+    def run(*words, text=None):
+        return CliRunner().invoke(app, [*words, "-i", str(many), "-q"], input=text).stdout
+
+    heading = "60 of the 60 papers fit “cats”.\n\n[1] Cats "
+    short = run("list", "cats")
+    assert short.startswith(heading)
+    assert len(re.findall(r"\n\[\d+\] Cats \d\d\n    [01]\.\d\d: “", short)) == 10
+    assert "\n50 more are not shown. Use --all, in a chat /all, to see them.\n" in short
+    for whole in (
+        run("list", "cats", "--all"),
+        run("ask", "which papers are about cats?", "--all"),
+    ):
+        assert whole.startswith(heading)
+        assert whole.count("] Cats ") == 60
+        assert "not shown" not in whole
+    chat = run("chat", text="which papers are about cats?\n/all\n")
+    assert chat.count("] Cats ") == 70
+    assert CliRunner().invoke(app, ["chat", "-i", str(many)], input="/all\n").exit_code == 0

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from rag import Answer, Citation, Paper, Quote, Statement, Turn, Usage
+from rag.generation.text_builder import TextBuilder
 from rag.retrieval import Hit, ScoredSentence
 from rag.verification import ReaderScore
 from rag.web import cards, render
@@ -236,6 +237,25 @@ def test_an_abstention_looks_like_one_and_shows_the_closest_papers() -> None:
     for part in ("The library has none.", "Close Paper", "Near."):
         assert part in html
     assert "statements supported" not in html
+
+
+def test_quoted_sentences_stand_under_their_papers_and_the_best_is_marked() -> None:
+    builder = TextBuilder({})
+    builder.add_paragraph("Best matches in this library")
+    builder.add_quotes(PAPER, [QUOTE], label="Best match:")
+    answer = make_answer(builder.text, *builder.statements)
+    html = re.sub(r"<(?!/?(?:ul|li|strong)>)[^>]*>", "", render.render_turn("q", answer, 1))
+    title = "On &lt;Rates&gt; &amp; Sizes (Ada Clark, Bo Li, 2021)"
+    assert "<strong>Best matches in this library</strong>" in html
+    assert f"<strong>{title}</strong><ul><li><strong>Best match:</strong> Rates are high." in html
+
+
+def test_a_long_list_is_folded_behind_its_first_papers() -> None:
+    lines = "\n".join(f"- Paper {n}" for n in range(14))
+    html = render.render_turn("q", make_answer(f"14 fit.\n\n{lines}", kind="list"), 1)
+    shown, folded = html.split('<details class="more"><summary>4 more</summary>')
+    assert (shown.count("<li>"), folded.count("<li>")) == (10, 4)
+    assert "<details" not in render.render_turn("q", make_answer(lines), 1)
 
 
 def test_the_line_below_an_answer_has_verdicts_mode_seconds_and_tokens() -> None:
