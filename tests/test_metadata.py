@@ -69,6 +69,20 @@ def test_small_talk_between_two_questions_changes_nothing(chat, words):
     assert "10.1000/t.1" in chat.ask("What is its DOI?").text
 
 
+def test_sentences_of_a_follow_up_are_compared_with_its_own_words(chat):
+    answer = chat.ask("and how many adults got it?")
+    assert answer.citations[0].quotes[0].text == "We gave warm tea to forty adults before bed."
+    assert answer.asked == "Does warm tea delay sleep onset? and how many adults got it?"
+
+
+def test_a_short_question_looks_first_into_the_papers_that_were_cited_last(chat, library):
+    question = "Does pressure fall?"
+    assert library.ask(question).hits[0].paper.id == "gre-3"
+    answer = chat.ask(question)
+    assert (answer.hits[0].paper.id, answer.asked) == ("tea-1", question)
+    assert "gre-3" in [paper.id for paper in answer.sources.values()]
+
+
 def test_answers_from_the_records_survive_being_saved_and_opened(chat, library, tmp_path):
     chat.ask("who wrote it?")
     chat.ask("which papers are the oldest?")

@@ -299,7 +299,6 @@ def test_a_follow_up_is_asked_together_with_the_question_before_it(question):
     "question",
     [
         "How does Primer work when it is trained on code?",
-        "What about BERT?",
         "sparse attention for long documents",
         "Does XLNet use permutation language modeling?",
         "Which papers study curriculum order?",
@@ -358,6 +357,12 @@ def test_a_question_to_the_records_is_recognised(question, fields, order, subjec
 def test_other_questions_ask_nothing_of_the_records(question):
     assert plan(question).fields == ()
     assert plan(question).order == ""
+
+
+def test_a_name_alone_takes_the_place_of_the_last_one():
+    assert plan("What about BERT?", ELECTRA).standalone == "What is BERT?"
+    two = Exchange("BERT or ELECTRA?", "BERT or ELECTRA?", "Both.", {1: PAPER})
+    assert plan("and GPT-3?", two).standalone == "and GPT-3?"
 
 
 def test_small_talk_does_not_break_a_thread():

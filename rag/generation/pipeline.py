@@ -33,6 +33,7 @@ from rag.query.plan import Exchange, Plan
 from rag.query.planner import Planner
 from rag.query.rules import mentions_papers
 from rag.retrieval import Retrieval
+from rag.retrieval.fusion import NAME_BONUS
 from rag.retrieval.roles import remove_notices
 
 if TYPE_CHECKING:
@@ -177,19 +178,27 @@ class Pipeline:
         found = self._library.retrieve(plan.standalone, k=k, where=plan.where, queries=plan.queries)
         if plan.where and plan.where.authors and len(found.hits) <= FEW_PAPERS:
             found = replace(found, hits=tuple(replace(hit, named=True) for hit in found.hits))
-        return self._append_cited(plan, found) if plan.follows_up else found
+        if plan.follows_up or plan.leans:
+            found = self._add_cited(plan, found)
+        return self._library.compare_sentences(plan.focus, found) if plan.focus else found
 
-    def _append_cited(self, plan: Plan, found: Retrieval) -> Retrieval:
-        known = {hit.paper.id for hit in found.hits}
-        cited = tuple(each for each in plan.cited if each not in known)
+    def _add_cited(self, plan: Plan, found: Retrieval) -> Retrieval:
+        """Add the papers that the last answer cites, as the first ones if the question leans."""
         is_chosen = plan.where is not None and plan.where.ids is not None
-        if not cited or not found.hits or is_chosen:  # nothing beyond the papers that were chosen
+        if not plan.cited or not found.hits or is_chosen:  # nothing beyond the papers chosen
             return found
-        where = replace(plan.where or Filter(), ids=cited)
-        more = self._library.retrieve(found.question, k=len(cited), where=where).hits
-        least, count = found.hits[-1].score, len(found.hits)
-        added = (replace(h, rank=count + h.rank, score=min(h.score, least)) for h in more)
-        return replace(found, hits=(*found.hits, *added))
+        best, least = found.hits[0].score, found.hits[-1].score
+        hits = list(found.hits)
+        if missing := tuple({*plan.cited} - {hit.paper.id for hit in hits}):
+            where = replace(plan.where or Filter(), ids=missing)
+            more = self._library.retrieve(plan.standalone, k=len(missing), where=where).hits
+            hits += [replace(hit, score=min(hit.score, least)) for hit in more]
+        if plan.leans:
+            raised = best + NAME_BONUS
+            hits = [replace(h, score=raised) if h.paper.id in plan.cited else h for h in hits]
+            hits.sort(key=lambda hit: -hit.score)
+        hits = [replace(hit, rank=rank) for rank, hit in enumerate(hits, start=1)]
+        return replace(found, hits=tuple(hits))
 
     def _write(
         self, plan: Plan, retrieval: Retrieval, history: Sequence[Turn]

@@ -63,6 +63,8 @@ class Plan:
         fields: of the records that are asked for.
         order: which papers are asked for by their year.
         follows_up: whether the question was completed with the conversation.
+        focus: the words of a follow-up that its sentences are compared with, "" for `standalone`.
+        leans: whether the papers that were cited last come first.
         cited: ids of the papers that it points to by number, else of those that the last answer
             cites.
         ignores_filter: whether it names years, authors or venues that the library cannot filter by.
@@ -81,6 +83,8 @@ class Plan:
     fields: tuple[Field, ...] = ()
     order: Order = ""
     follows_up: bool = False
+    focus: str = ""
+    leans: bool = False
     cited: tuple[str, ...] = ()
     ignores_filter: bool = False
     notes: tuple[str, ...] = ()

@@ -15,10 +15,13 @@ from rag.query.filters import read_filters
 from rag.query.plan import NOTHING_CITED, find_last_cited, list_sources
 from rag.query.rules import (
     asks_of_last_papers,
+    exchange_name,
     find_pointed_numbers,
+    has_content,
     is_follow_up,
     is_negation,
     may_follow_up,
+    may_lean,
     name_last_papers,
     read_list_subject,
     read_record_question,
@@ -57,10 +60,9 @@ def plan_by_rules(
     is_long = len(plan.standalone) > _LONGEST_READ
     if not is_long and (asked := read_record_question(read.standalone)):
         return _plan_records(read, asked, exchanges, plan.where)
-    completed = _complete(plan, exchanges)
+    completed = complete_by_rules(plan, exchanges)
     if completed != plan:
         read = _read_filters(completed, library)
-    read = replace(read, follows_up=completed.standalone != plan.standalone)
     if len(read.standalone) > _LONGEST_READ:
         return read
     subject = read_list_subject(read.standalone, narrowed=read.where is not None)
@@ -74,9 +76,27 @@ def plan_by_rules(
 
 
 def complete_by_rules(plan: Plan, exchanges: Sequence[Exchange]) -> Plan:
-    """Return the plan with a follow-up completed, and nothing else read in the question."""
-    completed = _complete(plan, exchanges)
-    return replace(completed, follows_up=completed.standalone != plan.standalone)
+    """Return the plan with a question that can be understood alone, and nothing else read in it.
+
+    A follow-up gets what it points to: papers by title, else the question before it.
+    """
+    plan = _note_unknown(_restrict_to_cited(plan, exchanges), exchanges)
+    question, topic = plan.standalone, _find_topic(exchanges)
+    if asks_of_last_papers(question) or not has_words(question):
+        return plan
+    sources = list_sources(exchanges)
+    numbers = find_pointed_numbers(question)
+    if titles := [sources[number].title for number in numbers if number in sources]:
+        completed = f"{question} ({'; '.join(titles)})"
+    elif numbers or not topic:
+        return plan
+    elif is_follow_up(question):
+        completed = f"{topic} {question}"
+    else:
+        renamed = exchange_name(question, topic)
+        return replace(plan, standalone=renamed or question, leans=may_lean(question))
+    focus = question if has_content(question) else ""
+    return replace(plan, standalone=completed, follows_up=True, focus=focus, leans=True)
 
 
 def _read_filters(plan: Plan, library: PaperCollection) -> Plan:
@@ -92,14 +112,6 @@ def _read_filters(plan: Plan, library: PaperCollection) -> Plan:
         ignores_filter=bool(notes),
         notes=(*plan.notes, *notes),
     )
-
-
-def _complete(plan: Plan, exchanges: Sequence[Exchange]) -> Plan:
-    """Return the plan with a question that can be understood alone."""
-    plan = _note_unknown(_restrict_to_cited(plan, exchanges), exchanges)
-    if asks_of_last_papers(plan.standalone) or not exchanges or not has_words(plan.standalone):
-        return plan
-    return replace(plan, standalone=_combine(plan.standalone, exchanges))
 
 
 def _plan_records(
@@ -150,20 +162,17 @@ def _note_unknown(plan: Plan, exchanges: Sequence[Exchange]) -> Plan:
     return replace(plan, notes=(*plan.notes, *notes))
 
 
-def _combine(question: str, exchanges: Sequence[Exchange]) -> str:
-    """Return a follow-up with what it points to: papers by title, else the question before it."""
-    sources = list_sources(exchanges)
-    numbers = find_pointed_numbers(question)
-    if titles := [sources[number].title for number in numbers if number in sources]:
-        return f"{question} ({'; '.join(titles)})"
-    if numbers or not is_follow_up(question):
-        return question
-    topic = _find_topic(exchanges)
-    return f"{topic} {question}" if topic else question
-
-
 def _find_topic(exchanges: Sequence[Exchange]) -> str:
-    """Return the last question that was answered, rather not one like "who wrote it?"."""
-    answered = [each for each in reversed(exchanges) if each.answered]
-    topics = [each for each in answered if read_record_question(each.question) is None]
-    return next((each.standalone for each in topics or answered), "")
+    """Return the last question that was answered, rather not one like "who wrote it?".
+
+    A short one that stayed with the papers before it is no topic without the question before it.
+    """
+    answered = [each for each in exchanges if each.answered]
+    topics = [each for each in answered if read_record_question(each.question) is None] or answered
+    if not topics:
+        return ""
+    *earlier, last = topics
+    is_complete = last.standalone != last.question.strip() or not may_lean(last.question)
+    if is_complete or not earlier or set(last.paper_ids).isdisjoint(earlier[-1].paper_ids):
+        return last.standalone
+    return f"{_find_topic(earlier)} {last.standalone}"

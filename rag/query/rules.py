@@ -241,6 +241,9 @@ _FEW_TERMS = 5  # of a question that goes on with the last one, such as "and on 
 _GOES_ON = re.compile(
     r"(?i)\s*(?:and|or|but|so|then|also|(?:what|how) about|why|yes|no|ok(?:ay)?|more|else)\b"
 )
+_AND_NAME = re.compile(
+    rf"\s*(?i:and|or|but|(?:what|how) about) (?P<name>{CODED_NAME.pattern})[\s?.!]*"
+)
 _OF_THESE = re.compile(
     r"(?i)\s*(?:and )?(?:which|what|how many|any|list|show)(?: ones)? of (?:these|those|them)\b"
 )
@@ -269,6 +272,33 @@ def may_follow_up(question: str) -> bool:
     """
     goes_on = _GOES_ON.match(question) and len(lexical_terms(question)) <= _FEW_TERMS
     return bool(goes_on or is_follow_up(question))
+
+
+def may_lean(question: str) -> bool:
+    """Return whether a question is so short that it may go on without any word that refers back.
+
+    >>> [may_lean(q) for q in ("Does quality suffer?", "What is ELECTRA?", "Thanks!")]
+    [True, False, False]
+    """
+    asks = question.rstrip().endswith("?") or _WH.search(question)
+    is_short = len(lexical_terms(question)) <= _FEW_TERMS
+    return bool(asks) and is_short and not CODED_NAME.search(question)
+
+
+def has_content(question: str) -> bool:
+    """Return whether a question has a content word besides names, unlike "why?" or "and BERT?"."""
+    return bool(lexical_terms(CODED_NAME.sub(" ", question)))
+
+
+def exchange_name(question: str, topic: str) -> str:
+    """Return the earlier question with another name, for "and BERT?", else "".
+
+    >>> exchange_name("And LXMERT?", "Which tasks does UNITER use?")
+    'Which tasks does LXMERT use?'
+    """
+    match = _AND_NAME.fullmatch(question)
+    names = set(CODED_NAME.findall(topic))
+    return topic.replace(names.pop(), match["name"]) if match and len(names) == 1 else ""
 
 
 def asks_of_last_papers(question: str) -> bool:

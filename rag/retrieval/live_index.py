@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rag.embedding import encode_question
 from rag.errors import IndexStale
-from rag.index import Index
+from rag.index import Filter, Index
 from rag.retrieval.retriever import Retriever, clean_question
 from rag.retrieval.roles import judge_roles
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rag.embedding import Embedder
-    from rag.index import Filter
     from rag.papers import Paper
     from rag.retrieval.retriever import Retrieval
     from rag.retrieval.roles import Roles
@@ -104,6 +104,18 @@ class LiveIndex:
                 candidates=candidates,
                 encodings=encodings,
             )
+
+    def compare_sentences(self, question: str, found: Retrieval) -> Retrieval:
+        """Return papers found for a longer text, their sentences scored for a question alone."""
+        ids = tuple(hit.paper.id for hit in found.hits)
+        if not ids:
+            return found
+        again = self.retrieve(question, k=len(ids), where=Filter(ids=ids))
+        sentences = {hit.paper.id: hit.sentences for hit in again.hits}
+        hits = tuple(
+            replace(hit, sentences=sentences.get(hit.paper.id, hit.sentences)) for hit in found.hits
+        )
+        return replace(found, question=again.question, hits=hits)
 
     def judge_roles(self, ids: Sequence[str]) -> Roles:
         """Return the roles of the sentences of some papers; see `roles.judge_roles`."""
