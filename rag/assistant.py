@@ -217,7 +217,7 @@ class Assistant:
         history: Sequence[Turn] = (),
         k: int | None = None,
         where: Filter | None = None,
-        narrow: bool = True,
+        as_written: bool = False,
     ) -> Answer:
         """Answer a question from the library, or abstain.
 
@@ -226,13 +226,15 @@ class Assistant:
             history: earlier turns, oldest first. A follow-up is read with them.
             k: papers to answer from. None takes the setting.
             where: restricts the papers.
-            narrow: whether the years, authors and venues in the question, or "which of these",
-                restrict them too. False leaves these words in the search.
+            as_written: search for the question as it stands: take no years, authors or venues out
+                of it, complete no follow-up and correct no word.
 
         Raises:
             ModelRejected: the language model refused the call (key, name, request).
         """
-        return _take_answer(self.stream(question, history=history, k=k, where=where, narrow=narrow))
+        return _take_answer(
+            self.stream(question, history=history, k=k, where=where, as_written=as_written)
+        )
 
     def stream(
         self,
@@ -241,7 +243,7 @@ class Assistant:
         history: Sequence[Turn] = (),
         k: int | None = None,
         where: Filter | None = None,
-        narrow: bool = True,
+        as_written: bool = False,
         trace: bool = False,
     ) -> Generator[AnswerEvent, None, None]:
         """Answer like `ask`, as events. The last one is `Done` with the whole answer.
@@ -250,7 +252,7 @@ class Assistant:
         the result, the prompts, the replies and the seconds of each step when it has ended.
         """
         pipeline = self._get_pipeline(trace=trace)
-        return pipeline.run(question, history, k=k, where=where, narrow=narrow)
+        return pipeline.run(question, history, k=k, where=where, as_written=as_written)
 
     def list(self, subject: str, *, where: Filter | None = None) -> Answer:
         """List every paper that fits a subject, with a score and a quoted sentence each.

@@ -48,7 +48,7 @@ class Shelf:
     def papers(self):
         return self.kept
 
-    def stream(self, question, *, history=(), where=None, narrow=True, trace=False):
+    def stream(self, question, *, history=(), where=None, as_written=False, trace=False):
         yield Done(self.answers[len(history)])
 
 
@@ -119,6 +119,19 @@ def test_an_answer_with_odd_brackets_is_opened_again(reply, folder, tmp_path):
         again.load(tmp_path / "chat.json")
     assert [turn.answer.text for turn in again.turns] == [answer.text]
     assert (answer.status == "abstained") == (not reply.startswith("ZORP"))
+
+
+def test_a_chat_asks_the_last_question_again_as_it_was_written(folder, tmp_path):
+    last = "how many tokens does it attend to?"
+    file = tmp_path / "chat.json"
+    output = chatted(
+        folder, "/as-written", "what does QUUX do?", last, "/as-written", f"/save {file}"
+    )
+    assert "There is no question to ask again." in output
+    assert f"(understood as: what does QUUX do? {last}; /as-written asks it as you" in output
+    assert output.count("understood as") == 1
+    turns = json.loads(file.read_text(encoding="utf-8"))["turns"]
+    assert [turn["answer"]["asked"] for turn in turns] == ["what does QUUX do?", last]
 
 
 def test_a_paper_that_has_left_is_still_among_the_closest_by_its_title(saved, tmp_path):

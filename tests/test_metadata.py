@@ -142,7 +142,7 @@ def test_the_oldest_of_several_cited_papers_is_one_of_those(library):
     answer = conversation.ask("which is the oldest?")
     assert len(listed.sources) > 1
     assert set(answer.sources) == set(listed.sources)
-    every = conversation.ask("which is the oldest?", narrow=False)
+    every = conversation.ask("which is the oldest?", as_written=True)
     assert every.text.startswith("Of 5 papers, the oldest first:")
 
 

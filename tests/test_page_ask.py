@@ -97,14 +97,14 @@ def test_the_list_switch_lists_the_papers_of_a_subject_and_retry_lists_again(con
     assert [turn.answer.kind for turn in session.turns] == ["list"]
 
 
-def test_a_question_is_asked_again_without_the_filter_that_was_read_in_it(context) -> None:
+def test_a_question_is_asked_again_as_it_was_written(context) -> None:
     session, question = open_page(), "What do papers by Dorn say about attention?"
     ask(context, session, SECOND)
-    button = 'data-act="retry" data-turn="2" data-narrow="no">Ask without this</button>'
+    button = 'data-act="retry" data-turn="2" data-written="yes">Ask as written</button>'
     last = ask(context, session, question).turn
     assert "Only papers <bdi>by Dorn</bdi> <button" in last
     assert button in last
-    views = act(context, session, act="retry", turn="2", narrow="no")
+    views = act(context, session, act="retry", turn="2", written="yes")
     assert (views[0].kept, "Only papers" in views[-1].turn) == (1, False)
     assert [turn.question for turn in session.turns] == [SECOND, question]
     assert "zorp-1" in [hit.paper.id for hit in session.turns[1].answer.hits]
@@ -119,16 +119,20 @@ def test_papers_that_were_chosen_cannot_be_asked_without_that_choice(context) ->
     named = "called “QUUX: Curriculum Order Matters”"
     last = ask(context, session, SECOND).turn
     assert f"Only papers <bdi>{named}</bdi></p>" in last
-    assert "Ask without this" in ask(context, session, "what do papers by Dorn sort by?").turn
-    act(context, session, act="retry", turn="2", narrow="no")
+    assert "Ask as written" in ask(context, session, "what do papers by Dorn sort by?").turn
+    act(context, session, act="retry", turn="2", written="yes")
     assert session.turns[1].answer.scope == named
 
 
 def test_a_follow_up_is_understood_with_the_question_before(context) -> None:
     session = open_page()
     ask(context, session)
-    assert "Understood as:" in ask(context, session, "how many tokens does it attend to?").turn
-    assert len(session.turns) == 2
+    question = "how many tokens does it attend to?"
+    last = ask(context, session, question).turn
+    assert "Understood as:" in last
+    assert last.count("Ask as written") == 1
+    act(context, session, act="retry", turn="2", written="yes")
+    assert [turn.answer.asked for turn in session.turns][1:] == [question]
 
 
 @pytest.mark.parametrize(

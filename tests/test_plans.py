@@ -129,10 +129,10 @@ def test_a_planned_filter_that_the_library_cannot_apply_is_left_out_with_a_note(
         {"authors": ["Lau"], "kind": "list"},
     ],
 )
-def test_a_planned_filter_is_not_applied_if_the_question_may_not_narrow(parts, folder):
+def test_a_planned_filter_is_not_applied_if_the_question_is_asked_as_written(parts, folder):
     given = Filter(ids=("zorp-1", "tea"))
     plan = {"question": QUESTION, **parts}
-    answer, _ = ask(folder, QUESTION, plan, narrow=False, where=given)
+    answer, _ = ask(folder, QUESTION, plan, as_written=True, where=given)
     assert (answer.asked, answer.scope, answer.narrowed) == (QUESTION, str(given), False)
     assert {hit.paper.id for hit in answer.hits} == {"zorp-1", "tea"}
     assert answer.warnings == ()
@@ -142,7 +142,7 @@ def test_a_subject_keeps_the_words_of_a_filter_that_is_not_applied(folder):
     asked = "Which papers use the attention of Lau?"
     plan = {"question": asked, "kind": "list", "subject": "attention", "authors": ["Lau"]}
     reply = "also asked: nothing\n1 | s1 | supported | yes"
-    listed, _ = ask(folder, asked, plan, text=reply, narrow=False)
+    listed, _ = ask(folder, asked, plan, text=reply, as_written=True)
     assert "fits “attention by Lau”" in listed.text
     assert listed.scope == ""
 

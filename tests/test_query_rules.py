@@ -452,28 +452,28 @@ def test_the_answer_is_of_those_papers_only_and_says_so(library, question, scope
         "How do cats purr in papers published in the Journal of Animal Sounds?",
     ],
 )
-def test_a_question_that_may_not_narrow_keeps_its_words_and_asks_all_papers(library, question):
+def test_a_question_asked_as_written_keeps_its_words_and_asks_all_papers(library, question):
     assert library.ask(question).narrowed
-    answer = library.ask(question, narrow=False)
+    answer = library.ask(question, as_written=True)
     assert (answer.scope, answer.narrowed, answer.asked) == ("", False, question)
     assert {"cat-1", "cat-2"} <= {hit.paper.id for hit in answer.hits}
 
 
-def test_a_given_filter_holds_when_the_question_may_not_narrow(library):
+def test_a_given_filter_holds_for_a_question_asked_as_written(library):
     given = Filter(years=(2020, None))
-    answer = library.ask("papers by Wu on cats", where=given, narrow=False)
+    answer = library.ask("papers by Wu on cats", where=given, as_written=True)
     assert (answer.scope, answer.narrowed) == ("from 2020 on", False)
     assert library.ask("papers by Wu on cats", where=given).narrowed
 
 
-def test_which_of_these_asks_all_papers_when_it_may_not_narrow(library, tmp_path):
+def test_which_of_these_asked_as_written_asks_all_papers(library, tmp_path):
     question = "which of these study oceans?"
     conversation = library.chat()
     conversation.ask("how do cats purr?")
     narrowed = conversation.ask(question)
     assert narrowed.narrowed
     assert "sea-3" not in [hit.paper.id for hit in narrowed.hits]
-    answer = conversation.ask(question, narrow=False)
+    answer = conversation.ask(question, as_written=True)
     assert answer.scope == ""
     assert "sea-3" in [hit.paper.id for hit in answer.hits]
     conversation.save(tmp_path / "chat.json")
@@ -483,5 +483,5 @@ def test_which_of_these_asks_all_papers_when_it_may_not_narrow(library, tmp_path
 
 def test_the_command_takes_no_filter_from_the_question_if_it_is_told_so(library, run):
     words = ["ask", "papers by Clark on whiskers", "-i", f"{library.folder}/", "--json"]
-    scopes = [json.loads(run(*words, *more))["scope"] for more in ([], ["--no-narrow"])]
+    scopes = [json.loads(run(*words, *more))["scope"] for more in ([], ["--as-written"])]
     assert scopes == ["by Clark", ""]

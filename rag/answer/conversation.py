@@ -25,7 +25,7 @@ class Asker(Protocol):
         *,
         history: Sequence[Turn] = (),
         where: Filter | None = None,
-        narrow: bool = True,
+        as_written: bool = False,
         trace: bool = False,
     ) -> Generator[AnswerEvent, None, None]:
         """Yield events. The last one holds the answer."""
@@ -51,22 +51,22 @@ class Conversation(Bibliography):
         self._assistant = assistant
         self._where = where
 
-    def ask(self, question: str, *, narrow: bool = True) -> Answer:
+    def ask(self, question: str, *, as_written: bool = False) -> Answer:
         """Answer a question with the earlier turns in mind, and add the turn.
 
-        `narrow` is as in `Assistant.ask`.
+        `as_written` is as in `Assistant.ask`.
         """
-        for event in self.stream(question, narrow=narrow):
+        for event in self.stream(question, as_written=as_written):
             if isinstance(event, Done):
                 return event.answer
         raise AssertionError("a stream ends with Done")
 
     def stream(
-        self, question: str, *, narrow: bool = True, trace: bool = False
+        self, question: str, *, as_written: bool = False, trace: bool = False
     ) -> Generator[AnswerEvent, None, None]:
         """Yield the events of an answer, like `Assistant`. The turn is added when it is done."""
         events = self._assistant.stream(
-            question, history=self.turns, where=self._where, narrow=narrow, trace=trace
+            question, history=self.turns, where=self._where, as_written=as_written, trace=trace
         )
         for event in events:
             if isinstance(event, Done):

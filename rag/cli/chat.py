@@ -26,12 +26,14 @@ if TYPE_CHECKING:
 
 HELP = """/sources   list the papers cited so far
 /all        print every paper of the last list
+/as-written ask the last question again as you wrote it
 /save FILE  save the conversation; FILE.md writes Markdown, and FILE.bib, FILE.ris and
             FILE.csl.json the cited papers
 /load FILE  open a saved conversation
 /new        start a new conversation
 /help       show this list
 /quit       leave"""
+AS_WRITTEN = "/as-written asks it as you wrote it"
 
 
 @add_options(
@@ -65,7 +67,10 @@ def chat(
             papers = f"{count} papers" if count != 1 else "one paper"
             print_note(f"Ask about the {papers} of this library. /help lists commands.")
         while (line := read_line()) is not None:
-            if line.startswith("/"):
+            if line == "/as-written":
+                _ask_as_written(conversation, quiet=quiet)
+                print_line("")
+            elif line.startswith("/"):
                 if not _run_command(conversation, line, cite_style):
                     break
             elif line:
@@ -73,17 +78,19 @@ def chat(
                 print_line("")
 
 
-def _ask(conversation: Conversation, question: str, *, quiet: bool) -> None:
+def _ask(
+    conversation: Conversation, question: str, *, quiet: bool, as_written: bool = False
+) -> None:
     """Answer one question. Ctrl-C stops the answer, not the conversation.
 
     An answer that is stopped while it is checked is kept with the verdicts it has.
     """
     from rag.answer import Turn
 
-    events = conversation.stream(question)
+    events = conversation.stream(question, as_written=as_written)
     seen: list[AnswerEvent] = []
     try:
-        print_stream(_record_events(events, seen), quiet=quiet)
+        print_stream(_record_events(events, seen), quiet=quiet, hint=AS_WRITTEN)
     except KeyboardInterrupt:
         events.close()
         answer = _recover_answer(question, seen)
@@ -93,6 +100,18 @@ def _ask(conversation: Conversation, question: str, *, quiet: bool) -> None:
         print_note(f"\nrag: stopped.{kept} Ask on, or /quit.")
     except RagError as error:
         print_note(f"rag: {error}")
+
+
+def _ask_as_written(conversation: Conversation, *, quiet: bool) -> None:
+    """Ask the last question again as it stands. The new answer, if there is one, replaces its."""
+    if not conversation.turns:
+        print_note("There is no question to ask again.")
+        return
+    last = conversation.turns.pop()
+    count = len(conversation.turns)
+    _ask(conversation, last.question, quiet=quiet, as_written=True)
+    if len(conversation.turns) == count:
+        conversation.turns.append(last)
 
 
 def _record_events(events: Iterator[AnswerEvent], seen: list[AnswerEvent]) -> Iterator[AnswerEvent]:

@@ -80,6 +80,7 @@ def print_stream(
     quiet: bool = False,
     trace: bool = False,
     show_all: bool = False,
+    hint: str = "",
 ) -> Answer:
     """Print an answer, that of a model while it arrives. Return it.
 
@@ -91,6 +92,7 @@ def print_stream(
         quiet: print neither progress nor notes.
         trace: whether the events have steps.
         show_all: print every paper of a list.
+        hint: how to ask a question as written, beside how it was understood.
     """
     is_typed = False
     typed = _TypedText()
@@ -112,7 +114,7 @@ def print_stream(
                 answer = event.answer
                 if with_question and not typed.text:
                     _print(answer.question, style="bold")
-                _print_answer(answer, typed.text, quiet=quiet, show_all=show_all)
+                _print_answer(answer, typed.text, quiet=quiet, show_all=show_all, hint=hint)
                 return answer
     except BaseException:  # the next message starts on a line of its own
         _print_status("")
@@ -187,15 +189,23 @@ def _print_text(text: str) -> None:
         _print(rest)
 
 
-def _print_answer(answer: Answer, typed: str, *, quiet: bool, show_all: bool) -> None:
+def _print_reading(answer: Answer, hint: str) -> None:
+    """Print how the question was read and which papers were asked, with a hint to change that."""
+    asked, question = (set(re.findall(r"\w+", t)) for t in (answer.asked, answer.question))
+    is_read = bool(asked - question)  # more than a filter taken out
+    lines = [f"understood as: {answer.asked}"] if is_read else []
+    lines += [f"only papers {answer.scope}"] if answer.scope else []
+    if hint and (is_read or answer.narrowed):
+        lines[0] += f"; {hint}"
+    for line in lines:
+        _print(f"({line})", style="dim")
+
+
+def _print_answer(answer: Answer, typed: str, *, quiet: bool, show_all: bool, hint: str) -> None:
     """Print an answer with its sources. `typed` is what the terminal shows of it already."""
     _print_status("")
     if not quiet:
-        asked, question = (set(re.findall(r"\w+", t)) for t in (answer.asked, answer.question))
-        if asked - question:  # more than a filter taken out
-            _print(f"(understood as: {answer.asked})", style="dim")
-        if answer.scope:
-            _print(f"(only papers {answer.scope})", style="dim")
+        _print_reading(answer, hint)
     if answer.is_quoted:
         _print_quoted(answer)
     elif answer.kind == "list" and answer.citations:

@@ -70,14 +70,13 @@ def ask(
         Path | None, typer.Option("--file", "-f", help="File with one question a line.")
     ] = None,
     settings: Settings,
-    narrow: Annotated[
+    as_written: Annotated[
         bool,
         typer.Option(
-            " /--no-narrow",
-            help="Do not take years, authors or venues in the question as filters.",
-            show_default=False,
+            "--as-written",
+            help="Search for the question as it stands: read no filter in it, correct no word.",
         ),
-    ] = True,
+    ] = False,
     show_all: AllOption = False,
     trace: TraceOption = False,
     form: FormatOption = None,
@@ -91,7 +90,7 @@ def ask(
     questions = read_questions(question, file)
     with open_assistant(settings, quiet=quiet) as assistant:
         where = make_filter(assistant)
-        ask_one = partial(assistant.stream, where=where, narrow=narrow, trace=trace)
+        ask_one = partial(assistant.stream, where=where, as_written=as_written, trace=trace)
         several = len(questions) > 1
         if form != "text":
             streams = map(ask_one, questions)

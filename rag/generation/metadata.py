@@ -97,7 +97,7 @@ def _choose_papers(plan: Plan, hits: Sequence[Hit]) -> Filter | None:
         return plan.where
     if not plan.follows_up and (plan.order or plan.where):
         return plan.where
-    if plan.order and (len(plan.cited) < 2 or not plan.narrow):  # one paper has no order
+    if plan.order and len(plan.cited) < 2:  # one paper has no order
         return plan.where
     where = plan.where or Filter()
     return replace(where, ids=tuple(n for n in plan.cited if where.ids is None or n in where.ids))

@@ -84,7 +84,7 @@ class Pipeline:
         k: int | None = None,
         where: Filter | None = None,
         subject: str | None = None,
-        narrow: bool = True,
+        as_written: bool = False,
     ) -> Generator[AnswerEvent, None, None]:
         """Yield events as the answer is made. The last one is `Done` with the answer.
 
@@ -94,14 +94,14 @@ class Pipeline:
             k: papers to answer from. None takes the setting.
             where: restricts the papers.
             subject: lists every paper that fits it, and plans nothing. None plans the question.
-            narrow: whether the question may restrict the papers too.
+            as_written: search for the question as it stands.
 
         Raises:
             ModelRejected: the language model refused a call.
         """
         started = time.perf_counter()
         plan = yield from self._follow(
-            "plan", self._plan(question, history, where, subject, narrow=narrow)
+            "plan", self._plan(question, history, where, subject, as_written=as_written)
         )
         retrieval = yield from self._follow("retrieve", self._retrieve(plan, k))
         draft = yield from self._follow("write", self._write(plan, retrieval, history))
@@ -129,7 +129,7 @@ class Pipeline:
         where: Filter | None,
         subject: str | None,
         *,
-        narrow: bool,
+        as_written: bool,
     ) -> Generator[AnswerEvent, None, Plan]:
         if subject is not None:
             return Plan(question, question.strip(), "list", subject.strip(), where)
@@ -145,7 +145,7 @@ class Pipeline:
         ]
         if self._planner.asks_model(question):
             yield Status("Planning the search")
-        plan = self._planner.plan(question, exchanges, where, self._library, narrow=narrow)
+        plan = self._planner.plan(question, exchanges, where, self._library, as_written=as_written)
         if plan.standalone != question.strip():
             yield Status(f"Understood as: {plan.standalone}")
         if plan.where:

@@ -58,7 +58,7 @@ class Plan:
         subject: what the papers of a list are about, else "". Of metadata, what the papers are
             called or about, "" for those of the conversation or the filter.
         where: the papers that it is asked of; None for all.
-        narrow: whether the question may restrict the papers.
+        as_written: whether nothing in the question is completed, corrected or read as a filter.
         queries: what to search for besides, in the library's language.
         fields: of the records that are asked for.
         order: which papers are asked for by their year.
@@ -78,7 +78,7 @@ class Plan:
     kind: Kind = "answer"
     subject: str = ""
     where: Filter | None = None
-    narrow: bool = True
+    as_written: bool = False
     queries: tuple[str, ...] = ()
     fields: tuple[Field, ...] = ()
     order: Order = ""

@@ -117,7 +117,7 @@ class Planner:
         where: Filter | None,
         library: PaperCollection,
         *,
-        narrow: bool = True,
+        as_written: bool = False,
     ) -> Plan:
         """Return what a question asks for.
 
@@ -129,10 +129,12 @@ class Planner:
             exchanges: the conversation so far, oldest first.
             where: a restriction that holds anyway; it wins over what the question says.
             library: asked for some titles, and whether it has the years, authors and venues.
-            narrow: whether the question may restrict the papers too.
+            as_written: search for the question as it stands, whatever the conversation. What it
+                asks for is read all the same.
         """
+        exchanges = () if as_written else exchanges
         cited = find_cited(question, exchanges)
-        plan = Plan(question, question.strip(), where=where, narrow=narrow, cited=cited)
+        plan = Plan(question, question.strip(), where=where, as_written=as_written, cited=cited)
         if self._model is None or not has_words(question):
             return plan_by_rules(plan, exchanges, library, with_model=self._with_model)
         try:
@@ -166,8 +168,8 @@ def _apply(
     read: PlanReply, plan: Plan, exchanges: Sequence[Exchange], library: PaperCollection
 ) -> Plan:
     """Return the plan of a question as the model understands it."""
-    if not plan.narrow:
-        read = _remove_restrictions(read)
+    if plan.as_written:
+        read = _remove_restrictions(read).model_copy(update={"alone": True})
     where, notes = _build_filter(read, exchanges, library)
     alone = (not exchanges if read.alone is None else read.alone) and not read.of_these
     completed = remove_markers(read.question)

@@ -101,7 +101,7 @@ def complete_by_rules(plan: Plan, exchanges: Sequence[Exchange]) -> Plan:
 
 def _read_filters(plan: Plan, library: PaperCollection) -> Plan:
     """Return the plan with the years, authors and venues of a question that is not too long."""
-    if not plan.narrow or len(plan.standalone) > _LONGEST_READ:
+    if plan.as_written or len(plan.standalone) > _LONGEST_READ:
         return plan
     this_year = datetime.now(UTC).year
     text, where, notes = read_filters(plan.standalone, library, plan.where, this_year=this_year)
@@ -131,7 +131,7 @@ def _plan_records(
 
 def _restrict_to_cited(plan: Plan, exchanges: Sequence[Exchange]) -> Plan:
     """Restrict "which of these ...", and what follows it up, to the papers that were cited last."""
-    cited = _find_scope(plan.standalone, exchanges) if plan.narrow else None
+    cited = None if plan.as_written else _find_scope(plan.standalone, exchanges)
     if cited:
         where = (plan.where or Filter()).and_also(Filter(ids=cited))
         return replace(plan, standalone=name_last_papers(plan.standalone), where=where)

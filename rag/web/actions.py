@@ -63,7 +63,7 @@ class Actions:
         self._streams: dict[str, Callable[[Session, dict[str, Any]], AsyncIterator[View]]] = {
             "ask": self._ask,
             "retry": lambda session, action: self._chat.retry(
-                session, narrow=action.get("narrow") != "no"
+                session, as_written=action.get("written") == "yes"
             ),
             "remove": lambda session, _: self.library_tab.remove(session),
             "add": self._add_papers,

@@ -65,13 +65,13 @@ class ChatHandler:
         question: str,
         *,
         as_list: bool = False,
-        narrow: bool = True,
+        as_written: bool = False,
         replaces: int | None = None,
     ) -> AsyncIterator[View]:
         """Answer a question, or list the papers of a subject. Views show the answer as it grows.
 
-        Without `narrow` the question restricts no papers. The answer replaces the turn with the
-        number `replaces` and all later ones.
+        `as_written` is as in `Assistant.ask`. The answer replaces the turn with the number
+        `replaces` and all later ones.
         """
         question = question.strip()
         if problem := self._check(session, question):
@@ -86,7 +86,7 @@ class ChatHandler:
         if not session.conversation_id:
             session.start_conversation()
         session.editing, session.pending = None, question
-        session.as_list, session.narrow = as_list, narrow
+        session.as_list, session.as_written = as_list, as_written
         state = self.pool.get_state(session.library)
         status = "Waiting for a free worker" if state.kind == "ready" else state.text
         draft = render.Draft(question, len(session.turns) + 1, status)
@@ -107,17 +107,17 @@ class ChatHandler:
             session.job.stop()
         return View()
 
-    async def retry(self, session: Session, *, narrow: bool = True) -> AsyncIterator[View]:
-        """Ask the last question again, as it was asked or without `narrow`.
+    async def retry(self, session: Session, *, as_written: bool = False) -> AsyncIterator[View]:
+        """Ask the last question again, as it was asked or `as_written`.
 
         The new answer replaces the old one.
         """
-        session.editing, narrow = None, narrow and session.narrow
+        session.editing, as_written = None, as_written or session.as_written
         question, replaces = session.pending, None
         if not question and session.turns:
             question, replaces = session.turns[-1].question, len(session.turns)
         async for view in self.ask(
-            session, question, as_list=session.as_list, narrow=narrow, replaces=replaces
+            session, question, as_list=session.as_list, as_written=as_written, replaces=replaces
         ):
             yield view
 
@@ -184,8 +184,12 @@ class ChatHandler:
         if session.as_list:
             yield from assistant.stream_list(question, where=where)
         else:
-            turns, narrow = tuple(session.turns), session.narrow
-            yield from assistant.stream(question, history=turns, where=where, narrow=narrow)
+            yield from assistant.stream(
+                question,
+                history=tuple(session.turns),
+                where=where,
+                as_written=session.as_written,
+            )
 
     async def _follow(self, session: Session, job: Job, draft: render.Draft) -> AsyncIterator[View]:
         """Yield a view for each event of a question at work."""

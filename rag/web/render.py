@@ -59,12 +59,9 @@ def render_turn(
 
     Next come suggested questions to click. `library` is the title of the one that was asked.
     """
-    notes = (
-        f"Understood as: {isolate(answer.asked)}" if answer.asked != question.strip() else "",
-        f"Asked of the {isolate(library)}" if library else "",
-        _render_scope(answer, number),
-    )
-    head = "".join(f'<p class="understood">{note}</p>' for note in notes if note)
+    notes = [f"Asked of the {isolate(library)}"] if library else []
+    notes += _describe_reading(answer, number)
+    head = "".join(f'<p class="understood">{note}</p>' for note in notes)
     body = _render_answer(answer, number)
     if answer.status == "abstained":
         body = _render_abstention(answer, body, number)
@@ -160,13 +157,21 @@ def _render_article(question: str, number: int, inside: str, *, busy: bool = Fal
     )
 
 
-def _render_scope(answer: Answer, number: int) -> str:
-    """Render which papers were asked. If the question chose them, it can be asked without that."""
-    if not answer.scope:
-        return ""
-    title = "Ask again without this filter. The new answer replaces this one"
-    button = render_button("Ask without this", title=title, act="retry", turn=number, narrow="no")
-    return f"Only papers {isolate(answer.scope)}{' ' + button if answer.narrowed else ''}"
+def _describe_reading(answer: Answer, number: int) -> list[str]:
+    """Render how the question was read and which papers were asked.
+
+    A question that was not asked as it stands can be asked again so.
+    """
+    is_read = answer.asked != answer.question.strip()
+    notes = [f"Understood as: {isolate(answer.asked)}"] if is_read else []
+    notes += [f"Only papers {isolate(answer.scope)}"] if answer.scope else []
+    if is_read or answer.narrowed:
+        title = "Ask again as you wrote it. The new answer replaces this one"
+        button = render_button(
+            "Ask as written", title=title, act="retry", turn=number, written="yes"
+        )
+        notes[-1 if answer.narrowed else 0] += f" {button}"
+    return notes
 
 
 def _render_answer(answer: Answer, number: int) -> str:

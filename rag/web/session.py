@@ -34,7 +34,7 @@ class Session:
     editing: int | None = None  # number of the turn that the next question from the box replaces
     pending: str = ""  # a question that was stopped or failed, to be retried
     as_list: bool = False  # whether the last question was asked with the List switch
-    narrow: bool = True  # whether the last question was allowed to restrict the papers
+    as_written: bool = False  # whether the last question was searched for as it stands
     job: Job | None = None  # the question that is being answered
     library: str | None = None  # name of a library in the data folder, or None for the page's own
     table: TableState = field(default_factory=TableState)  # what the Library tab shows
@@ -59,7 +59,7 @@ class Session:
         self.conversation_id, self.title = token_hex(8), ""
         self.turns, self.libraries = [], []
         self.editing, self.pending, self.updated = None, "", None
-        self.as_list, self.narrow = False, True
+        self.as_list = self.as_written = False
 
     @property
     def where(self) -> Filter | None:
