@@ -26,9 +26,11 @@ def explain_abstention(question: str, sentences: Sequence[str], index: Index) ->
         sentences: shown as the closest ones.
         index: that was searched.
     """
-    unknown = [word for word in split_words(question) if _is_unknown(word, index)]
-    if unknown:
-        return _describe_unknown(list(dict.fromkeys(unknown)), index)
+    words = [word for word in dict.fromkeys(split_words(question)) if lexical_terms(word)]
+    unknown = [word for word in words if _is_unknown(word, index)]
+    names = [word for word in unknown if _is_name(word, question)]
+    if names or len(unknown) > len(words) / 2:  # one common word may be missing by chance
+        return _describe_unknown(names or unknown, index)
     if asks_for_number(question) and not any(map(read_quantities, sentences)):
         return "None of the closest sentences has a number."
     return ""
@@ -37,11 +39,18 @@ def explain_abstention(question: str, sentences: Sequence[str], index: Index) ->
 def _is_unknown(word: str, index: Index) -> bool:
     """Return whether no title or abstract has a word. A number is no word.
 
-    The stemmer leaves the plural of an acronym, such as LSTMs, as it is.
+    The stemmer leaves the plural of an acronym, such as LSTMs, as it is. Where GPT is known, GPT-7
+    may still be unknown.
     """
-    forms = f"{word} {word.removesuffix('s')}"
-    terms = lexical_terms(forms) if any(map(str.isalpha, word)) else []
+    whole = word.replace("-", "") if any(map(str.isdigit, word)) else word
+    terms = lexical_terms(f"{whole} {whole.removesuffix('s')}") if not word.isdigit() else []
     return bool(terms) and not any(map(index.lexical.count_rows, terms))
+
+
+def _is_name(word: str, question: str) -> bool:
+    """Return whether a word has a capital or a digit, not only at the start of the question."""
+    is_first = question.lstrip(" \"'“‘¿¡(").startswith(word)
+    return any(letter.isupper() or letter.isdigit() for letter in word[is_first:])
 
 
 def _describe_unknown(words: Sequence[str], index: Index) -> str:
