@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rag.cli.answers import print_list, print_stream
 from rag.cli.options import CiteStyle, CiteStyleOption, QuietOption, add_options, open_assistant
-from rag.cli.printing import print_line, print_list, print_note, print_stream
+from rag.cli.printing import print_line, print_note
 from rag.errors import CorpusError, RagError
 from rag.files import write_atomically
 

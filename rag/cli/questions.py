@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rag.cli.answers import print_stream
 from rag.cli.options import (
     CiteStyle,
     CiteStyleOption,
@@ -29,7 +30,6 @@ from rag.cli.printing import (
     print_line,
     print_note,
     print_ranking,
-    print_stream,
     print_text,
 )
 from rag.errors import ModelError
