@@ -106,16 +106,16 @@ class _TypedText:
             print_status("")
         self._is_open = True
         self.text += delta
-        self.print_styled(is_whole=False)
+        self._print(is_whole=False)
 
     def end(self) -> None:
         """Print what is left, and end its line."""
         if self._is_open:
-            self.print_styled(is_whole=True)
+            self._print(is_whole=True)
             print_line("")
         self._is_open = False
 
-    def print_styled(self, *, is_whole: bool) -> None:
+    def _print(self, *, is_whole: bool) -> None:
         for match in TABLE.finditer(self.text, self._shown):
             _write(strip_controls(self.text[self._shown : match.start()]))
             self._shown = match.start()
