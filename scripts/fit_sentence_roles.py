@@ -50,7 +50,7 @@ _HEADING = re.compile(rf"({_WORD}(?: {_WORD})*):? +")
 FEWEST_HEADINGS = 3
 PRECISION = 0.98  # of notices
 PENALTY_OF_ROLES = 1.0
-PENALTY_OF_NOTICES = 3.0
+PENALTY_OF_NOTICES = 10.0
 
 Label: TypeAlias = tuple[int, str]  # offset of a sentence and its label
 Described: TypeAlias = tuple[list[int], np.ndarray]  # offsets of sentences and their values
