@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from rag.retrieval.live_index import LiveIndex
     from rag.settings import Settings
 
-FEW_PAPERS = 3  # of an author: naming the author names them, as a title would
+FEW_PAPERS = 3  # of an author, or of the last answer: naming these names them, as a title would
 OFFER_LIST = "For every paper that fits, use `rag list SUBJECT` or the List switch of the page."
 
 
@@ -193,7 +193,7 @@ class Pipeline:
             where = replace(plan.where or Filter(), ids=missing)
             more = self._library.retrieve(plan.standalone, k=len(missing), where=where).hits
             hits += [replace(hit, score=min(hit.score, least)) for hit in more]
-        if plan.leans:
+        if plan.leans and len(plan.cited) <= FEW_PAPERS:
             raised = best + NAME_BONUS
             hits = [replace(h, score=raised) if h.paper.id in plan.cited else h for h in hits]
             hits.sort(key=lambda hit: -hit.score)
