@@ -47,6 +47,7 @@ HEADINGS = {
 }
 _WORD = r"(?:[A-Z][A-Z/&,\-]*[A-Z/&,]+|AND|OF|&|\([A-Z ]+\))"
 _HEADING = re.compile(rf"({_WORD}(?: {_WORD})*):? +")
+FINDINGS = ["result", "conclusion"]
 FEWEST_HEADINGS = 3
 PRECISION = 0.98  # of notices
 PENALTY_OF_ROLES = 1.0
@@ -63,26 +64,21 @@ def main() -> None:
     parser.add_argument("notices", type=Path)
     parser.add_argument("-o", "--out", type=Path, default=DATA / "sentence_roles.json")
     arguments = parser.parse_args()
-    content = [file.read_bytes() for file in (arguments.abstracts, arguments.notices)]
-    corpus, roles = read_abstracts(content[0])
-    papers, notices, patterns = read_notices(content[1], corpus, roles)
+    corpus, roles = read_abstracts(arguments.abstracts.read_bytes())
+    papers, notices, patterns = read_notices(arguments.notices.read_bytes(), corpus, roles)
     described, embedder = describe_papers([*corpus, *papers])
     of_roles = collect_sentences(described, roles, {})
     of_notices = collect_sentences(described, notices, patterns)
     roles_model, found = fit_and_predict(*of_roles, PENALTY_OF_ROLES)
     notices_model, odds = fit_and_predict(*of_notices, PENALTY_OF_NOTICES)
     labels, flags = of_roles[1], of_notices[1] == "notice"
-    is_finding = np.isin(labels, ["result", "conclusion"])
-    finding = found[:, [ROLES.index("result"), ROLES.index("conclusion")]].sum(axis=1)
     precision, recall, threshold = choose_threshold(flags, odds[:, 0])
     about = {
         "embedder": embedder,
         "fitted_on": {
             "files": {
-                file.name: hashlib.sha256(each).hexdigest()
-                for file, each in zip(
-                    (arguments.abstracts, arguments.notices), content, strict=True
-                )
+                file.name: hashlib.sha256(file.read_bytes()).hexdigest()
+                for file in (arguments.abstracts, arguments.notices)
             },
             "abstracts": len(roles),
             "sentences": {role: int((labels == role).sum()) for role in ROLES[:-1]},
@@ -91,8 +87,7 @@ def main() -> None:
             "other_sentences": int((~flags).sum()),
         },
         "cross_validated": {
-            "accuracy": round(float((np.array(ROLES)[found.argmax(axis=1)] == labels).mean()), 3),
-            "auc_finding": round(float(roc_auc_score(is_finding, finding)), 3),
+            **score_roles(labels, found),
             "notice_precision": round(precision, 3),
             "notice_recall": round(recall, 3),
         },
@@ -100,10 +95,10 @@ def main() -> None:
     }
     print(json.dumps(about, indent=1))
     # the classes of the second regression are "notice" and "other", its weights are for "other"
-    intercepts = [*roles_model.intercept_, -notices_model.intercept_[0]]
-    weights = [*roles_model.coef_, -notices_model.coef_[0]]
-    about["intercepts"] = [round(float(value), 3) for value in intercepts]
-    about["weights"] = [[round(float(value), 3) for value in row] for row in weights]
+    intercepts = np.append(roles_model.intercept_, -notices_model.intercept_)
+    weights = np.vstack([roles_model.coef_, -notices_model.coef_])
+    about["intercepts"] = intercepts.round(3).tolist()
+    about["weights"] = weights.round(3).tolist()
     arguments.out.write_text(json.dumps(about) + "\n", encoding="utf-8")
 
 
@@ -116,6 +111,14 @@ def fit_and_predict(
         model, values, labels, groups=groups, cv=GroupKFold(5), method="predict_proba"
     )
     return model.fit(values, labels), found
+
+
+def score_roles(labels: np.ndarray, found: np.ndarray) -> dict[str, float]:
+    """Return the accuracy of the roles, and how well findings are told from the others."""
+    right = np.array(ROLES)[found.argmax(axis=1)] == labels
+    finding = found[:, [ROLES.index(role) for role in FINDINGS]].sum(axis=1)
+    auc = roc_auc_score(np.isin(labels, FINDINGS), finding)
+    return {"accuracy": round(float(right.mean()), 3), "auc_finding": round(float(auc), 3)}
 
 
 def choose_threshold(flags: np.ndarray, odds: np.ndarray) -> tuple[float, float, float]:
