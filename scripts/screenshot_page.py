@@ -18,7 +18,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 SIZE = {"width": 1280, "height": 800}
-QUESTIONS = ("How can fine-tuning need less memory?", "How is ELECTRA trained?")
+QUESTIONS = ("Does ELECTRA need less compute than RoBERTa?",)
 COLOURS = 128
 
 
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def draw(browser: Any, address: str, scheme: str, path: Path) -> None:
-    """Draw one picture: two answers and the source of the second one."""
+    """Draw one picture: an answer and its best sentence in the source."""
     from PIL import Image
 
     page = browser.new_context(viewport=SIZE, color_scheme=scheme).new_page()
@@ -55,8 +55,10 @@ def draw(browser: Any, address: str, scheme: str, path: Path) -> None:
         page.fill("#question textarea", question)
         page.press("#question textarea", "Enter")
         page.wait_for_selector(f"#past #turn-{number} .facts", timeout=120_000)
-    page.click(f"#turn-{len(QUESTIONS)} a.marker >> nth=1")
+    page.click(f"#turn-{len(QUESTIONS)} a.marker >> nth=0")
     page.wait_for_timeout(500)
+    page.evaluate(f"document.querySelector('#turn-{len(QUESTIONS)}').scrollIntoView()")
+    page.wait_for_timeout(200)
     picture = Image.open(BytesIO(page.screenshot())).convert("RGB")
     picture.quantize(COLOURS).save(path, optimize=True)
     print(f"{path.relative_to(ROOT)}: {path.stat().st_size // 1000} kB")
