@@ -119,6 +119,7 @@ def test_questions_come_from_standard_input_and_files(rag, tmp_path):
         "what is [MASK] used for",
     ]
     assert rag("ask", "--file", str(file)).count("\n    Best match: “") >= 1
+    assert rag("ask", "--file", str(file)).count("docs/models.md") == 1
 
 
 def test_search_lists_papers_and_titles_print_literally(rag):

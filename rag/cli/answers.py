@@ -50,6 +50,7 @@ def print_stream(
     trace: bool = False,
     show_all: bool = False,
     hint: str = "",
+    with_tip: bool = True,
 ) -> Answer:
     """Print an answer, that of a model while it arrives. Return it.
 
@@ -62,6 +63,7 @@ def print_stream(
         trace: whether the events have steps.
         show_all: print every paper of a list.
         hint: how to ask a question as written, beside how it was understood.
+        with_tip: whether the last line says how to get written answers, where they are not.
     """
     is_typed = False
     typed = _TypedText()
@@ -84,12 +86,19 @@ def print_stream(
                 if with_question and not typed.text:
                     print_styled(answer.question, style="bold")
                 _print_answer(answer, typed.text, quiet=quiet, show_all=show_all, hint=hint)
+                if with_tip and not quiet and _is_unwritten(answer):
+                    print_styled(ADD_MODEL, style="dim")
                 return answer
     except BaseException:  # the next message starts on a line of its own
         print_status("")
         typed.end()
         raise
     raise AssertionError("a stream ends with Done")
+
+
+def _is_unwritten(answer: Answer) -> bool:
+    """Return whether a model would have written it, and none was named."""
+    return answer.mode == "quotes" and answer.kind != "metadata" and not answer.model_error
 
 
 class _TypedText:
@@ -201,8 +210,6 @@ def _print_summary(answer: Answer) -> None:
         parts.append(f"{about}{tokens} tokens in {calls}")
     parts += [answer.cost] if answer.cost else []
     print_styled("\n" + " · ".join([*parts, answer.duration]), style="dim")
-    if answer.mode == "quotes" and answer.kind != "metadata" and not answer.model_error:
-        print_styled(ADD_MODEL, style="dim")
     if answer.status == "incomplete":
         print_note(f"note: this answer is incomplete: {answer.reason.rstrip('.')}.")
     for warning in answer.warnings:

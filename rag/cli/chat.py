@@ -91,7 +91,12 @@ def _ask(
     events = conversation.stream(question, as_written=as_written)
     seen: list[AnswerEvent] = []
     try:
-        print_stream(_record_events(events, seen), quiet=quiet, hint=AS_WRITTEN)
+        print_stream(
+            _record_events(events, seen),
+            quiet=quiet,
+            hint=AS_WRITTEN,
+            with_tip=not conversation.turns,
+        )
     except KeyboardInterrupt:
         events.close()
         answer = _recover_answer(question, seen)

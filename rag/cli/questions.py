@@ -100,7 +100,12 @@ def ask(
             if number:
                 print_line("")
             print_stream(
-                ask_one(text), with_question=several, quiet=quiet, trace=trace, show_all=show_all
+                ask_one(text),
+                with_question=several,
+                quiet=quiet,
+                trace=trace,
+                show_all=show_all,
+                with_tip=number == len(questions) - 1,
             )
 
 
