@@ -180,7 +180,7 @@ def describe_papers(papers: list[Paper]) -> tuple[dict[str, Described], str]:
     """Return the offsets and values of the sentences of papers, as an index stores them."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        Assistant.build(papers, Path(folder) / "index") as assistant,
+        Assistant.build(papers, Path(folder) / "index", by_title=False) as assistant,
         closing(Index.open(assistant.folder)) as index,
     ):
         stored = read_sentences(index, [paper.id for paper in papers])
