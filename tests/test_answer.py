@@ -168,6 +168,17 @@ def test_findings_come_before_aims_in_answer_to_a_yes_no_question():
     assert best[1].text == "Some never bark."
 
 
+def test_a_question_about_nothing_but_a_name_gets_the_sentence_that_introduces_it():
+    paper = replace(CATS, abstract="We train PurrNet, a model. PurrNet beats all dogs.")
+    found = (hit(paper, 1, 2.0, 0.5, 0.6),)
+    for question, first in (
+        ("What is PurrNet?", "We train PurrNet, a model."),
+        ("I have never heard of PurrNet. Can you explain it?", "We train PurrNet, a model."),
+        ("Which dogs does PurrNet beat?", "PurrNet beats all dogs."),
+    ):
+        assert choose_sentences(question, found, {}, 1)[0][1].text == first
+
+
 def test_closeness_decides_to_answer_and_a_missing_name_speaks_against_it():
     near = Retrieval("do dogs bark", (hit(DOGS, 1, 2.0, 0.7, 0.6, late=0.9),))
     far = Retrieval("do dogs bark", (hit(DOGS, 1, 2.0, 0.1, 0.1, late=0.1),))

@@ -67,6 +67,17 @@ def test_papers_that_a_question_names_by_coined_name_or_id_come_first(tmp_path):
             assert {hit.paper.id for hit in hits[: len(named)]} == named, question
 
 
+def test_the_paper_that_introduces_a_rare_name_comes_first(tmp_path):
+    papers = [
+        Paper("ahead", "Plans", "We look ahead. The plan does look long."),
+        Paper("coins", "Nearest friends", "Ponds are deep and blue. We call our method LOOK."),
+        Paper("other", "Blue ponds", "Ponds are blue. Nobody minds."),
+    ]
+    with Assistant.build(papers, tmp_path / "library", embedder=HashingEmbedder()) as assistant:
+        for question in ("What does LOOK stand for?", "I keep reading of LOOK, what is it?"):
+            assert assistant.search(question)[0].paper.id == "coins", question
+
+
 def test_embedder_without_token_vectors_leaves_those_stages_out(tmp_path):
     papers = [
         Paper("b", "Same words here", "Green tea is warm.", year=2019),

@@ -9,7 +9,6 @@ high, so "What is X?" is answered wherever X is found.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,7 @@ from rag.generation.decision import abstention_model
 from rag.generation.draft import Draft
 from rag.query.rules import asks_for_number, read_form
 from rag.text.numbers import read_quantities
-from rag.text.terms import CODED_NAME
+from rag.text.terms import CODED_NAME, NAME
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -31,8 +30,6 @@ CLOSEST_PAPERS = 3
 READ_SENTENCES = 4  # of the first paper, searched for a number
 READ_PAPERS = 3  # first hits that are looked at
 MOST_MISSING = 2  # more names that are missing count as this many
-# Name in a question: a coded one, or a capital letter behind the first word of a sentence.
-_NAME = re.compile(rf"{CODED_NAME.pattern}|(?<=[^\s.?!:] )[A-Z][\w@+-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +135,7 @@ def _find_missing_names(retrieval: Retrieval) -> list[str]:
     text = " ".join(f"{paper.title} {paper.abstract}" for paper in papers).casefold()
     return [
         name
-        for name in dict.fromkeys(_NAME.findall(retrieval.question))
+        for name in dict.fromkeys(NAME.findall(retrieval.question))
         # "BERT-like" is there if BERT is
         if any(part.casefold() not in text for part in name.split("-") if not part.islower())
     ]

@@ -7,7 +7,6 @@ X?" the sentence that introduces X. scripts/fit_sentence_ranking.py fits the wei
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -15,12 +14,13 @@ import numpy as np
 from pydantic import BaseModel
 
 from rag.generation.decision import DATA
-from rag.query.rules import FORMS, asks_for_number, read_form
+from rag.query.rules import Form, asks_for_number, read_form
 from rag.text.numbers import read_quantities
-from rag.text.terms import CODED_NAME
+from rag.text.terms import FEW_OTHER_WORDS, NAME, lexical_terms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
 
     from numpy.typing import NDArray
 
@@ -33,7 +33,7 @@ _ROLE_SIGNALS = {
     "background": ("background",),
     "aim": ("aim",),
 }
-_WORD = re.compile(r"[\w@+#-]+")
+_FORMS: tuple[Form, ...] = ("yes/no", "other")  # in which the role counts
 
 
 class SentenceRanking(BaseModel):
@@ -83,41 +83,53 @@ def measure_signals(
         score: as in `ScoredSentence`. paper: how far the fused score of the paper lies below the
         best one's, at most 0. number: 1 if the question asks for a number and the sentence has one.
         mention: 1 for the first sentence of a paper with the name that the question is about. For
-        each form of a question, 0 for the other forms: finding, background, aim: probability of the
-        role, in [0, 1].
+        each of `_FORMS`, 0 for the other forms: finding, background, aim: probability of the role,
+        in [0, 1].
     """
     pairs = list_sentences(hits)
     form = read_form(question)
+    asked = set(lexical_terms(question))
+    names = list(filter(None, (set(lexical_terms(name)) for name in NAME.findall(question))))
+    if _is_about_name(asked.difference(*names), names, hits):
+        form = "name"
     wants_number = asks_for_number(question)
     found = [roles.get((hit.paper.id, sentence.start), {}) for hit, sentence in pairs]
     signals = {
         "score": [sentence.score for _, sentence in pairs],
         "paper": [min(0.0, hit.score - hits[0].score) for hit, _ in pairs],
         "number": [float(wants_number and bool(read_quantities(s.text))) for _, s in pairs],
-        "mention": _find_mentions(pairs, _find_names(question) if form == "name" else []),
+        "mention": _find_mentions(pairs, names or [asked] if form == "name" else []),
     }
-    for each in FORMS:
+    for each in _FORMS:
         for name, several in _ROLE_SIGNALS.items():
             values = [sum(role.get(part, 0.0) for part in several) for role in found]
             signals[f"{each}: {name}"] = [value * (each == form) for value in values]
     return {name: np.array(values) for name, values in signals.items()}
 
 
-def _find_names(question: str) -> list[str]:
-    """Return the names in a question about a name, its last word if none looks like one."""
-    names = CODED_NAME.findall(question) or _WORD.findall(question)[-1:]
-    return [name.casefold() for name in names]
+def _is_about_name(
+    others: AbstractSet[str], names: Sequence[AbstractSet[str]], hits: Sequence[Hit]
+) -> bool:
+    """Return whether the first paper with a name of the question has none of its few other words.
+
+    So "I have never heard of X, what is it?" is about X, and "How does X use labels?" is not.
+    """
+    for hit in hits if names and len(others) <= FEW_OTHER_WORDS else ():
+        terms = set(lexical_terms(f"{hit.paper.title} {hit.paper.abstract}"))
+        if any(name <= terms for name in names):
+            return others.isdisjoint(terms)
+    return False
 
 
 def _find_mentions(
-    pairs: Sequence[tuple[Hit, ScoredSentence]], names: Sequence[str]
+    pairs: Sequence[tuple[Hit, ScoredSentence]], names: Sequence[AbstractSet[str]]
 ) -> list[float]:
     """Return 1 for the first sentence of each paper with one of the names, 0 for the others."""
     seen: set[str] = set()
     flags = []
     for hit, sentence in pairs:
-        text = sentence.text.casefold()
-        is_first = hit.paper.id not in seen and any(name in text for name in names)
+        terms = set(lexical_terms(sentence.text))
+        is_first = hit.paper.id not in seen and any(name <= terms for name in names)
         seen |= {hit.paper.id} if is_first else set()
         flags.append(float(is_first))
     return flags

@@ -16,7 +16,13 @@ from rag.index.keys import list_possible_names
 from rag.retrieval.fusion import NAME_BONUS, fuse
 from rag.retrieval.late_interaction import NOTHING, score_rows, weight_tokens
 from rag.retrieval.mentions import find_ids
-from rag.text.terms import LONGEST_QUESTION_CHARS, has_words, lexical_terms
+from rag.text.terms import (
+    CODED_NAME,
+    FEW_OTHER_WORDS,
+    LONGEST_QUESTION_CHARS,
+    has_words,
+    lexical_terms,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -30,6 +36,8 @@ if TYPE_CHECKING:
     from rag.index.token_vectors import StoredVectors
     from rag.papers import Paper
     from rag.retrieval.late_interaction import QuestionTokens, TokenScores
+
+FEW_ROWS = 10  # a name that more rows have may be an ordinary word
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +145,7 @@ class _Candidates:
         late: token scores of the rows; None without token vectors.
         by_id: whether the question holds an id of each paper, shape (papers,).
         by_name: whether it holds a name that the title coins, shape (papers,).
+        by_mention: whether it asks for a rare name that the paper has, shape (papers,).
     """
 
     papers: NDArray[np.int64]
@@ -146,6 +155,7 @@ class _Candidates:
     late: TokenScores | None
     by_id: NDArray[np.bool_]
     by_name: NDArray[np.bool_]
+    by_mention: NDArray[np.bool_]
 
 
 class Retriever:
@@ -227,7 +237,8 @@ class Retriever:
             found += index.find_nearest(each.vector, count, selection)
             found += index.find_words(each.terms, count, selection)
         by_id, by_name = self._find_named(asked[0].text, where)
-        found += index.list_rows([*by_id, *by_name])
+        by_mention = self._find_mentions(asked[0].text, where)
+        found += index.list_rows([*by_id, *by_name, *by_mention])
         if not found:
             return None
         rows = index.load_rows(found)
@@ -243,6 +254,7 @@ class Retriever:
             late,
             np.isin(papers, list(by_id)),
             np.isin(papers, list(by_name)),
+            np.isin(papers, list(by_mention)),
         )
 
     def _score_papers(
@@ -272,10 +284,29 @@ class Retriever:
         by_id = index.find_by_key("id", find_ids(text), where)
         return by_id, index.find_by_key("name", list_possible_names(text), where)
 
+    def _find_mentions(self, text: str, where: Filter | None) -> set[int]:
+        """Return the papers that have a rare name of a question of few other words, as written."""
+        index = self._index
+        found: set[int] = set()
+        names = dict.fromkeys(CODED_NAME.findall(text))
+        others = set(lexical_terms(CODED_NAME.sub(" ", text)))
+        for name in names if len(others) <= FEW_OTHER_WORDS else ():
+            terms = lexical_terms(name)
+            if not terms or min(map(index.lexical.count_rows, terms)) > FEW_ROWS:
+                continue
+            rows = index.filter_rows(index.lexical.find_all(terms).tolist(), where)
+            papers = np.unique(index.load_rows(sorted(rows)).paper).tolist()
+            found |= {
+                number
+                for number, stored in zip(papers, index.load_papers(papers), strict=True)
+                if name in f"{stored.paper.title} {stored.paper.abstract}"
+            }
+        return found
+
     def _rank(self, asked: Sequence[_Question], candidates: _Candidates, k: int) -> tuple[Hit, ...]:
         alone, *others = candidates.fused
         fused = (alone + np.mean(others, axis=0)) / 2 if others else alone
-        fused = fused + NAME_BONUS * candidates.by_name
+        fused = fused + NAME_BONUS * (candidates.by_name | candidates.by_mention)
         ids = self._index.load_ids(candidates.papers.tolist())
         names = [ids[paper] for paper in candidates.papers.tolist()]
         order = sorted(

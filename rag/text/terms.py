@@ -12,6 +12,9 @@ LONGEST_QUESTION_CHARS = 4000  # the rest is ignored
 _WORD = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*")
 # Name with a capital or a digit behind its first letter: BERT, GPT-3, DeBERTa.
 CODED_NAME = re.compile(r"\b[A-Za-z][\w@+-]*[A-Z0-9][\w@+-]*")
+# The same, or a capital behind the first word of a sentence: Yoruba.
+NAME = re.compile(rf"{CODED_NAME.pattern}|(?<=[^\s.?!:] )[A-Z][\w@+-]+")
+FEW_OTHER_WORDS = 4  # terms of a question that may be about nothing but a name
 _LONGEST_WORD = 60  # longer runs of letters are data, not words
 
 
