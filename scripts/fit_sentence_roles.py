@@ -23,6 +23,7 @@ import re
 import tempfile
 from bisect import bisect_right
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -178,9 +179,11 @@ def read_notices(
 
 def describe_papers(papers: list[Paper]) -> tuple[dict[str, Described], str]:
     """Return the offsets and values of the sentences of papers, as an index stores them."""
+    # papers of one title and of different years are not merged
+    papers = [replace(paper, year=number) for number, paper in enumerate(papers, 1)]
     with (
         tempfile.TemporaryDirectory() as folder,
-        Assistant.build(papers, Path(folder) / "index", by_title=False) as assistant,
+        Assistant.build(papers, Path(folder) / "index") as assistant,
         closing(Index.open(assistant.folder)) as index,
     ):
         stored = read_sentences(index, [paper.id for paper in papers])
