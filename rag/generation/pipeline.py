@@ -35,6 +35,7 @@ from rag.query.rules import mentions_papers
 from rag.retrieval import Retrieval
 from rag.retrieval.fusion import NAME_BONUS
 from rag.retrieval.roles import remove_notices
+from rag.retrieval.spelling import correct_words
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -132,7 +133,8 @@ class Pipeline:
         as_written: bool,
     ) -> Generator[AnswerEvent, None, Plan]:
         if subject is not None:
-            return Plan(question, question.strip(), "list", subject.strip(), where)
+            plan = Plan(question, question.strip(), "list", subject.strip(), where)
+            return self._correct_words(plan)
         exchanges = [
             Exchange(
                 turn.question,
@@ -143,14 +145,32 @@ class Pipeline:
             )
             for turn in history
         ]
-        if self._planner.asks_model(question):
+        asks_model = self._planner.asks_model(question)
+        if asks_model:
             yield Status("Planning the search")
         plan = self._planner.plan(question, exchanges, where, self._library, as_written=as_written)
+        if not (as_written or asks_model):
+            plan = self._correct_words(plan)
         if plan.standalone != question.strip():
             yield Status(f"Understood as: {plan.standalone}")
         if plan.where:
             yield Status(f"Only papers {self._describe_filter(plan.where)}")
         return plan
+
+    def _correct_words(self, plan: Plan) -> Plan:
+        """Return the plan with words that the library does not know corrected, and a note."""
+        found = self._library.find_corrections(plan.standalone)
+        if not found:
+            return plan
+        correct = partial(correct_words, corrections=found)
+        words = ", ".join(f"“{word}”" for word in found.values())
+        return replace(
+            plan,
+            standalone=correct(plan.standalone),
+            subject=correct(plan.subject),
+            focus=correct(plan.focus),
+            notes=(*plan.notes, f"Showing results for {words}."),
+        )
 
     def _describe_filter(self, where: Filter) -> str:
         """Return a restriction in words, with the title of a single paper in place of its id."""

@@ -16,6 +16,7 @@ from rag.errors import IndexStale
 from rag.index import Filter, Index
 from rag.retrieval.retriever import Retriever, clean_question
 from rag.retrieval.roles import judge_roles
+from rag.retrieval.spelling import find_corrections
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -121,6 +122,11 @@ class LiveIndex:
         """Return the roles of the sentences of some papers; see `roles.judge_roles`."""
         with self.reading():
             return judge_roles(self.index, self._embedder.name, ids)
+
+    def find_corrections(self, question: str) -> dict[str, str]:
+        """Return misspelled word -> word of the newest generation; see `find_corrections`."""
+        with self.reading():
+            return find_corrections(question, self.index)
 
     def papers(self, where: Filter | None = None, limit: int | None = None) -> list[Paper]:
         """Return the first papers that match a filter, or all."""
