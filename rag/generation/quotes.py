@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rag.retrieval import Hit, Retrieval, ScoredSentence
     from rag.retrieval.roles import Roles
 
-MARGIN = 4.0  # a sentence that is weaker than the best one by more is not shown
+MARGIN = 6.0  # a sentence that is weaker than the best one by more is not shown
 MOST_PER_PAPER = 2  # in an answer about several named papers
 
 
