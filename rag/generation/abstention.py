@@ -133,9 +133,16 @@ def _find_missing_names(retrieval: Retrieval) -> list[str]:
     first, *others = retrieval.hits
     papers = [hit.paper for hit in (first, *others) if hit is first or hit.named]
     text = " ".join(f"{paper.title} {paper.abstract}" for paper in papers).casefold()
-    return [
-        name
-        for name in dict.fromkeys(NAME.findall(retrieval.question))
-        # "BERT-like" is there if BERT is
-        if any(part.casefold() not in text for part in name.split("-") if not part.islower())
-    ]
+    names = dict.fromkeys(NAME.findall(retrieval.question))
+    return [name for name in names if not _has_name(text, name.split("-"))]
+
+
+def _has_name(text: str, parts: Sequence[str]) -> bool:
+    """Return whether a text in lower case has a name. BERT-like is there if BERT is.
+
+    A number counts together with what it stands behind: GPT-3 is no GPT-7.
+    """
+    named = [part.casefold() for part in parts if not part.islower()]
+    if any(part.isdigit() for part in named):
+        return "".join(named) in text.replace("-", "").replace(" ", "")
+    return all(part in text for part in named)

@@ -8,7 +8,7 @@ from rag.index import Filter
 from rag.papers.names import join_names
 from rag.query.rules import asks_for_number
 from rag.text.numbers import read_quantities
-from rag.text.terms import lexical_terms, split_words
+from rag.text.terms import NAME, lexical_terms, split_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,8 @@ def explain_abstention(question: str, sentences: Sequence[str], index: Index) ->
     """
     words = [word for word in dict.fromkeys(split_words(question)) if lexical_terms(word)]
     unknown = [word for word in words if _is_unknown(word, index)]
-    names = [word for word in unknown if _is_name(word, question)]
+    shown = NAME.findall(question)
+    names = [word for word in unknown if word.removesuffix("'s") in shown]
     if names or len(unknown) > len(words) / 2:  # one common word may be missing by chance
         return _describe_unknown(names or unknown, index)
     if asks_for_number(question) and not any(map(read_quantities, sentences)):
@@ -45,12 +46,6 @@ def _is_unknown(word: str, index: Index) -> bool:
     whole = word.replace("-", "") if any(map(str.isdigit, word)) else word
     terms = lexical_terms(f"{whole} {whole.removesuffix('s')}") if not word.isdigit() else []
     return bool(terms) and not any(map(index.lexical.count_rows, terms))
-
-
-def _is_name(word: str, question: str) -> bool:
-    """Return whether a word has a capital or a digit, not only at the start of the question."""
-    is_first = question.lstrip(" \"'“‘¿¡(").startswith(word)
-    return any(letter.isupper() or letter.isdigit() for letter in word[is_first:])
 
 
 def _describe_unknown(words: Sequence[str], index: Index) -> str:
