@@ -30,7 +30,7 @@ from typing import TypeAlias
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import precision_recall_curve, roc_auc_score
-from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.model_selection import GroupKFold
 
 from rag import Assistant, Paper
 from rag.generation.decision import DATA
@@ -54,6 +54,8 @@ PRECISION = 0.98  # of notices
 PENALTY_OF_ROLES = 1.0
 PENALTY_OF_NOTICES = 10.0
 
+FEWEST_SENTENCES, MOST_SENTENCES = 3, 7  # of a shortened abstract
+Rows: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]  # values, labels, groups
 Label: TypeAlias = tuple[int, str]  # offset of a sentence and its label
 Described: TypeAlias = tuple[list[int], np.ndarray]  # offsets of sentences and their values
 
@@ -70,8 +72,9 @@ def main() -> None:
     described, embedder = describe_papers([*corpus, *papers])
     of_roles = collect_sentences(described, roles, {})
     of_notices = collect_sentences(described, notices, patterns)
-    roles_model, found = fit_and_predict(*of_roles, PENALTY_OF_ROLES)
-    notices_model, odds = fit_and_predict(*of_notices, PENALTY_OF_NOTICES)
+    shortened = collect_sentences(*shorten(described, roles), {})
+    roles_model, found = fit_and_predict(of_roles, PENALTY_OF_ROLES, shortened)
+    notices_model, odds = fit_and_predict(of_notices, PENALTY_OF_NOTICES)
     labels, flags = of_roles[1], of_notices[1] == "notice"
     precision, recall, threshold = choose_threshold(flags, odds[:, 0])
     about = {
@@ -104,14 +107,50 @@ def main() -> None:
 
 
 def fit_and_predict(
-    values: np.ndarray, labels: np.ndarray, groups: np.ndarray, penalty: float
+    rows: Rows, penalty: float, more: Rows | None = None
 ) -> tuple[LogisticRegression, np.ndarray]:
-    """Return the regression, and the probabilities of classes in folds it was not fitted on."""
-    model = LogisticRegression(C=penalty, max_iter=3000)
-    found: np.ndarray = cross_val_predict(
-        model, values, labels, groups=groups, cv=GroupKFold(5), method="predict_proba"
-    )
-    return model.fit(values, labels), found
+    """Return the regression, and the probabilities of classes in folds it was not fitted on.
+
+    Args:
+        rows: values, labels and groups of sentences.
+        penalty: inverse of the regularisation.
+        more: rows of the same groups to fit on, but not to predict.
+    """
+    values, labels, groups = rows
+    found = np.zeros((len(labels), len(set(labels))))
+    for train, test in GroupKFold(5).split(values, labels, groups):
+        model = fit(values[train], labels[train], penalty)
+        if more:
+            known = np.isin(more[2], groups[train])
+            model = fit(
+                np.vstack([values[train], more[0][known]]),
+                np.append(labels[train], more[1][known]),
+                penalty,
+            )
+        found[test] = model.predict_proba(values[test])
+    if more:
+        values, labels = np.vstack([values, more[0]]), np.append(labels, more[1])
+    return fit(values, labels, penalty), found
+
+
+def fit(values: np.ndarray, labels: np.ndarray, penalty: float) -> LogisticRegression:
+    """Return a regression of the labels on the values."""
+    return LogisticRegression(C=penalty, max_iter=3000).fit(values, labels)
+
+
+def shorten(
+    described: dict[str, Described], labels: dict[str, list[Label]]
+) -> tuple[dict[str, Described], dict[str, list[Label]]]:
+    """Return a few sentences of each abstract with their places, for short abstracts are rare."""
+    generator = np.random.default_rng(0)
+    short, kept = {}, {}
+    for paper, found in labels.items():
+        starts, values = described[paper]
+        size = min(len(starts), generator.integers(FEWEST_SENTENCES, MOST_SENTENCES + 1))
+        keep = np.sort(generator.choice(len(starts), size, replace=False)).tolist()
+        short[paper] = [starts[at] for at in keep], describe_sentences(values[keep, :-4])
+        kept[paper] = [each for each in found if bisect_right(starts, each[0]) - 1 in keep]
+    return short, kept
 
 
 def score_roles(labels: np.ndarray, found: np.ndarray) -> dict[str, float]:
@@ -196,7 +235,7 @@ def describe_papers(papers: list[Paper]) -> tuple[dict[str, Described], str]:
 
 def collect_sentences(
     described: dict[str, Described], labels: dict[str, list[Label]], patterns: dict[str, str]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> Rows:
     """Return values, labels and groups of the sentences: a pattern is one, else an abstract."""
     rows = [
         # a section may end within a sentence
