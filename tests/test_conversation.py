@@ -63,7 +63,7 @@ def folder(tmp_path_factory):
 def saved(folder, tmp_path_factory):
     """What a conversation's file holds: an extractive answer, an abstention, a model's answer."""
     path = tmp_path_factory.mktemp("saved") / "chat.json"
-    with Assistant.open(folder) as assistant:
+    with Assistant.open(folder, settings=load_settings(sentences=1)) as assistant:
         chat = assistant.chat()
         chat.ask("what does QUUX do?")
         chat.ask(OFF_TOPIC)
@@ -102,7 +102,7 @@ def test_a_conversation_is_the_same_after_it_was_opened_and_saved_again(saved, t
     chat.save(second)
     assert json.loads(second.read_text(encoding="utf-8")) == saved
     assert chat.warnings == ()
-    assert [len(turn.answer.closest) for turn in chat.turns] == [0, 3, 0]
+    assert [len(turn.answer.closest) for turn in chat.turns] == [0, 2, 0]
     assert "Closest sentences:\n\n" in chat.turns[1].answer.to_markdown()
 
 
@@ -138,8 +138,9 @@ def test_a_paper_that_has_left_is_still_among_the_closest_by_its_title(saved, tm
     (tmp_path / "chat.json").write_text(json.dumps(saved), encoding="utf-8")
     chat = Conversation(Shelf([]))
     chat.load(tmp_path / "chat.json")
-    titles = {hit.paper.title for hit in chat.turns[1].answer.closest}
-    assert titles == {paper.title for paper in PAPERS}
+    answer = chat.turns[1].answer
+    papers = [*answer.sources.values(), *(hit.paper for hit in answer.closest)]
+    assert {paper.title for paper in papers} == {paper.title for paper in PAPERS}
 
 
 def changed(saved, where, value):

@@ -64,8 +64,8 @@ class Answer(Bibliography):
         hits: papers that were retrieved, best first.
         status: "answered", "abstained" or "incomplete" (cut off).
         reason: why it abstained or is incomplete; empty if that is not known.
-        closest: of an abstention, the papers nearest to the question. Beside quotes, the nearest
-            papers that are not quoted, none if the question names its paper. Else empty.
+        closest: without a clear answer, the nearest papers. Beside quotes, the nearest that are not
+            quoted, none if the question names its paper. Else empty.
         mode: "quotes" (verbatim sentences) or "model".
         kind: "answer", "list" (papers that fit a subject) or "metadata" (taken from the records).
         model: name of the language model, or None.
@@ -121,14 +121,8 @@ class Answer(Bibliography):
         return self.kind == "answer" and self.mode == "quotes" and is_headed
 
     @property
-    def further_papers(self) -> list[Paper]:
-        """Papers in `closest` that it does not cite."""
-        cited = {paper.id for paper in self.sources.values()}
-        return [hit.paper for hit in self.closest if hit.paper.id not in cited]
-
-    @property
     def closest_heading(self) -> str:
-        """Words above the further papers."""
+        """Words above the papers in `closest`."""
         return "Further papers:" if self.is_quoted else "Closest papers:"
 
     @property
@@ -189,8 +183,8 @@ class Answer(Bibliography):
             parts.append(
                 f"*This answer is incomplete: {escape_markdown(self.reason.rstrip('.'))}.*"
             )
-        if further := self.further_papers:
-            titles = "\n".join(f"- {escape_markdown(paper.title)}" for paper in further)
+        if self.closest:
+            titles = "\n".join(f"- {escape_markdown(hit.paper.title)}" for hit in self.closest)
             parts += [self.closest_heading, titles]
             if not self.is_quoted:
                 return "\n\n".join(parts) + "\n"
@@ -207,8 +201,8 @@ class Answer(Bibliography):
         lines = [f"[{number}] {paper.reference}" for number, paper in self.sources.items()]
         if self.is_quoted:  # the quotes stand under their papers
             lines = []
-        if further := self.further_papers:
-            lines = [self.closest_heading, *(f"- {paper.reference}" for paper in further)]
+        if self.closest:
+            lines = [self.closest_heading, *(f"- {hit.paper.reference}" for hit in self.closest)]
         return "\n\n".join(filter(None, [self.text, "\n".join(lines)]))
 
     def __repr__(self) -> str:

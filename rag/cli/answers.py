@@ -266,10 +266,10 @@ def _print_entry(answer: Answer, entry: Statement) -> None:
 
 
 def _print_closest(answer: Answer) -> None:
-    if further := answer.further_papers:
+    if answer.closest:
         print_styled(f"\n{answer.closest_heading}")
-        for paper in further:
-            print_styled(f"- {paper.title}", indent=2)
+        for hit in answer.closest:
+            print_styled(f"- {hit.paper.title}", indent=2)
 
 
 def _print_sources(answer: Answer) -> None:

@@ -102,10 +102,8 @@ def choose_sentences(
 def _find_closest(
     hits: Sequence[Hit], chosen: Sequence[tuple[Hit, ScoredSentence]], found: Assessment
 ) -> tuple[Hit, ...]:
-    """Return the nearest papers; those that an answer leaves out, none if it names its paper."""
-    if not found.answerable:
-        return tuple(hits[:CLOSEST_PAPERS])
-    if any(hit.named for hit in hits):
+    """Return the nearest papers that are not quoted, none if the question names its paper."""
+    if found.answerable and any(hit.named for hit in hits):
         return ()
     quoted = {hit.rank for hit, _ in chosen}
     return tuple(hit for hit in hits if hit.rank not in quoted)[:CLOSEST_PAPERS]

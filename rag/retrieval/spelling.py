@@ -57,8 +57,10 @@ def find_corrections(question: str, index: Index) -> dict[str, str]:
     found = {}
     for word in dict.fromkeys(word for token in tokens for word in _WORD.findall(token)):
         may_be_name = not word.islower() and not question.lstrip().startswith(word)
-        is_known = all(map(index.lexical.count_rows, lexical_terms(word)))
-        if not (may_be_name or is_known) and (correct := _find_correct(word.lower(), index)):
+        if may_be_name or _is_known(word.lower(), index):
+            continue
+        correct = _find_correct(word.lower(), index)
+        if correct and not _is_inflection(word.lower(), correct.lower(), index):
             found[word] = correct
     return found
 
@@ -76,6 +78,24 @@ def correct_words(text: str, corrections: dict[str, str]) -> str:
         return _WORD.sub(lambda word: corrections.get(word[0], word[0]), token[0])
 
     return _TOKEN.sub(correct_token, text)
+
+
+def _is_known(word: str, index: Index) -> bool:
+    """Return whether the library has a word. Its stem is not enough: distilation is misspelled."""
+    terms = lexical_terms(word)
+    if not all(map(index.lexical.count_rows, terms)):
+        return False
+    is_piece = open_bundled_tokenizer().token_to_id(word) is not None
+    return is_piece or not terms or _read_word(terms[0], {word}, index) is not None
+
+
+def _is_inflection(word: str, other: str, index: Index) -> bool:
+    """Return whether a word may be right though the library has only others of its stem."""
+    terms = lexical_terms(word)
+    if not all(map(index.lexical.count_rows, terms)):
+        return False
+    is_longer = word.startswith(other) or other.startswith(word)  # by an ending
+    return is_longer or terms != lexical_terms(other)
 
 
 def _find_correct(word: str, index: Index) -> str | None:
