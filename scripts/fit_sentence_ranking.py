@@ -23,7 +23,7 @@ from rag import Assistant
 from rag.generation.decision import DATA
 from rag.generation.sentence_ranking import list_sentences, measure_signals
 from rag.index import Index
-from rag.retrieval.roles import judge_roles
+from rag.retrieval.roles import judge_roles, remove_notices
 
 KINDS = ("single", "named", "multi")
 PENALTY = 0.01
@@ -78,6 +78,7 @@ def collect(files: list[Path]) -> tuple[list[str], list[tuple[np.ndarray, np.nda
                 continue
             hits = assistant.search(question.question, k=8)
             roles = judge_roles(index, assistant.embedder.name, [hit.paper.id for hit in hits])
+            hits = list(remove_notices(hits, roles))
             signals = measure_signals(question.question, hits, roles)
             names = list(signals)
             gold = np.array(
