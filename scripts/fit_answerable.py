@@ -40,12 +40,11 @@ def main() -> None:
     arguments = parser.parse_args()
     content = arguments.questions.read_bytes()
     questions = [q for q in map(json.loads, content.splitlines()) if q["kind"] in KINDS]
-    rows, named = [], []
+    found, rows = [], []
     with Assistant.open() as assistant:
         for question in questions:
-            retrieval = assistant.retrieve(question["question"])
-            rows.append(measure_signals(retrieval))
-            named.append(names_its_paper(retrieval, rows[-1]))
+            found.append(assistant.retrieve(question["question"]))
+            rows.append(measure_signals(found[-1]))
     names = list(rows[0])
     values = np.array([[row[name] for name in names] for row in rows])
     answerable = np.array([question["kind"] != "unanswerable" for question in questions])
@@ -54,10 +53,11 @@ def main() -> None:
     scaled = (values - means) / deviations
     predicted = cross_validate(scaled, answerable, group_by_paper(questions))
     threshold = float(np.quantile(predicted[answerable], 1 - CONFIDENT))
-    confident = (predicted >= threshold) | np.array(named)
+    named = map(names_its_paper, found, rows, predicted.tolist())
+    confident = (predicted >= threshold) | np.array(list(named))
     model = fit(scaled, answerable)
     weights = model.coef_[0] / deviations
-    found = {
+    about = {
         "intercept": round(float(model.intercept_[0] - weights @ means), 4),
         "weights": {name: round(float(w), 4) for name, w in zip(names, weights, strict=True)},
         "threshold": round(threshold, 4),
@@ -75,8 +75,8 @@ def main() -> None:
             "confident_absent": round(float(confident[~answerable & ~near].mean()), 3),
         },
     }
-    arguments.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(found, indent=1))
+    arguments.out.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(about, indent=1))
 
 
 def fit(values: np.ndarray, answerable: np.ndarray) -> LogisticRegression:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 CLOSEST_PAPERS = 3
 READ_SENTENCES = 4  # of the first paper, searched for a number
 READ_PAPERS = 3  # first hits that are looked at
+CONFIDENT_IF_NAMED = 0.3  # a paper that is named lacks the detail more often below
 MOST_MISSING = 2  # more names that are missing count as this many
 
 
@@ -52,8 +53,8 @@ def assess(retrieval: Retrieval, *, threshold: float | None = None) -> Assessmen
 
     Args:
         retrieval: of the question.
-        threshold: confidence to answer at. None takes the fitted one, and answers a question that
-            names a paper, or asks for nothing but a name, whatever the confidence.
+        threshold: confidence to answer at. None takes the fitted one, and a lower one for a
+            question that names its paper; see `names_its_paper`.
     """
     if not retrieval.question:
         return Assessment(answerable=False, confidence=0.0, reason="The question is empty.")
@@ -66,7 +67,7 @@ def assess(retrieval: Retrieval, *, threshold: float | None = None) -> Assessmen
     model = abstention_model()
     confidence = float(model.probability(found))
     sure = confidence >= (model.threshold if threshold is None else threshold)
-    if sure or (threshold is None and names_its_paper(retrieval, found)):
+    if sure or (threshold is None and names_its_paper(retrieval, found, confidence)):
         return Assessment(answerable=True, confidence=confidence)
     return Assessment(answerable=False, confidence=confidence)
 
@@ -116,16 +117,18 @@ def measure_signals(retrieval: Retrieval) -> Mapping[str, float] | None:
     }
 
 
-def names_its_paper(retrieval: Retrieval, signals: Mapping[str, float]) -> bool:
-    """Return whether the question names a first paper and asks for nothing that it lacks.
+def names_its_paper(retrieval: Retrieval, signals: Mapping[str, float], confidence: float) -> bool:
+    """Return whether the question names a first paper and asks for nothing that it seems to lack.
 
     A question for nothing but a coined name also names a paper that only mentions it.
     """
+    if signals["missing_names"] or signals["missing_number"]:
+        return False
     question = retrieval.question
     is_named = any(hit.named for hit in retrieval.hits[:READ_PAPERS])
-    is_bare = read_form(question) == "name" and CODED_NAME.search(question) is not None
-    lacks = signals["missing_names"] or signals["missing_number"]
-    return (is_named or is_bare) and not lacks
+    if read_form(question) == "name":
+        return is_named or CODED_NAME.search(question) is not None
+    return is_named and confidence >= CONFIDENT_IF_NAMED
 
 
 def _find_missing_names(retrieval: Retrieval) -> list[str]:

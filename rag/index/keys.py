@@ -63,9 +63,23 @@ def list_coined_names(title: str) -> list[str]:
     >>> list_coined_names("Kind: a study of kindness (KIS)")
     ['KIS']
     """
-    lead = _LEAD.match(title)
-    names = [*([lead[1]] if lead else []), *_ACRONYM.findall(title)]
+    names = [read_lead(title), *_ACRONYM.findall(title)]
     return [name for name in names if _COINED.search(name) and name.count(" ") < _MOST_NAME_WORDS]
+
+
+def strip_words(question: str) -> list[str]:
+    """Return the words of a question without the signs and the 's around them."""
+    return [word.strip("\"'“”‘’.,;:?!()[]").removesuffix("'s") for word in question.split()]
+
+
+def read_lead(title: str) -> str:
+    """Return what stands before the colon or dash of a title, "" without one.
+
+    >>> read_lead("Primer: Searching for Efficient Transformers")
+    'Primer'
+    """
+    lead = _LEAD.match(title)
+    return lead[1] if lead else ""
 
 
 def list_possible_names(question: str) -> list[str]:
@@ -74,7 +88,7 @@ def list_possible_names(question: str) -> list[str]:
     >>> list_possible_names("Is GPT-3 better than Bert?")
     ['GPT-3', 'Is GPT-3', 'GPT-3 better', 'Is GPT-3 better', 'GPT-3 better than']
     """
-    words = [word.strip("\"'“”‘’.,;:?!()[]").removesuffix("'s") for word in question.split()]
+    words = strip_words(question)
     runs = (
         " ".join(words[first : first + length])
         for length in range(1, _MOST_NAME_WORDS + 1)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rag.embedding import encode_question
-from rag.index.keys import list_possible_names
+from rag.index.keys import list_possible_names, read_lead, strip_words
 from rag.retrieval.fusion import NAME_BONUS, fuse
 from rag.retrieval.late_interaction import NOTHING, score_rows, weight_tokens
 from rag.retrieval.mentions import find_ids
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from rag.papers import Paper
     from rag.retrieval.late_interaction import QuestionTokens, TokenScores
 
+FEW_TERMS = 2  # of a question that is about a name and little else
+MOST_READ = 30  # rows with a word, searched for a title that begins with it
 FEW_ROWS = 10  # a name that more rows have may be an ordinary word
 
 
@@ -282,7 +284,31 @@ class Retriever:
         """Return the papers that a question names by id, and by a name that a title coins."""
         index = self._index
         by_id = index.find_by_key("id", find_ids(text), where)
-        return by_id, index.find_by_key("name", list_possible_names(text), where)
+        by_name = index.find_by_key("name", list_possible_names(text), where)
+        return by_id, by_name | self._find_leads(text, where)
+
+    def _find_leads(self, text: str, where: Filter | None) -> set[int]:
+        """Return the papers whose title begins with a word of the question, as in "Primer: ...".
+
+        The word has a capital, or the question is about little else, so that "what is electra?"
+        names ELECTRA.
+        """
+        is_bare = len(set(lexical_terms(text))) <= FEW_TERMS
+        words = {word.casefold() for word in strip_words(text) if is_bare or word[:1].isupper()}
+        found: set[int] = set()
+        for word in sorted(words):
+            if terms := lexical_terms(word):
+                rows, _ = self._index.lexical.search(terms, MOST_READ)
+                papers = self._read_papers(rows.tolist(), where)
+                found |= {n for n, paper in papers if read_lead(paper.title).casefold() == word}
+        return found
+
+    def _read_papers(self, rows: Sequence[int], where: Filter | None) -> list[tuple[int, Paper]]:
+        """Return the papers of valid rows, with their numbers."""
+        valid = self._index.filter_rows(rows, where)
+        numbers = np.unique(self._index.load_rows(sorted(valid)).paper).tolist()
+        stored = self._index.load_papers(numbers)
+        return [(number, each.paper) for number, each in zip(numbers, stored, strict=True)]
 
     def _find_mentions(self, text: str, where: Filter | None) -> set[int]:
         """Return the papers that have a rare name of a question of few other words, as written."""
@@ -294,13 +320,8 @@ class Retriever:
             terms = lexical_terms(name)
             if not terms or min(map(index.lexical.count_rows, terms)) > FEW_ROWS:
                 continue
-            rows = index.filter_rows(index.lexical.find_all(terms).tolist(), where)
-            papers = np.unique(index.load_rows(sorted(rows)).paper).tolist()
-            found |= {
-                number
-                for number, stored in zip(papers, index.load_papers(papers), strict=True)
-                if name in f"{stored.paper.title} {stored.paper.abstract}"
-            }
+            papers = self._read_papers(index.lexical.find_all(terms).tolist(), where)
+            found |= {n for n, paper in papers if name in f"{paper.title} {paper.abstract}"}
         return found
 
     def _rank(self, asked: Sequence[_Question], candidates: _Candidates, k: int) -> tuple[Hit, ...]:
