@@ -10,7 +10,13 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rag.answer.headings import BEST_MATCH, CLOSEST, NO_CLEAR_ANSWER, describe_matches
+from rag.answer.headings import (
+    BEST_MATCH,
+    CLOSEST,
+    NO_CLEAR_ANSWER,
+    describe_matches,
+    is_reason,
+)
 from rag.citations.markers import Marker, remove_markers, split_markers
 from rag.citations.resolve import render_statement
 from rag.citations.statements import split_statements
@@ -66,6 +72,37 @@ def mark_uncited(answer: Answer) -> Answer:
     return replace(answer, statements=tuple(map(mark, answer.statements)))
 
 
+def name_papers(answer: Answer) -> Answer:
+    """Return an answer that quotes sentences with its papers named as they are now."""
+    if not answer.is_quoted:
+        return answer
+    heading, *rest = answer.statements
+    text, statements, at = answer.text[: heading.end], [heading], heading.end
+    cited = [each for each in rest if each.citations]
+    for each in rest:
+        shown = answer.text[each.start : each.end]
+        if each.citations:
+            cited = cited[1:]
+        elif cited and each.text not in (BEST_MATCH, CLOSEST):
+            shown = cited[0].citations[0].paper.reference
+        said = each.text if each.citations else shown
+        text += answer.text[at : each.start]
+        statements.append(replace(each, text=said, start=len(text), end=len(text) + len(shown)))
+        text, at = text + shown, each.end
+    return replace(answer, text=text + answer.text[at:], statements=tuple(statements))
+
+
+def _find_heading_problems(answer: Answer) -> Iterator[str]:
+    is_answer = answer.status != "abstained"
+    heading, label = answer.statements[0].text, BEST_MATCH if is_answer else CLOSEST
+    if heading != describe_matches(is_answer=is_answer, reason=answer.reason):
+        yield "its heading is not that of its status"
+    if not is_reason(answer.reason) or not {label} >= {
+        each.text for each in answer.statements if each.text in (BEST_MATCH, CLOSEST)
+    }:
+        yield "its reason or its label cannot be its own"
+
+
 def _list_headings(answer: Answer) -> tuple[str, ...]:
     """Return what stands above and before quoted sentences: headings and papers."""
     is_answer = answer.status != "abstained"
@@ -89,8 +126,8 @@ def _find_problems(answer: Answer) -> Iterator[str]:
             yield f"a statement without a citation is {statement.verdict}"
     if answer.status == "abstained" and answer.citations and not answer.is_quoted:
         yield "an abstention cites papers"
-    if answer.is_quoted and answer.reason not in answer.statements[0].text:
-        yield "its heading does not give its reason"
+    if answer.is_quoted:
+        yield from _find_heading_problems(answer)
     is_reply = answer.mode == "model" and answer.kind == "answer"
     yield from _find_reply_problems(answer) if is_reply else _find_text_problems(answer)
 

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 BEST_MATCHES = "Best matches in this library"
 BEST_MATCH = "Best match:"  # before the best sentence
 CLOSEST = "Closest:"  # before it where there is no clear answer
 NO_CLEAR_ANSWER = "No clear answer in this library."
+NO_NUMBER = "None of the closest sentences has a number."
+TITLE_ONLY = "Of the closest paper only the title is known."
+ABSENT = "in no title or abstract."  # ends a reason that names words
+_ABSENT = re.compile(
+    r"(?:“\S{1,60}”(?:, | and )?){1,3}(?:\d+ more words?)? "
+    rf"(?:occurs?|is an author here and occurs) {re.escape(ABSENT)}"
+)
 
 
 def describe_matches(*, is_answer: bool, reason: str = "") -> str:
@@ -21,3 +30,12 @@ def describe_matches(*, is_answer: bool, reason: str = "") -> str:
     if is_answer:
         return BEST_MATCHES
     return " ".join(filter(None, [NO_CLEAR_ANSWER, reason, "Closest sentences:"]))
+
+
+def is_reason(text: str) -> bool:
+    """Return whether a text has the form of a reason for quotes without a clear answer.
+
+    >>> is_reason("“Yoruba” occurs in no title or abstract."), is_reason("Bees cure cancer.")
+    (True, False)
+    """
+    return text in ("", NO_NUMBER, TITLE_ONLY) or _ABSENT.fullmatch(text) is not None

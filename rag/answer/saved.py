@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BeforeValidator, ConfigDict, InstanceOf, TypeAdapter, ValidationError
 
 from rag.answer.answer import Turn
-from rag.answer.contradictions import mark_uncited, refuse_contradictions
+from rag.answer.contradictions import mark_uncited, name_papers, refuse_contradictions
 from rag.citations.citation import Statement
 from rag.citations.resolve import check_statements
 from rag.errors import CorpusError
@@ -92,7 +92,7 @@ def load_turns(
         turns = reader.types().validate_python(values["turns"])
         if is_old:
             turns = [replace(turn, answer=_upgrade(turn.answer)) for turn in turns]
-        turns = [replace(turn, answer=mark_uncited(turn.answer)) for turn in turns]
+        turns = [replace(turn, answer=mark_uncited(name_papers(turn.answer))) for turn in turns]
         refuse_contradictions([turn.answer for turn in turns])
     except (ValueError, TypeError, LookupError) as error:
         raise CorpusError(

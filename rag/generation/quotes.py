@@ -7,11 +7,12 @@ library seems to hold no answer, the closest sentences are shown, and the headin
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from rag.answer import Text
-from rag.answer.headings import BEST_MATCH, CLOSEST, describe_matches
+from rag.answer.headings import BEST_MATCH, CLOSEST, TITLE_ONLY, describe_matches
 from rag.generation.abstention import CLOSEST_PAPERS, abstain
 from rag.generation.draft import Draft, shown_numbers
 from rag.generation.sentence_ranking import rank_sentences
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from rag.retrieval import Hit, Retrieval, ScoredSentence
     from rag.retrieval.roles import Roles
 
-MARGIN = 6.0  # a sentence that is weaker than the best one by more is not shown
+MARGIN = 10.0  # a sentence that is weaker than the best one by more is not shown
 MOST_PER_PAPER = 2  # in an answer about several named papers
 
 
@@ -54,6 +55,8 @@ def write_quotes(
         reason = "Only the titles of the papers found are known."
         return (yield from abstain(retrieval.hits, reason, found.confidence))
     reason = "" if found.answerable else explain([sentence.text for _, sentence in chosen])
+    if not retrieval.hits[0].sentences:  # what was found says nothing of the others
+        found, reason = replace(found, answerable=False), TITLE_ONLY
     builder = TextBuilder(shown_numbers(history))
     builder.add_paragraph(describe_matches(is_answer=found.answerable, reason=reason))
     best = BEST_MATCH if found.answerable else CLOSEST

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
+from rag.answer.headings import ABSENT, NO_NUMBER
 from rag.index import Filter
 from rag.papers.names import join_names
 from rag.query.rules import asks_for_number
@@ -26,33 +28,40 @@ def explain_abstention(question: str, sentences: Sequence[str], index: Index) ->
         sentences: shown as the closest ones.
         index: that was searched.
     """
-    words = [word for word in dict.fromkeys(split_words(question)) if lexical_terms(word)]
+    words = [word for word in _list_words(question) if lexical_terms(word)]
     unknown = [word for word in words if _is_unknown(word, index)]
-    shown = NAME.findall(question)
-    names = [word for word in unknown if word.removesuffix("'s") in shown]
+    names = [word for word in unknown if word in NAME.findall(question)]
     if names or len(unknown) > len(words) / 2:  # one common word may be missing by chance
         return _describe_unknown(names or unknown, index)
     if asks_for_number(question) and not any(map(read_quantities, sentences)):
-        return "None of the closest sentences has a number."
+        return NO_NUMBER
     return ""
 
 
-def _is_unknown(word: str, index: Index) -> bool:
-    """Return whether no title or abstract has a word. A number is no word.
+def _list_words(question: str) -> list[str]:
+    """Return the words of a question without the 's of a possessive, each once."""
+    return list(dict.fromkeys(re.sub(r"['’]s$", "", word) for word in split_words(question)))
 
-    The stemmer leaves the plural of an acronym, such as LSTMs, as it is. Where GPT is known, GPT-7
-    may still be unknown.
+
+def _is_unknown(word: str, index: Index) -> bool:
+    """Return whether no title or abstract has a word, nor all its parts. A number is no word.
+
+    The stemmer leaves the plural of an acronym, such as LSTMs, as it is. "Llama-2" is not unknown
+    where one abstract has "Llama" and "2".
     """
-    whole = word.replace("-", "") if any(map(str.isdigit, word)) else word
-    terms = lexical_terms(f"{whole} {whole.removesuffix('s')}") if not word.isdigit() else []
-    return bool(terms) and not any(map(index.lexical.count_rows, terms))
+    if word.isdigit() or "'" in word or "’" in word:
+        return False
+    singular = word.removesuffix("s")
+    forms = [lexical_terms(form) for form in (word.replace("-", ""), singular, f"{singular}s")]
+    parts = lexical_terms(" ".join(re.findall(r"[^\W\d_]+|\d+", word)))
+    return not any(len(index.lexical.find_all(terms)) for terms in (*forms, parts) if terms)
 
 
 def _describe_unknown(words: Sequence[str], index: Index) -> str:
     authors = [word for word in words if index.holds(Filter(authors=(word,)))]
     if authors:
-        return f"“{authors[0]}” is an author here and occurs in no title or abstract."
+        return f"“{authors[0]}” is an author here and occurs {ABSENT}"
     named = [f"“{word}”" for word in words[:_MOST_NAMED]]
     if more := len(words) - len(named):
         named.append(f"{more} more word{'s' * (more > 1)}")
-    return f"{join_names(tuple(named))} occur{'s' * (len(words) == 1)} in no title or abstract."
+    return f"{join_names(tuple(named))} occur{'s' * (len(words) == 1)} {ABSENT}"

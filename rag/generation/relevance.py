@@ -90,12 +90,15 @@ def drop_notices(hits: Sequence[Hit], judge: Callable[[Sequence[str]], Roles]) -
 def score_relevance(hits: Sequence[Hit]) -> NDArray[np.float64]:
     """Return the relevance of each paper to the subject, shape (hits,), in [0, 1].
 
+    A paper that the subject names is as relevant as the best one.
+
     Args:
         hits: of the subject, the best paper of the library among them. Empty gives shape (0,).
     """
     if not hits:
         return np.zeros(0)
-    return select_model(hits).probability(measure_signals(hits))
+    found = select_model(hits).probability(measure_signals(hits))
+    return np.where([hit.named for hit in hits], found.max(), found)
 
 
 def measure_signals(hits: Sequence[Hit]) -> dict[str, NDArray[np.float64]]:

@@ -172,6 +172,8 @@ def _find_topic(exchanges: Sequence[Exchange]) -> str:
     if not topics:
         return ""
     *earlier, last = topics
+    if before := last.standalone.removesuffix(last.question.strip()).strip():
+        return before  # what it was completed with, so that follow-ups do not pile up
     is_complete = last.standalone != last.question.strip() or not may_lean(last.question)
     if is_complete or not earlier or set(last.paper_ids).isdisjoint(earlier[-1].paper_ids):
         return last.standalone

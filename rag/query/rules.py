@@ -243,7 +243,7 @@ _GOES_ON = re.compile(
 )
 _VAGUE_TERMS = 2
 _AND_NAME = re.compile(
-    rf"\s*(?i:and|or|but|(?:what|how) about) (?P<name>{CODED_NAME.pattern})[\s?.!]*"
+    rf"\s*(?i:and|or|but|(?:what|how) about) (?P<name>{CODED_NAME.pattern}|[A-Z][\w-]+)[\s?.!]*"
 )
 _OF_THESE = re.compile(
     r"(?i)\s*(?:and )?(?:which|what|how many|any|list|show)(?: ones)? of (?:these|those|them)\b"

@@ -211,8 +211,8 @@ def _render_statements(
         if each.start < at:
             continue
         parts.append(_render_plain(text[at : each.start]))
-        said = text[each.start : each.end]
-        if with_headings and not each.citations:
+        said = text[each.start : each.end].replace("\n", " ")  # a line is an item of a list
+        if with_headings and not each.citations and not each.verdict:
             parts.append(f"<strong>{escape(said)}</strong>")
         else:
             parts.append(_render_statement(said, each, turn_number, checker) + _render_entry(each))
