@@ -48,7 +48,9 @@ TITLES = {
 NAMED = {
     "how does CodeT5+ differ from CodeT5?": {"t5+", "t5"},
     "compare pre-training and fine-tuning, a primer": set(),
-    "what does PRE gain over Primer?": {"pre"},
+    "what does PRE gain over Primer?": {"pre", "primer"},
+    "what is primer?": {"primer"},
+    "what is primer to the search of fewer rates?": set(),
     "is mdetr better than ERNIE 3.0?": {"ernie"},
     "which few-shot learning works?": set(),
     "what does “on the rates of decay” say?": set(),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rag.answer.conversation import Conversation
     from rag.settings import Settings
 
-HELP = """/sources   list the papers cited so far
+HELP = """/sources    list the papers cited so far
 /all        print every paper of the last list
 /as-written ask the last question again as you wrote it
 /save FILE  save the conversation; FILE.md writes Markdown, and FILE.bib, FILE.ris and

@@ -164,7 +164,7 @@ class Pipeline:
         if not found:
             return plan
         correct = partial(correct_words, corrections=found)
-        words = ", ".join(f"“{word}”" for word in found.values())
+        words = ", ".join(f"“{word}”" for word in dict.fromkeys(found.values()))
         return replace(
             plan,
             standalone=correct(plan.standalone),

@@ -30,6 +30,7 @@ _WORD = re.compile(r"(?<![\w'’])[A-Za-z][a-z]{4,24}(?!\w)")
 _LETTERS = re.compile(r"[a-z]+", re.IGNORECASE)
 _MOST_READ = 50  # rows with a stem, read for the word that has it
 _CLEARLY = 10  # times as many rows as the next word, so that only one word can be meant
+_MOST_CORRECTED = 10  # words of one question
 _SHORTEST_ROOT = 4  # letters
 _PRODUCTIVE = 60  # words of the vocabulary that an affix makes of others, such as "re" or "er"
 
@@ -62,6 +63,8 @@ def find_corrections(question: str, index: Index) -> dict[str, str]:
         correct = _find_correct(word.lower(), index)
         if correct and not _is_inflection(word.lower(), correct.lower(), index):
             found[word] = correct
+        if len(found) == _MOST_CORRECTED:
+            break
     return found
 
 
