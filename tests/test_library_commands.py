@@ -573,7 +573,7 @@ def test_citation_of_a_removed_or_changed_paper_says_so_everywhere(run, write, t
     page = (tmp_path / "b.md").read_text()
     assert f"ZORP: Sparse Attention for Long Text.\n\n*({gone})*\n" in page
     assert f"*({changed})*" in page
-    assert page.count("Since then one cited paper has changed or left the library.") == 2
+    assert page.count(" changed or left the library.") == 2
     citations = read_citations("b")
     assert {c["paper"]: c["standing"] for c in citations} == standings
     assert all(c["verdict"] == "quoted" and c["quotes"] for c in citations)
