@@ -308,7 +308,7 @@ def test_a_prompt_that_is_too_long_is_told_by_code_or_message(step):
 
 def test_a_reply_that_the_server_never_ends_is_cut():
     words = " ".join(f"word{n}" for n in range(9000))
-    with ModelServer(Step(words, size=200)) as server:
+    with ModelServer(Step(words, size=200, between_s=0.002)) as server:
         reply = model(server, chat_reserve=500).reply(PROMPT)
         text = "".join(reply)
         assert server.disconnected.wait(5)
