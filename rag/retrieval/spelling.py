@@ -88,8 +88,8 @@ def _is_known(word: str, index: Index) -> bool:
     terms = lexical_terms(word)
     if not all(map(index.lexical.count_rows, terms)):
         return False
-    is_piece = open_bundled_tokenizer().token_to_id(word) is not None
-    return is_piece or not terms or _read_word(terms[0], {word}, index) is not None
+    is_ordinary = not terms or word in _load_words()
+    return is_ordinary or _read_word(terms[0], {word}, index) is not None
 
 
 def _is_inflection(word: str, other: str, index: Index) -> bool:
@@ -175,10 +175,16 @@ def _split_word(word: str) -> Iterator[tuple[str, str]]:
 
 
 @cache
-def _load_vocabulary() -> _Vocabulary:
-    """Read the ordinary words, and find the affixes that many of them have in common."""
+def _load_words() -> frozenset[str]:
+    """Read the words that the bundled encoder knows."""
     pieces = open_bundled_tokenizer().get_vocab()
-    words = frozenset(piece for piece in pieces if _LETTERS.fullmatch(piece))
+    return frozenset(piece for piece in pieces if _LETTERS.fullmatch(piece))
+
+
+@cache
+def _load_vocabulary() -> _Vocabulary:
+    """Find the affixes that many ordinary words have in common."""
+    words = _load_words()
     roots = {word for word in words if len(word) >= _SHORTEST_ROOT}
     splits = [pair for word in words for pair in _split_word(word)]
     suffixes = Counter(behind for before, behind in splits if before in roots)
