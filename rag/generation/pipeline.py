@@ -31,7 +31,7 @@ from rag.llm.cost import compute_cost
 from rag.llm.reply import NO_USAGE, get_usage
 from rag.query.plan import Exchange, Plan
 from rag.query.planner import Planner
-from rag.query.rules import is_vague, mentions_papers
+from rag.query.rules import mentions_papers
 from rag.retrieval import Retrieval
 from rag.retrieval.fusion import NAME_BONUS
 from rag.retrieval.roles import remove_notices
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from rag.retrieval.live_index import LiveIndex
     from rag.settings import Settings
 
-VAGUE_BONUS = 10.0  # for papers cited last, if a question finds nothing clear by itself
 FEW_PAPERS = 3  # of an author, or of the last answer: naming these names them, as a title would
 OFFER_LIST = "For every paper that fits, use `rag list SUBJECT` or the List switch of the page."
 
@@ -215,17 +214,11 @@ class Pipeline:
             more = self._library.retrieve(plan.standalone, k=len(missing), where=where).hits
             hits += [replace(hit, score=min(hit.score, least)) for hit in more]
         if plan.leans and len(plan.cited) <= FEW_PAPERS:
-            raised = best + (VAGUE_BONUS if self._is_lost(plan, found) else NAME_BONUS)
+            raised = best + NAME_BONUS
             hits = [replace(h, score=raised) if h.paper.id in plan.cited else h for h in hits]
             hits.sort(key=lambda hit: -hit.score)
         hits = [replace(hit, rank=rank) for rank, hit in enumerate(hits, start=1)]
         return replace(found, hits=tuple(hits))
-
-    def _is_lost(self, plan: Plan, found: Retrieval) -> bool:
-        """Return whether a question of few words finds no clear answer without the conversation."""
-        if plan.follows_up or not is_vague(plan.standalone):
-            return False
-        return not assess(found, threshold=self._settings.confidence).answerable
 
     def _write(
         self, plan: Plan, retrieval: Retrieval, history: Sequence[Turn]

@@ -241,7 +241,6 @@ _FEW_TERMS = 5  # of a question that goes on with the last one, such as "and on 
 _GOES_ON = re.compile(
     r"(?i)\s*(?:and|or|but|so|then|also|(?:what|how) about|why|yes|no|ok(?:ay)?|more|else)\b"
 )
-_VAGUE_TERMS = 2
 _AND_NAME = re.compile(
     rf"\s*(?i:and|or|but|(?:what|how) about) (?P<name>{CODED_NAME.pattern}|[A-Z][\w-]+)[\s?.!]*"
 )
@@ -284,11 +283,6 @@ def may_lean(question: str) -> bool:
     asks = question.rstrip().endswith("?") or _WH.search(question)
     is_short = len(lexical_terms(question)) <= _FEW_TERMS
     return bool(asks) and is_short and not CODED_NAME.search(question)
-
-
-def is_vague(question: str) -> bool:
-    """Return whether a question has too few content words for a topic of its own."""
-    return len(set(lexical_terms(question))) <= _VAGUE_TERMS
 
 
 def has_content(question: str) -> bool:
