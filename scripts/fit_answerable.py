@@ -21,7 +21,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 
 from rag import Assistant
-from rag.generation.abstention import measure_signals, names_its_paper
+from rag.generation.abstention import measure_signals, share_of_threshold
 from rag.generation.decision import DATA
 
 # A follow-up is first rewritten, and a listing asks the whole library: neither is decided so.
@@ -53,8 +53,7 @@ def main() -> None:
     scaled = (values - means) / deviations
     predicted = cross_validate(scaled, answerable, group_by_paper(questions))
     threshold = float(np.quantile(predicted[answerable], 1 - CONFIDENT))
-    named = map(names_its_paper, found, rows, predicted.tolist())
-    confident = (predicted >= threshold) | np.array(list(named))
+    confident = predicted >= threshold * np.array(list(map(share_of_threshold, found, rows)))
     model = fit(scaled, answerable)
     weights = model.coef_[0] / deviations
     about = {

@@ -72,35 +72,16 @@ def mark_uncited(answer: Answer) -> Answer:
     return replace(answer, statements=tuple(map(mark, answer.statements)))
 
 
-def name_papers(answer: Answer) -> Answer:
-    """Return an answer that quotes sentences with its papers named as they are now."""
-    if not answer.is_quoted:
-        return answer
-    heading, *rest = answer.statements
-    text, statements, at = answer.text[: heading.end], [heading], heading.end
-    cited = [each for each in rest if each.citations]
-    for each in rest:
-        shown = answer.text[each.start : each.end]
-        if each.citations:
-            cited = cited[1:]
-        elif cited and each.text not in (BEST_MATCH, CLOSEST):
-            shown = cited[0].citations[0].paper.reference
-        said = each.text if each.citations else shown
-        text += answer.text[at : each.start]
-        statements.append(replace(each, text=said, start=len(text), end=len(text) + len(shown)))
-        text, at = text + shown, each.end
-    return replace(answer, text=text + answer.text[at:], statements=tuple(statements))
-
-
 def _find_heading_problems(answer: Answer) -> Iterator[str]:
+    """Yield what is wrong above quoted sentences: a heading, a reason or a label."""
     is_answer = answer.status != "abstained"
-    heading, label = answer.statements[0].text, BEST_MATCH if is_answer else CLOSEST
-    if heading != describe_matches(is_answer=is_answer, reason=answer.reason):
+    if answer.statements[0].text != describe_matches(is_answer=is_answer, reason=answer.reason):
         yield "its heading is not that of its status"
-    if not is_reason(answer.reason) or not {label} >= {
-        each.text for each in answer.statements if each.text in (BEST_MATCH, CLOSEST)
-    }:
-        yield "its reason or its label cannot be its own"
+    if not is_reason(answer.reason):
+        yield "its reason is none that quotes can have"
+    other_label = CLOSEST if is_answer else BEST_MATCH
+    if any(each.text == other_label for each in answer.statements):
+        yield "its best sentence has the label of another status"
 
 
 def _list_headings(answer: Answer) -> tuple[str, ...]:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BeforeValidator, ConfigDict, InstanceOf, TypeAdapter, ValidationError
 
 from rag.answer.answer import Turn
-from rag.answer.contradictions import mark_uncited, name_papers, refuse_contradictions
+from rag.answer.contradictions import mark_uncited, refuse_contradictions
+from rag.answer.headings import BEST_MATCH, CLOSEST
 from rag.citations.citation import Statement
 from rag.citations.resolve import check_statements
 from rag.errors import CorpusError
@@ -92,7 +93,7 @@ def load_turns(
         turns = reader.types().validate_python(values["turns"])
         if is_old:
             turns = [replace(turn, answer=_upgrade(turn.answer)) for turn in turns]
-        turns = [replace(turn, answer=mark_uncited(name_papers(turn.answer))) for turn in turns]
+        turns = [replace(turn, answer=mark_uncited(_name_papers(turn.answer))) for turn in turns]
         refuse_contradictions([turn.answer for turn in turns])
     except (ValueError, TypeError, LookupError) as error:
         raise CorpusError(
@@ -100,6 +101,26 @@ def load_turns(
             "unchanged copy, or ask again."
         ) from error
     return turns, tuple(reader.changes)
+
+
+def _name_papers(answer: Answer) -> Answer:
+    """Return an answer that quotes sentences, with its papers named as the library names them."""
+    if not answer.is_quoted:
+        return answer
+    heading, *rest = answer.statements
+    text, statements, at = answer.text[: heading.end], [heading], heading.end
+    cited = [each for each in rest if each.citations]
+    for each in rest:
+        shown = answer.text[each.start : each.end]
+        if each.citations:
+            cited = cited[1:]
+        elif cited and each.text not in (BEST_MATCH, CLOSEST):
+            shown = cited[0].citations[0].paper.reference
+        said = each.text if each.citations else shown
+        text += answer.text[at : each.start]
+        statements.append(replace(each, text=said, start=len(text), end=len(text) + len(shown)))
+        text, at = text + shown, each.end
+    return replace(answer, text=text + answer.text[at:], statements=tuple(statements))
 
 
 class _Reader:

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 CLOSEST_PAPERS = 3
 READ_SENTENCES = 4  # of the first paper, searched for a number
 READ_PAPERS = 3  # first hits that are looked at
-CONFIDENT_IF_NAMED = 0.3  # a paper that is named lacks the detail more often below
 MOST_MISSING = 2  # more names that are missing count as this many
 
 
@@ -53,8 +52,8 @@ def assess(retrieval: Retrieval, *, threshold: float | None = None) -> Assessmen
 
     Args:
         retrieval: of the question.
-        threshold: confidence to answer at. None takes the fitted one, and a lower one for a
-            question that names its paper; see `names_its_paper`.
+        threshold: confidence to answer at. None takes the fitted one, or the share of it that a
+            question which names its paper needs; see `share_of_threshold`.
     """
     if not retrieval.question:
         return Assessment(answerable=False, confidence=0.0, reason="The question is empty.")
@@ -66,10 +65,9 @@ def assess(retrieval: Retrieval, *, threshold: float | None = None) -> Assessmen
         return Assessment(answerable=True, confidence=None)
     model = abstention_model()
     confidence = float(model.probability(found))
-    sure = confidence >= (model.threshold if threshold is None else threshold)
-    if sure or (threshold is None and names_its_paper(retrieval, found, confidence)):
-        return Assessment(answerable=True, confidence=confidence)
-    return Assessment(answerable=False, confidence=confidence)
+    if threshold is None:
+        threshold = model.threshold * share_of_threshold(retrieval, found)
+    return Assessment(answerable=confidence >= threshold, confidence=confidence)
 
 
 def abstain(
@@ -117,18 +115,21 @@ def measure_signals(retrieval: Retrieval) -> Mapping[str, float] | None:
     }
 
 
-def names_its_paper(retrieval: Retrieval, signals: Mapping[str, float], confidence: float) -> bool:
-    """Return whether the question names a first paper and asks for nothing that it seems to lack.
+def share_of_threshold(retrieval: Retrieval, signals: Mapping[str, float]) -> float:
+    """Return which share of the threshold a question needs, in [0, 1].
 
-    A question for nothing but a coined name also names a paper that only mentions it.
+    Returns:
+        0 for a question for nothing but a name of a first paper, or a coined name. 0.5 for one that
+        names a first paper and asks for something of it: the paper is right, and may lack it. 1 for
+        others, and where something is missing.
     """
     if signals["missing_names"] or signals["missing_number"]:
-        return False
+        return 1.0
     question = retrieval.question
     is_named = any(hit.named for hit in retrieval.hits[:READ_PAPERS])
-    if read_form(question) == "name":
-        return is_named or CODED_NAME.search(question) is not None
-    return is_named and confidence >= CONFIDENT_IF_NAMED
+    if read_form(question) == "name" and (is_named or CODED_NAME.search(question)):
+        return 0.0
+    return 0.5 if is_named else 1.0
 
 
 def _find_missing_names(retrieval: Retrieval) -> list[str]:

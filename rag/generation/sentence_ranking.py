@@ -125,6 +125,8 @@ def _find_mentions(
     pairs: Sequence[tuple[Hit, ScoredSentence]], names: Sequence[AbstractSet[str]]
 ) -> list[float]:
     """Return 1 for the first sentence of each paper with one of the names, 0 for the others."""
+    if not names:
+        return [0.0] * len(pairs)
     seen: set[str] = set()
     flags = []
     for hit, sentence in pairs:
