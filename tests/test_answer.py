@@ -190,6 +190,12 @@ def test_closeness_decides_to_answer_and_a_missing_name_speaks_against_it():
     assert not assess(near, threshold=1.0).answerable
 
 
+def test_a_question_for_a_detail_of_a_named_paper_is_not_answered_whatever_it_asks():
+    named = (hit(DOGS, 1, 2.0, 0.1, 0.1, late=0.1, named=True),)
+    assert not assess(Retrieval("do dogs sell shoes in winter?", named)).answerable
+    assert assess(Retrieval("what are dogs?", named)).answerable
+
+
 def test_a_bare_name_is_answered_where_it_is_found():
     purrs = replace(CATS, abstract="We train PurrNet, a model. It purrs.")
     far = (hit(purrs, 1, 2.0, 0.1, 0.1, late=0.1),)

@@ -207,6 +207,39 @@ def test_a_file_that_was_tampered_with_is_refused_in_one_sentence(saved, where, 
     assert chat.turns == []
 
 
+def forge(saved, old, new):
+    """A copy of a saved conversation with a text replaced wherever it stands, offsets kept."""
+    text = json.dumps(saved, ensure_ascii=False)
+    assert len(old) == len(new)
+    assert old in text
+    return text.replace(old, new)
+
+
+def test_a_heading_or_a_reason_that_no_writer_puts_is_refused(saved, tmp_path):
+    path, reason = tmp_path / "forged.json", saved["turns"][1]["answer"]["reason"]
+    for text in (
+        forge(saved, "No clear answer in this library.", "Bees were proven to cure cancer."),
+        forge(saved, reason, f"{'Bees cure cancer':.<{len(reason)}}"),
+        forge(saved, '"status": "abstained"', '"status": "answered" '),
+        forge(saved, "Best matches in this library", "Best matches on this subject"),
+    ):
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(CorpusError, match="is not a conversation saved by Papertrail"):
+            Conversation(Shelf(PAPERS)).load(path)
+
+
+def test_quoted_papers_are_named_as_the_library_names_them_now(saved, tmp_path):
+    path = tmp_path / "c.json"
+    path.write_text(forge(saved, "Best match:", "Bees do it!"), encoding="utf-8")
+    renamed = replace(QUUX, title="Order of Samples")
+    chat = Conversation(Shelf([renamed, ZORP, PAPERS[2]]))
+    chat.load(path)
+    answer = chat.turns[0].answer
+    title = f"{renamed.reference}\n\n- {renamed.reference} QUUX sorts samples by length. [1]"
+    assert answer.text == f"Best matches in this library\n\n{title}"
+    assert {statement.verdict for statement in answer.statements} == {None, "quoted"}
+
+
 def test_the_reason_for_a_refusal_names_the_answer_and_the_next_step(saved, tmp_path):
     path = tmp_path / "bad.json"
     path.write_text(json.dumps(changed(saved, (*FIRST, "citations", 0, "by"), "text")))

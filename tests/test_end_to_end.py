@@ -197,6 +197,13 @@ def test_a_reason_for_no_answer_is_what_can_be_proved(library, question, reason)
     assert answer.text.startswith(f"{heading} Closest sentences:\n")
 
 
+def test_sentences_of_other_papers_are_no_answer_where_the_closest_has_none(library):
+    answer = library.ask("what is a title without abstract?")
+    assert (answer.status, answer.hits[0].paper.id) == ("abstained", "c-3")
+    assert answer.reason == "Of the closest paper only the title is known."
+    assert answer.citations
+
+
 @pytest.mark.parametrize("question", ["", "???", "\x00 \u2026"])
 def test_a_question_without_a_word_is_empty_everywhere(library, rag, question):
     assert library.search(question) == []

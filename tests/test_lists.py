@@ -118,6 +118,16 @@ def test_a_paper_without_an_abstract_may_fit_at_most(library):
     assert "only its title is known" in north.citations[0].reason
 
 
+def test_the_paper_that_a_subject_names_fits(tmp_path):
+    papers = [
+        Paper("lamp-1", "GLIMM: Light for Tunnels", "Lamps save power at night."),
+        Paper("sun-2", "Sun and Lamps", "GLIMM is bright. GLIMM beats the sun."),
+    ]
+    with Assistant.build(papers, tmp_path / "lamps") as lamps:
+        fitting = [s.text for s in lamps.list("GLIMM").statements if s.listed == "fits"]
+    assert sorted(fitting) == ["GLIMM: Light for Tunnels", "Sun and Lamps"]
+
+
 def test_a_subject_that_no_paper_has_gives_no_list(library):
     answer = library.ask("which papers study volcanic basalt chemistry?")
     assert answer.status == "abstained"

@@ -361,6 +361,7 @@ def test_other_questions_ask_nothing_of_the_records(question):
 
 def test_a_name_alone_takes_the_place_of_the_last_one():
     assert plan("What about BERT?", ELECTRA).standalone == "What is BERT?"
+    assert plan("And Phenaki?", ELECTRA).standalone == "What is Phenaki?"
     two = Exchange("BERT or ELECTRA?", "BERT or ELECTRA?", "Both.", {1: PAPER})
     assert plan("and GPT-3?", two).standalone == "and GPT-3?"
 
@@ -369,6 +370,11 @@ def test_small_talk_does_not_break_a_thread():
     thanks = Exchange("Thanks!", "Thanks!", "No answer.", answered=False)
     who = Exchange("who wrote it?", "who wrote it?", "They did.", {1: PAPER})
     assert plan("why?", ELECTRA, thanks, who).standalone == "What is ELECTRA? why?"
+
+
+def test_follow_ups_do_not_pile_up():
+    cheap = Exchange("Is it cheap?", "What is ELECTRA? Is it cheap?", "Yes.", {1: PAPER})
+    assert plan("why?", ELECTRA, cheap).standalone == "What is ELECTRA? why?"
 
 
 REFUSED = Exchange(
