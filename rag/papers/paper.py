@@ -42,7 +42,14 @@ class Paper:
         arxiv_id: without version ("1706.03762"), or None.
         sources: files it was read from, in the order of reading.
         aliases: other ids of this paper.
-        metadata: other fields of its source.
+        metadata: other fields of its source. Those of a reference have these names: "tags" and
+            "editors" (lists of texts), "volume", "issue", "pages", "publisher" and "month" (a
+            number from 1 to 12, or the source's text).
+        citation_key: key of the entry in the user's own file ("hochreiter1997long"), or None.
+        entry_type: type of the reference as its source names it: of BibTeX ("inproceedings"), RIS
+            ("CPAPER") or CSL ("paper-conference"), or None. See `rag.papers.entry_types`.
+        retraction: mark by which its source says that it was retracted, with the notice if it is
+            named ("Retracted in: Tea J. 2020;3:1. PMID: 123"), or None.
     """
 
     id: str
@@ -57,6 +64,9 @@ class Paper:
     sources: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     metadata: Mapping[str, JsonValue] = field(default_factory=dict, hash=False)
+    citation_key: str | None = None
+    entry_type: str | None = None
+    retraction: str | None = None
 
     def __post_init__(self) -> None:
         if not type(self.authors) is type(self.sources) is type(self.aliases) is tuple:

@@ -262,6 +262,9 @@ def _make_paper(found: RawRecord | str, name: str, line: int) -> Paper | Refused
         found.sources or (name,),
         found.aliases,
         found.metadata,
+        found.citation_key,
+        found.entry_type,
+        found.retraction,
     )
     return paper if title else Refused(name, line, "the title is empty.")
 

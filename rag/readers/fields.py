@@ -36,6 +36,9 @@ class RawRecord(NamedTuple):
     sources: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     metadata: Mapping[str, JsonValue] = MappingProxyType({})
+    citation_key: str | None = None
+    entry_type: str | None = None
+    retraction: str | None = None
 
 
 NO_TITLE = "the record has no title. Add one."
@@ -56,6 +59,11 @@ _INITIALS = re.compile(r"(?:[^\W\d_](?:\.?[ -]?)){1,4}")
 _LOOSE_INITIAL = re.compile(r"\. -(?=[^\W\d_]\.)")  # "J. -L.", as arXiv writes "J.-L."
 _GENERATION = re.compile(r"\s*(?:[JS]r\.?|I{2,3}|IV)\s*$")
 _FIRM = re.compile(r"\s*(?:Inc|Ltd|LLC|Corp|PLC|GmbH)\.?\s*$", re.IGNORECASE)
+_DASHES = re.compile(r"\s*(?:--+|[–—‐‑−])\s*")
+_MONTHS = (
+    *("january", "february", "march", "april", "may", "june", "july", "august", "september"),
+    *("october", "november", "december"),
+)
 _NUMBER_IN_BRACKETS = re.compile(r" ?\(\d+\)")  # Scopus puts author ids after the names
 
 
@@ -295,6 +303,40 @@ def make_tags(texts: Iterable[str]) -> dict[str, JsonValue]:
     several = dict.fromkeys(map(collapse_space, texts))
     several.pop("", None)
     return {"tags": list(several)} if several else {}
+
+
+def make_details(
+    *,
+    volume: str = "",
+    issue: str = "",
+    pages: str = "",
+    publisher: str = "",
+    editors: Iterable[str] = (),
+    month: str = "",
+) -> dict[str, JsonValue]:
+    """Return metadata with the details of a reference that are known, under their common names.
+
+    >>> make_details(volume="9", pages="1735--1780", month="nov")
+    {'volume': '9', 'pages': '1735-1780', 'month': 11}
+    """
+    texts = {"volume": volume, "issue": issue, "pages": _DASHES.sub("-", pages)}
+    texts["publisher"] = publisher
+    known: dict[str, JsonValue] = {name: collapse_space(text) for name, text in texts.items()}
+    known |= {"editors": list(editors), "month": parse_month(collapse_space(month))}
+    return {name: value for name, value in known.items() if value}
+
+
+def parse_month(text: str) -> int | str:
+    """Return the number of a month in digits or in English, else the text.
+
+    >>> parse_month("03"), parse_month("Sept."), parse_month("Winter")
+    (3, 9, 'Winter')
+    """
+    if text.isdecimal():
+        return int(text) if 1 <= int(text) <= 12 else text
+    word = text.rstrip(".").lower()
+    matches = [n for n, name in enumerate(_MONTHS, 1) if len(word) > 2 and name.startswith(word)]
+    return matches[0] if matches else text
 
 
 def split_keywords(text: str) -> list[str]:
