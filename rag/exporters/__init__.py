@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from rag.errors import SettingsError
 from rag.exporters import bibtex, csl, json_lines, markdown_list, ris
-from rag.exporters.values import make_citation_key
+from rag.papers.citation_key import make_citation_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-r"""BibTeX and BibLaTeX: one @misc entry per paper, because the library does not know the kind.
+r"""BibTeX and BibLaTeX: one entry per paper, @misc if its type is unknown.
 
 Values are plain text. Commands, formulas and ligatures of TeX are escaped. Only ``doi``, ``url``
 and ``eprint`` are verbatim fields.
@@ -10,15 +10,18 @@ import re
 from typing import TYPE_CHECKING
 
 from rag.exporters.values import (
+    assign_citation_keys,
     collapse_space,
     find_explicit_id,
     is_group,
     join_tags,
-    make_citation_key,
-    read_tags,
+    read_detail,
+    read_details,
     split_name,
 )
 from rag.papers import ET_AL
+from rag.papers.citation_key import make_citation_key
+from rag.papers.entry_types import translate_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -27,6 +30,20 @@ if TYPE_CHECKING:
 
 ENDINGS: tuple[str, ...] = (".bib",)
 
+_VENUE_FIELDS = {
+    "article": "journal",
+    **dict.fromkeys(("inproceedings", "conference", "incollection", "inbook"), "booktitle"),
+}
+_PUBLISHER_FIELDS = {
+    **dict.fromkeys(("phdthesis", "mastersthesis", "thesis"), "school"),
+    **dict.fromkeys(("techreport", "report"), "institution"),
+}
+_MONTHS = {  # macros that every style defines
+    str(number): name
+    for number, name in enumerate(
+        ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"), 1
+    )
+}
 _SPECIAL = str.maketrans(
     {
         "\\": r"\textbackslash{}",
@@ -48,12 +65,16 @@ _VERBATIM = str.maketrans({"{": r"\{", "}": r"\}", "\\": "%5C"})  # no address h
 
 def render(papers: Iterable[Paper]) -> Iterator[str]:
     """Yield one entry per paper, separated by blank lines."""
-    for number, paper in enumerate(papers):
-        yield ("\n" if number else "") + format_entry(paper)
+    for number, (key, paper) in enumerate(assign_citation_keys(papers)):
+        yield ("\n" if number else "") + format_entry(paper, key)
 
 
-def format_entry(paper: Paper) -> str:
+def format_entry(paper: Paper, key: str = "") -> str:
     r"""Return one BibTeX entry that ends with a line break.
+
+    Args:
+        paper: the paper.
+        key: citation key; by default its own, or one made of its id.
 
     >>> from rag.papers import Paper
     >>> print(format_entry(Paper("rates-5-5a1ee1", "Rates & 5%", "")), end="")
@@ -61,22 +82,32 @@ def format_entry(paper: Paper) -> str:
       title = {{Rates \& 5\%}},
     }
     """
-    title = _escape(paper.title)
+    kind = translate_type(paper.entry_type, "bibtex")
+    title = escape_latex(paper.title)
     fields = {
         "title": f"{{{title}}}",  # the inner braces keep its upper case
         "author": " and ".join(map(_format_name, paper.authors)),
+        "editor": " and ".join(map(_format_name, read_details(paper, "editors"))),
         "year": str(paper.year or ""),
-        "howpublished": _escape(paper.venue),
+        _VENUE_FIELDS.get(kind, "howpublished"): escape_latex(paper.venue),
+        "volume": escape_latex(read_detail(paper, "volume")),
+        "number": escape_latex(read_detail(paper, "issue")),
+        "pages": escape_latex(read_detail(paper, "pages")).replace("-", "--"),
+        _PUBLISHER_FIELDS.get(kind, "publisher"): escape_latex(read_detail(paper, "publisher")),
         "doi": _escape_verbatim(paper.doi),
         "eprint": _escape_verbatim(paper.arxiv_id),
         "archiveprefix": "arXiv" if paper.arxiv_id else "",
         "url": _escape_verbatim(paper.url),
-        "keywords": join_tags([_format_tag(tag) for tag in read_tags(paper)]),
-        "abstract": _escape(paper.abstract),
-        "papertrail-id": _escape(find_explicit_id(paper)),
+        "keywords": join_tags([_format_tag(tag) for tag in read_details(paper, "tags")]),
+        "abstract": escape_latex(paper.abstract),
+        "papertrail-id": escape_latex(find_explicit_id(paper)),
+        "papertrail-retraction": escape_latex(paper.retraction),
     }
-    lines = [f"  {name} = {{{value}}}," for name, value in fields.items() if value]
-    return "\n".join([f"@misc{{{make_citation_key(paper)},", *lines, "}"]) + "\n"
+    values = {name: f"{{{value}}}" for name, value in fields.items() if value}
+    if month := read_detail(paper, "month"):
+        values["month"] = _MONTHS.get(month, f"{{{escape_latex(month)}}}")
+    lines = [f"  {name} = {value}," for name, value in values.items()]
+    return "\n".join([f"@{kind}{{{key or make_citation_key(paper)},", *lines, "}"]) + "\n"
 
 
 def _format_name(author: str) -> str:
@@ -88,19 +119,24 @@ def _format_name(author: str) -> str:
         return "others"
     name = collapse_space(author)
     if _AND.search(name) or is_group(name):
-        return f"{{{_escape(name)}}}"
+        return f"{{{escape_latex(name)}}}"
     parts = split_name(name)
     if parts and parts.suffix:
         name = f"{parts.family}, {parts.suffix}, {parts.given}"
-    return _escape(name)
+    return escape_latex(name)
 
 
 def _format_tag(tag: str) -> str:
     """Return a keyword. Braces keep one with a semicolon whole."""
-    return f"{{{_escape(tag)}}}" if ";" in tag else _escape(tag)
+    return f"{{{escape_latex(tag)}}}" if ";" in tag else escape_latex(tag)
 
 
-def _escape(text: str | None) -> str:
+def escape_latex(text: str | None) -> str:
+    r"""Return a text on one line with the signs escaped that mean something to LaTeX.
+
+    >>> print(escape_latex("R&D: 5%"))
+    R\&D: 5\%
+    """
     return _LIGATURE.sub(r"\g<0>{}", collapse_space(text).translate(_SPECIAL))
 
 

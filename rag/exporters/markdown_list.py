@@ -32,7 +32,8 @@ _CODE = re.compile(
     re.MULTILINE,
 )
 _UNSURE = re.compile(r"`|~~~")  # outside such code: a renderer may see other code than we do
-_FORMULA = re.compile(  # bounded, so that many unclosed openings stay fast
+# Formulas of Markdown.
+FORMULA = re.compile(  # bounded, so that many unclosed openings stay fast
     r"\$\$.{1,2000}?\$\$|\$[^$\n]{1,2000}\$|\\\([^\\]{1,2000}(?:\\(?![()])[^\\]{0,2000}){0,200}?\\\)"
     r"|\\\[[^\\]{1,2000}(?:\\(?![\[\]])[^\\]{0,2000}){0,200}?\\\]",
     re.DOTALL,
@@ -49,6 +50,8 @@ def render(papers: Iterable[Paper]) -> Iterator[str]:
 def format_reference(paper: Paper) -> str:
     r"""Return the known ones of authors, year, title, venue and address in one line.
 
+    A retracted paper is marked.
+
     >>> from rag.papers import Paper
     >>> format_reference(Paper("a", "On <b>", "", ("Ada Clark",), 2021, doi="10.1000/x"))
     'Ada Clark. 2021. On \\<b\\>. <https://doi.org/10.1000/x>'
@@ -58,6 +61,7 @@ def format_reference(paper: Paper) -> str:
         str(paper.year or ""),
         escape_markdown(paper.title),
         f"*{escape_markdown(paper.venue)}*" if paper.venue else "",
+        "**Retracted.**" if paper.retraction else "",
     ]
     text = " ".join(part if part[-1] in ".?!" else f"{part}." for part in parts if part)
     address = _find_address(paper)
@@ -89,7 +93,7 @@ def sanitise_markdown(text: str) -> str:
 def _disable_html(text: str) -> str:
     """Escape tags; in a formula add a space, which changes nothing there."""
     safe = text.replace("![", "! [")
-    return _replace_around(_FORMULA, safe, lambda part: _TAG.sub("< ", part), _escape_tags)
+    return _replace_around(FORMULA, safe, lambda part: _TAG.sub("< ", part), _escape_tags)
 
 
 def _escape_tags(text: str) -> str:

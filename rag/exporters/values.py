@@ -1,4 +1,4 @@
-"""Citation keys, ids, names and tags as the export formats write them.
+"""Citation keys, ids, names and details as the export formats write them.
 
 A reader derives a paper's id from its DOI, arXiv id or title, so the id is written only if that
 would give a different one.
@@ -7,19 +7,17 @@ would give a different one.
 from __future__ import annotations
 
 import re
-from hashlib import sha256
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from rag.papers import make_paper_id, normalise_doi
+from rag.papers.citation_key import make_citation_key, make_key_of_id
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rag.papers import Paper
 
 _BLANK = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
-_NO_KEY = re.compile(r"[^A-Za-z0-9_]+")
-_MARKS = frozenset(":./-")  # allowed once between two letters of a key
 _GENERATIONS = frozenset({"Jr.", "Jr", "Sr.", "Sr", "II", "III", "IV"})
 _INITIALS = re.compile(r"(?:[^\W\d_]\.-?)+|[A-Z]{1,3}")
 _PERSONS_WORD = re.compile(r"[^\W\d_](?:[^\W\d_]|['’.-])*")
@@ -32,21 +30,19 @@ _GROUP = re.compile(
 )
 
 
-def make_citation_key(paper: Paper) -> str:
-    """Turn the paper's id into a unique key that BibTeX and pandoc accept.
+def assign_citation_keys(papers: Iterable[Paper]) -> Iterator[tuple[str, Paper]]:
+    """Yield each paper after its citation key.
 
-    If a character has to be replaced, eight digits of the id's sha256 keep the key unique.
-
-    >>> from rag.papers import Paper
-    >>> [make_citation_key(Paper(name, "T", "")) for name in ("doi:10.1000/xyz", "b (2)")]
-    ['doi:10.1000/xyz', 'b-2-bf341434']
+    Of several papers with one key, as BibTeX compares keys without case, the first has it. Each
+    other has the key made of its id.
     """
-    key = _NO_KEY.sub(lambda run: run[0] if run[0] in _MARKS else "-", paper.id)
-    key = key.strip("".join(_MARKS))
-    if key and key == paper.id:
-        return key
-    digits = sha256(paper.id.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return f"{key or 'paper'}-{digits}"
+    taken: set[str] = set()
+    for paper in papers:
+        key = make_citation_key(paper)
+        if key.lower() in taken:
+            key = make_key_of_id(paper.id)
+        taken.add(key.lower())
+        yield key, paper
 
 
 def find_explicit_id(paper: Paper) -> str:
@@ -114,11 +110,19 @@ def collapse_space(text: str | None) -> str:
     return _BLANK.sub(" ", text or "").strip()
 
 
-def read_tags(paper: Paper) -> list[str]:
-    """Return the paper's tags, or [] if its source has none."""
-    tags = paper.metadata.get("tags")
-    several = tags if isinstance(tags, list) else []
-    return [collapse_space(tag) for tag in several if isinstance(tag, str) and tag.strip()]
+def read_details(paper: Paper, name: Literal["tags", "editors"]) -> list[str]:
+    """Return the paper's tags or editors, or [] if its source has none."""
+    found = paper.metadata.get(name)
+    several = found if isinstance(found, list) else []
+    return [collapse_space(text) for text in several if isinstance(text, str) and text.strip()]
+
+
+def read_detail(
+    paper: Paper, name: Literal["volume", "issue", "pages", "publisher", "month"]
+) -> str:
+    """Return a detail of the paper, or "" if its source has none."""
+    found = paper.metadata.get(name)
+    return collapse_space(str(found)) if isinstance(found, str | int) else ""
 
 
 def join_tags(tags: Sequence[str]) -> str:

@@ -46,8 +46,8 @@ class Paper:
             "editors" (lists of texts), "volume", "issue", "pages", "publisher" and "month" (a
             number from 1 to 12, or the source's text).
         citation_key: key of the entry in the user's own file ("hochreiter1997long"), or None.
-        entry_type: type of the reference as its source names it: of BibTeX ("inproceedings"), RIS
-            ("CPAPER") or CSL ("paper-conference"), or None. See `rag.papers.entry_types`.
+        entry_type: type of the reference in BibTeX's terms ("inproceedings"), or the source's own
+            name if BibTeX has no such type ("MGZN"), or None. See `rag.papers.entry_types`.
         retraction: mark by which its source says that it was retracted, with the notice if it is
             named ("Retracted in: Tea J. 2020;3:1. PMID: 123"), or None.
     """

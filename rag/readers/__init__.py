@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
 
 from rag.errors import CorpusError
 from rag.papers import FROM_STANDARD_INPUT, FROM_STREAM, Paper, PaperMerger, make_normal_id
+from rag.papers.citation_key import make_key_of_id
+from rag.papers.entry_types import normalise_type
 from rag.readers.fields import cache_short
 from rag.readers.formats import IN_PIECES, Formats, list_formats
 from rag.readers.source_stream import SourceStream
@@ -249,8 +251,10 @@ def _make_paper(found: RawRecord | str, name: str, line: int) -> Paper | Refused
     if isinstance(found, str):
         return Refused(name, line, found)
     title = clean_markup(found.title)
+    own_id = found.id or make_normal_id(title, found.doi, found.arxiv_id)
+    key = found.citation_key
     paper = Paper(
-        found.id or make_normal_id(title, found.doi, found.arxiv_id),
+        own_id,
         title,
         clean_markup(found.abstract),
         found.authors,
@@ -262,8 +266,8 @@ def _make_paper(found: RawRecord | str, name: str, line: int) -> Paper | Refused
         found.sources or (name,),
         found.aliases,
         found.metadata,
-        found.citation_key,
-        found.entry_type,
+        key if key and key != make_key_of_id(own_id) else None,  # an export of ours made it
+        normalise_type(found.entry_type),
         found.retraction,
     )
     return paper if title else Refused(name, line, "the title is empty.")
