@@ -261,6 +261,28 @@ def test_pandoc_markers_have_the_keys_of_the_bibtex_export_and_code_stays():
         answer.to_markdown(cite_style="apa")
 
 
+def test_markers_use_the_keys_of_the_users_own_file():
+    own = replace(BIRDS, citation_key="smith (2020)+b", entry_type="article")
+    same = replace(RABBITS, citation_key="Smith (2020)+B")  # BibTeX keys have no case
+    answer = written("Birds sing [1][2].", ("Birds sing", (1, own), (2, same)))
+    shown = answer.to_markdown(cite_style="pandoc")
+    assert "Birds sing [@{smith (2020)+b}; @hares-2-31b93ecd]." in shown
+    assert "Birds sing~\\cite{smith (2020)+b,hares-2-31b93ecd}.\n" in answer.to_latex()
+    keys = re.findall(r"@(\w+)\{(.*),", answer.to_bibtex())
+    assert keys == [("article", "smith (2020)+b"), ("misc", "hares-2-31b93ecd")]
+
+
+def test_latex_keeps_form_and_formulas_of_a_model_and_none_of_its_commands():
+    text = "So **R&D** costs 5% $\\alpha_2 \\le 3$ [1].\n\n- `a_b` \\input{x}\n- $\\input{x}$ [2]"
+    answer = written(text, ("So", (1, BIRDS)), ("x", (2, RABBITS)))
+    shown = answer.to_latex()
+    assert "So \\textbf{R\\&D} costs 5\\% $\\alpha_2 \\le 3$~\\cite{doi:10.1000/b}.\n" in shown
+    assert "\\begin{itemize}\n\\item \\texttt{a\\_b} \\textbackslash{}input" in shown
+    assert "~\\cite{hares-2-31b93ecd}\n\\end{itemize}" in shown
+    assert "\\input" not in shown
+    assert "\n% [doi:10.1000/b] <img src=x> *Birds* (Ada Clark)\n" in shown
+
+
 def test_text_of_papers_and_models_does_nothing_in_markdown():
     text = "See <script>x</script> ![a](http://b/?leak) [1]."
     shown = written(text, ("See", (1, BIRDS))).to_markdown()

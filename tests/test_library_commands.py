@@ -481,6 +481,9 @@ def test_answer_is_printed_in_every_format(kept, run, tmp_path):
     text = run(*ask, "--format", "markdown", "--cite-style", "pandoc")
     assert "[@zorp-1]" in text
     assert "[1]" not in text
+    assert run(*ask, "--cite-style", "pandoc") == text
+    assert "\\cite{zorp-1}" in run(*ask, "--cite-style", "latex")
+    assert "--cite-style" in run(*ask, "--cite-style", "latex", "--format", "ris", status=2)
     assert "@misc{zorp-1," in run(*ask, "--format", "bibtex")
     assert "\nDO  - 10.1000/zorp\n" in run(*ask, "--format", "ris")
     assert run(*ask, "--format", "json").startswith('{\n  "question"')
@@ -530,12 +533,13 @@ def test_list_of_all_papers_is_printed_with_its_sources(kept, run):
 
 
 def test_chat_saves_in_the_format_of_the_file_name(kept, run, tmp_path):
-    names = ["a.md", "a.bib", "a.ris", "a.csl.json", "a.json", "a"]
+    names = ["a.md", "a.bib", "a.ris", "a.csl.json", "a.json", "a", "a.tex"]
     saves = "".join(f"/save {name}\n" for name in names)
     run("chat", "-i", kept, "--cite-style", "pandoc", text=f"{QUESTION}\n{saves}")
     starts = [(tmp_path / name).read_text()[:12] for name in names]
     assert starts[1:4] == ["@misc{zorp-1", "TY  - GEN\nTI", '[\n{"id": "zo']
     assert "[@zorp-1]" in (tmp_path / "a.md").read_text()
+    assert "\\cite{zorp-1}" in (tmp_path / "a.tex").read_text()
     assert (tmp_path / "a.json").read_text() == (tmp_path / "a").read_text()
     assert json.loads((tmp_path / "a").read_text())["format"].startswith("papertrail conversation")
 

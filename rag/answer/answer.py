@@ -194,6 +194,15 @@ class Answer(Bibliography):
         parts.append(f"*{self.verification} Mode: {escape_markdown(self.model or self.mode)}.*")
         return "\n\n".join(parts) + "\n"
 
+    def to_latex(self) -> str:
+        r"""Return the answer as LaTeX with ``\cite{key}``, its sources and quotes as comments.
+
+        The keys are those of `to_bibtex`: a paper's own, as its .bib file has it, where known.
+        """
+        from rag.answer.latex import render_latex
+
+        return render_latex(self)
+
     def _repr_markdown_(self) -> str:
         return self.to_markdown()
 

@@ -88,6 +88,10 @@ class Conversation(Bibliography):
         texts = (turn.answer.to_markdown(cite_style=cite_style) for turn in self.turns)
         return "\n---\n\n".join(texts)
 
+    def to_latex(self) -> str:
+        """Return all turns as LaTeX. See `Answer.to_latex`."""
+        return "\n".join(turn.answer.to_latex() for turn in self.turns)
+
     def save(self, path: str | Path) -> None:
         """Write the conversation to a file, whole or not at all.
 

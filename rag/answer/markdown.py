@@ -9,15 +9,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal, get_args
 
-from rag.citations.markers import split_markers
+from rag.citations.markers import split_shown_numbers
 from rag.citations.statements import render_markers
 from rag.errors import SettingsError
 from rag.exporters.markdown_list import escape_markdown, format_reference, sanitise_markdown
-from rag.exporters.values import make_citation_key
+from rag.exporters.values import assign_citation_keys
 from rag.verification import VERDICTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from rag.citations.citation import Citation, Statement
     from rag.papers import Paper
@@ -29,7 +29,8 @@ STANDINGS = {
     "gone": "no longer in the library; unchecked since",
 }
 
-_SHOWN = re.compile(r"\[(\d{1,7})\]")
+# https://pandoc.org/MANUAL.html#citation-syntax
+_PANDOC_KEY = re.compile(r"\w+(?:[:.#$%&+?<>~/-]\w+)*")
 _STRUCTURE = re.compile(r"[\s-]*")  # between statements that code has put together
 
 
@@ -51,8 +52,9 @@ class MarkdownWriter:
                 f"There is no citation style {cite_style!r}. Use {' or '.join(CITE_STYLES)}."
             )
         self._sources = sources
+        keys = assign_citation_keys(sources.values())
         self._keys = (
-            {number: make_citation_key(paper) for number, paper in sources.items()}
+            {number: _format_key(key) for number, (key, _) in zip(sources, keys, strict=True)}
             if cite_style == "pandoc"
             else None
         )
@@ -61,7 +63,7 @@ class MarkdownWriter:
         """Return a model's text with other markers. What looks like one in code stays."""
         shown = ""
         numbers: tuple[int, ...] = ()
-        for piece in self._split(text):
+        for piece in split_shown_numbers(text, self._sources):
             if isinstance(piece, int):
                 numbers = (*numbers, piece)
             else:
@@ -111,16 +113,9 @@ class MarkdownWriter:
     def _mark(self, numbers: tuple[int, ...]) -> str:
         if self._keys is None or not numbers:
             return render_markers(numbers)
-        return f"[{'; '.join(f'@{self._keys[number]}' for number in numbers)}]"
+        return f"[{'; '.join(self._keys[number] for number in numbers)}]"
 
-    def _split(self, text: str) -> Iterator[str | int]:
-        """Yield text, and the number of each marker."""
-        for piece in split_markers(text):
-            raw = piece if isinstance(piece, str) else piece.raw
-            marker = None if isinstance(piece, str) else _SHOWN.match(raw)
-            if marker is None or int(marker[1]) not in self._sources:
-                yield raw
-                continue
-            yield int(marker[1])
-            if rest := raw[marker.end() :]:  # a page would take it for the target of a link
-                yield " " + rest
+
+def _format_key(key: str) -> str:
+    """Return "@key", with the braces that pandoc wants around a key of other characters."""
+    return f"@{key}" if _PANDOC_KEY.fullmatch(key) else f"@{{{key}}}"

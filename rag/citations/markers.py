@@ -19,12 +19,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Iterator, Sequence
 
 LONGEST_HELD = 80
 LONGEST_BLOCK = 2000
 LONGEST_RANGE = 50
 LARGEST = 999
+_SHOWN = re.compile(r"\[(\d{1,7})\]")
 LINE_LEAD = " \t>\r"  # allowed before a code fence
 
 _CLOSING = {"[": "]", "【": "】", "［": "］", "〔": "〕", "⟦": "⟧"}
@@ -149,6 +150,23 @@ def split_markers(text: str) -> list[str | Marker]:
     """Return a whole text as text and markers."""
     reader = MarkerReader()
     return [*reader.feed(text), *reader.finish()]
+
+
+def split_shown_numbers(text: str, numbers: Container[int]) -> Iterator[str | int]:
+    """Yield a finished text, and the number of each marker that shows one of the numbers.
+
+    >>> list(split_shown_numbers("It works [1][2].", {1}))
+    ['It works ', 1, '[2]', '.']
+    """
+    for piece in split_markers(text):
+        raw = piece if isinstance(piece, str) else piece.raw
+        marker = None if isinstance(piece, str) else _SHOWN.match(raw)
+        if marker is None or int(marker[1]) not in numbers:
+            yield raw
+            continue
+        yield int(marker[1])
+        if rest := raw[marker.end() :]:  # a page would take it for the target of a link
+            yield " " + rest
 
 
 def remove_markers(text: str) -> str:

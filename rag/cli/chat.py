@@ -13,7 +13,7 @@ import typer
 from rag.cli.answers import print_list, print_stream
 from rag.cli.options import CiteStyle, CiteStyleOption, QuietOption, add_options, open_assistant
 from rag.cli.printing import print_line, print_note
-from rag.errors import CorpusError, RagError
+from rag.errors import CorpusError, RagError, SettingsError
 from rag.files import write_atomically
 
 if TYPE_CHECKING:
@@ -218,9 +218,13 @@ def _save(conversation: Conversation, name: str, cite_style: CiteStyle) -> None:
 
     path = _expand_path(name)
     form = detect_format(path)
-    if form in (None, "jsonl") or (form == "csl" and not path.name.lower().endswith(".csl.json")):
+    if path.suffix.lower() == ".tex":
+        write_atomically(path, conversation.to_latex())
+    elif form in (None, "jsonl") or (form == "csl" and not path.name.lower().endswith(".csl.json")):
         conversation.save(path)
     elif form == "markdown":
+        if cite_style == "latex":
+            raise SettingsError("For LaTeX, end the name in .tex, as in `/save talk.tex`.")
         write_atomically(path, conversation.to_markdown(cite_style=cite_style))
     else:
         write_atomically(path, export_papers(conversation.sources.values(), form))

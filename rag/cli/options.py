@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rag.settings import Settings
 
 Format = Literal["text", "markdown", "bibtex", "ris", "csl", "json"]
-CiteStyle = Literal["numeric", "pandoc"]
+CiteStyle = Literal["numeric", "pandoc", "latex"]
 _Texts = list[str] | None
 
 IndexOption = Annotated[
@@ -55,7 +55,10 @@ FormatOption = Annotated[
 ]
 CiteStyleOption = Annotated[
     CiteStyle,
-    typer.Option("--cite-style", help=r"Markers in Markdown: \[1], or \[@key] for pandoc."),
+    typer.Option(
+        "--cite-style",
+        help=r"\[1]; Markdown with \[@key] for pandoc; or LaTeX with \cite{key}.",
+    ),
 ]
 _SETTINGS_OPTIONS: dict[str, Any] = {  # by the name of the setting
     "index": IndexOption,
@@ -248,14 +251,20 @@ def read_questions(question: str | None, file: Path | None = None) -> list[str]:
     return questions
 
 
-def resolve_format(form: Format | None, *, as_json: bool, trace: bool = False) -> Format:
-    """Return the output format.
+def resolve_format(
+    form: Format | None, *, as_json: bool, trace: bool = False, cite_style: CiteStyle = "numeric"
+) -> Format:
+    """Return the output format. A citation style other than numbers means Markdown, or LaTeX.
 
     Raises:
         SettingsError: two options contradict each other.
     """
     if as_json and form not in (None, "json"):
         raise SettingsError(f"--json and --format {form} contradict each other. Leave one out.")
+    if cite_style != "numeric":
+        if as_json or form not in (None, "markdown"):
+            raise SettingsError("--cite-style is for text to paste. Leave out the format.")
+        form = "markdown"
     resolved: Format = "json" if as_json else form or "text"
     if trace and resolved not in ("text", "json"):
         raise SettingsError("--trace works only with text and JSON. Leave out the format.")

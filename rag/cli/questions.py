@@ -86,7 +86,7 @@ def ask(
     make_filter: Any = None,
 ) -> None:
     """Answer a question from the library, with checked citations, or abstain."""
-    form = resolve_format(form, as_json=as_json, trace=trace)
+    form = resolve_format(form, as_json=as_json, trace=trace, cite_style=cite_style)
     questions = read_questions(question, file)
     with open_assistant(settings, quiet=quiet) as assistant:
         where = make_filter(assistant)
@@ -123,7 +123,7 @@ def list_papers(
     make_filter: Any = None,
 ) -> None:
     """List every paper that fits a subject, with its score and a quoted sentence."""
-    form = resolve_format(form, as_json=as_json, trace=trace)
+    form = resolve_format(form, as_json=as_json, trace=trace, cite_style=cite_style)
     (subject,) = read_questions(subject)
     with open_assistant(settings, quiet=quiet) as assistant:
         events = assistant.stream_list(subject, where=make_filter(assistant), trace=trace)
@@ -171,7 +171,7 @@ def _print_formatted(
     quiet: bool,
     indent: int | None = 2,
 ) -> None:
-    """Print answers as JSON or Markdown, or each paper that they cite once as a reference."""
+    """Print answers as JSON, Markdown or LaTeX, or each paper that they cite as a reference."""
     from rag.exporters import export_papers
 
     if form == "json":
@@ -179,7 +179,9 @@ def _print_formatted(
             _print_as_json(events, indent)
         return
     answers = [event.answer for events in streams for event in events if event.kind == "done"]
-    if form == "markdown":
+    if cite_style == "latex":
+        print_text("\n".join(each.to_latex() for each in answers))
+    elif form == "markdown":
         print_text("\n---\n\n".join(each.to_markdown(cite_style=cite_style) for each in answers))
     else:
         print_text(
