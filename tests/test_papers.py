@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from hashlib import sha256
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -122,13 +123,51 @@ def test_a_doi_or_else_an_arxiv_id_is_the_identity(doi, arxiv_id, expected):
     assert make_paper_id("Any Title", doi=doi, arxiv_id=arxiv_id) == expected
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "10.1000/Tea.1.",
+        "doi.org/10.1000/tea.1/",
+        "10.1000%2Ftea.1",
+        "(DOI 10.1000/tea.1)",
+        "10.1000/tea.1; 10.1000/tea.2",
+        "10.1000/tea.1 [doi]",
+        "http://doi.acm.org/10.1000/tea.1?nosfx=y",
+        "https://doi-org.proxy.example.edu/10.1000/tea.1",
+        "https://proxy.example.edu/login?url=https%3A%2F%2Fdoi.org%2F10.1000%2Ftea.1",
+        "https://host.example/doi/abs/10.1000/tea.1",
+        "https://host.example/doi/10.1000/tea.1/full#s2",
+        "https://host.example/article?id=10.1000/tea.1&type=printable",
+        "https://host.example/content/10.1000/tea.1v2.full.pdf+html",
+    ],
+)
+def test_a_doi_is_found_behind_any_address_and_before_any_punctuation(text):
+    assert normalise_doi(text) == "10.1000/tea.1"
+
+
+@pytest.mark.parametrize("written", ["(A)1:2/3<4::AID-T5>3.0.CO;2-#", "a(b)", "a.pdf/full", "a&b"])
+def test_signs_inside_a_doi_are_kept(written):
+    doi = f"10.1000/{written.lower()}"
+    escaped = doi.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    texts = (f"10.1000/{written}", escaped, f"https://doi.org/{quote(doi)}", f"doi:{doi}")
+    assert [normalise_doi(text) for text in texts] == [doi] * 4
+
+
+def test_an_arxiv_id_is_found_behind_any_address_of_arxiv():
+    texts = (
+        "arXiv: 1706.03762.",
+        "1706.03762v7 [cs.CL]",
+        "https://arxiv-org.proxy.example.edu/abs/1706.03762?context=cs",
+        "ar5iv.labs.arxiv.org/html/1706.03762v2",
+    )
+    assert [normalise_arxiv_id(text) for text in texts] == ["1706.03762"] * 4
+
+
 def test_what_is_no_doi_or_arxiv_id_is_none():
-    assert [normalise_doi(text) for text in ("", "10.1/x", "x/10.1000/y", "10.1000/a b")] == [
-        None
-    ] * 4
-    assert [normalise_arxiv_id(text) for text in ("", "17.03762", "https://x.org/1706.03762")] == [
-        None
-    ] * 3
+    texts = ("", "10.1/x", "10.1000/a b", "10.1000/.", "https://host.example/pii/S0140673620301")
+    assert [normalise_doi(text) for text in texts] == [None] * 5
+    texts = ("", "17.03762", "https://x.org/1706.03762", "vixra.org/abs/1706.03762")
+    assert [normalise_arxiv_id(text) for text in texts] == [None] * 4
 
 
 def test_a_title_gives_a_readable_id_cut_at_a_word():

@@ -5,15 +5,17 @@ A DOI identifies a paper, else its arXiv id, else its title.
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import unicodedata
 from dataclasses import dataclass, field, fields
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import unquote
 
 from rag.papers.names import ET_AL
-from rag.text.links import find_links
+from rag.text.links import find_links, strip_punctuation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -122,11 +124,25 @@ def describe_record(paper: Paper) -> dict[str, str]:
     return {name: value for name, value in known.items() if value}
 
 
-_DOI = re.compile(r"10\.\d{4,9}/\S+")
-_DOI_PREFIX = re.compile(r"(?:https?://(?:dx\.|www\.)?doi\.org/|doi:)\s*", re.IGNORECASE)
-_ARXIV = re.compile(r"(\d{4}\.\d{4,5}|[a-z-]+(?:\.[a-z]{2})?/\d{7})(?:v\d+)?", re.IGNORECASE)
-_ARXIV_PREFIX = re.compile(
-    r"(?:https?://(?:www\.|export\.)?arxiv\.org/(?:abs|pdf|html)/|arxiv:)\s*", re.IGNORECASE
+_PLAIN_DOI = re.compile(r"10\.\d{4,9}/[\w.()-]*\w")  # most are, and this is fast
+# May be followed by another one, or by a note in brackets ("10.1000/a [doi]").
+_DOI = re.compile(
+    r"(?<![\w.])(10\.\d{4,9}(?:\.\d+)*/(?=[^\s?#&]*\w)\S+?)"
+    r"(?:\s*[;,|](?:\s|(?=https?:|10\.\d{4})).*|\s+(?:[\[(|]|doi\b|https?:).*)?$",
+    re.IGNORECASE | re.DOTALL,
+)
+_QUERY = re.compile(r"[?#]\w.*|&\w+=.*")
+# What publishers add to the DOI in the address of a page or of a preprint's version.
+_PAGE = re.compile(
+    r"(?:(?<=\d)v\d+)?(?:[./](?:full|abstract|e?pdf|pdfdirect|full-?text|html?|xml|epub|summary|meta"
+    r"|references)(?:\+html)?)*/?$",
+    re.IGNORECASE,
+)
+_DOI_RESOLVER = re.compile(r"\bdoi[.-]org\b", re.IGNORECASE)
+_ARXIV = re.compile(
+    r"(?:(?:https?://)?[\w.-]*\barxiv[\w.-]*/(?:abs|pdf|html)/|arxiv:\s*)?"
+    r"(\d{4}\.\d{4,5}|[a-z-]+(?:\.[a-z]{2})?/\d{7})(?:v\d+)?(?:\.pdf)?(?:[?#].*|\s\[.*)?",
+    re.IGNORECASE,
 )
 _SLUG_CHARS = 40
 
@@ -142,15 +158,22 @@ def normalise_title(title: str) -> str:
 
 
 def normalise_doi(text: str) -> str | None:
-    """Return the DOI in lower case without the resolver's address, or None if it is not a DOI.
+    """Return the DOI of a text or an address in lower case, or None if there is none.
 
-    >>> normalise_doi("https://doi.org/10.1000/ABC")
-    '10.1000/abc'
+    >>> normalise_doi("https://doi-org.proxy.edu/10.1000%2FABC."), normalise_doi("10.1000/a b")
+    ('10.1000/abc', None)
     """
-    doi = text.strip()
-    if not doi.startswith("10."):
-        doi = _DOI_PREFIX.sub("", doi, count=1)
-    return doi.lower() if _DOI.fullmatch(doi) else None
+    text = text.strip()
+    if _PLAIN_DOI.fullmatch(text):
+        return text.lower()
+    found = _DOI.search(html.unescape(unquote(text)))
+    if not found:
+        return None
+    doi = strip_punctuation(_QUERY.sub("", found[1])).rstrip("/")
+    before = found.string[: found.start()]
+    if "/" in before and not _DOI_RESOLVER.search(before):
+        doi = _PAGE.sub("", doi)
+    return doi.lower()
 
 
 def normalise_arxiv_id(text: str) -> str | None:
@@ -159,8 +182,7 @@ def normalise_arxiv_id(text: str) -> str | None:
     >>> normalise_arxiv_id("https://arxiv.org/pdf/1706.03762v7.pdf")
     '1706.03762'
     """
-    bare = _ARXIV_PREFIX.sub("", text.strip(), count=1).removesuffix(".pdf")
-    found = _ARXIV.fullmatch(bare)
+    found = _ARXIV.fullmatch(strip_punctuation(text.strip()))
     return found[1].lower() if found else None
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 LINK = re.compile(r"(https?:) ?(//(?=\w)[^\s<>\"`{}|\\^\[\]]+)", re.IGNORECASE)
+_PUNCTUATION = tuple(".,;:!?'\"*")
+_CLOSING = {")": "(", "]": "[", "}": "{", ">": "<"}
 
 
 def find_links(text: str) -> tuple[str, ...]:
@@ -16,14 +18,19 @@ def find_links(text: str) -> tuple[str, ...]:
     >>> find_links("Code (see https://example.org/a_(b)), models: https: //example.org/m.")
     ('https://example.org/a_(b)', 'https://example.org/m')
     """
-    found = (_strip_punctuation(scheme + rest) for scheme, rest in LINK.findall(text))
+    found = (strip_punctuation(scheme + rest) for scheme, rest in LINK.findall(text))
     return tuple(dict.fromkeys(found))
 
 
-def _strip_punctuation(link: str) -> str:
-    surplus = link.count(")") - link.count("(")
-    end = len(link)
-    while link[end - 1] in ".,;:!?'*" or (link[end - 1] == ")" and surplus > 0):
-        surplus -= link[end - 1] == ")"
-        end -= 1
-    return link[:end]
+def strip_punctuation(link: str) -> str:
+    """Remove punctuation from the end of a link or identifier, and brackets that it did not open.
+
+    >>> strip_punctuation("10.1000/a(b)."), strip_punctuation("10.1000/ab].")
+    ('10.1000/a(b)', '10.1000/ab')
+    """
+    while link[-1:] in _CLOSING or link.endswith(_PUNCTUATION):
+        opening = _CLOSING.get(link[-1])
+        if opening and link.count(opening) >= link.count(link[-1]):
+            break
+        link = link[:-1]
+    return link
