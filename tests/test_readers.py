@@ -182,6 +182,37 @@ def test_what_is_missing_null_or_empty_is_left_out_and_not_invented(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "words",
+    [
+        "[No abstract available]",
+        "NA",
+        "n/a",
+        "Not Available.",
+        "none",
+        "-",
+        "No abstract",
+        "ABSTRACT NOT AVAILABLE",
+        "There is no abstract for this article.",
+        "<p>null</p>",
+        "nan",
+        "An abstract is not available for this content so a preview has been provided.",
+    ],
+)
+def test_a_placeholder_is_no_abstract_author_or_venue(tmp_path, words):
+    table = f"title,abstract,authors,venue,year,doi\nOn Rates,{words},{words},{words},NA,NA\n"
+    [paper] = iter_papers(written(tmp_path, table))
+    assert paper == Paper(paper.id, "On Rates", "", sources=paper.sources)
+
+
+@pytest.mark.parametrize(
+    "words", ["None of the mice slept.", "No abstract art is available.", "No 5"]
+)
+def test_a_text_that_only_begins_like_a_placeholder_stays(tmp_path, words):
+    [paper] = iter_papers(written(tmp_path, json_line(abstract=words)))
+    assert paper.abstract == words
+
+
+@pytest.mark.parametrize(
     ("field", "value", "kept"),
     [
         ("year", 2017.0, 2017),

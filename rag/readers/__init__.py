@@ -18,7 +18,7 @@ from rag.errors import CorpusError
 from rag.papers import FROM_STANDARD_INPUT, FROM_STREAM, Paper, PaperMerger, make_normal_id
 from rag.papers.citation_key import make_key_of_id
 from rag.papers.entry_types import normalise_type
-from rag.readers.fields import cache_short
+from rag.readers.fields import cache_short, is_placeholder
 from rag.readers.formats import IN_PIECES, Formats, list_formats
 from rag.readers.source_stream import SourceStream
 from rag.text.markup import clean_markup
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 Source: TypeAlias = str | Path | BinaryIO
 
 STANDARD_INPUT = "-"
-_clean_venue = cache_short(clean_markup)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +245,21 @@ def _find_problem(stream: SourceStream, head: str) -> str:
     return "this is a binary file, not text." if "\0" in head else ""
 
 
+def _clean_text(text: str) -> str:
+    """Clean a text of mark-up. One that only says that there is none becomes ""."""
+    cleaned = clean_markup(text)
+    return "" if is_placeholder(cleaned) else cleaned
+
+
+_clean_venue = cache_short(_clean_text)
+
+
+def _clean_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Clean names of tags and entities. One that only says that there is none gives ()."""
+    cleaned = tuple(clean_markup(name) if "<" in name or "&" in name else name for name in names)
+    return () if len(names) == 1 and is_placeholder(cleaned[0]) else cleaned
+
+
 def _make_paper(found: RawRecord | str, name: str, line: int) -> Paper | Refused:
     """Clean a raw record and add its id and source. A reason becomes `Refused`."""
     if isinstance(found, str):
@@ -256,10 +270,10 @@ def _make_paper(found: RawRecord | str, name: str, line: int) -> Paper | Refused
     paper = Paper(
         own_id,
         title,
-        clean_markup(found.abstract),
-        found.authors,
+        _clean_text(found.abstract),
+        _clean_names(found.authors),
         found.year,
-        found.venue and _clean_venue(found.venue),
+        _clean_venue(found.venue or "") or None,
         found.url,
         found.doi,
         found.arxiv_id,

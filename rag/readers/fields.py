@@ -47,6 +47,16 @@ _BEFORE = 20  # most lines before the first record
 _ID_CHARS = 200
 _LONG_CHARS = 200  # below, splitting a text is faster than checking it
 _CACHED = 4096  # texts, one or two megabytes per function, seven at most
+_PLACEHOLDER_CHARS = 80
+_NONE = r"no|not|none|n\W?a|nan|null|nil|undefined|missing|unavailable"
+_PLACEHOLDER = re.compile(
+    rf"[-–—.…?*]{{0,3}}|[\W_]*(?:abstract[\W_]*|anonymous\]|(?=.*\b(?:{_NONE})\b)(?:(?:{_NONE}|an?|the"
+    r"|this|there|is|was|has|for|of|in|with|abstracts?|summary|description|available|provided"
+    r"|supplied|found|given|listed|present|applicable|article|paper|record|item|document"
+    r"|publication|authors?|names?)\b[\W_]*)+)",
+    re.IGNORECASE | re.DOTALL,
+)
+_PREVIEW = "An abstract is not available for this content"  # as Cambridge University Press says
 _YEAR = re.compile(r"(?<!\d)(?:1[5-9]|20)\d\d(?!\d)")
 _WEB_ADDRESS = re.compile(r"https?://(?:[^\s;]++|;(?=[^\s;])(?!;*https?:))++", re.IGNORECASE)
 # Starts at the first of several semicolons only, else 20,000 of them would take seconds.
@@ -90,6 +100,18 @@ def cache_short(read: Callable[[str], str]) -> Callable[[str], str]:
     """
     known = lru_cache(maxsize=_CACHED)(read)
     return lambda text: known(text) if len(text) < _LONG_CHARS else read(text)
+
+
+def is_placeholder(value: object) -> bool:
+    """Return whether a value only says that there is none.
+
+    >>> [is_placeholder(text) for text in ("[No abstract available]", "n/a", "None of us won.")]
+    [True, True, False]
+    """
+    if not isinstance(value, str):
+        return False
+    is_short = len(value) <= _PLACEHOLDER_CHARS
+    return (is_short and _PLACEHOLDER.fullmatch(value) is not None) or value.startswith(_PREVIEW)
 
 
 def put_given_first(name: str) -> str:
@@ -290,10 +312,7 @@ def find_arxiv_id(*texts: str) -> str | None:
         if "arxiv" not in text.lower():
             continue
         named = _ARXIV_NAMED.search(text)
-        address = find_url(text)
-        known = normalise_arxiv_id(named[1].rstrip(".,;]")) if named else None
-        known = known or (normalise_arxiv_id(address) if address else None)
-        if known:
+        if known := normalise_arxiv_id(named[1] if named else find_url(text) or ""):
             return known
     return None
 
@@ -323,7 +342,7 @@ def make_details(
     texts["publisher"] = publisher
     known: dict[str, JsonValue] = {name: collapse_space(text) for name, text in texts.items()}
     known |= {"editors": list(editors), "month": parse_month(collapse_space(month))}
-    return {name: value for name, value in known.items() if value}
+    return {name: value for name, value in known.items() if value and not is_placeholder(value)}
 
 
 def parse_month(text: str) -> int | str:
