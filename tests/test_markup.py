@@ -49,6 +49,10 @@ MENDED = [
     ("from $1.5%$ to $20 %$ and $<5%$", "from 1.5% to 20 % and <5%"),
     ("a merely sim0.6 point, by sim3x.", "a merely ~0.6 point, by ~3x."),
     ("two\n lines\tand\u00a0more \x00 ", "two lines and more"),
+    # Parts of an abstract that Ovid joins by commas
+    ("AIM: To see.,RESULTS: They rose.", "AIM: To see. RESULTS: They rose."),
+    ("We saw tea.?, MAIN RESULTS: Up.", "We saw tea.? MAIN RESULTS: Up."),
+    ("Aim: To see., Results and outlook: Up.", "Aim: To see. Results and outlook: Up."),
     # HTML, JATS and MathML
     ("<p>We test <i>in vitro</i>.</p><p>It works.</p>", "We test in vitro. It works."),
     ("<jats:p>H<jats:sub>2</jats:sub>O and Ca<jats:sup>2+</jats:sup></jats:p>", "H2O and Ca2+"),
@@ -194,6 +198,7 @@ LEFT_ALONE = [
     "O(L^{{4}/{3}}) and k^{th}-order",
     "BERT_BASE -- 5 < 6",
     "",
+    "as in Roe et al., Results: a Study, and etc., but",
     "models of <1M parameters, k < n, a <b> c and x<y>z",
     "the <mask> token, <s> and </s>, List<int>, <unk/>",
     "gains of 36% over AT&T; R&D; a && b, & c",

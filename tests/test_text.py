@@ -54,6 +54,10 @@ def test_sentences_end_where_a_reader_ends_them(expected):
 def test_a_missing_space_after_a_full_stop_is_seen():
     expected = ["We propose models.", "We test them (95%).", "This is new."]
     assert sentences("".join(expected)) == expected
+    assert sentences("We count.MAIN RESULTS: They rose.") == [
+        "We count.",
+        "MAIN RESULTS: They rose.",
+    ]
 
 
 ANY_TEXT = st.one_of(

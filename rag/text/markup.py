@@ -111,6 +111,10 @@ _TIMES = re.compile(r"times(?<=\dtimes)(?![A-Za-z_])")
 _SIM = re.compile(r"sim(?<![^\s(\[]sim)(?=(?:\d+\.\d+[x×%]?|\d+[x×%])(?!\w))")
 
 
+_LABEL = re.compile(r"([A-Z][A-Za-z]{2,}(?:[ /&,-]+[A-Za-z]+){0,5}):\s")
+_JOINT = re.compile(rf"(?<=[.?]),\s?(?={_LABEL.pattern})")
+
+
 def clean_markup(text: str) -> str:
     r"""Clean a text of residue that can be recognised with certainty.
 
@@ -129,12 +133,24 @@ def clean_markup(text: str) -> str:
     for sign, clean in (("<", _drop_tags), ("$", convert_formulas), ("\\", _convert_tex)):
         if sign in text:
             text = clean(text)
-    text = _fix_quotes(text)
+    text = _split_parts(_fix_quotes(text))
     if "~" in text:
         text = _TILDE.sub(lambda found: " " if found[1] else found[0], text)
     if len(text) > _SHORT_CHARS and text.isascii() and not any(map(text.__contains__, digits)):
         return text  # all remaining residue contains a digit or is next to one
     return _fix_digits(text)
+
+
+def _split_parts(text: str) -> str:
+    """End a part of a structured abstract before the next label, where Ovid joins them by commas.
+
+    >>> _split_parts("We count visits.,RESULTS: They rose.")
+    'We count visits. RESULTS: They rose.'
+    """
+    if ".," not in text and "?," not in text:
+        return text
+    has_label = _LABEL.match(text) is not None
+    return _JOINT.sub(lambda found: " " if has_label or found[1].isupper() else found[0], text)
 
 
 def _fix_digits(text: str) -> str:

@@ -36,7 +36,10 @@ _OPENERS = (
     "Experiments|Extensive|Results|Code|Unlike|Instead|Using|Both|Many|Most|Notably|Existing"
 )
 # The lookbehind comes last: a search that starts with it tries every place.
-_GLUED = re.compile(rf"""[.?!](?<=[a-z0-9)\]%"'][.?!])(?=(?:{_OPENERS})[ ,])""")
+# So does a label in capitals, as in "We count.RESULTS: They rose."
+_GLUED = re.compile(
+    rf"""[.?!](?<=[a-z0-9)\]%"'][.?!])(?=(?:{_OPENERS})[ ,]|[A-Z]{{3,}}(?:[ /&]+[A-Z]+)*: )"""
+)
 _AFTER_CAPITAL = re.compile(rf"[A-Z]\. (?<=[a-z] [A-Z]\. )(?=(?:{_OPENERS})[ ,])")
 _LAST_WORD = re.compile(r"[(\[\"']*(\S{1,40})\.([)\]\"'”’]*)\s*\Z")
 _QUOTE_END = re.compile(r"[.?!][)\]\"'”’]+\s*\Z")
