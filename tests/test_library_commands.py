@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from rag import Assistant, Paper, read_papers
 from rag.cli import app
+from rag.cli.printing import print_papers
 from rag.index.lock import writer_lock
 
 PAPERS = [
@@ -466,11 +467,49 @@ def test_export_is_filtered_and_goes_to_standard_output(kept, run, tmp_path):
 
 
 def test_papers_are_listed_by_filter_and_shown_by_id_prefix(kept, run):
-    assert run("papers", "list", "-i", kept, "--author", "Clark").startswith("zorp-1\t")
+    line = "zorp-1\tClark and Li\t2021\t-\tZORP: Sparse Attention for Long Text\n"
+    assert run("papers", "list", "-i", kept, "--author", "Clark") == line
     assert run("papers", "list", "-i", kept, "--year", "2022..") == ""
-    assert run("papers", "-i", kept).count("\n") == 2
+    assert run("papers", "-i", kept) == line + "b-2\t-\t-\t-\tCurriculum Order Matters\n"
     assert run("papers", "show", "ZORP", "-i", kept).startswith("ZORP: Sparse Attention")
     assert "No paper has the id" in run("papers", "show", "nosuch", "-i", kept, status=2)
+
+
+@pytest.mark.parametrize(
+    ("order", "titles"),
+    [
+        ("added", "b C A d"),
+        ("-added", "d A C b"),
+        ("year", "A b d C"),  # the one without a year comes last in both directions
+        ("-year", "d b A C"),
+        ("author", "d A b C"),
+        ("title", "A b C d"),
+    ],
+)
+def test_papers_are_listed_in_order(run, write, order, titles):
+    write(
+        "a.jsonl",
+        {"title": "b", "year": 2001, "authors": ["Zoe Yu"]},
+        {"title": "C"},
+        {"title": "A", "year": 1999, "authors": ["Moss, Ann", "Zoe Yu"]},
+        {"title": "d", "year": 2010, "authors": ["Émile Lo", "B", "C"]},
+    )
+    run("index", "a.jsonl", "-i", "mine", "-q")
+    listed = run("papers", "list", "-i", "mine", "--sort", order).splitlines()
+    assert [line.split("\t")[4] for line in listed] == titles.split()
+
+
+def test_listed_papers_are_aligned_on_a_terminal(monkeypatch, capsys):
+    papers = [
+        Paper("a", "On Rates", "", authors=("Ada Clark",), year=2021, venue="J. Rates"),
+        Paper("long-id-of-a-paper-0a1b2c", "数" * 30, "", retraction="Retracted"),
+    ]
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    print_papers(papers)
+    one, two = capsys.readouterr().out.splitlines()
+    assert one == "a                Clark  2021  J. Rates  On Rates"
+    assert two == "long-id-of-a-p…  -      -     -         [retracted] 数数数…"
 
 
 # Answers

@@ -116,7 +116,8 @@ def test_tools_publish_their_arguments_and_results(server):
     assert [tool.name for tool in tools] == ["search_papers", "ask_papers"]
     for tool in tools:
         properties = tool.input_schema["properties"]
-        assert list(properties) == ["question", "k", "years", "authors", "venues", "ids"]
+        names = ["question", "k", "years", "authors", "venues", "ids", "retracted"]
+        assert list(properties) == names
         assert all(each["description"] for each in properties.values())
         assert tool.input_schema["required"] == ["question"]
         assert tool.input_schema["additionalProperties"] is False

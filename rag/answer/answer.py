@@ -8,9 +8,9 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from rag.answer.markdown import MarkdownWriter
+from rag.answer.markdown import MarkdownWriter, render_titles
 from rag.answer.summary import summarize_verdicts
-from rag.citations.citation import to_json_values
+from rag.citations.citation import name_paper, to_json_values
 from rag.exporters import export_papers
 from rag.exporters.markdown_list import escape_markdown
 from rag.llm.reply import NO_USAGE, Usage
@@ -184,8 +184,7 @@ class Answer(Bibliography):
                 f"*This answer is incomplete: {escape_markdown(self.reason.rstrip('.'))}.*"
             )
         if self.closest:
-            titles = "\n".join(f"- {escape_markdown(hit.paper.title)}" for hit in self.closest)
-            parts += [self.closest_heading, titles]
+            parts += [self.closest_heading, render_titles(hit.paper for hit in self.closest)]
             if not self.is_quoted:
                 return "\n\n".join(parts) + "\n"
         for number in self.sources:
@@ -295,12 +294,7 @@ AnswerEvent = Status | Text | Verified | Step | Done
 
 
 def _describe_hit(hit: Hit) -> dict[str, Any]:
-    return {
-        "rank": hit.rank,
-        "score": round(hit.score, 4),
-        "paper": hit.paper.id,
-        "title": hit.paper.title,
-    }
+    return {"rank": hit.rank, "score": round(hit.score, 4), **name_paper(hit.paper)}
 
 
 def _describe_paper(paper: Paper) -> dict[str, Any]:

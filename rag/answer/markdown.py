@@ -17,7 +17,7 @@ from rag.exporters.values import assign_citation_keys
 from rag.verification import VERDICTS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rag.citations.citation import Citation, Statement
     from rag.papers import Paper
@@ -85,11 +85,12 @@ class MarkdownWriter:
     def render_source(
         self, number: int, citations: Sequence[Citation], *, with_quotes: bool = True
     ) -> list[str]:
-        """Return the paragraphs of a source: its reference, its standing and what is quoted."""
+        """Return the paragraphs of a source: its reference, marks and what is quoted."""
         own = [citation for citation in citations if citation.number == number]
         parts = [f"{self._mark((number,))} {format_reference(self._sources[number])}"]
         standings = dict.fromkeys(STANDINGS.get(citation.standing) for citation in own)
-        parts += [f"*({standing})*" for standing in standings if standing]
+        marks = [self._sources[number].retraction_mark, *standings]
+        parts += [f"*({escape_markdown(mark)})*" for mark in marks if mark]
         if not with_quotes:
             return parts
         quotes = dict.fromkeys(quote.text for citation in own for quote in citation.quotes)
@@ -119,3 +120,12 @@ class MarkdownWriter:
 def _format_key(key: str) -> str:
     """Return "@key", with the braces that pandoc wants around a key of other characters."""
     return f"@{key}" if _PANDOC_KEY.fullmatch(key) else f"@{{{key}}}"
+
+
+def render_titles(papers: Iterable[Paper]) -> str:
+    """Return a list of titles, with the mark of a retracted paper."""
+    named = (
+        f"{paper.title} ({paper.retraction_mark})" if paper.retraction else paper.title
+        for paper in papers
+    )
+    return "\n".join(f"- {escape_markdown(each)}" for each in named)

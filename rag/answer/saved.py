@@ -182,11 +182,13 @@ class _Reader:
         return {**values, "paper": paper, "quotes": quotes, "standing": standing}
 
     def _find_paper(self, values: _Json) -> Paper:
-        """Return the paper, or one with only id and title where the library no longer has it."""
+        """Return the paper, or what the file says of one that the library no longer has."""
         identity, title = values["paper"], values["title"]
         if not (isinstance(identity, str) and isinstance(title, str)):
             raise TypeError("the id and the title of a paper must be text")
-        return self._known.get(identity) or Paper(identity, title, "")
+        mark = values.get("retraction")
+        retraction = mark if isinstance(mark, str) else None
+        return self._known.get(identity) or Paper(identity, title, "", retraction=retraction)
 
 
 def _read_turn(values: _Json) -> _Json:

@@ -40,7 +40,7 @@ class Citation:
     score: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values. The paper appears with id and title."""
+        """Return plain JSON values. The paper appears with id, title and retraction."""
         return to_json_values(self)  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
@@ -109,7 +109,7 @@ class Statement:
 
 
 def to_json_values(value: Any) -> Any:
-    """Return a value as plain JSON: dataclasses as dicts, a paper as its id and title."""
+    """Return a value as plain JSON: dataclasses as dicts, a paper as `name_paper` gives it."""
     if isinstance(value, tuple):
         return [to_json_values(each) for each in value]
     if not is_dataclass(value):
@@ -118,7 +118,13 @@ def to_json_values(value: Any) -> Any:
     for each in fields(value):
         inner = getattr(value, each.name)
         if each.name == "paper":
-            values |= {"paper": inner.id, "title": inner.title}
+            values |= name_paper(inner)
         else:
             values[each.name] = to_json_values(inner)
     return values
+
+
+def name_paper(paper: Paper) -> dict[str, str]:
+    """Return the id and the title of a paper, and its retraction if there is one."""
+    marked = {"retraction": paper.retraction} if paper.retraction else {}
+    return {"paper": paper.id, "title": paper.title, **marked}

@@ -12,6 +12,7 @@ from rag.cli.printing import (
     print_line,
     print_note,
     print_ranking,
+    print_retraction,
     print_status,
     print_styled,
     strip_controls,
@@ -270,6 +271,7 @@ def _print_closest(answer: Answer) -> None:
         print_styled(f"\n{answer.closest_heading}")
         for hit in answer.closest:
             print_styled(f"- {hit.paper.title}", indent=2)
+            print_retraction(hit.paper, indent=4)
 
 
 def _print_sources(answer: Answer) -> None:
@@ -284,6 +286,7 @@ def _print_sources(answer: Answer) -> None:
 
 def _print_reference(number: int, paper: Paper) -> None:
     print_styled(f"[{number}] {paper.title}", style="bold")
+    print_retraction(paper, indent=4)
     authors = ", ".join([*paper.authors[:3], *(["et al."] if len(paper.authors) > 3 else [])])
     place = " · ".join(filter(None, [authors, paper.venue, str(paper.year or ""), paper.url]))
     if place:

@@ -197,14 +197,14 @@ def _print_last_list(conversation: Conversation) -> None:
 
 
 def _print_sources(conversation: Conversation) -> None:
-    """Print the papers cited so far. A note marks those that the library lost or changed."""
+    """Print the papers cited so far. A note marks those retracted, lost or changed."""
     from rag.answer import STANDINGS
 
     standings = {c.number: c.standing for turn in conversation.turns for c in turn.answer.citations}
     for number, source in conversation.sources.items():
-        standing = STANDINGS.get(standings[number])
-        note = f"  ({standing})" if standing else ""
-        print_line(f"[{number}] {source.title}  ({source.id}){note}")
+        marks = filter(None, [source.retraction_mark, STANDINGS.get(standings[number])])
+        notes = "".join(f"  ({mark})" for mark in marks)
+        print_line(f"[{number}] {source.title}  ({source.id}){notes}")
     if not conversation.sources:
         print_note("No paper is cited yet.")
 

@@ -20,19 +20,29 @@ from rag.cli.options import (
     add_options,
     open_assistant,
 )
-from rag.cli.printing import print_json, print_line, print_note, print_paper, print_text
+from rag.cli.printing import (
+    print_json,
+    print_line,
+    print_note,
+    print_paper,
+    print_papers,
+    print_text,
+)
 from rag.cli.progress import show_progress, track_reading
 from rag.errors import SettingsError
 from rag.files import write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from rag.index import IndexReport
     from rag.library import SourceReport
     from rag.papers import Paper
     from rag.settings import Settings
 
+Order = Literal[
+    "added", "year", "author", "title", "-added", "-year", "-author", "-title"
+]  # a minus turns it round
 ReferenceFormat = Literal["bibtex", "ris", "csl", "jsonl", "markdown"]
 _MAX_LINES = 10  # of one kind of record; --json has all
 
@@ -318,18 +328,40 @@ def papers_default(
 def papers_list(
     *,
     settings: Settings,
+    order: Annotated[
+        Order, typer.Option("--sort", help="Order of the papers; -year has the newest first.")
+    ] = "added",
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     make_filter: Any = None,
 ) -> None:
-    """List the papers, or some of them: id and title."""
+    """List the papers, or some of them: id, authors, year, venue and title."""
     with open_assistant(settings, quiet=quiet) as assistant:
-        papers = assistant.papers(where=make_filter(assistant))
+        papers = sort_papers(assistant.papers(where=make_filter(assistant)), order)
     if as_json:
         print_json([paper.to_dict() for paper in papers])
     else:
-        for paper in papers:
-            print_line(f"{paper.id}\t{paper.title}")
+        print_papers(papers)
+
+
+def sort_papers(papers: Sequence[Paper], order: Order) -> list[Paper]:
+    """Return papers in order. Those without the field to sort by come last."""
+    from rag.papers.names import find_family_name
+    from rag.papers.paper import normalise_title
+
+    keys: dict[str, Callable[[Paper], Any]] = {
+        "year": lambda paper: paper.year,
+        "author": lambda paper: find_family_name(paper.authors[0]) if paper.authors else None,
+        "title": lambda paper: normalise_title(paper.title),
+    }
+    is_reversed = order.startswith("-")
+    key = keys.get(order.removeprefix("-"))
+    if key is None:
+        return [*reversed(papers)] if is_reversed else [*papers]
+    keyed = [(key(paper), paper) for paper in papers]
+    known = [pair for pair in keyed if pair[0] is not None]
+    known.sort(key=lambda pair: pair[0], reverse=is_reversed)
+    return [paper for _, paper in known] + [paper for value, paper in keyed if value is None]
 
 
 @papers_app.command("show")

@@ -143,6 +143,14 @@ _FILTER_OPTIONS: dict[str, Any] = {
         ("paper", _Texts, "Only the paper with this id or id prefix; repeatable."),
     )
 }
+_FILTER_OPTIONS["retracted"] = Annotated[
+    bool | None,
+    typer.Option(
+        "--retracted/--not-retracted",
+        help="Only papers that their source marks as retracted, or only the others.",
+        show_default=False,
+    ),
+]
 
 
 def add_options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -205,6 +213,7 @@ def _make_filter(given: dict[str, Any], assistant: Any) -> Any:
         sources=tuple(given["source"] or ()),
         ids=assistant.resolve_ids(given["paper"]) if given["paper"] else None,
         tags=tuple(given["tag"] or ()),
+        retracted=given["retracted"],
     )
 
 

@@ -10,12 +10,13 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rag.papers import Paper
     from rag.retrieval import Hit
@@ -27,6 +28,8 @@ _CONTROL = dict.fromkeys(
     for code in (*range(32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
     if chr(code) not in "\t\n"
 )
+
+_WIDEST = (0.25, 0.2, 0.1, 0.15)  # columns of a listed paper before its title, of the terminal
 
 
 def strip_controls(text: str) -> str:
@@ -70,6 +73,7 @@ def print_hits(hits: Sequence[Hit]) -> None:
         print_styled("Nothing was found.")
     for hit in hits:
         print_styled(f"{hit.rank}. {hit.paper.title}", style="bold")
+        print_retraction(hit.paper, indent=3)
         print_styled(f"{hit.paper.id}  score {hit.score:.2f}", indent=3, style="dim")
         if hit.sentences:
             print_styled(hit.sentences[0].text, indent=3)
@@ -93,9 +97,75 @@ def print_ranking(papers: Sequence[Mapping[str, Any]]) -> None:
             print_line(f"{paper['rank']} was found by the query “{paper['query']}”")
 
 
+def print_papers(papers: Iterable[Paper]) -> None:
+    """Print one line for each paper: id, authors, year, venue and title, "-" where unknown.
+
+    On a terminal the columns are aligned and cut to its width, elsewhere tabs separate them.
+    """
+    rows = map(_list_columns, papers)
+    if sys.stdout.isatty():
+        lines: Iterable[str] = _align(list(rows), make_console().width)
+    else:
+        lines = map("\t".join, rows)
+    for line in lines:
+        print_line(line)
+
+
+def _list_columns(paper: Paper) -> list[str]:
+    title = f"[retracted] {paper.title}" if paper.retraction else paper.title
+    columns = (paper.id, shorten_authors(paper.authors), str(paper.year or ""), paper.venue, title)
+    return [" ".join((column or "-").split()) for column in columns]
+
+
+def _align(rows: Sequence[Sequence[str]], width: int) -> Iterator[str]:
+    """Yield rows as lines of columns that are as wide as their longest value, within limits."""
+    if not rows:
+        return
+    widths = [
+        min(int(share * width), max(map(cell_len, column)))
+        for column, share in zip(zip(*rows, strict=True), _WIDEST, strict=False)
+    ]
+    for *cells, title in rows:
+        start = "".join(f"{_fit(cell, most)}  " for cell, most in zip(cells, widths, strict=True))
+        yield start + _fit(title, max(10, width - cell_len(start))).rstrip()
+
+
+def _fit(text: str, width: int) -> str:
+    """Pad a text to a width, or cut it with an ellipsis."""
+    if cell_len(text) > width:
+        text = set_cell_size(text, width - 1).rstrip() + "…"
+    return set_cell_size(text, width)
+
+
+def shorten_authors(authors: Sequence[str]) -> str:
+    """Return the family names of one or two authors, the first one's of more, "" without any.
+
+    >>> shorten_authors(["Clark, Ada", "Bo Li"]), shorten_authors(["Ada Clark", "Bo Li", "C Wu"])
+    ('Clark and Li', 'Clark et al.')
+    """
+    from rag.papers.names import ET_AL
+
+    if len(authors) > 2 or ET_AL in authors:
+        return f"{_find_family(authors[0])} {ET_AL}"
+    return " and ".join(map(_find_family, authors))
+
+
+def _find_family(author: str) -> str:
+    """Return the family name of an author as it is written."""
+    from rag.papers.names import find_family_name
+
+    family, comma, _ = author.partition(",")
+    if comma:
+        return family
+    wanted = find_family_name(author)
+    words = (word for word in reversed(author.split()) if find_family_name(word) == wanted)
+    return next(words, author)
+
+
 def print_paper(paper: Paper) -> None:
     """Print one paper with all its fields."""
     print_styled(paper.title, style="bold")
+    print_retraction(paper)
     values = paper.to_dict()
     further: Any = values.pop("metadata", {})
     for name, value in {**values, **further}.items():
@@ -106,6 +176,12 @@ def print_paper(paper: Paper) -> None:
     for link in paper.links:
         print_styled(f"link in the abstract: {link}", style="dim")
     print_styled("\n" + (paper.abstract or "(no abstract)"))
+
+
+def print_retraction(paper: Paper, *, indent: int = 0) -> None:
+    """Print the mark of a retracted paper on a line of its own."""
+    if paper.retraction:
+        print_styled(paper.retraction_mark, indent=indent, style="bold red")
 
 
 def make_console() -> Console:

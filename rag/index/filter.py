@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from rag.errors import SettingsError
 from rag.index.keys import (
+    RETRACTED,
     WHOLE,
     make_printable,
     make_whole_key,
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _MOST_VALUES = 200  # of one part of a filter
+_SEVERAL = ("authors", "venues", "sources", "tags")
 _FIRST_YEAR, _LAST_YEAR = -9999, 9999
+_FURTHEST_YEAR = 10_000  # "after 9999" is no mistake of type
 _HAS_KEY = "paper.number IN (SELECT paper FROM key WHERE field = ? AND key = ?)"
 _HAS_ID = (
     "paper.number IN (SELECT paper FROM key WHERE field = 'id' "
@@ -45,9 +48,11 @@ class Filter:
         sources: any of these source files, by path or by name.
         ids: any of these paper ids or aliases; None restricts nothing, () matches no paper.
         tags: any of these tags or keywords.
+        retracted: True for papers that their source marks as retracted, False for all others.
 
     Raises:
-        SettingsError: the first year is after the last, or a part has too many values.
+        SettingsError: a part has another type or too many values, or the first year is after the
+            last.
     """
 
     years: tuple[int | None, int | None] | None = None
@@ -56,16 +61,22 @@ class Filter:
     sources: tuple[str, ...] = ()
     ids: tuple[str, ...] | None = None
     tags: tuple[str, ...] = ()
+    retracted: bool | None = None
 
     def __post_init__(self) -> None:
-        first, last = self.years or (None, None)
-        if first is not None and last is not None and first > last:
-            raise SettingsError(
-                f"The years {first}..{last} are in the wrong order. Put the earlier year first."
-            )
-        for name in ("authors", "venues", "sources", "tags"):
-            if len(getattr(self, name)) > _MOST_VALUES:
+        if self.years is not None:
+            object.__setattr__(self, "years", _check_years(self.years))
+        for name in _SEVERAL:
+            values = _check_texts(name, getattr(self, name))
+            if len(values) > _MOST_VALUES:
                 raise SettingsError(f"The filter has too many {name}. Give at most {_MOST_VALUES}.")
+            object.__setattr__(self, name, values)
+        if self.ids is not None:
+            object.__setattr__(self, "ids", _check_texts("ids", self.ids))
+        if self.retracted not in (None, True, False):
+            raise SettingsError(
+                f"Filter(retracted={self.retracted!r:.60}) takes True, False or None."
+            )
 
     def to_sql(self) -> tuple[str, list[object]]:
         """Return the restriction as a condition on `paper`, with its values."""
@@ -88,6 +99,9 @@ class Filter:
                 parts.append(_match_any(field, choices))
         if self.ids is not None:
             parts.append((_HAS_ID, [json.dumps([make_printable(each) for each in self.ids])]))
+        if self.retracted is not None:
+            is_marked = _HAS_KEY if self.retracted else f"NOT {_HAS_KEY}"
+            parts.append((is_marked, ["retracted", RETRACTED]))
         condition = " AND ".join(f"({sql})" for sql, _ in parts) or "1"
         return condition, [value for _, values in parts for value in values]
 
@@ -108,13 +122,62 @@ class Filter:
         if self.ids is not None:
             one = f"with the id {self.ids[0]}" if len(self.ids) == 1 else ""
             said.append(one or f"among {len(self.ids)} chosen")
+        if self.retracted is not None:
+            said.append("marked as retracted" if self.retracted else "not marked as retracted")
         return ", ".join(filter(None, said))
 
     def and_also(self, other: Filter) -> Filter:
         """Add the parts that only the other filter has. This one's parts win."""
-        mine = {name: getattr(self, name) for name in self.__slots__}
-        parts = {name: own or getattr(other, name) for name, own in mine.items()}
-        return Filter(**{**parts, "ids": other.ids if self.ids is None else self.ids})
+        parts = {each.name: (getattr(self, each.name), each.default) for each in fields(self)}
+        return Filter(
+            **{
+                name: getattr(other, name) if own == default else own
+                for name, (own, default) in parts.items()
+            }
+        )
+
+
+def _check_years(years: object) -> tuple[int | None, int | None]:
+    """Return the first and last year of a filter.
+
+    Raises:
+        SettingsError: they are no two years, or in the wrong order.
+    """
+    if isinstance(years, list | tuple) and len(years) == 2 and all(map(_is_year, years)):
+        first, last = years
+        if first is not None and last is not None and first > last:
+            raise SettingsError(
+                f"The years {first}..{last} are in the wrong order. Put the earlier year first."
+            )
+        return first, last
+    raise SettingsError(
+        f"Filter(years={years!r:.60}) takes the first and the last year, such as "
+        "years=(2019, 2021). Write years=(2021, 2021) for one year, years=(2020, None) for 2020 "
+        "and later."
+    )
+
+
+def _is_year(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int):
+        return value is None
+    return abs(value) <= _FURTHEST_YEAR
+
+
+def _check_texts(name: str, values: object) -> tuple[str, ...]:
+    """Return the values of a part of a filter.
+
+    Raises:
+        SettingsError: it is one text alone, or holds something else than text.
+    """
+    if isinstance(values, list | tuple | set | frozenset):
+        if all(isinstance(value, str) for value in values):
+            return tuple(values)
+    elif isinstance(values, str):
+        raise SettingsError(
+            f"Filter({name}={values!r:.60}) takes a tuple of texts. "
+            f"Write Filter({name}=({values!r:.60},))."
+        )
+    raise SettingsError(f"Filter({name}={values!r:.60}) takes a tuple of texts.")
 
 
 def _list_choices(author: str) -> Iterable[list[str]]:

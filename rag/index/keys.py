@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rag.papers import Paper
 
 WHOLE = "="  # stands before the whole name of a venue
+RETRACTED = "yes"  # key of retracted papers
 _MOST_WORDS = 40  # of a venue, for comparison
 _ACRONYM = re.compile(r"\(([A-Z][\w&-]*[A-Z][\w&-]*)\)")
 _YEAR_OF_VENUE = re.compile(r"\b(?:19|20)\d\d\b")  # "ICML 2020" also matches "ICML"
@@ -37,7 +38,8 @@ def make_keys(paper: Paper) -> set[tuple[str, str]]:
 
     Returns:
         the fields are "prefix" (its id in lower case), "id" (ids, aliases, DOI, arXiv id), "title",
-        "name" (that the title coins), "author", "venue", "source" and "tag".
+        "name" (that the title coins), "author", "venue", "source", "tag", "citation_key" and
+        "retracted".
     """
     tags = paper.metadata.get("tags")
     keys: dict[str, Iterable[str]] = {
@@ -51,6 +53,8 @@ def make_keys(paper: Paper) -> set[tuple[str, str]]:
             make_printable, chain(paper.sources, (PurePath(path).name for path in paper.sources))
         ),
         "tag": map(normalise, map(str, tags if isinstance(tags, list) else ())),
+        "citation_key": [make_printable(paper.citation_key or "").casefold()],
+        "retracted": [RETRACTED] if paper.retraction else [],
     }
     return {(field, key) for field, several in keys.items() for key in several if key}
 

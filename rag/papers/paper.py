@@ -78,10 +78,24 @@ class Paper:
 
     @property
     def reference(self) -> str:
-        """Title, with up to three authors and the year where they are known."""
+        """Title, with up to three authors and the year where they are known, and a retraction."""
         authors = ", ".join([*self.authors[:3], *[ET_AL] * (len(self.authors) > 3)])
-        details = ", ".join(filter(None, [authors, str(self.year or "")]))
+        mark = "retracted" if self.retraction else ""
+        details = ", ".join(filter(None, [authors, str(self.year or ""), mark]))
         return f"{self.title} ({details})" if details else self.title
+
+    @property
+    def retraction_mark(self) -> str:
+        """Mark to show beside a retracted paper, with the notice if it is named, else "".
+
+        >>> Paper("a", "A", "", retraction="Retracted in: Tea J. 2020;3:1.").retraction_mark
+        'retracted: Tea J. 2020;3:1.'
+        >>> Paper("a", "A", "", retraction="Retracted Publication").retraction_mark
+        'retracted'
+        """
+        label, _, notice = (self.retraction or "").partition(": ")
+        said = notice or ("" if label.casefold().startswith("retract") else label)
+        return ": ".join(filter(None, ["retracted" * bool(label), said]))
 
     @property
     def links(self) -> tuple[str, ...]:
@@ -110,7 +124,7 @@ class Paper:
 
 
 def describe_record(paper: Paper) -> dict[str, str]:
-    """Return the year, authors and venue of a paper as a model is told them, where known.
+    """Return the year, authors, venue and retraction of a paper for a model, where known.
 
     >>> describe_record(Paper("a", "A", "", authors=("Ada Clark", "Bo Li"), year=2021))
     {'Year': '2021', 'Authors': 'Ada Clark, Bo Li'}
@@ -120,6 +134,7 @@ def describe_record(paper: Paper) -> dict[str, str]:
         "Year": str(paper.year or ""),
         "Authors": ", ".join(authors),
         "Venue": paper.venue or "",
+        "Retracted": paper.retraction or "",
     }
     return {name: value for name, value in known.items() if value}
 

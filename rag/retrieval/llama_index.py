@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class PapertrailRetriever(BaseRetriever):
-    """Returns one node per paper: abstract as text, title, id and year as metadata, fused score."""
+    """Returns one node per paper: abstract as text, fused score, and metadata.
+
+    The metadata has the id, title and year, and the retraction of a retracted paper.
+    """
 
     def __init__(self, search: Callable[[str], list[Hit]]) -> None:
         """Wrap a search function."""
@@ -30,6 +33,7 @@ def _make_node(hit: Hit) -> NodeWithScore:
     node = TextNode(
         id_=paper.id,
         text=paper.abstract or paper.title,
-        metadata={"paper_id": paper.id, "title": paper.title, "year": paper.year},
+        metadata={"paper_id": paper.id, "title": paper.title, "year": paper.year}
+        | ({"retraction": paper.retraction} if paper.retraction else {}),
     )
     return NodeWithScore(node=node, score=hit.score)

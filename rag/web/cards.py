@@ -137,11 +137,17 @@ def _render_card(paper: Paper, number: int, turn: int, answer: Answer) -> str:
     return (
         f'<article class="card" id="{make_card_id(turn, number)}" tabindex="-1" '
         f'aria-label="Source {number}"><header><span class="number">{number}</span>'
-        f"<h3>{_render_title(paper)}</h3></header>{_render_byline(paper)}"
+        f"<h3>{_render_title(paper)}</h3></header>{render_retraction(paper)}{_render_byline(paper)}"
         f'<ul class="verdicts">{verdicts}</ul>'
         f"{_render_abstract(paper, [citation for _, citation in citing])}"
         f"{_render_copy_buttons(paper)}</article>"
     )
+
+
+def render_retraction(paper: Paper) -> str:
+    """Render the mark of a retracted paper, "" for any other."""
+    mark = paper.retraction_mark
+    return f'<p class="retracted">{isolate(mark)}</p>' if mark else ""
 
 
 def render_link(paper: Paper, html: str, *, otherwise: str = "") -> str:
@@ -231,7 +237,7 @@ def _render_others(hits: Sequence[Hit]) -> str:
 
 def _render_hits(hits: Sequence[Hit]) -> str:
     return "".join(
-        f"<li>{_render_title(hit.paper)}"
+        f"<li>{_render_title(hit.paper)}{render_retraction(hit.paper)}"
         f"{render_snippet(hit.sentences[0].text) if hit.sentences else ''}</li>"
         for hit in hits
     )

@@ -18,6 +18,7 @@ from rag.web.cards import (
     format_score,
     make_card_id,
     render_closest,
+    render_retraction,
     render_snippet,
     render_warnings,
 )
@@ -126,11 +127,13 @@ def render_marker(
     """Render the number that links to a source's card. Colour and sign show the verdict."""
     level, sign, words = describe_check(statement, citation, checker)
     start = find_quote_start(citation)
-    label = f"Source {citation.number}, {words}"
+    mark = "retracted" if citation.paper.retraction else ""
+    label = ", ".join(filter(None, [f"Source {citation.number}", mark, words]))
     reason = f": {escape(citation.reason)}" if citation.reason and citation.verdict else ""
     shown = f'<span class="sign">{sign}</span>' if sign and level != "good" else ""
+    kind = f"marker {level} {mark}".rstrip()
     return (
-        f'<a class="marker {level}" href="#{make_card_id(turn_number, citation.number)}" '
+        f'<a class="{kind}" href="#{make_card_id(turn_number, citation.number)}" '
         f'data-turn="{turn_number}" data-start="{start}" aria-label="{label}" '
         f'title="{label}{reason}">{citation.number}{shown}</a>'
     )
@@ -271,7 +274,8 @@ def _render_entry(statement: Statement) -> str:
     if citation.score is not None and citation.by == "text":
         shown = format_score(citation.score)
         score = f' <span class="score" title="Relevance from 0 to 1">{shown}</span>'
-    return score + "".join(render_snippet(quote.text) for quote in citation.quotes[:1])
+    mark = render_retraction(citation.paper)
+    return score + mark + "".join(render_snippet(quote.text) for quote in citation.quotes[:1])
 
 
 def _render_markers(text: str, link: str | Callable[[re.Match[str]], str]) -> str:

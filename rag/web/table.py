@@ -27,9 +27,11 @@ _COLUMNS: dict[str, Callable[[Paper], str]] = {
     "Authors": lambda paper: ", ".join(paper.authors),
     "Year": lambda paper: str(paper.year or ""),
     "Venue": lambda paper: paper.venue or "",
+    "Retracted": lambda paper: paper.retraction_mark,
     "Source": lambda paper: ", ".join(source.rpartition("/")[2] for source in paper.sources),
 }
 _FILTERS: dict[str, Any] = {"venue": "venues", "author": "authors", "tag": "tags"}
+_RETRACTED = {"": None, "yes": True, "no": False}  # choices of its filter
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +83,16 @@ def parse_filter(values: object) -> Filter | None:
     given = values if isinstance(values, dict) else {}
     fields = {
         name: str(given.get(name, "")).strip()[:_LONGEST_VALUE]
-        for name in ("since", "until", *_FILTERS)
+        for name in ("since", "until", "retracted", *_FILTERS)
     }
     years = (_parse_year(fields["since"]), _parse_year(fields["until"]))
+    parts: dict[str, Any] = {
+        part: (fields[name],) for name, part in _FILTERS.items() if fields[name]
+    }
     where = Filter(
         years=years if years != (None, None) else None,
-        **{part: (fields[name],) for name, part in _FILTERS.items() if fields[name]},
+        retracted=_RETRACTED.get(fields["retracted"]),
+        **parts,
     )
     return where if where != Filter() else None
 
@@ -122,6 +128,12 @@ def render_filters(papers: Sequence[Paper], where: Filter) -> str:
     for name, (given, known) in values.items():
         if any(known):
             fields += _render_field(name, name.capitalize(), "".join(given[:1]))
+    if any(paper.retraction for paper in papers):
+        choices = "".join(
+            f'<option value="{name}"{" selected" * (where.retracted is value)}>{words}</option>'
+            for (name, value), words in zip(_RETRACTED.items(), ("", "only", "none"), strict=True)
+        )
+        fields += f'<label>Retracted<select data-filter="retracted">{choices}</select></label>'
     return f'<div class="filters" role="group" aria-label="Filters">{fields}</div>'
 
 
