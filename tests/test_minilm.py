@@ -173,6 +173,12 @@ def test_offsets_count_characters(model, text, parts):
     assert [text[start:end] for start, end in encoding.offsets] == parts
 
 
+def test_a_ligature_gives_the_vectors_of_its_letters_and_its_own_offsets(model):
+    spelled, joined = model.encode(["a filter set", "a \ufb01l\u00adter set"])
+    assert np.array_equal(spelled.tokens, joined.tokens)
+    assert joined.offsets.tolist() == [[0, 1], [2, 8], [9, 12]]
+
+
 def test_special_tokens_in_a_text_are_read_as_text(model):
     (encoding,) = model.encode(["a [SEP] b [PAD] [MASK]"])
     assert not {0, 100, 101, 102, 103} & set(encoding.token_ids.tolist())

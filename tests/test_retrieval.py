@@ -80,6 +80,25 @@ def test_the_paper_that_introduces_a_rare_name_comes_first(tmp_path):
             assert assistant.search(question)[0].paper.id == "coins", question
 
 
+def test_words_are_found_however_they_are_spelled_and_quoted_as_they_stand(tmp_path):
+    papers = [
+        Paper("pdf", "Uni\ufb01ed so\u00adftware", "A \ufb02oating pre\u2011print uses CO₂\u200b."),
+        Paper("other", "Ponds", "Ponds are deep and blue."),
+    ]
+    with Assistant.build(papers, tmp_path / "library", embedder=HashingEmbedder()) as assistant:
+        for question in (
+            "unified",
+            "software",
+            "uni\ufb01ed",
+            "floating",
+            "preprint",
+            "CO2",
+            "flo\u00adating",
+        ):
+            [hit] = [hit for hit in assistant.search(question) if hit.coverage == 1]
+            assert (hit.paper.id, hit.sentences[0].text) == ("pdf", papers[0].abstract), question
+
+
 def test_embedder_without_token_vectors_leaves_those_stages_out(tmp_path):
     papers = [
         Paper("b", "Same words here", "Green tea is warm.", year=2019),

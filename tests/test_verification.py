@@ -106,6 +106,8 @@ def test_only_a_whole_sentence_is_quoted_and_missing_figures_are_reported(
         ("Our us corpus.", "Our US corpus.", False),
         ("x lies in (0, 1].", "x lies in [0, 1).", False),
         ("x lies in 0, 1.", "x lies in [0, 1).", True),
+        ("Unified soft-ware.", "Uni\ufb01ed so\u00adft\u2011ware\u200b.", True),
+        ("It is 102.", "It is 10².", False),
         ("a BERT model (2018) Wins.", "A Bert model 2018 wins", True),
     ],
 )

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rag.text.folding import fold_text, locate_folded
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -63,17 +65,22 @@ class PieceReader:
         """Return the pieces of a text in windows of at most `max_length` positions."""
         # The tokenizer refuses halves of surrogate pairs. The stand-in keeps the offsets valid.
         text = SURROGATE.sub("\ufffd", text)
-        read = self._tokenizer.encode(prompt + text, add_special_tokens=False)
+        plain = fold_text(text)
+        read = self._tokenizer.encode(prompt + plain, add_special_tokens=False)
         skipped = sum(end <= len(prompt) for _, end in read.offsets)
         ids = read.ids[skipped:]
         before = self.before + read.ids[:skipped]
         if not (before or ids or self.after):
             before = [0]  # a model without special tokens needs something to read
+        offsets = [_trim(plain, *span, len(prompt)) for span in read.offsets[skipped:]]
+        if plain != text:
+            places = [*locate_folded(text), len(text)]
+            offsets = [(places[start], places[max(start, end - 1)] + 1) for start, end in offsets]
         room = max(max_length - len(before) - len(self.after), 1)
         return Pieces(
             ids,
             read.tokens[skipped:],
-            [_trim(text, *span, len(prompt)) for span in read.offsets[skipped:]],
+            offsets,
             _split_windows(before, ids, self.after, room),
             first=len(before),
             last=len(self.after),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rag.embedding import has_token_vectors
 from rag.index.passages import make_embedder_text, split_paper
 from rag.index.token_vectors import pool_only, select_tokens
+from rag.text.folding import fold_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,7 +39,7 @@ def embed_block(papers: Sequence[Paper], settings: PassageSettings, embedder: Em
             for (paper, passage), encoding in zip(pairs, embedder.encode(texts), strict=True)
         ]
     else:
-        vectors = [pool_only(vector) for vector in embedder.embed(texts)]
+        vectors = [pool_only(vector) for vector in embedder.embed(list(map(fold_text, texts)))]
     rest = iter(vectors)
     return [
         (paper, passages, [next(rest) for _ in passages])

@@ -15,6 +15,7 @@ from rag.errors import CorpusError
 from rag.papers import drop_et_al, is_han, join_name
 from rag.papers.merge import list_ids
 from rag.papers.paper import normalise_title
+from rag.text.folding import fold_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -82,7 +83,7 @@ def read_lead(title: str) -> str:
     >>> read_lead("Primer: Searching for Efficient Transformers")
     'Primer'
     """
-    lead = _LEAD.match(title)
+    lead = _LEAD.match(fold_text(title))
     return lead[1] if lead else ""
 
 
@@ -147,7 +148,7 @@ def split_words(text: str) -> list[str]:
 
 def normalise(text: str) -> str:
     """Keep letters and digits, in lower case without accents, as words with single spaces."""
-    folded = unicodedata.normalize("NFKD", text.casefold())
+    folded = unicodedata.normalize("NFKD", fold_text(text).casefold())
     bare = "".join(letter for letter in folded if not unicodedata.combining(letter))
     return " ".join(re.findall(r"[^\W_]+", bare))
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import unquote
 
 from rag.papers.names import ET_AL
+from rag.text.folding import fold_text
 from rag.text.links import find_links, strip_punctuation
 
 if TYPE_CHECKING:
@@ -168,7 +169,8 @@ def normalise_title(title: str) -> str:
     >>> normalise_title("BERT: Pre-training  of Deep…")
     'bert pre training of deep'
     """
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", title).casefold())
+    plain = unicodedata.normalize("NFKC", fold_text(title))
+    folded = unicodedata.normalize("NFKC", plain.casefold())
     return " ".join(re.findall(r"[^\W_]+", folded)) or " ".join(folded.split())
 
 

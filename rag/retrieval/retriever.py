@@ -16,6 +16,7 @@ from rag.index.keys import list_possible_names, read_lead, strip_words
 from rag.retrieval.fusion import NAME_BONUS, fuse
 from rag.retrieval.late_interaction import NOTHING, score_rows, weight_tokens
 from rag.retrieval.mentions import find_ids
+from rag.text.folding import fold_text
 from rag.text.terms import (
     CODED_NAME,
     FEW_OTHER_WORDS,
@@ -321,7 +322,9 @@ class Retriever:
             if not terms or min(map(index.lexical.count_rows, terms)) > FEW_ROWS:
                 continue
             papers = self._read_papers(index.lexical.find_all(terms).tolist(), where)
-            found |= {n for n, paper in papers if name in f"{paper.title} {paper.abstract}"}
+            found |= {
+                n for n, paper in papers if name in fold_text(f"{paper.title} {paper.abstract}")
+            }
         return found
 
     def _rank(self, asked: Sequence[_Question], candidates: _Candidates, k: int) -> tuple[Hit, ...]:
@@ -389,7 +392,7 @@ class Retriever:
 
 def clean_question(question: str) -> str:
     """Return the text that is searched for; "" without a letter or digit."""
-    return question.strip()[:LONGEST_QUESTION_CHARS] if has_words(question) else ""
+    return fold_text(question).strip()[:LONGEST_QUESTION_CHARS] if has_words(question) else ""
 
 
 def _order_passages(stored: StoredPaper, candidates: _Candidates) -> tuple[Passage, ...]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rag.embedding.minilm import open_bundled_tokenizer
+from rag.text.folding import fold_text
 from rag.text.terms import lexical_terms
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def _read_word(term: str, words: set[str], index: Index) -> str | None:
     papers = np.unique(index.load_rows(rows).paper).tolist()
     forms: Counter[str] = Counter()
     for stored in index.load_papers(papers):
-        text = f"{stored.paper.title} {stored.paper.abstract}"
+        text = fold_text(f"{stored.paper.title} {stored.paper.abstract}")
         forms.update({form for form in _LETTERS.findall(text) if form.lower() in words})
     return _choose_form(forms)
 

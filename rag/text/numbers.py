@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
+from rag.text.folding import fold_text
 from rag.text.terms import lexical_terms
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ def find_missing_numbers(statement: str, source: str) -> list[str]:
     >>> find_missing_numbers("GPT-3 gains 14.2% in Stage 2.", "It gains 12.4 percent.")
     ['14.2%']
     """
-    known = read_quantities(source)
+    statement = fold_text(statement)
+    known = read_quantities(fold_text(source))
     missing = [
         quantity.shown
         for start, quantity in _locate_quantities(statement)

@@ -56,8 +56,9 @@ def sentence_spans(text: str) -> tuple[tuple[int, int], ...]:
     >>> [text[start:end] for start, end in sentence_spans(text)]
     ['Vaswani et al. use attention.', 'We do not.']
     """
-    starts = {start for start, _ in _punkt().span_tokenize(text) if _is_sentence_end(text, start)}
-    cuts = sorted(starts | set(_find_missed_starts(text)) | {0, len(text)})
+    spaced = text.replace("\u200b", " ")
+    starts = {at for at, _ in _punkt().span_tokenize(spaced) if _is_sentence_end(spaced, at)}
+    cuts = sorted(starts | set(_find_missed_starts(spaced)) | {0, len(text)})
     spans = []
     for start, end in pairwise(cuts):
         piece = text[start:end]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from rag.text.folding import fold_text
 
 _STOP_WORDS = Path(__file__).parents[1] / "data" / "stop_words.txt"
 LONGEST_QUESTION_CHARS = 4000  # the rest is ignored
@@ -34,10 +37,13 @@ def lexical_terms(text: str) -> list[str]:
     """Return the stemmed words of a text without stop words, in order, with repeats.
 
     A compound with a hyphen gives its parts and the joined word, so that "pre-training" matches
-    "pretraining". There is no query syntax.
+    "pretraining". Ligatures, powers and the like are plain letters and digits: CO₂ is co2. There is
+    no query syntax.
     """
     words: list[str] = []
-    for word in _WORD.findall(text.lower().replace("’", "'")):
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", fold_text(text)).replace("’", "'")
+    for word in _WORD.findall(text.lower()):
         plain = word.removesuffix("'s").replace("'", "") if "'" in word else word
         words += [*plain.split("-"), plain.replace("-", "")] if "-" in plain else [plain]
     ignored = _stop_words()
@@ -46,12 +52,12 @@ def lexical_terms(text: str) -> list[str]:
 
 
 def split_words(text: str) -> list[str]:
-    """Return the words of a text as they stand there, in order, with repeats.
+    """Return the words of a text in order, with repeats.
 
     >>> split_words("What's GPT-3's pre-training?")
     ["What's", "GPT-3's", 'pre-training']
     """
-    return _WORD.findall(text)
+    return _WORD.findall(fold_text(text))
 
 
 def has_words(text: str) -> bool:

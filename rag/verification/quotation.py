@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from rag.papers import describe_record
+from rag.text.folding import fold_text
 from rag.text.numbers import find_missing_numbers
 from rag.text.sentences import sentence_spans
 
@@ -163,7 +164,7 @@ def _read_sentence(sentence: str) -> tuple[list[str], dict[int, str]]:
     """Return the words and signs of a sentence, and the brackets before each of them by index."""
     words: list[str] = []
     brackets: dict[int, str] = {}
-    for part in _PART.findall(unicodedata.normalize("NFC", sentence)):
+    for part in _PART.findall(unicodedata.normalize("NFC", fold_text(sentence))):
         if part in _BRACKETS:
             brackets[len(words)] = brackets.get(len(words), "") + part
         elif part not in _MARKUP:
