@@ -143,6 +143,81 @@ def test_whatever_its_text_a_record_stays_one_record_with_its_id(title, abstract
         assert found[-1].title == LAST.title
 
 
+def lines_of(letters, max_size=40):
+    """Texts on one line that cleaning leaves as they are."""
+    return (
+        st.text(letters, max_size=max_size)
+        .map(readable)
+        .filter(lambda text: readable(text) == text)
+    )
+
+
+SIGNS = st.sampled_from("\\{}%&$#_~^`'\"-@<>,;=:()[]|*!? .aAbB1é注µﬁ–")
+LINE = lines_of(SIGNS)
+WORD = st.from_regex(r"[A-Z][a-zé]{1,8}", fullmatch=True)
+NAME = st.one_of(
+    st.builds("{} {}".format, WORD, WORD),
+    st.builds("{} {}. {}".format, WORD, st.sampled_from("ABC"), WORD),
+    st.sampled_from(["World Health Organization", "李明", "Gabriel García Márquez", "Jan van Dyk"]),
+)
+NUMBER = st.from_regex(r"[1-9][0-9]{0,3}", fullmatch=True)
+PAGES = st.one_of(NUMBER, st.builds("{}-{}".format, NUMBER, NUMBER), st.just("e1012"))
+DETAILS = st.fixed_dictionaries(
+    {},
+    optional={
+        "volume": NUMBER,
+        "issue": st.one_of(NUMBER, st.just("3-4"), st.just("S1")),
+        "pages": PAGES,
+        "publisher": LINE.filter(bool),
+        "editors": st.lists(NAME, min_size=1, max_size=3),
+        "month": st.one_of(st.integers(1, 12), st.just("Winter")),
+        "tags": st.lists(WORD, min_size=1, max_size=3, unique=True),
+    },
+)
+WHOLE = st.builds(
+    lambda title, abstract, **fields: paper(title, abstract, **fields),
+    LINE.filter(bool),
+    LINE,
+    authors=st.lists(NAME, max_size=3).map(tuple),
+    year=st.one_of(st.none(), st.integers(1800, 2030)),
+    venue=st.one_of(st.none(), LINE.filter(bool)),
+    doi=st.one_of(
+        st.none(), st.from_regex(r"10\.1000/[a-z0-9()_.<>-]{0,8}[a-z0-9]", fullmatch=True)
+    ),
+    arxiv_id=st.one_of(st.none(), st.just("1706.03762")),
+    url=st.one_of(
+        st.none(), st.from_regex(r"https://example\.org/[a-z_{}%&=~#;]{0,8}[a-z]", fullmatch=True)
+    ),
+    metadata=DETAILS,
+    citation_key=st.one_of(
+        st.none(), st.from_regex(r"[A-Za-zé][\w:.+/' ()-]{0,10}[a-z]", fullmatch=True)
+    ),
+    entry_type=st.sampled_from(
+        [
+            None,
+            "article",
+            "inproceedings",
+            "book",
+            "incollection",
+            "phdthesis",
+            "techreport",
+            "unpublished",
+            "dataset",
+            "patent",
+            "online",
+        ]
+    ),
+    retraction=st.one_of(st.none(), LINE.filter(bool)),
+)
+
+
+@pytest.mark.parametrize("form", READ_BACK)
+@given(whole=WHOLE)
+def test_whatever_a_paper_has_comes_back_the_same(form, whole, tmp_path_factory):
+    (again,) = read_again([whole], form, tmp_path_factory.getbasetemp())
+    assert replace(again, sources=()) == whole
+
+
 def test_a_key_is_one_that_pandoc_takes_and_other_papers_have_others():
     ids = [
         "a b",
