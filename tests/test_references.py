@@ -175,7 +175,7 @@ DETAILS = st.fixed_dictionaries(
     },
 )
 WHOLE = st.builds(
-    lambda title, abstract, **fields: paper(title, abstract, **fields),
+    paper,
     LINE.filter(bool),
     LINE,
     authors=st.lists(NAME, max_size=3).map(tuple),

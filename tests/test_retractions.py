@@ -64,7 +64,7 @@ def test_page_marks_a_retracted_source_in_answer_card_and_table(library):
     columns = ["Title", "Retracted"]
     table = render_table(PAPERS, TableState(), columns, ())
     assert f'<td class="retracted"><bdi>retracted: {NOTICE}</bdi></td>' in table
-    assert table.count(NOTICE) == 1
+    assert table.count("<bdi>retracted") == 1
     first = select_papers(PAPERS, TableState(column="Retracted", descending=True))[0]
     assert first.id == "broth"
     assert parse_filter({"retracted": "yes"}) == Filter(retracted=True)

@@ -85,12 +85,11 @@ class MarkdownWriter:
     def render_source(
         self, number: int, citations: Sequence[Citation], *, with_quotes: bool = True
     ) -> list[str]:
-        """Return the paragraphs of a source: its reference, marks and what is quoted."""
+        """Return the paragraphs of a source: its reference, its standing and what is quoted."""
         own = [citation for citation in citations if citation.number == number]
         parts = [f"{self._mark((number,))} {format_reference(self._sources[number])}"]
         standings = dict.fromkeys(STANDINGS.get(citation.standing) for citation in own)
-        marks = [self._sources[number].retraction_mark, *standings]
-        parts += [f"*({escape_markdown(mark)})*" for mark in marks if mark]
+        parts += [f"*({standing})*" for standing in standings if standing]
         if not with_quotes:
             return parts
         quotes = dict.fromkeys(quote.text for citation in own for quote in citation.quotes)

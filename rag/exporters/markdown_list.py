@@ -61,11 +61,11 @@ def format_reference(paper: Paper) -> str:
         str(paper.year or ""),
         escape_markdown(paper.title),
         f"*{escape_markdown(paper.venue)}*" if paper.venue else "",
-        "**Retracted.**" if paper.retraction else "",
     ]
     text = " ".join(part if part[-1] in ".?!" else f"{part}." for part in parts if part)
     address = _find_address(paper)
-    return f"{text} <{address}>" if address else text
+    mark = f"*({escape_markdown(paper.retraction_mark)})*" if paper.retraction else ""
+    return " ".join(filter(None, [text, f"<{address}>" if address else "", mark]))
 
 
 def escape_markdown(text: str) -> str:
