@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 _NAMES = {"a": "http://www.w3.org/2005/Atom", "x": "http://arxiv.org/schemas/atom"}
-_OPENING = f'<feed xmlns="{_NAMES["a"]}" xmlns:arxiv="{_NAMES["x"]}">'
 _ERROR = "arxiv.org/api/errors"
 
 
@@ -30,7 +29,7 @@ def recognises(head: str) -> bool:
 
 def read(lines: Iterable[str]) -> Iterator[tuple[int, RawRecord | str]]:
     """Yield the first line of each entry with its record or the reason for refusal."""
-    for line, found in read_records(lines, ("entry",), _OPENING):
+    for line, found in read_records(lines, ("entry",), "feed"):
         yield line, found if isinstance(found, str) else _parse_record(found)
 
 

@@ -29,7 +29,7 @@ def recognises(head: str) -> bool:
 def read(lines: Iterable[str]) -> Iterator[tuple[int, RawRecord | str]]:
     """Yield the first line of each article with its record or the reason for refusal."""
     for line, found in read_records(
-        lines, ("PubmedArticle", "PubmedBookArticle"), "<PubmedArticleSet>"
+        lines, ("PubmedArticle", "PubmedBookArticle"), "PubmedArticleSet"
     ):
         yield line, found if isinstance(found, str) else _parse_record(found)
 
