@@ -187,11 +187,13 @@ def test_report_accounts_for_every_record(run, index, write):
 
 
 def test_two_papers_that_turn_out_to_be_one_are_reported_as_one(index, write):
+    title = {"title": "Salt marshes and the rise of the sea along a coast"}
     doi, arxiv = {"doi": "10.1000/x"}, {"arxiv_id": "2101.00001"}
-    write("papers.jsonl", {**A, **doi}, {**B, **arxiv}, {**A, **doi, **arxiv})
+    first, second = {**title, **doi, "year": 2009}, {**title, **arxiv, "year": 2021}
+    write("papers.jsonl", first, second, {**title, **doi, **arxiv})
     report = index("papers.jsonl")
     assert (report["read"], report["papers"], report["added"]) == (3, 1, ["doi:10.1000/x"])
-    assert [(each["id"], each["records"]) for each in report["merged"]] == [("doi:10.1000/x", 1)]
+    assert [(each["id"], each["records"]) for each in report["merged"]] == [("doi:10.1000/x", 2)]
 
 
 def test_long_reports_are_cut_and_say_by_how_much(run, write):

@@ -34,6 +34,7 @@ from rag.index.manifest import (
     SCHEMA,
     Manifest,
     PassageSettings,
+    StoredDecision,
     map_disk_errors,
     read_manifest,
     write_manifest,
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 
     from rag.embedding import Embedder
     from rag.index.embed import Block
-    from rag.papers import Paper
+    from rag.papers import Decision, Paper
     from rag.readers import Refused
 
 NO_SOURCES: Mapping[str, Mapping[str, str]] = MappingProxyType({})
@@ -89,6 +90,7 @@ def update_index(
     rebuild: bool = False,
     sources: Mapping[str, Mapping[str, str]] = NO_SOURCES,
     by_title: bool = True,
+    decisions: Sequence[Decision] | None = None,
     on_progress: OnProgress | None = None,
     lock_timeout_s: float = 0.0,
     workers: int = 1,
@@ -106,8 +108,9 @@ def update_index(
             until the new one is complete.
         sources: files and folders of the records, each with the column of every mapped field.
             They are stored for a later update or rebuild.
-        by_title: whether records with one title are one paper if no other field disagrees. Else
-            only records with one id are.
+        by_title: whether records that are one work by their fields are one paper. Else only
+            records with one id are.
+        decisions: what the user said about papers, instead of what the index knows.
         on_progress: called after each block of papers.
         lock_timeout_s: how long to wait for another writer.
         workers: processes that embed; 1 embeds in this one.
@@ -133,7 +136,7 @@ def update_index(
                 make_embedder=make_embedder,
             )
             return _Update(folder, base, embed, on_progress).run(
-                records, remove, sources, by_title=by_title
+                records, remove, sources, decisions, by_title=by_title
             )
         except CorpusError:
             if is_new:  # no work that another run could complete
@@ -163,15 +166,21 @@ class _Update:
         records: Iterable[Paper | Refused],
         remove: Sequence[str],
         sources: Mapping[str, Mapping[str, str]],
+        decisions: Sequence[Decision] | None,
         *,
         by_title: bool,
     ) -> IndexReport:
         several = list(records)
-        related = self._find_related(several, remove, by_title=by_title)
-        intake = plan_changes(related.papers, several, remove, by_title=by_title)
+        if decisions is None:
+            decisions = [decision.load() for decision in self._base.decisions]
+        related = self._find_related(several, remove, decisions, by_title=by_title)
+        intake = plan_changes(
+            related.papers, several, remove, by_title=by_title, decisions=decisions
+        )
         if not (intake.papers or intake.removed or self._base.paper_count or self._base.removed):
             raise CorpusError("Found no readable paper. Name files or folders that hold papers.")
         origin = self._update_origin(intake, related, sources)
+        origin["decisions"] = tuple(map(StoredDecision.store, decisions))
         if self._base.data and not intake.fresh and not intake.removed:
             manifest = self._base.model_copy(update=origin)
             if manifest != self._base:
@@ -181,14 +190,19 @@ class _Update:
         return IndexReport(intake, manifest.paper_count, manifest.row_count, manifest.generation)
 
     def _find_related(
-        self, records: Sequence[Paper | Refused], remove: Sequence[str], *, by_title: bool
+        self,
+        records: Sequence[Paper | Refused],
+        remove: Sequence[str],
+        decisions: Sequence[Decision],
+        *,
+        by_title: bool,
     ) -> Related:
         if not self._base.data:
             return Related()
         reader = Records(self._data / RECORDS, self._base.generation)
         try:
             with reader.map_errors():
-                return find_related(reader, records, remove, by_title=by_title)
+                return find_related(reader, records, remove, by_title=by_title, decisions=decisions)
         finally:
             reader.close()
 
@@ -283,7 +297,8 @@ def _read_base(
             raise
         return empty.model_copy(update={"generation": _find_highest_generation(folder)})
     if rebuild or not manifest.generation:
-        return empty.model_copy(update={"generation": manifest.generation})
+        kept = {"generation": manifest.generation, "decisions": manifest.decisions}
+        return empty.model_copy(update=kept)
     check_fits(folder, manifest, embedder, passages)
     if manifest.schema_version != SCHEMA:
         from rag.index.convert import convert_old_layout

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 
 from rag.index.keys import make_printable, resolve_prefix
 from rag.papers import Paper, PaperMerger, make_paper_id
+from rag.papers.compare import describe, list_keys
 from rag.papers.merge import list_ids
 from rag.papers.names import find_family_name
 from rag.papers.paper import normalise_title
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     from rag.index.records import Records
-    from rag.papers import Merge
+    from rag.papers import Decision, Merge
     from rag.readers import Refused
 
 
@@ -29,9 +30,10 @@ class Intake:
         papers: the papers of the index that the records may change, then the new ones.
         fresh: ids whose text or fields are new, so that their rows must be written.
         met: ids of the papers for which a record was read.
-        read: number of records read as papers.
-        added: ids that are new, each once.
-        changed: ids whose own sources now say something else.
+        read: number of records read as papers. Each is counted once among `added`, `changed`,
+            `merged` and `unchanged`.
+        added: ids that are new, each for its first record.
+        changed: ids whose own sources now say something else, each for its first such record.
         merged: for each id to which other records were merged, how many.
         unchanged: number of records that added nothing.
         removed: ids taken out.
@@ -73,14 +75,16 @@ def find_related(
     remove: Sequence[str],
     *,
     by_title: bool,
+    decisions: Iterable[Decision] = (),
 ) -> Related:
-    """Return the papers that share an id, an alias or a title with a record, or are to go.
+    """Return the papers that may be the work of a record, are decided about, or are to go.
 
     Args:
         index: records of the valid generation.
         records: to be added.
         remove: ids, aliases or id prefixes of papers to take out.
-        by_title: whether an equal title counts.
+        by_title: whether titles count, or ids only.
+        decisions: what the user said about papers.
 
     Raises:
         CorpusError: an id to remove fits no paper, or several.
@@ -88,10 +92,17 @@ def find_related(
     papers = [record for record in records if isinstance(record, Paper)]
     ids = dict.fromkeys(
         make_printable(name)
-        for name in chain(map(index.resolve_id, remove), *map(list_ids, papers))
+        for name in chain(
+            map(index.resolve_id, remove),
+            (paper.id for decision in decisions for paper in decision.papers),
+            *map(list_ids, papers),
+        )
     )
-    titles = dict.fromkeys(normalise_title(paper.title) for paper in papers if by_title)
-    numbers = {*index.find_papers("id", ids), *index.find_papers("title", titles)}
+    numbers = {*index.find_papers("id", ids)}
+    if by_title:
+        titles = dict.fromkeys(normalise_title(paper.title) for paper in papers)
+        works = dict.fromkeys(chain.from_iterable(list_keys(describe(paper)) for paper in papers))
+        numbers.update(index.find_papers("title", titles), index.find_papers("work", works))
     found = index.load_placed(sorted(numbers))
     return Related(
         tuple(paper for paper, _, _ in found),
@@ -105,6 +116,7 @@ def plan_changes(
     remove: Sequence[str] = (),
     *,
     by_title: bool,
+    decisions: Iterable[Decision] = (),
 ) -> Intake:
     """Merge records into the papers of an index.
 
@@ -112,26 +124,26 @@ def plan_changes(
         papers: those of the index that the records may change.
         records: papers to add, and records that could not be read.
         remove: ids, aliases or id prefixes of papers to take out first.
-        by_title: whether records with equal titles and no field that disagrees are one paper.
+        by_title: whether records are compared by their fields. Else only an equal id counts.
+        decisions: what the user said about papers.
 
     Raises:
         CorpusError: an id to remove fits no paper, or several.
     """
     removed = _resolve(papers, remove)
-    kept = (paper for paper in papers if paper.id not in removed)
-    merger = PaperMerger(kept, by_title=by_title)
+    kept = [paper for paper in papers if paper.id not in removed]
+    merger = PaperMerger(kept, by_title=by_title, decisions=decisions)
     merges, refused = _add_records(merger, records)
     final = tuple(merger.papers)
-    known = _map_ids(final)  # a later record may have joined two papers
-    ids = _group_by_status(merges, known, papers, merger)
-    before = set(map(known.get, (paper.id for paper in papers)))
-    fresh = frozenset(ids["new"] + ids["changed"] + ids["merged"])
+    before = {paper.id: paper for paper in kept}
+    fresh = frozenset(paper.id for paper in final if before.get(paper.id) != paper)
+    ids = _group_by_status(merges, _map_ids(final), before, fresh)
     return Intake(
         papers=final,
         fresh=fresh,
         met=frozenset().union(*ids.values()),
         read=len(merges),
-        added=tuple(dict.fromkeys(each for each in ids["new"] if each not in before)),
+        added=tuple(ids["new"]),
         changed=tuple(ids["changed"]),
         merged=Counter(ids["merged"]),
         unchanged=len(ids["unchanged"]),
@@ -158,19 +170,24 @@ def _add_records(
 def _group_by_status(
     merges: Iterable[Merge],
     known: Mapping[str, str],
-    papers: Iterable[Paper],
-    merger: PaperMerger,
+    before: Container[str],
+    fresh: Container[str],
 ) -> dict[str, list[str]]:
     """Return the paper id of each record by the status of its merge.
 
-    A file may hold a record that undoes the one before it. Then nothing has changed.
+    A later record may undo the one before it, or join a new paper to another one. Then the paper
+    has not changed, or is not new.
     """
-    reverted = frozenset(paper.id for paper in papers if merger.get(paper.id) == paper)
     ids: dict[str, list[str]] = {"new": [], "changed": [], "merged": [], "unchanged": []}
+    counted: set[str] = set()
     for merge in merges:
         paper = known.get(merge.paper.id, merge.paper.id)
-        undone = merge.status in {"changed", "merged"} and paper in reverted
-        ids["unchanged" if undone else merge.status].append(paper)
+        status = merge.status if paper in fresh else "unchanged"
+        if paper in counted or (status == "new" and paper in before):
+            status = "unchanged" if status == "unchanged" else "merged"
+        if status in ("new", "changed"):
+            counted.add(paper)
+        ids[status].append(paper)
     return ids
 
 
@@ -181,7 +198,7 @@ def update_removal_keys(
     if not known and not intake.removed:
         return ()
     gone = [paper for paper in before if paper.id in intake.removed]
-    back = set(chain.from_iterable(map(list_removal_keys, intake.papers)))
+    back = set(chain(*map(list_removal_keys, intake.papers), *map(list_ids, intake.papers)))
     keys = chain(known, *map(list_removal_keys, gone))
     return tuple(dict.fromkeys(key for key in keys if key not in back))
 
@@ -198,8 +215,10 @@ def list_removal_keys(paper: Paper) -> tuple[str, ...]:
 
 
 def _map_ids(papers: Iterable[Paper]) -> dict[str, str]:
-    """Map each id, alias, DOI and arXiv id to the id of its paper."""
-    return {name: paper.id for paper in papers for name in list_ids(paper)}
+    """Map each id, alias, DOI and arXiv id to the id of its paper, the first one that has it."""
+    several = list(papers)
+    known = {name: paper.id for paper in reversed(several) for name in list_ids(paper)}
+    return known | {paper.id: paper.id for paper in several}
 
 
 def _resolve(papers: Sequence[Paper], remove: Sequence[str]) -> list[str]:

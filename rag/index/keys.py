@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from rag.errors import CorpusError
 from rag.papers import drop_et_al, is_han, join_name
+from rag.papers.compare import describe, list_keys
 from rag.papers.merge import list_ids
 from rag.papers.paper import normalise_title
 from rag.text.folding import fold_text
@@ -39,14 +40,16 @@ def make_keys(paper: Paper) -> set[tuple[str, str]]:
 
     Returns:
         the fields are "prefix" (its id in lower case), "id" (ids, aliases, DOI, arXiv id), "title",
-        "name" (that the title coins), "author", "venue", "source", "tag", "citation_key" and
-        "retracted".
+        the fields are "prefix" (its id in lower case), "id" (ids, aliases, DOI, arXiv id), "title",
+        "work" (other keys of the same work), "name" (that the title coins), "author", "venue",
+        "source", "tag", "citation_key" and "retracted".
     """
     tags = paper.metadata.get("tags")
     keys: dict[str, Iterable[str]] = {
         "prefix": [make_printable(paper.id).casefold()],
         "id": map(make_printable, list_ids(paper)),
         "title": [normalise_title(paper.title)],
+        "work": list_keys(describe(paper)),
         "name": list_coined_names(paper.title),
         "author": list_author_keys(drop_et_al(paper.authors)),
         "venue": list_venue_keys(paper.venue or ""),

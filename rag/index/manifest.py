@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rag.errors import DiskError, IndexDamaged, IndexMissing, IndexStale
 from rag.files import replace_file
+from rag.papers import Decision, Paper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,6 +58,26 @@ class PassageSettings(BaseModel):
     overlap_sentences: int
 
 
+class StoredDecision(BaseModel):
+    """What the user said about papers, as they were then; see `rag.papers.Decision`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    is_same: bool
+    papers: tuple[dict[str, Any], ...]
+
+    @classmethod
+    def store(cls, decision: Decision) -> StoredDecision:
+        """Return the form of a decision that the manifest keeps."""
+        return cls(
+            is_same=decision.is_same, papers=tuple(paper.to_dict() for paper in decision.papers)
+        )
+
+    def load(self) -> Decision:
+        """Return the decision."""
+        return Decision(self.is_same, tuple(map(Paper.from_dict, self.papers)))
+
+
 class Manifest(BaseModel):
     """Contents of one generation of an index.
 
@@ -70,6 +91,7 @@ class Manifest(BaseModel):
         sources: files and folders that papers were read from, in order of first use.
         columns: column of each mapped field, by source, for sources read with a mapping.
         removed: removal keys of papers that were taken out and are not back.
+        decisions: which papers the user merged or keeps apart.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -86,6 +108,7 @@ class Manifest(BaseModel):
     sources: tuple[str, ...] = ()
     columns: dict[str, dict[str, str]] = {}
     removed: tuple[str, ...] = ()
+    decisions: tuple[StoredDecision, ...] = ()
 
 
 def is_data_folder(path: Path) -> bool:

@@ -1,6 +1,6 @@
 """Paper value, its ids, names of authors, and the merging of several records of one paper."""
 
-from rag.papers.merge import FROM_STANDARD_INPUT, FROM_STREAM, Merge, PaperMerger
+from rag.papers.merge import FROM_STANDARD_INPUT, FROM_STREAM, Decision, Merge, PaperMerger
 from rag.papers.names import ET_AL, drop_et_al, is_han, join_name
 from rag.papers.paper import (
     JsonValue,
@@ -17,6 +17,7 @@ __all__ = [
     "ET_AL",
     "FROM_STANDARD_INPUT",
     "FROM_STREAM",
+    "Decision",
     "JsonValue",
     "Merge",
     "Paper",

@@ -1,35 +1,39 @@
 """Merge several records of one paper into one paper.
 
 A paper keeps the id under which it was first added, because saved answers point to it. Ids that
-turn up later become aliases. Equal ids are one paper. Equal titles are one paper only if no other
-field disagrees: "Editorial" is the title of many. Used by the readers and by the index.
+turn up later become aliases. `rag.papers.compare` says which records are one work. Used by the
+readers and by the index.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import chain, combinations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from rag.papers.names import drop_et_al, find_family_name
-from rag.papers.paper import (
-    make_paper_id,
-    make_title_id,
-    normalise_arxiv_id,
-    normalise_doi,
-    normalise_title,
+from rag.papers.compare import (
+    Traits,
+    compare,
+    describe,
+    find_arxiv_id,
+    fold_title,
+    has_difference,
+    has_one_title,
+    is_published,
+    list_block_keys,
 )
+from rag.papers.names import drop_et_al, find_family_name
+from rag.papers.paper import make_title_id, normalise_doi, normalise_title
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Hashable, Iterable
 
     from rag.papers.paper import Paper
 
 FROM_STANDARD_INPUT = "standard input"
 FROM_STREAM = "the stream"
 _TRANSIENT = frozenset({FROM_STANDARD_INPUT, FROM_STREAM})  # sources that cannot be read again
-_ARXIV_DOI = "10.48550/arxiv."
-_ANY = object()  # matches every value in the table of namesakes
+_MOST_ALIKE = 20  # papers that share a key; more share it by chance ("Editorial")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,32 +52,53 @@ class Merge:
     warning: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a user said about papers that look alike.
+
+    Attributes:
+        is_same: whether they are one work. Else each is another.
+        papers: as they were then. Records that are the same as one of them are meant, too.
+    """
+
+    is_same: bool
+    papers: tuple[Paper, ...]
+
+
 class PaperMerger:
     """Collects papers and keeps each one once.
 
-    Papers given at the start are the library as it was: different ids are different papers. Once
-    all sources of such a paper have been read again, their current records replace it, merged in
-    the order of its sources. Standard input is never read again. Any other record of a known paper
-    adds to it: the first title stays, the longer abstract is kept, the longer of two author lists
-    that begin alike is kept, empty fields are filled, sources and ids are joined. The cost of
-    adding does not grow with the library. Without `by_title`, only an equal id is the same paper.
+    Papers given at the start are the library as it was: different ids are different papers, unless
+    a decision unites them. Once all sources of such a paper have been read again, their current
+    records replace it, merged in the order of its sources. Standard input is never read again. Any
+    other record of a known paper adds to it; see `merge_records`. The cost of adding does not grow
+    with the library. Without `by_title`, only an equal id is the same paper.
     """
 
-    def __init__(self, papers: Iterable[Paper] = (), *, by_title: bool = True) -> None:
+    def __init__(
+        self,
+        papers: Iterable[Paper] = (),
+        *,
+        by_title: bool = True,
+        decisions: Iterable[Decision] = (),
+    ) -> None:
         self._compares_titles = by_title
         self._papers: dict[int, Paper] = {}  # by place: the number of the paper's first record
-        self._by_key: dict[str, int] = {}
-        self._by_title: dict[str, int] = {}  # the first paper with that title
-        self._namesakes: dict[tuple[object, ...], dict[int, None]] = {}  # the others
+        self._traits: dict[int, tuple[Traits, ...]] = {}  # of the paper and of decided ones
+        self._by_id: dict[str, int] = {}
+        self._alike: dict[Hashable, dict[int, None]] = {}  # places that share a key
+        self._apart: set[tuple[int, int]] = set()  # places that a user keeps apart
         self._next_place = 0
         self._not_read_again: set[int] = set()  # papers whose sources were not all read again
         self._partly_read: dict[int, _Reread] = {}  # of these, the ones read from some
         for paper in papers:
-            if paper.id in self._by_key:
+            if paper.id in self._by_id:
                 self.add(paper)
             else:
-                self._append(paper)
+                self._append(paper, (describe(paper),))
         self._not_read_again.update(self._papers)
+        for decision in decisions:
+            self._apply(decision)
 
     @property
     def papers(self) -> list[Paper]:
@@ -82,52 +107,82 @@ class PaperMerger:
 
     def get(self, paper_id: str) -> Paper | None:
         """Return the paper with this id or alias, or None."""
-        place = self._by_key.get(paper_id)
+        place = self._by_id.get(paper_id)
         return None if place is None else self._papers.get(place)
 
     def add(self, paper: Paper) -> Merge:
         """Add one record of a paper."""
-        places = self._find_places(paper)
-        if places:
+        traits = describe(paper)
+        places = self._find_places(paper, traits)
+        if places and places[0] in self._papers:
             return self._join(places, paper)
-        if paper.id in self._by_key:
-            paper = replace(paper, id=self._make_free_id(paper))
-        self._append(paper)
+        decided = self._drop(places[0]) if places else ()
+        if paper.id in self._by_id:
+            paper = replace(paper, id=self._make_free_id(paper, traits))
+            traits = describe(paper)
+        self._append(paper, (traits, *decided))
+        if places:
+            self._move(places[0], self._next_place - 1)
         return Merge(paper, "new")
 
-    def _append(self, paper: Paper) -> None:
-        self._put(self._next_place, paper)
+    def _append(self, paper: Paper, traits: tuple[Traits, ...]) -> None:
+        self._put(self._next_place, paper, traits)
         self._next_place += 1
 
-    def _find_places(self, paper: Paper) -> list[int]:
+    def _find_places(self, paper: Paper, traits: Traits) -> list[int]:
         """Return where the paper is known: several places if it links several papers."""
-        by_title_only = self._compares_titles and paper.id == make_paper_id(paper.title)
-        keys = [key for key in list_ids(paper) if not (by_title_only and key == paper.id)]
-        places = {self._by_key[key] for key in keys if key in self._by_key}
-        if places or not self._compares_titles:
-            return sorted(places)
-        place = self._find_title(paper)
-        if place is None and by_title_only:  # the slug may be an alias of a paper with a new title
-            place = self._check_place(self._by_key.get(paper.id), paper)
-        return [] if place is None else [place]
+        if not self._compares_titles:
+            return sorted({self._by_id[key] for key in list_ids(paper) if key in self._by_id})
+        if len(equal := self._alike.get(traits.whole, {})) == 1:
+            return [*equal]
+        alike = self._list_alike(paper, traits)
+        found = [place for place in alike if self._is_same(place, traits)]
+        if not found:
+            return [place for place in alike if self._is_edited(place, paper, traits)][:1]
+        nearest = min(found, key=lambda place: (*self._measure(place, traits), place))
+        if not self._shares_id(nearest, traits):
+            return [nearest]
+        linked = (place for place in found if self._shares_id(place, traits))
+        return sorted(place for place in linked if (nearest, place) not in self._apart)
 
-    def _find_title(self, paper: Paper) -> int | None:
-        title = normalise_title(paper.title)
-        if title not in self._by_title:
-            return None
-        first = self._check_place(self._by_title[title], paper)
-        if first is not None:
-            return first
-        # Namesakes are filed under every pattern of known and unknown traits that they agree with,
-        # so that ten thousand editorials need no search.
-        wanted = [(_ANY,) if trait is None else (trait, None) for trait in _get_traits(paper)]
-        found = [self._namesakes.get((title, *pattern)) for pattern in product(*wanted)]
-        return min((next(iter(places)) for places in found if places), default=None)
+    def _list_alike(self, paper: Paper, traits: Traits) -> list[int]:
+        """Return the places that share a key with a record, in order."""
+        blocks = (self._alike.get(key, {}) for key in list_block_keys(traits))
+        places = set(chain.from_iterable(each for each in blocks if len(each) <= _MOST_ALIKE))
+        places.update(self._by_id[key] for key in list_ids(paper) if key in self._by_id)
+        return sorted(places)
 
-    def _check_place(self, place: int | None, paper: Paper) -> int | None:
-        """Return the place if the paper there can be the same one, else None."""
-        known = None if place is None else self._papers.get(place)
-        return place if known and _agree(_get_traits(known), _get_traits(paper)) else None
+    def _is_same(self, place: int, traits: Traits) -> bool:
+        return any(
+            (traits.own_id is not None and traits.own_id == each.own_id)
+            or (not traits.names.isdisjoint(each.names) and has_one_title(traits, each))
+            or compare(each, traits) == "same"
+            for each in self._traits[place]
+        )
+
+    def _shares_id(self, place: int, traits: Traits) -> bool:
+        known = self._traits[place]
+        return any(each.ids & traits.ids or each.names & traits.names for each in known)
+
+    def _measure(self, place: int, traits: Traits) -> tuple[bool, bool, bool]:
+        """Return a key that puts the nearest place first: the exact one, then one of that year."""
+        known = self._traits[place]
+        return (
+            all(each.exact != traits.exact for each in known),
+            all(each.year != traits.year for each in known),
+            all(each.abstract != traits.abstract for each in known),
+        )
+
+    def _is_edited(self, place: int, paper: Paper, traits: Traits) -> bool:
+        """Return whether a record is a library paper of that title whose own source was edited."""
+        reread = self._partly_read.get(place)
+        return (
+            place in self._not_read_again
+            and not (reread and paper.sources in reread.records)
+            and not {*paper.sources}.isdisjoint(self._papers[place].sources)
+            and self._traits[place][0].title_key == traits.title_key
+            and not has_difference(self._traits[place][0], traits)
+        )
 
     def _join(self, places: list[int], paper: Paper) -> Merge:
         first, *others = places
@@ -141,15 +196,25 @@ class PaperMerger:
         warning = " ".join(warnings) or None
         if merged == known:
             return Merge(known, "unchanged", warning)
-        for place in places:
-            self._drop(place)
-        self._put(first, merged)
+        self._replace(places, merged)
         is_edit = reread and reread.explains(paper) and not _only_gained(known, merged)
         return Merge(merged, "changed" if is_edit else "merged", warning)
 
+    def _replace(self, places: list[int], paper: Paper) -> None:
+        """Put one paper in place of the papers at some places."""
+        decided = [each for place in places for each in self._drop(place)]
+        self._put(places[0], paper, (describe(paper), *decided))
+        for place in places[1:]:
+            self._move(place, places[0])
+
+    def _move(self, old: int, new: int) -> None:
+        """Keep what was kept apart from a place apart from its new place."""
+        pairs = {tuple(new if each == old else each for each in pair) for pair in self._apart}
+        self._apart = {(one, other) for one, other in pairs}
+
     def _drop_foreign_aliases(self, paper: Paper, places: list[int]) -> Paper:
         """Return the paper without aliases that lead to other papers."""
-        own = (alias for alias in paper.aliases if self._by_key.get(alias, places[0]) in places)
+        own = (alias for alias in paper.aliases if self._by_id.get(alias, places[0]) in places)
         return replace(paper, aliases=tuple(own))
 
     def _note_reread(self, places: list[int], paper: Paper) -> _Reread | None:
@@ -165,27 +230,62 @@ class PaperMerger:
                 self._partly_read.pop(each, None)
         return reread
 
-    def _put(self, place: int, paper: Paper) -> None:
+    def _put(self, place: int, paper: Paper, traits: tuple[Traits, ...]) -> None:
         self._papers[place] = paper
         for key in list_ids(paper):
-            self._by_key.setdefault(key, place)
-        if self._by_title.setdefault(normalise_title(paper.title), place) != place:
-            for pattern in _list_patterns(paper):
-                self._namesakes.setdefault(pattern, {})[place] = None
+            self._by_id.setdefault(key, place)
+        self._file(place, traits)
 
-    def _drop(self, place: int) -> None:
-        paper = self._papers.pop(place)
-        for key in list_ids(paper):
-            if self._by_key.get(key) == place:
-                del self._by_key[key]
-        for pattern in _list_patterns(paper):
-            self._namesakes.get(pattern, {}).pop(place, None)
+    def _file(self, place: int, traits: tuple[Traits, ...]) -> None:
+        self._traits[place] = traits
+        for key in chain.from_iterable(map(list_block_keys, traits)):
+            self._alike.setdefault(key, {})[place] = None
 
-    def _make_free_id(self, paper: Paper) -> str:
+    def _drop(self, place: int) -> tuple[Traits, ...]:
+        """Forget a place. Return the traits of the decided papers there."""
+        traits = self._traits.pop(place)
+        for key in chain.from_iterable(map(list_block_keys, traits)):
+            self._alike[key].pop(place, None)
+        if place not in self._papers:
+            return traits
+        for key in list_ids(self._papers.pop(place)):
+            if self._by_id.get(key) == place:
+                del self._by_id[key]
+        return traits[1:]
+
+    def _make_free_id(self, paper: Paper, traits: Traits) -> str:
         """Make an id for a namesake. Its hash covers the fields that set it apart."""
-        seed = "\n".join(map(str, (normalise_title(paper.title), *_get_traits(paper))))
-        ids = (make_title_id(paper.title, seed, digits=digits) for digits in range(6, 65))
-        return next(each for each in ids if each not in self._by_key)
+        doi = normalise_doi(paper.doi) if paper.doi else None
+        known = (normalise_title(paper.title), doi, paper.arxiv_id, paper.year, traits.family)
+        seeds = ("\n".join(map(str, each)) for each in (known, (*known, paper.abstract)))
+        ids = (make_title_id(paper.title, seed, digits=n) for seed in seeds for n in range(6, 65))
+        return next(each for each in ids if each not in self._by_id)
+
+    def _apply(self, decision: Decision) -> None:
+        """Unite the papers that a user merged, or note that they are kept apart."""
+        places = [self._find_decided(paper) for paper in decision.papers]
+        if not decision.is_same:
+            self._apart.update(chain(*(((a, b), (b, a)) for a, b in combinations(places, 2))))
+            return
+        several = sorted(
+            dict.fromkeys(places), key=lambda place: (place not in self._papers, place)
+        )
+        known = [self._papers[place] for place in several if place in self._papers]
+        if known:
+            merged, _ = merge_records(known[0], known[1:])
+            self._replace(several, self._drop_foreign_aliases(merged, several))
+        else:
+            self._file(several[0], tuple(each for place in several for each in self._drop(place)))
+
+    def _find_decided(self, paper: Paper) -> int:
+        """Return the place of a decided paper, one without a paper if it is not known yet."""
+        traits = describe(paper)
+        place = self._by_id.get(paper.id)
+        if place is None or compare(self._traits[place][0], traits) == "different":
+            same = [p for p in self._alike.get(traits.exact, {}) if self._is_same(p, traits)]
+            place = same[0] if same else min(self._traits, default=0) - 1
+        self._file(place, (*self._traits.get(place, ()), traits))
+        return place
 
 
 class _Reread(NamedTuple):
@@ -234,42 +334,13 @@ class _Reread(NamedTuple):
         )
 
 
-class _Traits(NamedTuple):
-    """Normalised fields that set namesakes apart; None is unknown."""
-
-    doi: str | None
-    arxiv_id: str | None
-    year: int | None
-    author: str | None
-
-
-def _get_traits(paper: Paper) -> _Traits:
-    doi = normalise_doi(paper.doi) if paper.doi else None
-    arxiv_id = normalise_arxiv_id(paper.arxiv_id) if paper.arxiv_id else None
-    if doi and doi.startswith(_ARXIV_DOI):  # a preprint's DOI does not contradict a publisher's
-        arxiv_id = arxiv_id or normalise_arxiv_id(doi.removeprefix(_ARXIV_DOI))
-        doi = None
-    author = find_family_name(paper.authors[0]) if paper.authors else None
-    return _Traits(doi, arxiv_id, paper.year, author)
-
-
 def list_ids(paper: Paper) -> list[str]:
     """Return all ids under which a paper is known, its DOI and arXiv id among them."""
-    traits = _get_traits(paper)
+    doi, arxiv_id = normalise_doi(paper.doi or ""), find_arxiv_id(paper)
     keys = [paper.id, *paper.aliases]
-    keys += [f"doi:{doi}" for doi in [paper.doi and normalise_doi(paper.doi)] if doi]
-    keys += [f"arxiv:{traits.arxiv_id}"] if traits.arxiv_id else []
+    keys += [f"doi:{doi}"] if doi else []
+    keys += [f"arxiv:{arxiv_id}"] if arxiv_id else []
     return list(dict.fromkeys(keys))
-
-
-def _agree(traits: Iterable[object], others: Iterable[object]) -> bool:
-    pairs = zip(traits, others, strict=True)
-    return all(one is None or other is None or one == other for one, other in pairs)
-
-
-def _list_patterns(paper: Paper) -> Iterator[tuple[object, ...]]:
-    """Return the title with every choice of traits that agrees with the paper's."""
-    return product([normalise_title(paper.title)], *((each, _ANY) for each in _get_traits(paper)))
 
 
 def _only_gained(known: Paper, merged: Paper) -> bool:
@@ -278,24 +349,40 @@ def _only_gained(known: Paper, merged: Paper) -> bool:
 
 
 def merge_records(known: Paper, records: Iterable[Paper]) -> tuple[Paper, list[str]]:
-    """Add records to a paper. Return it with warnings about conflicts and what was kept."""
+    """Add records to a paper. Return it with warnings about conflicts and what was kept.
+
+    The first id and title stay, and the longer abstract. A journal's details win over those of a
+    preprint, else the first ones, and empty fields are filled. The longer of two author lists that
+    begin alike is kept. A mark of retraction stays. Other ids and citation keys become aliases.
+    """
     warnings: list[str] = []
     for new in records:
         warnings += _find_conflicts(known, new)
+        is_journal = is_published(new) and not is_published(known)
+        one, other = (new, known) if is_journal else (known, new)
         known = replace(
             known,
             abstract=max(known.abstract, new.abstract, key=len),
             authors=_choose_authors(known.authors, new.authors),
-            year=known.year or new.year,
-            venue=known.venue or new.venue,
-            url=known.url or new.url,
-            doi=known.doi or new.doi,
-            arxiv_id=known.arxiv_id or new.arxiv_id,
+            year=one.year or other.year,
+            venue=one.venue or other.venue,
+            url=one.url or other.url,
+            doi=one.doi or other.doi,
+            arxiv_id=known.arxiv_id or new.arxiv_id or _find_lost_arxiv_id(known, new),
             sources=_join_unique(known.sources, new.sources),
             aliases=_join_aliases(known, new),
-            metadata={**new.metadata, **known.metadata},
+            metadata={**other.metadata, **one.metadata},
+            citation_key=known.citation_key or new.citation_key,
+            entry_type=one.entry_type or other.entry_type,
+            retraction=known.retraction or new.retraction,
         )
     return known, warnings
+
+
+def _find_lost_arxiv_id(known: Paper, new: Paper) -> str | None:
+    """Return the arXiv id of the DOI that is not kept, if it is one of arXiv."""
+    has_two = bool(known.doi and new.doi and known.doi != new.doi)
+    return (find_arxiv_id(known) or find_arxiv_id(new)) if has_two else None
 
 
 def _choose_authors(known: tuple[str, ...], new: tuple[str, ...]) -> tuple[str, ...]:
@@ -315,13 +402,14 @@ def _join_unique(first: Iterable[str], second: Iterable[str]) -> tuple[str, ...]
 
 
 def _join_aliases(known: Paper, new: Paper) -> tuple[str, ...]:
-    several = _join_unique(known.aliases, (new.id, *new.aliases))
-    return tuple(alias for alias in several if alias != known.id)
+    several = _join_unique(known.aliases, (new.id, *new.aliases, new.citation_key or new.id))
+    own = {known.id, known.citation_key or new.citation_key}
+    return tuple(alias for alias in several if alias not in own)
 
 
 def _find_conflicts(known: Paper, new: Paper) -> list[str]:
     warnings = []
-    if normalise_title(known.title) != normalise_title(new.title):
+    if fold_title(known.title) != fold_title(new.title):
         warnings.append(f'{known.id} has two titles. Kept "{known.title}", dropped "{new.title}".')
     if known.abstract and new.abstract and known.abstract != new.abstract:
         kept, other = sorted((len(known.abstract), len(new.abstract)), reverse=True)

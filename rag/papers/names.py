@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
+from typing import NamedTuple
 
 ET_AL = "et al."  # follows the last named author if the source omits others
 _HAN = re.compile(r"[々〇\u3400-\u9fff\uf900-\ufaff\U00020000-\U000323af]+")
-_NAME_END = re.compile(r"[;,&]| and | et al\b", re.IGNORECASE)
-_GENERATIONS = frozenset({"jr", "sr", "ii", "iii", "iv"})
+_NAME_END = re.compile(r"[;&]| and | et al\b", re.IGNORECASE)
+_GENERATIONS = frozenset({"Jr", "jr", "Sr", "sr", "II", "III", "IV", "2nd", "3rd"})
+_APOSTROPHE = re.compile("['’ʼ`]")
+_VOWELS = frozenset("AEIOUY")
+_MOST_INITIALS = 3  # in one word, as in "Doe JRR"
 
 
 def join_name(given: str, family: str) -> str:
@@ -53,20 +58,79 @@ def is_han(name: str) -> bool:
     return _HAN.fullmatch(name) is not None
 
 
+class NameKey(NamedTuple):
+    """Family name and first initial for comparison: lower case, no accents. None is unknown."""
+
+    family: str | None
+    initial: str | None
+
+
 def find_family_name(author: str) -> str | None:
     """Return the family name in lower case without accents, or None if the name has no word.
 
-    It is the last word, or the last one before a comma. A name in Han characters gives all of them
-    sorted, because some sources add a space and put the family name last.
-
     >>> find_family_name("Müller, Jan"), find_family_name("Jan Muller Jr."), find_family_name(" -")
     ('muller', 'muller', None)
-    >>> find_family_name("王小明") == find_family_name("小明 王")
-    True
     """
-    name = unicodedata.normalize("NFKD", _NAME_END.split(author, maxsplit=1)[0]).casefold()
-    words = re.findall(r"[^\W_]+", "".join(c for c in name if not unicodedata.combining(c)))
-    if is_han(joined := "".join(words)):
-        return "".join(sorted(joined))
-    names = [word for word in words if word not in _GENERATIONS]
-    return names[-1] if names else None
+    return make_name_key(author).family
+
+
+@lru_cache(maxsize=4096)
+def make_name_key(author: str) -> NameKey:
+    """Return the family name, and the initial of the given name, of the first name in a text.
+
+    The family name precedes a comma, or precedes or follows initials. Else it is the last word. Of
+    a name in Han characters it is all of them sorted, because some sources add a space and put the
+    family name last.
+
+    >>> {make_name_key(name) for name in ("Doe J", "J Doe", "Doe, John", "J. Doe", "DOE, J.")}
+    {NameKey(family='doe', initial='j')}
+    >>> make_name_key("van den Berg JM"), make_name_key("小明 王") == make_name_key("王小明")
+    (NameKey(family='berg', initial='j'), True)
+    """
+    first = _NAME_END.split(author, maxsplit=1)[0]
+    family, *others = (_split_words(part) for part in first.split(","))
+    given = next(filter(None, others), [])
+    if is_han(joined := "".join(family + given)):
+        return NameKey("".join(sorted(joined)), None)
+    names, initials = _separate_initials(family)
+    if not names:
+        return NameKey(None, None)
+    if initials and family[-1] in initials:  # "Doe J"
+        given = initials
+    elif initials or not given:  # "J Doe", "John R. Doe"
+        given = family[:-1]
+    return NameKey(_fold(names[-1]), _fold(given[0])[0] if given else None)
+
+
+def _split_words(name: str) -> list[str]:
+    words = re.findall(r"[^\W_]+", _APOSTROPHE.sub("", unicodedata.normalize("NFKC", name)))
+    return [word for word in words if word not in _GENERATIONS]
+
+
+def _separate_initials(words: list[str]) -> tuple[list[str], list[str]]:
+    """Separate names from initials: short words of capitals, without vowels if all have capitals.
+
+    The longest word is a name in any case, but never a single letter.
+    """
+    has_capitals_only = "".join(words).isupper()
+    initials = [
+        word
+        for word in words
+        if len(word) == 1
+        or (
+            (word.isupper() and len(word) <= _MOST_INITIALS)
+            and not (has_capitals_only and _VOWELS.intersection(word))
+        )
+    ]
+    names = [word for word in words if word not in initials]
+    if not names and initials and len(longest := max(initials, key=len)) > 1:
+        names = [longest]
+        initials.remove(longest)
+    return names, initials
+
+
+def _fold(word: str) -> str:
+    if word.isascii():
+        return word.lower()
+    folded = unicodedata.normalize("NFKD", word).casefold()
+    return "".join(letter for letter in folded if not unicodedata.combining(letter))
