@@ -59,7 +59,9 @@ def test_a_bibtex_entry_gives_its_fields_as_plain_text():
         "venue": "Proceedings of the Annual Meeting 2020",
         "url": "https://example.org/2020.acl-main.1",
         "doi": "10.18653/v1/2020.acl-main.1",
-        "metadata": {"tags": ["nets, braces", "more"]},
+        "metadata": {"month": 7, "tags": ["nets, braces", "more"]},
+        "citation_key": "sjoberg-2020-nets",
+        "entry_type": "inproceedings",
     }
 
 
@@ -81,6 +83,9 @@ def test_a_biblatex_entry_gives_its_fields_and_the_first_of_two_titles():
         "year": 2021,
         "venue": "Журнал",
         "arxiv_id": "2103.00001",
+        "metadata": {"month": 3},
+        "citation_key": "Li2021",
+        "entry_type": "article",
     }
 
 
@@ -123,13 +128,67 @@ def test_entries_take_over_what_they_lack_from_shared_ones_which_are_no_papers()
     plain = "@article{b, title = {On Cups}, year = 2001, xdata = {j,k}}\n"
     for text in (shared + article + plain, article + plain + shared):
         found = [each for _, each in bibtex.read(text.splitlines(keepends=True))]
-        tea = {"tags": ["tea"]}
+        cups, tea = {"tags": ["tea"]}, {"month": 5, "tags": ["tea"]}
         assert sorted(
             (each.title, each.venue, each.year, dict(each.metadata))
             for each in found
             if isinstance(each, RawRecord)
-        ) == [("On Cups", "Journal of Tea", 2001, tea), ("On Tea", "Journal of Tea", 2018, tea)]
+        ) == [("On Cups", "Journal of Tea", 2001, cups), ("On Tea", "Journal of Tea", 2018, tea)]
         assert len(found) == 2
+
+
+def test_details_of_an_entry_are_kept_and_those_of_its_volume_inherited(tmp_path):
+    text = """@string{mar = "March"}
+@InProceedings{Doe_2010:tea, title = {On Tea}, number = 2, pages = {17--29}, month = mar,
+  year = 2010, crossref = {V}, papertrail-retraction = {Retracted in: Cups. 2012}}
+@phdthesis{b, title = {On Cups}, school = {Tea School}, issue = {S1}, month = 12 # "~May",
+  keywords = {cups, Retracted Publication}}
+@proceedings{v, title = {Tea Days}, editor = {Roe, Ann and Poe, Ed and others}, volume = {7},
+  publisher = {Tea Press}, month = jul, year = 2009}
+"""
+    cups, tea = papers(written(tmp_path, text))
+    assert (tea.citation_key, tea.entry_type, tea.retraction) == (
+        "Doe_2010:tea",
+        "inproceedings",
+        "Retracted in: Cups. 2012",
+    )
+    assert (tea.venue, tea.year) == ("Tea Days", 2010)
+    details = {"volume": "7", "issue": "2", "publisher": "Tea Press", "pages": "17-29", "month": 3}
+    assert tea.metadata == {**details, "editors": ["Ann Roe", "Ed Poe", "et al."]}
+    assert (cups.entry_type, cups.retraction) == ("phdthesis", "Retracted Publication")
+    assert cups.metadata == {
+        "issue": "S1",
+        "publisher": "Tea School",
+        "month": "12 May",
+        "tags": ["cups", "Retracted Publication"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("head", "key"),
+    [
+        ("@article{,", None),
+        ("@Misc{ ,", None),
+        ("@article{", None),
+        ("@article{\n ", None),
+        ("@article{Roe 2011,", "Roe 2011"),
+        ("@article{[Roe2011]a,", "[Roe2011]a"),
+        ("@article{(Roe, 2011),", "(Roe 2011)"),
+        ("@article{{Roe 2011},", "Roe 2011"),
+        ("@article{roe\n", "roe"),
+        ("@article{roe\n ,", "roe"),
+        ("@article{roe,,", "roe"),
+        ("@techreport(roe,", "roe"),
+        ("@article{DBLP:conf/a+b/R'o-e_1,", "DBLP:conf/a+b/R'o-e_1"),
+    ],
+)
+def test_an_entry_with_any_key_or_none_is_read(tmp_path, head, key):
+    end = ")" if "(" in head.partition("{")[0] else "}"
+    entry = f"{head} author = {{Roe, Ann}},\n title = {{On Tea}}, year = 2011{end}\n"
+    for before in ("", "% Encoding: UTF-8\n\n", "@misc{x, title = {Other}}\n"):
+        paper = papers(written(tmp_path, before + entry))[-1]
+        assert (paper.title, paper.authors, paper.year) == ("On Tea", ("Ann Roe",), 2011)
+        assert paper.citation_key == key
 
 
 def test_a_book_that_says_something_or_stands_alone_is_a_paper():
@@ -228,6 +287,14 @@ def authors_of(entry):
         (r"A B and \"Omer, Can and {\O}dd {and Co}", ("A B", "Can Ömer", "Ødd and Co")),
         (r"\& Co and  \& Sons AND \textbraceleft{}X\textbraceright{}", ("& Co", "& Sons", "{X}")),
         (r"{A and {B} and \& C} and D", ("A and B and & C", "D")),
+        # set apart by semicolons or commas
+        ("Roe, A.; Poe, B.B.; Loe, C.", ("A. Roe", "B.B. Poe", "C. Loe")),
+        ("Roe, A.; and Poe, B. and Loe, C.;", ("A. Roe", "B. Poe", "C. Loe")),
+        ("{Tea; Cups} and B&uuml;rk, C.; Loe, D.", ("Tea; Cups", "C. Bürk", "D. Loe")),
+        ("Roe A, van Poe BB, et al.", ("Roe A", "van Poe BB", "et al.")),
+        ("A. Roe, B. B. Poe, and C. Loe", ("A. Roe", "B. B. Poe", "C. Loe")),
+        ("Roe, A., Poe, B. and Loe, C.", ("A. Roe", "B. Poe", "C. Loe")),
+        ("van Roe, Jr, Al and Poe Loe, Bo", ("Al van Roe Jr", "Bo Poe Loe")),
     ],
 )
 def test_names_of_bibtex_and_biblatex_are_put_together(names, authors):
@@ -260,7 +327,8 @@ def test_ris_records_give_their_fields_under_newer_and_older_tags():
         "venue": "Journal of Rates",
         "url": "https://example.org/rates",
         "doi": "10.1000/rates.1",
-        "metadata": {"tags": ["rates", "time"]},
+        "metadata": {"month": 7, "tags": ["rates", "time"]},
+        "entry_type": "article",
     }
     assert seen(old) == {
         "title": "关于速率",
@@ -270,6 +338,7 @@ def test_ris_records_give_their_fields_under_newer_and_older_tags():
         "venue": "A Conference",
         "url": "http://arxiv.org/abs/2103.00001v2",
         "arxiv_id": "2103.00001",
+        "entry_type": "inproceedings",
     }
 
 
@@ -280,7 +349,9 @@ def test_ris_records_without_title_or_cut_off_are_refused_with_their_lines():
     ]
 
 
-@pytest.mark.parametrize(("before", "between"), [("", " "), ("  ", "  "), ("\t", " ")])
+@pytest.mark.parametrize(
+    ("before", "between"), [("", " "), ("  ", "  "), ("\t", " "), ("", ""), ("", "   ")]
+)
 def test_ris_that_is_indented_or_lacks_a_space_is_read(before, between):
     tags = ["TY - JOUR", "TI - Rates", "AU - Turing, Alan", "AB - We measure", "rates.", "ER -"]
     text = "Exported by hand\n\n"
@@ -294,8 +365,7 @@ def test_ris_that_is_indented_or_lacks_a_space_is_read(before, between):
 
 def test_ris_as_programs_bend_it_is_read_all_the_same():
     text = """Exported by hand
-AU  - Nobody, N.
-TY  - JOUR
+TY  - Journal Article
 TI  -Rates
 TI  - A second title that does not count
 and does not go on
@@ -322,19 +392,103 @@ ER  -
 """
     lines = text.splitlines(keepends=True)
     [(line, rates), (_, other)] = ris.read(lines)
-    assert (line, rates.title, rates.year) == (3, "Rates", 2020)
+    assert (line, rates.title, rates.year) == (2, "Rates", 2020)
     assert rates.authors == ("Alan Turing", "Emmy Noether")
-    assert rates.metadata == {"tags": ["rates", "time"]}
+    assert rates.metadata == {"month": 1, "tags": ["rates", "time"]}
     assert " ".join(rates.abstract.split()) == "We measure rates. AB - is no tag here."
     assert rates.arxiv_id == "2103.00001"
     assert (other.title, other.authors, other.abstract) == ("Other", (), "")
 
 
-def test_a_type_behind_any_white_space_begins_a_ris_record_and_two_words_do_not():
+@pytest.mark.parametrize("kind", ["", "TY  - JOUR\n", "TY  - Conference paper\n"])
+def test_tags_of_a_ris_record_may_stand_before_its_type_or_without_one(tmp_path, kind):
+    first = f"C1  - 7\nTI  - On Tea\nAB  - We brew.\n{kind}AU  - Roe, Ann\nER  - \n"
+    second = f"\nAB  - We pour.\n{kind}PY  - 2011\nTI  - On Cups\nER  - \n{kind}TI  - Cut off\n"
+    path = written(tmp_path, first + second)
+    assert [(p.title, p.abstract, p.authors, p.year) for p in papers(path)] == [
+        ("On Tea", "We brew.", ("Ann Roe",), None),
+        ("On Cups", "We pour.", (), 2011),
+    ]
+    [(line, reason)] = refusals(path)
+    assert line == (first + second).count("\n") - bool(kind)
+    assert "does not end with ER" in reason
+
+
+def test_a_type_behind_much_white_space_begins_a_ris_record():
     wide = " " * 300_000
     lines = [f"TY  -{wide}JOUR{wide}\n", "TI  - A\n", f"TY  -{wide}a b\n", "ER  -\n"]
-    assert [(line, getattr(found, "title", "")) for line, found in ris.read(lines)] == [(1, "A")]
-    assert not ris.recognises(lines[2])
+    [(_, found), (line, reason)] = ris.read(lines)
+    assert (found.title, found.entry_type) == ("A", "JOUR")
+    assert (line, reason) == (3, "the record has no title. Add one.")
+
+
+def test_details_of_a_ris_record_are_kept(tmp_path):
+    tags = "TI  - On Tea\nVL  - 7\nIS  - 2\nPB  - Tea Press\nA3  - Poe, Ed\n"
+    chapter = (
+        f"TY  - CHAP\n{tags}SP  - e17\nEP  - e29\nA2  - Roe, Ann\nPY  - 2010/03/15/\nID  - 31\n"
+    )
+    book = f"TY  - BOOK\n{tags}SP  - 17-29\nEP  - 29\nA2  - Roe, Ann\nDA  - 2010///Winter\n"
+    notes = "ID  - roe10\nN1  - Retracted: Retraction in: Cups. 2012\n"
+    one, other = papers(written(tmp_path, f"{chapter}ER  - \n{book}{notes}ER  - \n"))
+    shared = {"volume": "7", "issue": "2", "publisher": "Tea Press"}
+    assert one.metadata == shared | {"pages": "e17-e29", "editors": ["Ann Roe"], "month": 3}
+    assert other.metadata == shared | {"pages": "17-29", "editors": ["Ed Poe"], "month": "Winter"}
+    assert (one.entry_type, one.citation_key) == ("incollection", None)
+    assert (other.entry_type, other.citation_key) == ("book", "roe10")
+    assert (one.retraction, other.retraction) == (None, "Retraction in: Cups. 2012")
+
+
+@pytest.mark.parametrize(
+    ("tag", "mark"),
+    [
+        ("M3  - Retracted Publication", "Retracted Publication"),
+        ("KW  - tea\nKW  - Retracted Article", "Retracted Article"),
+        ("M3  - Article; Retracted Publication", "Article; Retracted Publication"),
+        ("N1  - Retraction in: Cups. 2012;3:1", "Retraction in: Cups. 2012;3:1"),
+        ("M3  - Retraction of Publication", None),
+        ("KW  - Retracted tongue", None),
+    ],
+)
+def test_a_mark_of_retraction_in_ris_is_kept(tmp_path, tag, mark):
+    [paper] = papers(written(tmp_path, f"TY  - JOUR\nTI  - On Tea\n{tag}\nER  - \n"))
+    assert paper.retraction == mark
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        ("Roe A, Poe BB", ("Roe A", "Poe BB")),
+        ("Roe, A.; Poe, Bo", ("A. Roe", "Bo Poe")),
+        ("Roe, Ann and Poe, Bo & Loe, C.", ("Ann Roe", "Bo Poe", "C. Loe")),
+        ("Roe, A., Poe, B. B., et al.", ("A. Roe", "B. B. Poe", "et al.")),
+        ("Centre for Tea and Care", ("Centre for Tea and Care",)),
+        ("Poe Loe, Bo", ("Bo Poe Loe",)),
+    ],
+)
+def test_a_line_of_ris_may_hold_several_authors(tmp_path, line, names):
+    [paper] = papers(written(tmp_path, f"TY  - JOUR\nTI  - On Tea\nAU  - {line}\nER  - \n"))
+    assert paper.authors == names
+
+
+@pytest.mark.parametrize(
+    ("date", "year", "month"),
+    [
+        ("20200315//", 2020, 3),
+        ("20200315", 2020, 3),
+        ("20200000", 2020, None),
+        ("15 Mar 2020", 2020, 3),
+        ("2020-03-15T00:00:00Z", 2020, 3),
+        ("no. 20200315", None, None),
+        ("20209915", None, None),
+    ],
+)
+def test_a_date_gives_year_and_month_in_every_format(tmp_path, date, year, month):
+    for text in (
+        f"TY  - JOUR\nTI  - On Tea\nY1  - {date}\nER  - \n",
+        f"@misc{{a, title = {{On Tea}}, date = {{{date}}}}}\n",
+    ):
+        [paper] = papers(written(tmp_path, text))
+        assert (paper.year, paper.metadata.get("month")) == (year, month)
 
 
 # --- MEDLINE ------------------------------------------------------------------------------------

@@ -13,7 +13,8 @@ from __future__ import annotations
 import logging
 import re
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple
 
 from bibtexparser.model import DuplicateFieldKeyBlock, Entry, ParsingFailedBlock, String
 from bibtexparser.splitter import Splitter
@@ -35,8 +36,15 @@ logging.getLogger("bibtexparser").addHandler(
 
 _BLOCK = re.compile(r"[ \t]*@\w*[ \t]*[{(]")
 _FIRST = re.compile(
-    r"^[ \t]*@(?:\w+\s*\{\s*[^\s{}(),=\"]+\s*(?:,|\Z)|(?:string|preamble|comment)\s*[{(]"
-    r"|(?:article|book|inproceedings|misc|techreport)\s*\()",
+    r"^[ \t]*@(?:\w+\s*\{\s*[^\s{}(),=\"]+\s*(?:,|\Z)"
+    r"|\w+\s*\{(?:[^=\n]*[,\n])?\s*[\w-]+\s*=\s*[{\"\w]"  # any other key or none, and a field
+    r"|(?:string|preamble|comment)\s*[{(]|(?:article|book|inproceedings|misc|techreport)\s*\()",
+    re.IGNORECASE | re.MULTILINE,
+)
+# The start of an entry, its key and the sign after it: "=" if the key is missing (EndNote).
+_HEAD = re.compile(
+    r"^([ \t]*@(?!string|preamble|comment)\w+\s*[{(]\s*)"
+    r"((?:\{[^{}\n]*\}|[^,=\n{}]|,(?!\s*[^\s=,{}]+\s*=))*)(\s*,|=)?",
     re.IGNORECASE | re.MULTILINE,
 )
 _NOT_BEFORE = re.compile(r"```|^\s*[<#{\[]", re.MULTILINE)  # a page that only quotes an entry
@@ -47,23 +55,33 @@ _NAMED_PART = re.compile(r'(?:\{(?:[^{}]|\{[^{}]*\})*\}|"[^"]*"|[^,{}"])+')
 _NAME_ORDER = ("given", "prefix", "family", "suffix")
 _AND = re.compile(r" and(?= )", re.IGNORECASE)
 _ESCAPE_BRACE_OR_SEMICOLON = re.compile(r"\\.|[{};]")
-_ESCAPE_BRACE_OR_AND = re.compile(rf"\\.|[{{}}]|{_AND.pattern}", re.IGNORECASE)
+_ESCAPE_BRACE_OR_AND = re.compile(rf"\\.|&#?\w+;|[{{}};]|{_AND.pattern}", re.IGNORECASE)
 _ESCAPE_OR_BRACE = re.compile(r"\\([_%&#~{}])|[{}]")
+_NOT_IN_KEY = re.compile(r'[{}",]')
 _BEFORE_CHARS = 4000
 _MOST_STRING_CHARS = 4_000_000  # of all @string entries of a file
 _SHARED = "xdata"  # BibLaTeX's entry of fields that several entries share
 _VOLUMES = frozenset({"proceedings", "mvproceedings", "periodical", _SHARED})
 _PARENTS = _VOLUMES | {"book", "mvbook", "collection", "mvcollection", "reference", "mvreference"}
-_DATES = frozenset({"year", "date"})
+_DATES = frozenset({"year", "date", "month"})
+_PUBLISHERS = ("publisher", "school", "institution", "organization")
+_INHERITED = (*_DATES, *_PUBLISHERS, "editor", "volume")  # besides the title as booktitle
 _READ = frozenset(
     {
         *("title", "subtitle", "abstract", "author", "year", "date", "journal", "journaltitle"),
         *("booktitle", "howpublished", "url", "doi", "eprint", "archiveprefix", "eprinttype"),
-        *("note", "keywords", "keyword", "crossref", "xdata", "papertrail-id"),
+        *("note", "keywords", "keyword", "crossref", "xdata", "papertrail-id", "pages"),
+        *("number", "issue", "papertrail-retraction", *_INHERITED),
     }
 )
 
 Fields = dict[str, str]
+
+
+class _Entry(NamedTuple):
+    kind: str
+    key: str
+    known: Fields
 
 
 def recognises(head: str) -> bool:
@@ -80,29 +98,30 @@ def read(pieces: Iterable[str]) -> Iterator[tuple[int, RawRecord | str]]:
     """
     parents: dict[str, Fields] = {}
     pointed_to: set[str] = set()
-    waiting: list[tuple[int, str, Fields]] = []
-    for line, kind, key, known in _read_entries(pieces):
-        if isinstance(known, str):
-            yield line, known
+    waiting: list[tuple[int, str, _Entry]] = []
+    for line, entry in _read_entries(pieces):
+        if isinstance(entry, str):
+            yield line, entry
             continue
-        own_parents = _list_parents(known)
+        key = entry.key.lower()
+        own_parents = _list_parents(entry.known)
         pointed_to.update(own_parents)
-        if kind in _PARENTS:
-            parents[key] = _get_inheritable(kind, known, parents)
-        if kind in _VOLUMES:
+        if entry.kind in _PARENTS:
+            parents[key] = _get_inheritable(entry, parents)
+        if entry.kind in _VOLUMES:
             continue
         has_all = parents.keys() >= set(own_parents)
-        if has_all and not _is_bare_book(kind, known):
-            yield line, _parse_record(_inherit(known, parents))
+        if has_all and not _is_bare_book(entry):
+            yield line, _parse_record(entry, _inherit(entry.known, parents))
         else:
-            waiting.append((line, key if has_all else "", known))
-    for line, key, known in waiting:
+            waiting.append((line, key if has_all else "", entry))
+    for line, key, entry in waiting:
         if key not in pointed_to:
-            yield line, _parse_record(_inherit(known, parents))
+            yield line, _parse_record(entry, _inherit(entry.known, parents))
 
 
-def _is_bare_book(kind: str, known: Fields) -> bool:
-    return kind in _PARENTS and not known.get("abstract")
+def _is_bare_book(entry: _Entry) -> bool:
+    return entry.kind in _PARENTS and not entry.known.get("abstract")
 
 
 def _list_parents(known: Fields) -> list[str]:
@@ -118,28 +137,28 @@ def _inherit(known: Fields, parents: Mapping[str, Fields]) -> Fields:
     whole = known
     for parent in _list_parents(known):
         handed = parents.get(parent, {})
-        if _DATES & whole.keys():  # its own date wins even if the parent's has another name
+        if "year" in whole or "date" in whole:  # wins even if the parent's has another name
             handed = {name: handed[name] for name in handed if name not in _DATES}
         whole = handed | whole
     return whole
 
 
-def _read_entries(pieces: Iterable[str]) -> Iterator[tuple[int, str, str, Fields | str]]:
-    """Yield each entry's line, kind and key with its fields or the reason for refusal."""
+def _read_entries(pieces: Iterable[str]) -> Iterator[tuple[int, _Entry | str]]:
+    """Yield each entry's line with the entry or the reason for refusal."""
     strings: Fields = {}
     for line, block in _split_blocks(pieces):
         entry = block.ignore_error_block if isinstance(block, DuplicateFieldKeyBlock) else block
         if isinstance(entry, String):
             _store_string(entry, strings)
         elif isinstance(entry, Entry):
-            known: Fields | str
             try:
                 known = _read_fields(entry, strings)
             except ValueError as error:
-                known = f"cannot read the entry: {error}."
-            yield line, entry.entry_type.lower(), entry.key.lower(), known
+                yield line, f"cannot read the entry: {error}."
+            else:
+                yield line, _Entry(entry.entry_type.lower(), entry.key, known)
         elif isinstance(entry, ParsingFailedBlock):
-            yield line, "", "", _describe_error(entry)
+            yield line, _describe_error(entry)
 
 
 def _store_string(entry: String, strings: Fields) -> None:
@@ -165,8 +184,14 @@ def _split_blocks(pieces: Iterable[str]) -> Iterator[tuple[int, Block]]:
 def _split_entry(first: int, part: list[str]) -> Iterator[tuple[int, Block]]:
     text = "\n".join([*part, ""])
     if "@" in text:
-        for block in Splitter(text).split().blocks:
+        for block in Splitter(_HEAD.sub(_fix_head, text, count=1)).split().blocks:
             yield first + (block.start_line or 0), block
+
+
+def _fix_head(head: re.Match[str]) -> str:
+    """Put a comma after the key, and before the fields if there is none. Drop signs in the key."""
+    start, key, sign = head.groups()
+    return f"{start},{key}=" if sign == "=" else start + _NOT_IN_KEY.sub("", key).rstrip() + ","
 
 
 def _read_fields(entry: Entry, strings: Fields) -> Fields:
@@ -178,12 +203,13 @@ def _read_fields(entry: Entry, strings: Fields) -> Fields:
     return known
 
 
-def _get_inheritable(kind: str, known: Fields, parents: Mapping[str, Fields]) -> Fields:
+def _get_inheritable(entry: _Entry, parents: Mapping[str, Fields]) -> Fields:
     """Return the fields that entries inherit from this one."""
+    kind, _, known = entry
     if kind == _SHARED:
         return _inherit(known, parents)
-    dates = {name: known[name] for name in _DATES if known.get(name)}
-    return {**dates, "booktitle": known.get("booktitle") or known.get("title", "")}
+    own = {name: known[name] for name in _INHERITED if known.get(name)}
+    return {**own, "booktitle": known.get("booktitle") or known.get("title", "")}
 
 
 def _describe_error(block: ParsingFailedBlock) -> str:
@@ -191,15 +217,17 @@ def _describe_error(block: ParsingFailedBlock) -> str:
     return f"cannot read the entry ({why[:200]}). Check its braces; the file may be cut off."
 
 
-def _parse_record(known: Fields) -> RawRecord | str:
+def _parse_record(entry: _Entry, known: Fields) -> RawRecord | str:
+    """Parse an entry with its own and inherited fields."""
+
     def text(*names: str) -> str:
         for name in names:
-            if name in known and (found := to_plain_text(replace_tex_scripts(known[name]))):
+            if name in known and (found := _to_text_cached(known[name])):
                 return found
         return ""
 
     def raw(name: str) -> str:
-        value = known.get(name, "").strip()
+        value = known[name].strip() if name in known else ""
         return _ESCAPE_OR_BRACE.sub(r"\1", value).strip() if _has_tex(value) else value
 
     title, subtitle = text("title"), text("subtitle")
@@ -207,6 +235,7 @@ def _parse_record(known: Fields) -> RawRecord | str:
         return fields.NO_TITLE
     url, doi, eprint = raw("url"), raw("doi"), raw("eprint")
     is_arxiv = (raw("archiveprefix") or raw("eprinttype")).lower() == "arxiv"
+    keywords = _split_keywords(known.get("keywords") or known.get("keyword", ""))
     venue = text("journal", "journaltitle", "booktitle")
     if not venue and "://" not in known.get("howpublished", ""):
         venue = text("howpublished")
@@ -214,24 +243,47 @@ def _parse_record(known: Fields) -> RawRecord | str:
         id=fields.parse_own_id(text("papertrail-id")),
         title=f"{title}: {subtitle}" if subtitle else title,
         abstract=to_plain_lines(replace_tex_scripts(known.get("abstract", ""))).strip(),
-        authors=_read_authors(known.get("author", "")),
+        authors=_read_names(known.get("author", "")),
         year=fields.find_year(raw("year"), raw("date")),
         venue=venue or None,
         url=fields.find_url(url),
         doi=fields.find_doi(doi, url),
         arxiv_id=(normalise_arxiv_id(eprint) if is_arxiv else None)
         or fields.find_arxiv_id(eprint, url, doi, venue, raw("note")),
-        metadata=fields.make_tags(
-            _split_keywords(known.get("keywords") or known.get("keyword", ""))
-        ),
+        metadata={
+            **fields.make_details(
+                volume=text("volume"),
+                issue=text("number", "issue"),
+                pages=text("pages"),
+                publisher=text(*_PUBLISHERS),
+                editors=_read_names(known.get("editor", "")),
+                month=text("month") or fields.find_month(raw("date")),
+            ),
+            **fields.make_tags(keywords),
+        },
+        citation_key=entry.key or None,
+        entry_type=entry.kind,
+        retraction=text("papertrail-retraction") or fields.find_retraction(text("note"), *keywords),
     )
 
 
-def _read_authors(names: str) -> tuple[str, ...]:
+def _to_text(value: str) -> str:
+    return to_plain_text(replace_tex_scripts(value))
+
+
+_to_text_cached = fields.cache_short(_to_text)
+
+
+def _read_names(names: str) -> tuple[str, ...]:
+    """Split a list of names at "and", or at semicolons as some programs write them."""
+    if not names:
+        return ()
     names = fields.collapse_space(names)
-    tex = _has_tex(names) or "=" in names
+    tex = _has_tex(names) or "=" in names or ";" in names
     several = list(_split_outside_braces(names, _ESCAPE_BRACE_OR_AND)) if tex else _AND.split(names)
-    found = tuple(filter(None, map(_read_author_cached, several)))
+    while len(several) > 1 and not several[-1]:
+        several.pop()
+    found = tuple(chain.from_iterable(map(_read_name_cached, several)))
     last = several[-1]
     if tex and not _WHOLE_NAME.fullmatch(last):
         last = to_plain_text(last)
@@ -259,20 +311,25 @@ def _split_outside_braces(text: str, marks: re.Pattern[str]) -> Iterator[str]:
     for mark in marks.finditer(text):
         if mark[0] in {"{", "}"}:
             depth = max(0, depth + (1 if mark[0] == "{" else -1))
-        elif depth == 0 and mark[0][0] != "\\":
+        elif depth == 0 and mark[0][0] not in "\\&":
             yield text[start : mark.start()].strip()
             start = mark.end()
     yield text[start:].strip()
 
 
-def _read_author(name: str) -> str:
+def _read_name(name: str) -> tuple[str, ...]:
+    """Return the name, given name first, or the several names between commas."""
     if "=" in name and _NAMED_PARTS.search(name):
         parts = (part.strip(' "').partition("=") for part in _NAMED_PART.findall(name))
         known = {key.strip().lower(): to_plain_text(value.strip(' "')) for key, _, value in parts}
         given, *family = (known.get(part, "") for part in _NAME_ORDER)
-        return join_name(given, " ".join(filter(None, family)))
-    plain = to_plain_text(name)
-    return plain if _WHOLE_NAME.fullmatch(name) else fields.read_author(plain)
+        several = [join_name(given, " ".join(filter(None, family)))]
+    elif _WHOLE_NAME.fullmatch(name):
+        several = [to_plain_text(name)]
+    else:
+        plain = fields.split_names(to_plain_text(name), single=True)
+        several = list(map(fields.read_author, plain))
+    return tuple(filter(None, several))
 
 
-_read_author_cached = fields.cache_short(_read_author)
+_read_name_cached = fields.cache_short(_read_name)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from html import unescape
 from itertools import chain
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from rag.papers import ET_AL, join_name, normalise_arxiv_id, normalise_doi
 from rag.text.markup import is_one_line
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from rag.papers import JsonValue
+
+T = TypeVar("T")
 
 
 class RawRecord(NamedTuple):
@@ -57,7 +60,15 @@ _PLACEHOLDER = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _PREVIEW = "An abstract is not available for this content"  # as Cambridge University Press says
-_YEAR = re.compile(r"(?<!\d)(?:1[5-9]|20)\d\d(?!\d)")
+# A year alone, or one that starts a date in digits only: 20200315, 202003.
+_YEAR = re.compile(
+    r"(?<!\d)(?:1[5-9]|20)\d\d(?!\d)|\A\s*(?:1[5-9]|20)\d\d(?=(?:0\d|1[0-2])(?:[0-3]\d)?(?!\d))"
+)
+# Month of a date in digits, or what RIS writes behind the day: "2020///Winter".
+_MONTH = re.compile(
+    r"\s*(?:\d{4}|(?=/))(?:[-/.](1[0-2]|0?[1-9])(?!\d)|(1[0-2]|0[1-9])[0-3]\d(?!\d)|///\s*(\S.*))"
+)
+_WORD = re.compile(r"[^\W\d_]{3,}")
 _WEB_ADDRESS = re.compile(r"https?://(?:[^\s;]++|;(?=[^\s;])(?!;*https?:))++", re.IGNORECASE)
 # Starts at the first of several semicolons only, else 20,000 of them would take seconds.
 _BETWEEN_ADDRESSES = re.compile(r"(?<!;);++(?:\s+|\Z|(?=https?:))", re.IGNORECASE)
@@ -69,11 +80,19 @@ _INITIALS = re.compile(r"(?:[^\W\d_](?:\.?[ -]?)){1,4}")
 _LOOSE_INITIAL = re.compile(r"\. -(?=[^\W\d_]\.)")  # "J. -L.", as arXiv writes "J.-L."
 _GENERATION = re.compile(r"\s*(?:[JS]r\.?|I{2,3}|IV)\s*$")
 _FIRM = re.compile(r"\s*(?:Inc|Ltd|LLC|Corp|PLC|GmbH)\.?\s*$", re.IGNORECASE)
+# Types, keywords and notes of MEDLINE, Scopus, the Web of Science and EndNote.
+_RETRACTED = re.compile(
+    r"(?:.*; *)?retract(?:ed(?: (?:publication|article|paper))?(?:$|[.:;,])|(?:ed|ion) in\b)",
+    re.IGNORECASE,
+)
 _DASHES = re.compile(r"\s*(?:--+|[–—‐‑−])\s*")
 _MONTHS = (
     *("january", "february", "march", "april", "may", "june", "july", "august", "september"),
     *("october", "november", "december"),
 )
+_ONE_NAME = re.compile(r"(?!.* and )[^\s,;|&]*,?[^,;|&]*")  # written as one name surely is
+_BETWEEN_NAMES = re.compile(r"\s*[;|]\s*(?:and |& )?")
+_AND = re.compile(",? (?:and|&) ")
 _NUMBER_IN_BRACKETS = re.compile(r" ?\(\d+\)")  # Scopus puts author ids after the names
 
 
@@ -93,7 +112,7 @@ def collapse_space(text: str) -> str:
     return text if len(text) > _LONG_CHARS and is_one_line(text) else " ".join(text.split())
 
 
-def cache_short(read: Callable[[str], str]) -> Callable[[str], str]:
+def cache_short(read: Callable[[str], T]) -> Callable[[str], T]:
     """Cache the last results of a function for short texts, such as names and venues.
 
     This is faster if one in four texts repeats. Long texts rarely do and are not cached.
@@ -190,27 +209,51 @@ _read_author_cached = cache_short(read_author)
 
 
 def split_names(text: str, *, single: bool) -> list[str]:
-    """Split a text into names. `single`: a comma never separates two names.
+    """Split a text into names.
 
-    Without a semicolon or "and", commas either separate names of several words or precede the given
-    name of a single one.
+    Semicolons or bars separate names, else "and", else commas. A comma may also precede the given
+    name of a single person. `single`: the text should hold one name, so it is split at "and" or at
+    a comma only if each part is the name of a person.
 
     >>> split_names("A. Turing, E. Noether", single=False)
-    ['A. Turing', ' E. Noether']
+    ['A. Turing', 'E. Noether']
     >>> split_names("Turing, Alan", single=False)
     ['Turing, Alan']
     >>> split_names("Vogt, V., Mohr, M., et al.", single=False)
     ['Vogt, V.', 'Mohr, M.', 'et al.']
+    >>> split_names("Vogt V, Mohr M", single=True), split_names("Health and Care", single=True)
+    (['Vogt V', 'Mohr M'], ['Health and Care'])
     """
-    text = _NUMBER_IN_BRACKETS.sub("", collapse_space(text))
-    if re.search(r"[;|]", text):
-        return re.split(r"[;|]", text)
-    parts = re.split(",? (?:and|&) ", text)
+    text = _NUMBER_IN_BRACKETS.sub("", collapse_space(unescape(text)))
+    if single and _ONE_NAME.fullmatch(text):
+        return [text]
+    several = _BETWEEN_NAMES.split(text)
+    if len(several) > 1:
+        return [name for part in several for name in _split_at_and(part, single=True)]
     return [
         name
-        for part in parts
+        for part in _split_at_and(text, single=single)
         for name in _pair_initials(part) or _split_commas(part, single=single)
     ]
+
+
+def _split_at_and(text: str, *, single: bool) -> list[str]:
+    parts = _AND.split(text)
+    return parts if not single or all(map(_is_person, parts)) else [text]
+
+
+def _is_person(name: str) -> bool:
+    """Return whether a text is written like the name of a person, not of a group."""
+    words = name.split()
+    are_capital = 1 < len(words) < 5 and not any(word[0].islower() for word in words)
+    return "," in name or are_capital or _has_initial(name)
+
+
+def _has_initial(name: str) -> bool:
+    """Return whether a name of several words starts or ends with initials: "J. Doe", "Doe JM"."""
+    words = name.split()
+    ends = (words[0], words[-1]) if len(words) > 1 else ()
+    return any(word.isupper() and _INITIALS.fullmatch(word) for word in ends)
 
 
 def _pair_initials(text: str) -> list[str]:
@@ -230,21 +273,41 @@ def _has_initials(pair: tuple[str, str]) -> bool:
 
 
 def _split_commas(text: str, *, single: bool) -> list[str]:
-    parts = [text] if single else text.split(",")
-    are_names = len(parts) > 2 or all(" " in part.strip() for part in parts)
+    """Split a list of names at its commas. A single name stays whole."""
+    parts = [part for part in map(str.strip, text.split(",")) if part]
+    people = parts[:-1] if parts and detect_et_al(parts[-1]) else parts
+    if single:
+        are_names = all(map(_has_initial, people))
+    else:
+        are_names = len(parts) > 2 or all(" " in part for part in parts)
     return parts if are_names else [text]
 
 
 def find_year(*texts: str) -> int | None:
     """Return the first year from 1500 to 2099 in the first text that has one.
 
-    >>> find_year("", "in press", "12 Mar 2019")
-    2019
+    >>> find_year("", "in press", "12 Mar 2019"), find_year("20190312"), find_year("no. 20190312")
+    (2019, 2019, None)
     """
     for text in texts:
         if text and (found := _YEAR.search(text)):
             return int(found[0])
     return None
+
+
+def find_month(*dates: str) -> str:
+    """Return the month in the first date that has one, in digits or as a word, else "".
+
+    >>> [find_month(date) for date in ("2020", "2020/03//", "20200315", "12 Mar", "2020///Winter")]
+    ['', '03', '03', 'Mar', 'Winter']
+    """
+    for date in dates:
+        if found := _MONTH.match(date):
+            return str(next(filter(None, found.groups())))
+        for word in _WORD.findall(date):
+            if isinstance(parse_month(word), int):
+                return str(word)
+    return ""
 
 
 def find_url(*texts: str) -> str | None:
@@ -272,6 +335,17 @@ def find_note(name: str, notes: Iterable[str]) -> str:
     """
     said = (note.partition(": ") for note in notes)
     return next((text.strip() for first, _, text in said if first == name and text.strip()), "")
+
+
+def find_retraction(*marks: str) -> str | None:
+    """Return the first text by which a source marks a paper as retracted, or None.
+
+    A notice ("Retraction of Publication") is not itself retracted.
+
+    >>> find_retraction("Article", "Retracted Publication"), find_retraction("Retracted eyelids")
+    ('Retracted Publication', None)
+    """
+    return next((mark for text in marks if _RETRACTED.match(mark := collapse_space(text))), None)
 
 
 def drop_full_stop(title: str) -> str:
@@ -338,9 +412,11 @@ def make_details(
     >>> make_details(volume="9", pages="1735--1780", month="nov")
     {'volume': '9', 'pages': '1735-1780', 'month': 11}
     """
-    texts = {"volume": volume, "issue": issue, "pages": _DASHES.sub("-", pages)}
-    texts["publisher"] = publisher
-    known: dict[str, JsonValue] = {name: collapse_space(text) for name, text in texts.items()}
+    texts = {"volume": volume, "issue": issue, "publisher": publisher}
+    texts["pages"] = _DASHES.sub("-", pages) if pages else ""
+    known: dict[str, JsonValue] = {
+        name: collapse_space(text) for name, text in texts.items() if text
+    }
     known |= {"editors": list(editors), "month": parse_month(collapse_space(month))}
     return {name: value for name, value in known.items() if value and not is_placeholder(value)}
 

@@ -1,15 +1,18 @@
-"""RIS: two-letter tags from "TY  - " to "ER  - ", the export of most reference managers.
+"""RIS: lines of a two-letter tag and a text, the export of most reference managers.
 
-Tags: https://en.wikipedia.org/wiki/RIS_(file_format). A line without a tag continues the text above
-it, or adds a value to a tag that can repeat. If another tag repeats, the first one counts. If the
-first TY is indented or lacks a space, all tags may. One record is held at a time, so an error
-affects only its own record.
+Tags: https://en.wikipedia.org/wiki/RIS_(file_format). "ER  - " ends a record. "TY  - " starts it,
+but some programs write other tags before it, or no TY at all. A line without a tag continues the
+text above it, or adds a value to a tag that can repeat. If another tag repeats, the first one
+counts. If the first TY or ER is indented or has other spaces, all tags may. One record is held at a
+time, so an error affects only its own record.
+
+rispy drops tags before TY and a last record without ER in silence, and gives no line numbers.
 """
 
 from __future__ import annotations
 
 import re
-from itertools import chain, repeat
+from itertools import chain
 from string import ascii_uppercase, digits
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -20,10 +23,8 @@ from rag.readers.fields import RawRecord
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_START = re.compile(r"TY  -\s*(?:\w+\s*)?$")
-# Written by hand or by careless programs: indented, or with one space before the hyphen.
-_LOOSE_START = re.compile(r"\s*TY {1,2}-\s*(?:\w+\s*)?$")
-_LOOSE_TAG = re.compile(r"[ \t]*([A-Z][A-Z0-9]) {1,2}-(?=\s|$)")
+_LOOSE_TAG = re.compile(r"\s*([A-Z][A-Z0-9])\s{0,3}-(?=\s|$)")
+_LOOSE_ENDS = re.compile(r"\s*(?:TY\s{0,3}-(?=\s|$)|ER\s{0,3}-\s*$)")  # of a record
 _TAGS = frozenset(
     f"{first}{second}  -" for first in ascii_uppercase for second in ascii_uppercase + digits
 )
@@ -32,96 +33,124 @@ _BEGIN, _END = "TY  -", "ER  -"
 _TITLE = ("TI  -", "T1  -")
 _ABSTRACT = ("AB  -", "N2  -")
 _VENUE = ("JF  -", "JO  -", "T2  -", "JA  -")
-_YEAR, _DATE, _DOI = ("PY  -",), ("Y1  -", "DA  -"), ("DO  -",)
-_ONCE = frozenset(_TITLE + _ABSTRACT + _VENUE + _YEAR + _DATE + _DOI)
-_SEVERAL = frozenset({"AU  -", "A1  -", "KW  -", "UR  -", "N1  -"})
+_DATES = ("PY  -", "Y1  -", "DA  -")
+_START_PAGE, _END_PAGE = "SP  -", "EP  -"
+_SEVERAL = frozenset({*("AU  -", "A1  -", "A2  -", "A3  -", "ED  -"), "KW  -", "UR  -", "N1  -"})
+_READ = _SEVERAL.union(
+    *(_TITLE, _ABSTRACT, _VENUE, _DATES, (_BEGIN, _START_PAGE, _END_PAGE)),
+    ("DO  -", "M3  -", "VL  -", "IS  -", "PB  -", "ID  -"),
+)
+_BOOKS = frozenset({"BOOK", "EBOOK"})  # A2 is the editor of their series
 
-Once: TypeAlias = dict[str, str]
-More: TypeAlias = dict[str, list[str]]
+Record: TypeAlias = dict[str, list[str]]
 
 
 def recognises(head: str) -> bool:
-    """Return whether a record starts in the first non-blank lines."""
-    return fields.has_record_start(head, _LOOSE_START)
+    """Return whether the first non-blank lines have a tag, and a record starts or ends."""
+    if not fields.has_record_start(head, _LOOSE_TAG):
+        return False
+    lines = head.split("\n")
+    tags = {found[1] for found in map(_LOOSE_TAG.match, lines) if found}
+    return len(tags) > 1 and any(map(_LOOSE_ENDS.match, lines))
 
 
 def read(pieces: Iterable[str]) -> Iterator[tuple[int, RawRecord | str]]:
-    """Yield the line of each TY with its record or the reason for refusal."""
+    """Yield the first line of each record with the record or the reason for refusal."""
     first = 0
-    record = _Record()
+    record: Record = {}
+    last: list[str] | None = None  # lines of the tag that a line without one continues
     for number, line in enumerate(_normalise_spaces(fields.split_lines(pieces)), 1):
         tag = line[:_TAG_CHARS]
-        if tag == _END or (tag == _BEGIN and _START.match(line)):
+        if tag not in _TAGS:
+            if last is not None:
+                last.append(line)
+            continue
+        if tag == _END or (tag == _BEGIN and tag in record):
             if first:
-                yield first, _parse_record(record.once, record.more)
-            first = number if tag == _BEGIN else 0
-            record = _Record()
+                yield first, _parse_record(record)
+            first, record, last = 0, {}, None
+        if tag == _END:
+            continue
+        if tag in _SEVERAL or (tag in _READ and tag not in record):
+            first = first or number
+            last = record.setdefault(tag, [])
+            last.append(line[_TAG_CHARS:])
         else:
-            record.add(tag, line)
+            last = None
     if first:
         yield first, "the record does not end with ER. The file may be cut off; export it again."
 
 
-class _Record:
-    """Lines of a record by tag: the first of each, and the others with those that have no tag."""
-
-    def __init__(self) -> None:
-        self.once: Once = {}
-        self.more: More = {}
-        self._last = ""  # the tag that a line without one continues
-
-    def add(self, tag: str, line: str) -> None:
-        if tag in _ONCE and tag not in self.once:
-            self._last, self.once[tag] = tag, line[_TAG_CHARS:].strip()
-        elif tag in _SEVERAL:
-            self._last = tag
-            self.more.setdefault(tag, []).append(line[_TAG_CHARS:])
-        elif tag in _TAGS:
-            self._last = ""
-        elif self._last:
-            self.more.setdefault(self._last, []).append(line)
-
-
 def _normalise_spaces(lines: Iterator[str]) -> Iterable[str]:
-    """Yield the lines from the first TY on, after blank ones, with standard spaces in tags."""
-    for before, line in enumerate(lines):
-        if _LOOSE_START.match(line):
-            whole = chain(repeat("", before), [line], lines)
-            return whole if _START.match(line) else map(_fix_tag, whole)
-    return ()
+    """Yield the lines with standard spaces in tags, as far as the first TY or ER needs it."""
+    before: list[str] = []
+    for line in lines:
+        before.append(line)
+        if _LOOSE_ENDS.match(line):
+            whole = chain(before, lines)
+            return whole if line.startswith((_BEGIN, _END)) else map(_fix_tag, whole)
+    return before
 
 
 def _fix_tag(line: str) -> str:
     return _LOOSE_TAG.sub(r"\1  -", line, count=1) if _LOOSE_TAG.match(line) else line
 
 
-def _parse_record(once: Once, more: More) -> RawRecord | str:
-    title = fields.collapse_space(_get_text(once, more, _TITLE))
+def _parse_record(record: Record) -> RawRecord | str:
+    def text(*tags: str) -> str:
+        for tag in tags:
+            if tag in record and (found := " ".join(record[tag]).strip()):
+                return found
+        return ""
+
+    title = fields.collapse_space(text(*_TITLE))
     if not title:
         return fields.NO_TITLE
-    urls, doi = fields.split_urls(more.get("UR  -", ())), _get_text(once, more, _DOI)
-    notes = [fields.collapse_space(note) for note in more.get("N1  -", ())]
+    kind = fields.collapse_space(text(_BEGIN))
+    urls, doi = fields.split_urls(record.get("UR  -", ())), text("DO  -")
+    notes = [fields.collapse_space(note) for note in record.get("N1  -", ())]
+    keywords = record.get("KW  -", [])
     arxiv_id = normalise_arxiv_id(fields.find_note("arXiv", notes)) if notes else None
+    key = text("ID  -")
     return RawRecord(
         id=fields.parse_own_id(fields.find_note("Papertrail", notes)) if notes else "",
         title=title,
-        abstract=_get_text(once, more, _ABSTRACT),
-        authors=fields.read_authors(more.get("AU  -") or more.get("A1  -") or ()),
-        year=fields.find_year(_get_text(once, more, _YEAR))
-        or fields.find_year(_get_text(once, more, _DATE)),
-        venue=fields.collapse_space(_get_text(once, more, _VENUE)) or None,
+        abstract=text(*_ABSTRACT),
+        authors=_read_names(record.get("AU  -") or record.get("A1  -") or ()),
+        year=fields.find_year(*(text(tag) for tag in _DATES)),
+        venue=fields.collapse_space(text(*_VENUE)) or None,
         url=fields.find_url(*urls),
-        doi=fields.find_doi(doi, *urls),
+        doi=fields.find_doi(doi, text("M3  -"), *urls),
         arxiv_id=arxiv_id or fields.find_arxiv_id(doi, *urls),
-        metadata=fields.make_tags(more.get("KW  -", ())),
+        metadata={
+            **fields.make_details(
+                volume=text("VL  -"),
+                issue=text("IS  -"),
+                pages=_join_pages(text(_START_PAGE), text(_END_PAGE)),
+                publisher=text("PB  -"),
+                editors=_read_names(
+                    record.get("ED  -") or record.get("A3  -" if kind in _BOOKS else "A2  -") or ()
+                ),
+                month=fields.find_month(*(text(tag) for tag in _DATES)),
+            ),
+            **fields.make_tags(keywords),
+        },
+        # Most programs write their own numbers as ID.
+        citation_key=key if any(map(str.isalpha, key)) else None,
+        entry_type=kind or None,
+        retraction=fields.find_note("Retracted", notes)
+        or fields.find_retraction(text("M3  -"), *keywords, *notes),
     )
 
 
-def _get_text(once: Once, more: More, tags: tuple[str, ...]) -> str:
-    """Return the text of the first tag that has one, or "" if none has."""
-    for tag in tags:
-        if tag in once:
-            text = " ".join([once[tag], *more[tag]]).strip() if tag in more else once[tag]
-            if text:
-                return text
-    return ""
+def _read_names(lines: Iterable[str]) -> tuple[str, ...]:
+    """Read names, one per line or several."""
+    return fields.read_authors(
+        chain.from_iterable(fields.split_names(line, single=True) for line in lines)
+    )
+
+
+def _join_pages(start: str, end: str) -> str:
+    """Return the pages from start to end. The start may hold both."""
+    is_whole = not end or start.endswith(f"-{end}")
+    return start if is_whole else f"{start}-{end}".lstrip("-")
