@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
-from rag.answer import Done
+from rag.answer import Done, Turn
 from rag.answer.conversation import Conversation
 from rag.embedding import make_embedder
-from rag.errors import IndexDamaged, IndexMissing, IndexStale
+from rag.errors import IndexDamaged, IndexMissing, IndexStale, SettingsError
 from rag.generation.pipeline import Pipeline
 from rag.generation.suggestions import suggest_questions
 from rag.generation.trace import Trace
+from rag.index import Filter
 from rag.library import (
     index_bundled_library,
+    require_library,
     resolve_index_folder,
     resolve_settings,
     update_library,
@@ -21,18 +25,19 @@ from rag.library import (
 from rag.llm import ChatModel, adapt_llm, make_chat_model, make_check_model
 from rag.llm.cost import compute_cost
 from rag.llm.reply import NO_USAGE
+from rag.papers import require_papers
 from rag.prompts import load_prompt
 from rag.retrieval.live_index import LiveIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Sequence
+    from collections.abc import Generator, Iterable
     from pathlib import Path
 
     from llama_index.core.llms import LLM
 
-    from rag.answer import Answer, AnswerEvent, Turn
+    from rag.answer import Answer, AnswerEvent
     from rag.embedding import Embedder
-    from rag.index import Filter, OnProgress
+    from rag.index import OnProgress
     from rag.papers import Paper
     from rag.readers import Refused
     from rag.retrieval import Hit, Retrieval
@@ -43,6 +48,7 @@ if TYPE_CHECKING:
     Papers = list[Paper]
     Questions = list[str]
 
+_MOST_PAPERS = 1_000_000  # to retrieve
 PROMPTS = ("answer", "plan", "verify", "repair", "select_papers", "suggest_questions")
 
 
@@ -87,13 +93,14 @@ class Assistant:
             on_progress: called while the bundled library is indexed.
 
         Raises:
-            SettingsError: a key or address for the model is missing.
+            SettingsError: a key or address for the model is missing, or an argument has another
+                type.
             IndexMissing, IndexDamaged, IndexStale, DiskError: the index cannot be read.
         """
         settings = resolve_settings(index, settings)
         model = _build_model(settings, llm)
-        embedder = embedder or make_embedder(settings)
-        folder = resolve_index_folder(settings, embedder.name)
+        embedder = _choose_embedder(settings, embedder)
+        folder = require_library(settings, embedder.name)
         try:
             return cls(folder, embedder, settings, model)
         except (IndexMissing, IndexDamaged, IndexStale):
@@ -125,12 +132,18 @@ class Assistant:
 
         Raises:
             CorpusError: there is no paper.
+            SettingsError: an argument has another type.
             IndexLocked, IndexStale, IndexDamaged, DiskError: the index cannot be written.
         """
+        from rag.readers import Refused
+
+        if not index:
+            raise SettingsError("index is empty. Give the library a name, or a path.")
+        records = require_papers(papers, or_also=Refused)
         settings = resolve_settings(index, settings)
         model = _build_model(settings, llm)
-        embedder = embedder or make_embedder(settings)
-        update_library(papers, settings=settings, embedder=embedder, on_progress=on_progress)
+        embedder = _choose_embedder(settings, embedder)
+        update_library(records, settings=settings, embedder=embedder, on_progress=on_progress)
         return cls(resolve_index_folder(settings, embedder.name), embedder, settings, model)
 
     @classmethod
@@ -167,14 +180,17 @@ class Assistant:
 
     def papers(self, *, where: Filter | None = None) -> Papers:
         """Return every paper of the library, or those that a filter lets through."""
+        _check_filter(where)
         return self._live.papers(where)
 
     def resolve_ids(self, names: Sequence[str]) -> tuple[str, ...]:
-        """Resolve ids, aliases or id prefixes to full paper ids.
+        """Resolve ids, aliases, DOIs, citation keys, id prefixes or words of titles to paper ids.
 
         Raises:
             CorpusError: a name matches no paper, or several.
         """
+        if not (isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)):
+            raise SettingsError(f"names takes a list of texts, not {names!r:.60}.")
         with self._live.reading() as live:
             return tuple(live.index.resolve_id(name) for name in names)
 
@@ -186,7 +202,7 @@ class Assistant:
             with_model: whether the language model writes, where there is one.
         """
         other = copy.copy(self)
-        other.settings = settings
+        other.settings = resolve_settings(None, settings)
         other.model = self.model if with_model else None
         other._pipeline = Pipeline(  # noqa: SLF001 - same class
             self._live, settings, other.model, self.checker
@@ -206,6 +222,10 @@ class Assistant:
         candidates: int | None = None,
     ) -> Retrieval:
         """Search like `search` and return the whole result, with terms and notes."""
+        _check_text("question", question)
+        _check_count("k", k)
+        _check_count("candidates", candidates)
+        _check_filter(where)
         return self._live.retrieve(
             question, k=k or self.settings.get_k(), where=where, candidates=candidates
         )
@@ -222,7 +242,7 @@ class Assistant:
         """Answer a question from the library, or abstain.
 
         Args:
-            question: any text.
+            question: any text that is not empty.
             history: earlier turns, oldest first. A follow-up is read with them.
             k: papers to answer from. None takes the setting.
             where: restricts the papers.
@@ -231,6 +251,7 @@ class Assistant:
 
         Raises:
             ModelRejected: the language model refused the call (key, name, request).
+            SettingsError: an argument has another type, or the question is empty.
         """
         return _take_answer(
             self.stream(question, history=history, k=k, where=where, as_written=as_written)
@@ -251,6 +272,10 @@ class Assistant:
         Closing the iterator stops a language model's work at once. With `trace`, a `Step` reports
         the result, the prompts, the replies and the seconds of each step when it has ended.
         """
+        _check_question("question", question)
+        _check_count("k", k)
+        _check_filter(where)
+        _check_history(history)
         pipeline = self._get_pipeline(trace=trace)
         return pipeline.run(question, history, k=k, where=where, as_written=as_written)
 
@@ -263,6 +288,7 @@ class Assistant:
 
         Raises:
             ModelRejected: the language model refused the call.
+            SettingsError: an argument has another type, or the subject is empty.
         """
         return _take_answer(self.stream_list(subject, where=where))
 
@@ -270,15 +296,19 @@ class Assistant:
         self, subject: str, *, where: Filter | None = None, trace: bool = False
     ) -> Generator[AnswerEvent, None, None]:
         """List papers like `list`, as events like those of `stream`."""
+        _check_question("subject", subject)
+        _check_filter(where)
         return self._get_pipeline(trace=trace).run(subject, where=where, subject=subject)
 
     def _get_pipeline(self, *, trace: bool) -> Pipeline:
+        self._live.require_open()
         if not trace:
             return self._pipeline
         return Pipeline(self._live, self.settings, self.model, self.checker, Trace())
 
     def chat(self, *, where: Filter | None = None) -> Conversation:
         """Start a conversation: `ask` and `stream` with memory, to save and load."""
+        _check_filter(where)
         return Conversation(self, where=where)
 
     def suggestions(self, answer: Answer) -> Questions:
@@ -297,6 +327,8 @@ class Assistant:
         """Return this library as a LlamaIndex `BaseRetriever`, for engines of your own."""
         from rag.retrieval.llama_index import PapertrailRetriever
 
+        _check_count("k", k)
+        _check_filter(where)
         return PapertrailRetriever(lambda question: self.search(question, k=k, where=where))
 
 
@@ -313,6 +345,57 @@ def _build_model(settings: Settings, llm: LLM | None) -> ChatModel | None:
     if settings.prices:
         compute_cost(NO_USAGE, "", settings.prices)
     return model
+
+
+def _choose_embedder(settings: Settings, embedder: Embedder | None) -> Embedder:
+    """Return the embedder, by default that of the settings.
+
+    Raises:
+        SettingsError: it is none.
+    """
+    if embedder is None:
+        return make_embedder(settings)
+    if not {"name", "dim", "embed"} <= set(dir(embedder)):
+        raise SettingsError(
+            f"embedder takes an Embedder, not {type(embedder).__name__}. Pass one such as "
+            "load_minilm() returns, or name a folder with load_settings(embedder=...)."
+        )
+    return embedder
+
+
+def _check_text(name: str, text: object) -> None:
+    if not isinstance(text, str):
+        raise SettingsError(f"{name} takes a text, not {type(text).__name__}.")
+
+
+def _check_question(name: str, text: str) -> None:
+    _check_text(name, text)
+    if not text.strip():
+        raise SettingsError(f"The {name} is empty. Write what you want to know.")
+
+
+def _check_count(name: str, count: Any) -> None:
+    is_number = isinstance(count, Integral) and not isinstance(count, bool)
+    if count is not None and not (is_number and 1 <= count <= _MOST_PAPERS):
+        raise SettingsError(
+            f"{name} = {count!r:.60} is no number of papers. Give a whole number, 1 or more."
+        )
+
+
+def _check_filter(where: object) -> None:
+    if where is not None and not isinstance(where, Filter):
+        raise SettingsError(
+            f"where takes a Filter, not {type(where).__name__}. Write, for example, "
+            'Filter(authors=("Clark",), years=(2020, None)).'
+        )
+
+
+def _check_history(history: Any) -> None:
+    is_list = isinstance(history, Sequence)
+    if not (is_list and all(isinstance(turn, Turn) for turn in history)):
+        raise SettingsError(
+            "history takes turns, such as those of a Conversation: conversation.turns."
+        )
 
 
 def _take_answer(events: Generator[AnswerEvent, None, None]) -> Answer:

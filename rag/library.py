@@ -6,6 +6,7 @@ assistant, the commands and the page.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import shutil
 from contextlib import suppress
@@ -31,7 +32,7 @@ from rag.index.changes import list_removal_keys
 from rag.index.lock import LOCK_NAME, writer_lock
 from rag.index.manifest import DATA_PREFIXES, FILE_NAME, OLD_FOLDERS, map_disk_errors
 from rag.papers import Paper
-from rag.settings import load_settings
+from rag.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from rag.embedding import Embedder
     from rag.index import IndexReport, OnProgress
     from rag.readers import Refused
-    from rag.settings import Settings
 
 BUNDLED_SOURCE = Path(__file__).parent / "data" / "library.jsonl"
 BUNDLED_WAIT_S = 600.0  # for another process that is indexing the bundled library right now
@@ -52,10 +52,19 @@ def resolve_settings(index: str | Path | None, settings: Settings | None) -> Set
     Args:
         index: name or path; None keeps the one in the settings.
         settings: None loads them.
+
+    Raises:
+        SettingsError: an argument has another type.
     """
     settings = settings if settings is not None else load_settings()
+    if not isinstance(settings, Settings):
+        raise SettingsError(
+            f"settings takes what load_settings(...) returns, not {type(settings).__name__}."
+        )
     if index is None:
         return settings
+    if not isinstance(index, str | Path):
+        raise SettingsError(f"index takes the name or path of a library, not {index!r:.60}.")
     name = str(index.absolute()) if isinstance(index, Path) else index
     return settings.model_copy(update={"index": name})
 
@@ -75,6 +84,8 @@ def resolve_index_folder(settings: Settings, embedder_name: str) -> Path:
     if name is None:
         return resolve_bundled_folder(settings, embedder_name)
     if "/" in name or "\\" in name or name in (".", ".."):
+        if "\0" in name:
+            raise SettingsError(f"{name!r} is not a valid path of a library.")
         return Path(name).expanduser().absolute()  # a bare name would be a library
     if not name.strip() or name.startswith(".") or _FORBIDDEN & set(name):
         raise SettingsError(
@@ -82,6 +93,31 @@ def resolve_index_folder(settings: Settings, embedder_name: str) -> Path:
             "with a slash."
         )
     return settings.data_dir / "libraries" / name
+
+
+def require_library(settings: Settings, embedder_name: str) -> Path:
+    """Return the folder of the library in the settings, which must exist if it has a name.
+
+    Raises:
+        IndexMissing: there is none of that name. The message names the most similar one.
+        SettingsError: the name is not valid.
+    """
+    folder = resolve_index_folder(settings, embedder_name)
+    is_named = folder.parent == settings.data_dir / "libraries"
+    if not is_named or (folder.is_dir() and _has_content(folder)):
+        return folder
+    names = {each.name.casefold(): each.name for each in list_libraries(settings)}
+    near = difflib.get_close_matches(folder.name.casefold(), names, n=1)
+    if near:
+        advice = f"Did you mean {names[near[0]]}?"
+    elif (Path(folder.name) / FILE_NAME).is_file():
+        advice = f"Write ./{folder.name} for the folder here."
+    else:
+        advice = (
+            "`rag index list` shows the ones you have, and "
+            f"`rag index SOURCES --index {folder.name}` makes it."
+        )
+    raise IndexMissing(f"There is no library {folder.name}. {advice}")
 
 
 def resolve_bundled_folder(settings: Settings, embedder_name: str) -> Path:
@@ -124,6 +160,8 @@ def update_library(
     """
     from rag.embedding import make_embedder
 
+    if remove and not rebuild:
+        remove = _resolve_names(require_library(settings, embedder.name), remove)
     return update_index(
         resolve_index_folder(settings, embedder.name),
         _use_source_paths(records, sources),
@@ -140,6 +178,15 @@ def update_library(
         workers=workers,
         make_embedder=partial(make_embedder, settings.model_copy(update={"threads": 1})),
     )
+
+
+def _resolve_names(folder: Path, names: Sequence[str]) -> list[str]:
+    """Return the ids of papers by what a user calls them; see `Index.resolve_id`."""
+    index = Index.open(folder)
+    try:
+        return [index.resolve_id(name) for name in names]
+    finally:
+        index.close()
 
 
 def _use_source_paths(
@@ -205,6 +252,7 @@ def read_sources(settings: Settings, embedder_name: str) -> Mapping[str, Mapping
     folder = resolve_index_folder(settings, embedder_name)
     if folder == resolve_bundled_folder(settings, embedder_name):
         return {str(BUNDLED_SOURCE): {}}
+    require_library(settings, embedder_name)
     manifest = read_manifest(folder, any_layout=True)
     if not manifest.sources:
         raise CorpusError(
@@ -406,7 +454,7 @@ def find_deletable_library(settings: Settings, name: str) -> Library:
         IndexMissing: there is no library, or the folder holds other files.
         SettingsError: the name is not valid, or means the bundled library.
     """
-    folder = resolve_index_folder(settings.model_copy(update={"index": name}), "")
+    folder = require_library(settings.model_copy(update={"index": name}), "")
     if (settings.cache_dir / "bundled").resolve() in folder.resolve().parents:
         raise SettingsError("The bundled library cannot be deleted. It would be indexed again.")
     if not (folder / FILE_NAME).is_file():

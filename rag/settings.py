@@ -200,6 +200,12 @@ def is_loopback(host: str) -> bool:
 def _make_settings(values: dict[str, Any], origin: dict[str, str]) -> Settings:
     if "origin" in values:  # a field, but not a setting
         raise SettingsError(_describe_unknown("origin", origin["origin"]))
+    for name, value in values.items():
+        field = Settings.model_fields.get(name)
+        if isinstance(value, bool) and field and field.annotation is not bool:
+            raise SettingsError(
+                f"Invalid setting {name} = {value} (from {origin[name]}): it is no switch."
+            )
     try:
         settings = Settings(**values, origin=origin)
     except ValidationError as error:
@@ -251,6 +257,8 @@ def _read_environment() -> dict[str, tuple[str, str]]:
 
 
 def _read_config(config: str | Path | None) -> tuple[Path, dict[str, Any]]:
+    if not isinstance(config, str | Path | None):
+        raise SettingsError(f"config takes the path of a TOML file, not {config!r:.60}.")
     path = Path(config) if config is not None else get_default_config_path()
     if config is None and not path.is_file():
         return path, {}

@@ -101,7 +101,7 @@ def test_file_that_cannot_be_read_does_not_stop_the_others(run, index, write, tm
     assert [each["path"] for each in report["refused"]] == ["notes.txt"]
     alone = run("index", "notes.txt", "-i", "other", status=2)
     assert "no known format (docs/formats.md lists them)" in alone
-    assert "There is no index at" in run("papers", "list", "-i", "other", status=2)
+    assert "There is no library other." in run("papers", "list", "-i", "other", status=2)
 
 
 def test_source_that_a_record_names_is_not_taken_for_a_file(index, list_mine, write):
@@ -273,7 +273,7 @@ def test_papers_of_a_source_that_is_gone_are_kept_and_reported(
 def test_update_takes_no_other_action(run, write):
     write("a.jsonl", A)
     assert "Name nothing else" in run("index", "a.jsonl", "--update", "-i", "mine", status=2)
-    assert "There is no index" in run("index", "--update", "-i", "mine", status=2)
+    assert "There is no library mine." in run("index", "--update", "-i", "mine", status=2)
 
 
 def test_older_indexes_are_rebuilt_or_opened(run, index, list_mine, write, tmp_path):
@@ -475,6 +475,76 @@ def test_papers_are_listed_by_filter_and_shown_by_id_prefix(kept, run):
     assert run("papers", "-i", kept) == line + "b-2\t-\t-\t-\tCurriculum Order Matters\n"
     assert run("papers", "show", "ZORP", "-i", kept).startswith("ZORP: Sparse Attention")
     assert "No paper has the id" in run("papers", "show", "nosuch", "-i", kept, status=2)
+
+
+LANTERNS = [  # two of them share a beginning of their ids and words of their titles
+    Paper("lamp-1", "Lanterns of glass", "One.", doi="10.1000/lamp.1"),
+    Paper("lamp-2", "Lanterns of paper and glass", "Two."),
+    Paper("on-ponds-1a2b3c", "On Ponds", "Three.", citation_key="Moss2020key"),
+    Paper("doi:10.1000/rates", "Rates of", "Four.", arxiv_id="2101.00001"),
+    Paper("paper-4d5e6f", "基于水的灯笼研究", "五。"),
+    *(Paper(f"reed-{n}", f"Reed {n}", "Wet.") for n in range(7)),
+]
+
+
+@pytest.fixture
+def lanterns(tmp_path):
+    Assistant.build(LANTERNS, tmp_path / "lanterns").close()
+    return "./lanterns"
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("lamp-1", "Lanterns of glass"),
+        ("LAMP-2", "Lanterns of paper and glass"),
+        ("https://doi.org/10.1000/lamp.1", "Lanterns of glass"),
+        ("DOI: 10.1000/LAMP.1", "Lanterns of glass"),
+        ("moss2020KEY", "On Ponds"),
+        ("arXiv:2101.00001v2", "Rates of"),
+        ("on-po…", "On Ponds"),
+        ("glass, paper lant", "Lanterns of paper and glass"),
+        ("lanterns of GLASS", "Lanterns of glass"),  # the whole title of one, words of two
+        ("灯笼", "基于水的灯笼研究"),
+    ],
+)
+def test_paper_is_shown_by_anything_that_names_it(run, lanterns, name, title):
+    assert run("papers", "show", name, "-i", lanterns).splitlines()[0] == title
+    assert run("papers", "list", "--paper", name, "-i", lanterns).endswith(f"\t{title}\n")
+
+
+def test_name_of_several_papers_is_refused_with_their_ids(run, lanterns):
+    for name in ("lamp", "glass lanterns"):
+        for command in ("show", "remove"):
+            assert run("papers", command, name, "-i", lanterns, status=2) == (
+                f"rag: '{name}' fits 2 papers. Give the id of one: lamp-1 (Lanterns of glass), "
+                "lamp-2 (Lanterns of paper and glass).\n"
+            )
+    said = run("papers", "show", "reed", "-i", lanterns, status=2)
+    assert said.startswith("rag: 'reed' fits 7 papers. ")
+    assert said.endswith("reed-4 (Reed 4) and 2 more.\n")
+    assert "removed: lamp-2\n" in run("papers", "remove", "paper lanterns", "-i", lanterns)
+
+
+def test_library_with_a_similar_name_is_suggested(run, write, tmp_path):
+    write("a.jsonl", A)
+    run("index", "a.jsonl", "-i", "Theses", "-q")
+    run("index", "a.jsonl", "-i", "./ponds", "-q")
+    for words in (
+        ("ask", "what?"),
+        ("papers", "list"),
+        ("papers", "remove", "x"),
+        ("index", "--update"),
+    ):
+        said = run(*words, "-i", "thesis", status=2)
+        assert said == "rag: There is no library thesis. Did you mean Theses?\n"
+    said = run("index", "delete", "thesis", status=2)
+    assert said == "rag: There is no library thesis. Did you mean Theses?\n"
+    assert "Did you mean Theses?" in run("info", "-i", "thesis")
+    said = run("search", "x", "-i", "ponds", status=2)
+    assert said == "rag: There is no library ponds. Write ./ponds for the folder here.\n"
+    assert "`rag index list` shows" in run("search", "x", "-i", "quarry", status=2)
+    assert not (tmp_path / "data" / "libraries" / "thesis").exists()
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from rag.answer import Answer, Bibliography, Done, Turn
 from rag.answer.saved import read_turns, write_turns
+from rag.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
-    from pathlib import Path
 
     from rag.answer import AnswerEvent, CiteStyle
     from rag.index import Filter
@@ -98,6 +99,7 @@ class Conversation(Bibliography):
         Raises:
             DiskError: the file cannot be written.
         """
+        _check_path(path)
         write_turns(path, self.turns)
 
     def load(self, path: str | Path) -> None:
@@ -106,4 +108,10 @@ class Conversation(Bibliography):
         Raises:
             CorpusError: the file cannot be read, is not a conversation or contradicts itself.
         """
+        _check_path(path)
         self.turns, self.warnings = read_turns(path, self._assistant.papers())
+
+
+def _check_path(path: object) -> None:
+    if not isinstance(path, str | Path):
+        raise SettingsError(f"path takes the path of a file, not {path!r:.60}.")

@@ -143,7 +143,7 @@ class _Reader:
 
         names = {
             "Hit": Annotated[InstanceOf[Hit], BeforeValidator(self._read_hit)],
-            "Paper": InstanceOf[Paper],
+            "Paper": Any,  # `_read_citation` has put one there
             "Quote": Quote,
             "ReaderScore": ReaderScore,
             "Statement": Annotated[Statement, BeforeValidator(self._read_statement)],

@@ -14,7 +14,6 @@ from rag.errors import RagError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from rag.llm import ChatModel
     from rag.settings import Settings
@@ -84,7 +83,7 @@ def _collect_information(settings: Settings) -> dict[str, Any]:
             for name in list_setting_names()
         },
         "places": {"index": str(folder), "config": str(get_default_config_path())},
-        "library": _describe_library(settings, folder),
+        "library": _describe_library(settings, embedder.name),
         "libraries": {each.name: each.summary for each in list_libraries(settings)}
         or "none in the data folder yet",
         "embedder": {"name": embedder.name},
@@ -157,11 +156,12 @@ def _describe_model(settings: Settings) -> dict[str, str]:
     return writer
 
 
-def _describe_library(settings: Settings, folder: Path) -> dict[str, Any]:
+def _describe_library(settings: Settings, embedder_name: str) -> dict[str, Any]:
     from rag.index import Index
+    from rag.library import require_library
 
     try:
-        index = Index.open(folder)
+        index = Index.open(require_library(settings, embedder_name))
     except RagError as error:
         bundled = settings.index is None
         return {"state": "not indexed yet; the first question does it" if bundled else str(error)}

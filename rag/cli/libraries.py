@@ -44,6 +44,7 @@ Order = Literal[
     "added", "year", "author", "title", "-added", "-year", "-author", "-title"
 ]  # a minus turns it round
 ReferenceFormat = Literal["bibtex", "ris", "csl", "jsonl", "markdown"]
+_NAMES = "Id, DOI, citation key, id prefix or words of the title."
 _MAX_LINES = 10  # of one kind of record; --json has all
 
 papers_app = typer.Typer(help="List, show, export or remove the papers of a library.")
@@ -62,7 +63,9 @@ def index_command(
     settings: Settings,
     remove: Annotated[
         list[str] | None,
-        typer.Option("--remove", help="Paper to remove, by id or id prefix; repeatable."),
+        typer.Option(
+            "--remove", help="Paper to remove, named as in `rag papers show`; repeatable."
+        ),
     ] = None,
     rebuild: Annotated[
         bool,
@@ -367,7 +370,7 @@ def sort_papers(papers: Sequence[Paper], order: Order) -> list[Paper]:
 @papers_app.command("show")
 @add_options("index", "embedder")
 def papers_show(
-    identity: Annotated[str, typer.Argument(metavar="ID", help="Id, alias or id prefix.")],
+    identity: Annotated[str, typer.Argument(metavar="ID", help=_NAMES)],
     *,
     settings: Settings,
     as_json: JsonOption = False,
@@ -386,7 +389,7 @@ def papers_show(
 
 @papers_app.command("remove")
 def papers_remove(
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids, aliases or id prefixes.")],
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help=_NAMES)],
     *,
     index: IndexOption = None,
     embedder: EmbedderOption = None,

@@ -140,7 +140,7 @@ _FILTER_OPTIONS: dict[str, Any] = {
         ("venue", _Texts, "Only papers from this journal or conference; repeatable."),
         ("source", _Texts, "Only papers read from this file; repeatable."),
         ("tag", _Texts, "Only papers with this tag or keyword; repeatable."),
-        ("paper", _Texts, "Only the paper with this id or id prefix; repeatable."),
+        ("paper", _Texts, "Only this paper, named as in `rag papers show`; repeatable."),
     )
 }
 _FILTER_OPTIONS["retracted"] = Annotated[

@@ -201,14 +201,10 @@ class Index:
             found = self._records.load_papers(numbers)
         return [found[number] for number in numbers]
 
-    def resolve_id(self, prefix: str) -> str:
-        """Resolve an id, an alias or an unambiguous prefix of an id.
-
-        Raises:
-            CorpusError: no paper matches, or several do.
-        """
+    def resolve_id(self, name: str) -> str:
+        """Resolve what a user calls a paper; see `Records.resolve_id`."""
         with self._records.map_errors():
-            return self._records.resolve_id(prefix)
+            return self._records.resolve_id(name)
 
     @cached_property
     def fields(self) -> frozenset[str]:

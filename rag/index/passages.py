@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rag.llm.tokens import count_tokens
+from rag.papers import require_papers
 from rag.text.sentences import sentence_spans
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def split_paper(
     Returns:
         at least one passage; together they cover every sentence.
     """
+    (paper,) = require_papers([paper])
     spans = sentence_spans(paper.abstract)
     if not spans:
         return (Passage(paper.id, 0, 0, 0, "", ()),)

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import sqlite3
+import textwrap
 import threading
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,10 +19,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rag.index.keys import make_printable, resolve_prefix
+from rag.errors import CorpusError
+from rag.index.keys import make_printable
 from rag.index.manifest import damage_error, explain_failure
 from rag.index.passages import Passage
 from rag.papers import Paper
+from rag.papers.paper import normalise_arxiv_id, normalise_doi, normalise_title
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from rag.index.filter import Filter
 
 VALID = "paper.added <= {0} AND (paper.removed IS NULL OR paper.removed > {0})"
+_MOST_SUGGESTED = 5  # papers of a name that fits several
 _BUSY_S = 60.0  # how long a reader waits for a commit, and a commit for readers
 
 
@@ -306,23 +310,70 @@ class Records:
             if self._run(f"{sql} AND {self._valid} LIMIT 1").fetchone()
         )
 
-    def resolve_id(self, prefix: str) -> str:
-        """Resolve an id, an alias or an unambiguous prefix of an id.
+    def resolve_id(self, name: str) -> str:
+        """Resolve an id, alias, DOI, arXiv id, citation key, id prefix or words of a title.
+
+        The first of these that any paper has decides.
 
         Raises:
             CorpusError: no paper matches, or several do.
         """
-        prefix = make_printable(prefix)
-        if prefix.strip() and self.find_papers("id", [prefix]):
-            return prefix
-        folded = prefix.strip().casefold()
+        name = make_printable(name).strip()
+        if not name:
+            raise CorpusError("The paper id is empty. Give an id that `rag papers list` shows.")
+        if self.find_papers("id", [name]):
+            return name
+        spelled = (f"doi:{normalise_doi(name)}", f"arxiv:{normalise_arxiv_id(name)}")
+        found = (
+            self.find_papers("id", spelled)
+            or self.find_papers("citation_key", [name.casefold()])
+            or self._find_prefix(name)
+            or self.find_papers("title", [normalise_title(name)])
+            or self._find_title_words(name)
+        )
+        ids = self.load_ids(found)
+        if len(ids) == 1:
+            return ids[found[0]]
+        raise CorpusError(self._explain_ambiguity(name, found))
+
+    def _find_prefix(self, name: str) -> list[int]:
+        """Return the papers whose ids begin so. `rag papers list` cuts ids with an ellipsis."""
+        folded = name.removesuffix("…").casefold()
         found = self._run(
-            "SELECT paper.id FROM key JOIN paper ON paper.number = key.paper "
+            "SELECT paper.number FROM key JOIN paper ON paper.number = key.paper "
             "WHERE key.field = 'prefix' AND key.key >= ? AND key.key < ? "
-            f"AND {self._valid} LIMIT 1000",
+            f"AND {self._valid} ORDER BY paper.position",
             (folded, folded + "\U0010ffff"),
         )
-        return resolve_prefix(prefix, [each for (each,) in found])
+        return [number for (number,) in found]
+
+    def _find_title_words(self, name: str) -> list[int]:
+        """Return the papers whose titles have words that begin with all of these words."""
+        words = normalise_title(name).split()
+        starts = [f" {word}" if word.isascii() else word for word in words]  # Chinese has no spaces
+        has_all = " AND ".join(["instr(' ' || key.key, ?)"] * len(starts))
+        found = self._run(
+            "SELECT paper.number FROM key JOIN paper ON paper.number = key.paper "
+            f"WHERE key.field = 'title' AND {has_all or 0} AND {self._valid} "
+            "ORDER BY paper.position",
+            starts,
+        )
+        return [number for (number,) in found]
+
+    def _explain_ambiguity(self, name: str, numbers: Sequence[int]) -> str:
+        """Return why a name does not stand for one paper, with the first papers that fit."""
+        if not numbers:
+            return (
+                f"No paper has the id, DOI, citation key or title words {name!r:.80}. "
+                "`rag papers list` shows the ids."
+            )
+        papers = self.load_placed(numbers[:_MOST_SUGGESTED])
+        shown = ", ".join(
+            f"{paper.id} ({textwrap.shorten(paper.title, 50, placeholder='…')})"
+            for paper, *_ in papers
+        )
+        more = f" and {len(numbers) - len(papers)} more" if len(numbers) > len(papers) else ""
+        return f"{name!r:.80} fits {len(numbers)} papers. Give the id of one: {shown}{more}."
 
     def list_rows(self, papers: Sequence[int]) -> list[int]:
         """Return the rows of papers."""

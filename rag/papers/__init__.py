@@ -11,6 +11,7 @@ from rag.papers.paper import (
     normalise_arxiv_id,
     normalise_doi,
     normalise_title,
+    require_papers,
 )
 
 __all__ = [
@@ -31,4 +32,5 @@ __all__ = [
     "normalise_arxiv_id",
     "normalise_doi",
     "normalise_title",
+    "require_papers",
 ]

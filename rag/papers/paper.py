@@ -9,23 +9,34 @@ import html
 import json
 import re
 import unicodedata
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, TypeAlias
+from types import NoneType
+from typing import Any, TypeAlias
 from urllib.parse import unquote
 
+from rag.errors import SettingsError
 from rag.papers.names import ET_AL
 from rag.text.folding import fold_text
 from rag.text.links import find_links, strip_punctuation
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None"
 
 _ALWAYS_SHOWN = ("id", "title", "abstract")
 _SEVERAL = ("authors", "sources", "aliases")
 _MOST_AUTHORS = 6  # that a model is told
+_TEXTS = 'a tuple of texts, such as ("Ada Clark", "Bo Li")'
+_KINDS: dict[str, tuple[tuple[type, ...], str]] = {  # of the fields, with what they take in words
+    **dict.fromkeys(("id", "title", "abstract"), ((str,), "a text")),
+    **dict.fromkeys(
+        ("venue", "url", "doi", "arxiv_id", "citation_key", "entry_type", "retraction"),
+        ((str, NoneType), "a text or None"),
+    ),
+    **dict.fromkeys(_SEVERAL, ((tuple, list), _TEXTS)),
+    "year": ((int, NoneType), "a whole number or None"),
+    "metadata": ((dict, Mapping), "a mapping"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +64,9 @@ class Paper:
             name if BibTeX has no such type ("MGZN"), or None. See `rag.papers.entry_types`.
         retraction: mark by which its source says that it was retracted, with the notice if it is
             named ("Retracted in: Tea J. 2020;3:1. PMID: 123"), or None.
+
+    Raises:
+        SettingsError: a field has a value of another type.
     """
 
     id: str
@@ -72,9 +86,15 @@ class Paper:
     retraction: str | None = None
 
     def __post_init__(self) -> None:
-        if not type(self.authors) is type(self.sources) is type(self.aliases) is tuple:
-            for name in _SEVERAL:
-                object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name, (kinds, wanted) in _KINDS.items():
+            value = getattr(self, name)
+            if not isinstance(value, kinds) or value is True or value is False:
+                raise SettingsError(f"Paper({name}={value!r:.60}) takes {wanted}.")
+        for name in _SEVERAL:
+            values = getattr(self, name)
+            if not all(isinstance(value, str) for value in values):
+                raise SettingsError(f"Paper({name}={values!r:.60}) takes {_TEXTS}.")
+            object.__setattr__(self, name, tuple(values))
         object.__setattr__(self, "metadata", dict(self.metadata))
 
     @property
@@ -120,8 +140,38 @@ class Paper:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Paper:
-        """Read a paper written by `to_dict`. Unknown keys are ignored."""
+        """Read a paper written by `to_dict`. Unknown keys are ignored.
+
+        Raises:
+            SettingsError: it has no id, title or abstract, or a field has another type.
+        """
+        if missing := [name for name in _ALWAYS_SHOWN if name not in record]:
+            raise SettingsError(f"A record of a paper needs {missing[0]!r}: {record!r:.60}.")
         return cls(**{each.name: record[each.name] for each in fields(cls) if each.name in record})
+
+
+def require_papers(values: object, *, or_also: type = Paper) -> list[Any]:
+    """Return the papers of an argument as a list.
+
+    Args:
+        values: what was passed.
+        or_also: another type that is taken too.
+
+    Raises:
+        SettingsError: it is or holds something else.
+    """
+    is_one = isinstance(values, str | bytes | Mapping | Paper) or not isinstance(values, Iterable)
+    several = [values] if is_one else list(values)  # type: ignore[call-overload]
+    if isinstance(values, Paper):
+        raise SettingsError("papers takes a list of papers. Put the one into a list: [paper].")
+    for value in several:
+        if not isinstance(value, Paper | or_also):
+            raise SettingsError(
+                f"papers takes Paper objects, not {type(value).__name__} ({value!r:.60}). Make "
+                "each with Paper(id=..., title=..., abstract=...), or read a file with "
+                "read_papers(path)."
+            )
+    return several
 
 
 def describe_record(paper: Paper) -> dict[str, str]:

@@ -10,11 +10,12 @@ import io
 import os
 import sys
 import warnings
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
 
-from rag.errors import CorpusError
+from rag.errors import CorpusError, SettingsError
 from rag.papers import FROM_STANDARD_INPUT, FROM_STREAM, Paper, PaperMerger, make_normal_id
 from rag.papers.citation_key import make_key_of_id
 from rag.papers.entry_types import normalise_type
@@ -24,7 +25,7 @@ from rag.readers.source_stream import SourceStream
 from rag.text.markup import clean_markup
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from rag.readers.fields import RawRecord
 
@@ -78,7 +79,10 @@ def iter_papers(
             unknown format, or if no source holds a paper. Among several files, and in a folder,
             such a file is `Refused` instead.
     """
-    is_one = isinstance(source, str | os.PathLike) or hasattr(source, "read")
+    if not isinstance(columns or {}, dict | Mapping):
+        raise SettingsError('columns takes fields with their columns, such as {"title": "Titel"}.')
+    is_one = isinstance(source, str | bytes | dict | os.PathLike) or hasattr(source, "read")
+    is_one = is_one or not isinstance(source, Iterable)
     several = cast("list[Source]", [source] if is_one else list(cast("Iterable[Source]", source)))
     return iter_sources(((each, columns or {}) for each in several), strict=strict)
 
@@ -134,14 +138,20 @@ def _resolve_source(source: Source) -> Path | _Stream:
 
     Raises:
         CorpusError: the path does not exist, or the stream does not give bytes.
+        SettingsError: it is neither.
     """
     if source == STANDARD_INPUT:
         return _Stream(_get_binary(sys.stdin), FROM_STANDARD_INPUT)
-    if isinstance(source, str | os.PathLike):
+    if isinstance(source, str | os.PathLike) and str(source):
         path = Path(source)
         if not path.exists():
             raise CorpusError(f"{path} does not exist. Check the path.", path=path)
         return path
+    if not hasattr(source, "read"):
+        raise SettingsError(
+            f"{source!r:.60} is no source of papers. Name a file or a folder, or pass a binary "
+            "stream."
+        )
     return _Stream(_get_binary(source), str(getattr(source, "name", FROM_STREAM)))
 
 

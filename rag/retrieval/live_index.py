@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rag.embedding import encode_question
-from rag.errors import IndexStale
+from rag.errors import IndexStale, SettingsError
 from rag.index import Filter, Index
 from rag.retrieval.retriever import Retriever, clean_question
 from rag.retrieval.roles import judge_roles
@@ -46,14 +46,27 @@ class LiveIndex:
         self._embedder = embedder
         self._candidates = candidates
         self._readers = 0
+        self._is_closed = False
         self._changed = threading.Condition()
         self._open()
+
+    def require_open(self) -> None:
+        """Check that it was not closed.
+
+        Raises:
+            SettingsError: it was.
+        """
+        if self._is_closed:
+            raise SettingsError("This library is closed. Open it again with Assistant.open().")
 
     @contextmanager
     def reading(self) -> Iterator[LiveIndex]:
         """Keep the newest generation open and whole inside the block. Blocks must not nest.
 
         A writer waits until the block ends before it deletes records of older generations.
+
+        Raises:
+            SettingsError: it was closed.
         """
         with ExitStack() as stack:
             while True:
@@ -68,6 +81,7 @@ class LiveIndex:
     def _enter(self) -> Iterator[None]:
         """Keep the newest generation open inside the block."""
         with self._changed:
+            self.require_open()
             while not self.index.is_current():
                 if self._readers == 0:
                     self.index.close()
@@ -152,6 +166,7 @@ class LiveIndex:
         """Close the files, once no thread reads them any more."""
         with self._changed:
             self._changed.wait_for(lambda: self._readers == 0)
+            self._is_closed = True
             self.index.close()
 
     def _open(self) -> None:

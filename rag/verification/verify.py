@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rag.errors import SettingsError
+from rag.papers import require_papers
 from rag.verification.quotation import Claim, TextChecker, Verification
 
 if TYPE_CHECKING:
@@ -30,9 +32,11 @@ def verify(
             one, text comparison finds out whether the statement is "quoted".
 
     Raises:
-        SettingsError: `llm` is not a language model.
+        SettingsError: an argument has another type.
     """
-    claim = Claim(statement, tuple(papers))
+    if not isinstance(statement, str):
+        raise SettingsError(f"statement takes a text, not {type(statement).__name__}.")
+    claim = Claim(statement, tuple(require_papers(papers)))
     if llm is None:
         return TextChecker().check([claim])[0]
     from rag.llm import ChatModel, adapt_llm
