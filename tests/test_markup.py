@@ -49,6 +49,10 @@ MENDED = [
     ("from $1.5%$ to $20 %$ and $<5%$", "from 1.5% to 20 % and <5%"),
     ("a merely sim0.6 point, by sim3x.", "a merely ~0.6 point, by ~3x."),
     ("two\n lines\tand\u00a0more \x00 ", "two lines and more"),
+    # Formulas of one sign, comparisons and roots, as reference managers write them
+    (r"We$<$5 (P $<$ .01, n$\geq$9) at $p < 0.05$", "We<5 (P < .01, n≥9) at p < 0.05"),
+    (r"10$\,$000 Si$\slash$O of $\sqrt{2}$ and $O(\sqrt{n+1})$", "10 000 Si/O of √2 and O(√(n+1))"),
+    (r"from $-3.5$ to $1,000$ or $5 \pm 0.1$", "from -3.5 to 1,000 or 5 ± 0.1"),
     # Parts of an abstract that Ovid joins by commas
     ("AIM: To see.,RESULTS: They rose.", "AIM: To see. RESULTS: They rose."),
     ("We saw tea.?, MAIN RESULTS: Up.", "We saw tea.? MAIN RESULTS: Up."),
@@ -58,6 +62,16 @@ MENDED = [
     ("<jats:p>H<jats:sub>2</jats:sub>O and Ca<jats:sup>2+</jats:sup></jats:p>", "H2O and Ca2+"),
     ("10<sup>-3</sup> of 10<sup>6</sup>, CO<inf>2</inf>", "10^-3 of 10^6, CO2"),
     ("10<SUP>6</SUP> of x<SUB>i</SUB>", "10^6 of x_i"),
+    # Tags, entities and signs of publishers and aggregators
+    ("of <scp>RNA</scp> in &lt;it&gt;Rana&lt;/it&gt;", "of RNA in Rana"),
+    (
+        '<AbstractText Label="AIM">To see.</AbstractText><AbstractText>We saw.</AbstractText>',
+        "To see. We saw.",
+    ),
+    ('<Emphasis Type="Bold">A<Superscript>2</Superscript></Emphasis>', "A^2"),
+    ("at 0<middle dot>5 &mgr;m, &Dgr;x &ap; &amp;amp;#8220;y&amp;#8221;", "at 0·5 µm, Δx ≈ “y”"),
+    ("SiO/sub 2/ of 1.3/spl plusmn/0.1 /spl Omega/ and/or /sub", "SiO2 of 1.3±0.1 Ω and/or /sub"),
+    ("<![CDATA[We test.]]><!-- or not -->", "We test."),
     ("<jats:title>Abstract</jats:title><jats:p>We test.</jats:p>", "We test."),
     (
         "<jats:sec><jats:title>Aims.</jats:title><jats:p>To test.</jats:p></jats:sec>",
@@ -200,6 +214,7 @@ LEFT_ALONE = [
     "",
     "as in Roe et al., Results: a Study, and etc., but",
     "models of <1M parameters, k < n, a <b> c and x<y>z",
+    "<think>...</think> and <plus or minus> signs, <x@host.org>, &nosuch;",
     "the <mask> token, <s> and </s>, List<int>, <unk/>",
     "gains of 36% over AT&T; R&D; a && b, & c",
     "<p of it>",

@@ -12,38 +12,46 @@ from __future__ import annotations
 
 import html
 import re
-from functools import cache
+import unicodedata
 from string import digits
-from typing import TYPE_CHECKING
 
 from rag.text.mathml import bracket, convert_mathml
-from rag.text.tex import convert_formula, convert_formulas, get_symbol
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from rag.text.tex import convert_formula, convert_formulas, convert_tex, get_symbol
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SHORT_CHARS = 100
 _ASCII_CONTROL = bytes((*range(0x20), 0x7F))
 
-_ENTITY = re.compile(r"&(?:amp;)?(?:#\d{1,7}|#[xX][\da-fA-F]{1,6}|[A-Za-z][A-Za-z\d]{1,30});")
+# Entities of HTML 5 and of ISO 8879, which may be escaped several times, and IEEE's "/spl mu/".
+_ENTITY = re.compile(r"&(?:amp;)*(#\d{1,7}|#[xX][\da-fA-F]{1,6}|[A-Za-z][A-Za-z\d]{1,30});")
+_IEEE_SIGN = re.compile(r"/spl ([A-Za-z]+)/")
+_IEEE_SCRIPT = re.compile(r"/(su[bp]) ([^/<>]{1,20})/")
+_GREEK_NAMES = (
+    *("a", "b", "g", "d", "e", "z", "ee", "th", "i", "k", "l", "m", "n", "x", "o", "p", "r"),
+    *("sf", "s", "t", "u", "ph", "kh", "ps", "oh"),
+)
+_ISO_GREEK = {
+    f"{form(name)}gr": form(letter)
+    for name, letter in zip(_GREEK_NAMES, "αβγδεζηθικλµνξοπρςστυφχψω", strict=True)
+    for form in (str, str.capitalize)
+}
+_UNICODE_NAME = re.compile(r"<([a-z]+(?: [a-z]+){1,4})>")  # <middle dot>
 # Only a word with a value is an attribute: "p<b and q>c" is text.
 _ATTRIBUTES = r"""(?:\s[\w:.-]+\s?=\s?(?:"[^"<]*"|'[^'<]*'|[^\s"'<>]+))*+\s?"""
-_TAG = re.compile(rf"<(/?)((?:[A-Za-z]+:)?)([A-Za-z][A-Za-z\d-]*){_ATTRIBUTES}/?>")
-_NAMESPACES = {"jats:", "mml:"}
-_ANNOTATIONS = {"annotation", "annotation-xml"}
+_TAG = re.compile(rf"<(/?)((?:[A-Za-z]+:)?[A-Za-z][A-Za-z\d-]*)({_ATTRIBUTES})(/?)>")
+_OPENING = re.compile(r"<[A-Za-z]")
+_QUIET = re.compile(r"<!--[^<>]*-->|<!\[CDATA\[|\]\]>|<\?xml[^<>]*\?>")
 _APART = {"p", "sec", "title", "div", "br", "li", "list-item", "tr", "td", "h1", "h2", "h3", "h4"}
+# Elements that are tags wherever they are closed. Others are if they enclose a word, so that
+# "<s> and </s>" are tokens of a model.
 _ELEMENTS = _APART | {
     *("b", "i", "u", "em", "strong", "span", "font", "a", "sub", "sup", "small", "big", "tt", "sc"),
-    *("ul", "ol", "table", "inf", "italic", "bold", "list", "xref", "ext-link", "abstract", "code"),
-    *("inline-formula", "disp-formula", "alternatives", "tex-math", "monospace", "underline"),
-    *("math", "semantics", "mrow", "mi", "mo", "mn", "mtext", "mspace", "mstyle", "msub", "msup"),
-    *("msubsup", "mfrac", "msqrt", "mover", "munder", "munderover", "mfenced", "mtable", "mtr"),
-    *("mtd", "mroot", "annotation", "annotation-xml", "named-content"),
+    *("ul", "ol", "table", "inf", "italic", "bold", "list", "abstract", "code", "math"),
 }
+_BEHIND_START, _BEFORE_END = re.compile(r"[\w<(\[\"'“‘©]"), re.compile(r"[\w>)\].,;:?!\"'”’%]")
 _RAISED = re.compile(
-    r"<((?:jats:)?(?:sup|sub|inf))(?:\s[^<>]*)?>"
-    r"((?:[^<>]|</?(?:jats:)?(?:i|b|em|italic|bold|a|xref)(?:\s[^<>]*)?>){1,80}?)</\1>",
+    r"<((?:\w+:)?(?:sup|sub|inf)(?:erscript|script)?)(?:\s[^<>]*)?>"
+    r"((?:[^<>]|</?(?:\w+:)?(?:i|it|b|em|italic|bold|a|xref)(?:\s[^<>]*)?>){1,80}?)</\1>",
     re.IGNORECASE,
 )
 _ANY_TAG = re.compile(r"<[^<>]*>")
@@ -61,15 +69,14 @@ _GROUP = re.compile(
     r"(?:\||(?<=\w)\([^\W\d_]\)|[(\[](?=[^()\[\]]*[^\W\d_])(?=[^()\[\]]*(?:[-+−–*/·×]|log))"
     r"(?:\s|\d|[-+−–*/·×=^_.|]|[^\W\d_](?![^\W\d_])|(?:log|ln|exp|max|min)\b)*[)\]])$"
 )
-_INDEX_BEFORE = re.compile(r"</(?:jats:)?(?:sub|inf)>$", re.IGNORECASE)
+_INDEX_BEFORE = re.compile(r"</(?:\w+:)?(?:sub|inf)(?:script)?>$", re.IGNORECASE)
 _ELEMENT = re.compile(r"(?:<[^<>]*>){0,4}[A-Z]")  # of an isotope, as in δ<sup>13</sup>C
-_HEADING = re.compile(r"<((?:jats:)?title)>([^<>]*)</\1>")
-_TEX_MATH = re.compile(r"<((?:jats:)?tex-math)\b[^<>]*>([^<]*)</\1>")
+_HEADING = re.compile(r"<((?:\w+:)?(?:section-)?title)>([^<>]*)</\1>")
+_TEX_MATH = re.compile(r"<((?:\w+:)?tex-math)\b[^<>]*>([^<]*)</\1>")
 
 # Everything below needs a backslash that is not itself escaped.
 _TEX_SCRIPT = re.compile(r"(?<!\\)\\text(su[pb])(?:er)?script\s?\{([^{}]*)\}")
 _MATH = re.compile(r"(?<!\\)\\\((.{1,400}?)(?<!\\)\\\)")
-_ONE_SYMBOL = re.compile(r"(?<![\\$])\$\s?\\([A-Za-z]+)\s?\$(?!\$)")
 _GREEK = re.compile(
     r"(?<![\\\w:/])\\((?:var)?(?:alpha|beta|gamma|delta|epsilon|zeta|eta|theta|kappa|lambda|mu|nu|xi"
     r"|pi|rho|sigma|tau|phi|chi|psi|omega|Gamma|Delta|Theta|Lambda|Xi|Pi|Sigma|Phi|Psi|Omega))"
@@ -112,7 +119,7 @@ _SIM = re.compile(r"sim(?<![^\s(\[]sim)(?=(?:\d+\.\d+[x×%]?|\d+[x×%])(?!\w))")
 
 
 _LABEL = re.compile(r"([A-Z][A-Za-z]{2,}(?:[ /&,-]+[A-Za-z]+){0,5}):\s")
-_JOINT = re.compile(rf"(?<=[.?]),\s?(?={_LABEL.pattern})")
+_JOINT = re.compile(rf",(?<=[.?],)\s?(?={_LABEL.pattern})")
 
 
 def clean_markup(text: str) -> str:
@@ -127,8 +134,10 @@ def clean_markup(text: str) -> str:
     >>> clean_markup(r"60times faster than wav2vec~2.0, na\"ively by 87\%")
     '60× faster than wav2vec 2.0, naïvely by 87%'
     """
+    if "/" in text and "/s" in text:  # one sign is found much faster than two
+        text = _IEEE_SCRIPT.sub(r"<\1>\2</\1>", _IEEE_SIGN.sub(r"&\1;", text))
     if "&" in text:
-        text = _ENTITY.sub(lambda found: html.unescape(html.unescape(found[0])), text)
+        text = _ENTITY.sub(_convert_entity, text)
     text = _collapse_space(replace_tex_scripts(text))
     for sign, clean in (("<", _drop_tags), ("$", convert_formulas), ("\\", _convert_tex)):
         if sign in text:
@@ -147,7 +156,7 @@ def _split_parts(text: str) -> str:
     >>> _split_parts("We count visits.,RESULTS: They rose.")
     'We count visits. RESULTS: They rose.'
     """
-    if ".," not in text and "?," not in text:
+    if ":" not in text or (".," not in text and "?," not in text):
         return text
     has_label = _LABEL.match(text) is not None
     return _JOINT.sub(lambda found: " " if has_label or found[1].isupper() else found[0], text)
@@ -191,43 +200,50 @@ def _collapse_space(text: str) -> str:
     return " ".join((text if text.isprintable() else _CONTROL.sub(" ", text)).split())
 
 
+def _convert_entity(found: re.Match[str]) -> str:
+    entity = f"&{found[1]};"
+    plain = html.unescape(entity)
+    return plain if plain != entity else _ISO_GREEK.get(found[1], found[0])
+
+
 def _drop_tags(text: str) -> str:
-    if "<m" in text:
-        text = convert_mathml(text)
-    text = _RAISED.sub(_mark_script, text)
-    text = _TEX_MATH.sub(_unwrap_formula, text)
-    text = _HEADING.sub(_format_heading, text)
-    parts: list[str] = []
-    at = 0
-    for start, end, between in _find_cuts(text):
-        parts += [text[at:start], between]
-        at = end
-    return _collapse_space("".join([*parts, text[at:]]))
+    if "math" in text:
+        text = convert_mathml(_TEX_MATH.sub(_unwrap_formula, text))
+    text = _UNICODE_NAME.sub(_convert_name, _QUIET.sub("", text))
+    text = _HEADING.sub(_format_heading, _RAISED.sub(_mark_script, text))
+    dropped = _find_elements(text)
+    return _collapse_space(_TAG.sub(lambda tag: _replace_tag(tag, dropped), text))
 
 
-def _find_cuts(text: str) -> Iterator[tuple[int, int, str]]:
-    """Yield the spans of tags to drop, with the text that replaces each.
-
-    Annotations of MathML are dropped with their content. So is MathML that repeats a TeX formula.
-    """
-    follows_tex = False
-    tags = _find_tags(text)
-    for tag in tags:
-        name = tag[3].lower()
-        yield tag.start(), tag.end(), " " if name in _APART else ""
-        if name in _ANNOTATIONS or (name == "math" and follows_tex):
-            if not tag[1] and (end := _find_closing_tag(tags, tag)):
-                yield tag.end(), end.end(), ""
-        elif name != "math":
-            follows_tex = name == "tex-math"
+def _convert_name(found: re.Match[str]) -> str:
+    try:
+        return unicodedata.lookup(found[1])
+    except KeyError:
+        return found[0]
 
 
-def _find_closing_tag(
-    tags: Iterator[re.Match[str]], opening: re.Match[str]
-) -> re.Match[str] | None:
-    """Return the tag that closes an element, skipping those inside it."""
-    element = (opening[2] + opening[3]).lower()
-    return next((tag for tag in tags if tag[1] and (tag[2] + tag[3]).lower() == element), None)
+def _find_elements(text: str) -> set[str]:
+    """Return the names of elements whose tags are to be dropped."""
+    certain, opened, closed = set(), set(), set()
+    for tag in _TAG.finditer(text):
+        name = tag[2].lower()
+        is_known = name.rpartition(":")[2] in _ELEMENTS or ":" in name or "-" in name
+        if (is_known and (tag[1] or tag[4])) or tag[3].strip():
+            certain.add(name)
+        elif tag[1] and _BEFORE_END.match(text, tag.start() - 1):
+            closed.add(name)
+        elif not tag[1] and _BEHIND_START.match(text, tag.end()):
+            opened.add(name)
+    return certain | (opened & closed)
+
+
+def _replace_tag(tag: re.Match[str], dropped: set[str]) -> str:
+    name = tag[2].lower()
+    bare = name.rpartition(":")[2]
+    if name not in dropped and bare != "br" and not name.startswith(("jats:", "mml:")):
+        return tag[0]
+    is_between = tag[1] and bare not in _ELEMENTS and _OPENING.match(tag.string, tag.end())
+    return " " if bare in _APART or is_between else ""
 
 
 def _mark_script(found: re.Match[str]) -> str:
@@ -237,7 +253,7 @@ def _mark_script(found: re.Match[str]) -> str:
     script = _ANY_TAG.sub("", found[2]).strip()
     if _WORDS.search(script):  # a note
         return " " + found[0]
-    raised = found[1].lower().endswith("sup")
+    raised = "sup" in found[1].lower()
     sign = _choose_sign("^" if raised else "_", before, script)
     if not sign and raised and _is_power(found, before, script):
         sign = "^"
@@ -276,17 +292,6 @@ def _is_power(found: re.Match[str], before: str, script: str) -> bool:
     return is_indexed or _BASE.search(before) is not None
 
 
-def _find_tags(text: str) -> Iterator[re.Match[str]]:
-    """Yield the tags of known elements that are closed somewhere."""
-    tags = list(_TAG.finditer(text))
-    closed = {f"{tag[2]}{tag[3]}".lower() for tag in tags if tag[1]}
-    for tag in tags:
-        space, name = tag[2].lower(), tag[3].lower()
-        is_closed = space + name in closed or tag[0].endswith("/>")
-        if space in _NAMESPACES or name == "br" or (name in _ELEMENTS and is_closed):
-            yield tag
-
-
 def _format_heading(heading: re.Match[str]) -> str:
     """Turn a heading inside an abstract into a label. Drop the heading "Abstract"."""
     words = heading[2].strip(" :.")
@@ -301,13 +306,12 @@ def _unwrap_formula(found: re.Match[str]) -> str:
 
 
 def _convert_tex(text: str) -> str:
-    text = _ONE_SYMBOL.sub(lambda found: get_symbol(found[1]) or found[0], text)
     text = _MATH.sub(lambda found: convert_formula(found[1]) or found[0], text)
     if "$" not in text:  # else it may be in a formula that is kept
         text = _GREEK.sub(lambda found: get_symbol(found[1]) or found[0], text)
     text = _LATIN_ABBREVIATION.sub(r"\1.\2.", text)
     text = _TEX_SIM.sub("~", _TEX_TIMES.sub("×", text))
-    text = _ESCAPED.sub(r"\1", _ACCENT.sub(lambda found: _convert_accent(found[0]), text))
+    text = _ESCAPED.sub(r"\1", _ACCENT.sub(_convert_accent, text))
     return _collapse_space(_drop_style(text))
 
 
@@ -320,12 +324,9 @@ def _drop_style(text: str) -> str:
     return text
 
 
-@cache
-def _convert_accent(fragment: str) -> str:
-    from pylatexenc.latex2text import LatexNodes2Text
-
-    letter: str = LatexNodes2Text().latex_to_text(fragment)
-    return letter if len(letter) == 1 else fragment
+def _convert_accent(found: re.Match[str]) -> str:
+    letter = convert_tex(found[0])
+    return letter if len(letter) == 1 else found[0]
 
 
 def _fix_quotes(text: str) -> str:

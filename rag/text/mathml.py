@@ -1,17 +1,18 @@
 """Convert MathML to text on one line, with signs for powers, indices, fractions and roots.
 
-Elements are converted from the innermost outwards by their tags alone, because abstracts contain
-fragments that no XML parser accepts. Each becomes a leaf of the one around it. Unknown elements
-stay; their tags are removed later. A part of several tokens gets brackets, so that 2^(2n) is not
-read as 4n.
+A part of several tokens gets brackets, so that 2^(2n) is not read as 4n. Annotations are dropped,
+and so is MathML behind the TeX of the same formula.
 """
 
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-_ROWS = ("mrow", "mstyle", "mpadded")
-_ROOTS = ("msqrt", "mroot")
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from xml.etree.ElementTree import Element
+
 _SCRIPTS = {
     "msup": "^",
     "mover": "^",
@@ -21,39 +22,53 @@ _SCRIPTS = {
     "msubsup": "_^",
     "munderover": "_^",
 }
-_KNOWN = "|".join((*_ROWS, *_ROOTS, "mfenced", *_SCRIPTS))
-_INNERMOST = re.compile(
-    rf"<((?:mml:)?)({_KNOWN})((?:\s[^<>]*)?)>"
-    # not possessive: before Python 3.11.5 that loses earlier groups
-    rf"([^<]*(?:<(?!/?(?:mml:)?(?:{_KNOWN})\b)[^<]*)*)</\1\2>"
-)
-_EMPTY = re.compile(rf"<((?:mml:)?)({_KNOWN}|m[ino])\s?/>")
-_LEAF = re.compile(r"<((?:mml:)?m(?:[ino]|text))(?:\s[^<>]*)?>([^<]*)</\1>")
+_TURNED = {*_SCRIPTS, "msqrt", "mroot", "mfenced"}  # into signs that a word must not run into
+_DROPPED = {"annotation", "annotation-xml"}
+_OPENING = re.compile(r"<((?:\w+:)?math)\b[^<>]*>", re.IGNORECASE)
+_PREFIX = re.compile(r"(</?)\w+:|(?<=\s)\w+:(?=[\w-]+\s?=)")
+_SIGN = re.compile(r"<(?![/A-Za-z])")
 _ONE_TOKEN = re.compile(
     r"[-+−–]?(?:\d+(?:[.,]\d+)*[-+−–]?|[^\W\d_]+['′]*)|[^\w\s]|√\w+|"
     r"|\([^()]*\)|\[[^][]*\]|\|[^|]*\|"
 )
 _INDEXED = re.compile(r"[^\W\d_]+_[^\W_]+")
-_WORD_BEFORE = re.compile(r"\w</(?:mml:)?m(?:[ino]|text)>\s?$")
-_WORD_BEHIND = re.compile(r"\s?<(?:mml:)?m(?:sup|sub|sqrt|root|(?:[in]|text)\b[^<>]*>[\w√])")
-_FENCE = re.compile(r"""\s(open|close|separators)\s?=\s?["']([^"']*)["']""")
 _PRIMES = frozenset("'′″‴")
-_DEEPEST = 20  # elements within elements
-_NEAR = 80  # characters of context beside an element
 
 
 def convert_mathml(text: str) -> str:
-    """Replace powers, indices, fractions and roots in MathML by text with signs.
+    """Replace the formulas in MathML by text. What is not closed stays.
 
-    >>> convert_mathml("<msup><mi>x</mi><mrow><mn>2</mn><mi>n</mi></mrow></msup>")
-    '<mi>x^(2n)</mi>'
+    >>> convert_mathml("<math><msup><mi>x</mi><mrow><mn>2</mn><mi>n</mi></mrow></msup></math> is")
+    'x^(2n) is'
     """
-    text = _EMPTY.sub(r"<\1\2></\1\2>", text)
-    for _ in range(_DEEPEST):
-        before, text = text, _INNERMOST.sub(_convert_element, text)
-        if text == before:
+    return "".join(_convert_pieces(text))
+
+
+def _convert_pieces(text: str) -> Iterator[str]:
+    at = 0
+    while opening := _OPENING.search(text, at):
+        start, closing = opening.start(), f"</{opening[1]}>"
+        end = text.find(closing, start)
+        if end < 0:
             break
-    return text
+        end += len(closing)
+        before = text[at:start]
+        yield before
+        if not before.rstrip().endswith("tex-math>"):
+            yield _convert_formula(text[start:end])
+        at = end
+    yield text[at:]
+
+
+def _convert_formula(formula: str) -> str:
+    """Return a formula as text, or as it is if it is not well-formed or much too deep."""
+    from defusedxml.ElementTree import fromstring
+
+    bare = _PREFIX.sub(r"\1", formula).replace("&", "&amp;")
+    try:
+        return _convert(fromstring(_SIGN.sub("&lt;", bare)))
+    except (SyntaxError, RecursionError):
+        return formula
 
 
 def bracket(part: str) -> str:
@@ -66,54 +81,39 @@ def bracket(part: str) -> str:
     return part if _ONE_TOKEN.fullmatch(part) else f"({part})"
 
 
-def _convert_element(found: re.Match[str]) -> str:
-    """Convert an element to a leaf. Keep it if its children are not leaves of the right number."""
-    space, name, attributes, inside = found.groups()
-    row = _LEAF.sub(r"\2", inside)
-    if "<" in row:
-        return found[0]
-    if name in _ROWS:
-        return f"<{space}mi>{row}</{space}mi>"
-    parts = [leaf[2].strip() for leaf in _LEAF.finditer(inside)]
+def _convert(element: Element) -> str:
+    """Return an element as text. One with too few or too many children is a row of them."""
+    name, parts = element.tag, [_convert(child).strip() for child in element]
+    if name in _DROPPED:
+        return ""
     if name in {"msup", "msub"} and len(parts) == 2 and not parts[0]:  # the base is outside
         return f"<{name[1:]}>{parts[1].replace('∘', '°')}</{name[1:]}>"
-    if name == "msqrt":
-        text = "√" + bracket(row)
-    elif name == "mfenced":
-        text = _join_fenced(attributes, parts)
-    elif len(parts) == len(_SCRIPTS.get(name, "^")) + 1:
-        text = _join_scripts(name, parts)
-    else:
-        return found[0]
-    return f"<{space}mi>{_pad(found, text)}</{space}mi>"
+    if name == "mfenced":  # Source: https://www.w3.org/TR/MathML3/chapter3.html#presm.mfenced
+        separator = element.get("separators", ",").strip()[:1]
+        return element.get("open", "(") + separator.join(parts) + element.get("close", ")")
+    if name == "mroot" and len(parts) == 2:
+        return f"{bracket(parts[0])}^(1/{bracket(parts[1])})"
+    if len(parts) == len(_SCRIPTS.get(name, "")) + 1 and name in _SCRIPTS:
+        return _join_scripts(name, parts)
+    row = _join_row(element, parts)
+    return "√" + bracket(row) if name == "msqrt" else row
 
 
-def _pad(found: re.Match[str], text: str) -> str:
-    """Add spaces where a converted element would run into a word beside it."""
-    start, end = found.span()
-    before, after = found.string[max(0, start - _NEAR) : start], found.string[end : end + _NEAR]
-    if found[2] == "mfrac" and _WORD_BEFORE.search(before):
-        text = " " + text
-    if _WORD_BEHIND.match(after) and not re.search(r"_\d+$", text):
-        text += " "
-    return text
-
-
-def _join_fenced(attributes: str, parts: list[str]) -> str:
-    """Join parts with brackets and commas, MathML's defaults.
-
-    Source: https://www.w3.org/TR/MathML3/chapter3.html#presm.mfenced
-    """
-    known: dict[str, str] = {name: value.strip() for name, value in _FENCE.findall(attributes)}
-    between = known.get("separators", ",")[:1]
-    return known.get("open", "(") + between.join(parts) + known.get("close", ")")
+def _join_row(element: Element, parts: list[str]) -> str:
+    """Join parts, with spaces where a fraction or power would run into a word beside it."""
+    row, was_turned = element.text or "", False
+    for child, part in zip(element, parts, strict=True):
+        is_word = re.match(r"[\w√]", part) and not re.search(r"_\d+$", row)
+        if (was_turned and is_word) or (child.tag == "mfrac" and re.search(r"\w$", row)):
+            row += " "
+        row += part + (child.tail or "")
+        was_turned = child.tag in _TURNED
+    return row
 
 
 def _join_scripts(name: str, parts: list[str]) -> str:
     """Join a base and its powers and indices, or a fraction."""
     base = parts[0] if _INDEXED.fullmatch(parts[0]) else bracket(parts[0])
-    if name == "mroot":
-        return f"{base}^(1/{bracket(parts[1])})"
     is_accented = name in {"mover", "munder"} and not re.search(r"\w", parts[1])
     for sign, script in zip(_SCRIPTS[name], parts[1:], strict=True):
         if script == "∘" and base[-1:].isdigit():
