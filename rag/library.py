@@ -28,7 +28,7 @@ from rag.errors import (
 )
 from rag.index import Index, PassageSettings, read_manifest, update_index
 from rag.index.build import NO_SOURCES
-from rag.index.changes import list_removal_keys
+from rag.index.changes import Intake, list_removal_keys, plan_changes
 from rag.index.lock import LOCK_NAME, writer_lock
 from rag.index.manifest import DATA_PREFIXES, FILE_NAME, OLD_FOLDERS, map_disk_errors
 from rag.papers import Paper
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from rag.embedding import Embedder
     from rag.index import IndexReport, OnProgress
+    from rag.index.manifest import Manifest
     from rag.readers import Refused
 
 BUNDLED_SOURCE = Path(__file__).parent / "data" / "library.jsonl"
@@ -387,7 +388,7 @@ def reread_sources(
     removed = frozenset(_read_removed_ids(settings, embedder.name))
     left_out: dict[str, None] = {}
     update = update_library(
-        _skip_removed(_read_records(present), removed, left_out),
+        _skip_removed(read_records(present), removed, left_out),
         settings=settings,
         embedder=embedder,
         sources=present,
@@ -399,6 +400,41 @@ def reread_sources(
     finally:
         index.close()
     return SourceReport(update, missing, vanished, tuple(left_out))
+
+
+@dataclass(frozen=True, slots=True)
+class SourceDifferences:
+    """How the recorded sources of a library differ from its papers.
+
+    Attributes:
+        intake: what an update would change.
+        missing: sources that no longer exist.
+        vanished: ids of papers that their files no longer hold.
+    """
+
+    intake: Intake
+    missing: tuple[str, ...]
+    vanished: tuple[str, ...]
+
+
+def compare_sources(
+    settings: Settings, embedder: Embedder, manifest: Manifest, papers: Sequence[Paper]
+) -> SourceDifferences:
+    """Read the recorded sources of a library and return how they differ. Write nothing.
+
+    Args:
+        settings: their `index` names the library.
+        embedder: embedder of the library.
+        manifest: of the library.
+        papers: all of the library.
+    """
+    sources = read_sources(settings, embedder.name) if manifest.sources else {}
+    missing = tuple(source for source in sources if not Path(source).exists())
+    present = {source: known for source, known in sources.items() if source not in missing}
+    records = _skip_removed(read_records(present), frozenset(manifest.removed), {})
+    decisions = [decision.load() for decision in manifest.decisions]
+    intake = plan_changes(papers, records, by_title=True, decisions=decisions)
+    return SourceDifferences(intake, missing, tuple(_find_vanished(papers, intake.met, present)))
 
 
 def _read_removed_ids(settings: Settings, embedder_name: str) -> tuple[str, ...]:
@@ -421,13 +457,13 @@ def _skip_removed(
             left_out[record.id] = None
 
 
-def _read_records(sources: Mapping[str, Mapping[str, str]]) -> Iterator[Paper | Refused]:
+def read_records(sources: Mapping[str, Mapping[str, str]]) -> Iterator[Paper | Refused]:
     """Yield the records of all sources. A source that cannot be read gives a refusal."""
     from rag.readers import Refused, iter_papers
 
     for source, columns in sources.items():
         try:
-            yield from iter_papers(source, columns=columns)
+            yield from _use_source_paths(iter_papers(source, columns=columns), sources)
         except CorpusError as error:
             yield Refused(source, None, str(error))
 

@@ -1,4 +1,4 @@
-"""The `rag` command: ask, list, chat, search, index, papers, app, app-user, mcp, info, eval.
+"""The `rag` command: ask, list, chat, search, index, papers, mcp, info, doctor, app, eval.
 
 Data goes to standard output, everything else to standard error.
 """
@@ -12,7 +12,7 @@ import typer
 
 from rag.cli.chat import chat
 from rag.cli.exits import Commands, exit_interrupted, handle_late_interrupts
-from rag.cli.information import info
+from rag.cli.information import doctor, info
 from rag.cli.libraries import index_command, index_delete, index_list, papers_app
 from rag.cli.questions import ask, list_papers, search
 from rag.cli.serving import page, serve_mcp, users_app
@@ -35,6 +35,7 @@ app.command("index delete")(index_delete)
 app.add_typer(papers_app, name="papers")
 app.command("mcp")(serve_mcp)
 app.command()(info)
+app.command()(doctor)
 app.command("app")(page)
 app.add_typer(users_app, name="app-user")
 

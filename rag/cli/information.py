@@ -1,16 +1,17 @@
-"""`rag info`: settings and their sources, folders, the library's state, versions."""
+"""`rag info`: settings, folders, versions and the library's state. `rag doctor`: its problems."""
 
 from __future__ import annotations
 
 import platform
+from dataclasses import asdict
 from importlib import metadata
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rag.cli.options import JsonOption, QuietOption, add_options
+from rag.cli.options import JsonOption, QuietOption, add_options, open_assistant
 from rag.cli.printing import print_json, print_line, print_note
-from rag.errors import RagError
+from rag.errors import RagError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +54,44 @@ def info(
         raise typer.Exit(3)
     if check and not as_json:
         print_line("Each of them answered.")
+
+
+@add_options("index", "embedder")
+def doctor(
+    library: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="INDEX", help="Library, as for --index: a name or a path.", show_default=False
+        ),
+    ] = None,
+    *,
+    settings: Settings,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Show what is wrong with a library, and the command that fixes it. Change nothing."""
+    from rag.doctor import examine_library
+    from rag.embedding import make_embedder
+    from rag.library import resolve_settings
+
+    if library is not None and settings.origin.get("index") == "argument":
+        raise SettingsError("Name the library once, as INDEX or with --index.")
+    settings = resolve_settings(library, settings)
+    if settings.index is None:  # it is indexed at its first use
+        open_assistant(settings, quiet=quiet).close()
+    if not quiet:
+        print_note("Comparing the papers with their sources ...")
+    result = examine_library(settings, make_embedder(settings))
+    if as_json:
+        findings = [asdict(each) | {"count": len(each.items)} for each in result.findings]
+        print_json({"index": str(result.folder), "papers": result.papers, "findings": findings})
+        return
+    _print_sections({"library": {"index": str(result.folder), "papers": result.papers}})
+    for each in result.findings:
+        examples = {"such as": "; ".join(each.examples)} if each.examples else {}
+        _print_sections({each.kind: {"found": each.message, **examples, "fix": each.fix}})
+    if not result.findings:
+        print_line("Nothing is wrong with it.")
 
 
 def _print_sections(values: dict[str, Any]) -> None:
