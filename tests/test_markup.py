@@ -49,11 +49,17 @@ MENDED = [
     ("from $1.5%$ to $20 %$ and $<5%$", "from 1.5% to 20 % and <5%"),
     ("a merely sim0.6 point, by sim3x.", "a merely ~0.6 point, by ~3x."),
     ("two\n lines\tand\u00a0more \x00 ", "two lines and more"),
+    (r"{\textless}5{\textpm}1 \textdegree of {\ss} \o{}re {\new}", r"<5±1 ° of ß øre {\new}"),
+    (r"$κ$, $SO(3)$, $2t$ and $\ce{CO2}$ of $5 or $6", "κ, SO(3), 2t and CO2 of $5 or $6"),
     # Formulas of one sign, comparisons and roots, as reference managers write them
     (r"We$<$5 (P $<$ .01, n$\geq$9) at $p < 0.05$", "We<5 (P < .01, n≥9) at p < 0.05"),
     (r"10$\,$000 Si$\slash$O of $\sqrt{2}$ and $O(\sqrt{n+1})$", "10 000 Si/O of √2 and O(√(n+1))"),
     (r"from $-3.5$ to $1,000$ or $5 \pm 0.1$", "from -3.5 to 1,000 or 5 ± 0.1"),
     # Parts of an abstract that Ovid joins by commas
+    (
+        "AIM (A): To see.,WHO'S IN, AND WHO NOT: Few.",
+        "AIM (A): To see. WHO'S IN, AND WHO NOT: Few.",
+    ),
     ("AIM: To see.,RESULTS: They rose.", "AIM: To see. RESULTS: They rose."),
     ("We saw tea.?, MAIN RESULTS: Up.", "We saw tea.? MAIN RESULTS: Up."),
     ("Aim: To see., Results and outlook: Up.", "Aim: To see. Results and outlook: Up."),
@@ -77,6 +83,7 @@ MENDED = [
         "<jats:sec><jats:title>Aims.</jats:title><jats:p>To test.</jats:p></jats:sec>",
         "Aims: To test.",
     ),
+    ("<h4>Aim</h4>To see.<h4>Abstract</h4> We <h2>end</h2>", "Aim: To see. We end"),
     ("one<br/>two<BR />three", "one two three"),
     ("R&amp;D, p &lt; .05 &#8211; caf&eacute;&nbsp;&#x41;", "R&D, p < .05 – café A"),
     ("&amp;lt;1M and &lt;i&gt;E. coli&lt;/i&gt;", "<1M and E. coli"),

@@ -192,6 +192,7 @@ def test_what_is_missing_null_or_empty_is_left_out_and_not_invented(tmp_path):
         "-",
         "No abstract",
         "ABSTRACT NOT AVAILABLE",
+        "Abstract not available in English yet.",
         "There is no abstract for this article.",
         "<p>null</p>",
         "nan",

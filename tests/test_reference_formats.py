@@ -232,6 +232,7 @@ def test_broken_entries_are_refused_with_their_lines_and_nothing_is_printed(capf
         (r"p {\textless} 5 {\textpm} 1{\textdegree}C, \S 3", "p < 5 ± 1°C, § 3"),
         (r"\c{c}\v s \d{h}\=a {\'\i} \^{}2 \~{}x", "çš ḥā í ^2 ~x"),
         (r"soft\-ware as\,in \cite[p. 5]{doe} a\quad b", "software as in a b"),
+        (r"H\textsubscript{2}O\textsuperscript{\textregistered}", "H<sub>2</sub>O<sup>®</sup>"),
         (r"\url{https://a.org/~b\_c} \verb+~+", "https://a.org/~b_c ~"),
         (r"in \LaTeX{} and \TeX", "in LaTeX and TeX"),
         (r"\ensuremath{\alpha} and \nolinkurl{http://a.org}", "α and http://a.org"),

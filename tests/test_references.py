@@ -20,6 +20,7 @@ from rag.exporters.markdown_list import escape_markdown, format_reference, sanit
 from rag.library import BUNDLED_SOURCE
 from rag.papers import make_paper_id
 from rag.readers import bibtex, json_array, ris
+from rag.readers.fields import is_placeholder
 from rag.text.markup import clean_markup
 
 READ_BACK = {"bibtex": ".bib", "ris": ".ris", "csl": ".csl.json", "jsonl": ".jsonl"}
@@ -148,7 +149,7 @@ def lines_of(letters, max_size=40):
     return (
         st.text(letters, max_size=max_size)
         .map(readable)
-        .filter(lambda text: readable(text) == text)
+        .filter(lambda text: readable(text) == text and not (text and is_placeholder(text)))
     )
 
 

@@ -23,7 +23,6 @@ from rag.papers import join_name, normalise_arxiv_id
 from rag.readers import fields
 from rag.readers.fields import RawRecord
 from rag.readers.latex import to_plain_lines, to_plain_text, unquote_value
-from rag.text.markup import replace_tex_scripts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -242,7 +241,7 @@ def _parse_record(entry: _Entry, known: Fields) -> RawRecord | str:
     return RawRecord(
         id=fields.parse_own_id(text("papertrail-id")),
         title=f"{title}: {subtitle}" if subtitle else title,
-        abstract=to_plain_lines(replace_tex_scripts(known.get("abstract", ""))).strip(),
+        abstract=to_plain_lines(known.get("abstract", "")).strip(),
         authors=_read_names(known.get("author", "")),
         year=fields.find_year(raw("year"), raw("date")),
         venue=venue or None,
@@ -268,7 +267,7 @@ def _parse_record(entry: _Entry, known: Fields) -> RawRecord | str:
 
 
 def _to_text(value: str) -> str:
-    return to_plain_text(replace_tex_scripts(value))
+    return to_plain_text(value)
 
 
 _to_text_cached = fields.cache_short(_to_text)

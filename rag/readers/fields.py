@@ -51,12 +51,15 @@ _ID_CHARS = 200
 _LONG_CHARS = 200  # below, splitting a text is faster than checking it
 _CACHED = 4096  # texts, one or two megabytes per function, seven at most
 _PLACEHOLDER_CHARS = 80
-_NONE = r"no|not|none|n\W?a|nan|null|nil|undefined|missing|unavailable"
+_NONE = r"no|not|none|n\W?a|nan|null|nil|undefined|missing|unavailable|unknown"
+_BESIDE_NONE = (
+    r"an?|the|this|there|is|was|has|for|of|in|with|by|yet|online|english|abstracts?|summary"
+    r"|description|available|provided|supplied|found|given|listed|present|applicable|specified"
+    r"|exists?|article|paper|record|item|document|publication|authors?|names?"
+)
 _PLACEHOLDER = re.compile(
-    rf"[-–—.…?*]{{0,3}}|[\W_]*(?:abstract[\W_]*|anonymous\]|(?=.*\b(?:{_NONE})\b)(?:(?:{_NONE}|an?|the"
-    r"|this|there|is|was|has|for|of|in|with|abstracts?|summary|description|available|provided"
-    r"|supplied|found|given|listed|present|applicable|article|paper|record|item|document"
-    r"|publication|authors?|names?)\b[\W_]*)+)",
+    rf"[-–—.…?*]{{0,3}}|[\W_]*(?:abstract[\W_]*|anonymous\]"
+    rf"|(?=.*\b(?:{_NONE})\b)(?:(?:{_NONE}|{_BESIDE_NONE})\b[\W_]*)+)",
     re.IGNORECASE | re.DOTALL,
 )
 _PREVIEW = "An abstract is not available for this content"  # as Cambridge University Press says

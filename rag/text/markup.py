@@ -71,17 +71,18 @@ _GROUP = re.compile(
 )
 _INDEX_BEFORE = re.compile(r"</(?:\w+:)?(?:sub|inf)(?:script)?>$", re.IGNORECASE)
 _ELEMENT = re.compile(r"(?:<[^<>]*>){0,4}[A-Z]")  # of an isotope, as in δ<sup>13</sup>C
-_HEADING = re.compile(r"<((?:\w+:)?(?:section-)?title)>([^<>]*)</\1>")
+_HEADING = re.compile(r"<((?:\w+:)?(?:section-)?title|h[1-6])>([^<>]*)</\1>(\s*\w)?")
 _TEX_MATH = re.compile(r"<((?:\w+:)?tex-math)\b[^<>]*>([^<]*)</\1>")
 
 # Everything below needs a backslash that is not itself escaped.
 _TEX_SCRIPT = re.compile(r"(?<!\\)\\text(su[pb])(?:er)?script\s?\{([^{}]*)\}")
 _MATH = re.compile(r"(?<!\\)\\\((.{1,400}?)(?<!\\)\\\)")
-_GREEK = re.compile(
-    r"(?<![\\\w:/])\\((?:var)?(?:alpha|beta|gamma|delta|epsilon|zeta|eta|theta|kappa|lambda|mu|nu|xi"
+_SYMBOL = re.compile(
+    r"(?<![\\\w:/])\\(text[a-z]+|(?:var)?(?:alpha|beta|gamma|delta|epsilon|zeta|eta|theta|kappa|lambda|mu|nu|xi"
     r"|pi|rho|sigma|tau|phi|chi|psi|omega|Gamma|Delta|Theta|Lambda|Xi|Pi|Sigma|Phi|Psi|Omega))"
     r"(?![A-Za-z{\\])"
 )
+_BRACED_SYMBOL = re.compile(r"(?<!\\)\{\\([A-Za-z]+)\}|(?<!\\)\\(ss|ae|oe|aa|[oOlL]|AE|OE|AA)\{\}")
 _STYLE = re.compile(r"(?<!\\)\\(?:emph|text(?:sc|bf|it|tt|rm|sf|sl|up)?|underline)\{([^{}]*)\}")
 _LATIN_ABBREVIATION = re.compile(r"(?<!\\)\\(e(?=g)|i(?=e))([ge])\b\.?")
 _TEX_TIMES = re.compile(r"(?<!\\)(\$?)\\times\1(?![A-Za-z])")
@@ -94,7 +95,6 @@ _ACCENT = re.compile(
       \\["'`^~=.]\{\\?[A-Za-z]\}                           # \"{i}  \'{\i}
     | \\[cvuHkr]\{[A-Za-z]\}                               # \c{c}  \v{s}
     | \{\\["'`^~=.]\\?[A-Za-z]\}                           # {\"i}
-    | (?P<open>\{)?\\(?:ss|ae|oe|aa|o|l|AE|OE|AA|O|L)(?(open)\}|\{\})   # {\ss}  \ss{}
     | (?<=[A-Za-z])\\(?:["'`^][aeiouyAEIOUY]|~[anoANO])    # na\"ive
     )""",
     re.VERBOSE,
@@ -116,9 +116,7 @@ _DASH = re.compile(r"""x201([34])(?<=[A-Za-z)\]"']x201.)(?=[A-Za-z(\["'])""")
 _TIMES = re.compile(r"times(?<=\dtimes)(?![A-Za-z_])")
 # "sim2real" and "sim10k" are names: only a decimal number, a percentage or a multiple is certain.
 _SIM = re.compile(r"sim(?<![^\s(\[]sim)(?=(?:\d+\.\d+[x×%]?|\d+[x×%])(?!\w))")
-
-
-_LABEL = re.compile(r"([A-Z][A-Za-z]{2,}(?:[ /&,-]+[A-Za-z]+){0,5}):\s")
+_LABEL = re.compile(r"([A-Z][A-Za-z]{2,}(?:[ /&,()'’-]+[A-Za-z]+){0,9}):\s")
 _JOINT = re.compile(rf",(?<=[.?],)\s?(?={_LABEL.pattern})")
 
 
@@ -138,7 +136,9 @@ def clean_markup(text: str) -> str:
         text = _IEEE_SCRIPT.sub(r"<\1>\2</\1>", _IEEE_SIGN.sub(r"&\1;", text))
     if "&" in text:
         text = _ENTITY.sub(_convert_entity, text)
-    text = _collapse_space(replace_tex_scripts(text))
+    if "\\text" in text:
+        text = _TEX_SCRIPT.sub(r"<\1>\2</\1>", text)
+    text = _collapse_space(text)
     for sign, clean in (("<", _drop_tags), ("$", convert_formulas), ("\\", _convert_tex)):
         if sign in text:
             text = clean(text)
@@ -168,15 +168,6 @@ def _fix_digits(text: str) -> str:
     if "times" in text:
         text = _TIMES.sub("×", text)
     return _SIM.sub("~", text) if "sim" in text else text
-
-
-def replace_tex_scripts(text: str) -> str:
-    r"""Replace TeX's superscript and subscript commands by tags of HTML.
-
-    >>> replace_tex_scripts(r"n\textsuperscript{2} of H\textsubscript{2}O")
-    'n<sup>2</sup> of H<sub>2</sub>O'
-    """
-    return _TEX_SCRIPT.sub(r"<\1>\2</\1>", text) if "\\text" in text else text
 
 
 def is_one_line(text: str) -> bool:
@@ -294,8 +285,10 @@ def _is_power(found: re.Match[str], before: str, script: str) -> bool:
 
 def _format_heading(heading: re.Match[str]) -> str:
     """Turn a heading inside an abstract into a label. Drop the heading "Abstract"."""
-    words = heading[2].strip(" :.")
-    return f" {words}: " if words and words.lower() != "abstract" else " "
+    words, rest = heading[2].strip(" :."), heading[3] or ""
+    if not words or words.lower() == "abstract":
+        return " " + rest
+    return f" {words}: {rest}" if rest or heading.string[heading.end() :].strip() else words
 
 
 def _unwrap_formula(found: re.Match[str]) -> str:
@@ -307,8 +300,9 @@ def _unwrap_formula(found: re.Match[str]) -> str:
 
 def _convert_tex(text: str) -> str:
     text = _MATH.sub(lambda found: convert_formula(found[1]) or found[0], text)
+    text = _BRACED_SYMBOL.sub(lambda found: get_symbol(found[1] or found[2]) or found[0], text)
     if "$" not in text:  # else it may be in a formula that is kept
-        text = _GREEK.sub(lambda found: get_symbol(found[1]) or found[0], text)
+        text = _SYMBOL.sub(lambda found: get_symbol(found[1]) or found[0], text)
     text = _LATIN_ABBREVIATION.sub(r"\1.\2.", text)
     text = _TEX_SIM.sub("~", _TEX_TIMES.sub("×", text))
     text = _ESCAPED.sub(r"\1", _ACCENT.sub(_convert_accent, text))

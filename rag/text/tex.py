@@ -9,8 +9,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from rag.text.mathml import bracket
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _SIGNS = {  # which pylatexenc lacks or misreads
     "textless": "<", "lt": "<", "textgreater": ">", "gt": ">", "slash": "/", "textbar": "|",
@@ -41,11 +45,11 @@ _ACCENTS = {
     "r": "\u030a", "d": "\u0323", "b": "\u0331",
 }  # fmt: skip
 _DOTLESS = {"ı": "i", "ȷ": "j"}
-_CASES = {
-    "uppercase": str.upper,
-    "MakeUppercase": str.upper,
-    "lowercase": str.lower,
-    "MakeLowercase": str.lower,
+_WRAPPERS: dict[str, Callable[[str], str]] = {
+    **dict.fromkeys(("uppercase", "MakeUppercase"), str.upper),
+    **dict.fromkeys(("lowercase", "MakeLowercase"), str.lower),
+    "textsuperscript": "<sup>{}</sup>".format,
+    "textsubscript": "<sub>{}</sub>".format,
 }
 _DEEPEST = 50  # macros within macros
 
@@ -56,11 +60,11 @@ _ONE_SIGN_FORMULA = re.compile(
 )
 _IS_TEX = re.compile(r"\\|[_^{]\{|\{\}|^[_^]")
 _IS_FORMULA = re.compile(
-    r"[_^\\]|^[A-Za-z]['*]?$|^-?[\w.]+(?:\s?[-+=<>*/|,≤≥≈±×]\s?-?\.?\w[\w.]*)+%?$"
-    r"|^\w\([\w, ]+\)$|^[-+<>=≤≥±]?\s?\.?\d[\d.,]*\s?%?$"
+    r"[_^\\]|^\d*[^\W\d_]['*]?$|^-?[\w.]+(?:\s?[-+=<>*/|,≤≥≈±×]\s?-?\.?\w[\w.]*)+%?$"
+    r"|^\w{1,3}\([\w, ]+\)$|^[-+<>=≤≥±]?\s?\.?\d[\d.,]*\s?%?$"
 )
 _STYLE = re.compile(
-    r"\\(?:math[a-z]+|text(?:rm|it|bf|sc|sf|tt|up|normal)?|mbox|operatorname)\s?"
+    r"\\(?:math[a-z]+|ce|text(?:rm|it|bf|sc|sf|tt|up|normal)?|mbox|operatorname)\s?"
     r"\{([^{}\\]*)\}"
 )
 _SPACE = re.compile(r"~|\\(?:[,;:>\s]|q?quad(?![A-Za-z]))")
@@ -103,7 +107,7 @@ def convert_tex(text: str) -> str:
 
 
 class _Writer:
-    """Collects text. An accent or a change of case waits for the letter or group behind it."""
+    """Collects text. An accent or a change of all letters waits for the letter or group behind."""
 
     def __init__(self) -> None:
         self.parts: list[str] = []
@@ -153,7 +157,7 @@ def _write_token(token: re.Match[str], writer: _Writer) -> None:
 
 def _write_macro(name: str, space: str, writer: _Writer) -> None:
     """Write the character of a macro. Only one that is a letter swallows the space behind it."""
-    if name in _ACCENTS or name in _CASES:
+    if name in _ACCENTS or name in _WRAPPERS:
         writer.waiting = name
         return
     symbol = get_symbol(name)
@@ -162,9 +166,9 @@ def _write_macro(name: str, space: str, writer: _Writer) -> None:
 
 
 def _apply(macro: str, text: str) -> str:
-    """Change the case of a text, or put an accent on its first letter."""
-    if macro in _CASES:
-        return _CASES[macro](text)
+    """Change the case of a text, raise or lower it, or put an accent on its first letter."""
+    if macro in _WRAPPERS:
+        return _WRAPPERS[macro](text)
     letter = _DOTLESS.get(text[:1], text[:1])
     if not letter.isalpha():
         return macro + text if not macro.isalpha() else text
