@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from rag.embedding import Embedder
     from rag.index import IndexReport, OnProgress
     from rag.index.manifest import Manifest
+    from rag.papers import Decision
     from rag.readers import Refused
 
 BUNDLED_SOURCE = Path(__file__).parent / "data" / "library.jsonl"
@@ -149,6 +150,7 @@ def update_library(
     remove: Sequence[str] = (),
     rebuild: bool = False,
     by_title: bool = True,
+    decisions: Sequence[Decision] | None = None,
     on_progress: OnProgress | None = None,
     lock_timeout_s: float = 0.0,
     workers: int = 1,
@@ -174,6 +176,7 @@ def update_library(
         remove=remove,
         rebuild=rebuild,
         by_title=by_title,
+        decisions=decisions,
         on_progress=on_progress,
         lock_timeout_s=lock_timeout_s,
         workers=workers,

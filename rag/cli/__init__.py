@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from rag.cli.chat import chat
+from rag.cli.duplicates import papers_duplicates, papers_merge, papers_separate
 from rag.cli.exits import Commands, exit_interrupted, handle_late_interrupts
 from rag.cli.information import doctor, info
 from rag.cli.libraries import index_command, index_delete, index_list, papers_app
@@ -32,6 +33,9 @@ app.command()(search)
 app.command("index")(index_command)
 app.command("index list")(index_list)  # beside a command that takes any file: see `Commands`
 app.command("index delete")(index_delete)
+papers_app.command("duplicates")(papers_duplicates)
+papers_app.command("merge")(papers_merge)
+papers_app.command("separate")(papers_separate)
 app.add_typer(papers_app, name="papers")
 app.command("mcp")(serve_mcp)
 app.command()(info)

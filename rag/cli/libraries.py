@@ -205,6 +205,11 @@ def _print_changes(report: IndexReport) -> None:
         for each in intake.without_abstract
     )
     _print_some(f"refused: {refused}" for refused in intake.refused)
+    if pairs := intake.duplicates:
+        print_line(
+            f"possible duplicates: {len(pairs)}, such as {_format_paper(pairs[0].first)} and "
+            f"{_format_paper(pairs[0].second)}. See `rag papers duplicates`."
+        )
     _print_some(f"note: {warning}" for warning in intake.warnings)
     print_line(
         f"The library has {report.papers} paper{'s' * (report.papers != 1)} in "
@@ -260,6 +265,7 @@ def _report_to_dict(report: IndexReport, again: SourceReport | None) -> dict[str
         "removed": intake.removed,
         "without_abstract": intake.without_abstract,
         "refused": [{"path": r.path, "line": r.line, "reason": r.reason} for r in intake.refused],
+        "possible_duplicates": [[pair.first.id, pair.second.id] for pair in intake.duplicates],
         "warnings": intake.warnings,
     }
     if again:

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING
 from rag.index.keys import make_printable, resolve_prefix
 from rag.papers import Paper, PaperMerger, make_paper_id
 from rag.papers.compare import describe, list_keys
+from rag.papers.duplicates import find_duplicates
 from rag.papers.merge import list_ids
 from rag.papers.names import find_family_name
 from rag.papers.paper import normalise_title
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from rag.index.records import Records
     from rag.papers import Decision, Merge
+    from rag.papers.duplicates import Duplicate
     from rag.readers import Refused
 
 
@@ -39,6 +41,7 @@ class Intake:
         removed: ids taken out.
         without_abstract: fresh ids without an abstract, found by their title only.
         refused: records that could not be read.
+        duplicates: pairs of papers that may be one work, one of them fresh.
         warnings: how conflicts were resolved, in sentences.
     """
 
@@ -53,6 +56,7 @@ class Intake:
     removed: tuple[str, ...]
     without_abstract: tuple[str, ...]
     refused: tuple[Refused, ...]
+    duplicates: tuple[Duplicate, ...]
     warnings: tuple[str, ...]
 
 
@@ -75,7 +79,7 @@ def find_related(
     remove: Sequence[str],
     *,
     by_title: bool,
-    decisions: Iterable[Decision] = (),
+    decisions: Sequence[Decision] = (),
 ) -> Related:
     """Return the papers that may be the work of a record, are decided about, or are to go.
 
@@ -116,7 +120,7 @@ def plan_changes(
     remove: Sequence[str] = (),
     *,
     by_title: bool,
-    decisions: Iterable[Decision] = (),
+    decisions: Sequence[Decision] = (),
 ) -> Intake:
     """Merge records into the papers of an index.
 
@@ -150,8 +154,17 @@ def plan_changes(
         removed=tuple(removed),
         without_abstract=tuple(p.id for p in final if p.id in fresh and not p.abstract),
         refused=tuple(refused),
+        duplicates=tuple(_find_fresh_duplicates(final, fresh, decisions) if by_title else ()),
         warnings=tuple(filter(None, (merge.warning for merge in merges))),
     )
+
+
+def _find_fresh_duplicates(
+    papers: Sequence[Paper], fresh: Container[str], decisions: Iterable[Decision]
+) -> Iterator[Duplicate]:
+    for pair in find_duplicates(papers, decisions):
+        if pair.first.id in fresh or pair.second.id in fresh:
+            yield pair
 
 
 def _add_records(

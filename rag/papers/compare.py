@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rag.papers.paper import Paper
 
 Verdict: TypeAlias = Literal["same", "possible", "different"]
-Likeness: TypeAlias = Literal["equal", "near", "like", "other"]
+Likeness: TypeAlias = Literal["equal", "near", "other"]
 
 _ARXIV_DOI = "10.48550/arxiv."
 # Prefixes of bioRxiv and medRxiv, Research Square, SSRN, OSF, PsyArXiv, SocArXiv, ChemRxiv,
@@ -33,6 +33,7 @@ _PREPRINT_DOI = re.compile(
 )
 _PREPRINT_VENUE = re.compile(r"rxiv|\bcorr\b|preprint|research square|\bssrn\b", re.IGNORECASE)
 _VERSION = re.compile(r"[./-]?v\d+$")
+_UMLAUT_E = re.compile("(?<=[aou])e")  # "mueller" is "muller", which stands for "müller"
 _NUMBER = re.compile(r"[1-9]\d*")
 _PUBMED = re.compile(r"ncbi\.nlm\.nih\.gov/(?:pubmed/)?(\d+)")
 # Publishers put it before the title of a paper that they retracted.
@@ -43,7 +44,7 @@ _START = 8  # letters with which similar titles begin
 _LEAST_PREFIX = 20  # letters of a title without its subtitle
 _NEAR, _LIKE = 92.0, 75.0  # of 100, by `rapidfuzz.fuzz`
 _SIMILAR, _SAME = 0.6, 0.9  # share of the shorter abstract's words that the longer one has
-_LEAST_WORDS = 12  # different words by which an abstract is known
+_LEAST_WORDS = 12  # by which an abstract is known
 
 
 class Traits(NamedTuple):
@@ -51,6 +52,7 @@ class Traits(NamedTuple):
 
     Attributes:
         title: as words without accents and marks.
+        title_key: the same without spaces: "pre-training" is "pretraining".
         ids: DOIs, arXiv ids, DOIs of preprints and PubMed ids, each as "kind:id".
         year: of publication.
         authors: as they are.
@@ -65,6 +67,7 @@ class Traits(NamedTuple):
     """
 
     title: str
+    title_key: str
     ids: frozenset[str]
     year: int | None
     authors: tuple[str, ...]
@@ -88,11 +91,6 @@ class Traits(NamedTuple):
         return *self.exact, self.abstract
 
     @property
-    def title_key(self) -> str:
-        """Title without spaces: "pre-training" is "pretraining"."""
-        return self.title.replace(" ", "")
-
-    @property
     def is_long(self) -> bool:
         """Whether the title is long enough to be that of one work."""
         return len(self.title_key) >= _LONG_TITLE
@@ -104,12 +102,14 @@ def describe(paper: Paper) -> Traits:
     name = make_name_key(paper.authors[0]) if paper.authors else NameKey(None, None)
     own_id = _find_own_id(paper)
     is_preprint = any(each.startswith(("arxiv:", "preprint:")) for each in ids)
+    title = fold_title(paper.title)
     return Traits(
-        fold_title(paper.title),
+        title,
+        title.replace(" ", ""),
         ids,
         paper.year,
         drop_et_al(paper.authors),
-        name.family,
+        _UMLAUT_E.sub("", name.family) if name.family else None,
         name.initial,
         _find_spot(paper),
         is_preprint or bool(_PREPRINT_VENUE.search(paper.venue or "")),
@@ -211,20 +211,29 @@ def compare(one: Traits, other: Traits) -> Verdict:
 
 def has_one_title(one: Traits, other: Traits) -> bool:
     """Return whether two records have similar titles."""
-    return _compare_titles(one, other) != "other"
+    return _compare_titles(one, other) != "other" or _has_like_words(one, other)
 
 
 def _compare_titles(one: Traits, other: Traits) -> Likeness:
     if one.title_key == other.title_key:
         return "equal"
     short, long = sorted((one.title, other.title), key=len)
+    if short[:_START] != long[:_START]:
+        return "other"
     if long.startswith(f"{short} ") and len(short) >= _LEAST_PREFIX:
         return "other" if long[len(short) + 1].isdigit() else "near"
-    if re.findall(r"\d+", short) != re.findall(r"\d+", long):
-        return "other"
-    if short[:_START] == long[:_START] and fuzz.ratio(short, long) >= _NEAR:
-        return "near"
-    return "like" if fuzz.token_sort_ratio(short, long) >= _LIKE else "other"
+    is_near = fuzz.ratio(short, long, score_cutoff=_NEAR) > 0
+    return "near" if is_near and _has_same_numbers(short, long) else "other"
+
+
+def _has_same_numbers(title: str, other: str) -> bool:
+    return re.findall(r"\d+", title) == re.findall(r"\d+", other)
+
+
+def _has_like_words(one: Traits, other: Traits) -> bool:
+    """Return whether two titles have most words in common, in any order."""
+    is_like = fuzz.token_sort_ratio(one.title, other.title) >= _LIKE
+    return is_like and _has_same_numbers(one.title, other.title)
 
 
 def _are_on_one_page(one: Traits, other: Traits) -> bool:
@@ -243,12 +252,7 @@ def _agree(one: Traits, other: Traits) -> bool | None:
     if not one.family or not other.family:
         return None
     initials = {one.initial, other.initial} - {None}
-    return _fold_umlaut(one.family) == _fold_umlaut(other.family) and len(initials) < 2
-
-
-def _fold_umlaut(name: str) -> str:
-    """Return one form of "muller", which stands for "müller", and "mueller"."""
-    return re.sub("(?<=[aou])e", "", name)
+    return one.family == other.family and len(initials) < 2
 
 
 def _measure_gap(one: Traits, other: Traits) -> int | None:
@@ -290,11 +294,11 @@ def _measure_overlap(one: Traits, other: Traits) -> float | None:
 
 
 def _has_same_abstract(one: Traits, other: Traits) -> bool:
-    if one.abstract == other.abstract:
-        return bool(one.abstract)
+    """Return whether both have one abstract that is long enough to be that of one work."""
     shorter = min(one.abstract, other.abstract, key=len)
-    is_known = len(set(shorter.split())) >= _LEAST_WORDS
-    return is_known and (_measure_overlap(one, other) or 0) >= _SAME
+    if len(shorter.split()) < _LEAST_WORDS:
+        return False
+    return one.abstract == other.abstract or (_measure_overlap(one, other) or 0) >= _SAME
 
 
 def _has_other_abstract(one: Traits, other: Traits) -> bool:
@@ -305,16 +309,17 @@ def _has_other_abstract(one: Traits, other: Traits) -> bool:
 def _compare_by_id(one: Traits, other: Traits, title: Likeness, *, is_doi: bool) -> Verdict:
     """Compare records that share an identifier. Many works may share a DOI: a supplement's."""
     author, gap = _agree(one, other), _measure_gap(one, other) or 0
+    is_proved = title == "equal" and (one.is_long or not is_doi)
+    is_titled = title != "other" or _has_like_words(one, other)
+    if not is_proved and (author is False or (is_doi and not is_titled and not author)):
+        return "different"
     if _find_other_id(one, other):
         return "possible"
-    is_proved = title == "equal" and (one.is_long or not is_doi)
-    if not is_proved and (author is False or (title == "other" and is_doi and not author)):
-        return "different"
     if is_proved or _has_same_abstract(one, other):
         return "same"
     if _has_other_spot(one, other) or _has_other_abstract(one, other) or gap > 1:
         return "possible"
-    is_certain = title == "equal" or (author and (title != "other" or not is_doi))
+    is_certain = title == "equal" or (author and (is_titled or not is_doi))
     return "same" if is_certain else "possible"
 
 
@@ -325,12 +330,12 @@ def _compare_equal(one: Traits, other: Traits) -> Verdict:
         is_like = _has_same_abstract(one, other) or (gap < 1 and _share_author(one, other))
         is_like = is_like or bool(author and _is_preprint_of(one, other))
         return "possible" if is_like and one.is_long else "different"
-    if gap and not one.is_long:
+    if not one.is_long and (gap or _has_other_spot(one, other)):
         return "different"
     if has_difference(one, other):
         return "possible"
-    is_same = _has_same_abstract(one, other) or _is_certain(one, other)
-    return "same" if is_same else "possible"
+    is_copy = one.abstract == other.abstract != "" or _has_same_abstract(one, other)
+    return "same" if is_copy or _is_certain(one, other) else "possible"
 
 
 def has_difference(one: Traits, other: Traits) -> bool:
@@ -371,14 +376,13 @@ def _compare_other(one: Traits, other: Traits) -> Verdict:
     if author is False or (_measure_gap(one, other) or 0) > 0:
         return "different"
     is_copy = _has_same_abstract(one, other)
-    is_renamed = _is_preprint_of(one, other) and _compare_titles(one, other) == "like"
+    is_renamed = _is_preprint_of(one, other) and _has_like_words(one, other)
     return "possible" if is_copy or (author and is_renamed) else "different"
 
 
 _COMPARE = {
     "equal": _compare_equal,
     "near": _compare_near,
-    "like": _compare_other,
     "other": _compare_other,
 }
 

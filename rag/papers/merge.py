@@ -23,7 +23,7 @@ from rag.papers.compare import (
     list_block_keys,
 )
 from rag.papers.names import drop_et_al, find_family_name
-from rag.papers.paper import make_title_id, normalise_doi, normalise_title
+from rag.papers.paper import is_namesake_id, make_title_id, normalise_doi, normalise_title
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
@@ -92,10 +92,7 @@ class PaperMerger:
         self._not_read_again: set[int] = set()  # papers whose sources were not all read again
         self._partly_read: dict[int, _Reread] = {}  # of these, the ones read from some
         for paper in papers:
-            if paper.id in self._by_id:
-                self.add(paper)
-            else:
-                self._append(paper, (describe(paper),))
+            self._append(paper, (describe(paper),))
         self._not_read_again.update(self._papers)
         for decision in decisions:
             self._apply(decision)
@@ -118,7 +115,7 @@ class PaperMerger:
             return self._join(places, paper)
         decided = self._drop(places[0]) if places else ()
         if paper.id in self._by_id:
-            paper = replace(paper, id=self._make_free_id(paper, traits))
+            paper = replace(paper, id=self._make_free_id(paper))
             traits = describe(paper)
         self._append(paper, (traits, *decided))
         if places:
@@ -143,7 +140,14 @@ class PaperMerger:
         if not self._shares_id(nearest, traits):
             return [nearest]
         linked = (place for place in found if self._shares_id(place, traits))
-        return sorted(place for place in linked if (nearest, place) not in self._apart)
+        return sorted(place for place in linked if not self._is_apart(nearest, place))
+
+    def _is_apart(self, place: int, other: int) -> bool:
+        """Return whether papers were decided to be two, by the user or despite a common id."""
+        if place == other:
+            return False
+        has_one_id = any(self._shares_id(place, each) for each in self._traits[other])
+        return has_one_id or (place, other) in self._apart
 
     def _list_alike(self, paper: Paper, traits: Traits) -> list[int]:
         """Return the places that share a key with a record, in order."""
@@ -234,6 +238,7 @@ class PaperMerger:
         self._papers[place] = paper
         for key in list_ids(paper):
             self._by_id.setdefault(key, place)
+        self._by_id[paper.id] = place  # which may be the DOI of an earlier one, too
         self._file(place, traits)
 
     def _file(self, place: int, traits: tuple[Traits, ...]) -> None:
@@ -253,10 +258,11 @@ class PaperMerger:
                 del self._by_id[key]
         return traits[1:]
 
-    def _make_free_id(self, paper: Paper, traits: Traits) -> str:
+    def _make_free_id(self, paper: Paper) -> str:
         """Make an id for a namesake. Its hash covers the fields that set it apart."""
         doi = normalise_doi(paper.doi) if paper.doi else None
-        known = (normalise_title(paper.title), doi, paper.arxiv_id, paper.year, traits.family)
+        family = find_family_name(paper.authors[0]) if paper.authors else None
+        known = (normalise_title(paper.title), doi, paper.arxiv_id, paper.year, family)
         seeds = ("\n".join(map(str, each)) for each in (known, (*known, paper.abstract)))
         ids = (make_title_id(paper.title, seed, digits=n) for seed in seeds for n in range(6, 65))
         return next(each for each in ids if each not in self._by_id)
@@ -335,11 +341,15 @@ class _Reread(NamedTuple):
 
 
 def list_ids(paper: Paper) -> list[str]:
-    """Return all ids under which a paper is known, its DOI and arXiv id among them."""
-    doi, arxiv_id = normalise_doi(paper.doi or ""), find_arxiv_id(paper)
+    """Return all ids under which a paper is known, its DOI and arXiv id among them.
+
+    Not those of a paper whose id says that another one has them.
+    """
     keys = [paper.id, *paper.aliases]
-    keys += [f"doi:{doi}"] if doi else []
-    keys += [f"arxiv:{arxiv_id}"] if arxiv_id else []
+    if not is_namesake_id(paper.id, paper.title):
+        doi, arxiv_id = normalise_doi(paper.doi or ""), find_arxiv_id(paper)
+        keys += [f"doi:{doi}"] if doi else []
+        keys += [f"arxiv:{arxiv_id}"] if arxiv_id else []
     return list(dict.fromkeys(keys))
 
 

@@ -277,6 +277,12 @@ def make_title_id(title: str, seed: str, *, digits: int = 6) -> str:
     return f"{_slugify(title)}-{digest[:digits]}"
 
 
+def is_namesake_id(identity: str, title: str) -> bool:
+    """Return whether an id was made of the title and more, because its usual id was taken."""
+    slug = identity.rpartition("-")[0]
+    return slug == _slugify(title) and identity != make_paper_id(title)
+
+
 def _slugify(title: str) -> str:
     """Join the title's Latin words with hyphens, cut after a whole word."""
     folded = unicodedata.normalize("NFKD", title.casefold())
