@@ -22,7 +22,8 @@ from bibtexparser.splitter import Splitter
 from rag.papers import join_name, normalise_arxiv_id
 from rag.readers import fields
 from rag.readers.fields import RawRecord
-from rag.readers.latex import to_plain_lines, to_plain_text, unquote_value
+from rag.readers.latex import to_plain_text, unquote_value
+from rag.text.tex import convert_tex
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -241,7 +242,7 @@ def _parse_record(entry: _Entry, known: Fields) -> RawRecord | str:
     return RawRecord(
         id=fields.parse_own_id(text("papertrail-id")),
         title=f"{title}: {subtitle}" if subtitle else title,
-        abstract=to_plain_lines(known.get("abstract", "")).strip(),
+        abstract=convert_tex(known.get("abstract", "")).strip(),
         authors=_read_names(known.get("author", "")),
         year=fields.find_year(raw("year"), raw("date")),
         venue=venue or None,

@@ -49,10 +49,5 @@ def _resolve_part(part: str, strings: Mapping[str, str]) -> str:
 
 
 def to_plain_text(value: str) -> str:
-    """Convert a value to text on one line."""
+    """Convert a value to plain text on one line."""
     return collapse_space(convert_tex(value))
-
-
-def to_plain_lines(value: str) -> str:
-    """Convert a value, but keep its white space."""
-    return convert_tex(value)

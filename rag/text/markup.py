@@ -16,7 +16,13 @@ import unicodedata
 from string import digits
 
 from rag.text.mathml import bracket, convert_mathml
-from rag.text.tex import convert_formula, convert_formulas, convert_tex, get_symbol
+from rag.text.tex import (
+    convert_formula,
+    convert_formulas,
+    convert_tex,
+    drop_styles,
+    get_symbol,
+)
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SHORT_CHARS = 100
@@ -83,7 +89,6 @@ _SYMBOL = re.compile(
     r"(?![A-Za-z{\\])"
 )
 _BRACED_SYMBOL = re.compile(r"(?<!\\)\{\\([A-Za-z]+)\}|(?<!\\)\\(ss|ae|oe|aa|[oOlL]|AE|OE|AA)\{\}")
-_STYLE = re.compile(r"(?<!\\)\\(?:emph|text(?:sc|bf|it|tt|rm|sf|sl|up)?|underline)\{([^{}]*)\}")
 _LATIN_ABBREVIATION = re.compile(r"(?<!\\)\\(e(?=g)|i(?=e))([ge])\b\.?")
 _TEX_TIMES = re.compile(r"(?<!\\)(\$?)\\times\1(?![A-Za-z])")
 _TEX_SIM = re.compile(r"(?<![^\s(\[])(\$?)\\sim\1(?=\d)")
@@ -132,13 +137,7 @@ def clean_markup(text: str) -> str:
     >>> clean_markup(r"60times faster than wav2vec~2.0, na\"ively by 87\%")
     '60× faster than wav2vec 2.0, naïvely by 87%'
     """
-    if "/" in text and "/s" in text:  # one sign is found much faster than two
-        text = _IEEE_SCRIPT.sub(r"<\1>\2</\1>", _IEEE_SIGN.sub(r"&\1;", text))
-    if "&" in text:
-        text = _ENTITY.sub(_convert_entity, text)
-    if "\\text" in text:
-        text = _TEX_SCRIPT.sub(r"<\1>\2</\1>", text)
-    text = _collapse_space(text)
+    text = _decode(text)
     for sign, clean in (("<", _drop_tags), ("$", convert_formulas), ("\\", _convert_tex)):
         if sign in text:
             text = clean(text)
@@ -148,6 +147,15 @@ def clean_markup(text: str) -> str:
     if len(text) > _SHORT_CHARS and text.isascii() and not any(map(text.__contains__, digits)):
         return text  # all remaining residue contains a digit or is next to one
     return _fix_digits(text)
+
+
+def _decode(text: str) -> str:
+    """Decode entities. Write the powers and indices of IEEE and of TeX as those of HTML."""
+    if "/" in text and "/s" in text:  # one sign is found much faster than two
+        text = _IEEE_SCRIPT.sub(r"<\1>\2</\1>", _IEEE_SIGN.sub(r"&\1;", text))
+    if "&" in text:
+        text = _ENTITY.sub(_convert_entity, text)
+    return _collapse_space(_TEX_SCRIPT.sub(r"<\1>\2</\1>", text) if "\\" in text else text)
 
 
 def _split_parts(text: str) -> str:
@@ -217,15 +225,18 @@ def _find_elements(text: str) -> set[str]:
     """Return the names of elements whose tags are to be dropped."""
     certain, opened, closed = set(), set(), set()
     for tag in _TAG.finditer(text):
-        name = tag[2].lower()
-        is_known = name.rpartition(":")[2] in _ELEMENTS or ":" in name or "-" in name
-        if (is_known and (tag[1] or tag[4])) or tag[3].strip():
-            certain.add(name)
-        elif tag[1] and _BEFORE_END.match(text, tag.start() - 1):
-            closed.add(name)
-        elif not tag[1] and _BEHIND_START.match(text, tag.end()):
-            opened.add(name)
+        closes, name, attributes, is_empty = tag.groups()
+        if attributes.strip() or ((closes or is_empty) and _is_known(name)):
+            certain.add(name.lower())
+        elif closes and _BEFORE_END.match(text, tag.start() - 1):
+            closed.add(name.lower())
+        elif not closes and _BEHIND_START.match(text, tag.end()):
+            opened.add(name.lower())
     return certain | (opened & closed)
+
+
+def _is_known(name: str) -> bool:
+    return ":" in name or "-" in name or name.lower() in _ELEMENTS
 
 
 def _replace_tag(tag: re.Match[str], dropped: set[str]) -> str:
@@ -306,16 +317,7 @@ def _convert_tex(text: str) -> str:
     text = _LATIN_ABBREVIATION.sub(r"\1.\2.", text)
     text = _TEX_SIM.sub("~", _TEX_TIMES.sub("×", text))
     text = _ESCAPED.sub(r"\1", _ACCENT.sub(_convert_accent, text))
-    return _collapse_space(_drop_style(text))
-
-
-def _drop_style(text: str) -> str:
-    """Remove the braces of a style, from the innermost outwards."""
-    for _ in range(8):  # nested deeper than any abstract
-        text, count = _STYLE.subn(r"\1", text)
-        if not count:
-            break
-    return text
+    return _collapse_space(drop_styles(text))
 
 
 def _convert_accent(found: re.Match[str]) -> str:

@@ -15,15 +15,10 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 _SCRIPTS = {
-    "msup": "^",
-    "mover": "^",
-    "msub": "_",
-    "munder": "_",
-    "mfrac": "/",
-    "msubsup": "_^",
-    "munderover": "_^",
-}
-_TURNED = {*_SCRIPTS, "msqrt", "mroot", "mfenced"}  # into signs that a word must not run into
+    "msup": "^", "mover": "^", "msub": "_", "munder": "_", "mfrac": "/", "mroot": "√",
+    "msubsup": "_^", "munderover": "_^",
+}  # fmt: skip
+_TURNED = {*_SCRIPTS, "msqrt", "mfenced"}  # into signs that a word must not run into
 _DROPPED = {"annotation", "annotation-xml"}
 _OPENING = re.compile(r"<((?:\w+:)?math)\b[^<>]*>", re.IGNORECASE)
 _PREFIX = re.compile(r"(</?)\w+:|(?<=\s)\w+:(?=[\w-]+\s?=)")
@@ -85,14 +80,10 @@ def _convert(element: Element) -> str:
     name, parts = element.tag, [_convert(child).strip() for child in element]
     if name in _DROPPED:
         return ""
-    if name in {"msup", "msub"} and len(parts) == 2 and not parts[0]:  # the base is outside
-        return f"<{name[1:]}>{parts[1].replace('∘', '°')}</{name[1:]}>"
     if name == "mfenced":  # Source: https://www.w3.org/TR/MathML3/chapter3.html#presm.mfenced
         separator = element.get("separators", ",").strip()[:1]
         return element.get("open", "(") + separator.join(parts) + element.get("close", ")")
-    if name == "mroot" and len(parts) == 2:
-        return f"{bracket(parts[0])}^(1/{bracket(parts[1])})"
-    if len(parts) == len(_SCRIPTS.get(name, "")) + 1 and name in _SCRIPTS:
+    if name in _SCRIPTS and len(parts) == len(_SCRIPTS[name]) + 1:
         return _join_scripts(name, parts)
     row = _join_row(element, parts)
     return "√" + bracket(row) if name == "msqrt" else row
@@ -111,13 +102,20 @@ def _join_row(element: Element, parts: list[str]) -> str:
 
 
 def _join_scripts(name: str, parts: list[str]) -> str:
-    """Join a base and its powers and indices, or a fraction."""
+    """Join a base and its powers and indices, a fraction or a root."""
+    if name in {"msup", "msub"} and not parts[0]:  # the base is outside
+        return f"<{name[1:]}>{parts[1].replace('∘', '°')}</{name[1:]}>"
+    if name == "mroot":
+        return f"{bracket(parts[0])}^(1/{bracket(parts[1])})"
     base = parts[0] if _INDEXED.fullmatch(parts[0]) else bracket(parts[0])
-    is_accented = name in {"mover", "munder"} and not re.search(r"\w", parts[1])
+    if name in {"mover", "munder"} and not re.search(r"\w", parts[1]):  # an accent
+        return base + parts[1]
     for sign, script in zip(_SCRIPTS[name], parts[1:], strict=True):
-        if script == "∘" and base[-1:].isdigit():
-            base += "°"
-        else:
-            bare = not script or is_accented or set(script) <= _PRIMES
-            base += script if bare else sign + bracket(script)
+        base += _format_script(sign, script, base)
     return base
+
+
+def _format_script(sign: str, script: str, base: str) -> str:
+    if script == "∘" and base[-1:].isdigit():
+        return "°"
+    return script if set(script) <= _PRIMES else sign + bracket(script)

@@ -64,8 +64,8 @@ _IS_FORMULA = re.compile(
     r"|^\w{1,3}\([\w, ]+\)$|^[-+<>=≤≥±]?\s?\.?\d[\d.,]*\s?%?$"
 )
 _STYLE = re.compile(
-    r"\\(?:math[a-z]+|ce|text(?:rm|it|bf|sc|sf|tt|up|normal)?|mbox|operatorname)\s?"
-    r"\{([^{}\\]*)\}"
+    r"(?<!\\)\\(?:emph|underline|math[a-z]+|ce|mbox|operatorname"
+    r"|text(?:rm|it|bf|sc|sf|sl|tt|up|normal)?)\s?\{([^{}]*)\}"
 )
 _SPACE = re.compile(r"~|\\(?:[,;:>\s]|q?quad(?![A-Za-z]))")
 _NOTHING = re.compile(
@@ -139,8 +139,8 @@ class _Writer:
 
 def _write_token(token: re.Match[str], writer: _Writer) -> None:
     match token.lastgroup:
-        case "formula":
-            writer.write(token[0])
+        case "formula" | "ligature":
+            writer.write(_LIGATURES.get(token[0], token[0]))
         case "verbatim":
             writer.write(re.sub(r"\\([%#&_~{}])", r"\1", token["link"] or token["code"] or ""))
         case "macro":
@@ -149,8 +149,6 @@ def _write_token(token: re.Match[str], writer: _Writer) -> None:
             writer.waiting = token["sign"]
         case "escape":
             writer.write(_ESCAPED.get(token["sign"], token["sign"]))
-        case "ligature":
-            writer.write(_LIGATURES[token[0]])
         case "brace":
             (writer.open_group if token[0] == "{" else writer.close_group)()
 
@@ -191,16 +189,26 @@ def convert_formula(tex: str) -> str:
     >>> convert_formula(r"10^{-3} \le \mathrm{x}_{i}"), convert_formula(r"\frac{a}{b}")
     ('10^-3 ≤ x_i', '')
     """
-    for _ in range(8):  # nested deeper than any abstract
-        tex, count = _STYLE.subn(r"\1", tex)
-        if not count:
-            break
-    tex = _BARE_GROUP.sub(r"\1", _NOTHING.sub("", _SPACE.sub(" ", tex)))
+    tex = _NOTHING.sub("", _SPACE.sub(" ", drop_styles(tex)))
+    tex = _BARE_GROUP.sub(r"\1", tex)
     tex = _SIGN.sub(r"\1", _SYMBOL.sub(_convert_macro, tex))
     tex = _BRACED.sub(r"\1\2", _ONE_SIGN.sub(r"\1\2", tex))
     tex = _DEGREES.sub("°", _ROOT.sub(lambda root: "√" + bracket(root[1]), tex))
     rest = _GROUPED.sub("", tex)
     return "" if "\\" in rest or "{" in rest or "}" in rest else " ".join(tex.split())
+
+
+def drop_styles(tex: str) -> str:
+    r"""Remove commands that set a text in some style, from the innermost outwards.
+
+    >>> drop_styles(r"\emph{scan and \textbf{snap}} dynamics")
+    'scan and snap dynamics'
+    """
+    for _ in range(8):  # nested deeper than any abstract
+        tex, count = _STYLE.subn(r"\1", tex)
+        if not count:
+            break
+    return tex
 
 
 @lru_cache(maxsize=1024)
