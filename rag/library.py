@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from rag.index import IndexReport, OnProgress
     from rag.index.manifest import Manifest
     from rag.papers import Decision
-    from rag.readers import Refused
+    from rag.readers import Record
 
 BUNDLED_SOURCE = Path(__file__).parent / "data" / "library.jsonl"
 BUNDLED_WAIT_S = 600.0  # for another process that is indexing the bundled library right now
@@ -142,7 +142,7 @@ def resolve_bundled_folder(settings: Settings, embedder_name: str) -> Path:
 
 
 def update_library(
-    records: Iterable[Paper | Refused],
+    records: Iterable[Record],
     *,
     settings: Settings,
     embedder: Embedder,
@@ -193,9 +193,7 @@ def _resolve_names(folder: Path, names: Sequence[str]) -> list[str]:
         index.close()
 
 
-def _use_source_paths(
-    records: Iterable[Paper | Refused], sources: Iterable[str]
-) -> Iterator[Paper | Refused]:
+def _use_source_paths(records: Iterable[Record], sources: Iterable[str]) -> Iterator[Record]:
     """Yield the records with absolute paths for files that belong to `sources`.
 
     Files read again from another working folder are then recognised as the same.
@@ -448,25 +446,23 @@ def _read_removed_ids(settings: Settings, embedder_name: str) -> tuple[str, ...]
 
 
 def _skip_removed(
-    records: Iterable[Paper | Refused], removed: frozenset[str], left_out: dict[str, None]
-) -> Iterator[Paper | Refused]:
+    records: Iterable[Record], removed: frozenset[str], left_out: dict[str, None]
+) -> Iterator[Record]:
     """Yield records, skipping removed papers and adding their ids to `left_out`."""
-    from rag.readers import Refused
-
     for record in records:
-        if isinstance(record, Refused) or removed.isdisjoint(list_removal_keys(record)):
-            yield record
-        else:
+        if isinstance(record, Paper) and not removed.isdisjoint(list_removal_keys(record)):
             left_out[record.id] = None
+        else:
+            yield record
 
 
-def read_records(sources: Mapping[str, Mapping[str, str]]) -> Iterator[Paper | Refused]:
+def read_records(sources: Mapping[str, Mapping[str, str]]) -> Iterator[Record]:
     """Yield the records of all sources. A source that cannot be read gives a refusal."""
-    from rag.readers import Refused, iter_papers
+    from rag.readers import Refused, iter_sources
 
     for source, columns in sources.items():
         try:
-            yield from _use_source_paths(iter_papers(source, columns=columns), sources)
+            yield from _use_source_paths(iter_sources([(source, columns)]), sources)
         except CorpusError as error:
             yield Refused(source, None, str(error))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from rag.readers.fields import RawRecord, split_urls
 from rag.readers.latex import to_plain_text
 
 FORMATS = Path(__file__).parent / "fixtures/formats"
+COLUMNS = Path(__file__).parent / "fixtures/columns"  # a row as each of these writes it
 
 
 def written(folder, content):
@@ -536,13 +538,18 @@ def test_a_table_of_zotero_gives_its_rows():
         "venue": "Journal of Rates",
         "url": "https://example.org/3",
         "doi": "10.1000/rates.3",
-        "metadata": {"tags": ["rates", "time"]},
+        "metadata": {"month": 7, "tags": ["rates", "time"]},
+        "citation_key": "AAAA",
+        "entry_type": "article",
     }
     assert seen(second) == {
         "title": "关于速率",
         "abstract": "",
         "authors": ["Maria Elena de la Cruz"],
         "year": 2021,
+        "metadata": {"month": 3},
+        "citation_key": "BBBB",
+        "entry_type": "article",
     }
     assert refusals(FORMATS / "zotero.csv") == [(5, "the record has no title. Add one.")]
 
@@ -566,6 +573,44 @@ def test_tables_of_scopus_and_the_web_of_science_give_their_rows(name, title, ve
         "url": None,
         "metadata": {"tags": ["rates", "time"]},
     }
+
+
+@pytest.mark.parametrize("path", sorted(COLUMNS.iterdir()), ids=lambda path: path.stem)
+def test_columns_of_usual_exports_are_known(path):
+    [paper] = papers(path)
+    assert (paper.title, paper.year, paper.venue) == ("On Tea", 2010, "Cups")
+    has_none = path.stem in {"pubmed", "google_scholar", "springer_link"}
+    assert paper.abstract == ("" if has_none else "We brew.")
+    initials = {("A Roe", "B Poe"), ("A. Roe", "B. Poe"), ("Roe A", "Poe B"), ("Roe A.", "Poe B.")}
+    assert paper.authors in initials | {("Ann Roe", "Bo Poe")}
+    assert paper.doi == (None if path.stem in {"google_scholar", "rayyan"} else "10.1000/tea")
+    details = {"volume": "7", "issue": "2", "pages": "17-29", "publisher": "Tea Press", "month": 3}
+    if path.stem == "ebsco":
+        details["pages"] = "17"
+    assert details.items() >= paper.metadata.items()
+    has_mark = path.stem in {"openalex", "scopus"}
+    assert paper.retraction == ("Retracted" if has_mark else None)
+    has_type = path.stem in {"dimensions", "lens", "openalex", "publish_or_perish", "springer_link"}
+    assert paper.entry_type == ("article" if has_type else None)
+    assert paper.citation_key == ("rayyan-1" if path.stem == "rayyan" else None)
+
+
+def test_a_column_that_looks_like_a_missing_field_is_named_once(tmp_path):
+    header = "Title,Authors,Released in Year,Abstrct,Journal Name and ISSN,Screening Notes\n"
+    path = written(tmp_path, header + "On Tea,Ann Roe,2010,We brew.,Cups,none\n" * 2)
+    with pytest.warns(UserWarning, match="use --map") as warned:
+        [first, _] = papers(path)
+    assert (first.year, first.abstract, first.venue) == (None, "", None)
+    assert [str(each.message).removeprefix(f"{path}: ") for each in warned] == [
+        'Abstrct: use --map abstract="Abstrct"',
+        'Released in Year: use --map year="Released in Year"',
+        'Journal Name and ISSN: use --map venue="Journal Name and ISSN"',
+    ]
+    columns = {"abstract": "Abstrct", "year": "Released in Year", "venue": "Journal name and ISSN"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        [first, _] = iter_papers(path, columns=columns)
+    assert (first.year, first.abstract, first.venue) == (2010, "We brew.", "Cups")
 
 
 @pytest.mark.parametrize("mark", [",", ";", "\t"])
@@ -623,6 +668,37 @@ def test_a_mark_that_is_never_closed_spoils_its_own_row_only(tmp_path):
     path = written(tmp_path, "title,abstract\n" + "\n".join(rows))
     assert [paper.title for paper in papers(path)] == ["A", "C", "D"]
     assert [line for line, _ in refusals(path)] == [3, 6]
+
+
+def test_a_row_with_a_surplus_cell_is_read_as_far_as_its_cells_are_in_place(tmp_path):
+    header = "Authors,Title,Year,Abstract,References,Publisher,Source\n"
+    rows = [
+        "Roe A.,Tea,2010,We brew.,,Ref; Ref,Press,Scopus",
+        '"Poe B.",Cups,2011,We pour.,,"Poe, Hill\nLane 16, Town, 2011, Press, Article",x,Scopus',
+        "Loe C.,Tea, hot, 2012,We boil.,,,Scopus",
+        "Moe D.,Milk,2013,We stir, then pour.,,,x,Scopus",
+        "Noe E.,Salt,2014,We salt.,,Press,Scopus",
+    ]
+    path = written(tmp_path, header + "\n".join(rows) + "\n")
+    assert [(p.title, p.year, p.abstract, p.metadata) for p in papers(path)] == [
+        ("Tea", 2010, "We brew.", {}),
+        ("Cups", 2011, "We pour.", {}),
+        ("Salt", 2014, "We salt.", {"publisher": "Press"}),
+    ]
+    assert [line for line, _ in refusals(path)] == [5, 6]
+
+
+def test_lines_of_a_refused_row_are_no_papers(tmp_path):
+    header = "Authors,Title,Year,Abstract,Address,Source\n"
+    broken = 'Roe B.,Cups,2011,"We "pour" it.\nLane 16, Town, 2011, Press, Article",Scopus\n'
+    swallowed = 'Poe C.,Milk,2012,"We stir.,x,y\nLoe D.,Salt,2013,We salt.,x,y\n'
+    last = 'Noe F.,Rice,2014,"We cook.\nWe eat.",x,y\n'
+    path = written(tmp_path, header + broken + swallowed + last)
+    assert [(p.title, p.abstract) for p in papers(path)] == [
+        ("Salt", "We salt."),
+        ("Rice", "We cook. We eat."),
+    ]
+    assert [line for line, _ in refusals(path)] == [2, 3, 4]
 
 
 def test_thousands_of_marks_that_are_never_closed_are_refused_one_by_one(tmp_path):

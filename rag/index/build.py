@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from rag.embedding import Embedder
     from rag.index.embed import Block
     from rag.papers import Decision, Paper
-    from rag.readers import Refused
+    from rag.readers import Record
 
 NO_SOURCES: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 _BLOCK_PAPERS = 32  # papers embedded and staged together
@@ -82,7 +82,7 @@ class IndexReport:
 
 def update_index(
     folder: Path,
-    records: Iterable[Paper | Refused],
+    records: Iterable[Record],
     embedder: Embedder,
     *,
     passages: PassageSettings,
@@ -163,7 +163,7 @@ class _Update:
 
     def run(
         self,
-        records: Iterable[Paper | Refused],
+        records: Iterable[Record],
         remove: Sequence[str],
         sources: Mapping[str, Mapping[str, str]],
         decisions: Sequence[Decision] | None,
@@ -191,7 +191,7 @@ class _Update:
 
     def _find_related(
         self,
-        records: Sequence[Paper | Refused],
+        records: Sequence[Record],
         remove: Sequence[str],
         decisions: Sequence[Decision],
         *,

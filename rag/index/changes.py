@@ -14,6 +14,7 @@ from rag.papers.duplicates import find_duplicates
 from rag.papers.merge import list_ids
 from rag.papers.names import find_family_name
 from rag.papers.paper import normalise_title
+from rag.readers.fields import Note
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from rag.index.records import Records
     from rag.papers import Decision, Merge
     from rag.papers.duplicates import Duplicate
-    from rag.readers import Refused
+    from rag.readers import Record, Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Intake:
         without_abstract: fresh ids without an abstract, found by their title only.
         refused: records that could not be read.
         duplicates: pairs of papers that may be one work, one of them fresh.
-        warnings: how conflicts were resolved, in sentences.
+        warnings: notes on files, then how conflicts were resolved, in sentences.
     """
 
     papers: tuple[Paper, ...]
@@ -75,7 +76,7 @@ class Related:
 
 def find_related(
     index: Records,
-    records: Iterable[Paper | Refused],
+    records: Iterable[Record],
     remove: Sequence[str],
     *,
     by_title: bool,
@@ -116,7 +117,7 @@ def find_related(
 
 def plan_changes(
     papers: Sequence[Paper],
-    records: Iterable[Paper | Refused],
+    records: Iterable[Record],
     remove: Sequence[str] = (),
     *,
     by_title: bool,
@@ -137,7 +138,7 @@ def plan_changes(
     removed = _resolve(papers, remove)
     kept = [paper for paper in papers if paper.id not in removed]
     merger = PaperMerger(kept, by_title=by_title, decisions=decisions)
-    merges, refused = _add_records(merger, records)
+    merges, refused, notes = _add_records(merger, records)
     final = tuple(merger.papers)
     before = {paper.id: paper for paper in kept}
     fresh = frozenset(paper.id for paper in final if before.get(paper.id) != paper)
@@ -155,7 +156,7 @@ def plan_changes(
         without_abstract=tuple(p.id for p in final if p.id in fresh and not p.abstract),
         refused=tuple(refused),
         duplicates=tuple(_find_fresh_duplicates(final, fresh, decisions) if by_title else ()),
-        warnings=tuple(filter(None, (merge.warning for merge in merges))),
+        warnings=(*map(str, notes), *filter(None, (merge.warning for merge in merges))),
     )
 
 
@@ -168,16 +169,19 @@ def _find_fresh_duplicates(
 
 
 def _add_records(
-    merger: PaperMerger, records: Iterable[Paper | Refused]
-) -> tuple[list[Merge], list[Refused]]:
+    merger: PaperMerger, records: Iterable[Record]
+) -> tuple[list[Merge], list[Refused], list[Note]]:
     merges: list[Merge] = []
     refused: list[Refused] = []
+    notes: list[Note] = []
     for record in records:
         if isinstance(record, Paper):
             merges.append(merger.add(record))
+        elif isinstance(record, Note):
+            notes.append(record)
         else:
             refused.append(record)
-    return merges, refused
+    return merges, refused, notes
 
 
 def _group_by_status(

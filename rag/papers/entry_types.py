@@ -10,6 +10,7 @@ https://docs.citationstyles.org/en/stable/specification.html (appendix III).
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Literal, NamedTuple, TypeAlias
 
 TypeFormat: TypeAlias = Literal["bibtex", "ris", "csl"]
@@ -111,6 +112,7 @@ def translate_type(name: str | None, form: TypeFormat) -> str:
     return str(getattr(row or _GENERAL, form))
 
 
+@lru_cache(maxsize=1024)
 def _find_row(name: str) -> tuple[_Type | None, TypeFormat | None]:
     """Return the row of a type and the format that spells it so. BibTeX allows any word."""
     column: TypeFormat

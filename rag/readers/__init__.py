@@ -11,7 +11,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
 
@@ -19,7 +19,7 @@ from rag.errors import CorpusError, SettingsError
 from rag.papers import FROM_STANDARD_INPUT, FROM_STREAM, Paper, PaperMerger, make_normal_id
 from rag.papers.citation_key import make_key_of_id
 from rag.papers.entry_types import normalise_type
-from rag.readers.fields import cache_short, is_placeholder
+from rag.readers.fields import Note, cache_short, is_placeholder
 from rag.readers.formats import IN_PIECES, Formats, list_formats
 from rag.readers.source_stream import SourceStream
 from rag.text.markup import clean_markup
@@ -53,6 +53,9 @@ class Refused:
         return f"{place}: {self.reason}"
 
 
+Record: TypeAlias = Paper | Refused | Note
+
+
 def iter_papers(
     source: Source | Iterable[Source],
     *,
@@ -71,7 +74,8 @@ def iter_papers(
 
     Returns:
         Each record as a `Paper`, or as `Refused` with file, line and reason. Reading continues
-        after it. Records of one paper are not merged; see `read_papers`.
+        after it. Records of one paper are not merged; see `read_papers`. A `UserWarning` names a
+        column that is not read, but looks like a field of a paper.
 
     Raises:
         CorpusError: at once if a path does not exist, there is no source, or `columns` has an
@@ -84,21 +88,29 @@ def iter_papers(
     is_one = isinstance(source, str | bytes | dict | os.PathLike) or hasattr(source, "read")
     is_one = is_one or not isinstance(source, Iterable)
     several = cast("list[Source]", [source] if is_one else list(cast("Iterable[Source]", source)))
-    return iter_sources(((each, columns or {}) for each in several), strict=strict)
+    return _warn_of_notes(iter_sources(((each, columns or {}) for each in several), strict=strict))
+
+
+def _warn_of_notes(records: Iterator[Record]) -> Iterator[Paper | Refused]:
+    for record in records:
+        if isinstance(record, Note):
+            warnings.warn(str(record), stacklevel=2)
+        else:
+            yield record
 
 
 def iter_sources(
     sources: Iterable[tuple[Source, Mapping[str, str]]], *, strict: bool = False
-) -> Iterator[Paper | Refused]:
-    """Read like `iter_papers`, from sources with columns of their own."""
+) -> Iterator[Record]:
+    """Read like `iter_papers`, from sources with columns of their own. Yield notes too."""
     places = [(_resolve_source(source), list_formats(columns)) for source, columns in sources]
     if not places:
         raise CorpusError("Name at least one file or folder of papers.")
     records = _read_places(places) if len(places) > 1 else _read_place(*places[0])
-    return map(_require_paper, records) if strict else records
+    return map(_raise_refused, records) if strict else records
 
 
-def _require_paper(record: Paper | Refused) -> Paper:
+def _raise_refused(record: Record) -> Record:
     if isinstance(record, Refused):
         raise CorpusError(str(record), path=record.path, line=record.line)
     return record
@@ -116,8 +128,8 @@ def read_papers(
             to read past it.
     """
     merger = PaperMerger()
-    for paper in map(_require_paper, iter_papers(source, columns=columns)):
-        if warning := merger.add(paper).warning:
+    for paper in iter_papers(source, columns=columns, strict=True):
+        if isinstance(paper, Paper) and (warning := merger.add(paper).warning):
             warnings.warn(warning, stacklevel=2)
     return merger.papers
 
@@ -164,7 +176,7 @@ def _get_binary(stream: object) -> BinaryIO:
 
 def _read_places(
     places: Sequence[tuple[Path | _Stream, Formats]],
-) -> Iterator[Paper | Refused]:
+) -> Iterator[Record]:
     """Read several sources. One that fails does not stop the others."""
     found = False
     for place, known in places:
@@ -178,30 +190,28 @@ def _read_places(
         raise CorpusError("None of the files and folders holds a readable paper.")
 
 
-def _read_place(place: Path | _Stream, known: Formats) -> Iterator[Paper | Refused]:
+def _read_place(place: Path | _Stream, known: Formats) -> Iterator[Record]:
     in_folder = isinstance(place, Path) and place.is_dir()
     path = place if isinstance(place, Path) else None
     found, refused = False, ""
     for record in _read_records(place, known):
-        if isinstance(record, Paper):
-            found = True
-            yield record
-            continue
-        if record.line is None and not in_folder:
-            raise CorpusError(str(record), path=path)
-        refused = refused or f": {str(record).rstrip('.')}"
+        found = found or isinstance(record, Paper)
+        if isinstance(record, Refused):
+            if record.line is None and not in_folder:
+                raise CorpusError(str(record), path=path)
+            refused = refused or f": {str(record).rstrip('.')}"
         yield record
     if not found:
         raise CorpusError(f"{place} holds no readable paper{refused}.", path=path)
 
 
-def _read_records(place: Path | _Stream, known: Formats) -> Iterator[Paper | Refused]:
+def _read_records(place: Path | _Stream, known: Formats) -> Iterator[Record]:
     if isinstance(place, _Stream):
         return _read_stream(SourceStream(place.file), place.name, known)
     return _read_folder(place, known) if place.is_dir() else _read_file(place, known)
 
 
-def _read_folder(folder: Path, known: Formats) -> Iterator[Paper | Refused]:
+def _read_folder(folder: Path, known: Formats) -> Iterator[Record]:
     """Read all files below in order of name, without hidden ones and links to folders."""
     try:
         entries = sorted(folder.iterdir())
@@ -217,7 +227,7 @@ def _read_folder(folder: Path, known: Formats) -> Iterator[Paper | Refused]:
             yield from _read_folder(entry, known)
 
 
-def _read_file(path: Path, known: Formats) -> Iterator[Paper | Refused]:
+def _read_file(path: Path, known: Formats) -> Iterator[Record]:
     """Read a file. Yield one `Refused` without a line if the whole file cannot be read."""
     try:
         with path.open("rb") as file:
@@ -226,7 +236,7 @@ def _read_file(path: Path, known: Formats) -> Iterator[Paper | Refused]:
         yield Refused(_display_path(path), None, f"cannot read the file: {error.strerror}.")
 
 
-def _read_stream(stream: SourceStream, name: str, known: Formats) -> Iterator[Paper | Refused]:
+def _read_stream(stream: SourceStream, name: str, known: Formats) -> Iterator[Record]:
     head = stream.text
     if problem := _find_problem(stream, head):
         yield Refused(name, None, problem)
@@ -240,7 +250,9 @@ def _read_stream(stream: SourceStream, name: str, known: Formats) -> Iterator[Pa
     text = stream.pieces() if reader in IN_PIECES else stream.lines()
     for line, found in reader.read(text):
         stream.begin_record()
-        yield _make_paper(found, name, line)
+        yield (
+            replace(found, path=name) if isinstance(found, Note) else _make_paper(found, name, line)
+        )
     if stream.problem:
         yield Refused(name, line, f"reading stops at this record: {stream.problem}.")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 from html import unescape
 from itertools import chain
@@ -42,6 +43,22 @@ class RawRecord(NamedTuple):
     citation_key: str | None = None
     entry_type: str | None = None
     retraction: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What the report of an import says of a file, besides its records.
+
+    Attributes:
+        text: a sentence or a hint.
+        path: the file.
+    """
+
+    text: str
+    path: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.text}"
 
 
 NO_TITLE = "the record has no title. Add one."
@@ -93,7 +110,7 @@ _MONTHS = (
     *("january", "february", "march", "april", "may", "june", "july", "august", "september"),
     *("october", "november", "december"),
 )
-_ONE_NAME = re.compile(r"(?!.* and )[^\s,;|&]*,?[^,;|&]*")  # written as one name surely is
+_ONE_NAME = re.compile(r"(?!.*\sand\s)\s*[^\s,;|&(]*,?[^,;|&(]*")  # written as one name surely is
 _BETWEEN_NAMES = re.compile(r"\s*[;|]\s*(?:and |& )?")
 _AND = re.compile(",? (?:and|&) ")
 _NUMBER_IN_BRACKETS = re.compile(r" ?\(\d+\)")  # Scopus puts author ids after the names
@@ -216,7 +233,7 @@ def split_names(text: str, *, single: bool) -> list[str]:
 
     Semicolons or bars separate names, else "and", else commas. A comma may also precede the given
     name of a single person. `single`: the text should hold one name, so it is split at "and" or at
-    a comma only if each part is the name of a person.
+    a comma only if the parts are names of people.
 
     >>> split_names("A. Turing, E. Noether", single=False)
     ['A. Turing', 'E. Noether']
@@ -227,9 +244,9 @@ def split_names(text: str, *, single: bool) -> list[str]:
     >>> split_names("Vogt V, Mohr M", single=True), split_names("Health and Care", single=True)
     (['Vogt V', 'Mohr M'], ['Health and Care'])
     """
-    text = _NUMBER_IN_BRACKETS.sub("", collapse_space(unescape(text)))
     if single and _ONE_NAME.fullmatch(text):
         return [text]
+    text = _NUMBER_IN_BRACKETS.sub("", collapse_space(unescape(text)))
     several = _BETWEEN_NAMES.split(text)
     if len(several) > 1:
         return [name for part in several for name in _split_at_and(part, single=True)]
@@ -242,14 +259,14 @@ def split_names(text: str, *, single: bool) -> list[str]:
 
 def _split_at_and(text: str, *, single: bool) -> list[str]:
     parts = _AND.split(text)
-    return parts if not single or all(map(_is_person, parts)) else [text]
+    return parts if not single or 2 * sum(map(_is_person, parts)) > len(parts) else [text]
 
 
 def _is_person(name: str) -> bool:
     """Return whether a text is written like the name of a person, not of a group."""
     words = name.split()
-    are_capital = 1 < len(words) < 5 and not any(word[0].islower() for word in words)
-    return "," in name or are_capital or _has_initial(name)
+    are_two = len(words) == 2 and not any(word[0].islower() for word in words)
+    return "," in name or are_two or _has_initial(name)
 
 
 def _has_initial(name: str) -> bool:
@@ -348,7 +365,8 @@ def find_retraction(*marks: str) -> str | None:
     >>> find_retraction("Article", "Retracted Publication"), find_retraction("Retracted eyelids")
     ('Retracted Publication', None)
     """
-    return next((mark for text in marks if _RETRACTED.match(mark := collapse_space(text))), None)
+    named = (collapse_space(text) for text in marks if "etract" in text or "ETRACT" in text)
+    return next(filter(_RETRACTED.match, named), None)
 
 
 def drop_full_stop(title: str) -> str:
@@ -415,13 +433,29 @@ def make_details(
     >>> make_details(volume="9", pages="1735--1780", month="nov")
     {'volume': '9', 'pages': '1735-1780', 'month': 11}
     """
-    texts = {"volume": volume, "issue": issue, "publisher": publisher}
-    texts["pages"] = _DASHES.sub("-", pages) if pages else ""
+    texts = {"volume": volume, "issue": issue, "pages": pages, "publisher": publisher}
     known: dict[str, JsonValue] = {
-        name: collapse_space(text) for name, text in texts.items() if text
+        name: line
+        for name, text in texts.items()
+        if text and not is_placeholder(line := collapse_space(text))
     }
-    known |= {"editors": list(editors), "month": parse_month(collapse_space(month))}
-    return {name: value for name, value in known.items() if value and not is_placeholder(value)}
+    if "pages" in known:
+        known["pages"] = _DASHES.sub("-", str(known["pages"]))
+    if people := list(editors):
+        known["editors"] = [*people]
+    if month and not is_placeholder(month):
+        known["month"] = parse_month(collapse_space(month))
+    return known
+
+
+def join_pages(start: str, end: str) -> str:
+    """Return the pages from start to end. The start may hold both.
+
+    >>> join_pages("17", "29"), join_pages("17-29", "29"), join_pages("e17", "")
+    ('17-29', '17-29', 'e17')
+    """
+    is_whole = not end or start.endswith(f"-{end}")
+    return start if is_whole else f"{start}-{end}".lstrip("-")
 
 
 def parse_month(text: str) -> int | str:
@@ -438,5 +472,6 @@ def parse_month(text: str) -> int | str:
 
 
 def split_keywords(text: str) -> list[str]:
-    """Split a text into keywords at semicolons, else at commas."""
-    return text.split(";" if ";" in text else ",") if text else []
+    """Split a text into keywords at semicolons, else at bars, else at commas."""
+    sign = next((sign for sign in ";|" if sign in text), ",")
+    return text.split(sign) if text else []

@@ -3,7 +3,7 @@
 Each format is a module that offers
 
     recognises(head)      returns whether a file that starts with this text has the format
-    read(lines)           yields (line number, record or the reason for refusal), lazily
+    read(lines)           yields (line number, record, note or reason for refusal), lazily
 
 To add a format, write a module and add it to `_FORMATS`. The first format that recognises a file
 reads it.
@@ -31,9 +31,9 @@ from rag.readers import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from rag.readers.fields import RawRecord
+    from rag.readers.fields import Note, RawRecord
 
-    Records: TypeAlias = Iterator[tuple[int, RawRecord | str]]
+    Records: TypeAlias = Iterator[tuple[int, RawRecord | Note | str]]
 
 
 class Format(Protocol):

@@ -34,11 +34,10 @@ _TITLE = ("TI  -", "T1  -")
 _ABSTRACT = ("AB  -", "N2  -")
 _VENUE = ("JF  -", "JO  -", "T2  -", "JA  -")
 _DATES = ("PY  -", "Y1  -", "DA  -")
-_START_PAGE, _END_PAGE = "SP  -", "EP  -"
 _SEVERAL = frozenset({*("AU  -", "A1  -", "A2  -", "A3  -", "ED  -"), "KW  -", "UR  -", "N1  -"})
 _READ = _SEVERAL.union(
-    *(_TITLE, _ABSTRACT, _VENUE, _DATES, (_BEGIN, _START_PAGE, _END_PAGE)),
-    ("DO  -", "M3  -", "VL  -", "IS  -", "PB  -", "ID  -"),
+    *(_TITLE, _ABSTRACT, _VENUE, _DATES, (_BEGIN, "DO  -", "M3  -")),
+    ("VL  -", "IS  -", "SP  -", "EP  -", "PB  -", "ID  -"),
 )
 _BOOKS = frozenset({"BOOK", "EBOOK"})  # A2 is the editor of their series
 
@@ -97,41 +96,40 @@ def _fix_tag(line: str) -> str:
 
 
 def _parse_record(record: Record) -> RawRecord | str:
+    once = {tag: " ".join(record[tag]).strip() for tag in record if tag not in _SEVERAL}
+
     def text(*tags: str) -> str:
-        for tag in tags:
-            if tag in record and (found := " ".join(record[tag]).strip()):
-                return found
-        return ""
+        return next(filter(None, map(once.get, tags)), "")
 
     title = fields.collapse_space(text(*_TITLE))
     if not title:
         return fields.NO_TITLE
-    kind = fields.collapse_space(text(_BEGIN))
-    urls, doi = fields.split_urls(record.get("UR  -", ())), text("DO  -")
+    kind = once.get(_BEGIN, "")
+    urls, doi = fields.split_urls(record.get("UR  -", ())), once.get("DO  -", "")
     notes = [fields.collapse_space(note) for note in record.get("N1  -", ())]
-    keywords = record.get("KW  -", [])
+    keywords, work = record.get("KW  -", []), once.get("M3  -", "")
+    editors = record.get("ED  -") or record.get("A3  -" if kind in _BOOKS else "A2  -") or ()
+    dates = [once[tag] for tag in _DATES if tag in once]
     arxiv_id = normalise_arxiv_id(fields.find_note("arXiv", notes)) if notes else None
-    key = text("ID  -")
+    key = once.get("ID  -", "")
     return RawRecord(
         id=fields.parse_own_id(fields.find_note("Papertrail", notes)) if notes else "",
         title=title,
         abstract=text(*_ABSTRACT),
         authors=_read_names(record.get("AU  -") or record.get("A1  -") or ()),
-        year=fields.find_year(*(text(tag) for tag in _DATES)),
+        year=fields.find_year(*dates),
         venue=fields.collapse_space(text(*_VENUE)) or None,
         url=fields.find_url(*urls),
-        doi=fields.find_doi(doi, text("M3  -"), *urls),
+        doi=fields.find_doi(doi, work, *urls),
         arxiv_id=arxiv_id or fields.find_arxiv_id(doi, *urls),
         metadata={
             **fields.make_details(
-                volume=text("VL  -"),
-                issue=text("IS  -"),
-                pages=_join_pages(text(_START_PAGE), text(_END_PAGE)),
-                publisher=text("PB  -"),
-                editors=_read_names(
-                    record.get("ED  -") or record.get("A3  -" if kind in _BOOKS else "A2  -") or ()
-                ),
-                month=fields.find_month(*(text(tag) for tag in _DATES)),
+                volume=once.get("VL  -", ""),
+                issue=once.get("IS  -", ""),
+                pages=fields.join_pages(once.get("SP  -", ""), once.get("EP  -", "")),
+                publisher=once.get("PB  -", ""),
+                editors=_read_names(editors),
+                month=fields.find_month(*dates),
             ),
             **fields.make_tags(keywords),
         },
@@ -139,18 +137,14 @@ def _parse_record(record: Record) -> RawRecord | str:
         citation_key=key if any(map(str.isalpha, key)) else None,
         entry_type=kind or None,
         retraction=fields.find_note("Retracted", notes)
-        or fields.find_retraction(text("M3  -"), *keywords, *notes),
+        or fields.find_retraction(work, *keywords, *notes),
     )
 
 
 def _read_names(lines: Iterable[str]) -> tuple[str, ...]:
     """Read names, one per line or several."""
+    if not lines:
+        return ()
     return fields.read_authors(
         chain.from_iterable(fields.split_names(line, single=True) for line in lines)
     )
-
-
-def _join_pages(start: str, end: str) -> str:
-    """Return the pages from start to end. The start may hold both."""
-    is_whole = not end or start.endswith(f"-{end}")
-    return start if is_whole else f"{start}-{end}".lstrip("-")

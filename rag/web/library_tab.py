@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from rag.index import IndexReport
     from rag.papers import Paper
-    from rag.readers import Refused
+    from rag.readers import Record
     from rag.web.context import AppContext
     from rag.web.session import Session
     from rag.web.uploads import Upload
@@ -149,7 +149,7 @@ class LibraryTab:
     async def _change(
         self,
         name: str | None,
-        records: Iterable[Paper | Refused] = (),
+        records: Iterable[Record] = (),
         *,
         remove: tuple[str, ...] = (),
     ) -> AsyncIterator[View]:
@@ -161,7 +161,7 @@ class LibraryTab:
             self._pool.check_running()
             step = f"Indexing: {done:,} of {total:,} papers …"
 
-        def read() -> Iterator[Paper | Refused]:
+        def read() -> Iterator[Record]:
             for record in records:
                 self._pool.check_running()
                 yield record

@@ -19,7 +19,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 
 from rag.errors import CorpusError
-from rag.readers import Refused, iter_papers
+from rag.papers import Paper
+from rag.readers import Refused, iter_sources
 from rag.web.escape import escape
 from rag.web.limits import LARGEST_FILE_BYTES, LARGEST_PASTE, LARGEST_TOTAL_BYTES, MOST_FILES
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from rag.index import IndexReport
-    from rag.papers import Paper
+    from rag.readers import Record
 
 PATH = "/upload"
 _KEEP_S = 3600.0
@@ -140,7 +141,7 @@ def check_sizes(files: Sequence[Upload], pasted: str) -> None:
         raise CorpusError(f"Paste at most {LARGEST_PASTE:,} characters, or upload a file.")
 
 
-def read_uploads(files: Sequence[Upload], pasted: str) -> Iterator[Paper | Refused]:
+def read_uploads(files: Sequence[Upload], pasted: str) -> Iterator[Record]:
     """Yield the papers of files and pasted text. An unreadable file is one refusal."""
     for file in files:
         yield from _read_upload(file)
@@ -151,16 +152,16 @@ def read_uploads(files: Sequence[Upload], pasted: str) -> Iterator[Paper | Refus
             yield from _read_upload(Upload(path, "pasted text"))
 
 
-def _read_upload(file: Upload) -> Iterator[Paper | Refused]:
+def _read_upload(file: Upload) -> Iterator[Record]:
     path, has_refused = str(file.path), False
     try:
-        for record in iter_papers(file.path):
-            if isinstance(record, Refused):
-                has_refused = True
-                yield replace(record, path=file.name)
-            else:
+        for record in iter_sources([(file.path, {})]):
+            has_refused = has_refused or isinstance(record, Refused)
+            if isinstance(record, Paper):
                 sources = tuple(file.name if each == path else each for each in record.sources)
                 yield replace(record, sources=sources)
+            else:
+                yield replace(record, path=file.name)
     except CorpusError as error:
         if not has_refused:  # the reason must not show where the file lies on the server
             reason = str(error).removeprefix(f"{path}: ").replace(path, "the file")
