@@ -52,6 +52,7 @@ def test_arxivs_snapshot_gives_its_papers():
             arxiv_id="0704.0001",
             sources=(path,),
             metadata={"tags": ["physics.flu-dyn", "cs.CL"]},
+            entry_type="preprint",
         ),
         Paper(
             "arxiv:hep-th/9901001",
@@ -62,6 +63,7 @@ def test_arxivs_snapshot_gives_its_papers():
             arxiv_id="hep-th/9901001",
             sources=(path,),
             metadata={"tags": ["hep-th"]},
+            entry_type="preprint",
         ),
     ]
 
@@ -116,7 +118,8 @@ def test_zoteros_export_gives_its_papers():
         "https://moss.example/1",
         "10.1000/moss",
         sources=(str(FORMATS / "zotero_csl.json"),),
-        metadata={"tags": ["moss, night", "green"]},
+        metadata={"month": 3, "tags": ["moss, night", "green"]},
+        entry_type="article",
     )
     assert (second.title, second.abstract, second.url) == ("A Page About Moss", "", None)
 
@@ -133,11 +136,156 @@ def test_crossrefs_answer_gives_its_papers():
         "https://doi.org/10.1000/cloud.1",
         "10.1000/cloud.1",
         sources=(str(FORMATS / "crossref.json"),),
-        metadata={"tags": ["Clouds"]},
+        metadata={
+            "issue": "2",
+            "publisher": "Invented Press",
+            "month": 5,
+            "tags": ["Clouds"],
+        },
+        entry_type="article",
     )
     assert (second.title, second.abstract, second.year) == ("No Abstract Here", "", None)
     assert second.arxiv_id == "2101.00003"
     assert (untitled.line, untitled.reason) == (3, 'the field "title" is missing or empty.')
+
+
+def read(record):
+    [paper] = read_papers(io.BytesIO(json.dumps([{"title": "A", **record}]).encode()))
+    return paper
+
+
+DETAILS = {
+    "volume": "7",
+    "issue": "2",
+    "pages": "11-19",
+    "publisher": "Pond Press",
+    "editors": ["Eve Editor"],
+    "month": 4,
+}
+
+
+@pytest.mark.parametrize(
+    ("record", "kind", "missing"),
+    [
+        (
+            {
+                "type": "chapter",
+                "volume": 7,
+                "issue": "2",
+                "page": "11–19",
+                "publisher": "Pond Press",
+                "editor": [{"given": "Eve", "family": "Editor"}],
+                "issued": {"date-parts": [["2020", "04"]]},
+            },
+            "incollection",
+            set(),
+        ),
+        (
+            {
+                "type": "article",
+                "biblio": {"volume": "7", "issue": "2", "first_page": "11", "last_page": "19"},
+                "primary_location": {"source": {"host_organization_name": "Pond Press"}},
+                "publication_date": "2020-04-03",
+                "authorships": [],
+            },
+            "article",
+            {"editors"},
+        ),
+        (
+            {
+                "paperId": "a",
+                "publicationTypes": ["Review", "Conference"],
+                "journal": {"volume": "7", "pages": "11 - 19"},
+                "publicationDate": "2020-04-03",
+            },
+            "inproceedings",
+            {"issue", "publisher", "editors"},
+        ),
+    ],
+    ids=["CSL", "OpenAlex", "Semantic Scholar"],
+)
+def test_details_of_a_reference_are_kept(record, kind, missing):
+    paper = read(record)
+    assert paper.metadata == {k: v for k, v in DETAILS.items() if k not in missing}
+    assert paper.entry_type == kind
+
+
+@pytest.mark.parametrize(
+    ("record", "key", "kind"),
+    [
+        ({"type": "article", "id": "doe2020tea"}, "doe2020tea", "preprint"),
+        ({"type": "article-journal", "id": 17, "citation-key": "doe:2020"}, "doe:2020", "article"),
+        ({"type": "article-journal", "id": "http://zotero.org/users/1/A"}, None, "article"),
+        ({"type": "posted-content", "id": "404", "issued": {}}, None, "preprint"),
+    ],
+)
+def test_the_id_of_a_csl_item_is_its_citation_key(record, key, kind):
+    paper = read(record)
+    assert (paper.citation_key, paper.entry_type) == (key, kind)
+
+
+@pytest.mark.parametrize(
+    ("record", "mark"),
+    [
+        ({"authorships": [], "is_retracted": True}, "Retracted"),
+        ({"authorships": [], "is_retracted": False}, None),
+        ({"abstract": "B", "is_retracted": True}, "Retracted"),
+        (
+            {
+                "DOI": "10.1/a",
+                "updated-by": [{"type": "retraction", "DOI": "10.1/n"}],
+                "issued": {},
+            },
+            "Retracted in: 10.1/n",
+        ),
+        (
+            {"DOI": "10.1/a", "updated-by": [{"type": "erratum", "DOI": "10.1/n"}], "issued": {}},
+            None,
+        ),
+        (
+            {"DOI": "10.1/n", "update-to": [{"type": "retraction", "DOI": "10.1/a"}], "issued": {}},
+            None,
+        ),
+        (
+            {"DOI": "10.1/A", "update-to": [{"type": "retraction", "DOI": "10.1/a"}], "issued": {}},
+            "Retracted in: 10.1/a",
+        ),
+    ],
+)
+def test_a_retracted_work_is_marked_but_not_the_notice(record, mark):
+    assert read(record).retraction == mark
+
+
+@pytest.mark.parametrize(
+    ("written", "title", "mark"),
+    [
+        ("RETRACTED: Tea heals", "Tea heals", "RETRACTED"),
+        ("[Retracted] Tea heals", "Tea heals", "Retracted"),
+        ("WITHDRAWN: Tea heals", "Tea heals", "WITHDRAWN"),
+        ("Tea (Retracted article. See vol. 3, pg 1)", "Tea", "Retracted article: See vol. 3, pg 1"),
+        ("Retraction: Tea heals", "Retraction: Tea heals", None),
+        ("Retracted papers: a survey", "Retracted papers: a survey", None),
+    ],
+)
+def test_the_mark_of_a_publisher_is_no_part_of_the_title(written, title, mark):
+    paper = read({"title": written})
+    assert (paper.title, paper.retraction) == (title, mark)
+
+
+def test_all_fields_of_a_paper_are_read_back():
+    paper = Paper(
+        "a",
+        "A",
+        "B",
+        ("Ada Moth",),
+        2020,
+        sources=("a.bib",),
+        metadata=DETAILS,
+        citation_key="moth2020",
+        entry_type="inproceedings",
+        retraction="Retracted in: Tea J. 2021",
+    )
+    assert read(paper.to_dict()) == paper
 
 
 def test_a_single_work_of_crossref_is_read(tmp_path):

@@ -498,33 +498,6 @@ def test_a_date_gives_year_and_month_in_every_format(tmp_path, date, year, month
         assert (paper.year, paper.metadata.get("month")) == (year, month)
 
 
-# --- MEDLINE ------------------------------------------------------------------------------------
-
-
-def test_medline_records_give_their_fields():
-    full, short = papers(FORMATS / "papers.nbib")
-    assert seen(full) == {
-        "title": "Rates over time in a title that is so long that it goes on in the next line",
-        "abstract": "BACKGROUND: We measure rates - and TI - is no tag here.",
-        "authors": ["Åsa M Sjöberg", "Martin King Jr", "Data Group, Inc."],
-        "year": 2019,
-        "venue": "Journal of rates",
-        "url": "https://pubmed.ncbi.nlm.nih.gov/12345678/",
-        "doi": "10.1000/rates.2",
-        "metadata": {"pmid": "12345678", "tags": ["rates", "Time Factors/history"]},
-    }
-    assert seen(short) == {
-        "title": "Without an abstract",
-        "abstract": "",
-        "authors": ["Turing AM"],
-        "year": 1950,
-        "venue": "J Rates",
-        "url": "https://pubmed.ncbi.nlm.nih.gov/3/",
-        "metadata": {"pmid": "3"},
-    }
-    assert refusals(FORMATS / "papers.nbib") == [(23, "the record has no title. Add one.")]
-
-
 # --- tables -------------------------------------------------------------------------------------
 
 

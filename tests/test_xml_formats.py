@@ -45,6 +45,7 @@ def test_arxivs_feed_gives_its_papers():
         "2101.00002",
         (str(path),),
         metadata={"tags": ["cs.DM", "math.CO"]},
+        entry_type="preprint",
     )
     assert (second.id, second.abstract, second.year) == ("arxiv:math/0601001", "", None)
     assert untitled == Refused(str(path), 25, "the record has no title. Add one.")
@@ -71,6 +72,7 @@ def test_pubmeds_set_gives_its_papers():
         sources=(str(path),),
         metadata={
             "pmid": "101",
+            "month": 5,
             "tags": ["tea", "health", "Humans", "Tea/chemistry/history"],
         },
     )
@@ -82,7 +84,10 @@ def test_pubmeds_set_gives_its_papers():
 
 
 NBIB = """PMID- 101
-DP  - 2018 May
+DP  - 2018 May 3
+VI  - 7
+IP  - 2
+PG  - 11-9
 TI  - {title}
 LID - S1 [pii]
 LID - 10.48550/arXiv.2101.00002 [doi]
@@ -92,20 +97,32 @@ AU  - Leaf AM
 FAU - Cup, T Jr
 AU  - Cup T Jr
 CN  - Tea Study Group
+PT  - Review
+PT  - Journal Article
+PT  - Retracted Publication
+RIN - Tea Notes. 2019;1:2. PMID: 202
 JT  - Journal of Invented Tea
 OT  - tea
 MH  - Humans
 MH  - Tea/*chemistry/history
 """
 ARTICLE = """<PubmedArticleSet><PubmedArticle><MedlineCitation><PMID Version="1">101</PMID>
-<Article><Journal><JournalIssue><PubDate><Year>2018</Year></PubDate></JournalIssue>
+<Article><Journal><JournalIssue><Volume>7</Volume><Issue>2</Issue>
+<PubDate><Year>2018</Year><Month>May</Month><Day>3</Day></PubDate></JournalIssue>
 <Title>Journal of Invented Tea</Title></Journal><ArticleTitle>{title}</ArticleTitle>
+<Pagination><MedlinePgn>11-9</MedlinePgn></Pagination>
 <ELocationID EIdType="doi">10.48550/arXiv.2101.00002</ELocationID>
 <Abstract><AbstractText Label="BACKGROUND">Tea is old.</AbstractText>
 <AbstractText Label="RESULTS">It helped.</AbstractText></Abstract>
 <AuthorList><Author><LastName>Leaf</LastName><ForeName>Ana María</ForeName></Author>
 <Author><LastName>Cup</LastName><Initials>T</Initials><Suffix>Jr</Suffix></Author>
-<Author><CollectiveName>Tea Study Group</CollectiveName></Author></AuthorList></Article>
+<Author><CollectiveName>Tea Study Group</CollectiveName></Author></AuthorList>
+<PublicationTypeList><PublicationType>Review</PublicationType>
+<PublicationType>Journal Article</PublicationType>
+<PublicationType>Retracted Publication</PublicationType></PublicationTypeList></Article>
+<CommentsCorrectionsList><CommentsCorrections RefType="CommentIn"><RefSource>A</RefSource>
+</CommentsCorrections><CommentsCorrections RefType="RetractionIn"><RefSource>Tea Notes. 2019;1:2
+</RefSource><PMID>202</PMID></CommentsCorrections></CommentsCorrectionsList>
 <MeshHeadingList><MeshHeading><DescriptorName>Humans</DescriptorName></MeshHeading>
 <MeshHeading><DescriptorName>Tea</DescriptorName><QualifierName>chemistry</QualifierName>
 <QualifierName>history</QualifierName></MeshHeading></MeshHeadingList>
@@ -141,7 +158,21 @@ def test_an_article_of_pubmed_is_the_same_in_both_of_its_formats(written, title)
     assert xml.title == title
     assert xml.url == "https://pubmed.ncbi.nlm.nih.gov/101/"
     assert xml.arxiv_id == "2101.00002"
-    assert xml.metadata == {"pmid": "101", "tags": ["tea", "Humans", "Tea/chemistry/history"]}
+    details = {"volume": "7", "issue": "2", "pages": "11-9", "month": 5}
+    tags = ["tea", "Humans", "Tea/chemistry/history"]
+    assert xml.metadata == {"pmid": "101", **details, "tags": tags}
+    assert xml.entry_type == "article"
+    assert xml.retraction == "Retracted in: Tea Notes. 2019;1:2. PMID: 202"
+
+
+@pytest.mark.parametrize(
+    "types", [["Journal Article", "Retraction of Publication"], ["Retraction Notice"], []]
+)
+def test_a_notice_of_a_retraction_is_not_retracted(types):
+    text = NBIB.replace("PT  - Retracted Publication\nRIN", "PT  - Comment\nROF")
+    lines = [*text.splitlines(), *(f"PT  - {each}" for each in types)]
+    [(_, found)] = medline.read(lines)
+    assert found.retraction is None
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from rag.errors import CorpusError, SettingsError
 from rag.papers import FROM_STANDARD_INPUT, FROM_STREAM, Paper, PaperMerger, make_normal_id
 from rag.papers.citation_key import make_key_of_id
 from rag.papers.entry_types import normalise_type
-from rag.readers.fields import Note, cache_short, is_placeholder
+from rag.readers.fields import Note, cache_short, is_placeholder, split_retraction_mark
 from rag.readers.formats import IN_PIECES, Formats, list_formats
 from rag.readers.source_stream import SourceStream
 from rag.text.markup import clean_markup
@@ -286,7 +286,7 @@ def _make_paper(found: RawRecord | str, name: str, line: int) -> Paper | Refused
     """Clean a raw record and add its id and source. A reason becomes `Refused`."""
     if isinstance(found, str):
         return Refused(name, line, found)
-    title = clean_markup(found.title)
+    title, mark = split_retraction_mark(clean_markup(found.title))
     own_id = found.id or make_normal_id(title, found.doi, found.arxiv_id)
     key = found.citation_key
     paper = Paper(
@@ -304,7 +304,7 @@ def _make_paper(found: RawRecord | str, name: str, line: int) -> Paper | Refused
         found.metadata,
         key if key and key != make_key_of_id(own_id) else None,  # an export of ours made it
         normalise_type(found.entry_type),
-        found.retraction,
+        found.retraction or mark,
     )
     return paper if title else Refused(name, line, "the title is empty.")
 

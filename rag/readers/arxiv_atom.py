@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from rag.papers import normalise_arxiv_id
+from rag.papers.entry_types import PREPRINT
 from rag.readers import fields
 from rag.readers.fields import RawRecord
 from rag.readers.xml_records import get_text, read_records
@@ -53,6 +54,7 @@ def _parse_record(entry: Element) -> RawRecord | str:
         doi=fields.find_doi(*dois),
         arxiv_id=normalise_arxiv_id(address),
         metadata=fields.make_tags(terms),
+        entry_type=PREPRINT,
     )
 
 

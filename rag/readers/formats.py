@@ -26,6 +26,7 @@ from rag.readers import (
     pubmed_xml,
     ris,
     tables,
+    web_of_science,
 )
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ _FORMATS: Formats = (
     bibtex,
     ris,
     medline,
+    web_of_science,
     tables,
     listing_page,
 )

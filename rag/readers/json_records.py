@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from rag.papers import join_name, normalise_arxiv_id, normalise_doi
+from rag.papers.entry_types import PREPRINT
 from rag.readers import fields
 from rag.readers.fields import RawRecord
 from rag.readers.own_records import FieldError, parse_own_record, take_required, take_text
@@ -28,7 +29,15 @@ AS_NAMED: Mapping[str, str] = MappingProxyType({})
 
 _ARXIV_YEAR = re.compile(r"(?:.*/)?(\d\d)\d\d")
 _HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
-_OWN_ID, _OWN_TAGS = "papertrail-id", "papertrail-tags"  # in CSL-JSON written by Papertrail
+# In CSL-JSON written by Papertrail.
+_OWN_ID, _OWN_TAGS, _OWN_RETRACTION = "papertrail-id", "papertrail-tags", "papertrail-retraction"
+_KEY = re.compile(r"(?!\S*://)(?=\S*[^\W\d_])[^\s{},\"\\%#~]+")
+_RETRACTIONS = {"retraction", "partial_retraction", "withdrawal", "removal"}  # of Crossref
+# Types of Semantic Scholar, and of OpenAlex where it does not give Crossref's.
+_TYPES = {
+    "JournalArticle": "article", "Conference": "inproceedings", "BookSection": "incollection",
+    "Book": "book", "Dataset": "dataset", "review": "article", "letter": "article",
+}  # fmt: skip
 _CSL_TYPES = {
     *("article", "article-journal", "article-magazine", "article-newspaper", "book", "chapter"),
     *("dataset", "document", "manuscript", "paper-conference", "post", "post-weblog", "report"),
@@ -116,6 +125,7 @@ def _from_arxiv(record: Record) -> RawRecord:
         doi=fields.find_doi(*dois),
         arxiv_id=arxiv_id,
         metadata=fields.make_tags(_text(record.get("categories")).split()),
+        entry_type=PREPRINT,
     )
 
 
@@ -133,6 +143,7 @@ def _from_semantic_scholar(record: Record) -> RawRecord:
     """Parse https://api.semanticscholar.org/api-docs. Bulk files have lower-case keys."""
     other_ids = _dict(record.get("externalIds") or record.get("externalids"))
     journal = _dict(record.get("journal"))
+    kinds = _texts(_list(record.get("publicationTypes")))
     return RawRecord(
         id="",
         title=take_required(record, "title"),
@@ -143,7 +154,15 @@ def _from_semantic_scholar(record: Record) -> RawRecord:
         url=fields.find_url(_text(record.get("url"))),
         doi=normalise_doi(_text(other_ids.get("DOI"))),
         arxiv_id=normalise_arxiv_id(_text(other_ids.get("ArXiv"))),
-        metadata=fields.make_tags(_texts(_list(record.get("fieldsOfStudy")))),
+        metadata={
+            **fields.make_details(
+                volume=_detail(journal.get("volume")),
+                pages="".join(_detail(journal.get("pages")).split()),
+                month=_find_month(record.get("publicationDate")),
+            ),
+            **fields.make_tags(_texts(_list(record.get("fieldsOfStudy")))),
+        },
+        entry_type=next((_TYPES[name] for name in kinds if name in _TYPES), None),
     )
 
 
@@ -155,6 +174,7 @@ def _from_openalex(record: Record) -> RawRecord:
     doi = _text(record.get("doi")) or _text(_dict(record.get("ids")).get("doi"))
     page = _text(place.get("landing_page_url")) or _text(record.get("id"))
     keywords = [_dict(each) for each in _list(record.get("keywords"))]
+    kind = _text(record.get("type_crossref") or record.get("type"))
     return RawRecord(
         id="",
         title=take_text(record, "title") or take_required(record, "display_name"),
@@ -165,9 +185,27 @@ def _from_openalex(record: Record) -> RawRecord:
         url=fields.find_url(page),
         doi=normalise_doi(doi),
         arxiv_id=normalise_arxiv_id(page),
-        metadata=fields.make_tags(
-            _texts(each.get("display_name") or each.get("keyword") for each in keywords)
-        ),
+        metadata={
+            **_read_openalex_details(record, source),
+            **fields.make_tags(
+                _texts(each.get("display_name") or each.get("keyword") for each in keywords)
+            ),
+        },
+        entry_type=_TYPES.get(kind, kind) or None,
+        retraction="Retracted" if record.get("is_retracted") is True else None,
+    )
+
+
+def _read_openalex_details(record: Record, source: Record) -> dict[str, Any]:
+    details, date = _dict(record.get("biblio")), _text(record.get("publication_date"))
+    ends = [details.get("first_page"), details.get("last_page")]
+    return fields.make_details(
+        volume=_detail(details.get("volume")),
+        issue=_detail(details.get("issue")),
+        pages="-".join(dict.fromkeys(_texts(ends))),
+        publisher=_text(source.get("host_organization_name") or source.get("publisher")),
+        # OpenAlex gives the first of January where only the year is known.
+        month="" if date.endswith("-01-01") else _find_month(date),
     )
 
 
@@ -212,6 +250,7 @@ def _from_csl(record: Record) -> RawRecord:
     )
     keywords += _texts(_list(record.get("subject")))
     doi, address = _text(record.get("DOI")), _text(record.get("URL"))
+    kind = _text(record.get("type"))
     title, subtitle = (
         _take_first(record.get("title")),
         _line(_take_first(_list(record.get("subtitle")))),
@@ -221,15 +260,59 @@ def _from_csl(record: Record) -> RawRecord:
         id=fields.parse_own_id(custom.get(_OWN_ID)),
         title=f"{whole}: {subtitle}" if subtitle and subtitle not in whole else whole,
         abstract=take_text(record, "abstract"),
-        authors=_read_people(_join_csl_name(_dict(each)) for each in _list(record.get("author"))),
+        authors=_read_csl_names(record.get("author")),
         year=_find_year(_take_first(date) if date else text),
         venue=_line(_take_first(record.get("container-title"))),
         url=fields.find_url(address),
         doi=normalise_doi(doi),
         arxiv_id=normalise_arxiv_id(_text(record.get("number")))
         or fields.find_arxiv_id(doi, address),
-        metadata=fields.make_tags(keywords),
+        metadata={**_read_csl_details(record, issued), **fields.make_tags(keywords)},
+        citation_key=_find_key(record.get("citation-key"), record.get("id")),
+        entry_type=PREPRINT if kind == "article" else kind or None,
+        retraction=_text(custom.get(_OWN_RETRACTION)) or _find_crossref_retraction(record),
     )
+
+
+def _read_csl_details(record: Record, issued: Record) -> dict[str, Any]:
+    date = _list(_take_first(_list(issued.get("date-parts"))))
+    return fields.make_details(
+        volume=_detail(record.get("volume")),
+        issue=_detail(record.get("issue")),
+        pages=_detail(record.get("page") or record.get("article-number")),
+        publisher=_text(record.get("publisher")),
+        editors=_read_csl_names(record.get("editor")),
+        month=_detail(date[1]) if len(date) > 1 else _text(issued.get("season")),
+    )
+
+
+def _find_crossref_retraction(record: Record) -> str | None:
+    """Return the notice by which a work of Crossref was retracted.
+
+    A notice itself names the work that it retracts as "update-to".
+    """
+    own = [_dict(each) for each in _list(record.get("update-to"))]
+    notices = [
+        *(_dict(each) for each in _list(record.get("updated-by"))),
+        *(
+            each
+            for each in own
+            if _text(each.get("DOI")).lower() == _text(record.get("DOI")).lower()
+        ),
+    ]
+    for notice in notices:
+        if _text(notice.get("type")).lower() in _RETRACTIONS:
+            return f"Retracted in: {_text(notice.get('DOI'))}"
+    return None
+
+
+def _find_key(*values: object) -> str | None:
+    """Return the first text that can be a citation key. Zotero's ids are addresses."""
+    return next((key for value in values if _KEY.fullmatch(key := _text(value))), None)
+
+
+def _read_csl_names(names: object) -> tuple[str, ...]:
+    return _read_people(_join_csl_name(_dict(each)) for each in _list(names))
 
 
 def _join_csl_name(name: Record) -> str:
@@ -249,6 +332,17 @@ def _line(value: object) -> str | None:
 
 def _texts(values: Iterable[object]) -> list[str]:
     return [line for value in values if (line := _line(value))]
+
+
+def _detail(value: object) -> str:
+    """Return a text or a number as text."""
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return str(value) if is_number else _text(value)
+
+
+def _find_month(date: object) -> str:
+    """Return the month of a date like "2019-03-12", or ""."""
+    return "".join(_text(date).split("-")[1:2])
 
 
 def _list(value: object) -> list[Any]:

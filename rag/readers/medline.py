@@ -1,26 +1,28 @@
 """MEDLINE, PubMed's "PubMed format" (.nbib): two columns of tags and texts.
 
-A tag has up to four letters, padded to four, then "- ". A line that starts with blanks continues
-the text above it. PMID starts a record. Tags: https://pubmed.ncbi.nlm.nih.gov/help/#pubmed-format.
-Nothing marks the end of a record, so a truncated file gives its last record in part.
+A tag has up to four letters, padded to four, then "- ". PMID starts a record of PubMed. ERIC writes
+the same tags without PMID. Tags: https://pubmed.ncbi.nlm.nih.gov/help/#pubmed-format. Nothing marks
+the end of a record, so a truncated file gives its last record in part.
 """
 
 from __future__ import annotations
 
 import re
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from rag.readers import fields
 from rag.readers.fields import RawRecord
+from rag.readers.tagged_lines import TaggedRecord, read_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_START = re.compile(r"PMID ?- ?\d+\s*$")
-_FIELD = re.compile(r"([A-Z][A-Z0-9]{1,3}) *- ?(?P<text>.*)", re.DOTALL)
+_TYPES = {"Preprint": "preprint", "Journal Article": "article", "Book": "book"}
+# Tags that RIS, which has "TI  - " too, does not have.
+_START = re.compile(r"PMID ?- ?\d+\s*$|(?:OWN |STAT|FAU |JT  |AID |LID |PMC )- \S")
+_FIELD = re.compile(r"(?=.{4,5}-)([A-Z][A-Z0-9]{1,3}) *- ?(.*)", re.DOTALL)
+_BLANK = re.compile(r"\s*$")
 _SUFFIX = re.compile(r"(?<=\w) ([JS]r|2nd|3rd|4th|I{2,3}|IV)$")  # "King, Martin Jr"
-_TAG_CHARS = 4
 
 
 def recognises(head: str) -> bool:
@@ -29,72 +31,61 @@ def recognises(head: str) -> bool:
 
 
 def read(lines: Iterable[str]) -> Iterator[tuple[int, RawRecord | str]]:
-    """Yield the line of each PMID with its record or the reason for refusal."""
-    first = 0
-    record: list[tuple[str, list[str]]] = []
-    for number, line in enumerate(lines, 1):
-        if _START.match(line):
-            if record:
-                yield first, _parse_record(record)
-            first, record = number, []
-        elif not first:
-            continue
-        field = _FIELD.match(line)
-        if field and line[_TAG_CHARS : _TAG_CHARS + 1] == "-":
-            record.append((field[1], [field["text"]]))
-        elif record and line[:1] in {" ", "\t"}:
-            record[-1][1].append(line)
-    if record:
-        yield first, _parse_record(record)
+    """Yield the first line of each record with the record or the reason for refusal."""
+    for line, record, _ in read_records(lines, _FIELD, "PMID", _BLANK):
+        yield line, _parse_record(record)
 
 
-def _parse_record(record: list[tuple[str, list[str]]]) -> RawRecord | str:
-    known: dict[str, list[str]] = {}
-    for tag, parts in record:
-        known.setdefault(tag, []).append(fields.collapse_space(" ".join(parts)))
-    title = _find_first(known, "TI", "BTI")
+def _parse_record(record: TaggedRecord) -> RawRecord | str:
+    title = record.find_text("TI", "BTI", "TT")
     if not title:
         return fields.NO_TITLE
-    ids = [text.removesuffix("[doi]") for text in _find_all(known, "AID", "LID")]
-    pmid = _find_first(known, "PMID")
-    names = {"FAU", "CN"} if "FAU" in known else {"AU", "CN"}
+    ids = [text.removesuffix("[doi]") for text in record.list_texts("AID", "LID")]
+    pmid = record.find_text("PMID")
+    dates = record.find_text("DP"), record.find_text("DEP")
+    types = record.list_texts("PT")
+    notices = [f"Retracted in: {text}" for text in record.list_texts("RIN")]
     return RawRecord(
         id="",
         title=fields.drop_full_stop(title),
-        abstract=_find_first(known, "AB"),
-        authors=fields.read_people(
-            _format_name(tag, " ".join(parts)) for tag, parts in record if tag in names
-        ),
-        year=fields.find_year(_find_first(known, "DP"), _find_first(known, "DEP")[:4]),
-        venue=_find_first(known, "JT", "TA") or None,
-        url=fields.make_pubmed_url(pmid),
+        abstract=record.find_text("AB"),
+        authors=fields.read_people(_read_names(record, "FAU" if "FAU" in record else "AU", "CN")),
+        year=fields.find_year(dates[0], dates[1][:4]),
+        venue=record.find_text("JT", "TA") or None,
+        url=fields.make_pubmed_url(pmid) or fields.find_url(*ids),
         doi=fields.find_doi(*ids),
         arxiv_id=fields.find_arxiv_id(*ids),
         metadata={
-            "pmid": pmid,
-            **fields.make_tags(map(_clean_subject, _find_all(known, "OT", "MH"))),
+            **({"pmid": pmid} if pmid else {}),
+            **fields.make_details(
+                volume=record.find_text("VI"),
+                issue=record.find_text("IP"),
+                pages=record.find_text("PG"),
+                publisher=record.find_text("PB"),
+                editors=_read_names(record, "FED" if "FED" in record else "ED"),
+                month=fields.find_month(dates[0]),
+            ),
+            # Stars mark major subjects.
+            **fields.make_tags(text.replace("*", "") for text in record.list_texts("OT", "MH")),
         },
+        entry_type=find_type(types),
+        retraction=fields.find_retraction(*notices, *types),
     )
 
 
-def _format_name(tag: str, text: str) -> str:
-    """Put the given name first, except in the name of a group (CN)."""
-    if tag == "CN":
-        return fields.collapse_space(text)
-    return fields.put_given_first(
-        _SUFFIX.sub(r", \1", fields.collapse_space(text)) if "," in text else text
-    )
+def find_type(types: Iterable[str]) -> str | None:
+    """Return the type of a reference among publication types of PubMed or ERIC.
+
+    >>> find_type(["Review", "Journal Article"]), find_type(["Books"]), find_type(["Letter"])
+    ('article', 'book', None)
+    """
+    several = {name.removesuffix("s") for name in types}
+    return next((_TYPES[name] for name in _TYPES if name in several), None)
 
 
-def _clean_subject(heading: str) -> str:
-    """Drop the stars of major subject headings."""
-    return heading.replace("*", "")
-
-
-def _find_first(known: dict[str, list[str]], *tags: str) -> str:
-    """Return the first text of the first tag that has one, or "" if none has."""
-    return next(filter(None, _find_all(known, *tags)), "")
-
-
-def _find_all(known: dict[str, list[str]], *tags: str) -> Iterator[str]:
-    return chain.from_iterable(known.get(tag, ()) for tag in tags)
+def _read_names(record: TaggedRecord, *tags: str) -> list[str]:
+    """Return the names, given names first, except in the name of a group (CN)."""
+    return [
+        text if tag == "CN" else fields.put_given_first(_SUFFIX.sub(r", \1", text))
+        for tag, text in record.list_fields(*tags)
+    ]

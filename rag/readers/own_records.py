@@ -37,6 +37,9 @@ def parse_own_record(record: dict[str, Any]) -> RawRecord:
         arxiv_id=_take_identifier(rest, "arxiv_id"),
         sources=_take_list(rest, "sources"),
         aliases=_take_list(rest, "aliases"),
+        citation_key=_take_string(rest, "citation_key"),
+        entry_type=_take_string(rest, "entry_type"),
+        retraction=_take_string(rest, "retraction") or _find_mark(rest),
         metadata=_take_metadata(rest),
     )
 
@@ -61,6 +64,15 @@ def take_text(rest: dict[str, Any], name: str) -> str:
     if not isinstance(found, str):
         raise FieldError(f'the field "{name}" must be a string, not {json.dumps(found)[:40]}.')
     return found.strip()
+
+
+def _take_string(rest: dict[str, Any], name: str) -> str | None:
+    """Take a text out of the record. Leave a value of another type in the metadata."""
+    return take_text(rest, name) or None if isinstance(rest.get(name), str) else None
+
+
+def _find_mark(rest: dict[str, Any]) -> str | None:
+    return "Retracted" if rest.get("is_retracted") is True else None
 
 
 def _take_list(rest: dict[str, Any], name: str) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from rag.papers import ET_AL, join_name
 from rag.readers import fields
 from rag.readers.fields import RawRecord
+from rag.readers.medline import find_type
 from rag.readers.xml_records import get_raw_text, get_text, read_records
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ def _parse_record(record: Element) -> RawRecord | str:
         return fields.NO_TITLE
     journal = article.find("Journal")
     pmid = citation.findtext("PMID", "").strip()
+    issue = None if journal is None else journal.find("JournalIssue")
+    printed = None if issue is None else issue.find("PubDate")
+    types = list(map(get_text, _find_all(article, "PublicationTypeList", "PublicationType")))
     keywords = map(get_raw_text, _find_all(citation, "KeywordList", "Keyword"))
     subjects = map(_join_subject, _find_all(citation, "MeshHeadingList", "MeshHeading"))
     ids = _list_dois(record, article)
@@ -54,12 +58,23 @@ def _parse_record(record: Element) -> RawRecord | str:
             filter(None, map(_format_part, _find_all(article, "Abstract", "AbstractText")))
         ),
         authors=_list_authors(article),
-        year=_find_year(article, journal),
+        year=_find_year(article, printed),
         venue=_find_text(journal, "Title", "ISOAbbreviation") or None,
         url=fields.make_pubmed_url(pmid),
         doi=fields.find_doi(*ids),
         arxiv_id=fields.find_arxiv_id(*ids),
-        metadata=({"pmid": pmid} if pmid else {}) | fields.make_tags((*keywords, *subjects)),
+        metadata={
+            **({"pmid": pmid} if pmid else {}),
+            **fields.make_details(
+                volume=_find_text(issue, "Volume"),
+                issue=_find_text(issue, "Issue"),
+                pages=_find_text(article.find("Pagination"), "MedlinePgn", "StartPage"),
+                month=fields.find_month(_find_text(printed, "Month", "MedlineDate")),
+            ),
+            **fields.make_tags((*keywords, *subjects)),
+        },
+        entry_type=find_type(types),
+        retraction=fields.find_retraction(*_list_retractions(citation), *types),
     )
 
 
@@ -102,10 +117,19 @@ def _format_name(author: Element) -> str:
     return name or get_text(author.find("CollectiveName"))
 
 
-def _find_year(article: Element, journal: Element | None) -> int | None:
+def _list_retractions(citation: Element) -> list[str]:
+    """Return the notices by which the article was retracted, as MEDLINE writes them."""
+    notes = _find_all(citation, "CommentsCorrectionsList", "CommentsCorrections")
+    return [
+        f"Retracted in: {_find_text(note, 'RefSource').removesuffix('.')}."
+        + (f" PMID: {pmid}" if (pmid := _find_text(note, "PMID")) else "")
+        for note in notes
+        if note.get("RefType") == "RetractionIn"
+    ]
+
+
+def _find_year(article: Element, printed: Element | None) -> int | None:
     """Return the year of the issue. MedlineDate is free text ("1998 Dec-1999 Jan")."""
-    issue = None if journal is None else journal.find("JournalIssue")
-    printed = None if issue is None else issue.find("PubDate")
     if printed is not None and (found := _read_year(printed)):
         return found
     return next(filter(None, map(_read_year, article.findall("ArticleDate"))), None)

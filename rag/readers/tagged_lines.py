@@ -1,0 +1,77 @@
+"""Read records of tagged lines, as MEDLINE and the Web of Science write them.
+
+A line without a tag continues the text above it. One record is held at a time, so an error affects
+only its own record.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rag.readers.fields import collapse_space
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Iterable, Iterator
+
+
+class TaggedRecord:
+    """Fields of a record, each with its tag and its lines, in the order of the file."""
+
+    def __init__(self) -> None:
+        self._fields: list[tuple[str, list[str]]] = []
+
+    def __contains__(self, tag: str) -> bool:
+        return any(tag == name for name, _ in self._fields)
+
+    def add(self, tag: str, text: str) -> None:
+        """Add a line. One without a tag belongs to the field above it."""
+        if tag:
+            self._fields.append((tag, [text]))
+        elif self._fields:
+            self._fields[-1][1].append(text)
+
+    def list_fields(self, *tags: str) -> list[tuple[str, str]]:
+        """Return the tags and texts of fields with these tags in the order of the file."""
+        return [
+            (tag, collapse_space(" ".join(lines))) for tag, lines in self._fields if tag in tags
+        ]
+
+    def list_texts(self, *tags: str) -> list[str]:
+        """Return the texts of fields with these tags, those of the first tag first."""
+        return [text for tag in tags for _, text in self.list_fields(tag)]
+
+    def list_lines(self, *tags: str) -> list[str]:
+        """Return the lines of fields with these tags in the order of the file."""
+        return [line for tag, lines in self._fields if tag in tags for line in lines]
+
+    def find_text(self, *tags: str) -> str:
+        """Return the first text of the first tag that has one, or "" if none has."""
+        return next(filter(None, self.list_texts(*tags)), "")
+
+
+def read_records(
+    lines: Iterable[str], tag_line: re.Pattern[str], first: str, end: re.Pattern[str]
+) -> Iterator[tuple[int, TaggedRecord, bool]]:
+    """Yield the first line of each record with its fields, and whether its end was found.
+
+    Args:
+        lines: the file.
+        tag_line: matches a line with a tag. Its groups are the tag and the text after it.
+        first: tag that starts a record.
+        end: matches a line that ends a record and belongs to none.
+    """
+    begun = 0
+    record = TaggedRecord()
+    for number, line in enumerate(lines, 1):
+        found = tag_line.match(line)
+        tag, text = found.groups() if found else ("", line)
+        is_end = end.match(line) is not None
+        if begun and (is_end or tag == first):
+            yield begun, record, True
+            begun, record = 0, TaggedRecord()
+        if not is_end and (begun or line.strip()):
+            begun = begun or number
+            record.add(tag, text)
+    if begun:
+        yield begun, record, False
