@@ -418,7 +418,7 @@ def test_other_archives_are_named_as_such(tmp_path):
     [
         (b"", "the file is empty."),
         (b" \n\n", "the file is empty."),
-        (b"%PDF-1.5\n\x00\x01", "this is a binary file, not text."),
+        (b"\x7fELF\x00\x01", "this is a binary file, not text."),
         (
             b"hello",
             "no known format (docs/formats.md lists them). Name the columns of a table with ",
@@ -431,6 +431,42 @@ def test_a_file_that_is_of_no_use_is_named_in_one_sentence(tmp_path, content, se
         list(iter_papers(path))
     assert str(raised.value).startswith(f"{path}: {sentence}")
     assert raised.value.path == path
+
+
+LONG = f"{ABSTRACT}\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (b"%PDF-1.5\n\x00\x01", "a PDF file"),
+        (b"PK\x03\x04\0\0[Content_Types].xml\0PK\x03\x04word/document.xml", "a document"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0", "a document"),
+        (b"SQLite format 3\0", "a database, as of Zotero or EndNote"),
+        (b"00714cam a2200205 a 4500\x1e", "MARC"),
+        (f"%0 Journal Article\n%T Tea\n%X {LONG}\n" * 2, "EndNote's tagged format (.enw)"),
+        (f"RT Journal Article\nSR Electronic\nT1 Tea\nAB {LONG}", "RefWorks' tagged format"),
+        (f"1. Tea J. 2020.\n\nTea\n\nDoe J.\n\n{LONG}\nPMID: 7\n", "PubMed's text format"),
+        (f"Scopus\nEXPORT DATE: 1 May\n\nTea\n\n{LONG}", "Scopus' text format"),
+        (f"Ovid\n\n<1>\nTitle\n  Tea\n\n{LONG}", "a text format of Ovid, Embase or Cochrane"),
+        (f"AN 1\nTI Tea\nAU Doe\n   Roe\nAB {LONG}\n" * 2, "tagged text of an unknown kind"),
+        ("<?xml version='1.0'?><xml><records/></xml>", "EndNote XML"),
+        ("<!DOCTYPE HTML>\n<html lang='en'></html>", "a web page"),
+        ("<rdf:RDF xmlns:rdf='x'></rdf:RDF>", "RDF, as of Zotero"),
+        ("<!-- a -->\n<modsCollection></modsCollection>", "XML with the root <modsCollection>"),
+    ],
+)
+def test_a_format_that_is_not_read_is_named_and_gives_no_paper(tmp_path, content, name):
+    with pytest.raises(CorpusError) as raised:
+        list(iter_papers(written(tmp_path, content)))
+    said, _, instead = str(raised.value).partition(": ")[2].partition(". ")
+    assert said == f"this is {name}, which is not read"
+    assert instead.split()[0] in {"Export", "Add", "Save", "Download", "In"}
+
+
+def test_titles_that_begin_with_two_capitals_are_no_tags(tmp_path):
+    text = "".join(f"AI for {topic}\n\n{LONG}\n" for topic in ("tea", "bread", "salt"))
+    assert titles(written(tmp_path, text)) == ["AI for tea", "AI for bread", "AI for salt"]
 
 
 def test_a_missing_path_is_said_before_anything_is_read(tmp_path):

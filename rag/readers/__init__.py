@@ -19,9 +19,11 @@ from rag.errors import CorpusError, SettingsError
 from rag.papers import FROM_STANDARD_INPUT, FROM_STREAM, Paper, PaperMerger, make_normal_id
 from rag.papers.citation_key import make_key_of_id
 from rag.papers.entry_types import normalise_type
+from rag.readers import listing_page
 from rag.readers.fields import Note, cache_short, is_placeholder, split_retraction_mark
 from rag.readers.formats import IN_PIECES, Formats, list_formats
 from rag.readers.source_stream import SourceStream
+from rag.readers.unread import explain_unread
 from rag.text.markup import clean_markup
 
 if TYPE_CHECKING:
@@ -242,6 +244,9 @@ def _read_stream(stream: SourceStream, name: str, known: Formats) -> Iterator[Re
         yield Refused(name, None, problem)
         return
     reader = next((each for each in known if each.recognises(head)), None)
+    if reader in {None, listing_page} and (problem := explain_unread(head)):
+        yield Refused(name, None, problem)
+        return
     if reader is None:
         problem = "no known format (docs/formats.md lists them). Name the columns of a table with "
         yield Refused(name, None, problem + "--map title=COLUMN.")
@@ -262,6 +267,8 @@ def _find_problem(stream: SourceStream, head: str) -> str:
     if not head.strip():
         problem = stream.problem
         return f"cannot read the file: {problem}." if problem else "the file is empty."
+    if (stream.is_packed_otherwise or "\0" in head) and (problem := explain_unread(head)):
+        return problem
     if stream.is_packed_otherwise:
         return "the file is packed. Unpack it first; only gzip and zstd are supported."
     return "this is a binary file, not text." if "\0" in head else ""
