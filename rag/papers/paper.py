@@ -190,7 +190,8 @@ def describe_record(paper: Paper) -> dict[str, str]:
     return {name: value for name, value in known.items() if value}
 
 
-_PLAIN_DOI = re.compile(r"10\.\d{4,9}/[\w.()-]*\w")  # most are, and this is fast
+# Most are, and this is fast.
+_PLAIN_DOI = re.compile(r"(?:https?://(?:dx\.)?doi\.org/)?(10\.\d{4,9}/[\w.()-]*\w)")
 # May be followed by another one, or by a note in brackets ("10.1000/a [doi]").
 _DOI = re.compile(
     r"(?<![\w.])(10\.\d{4,9}(?:\.\d+)*/(?=[^\s?#&]*\w)\S+?)"
@@ -231,8 +232,8 @@ def normalise_doi(text: str) -> str | None:
     ('10.1000/abc', None)
     """
     text = text.strip()
-    if _PLAIN_DOI.fullmatch(text):
-        return text.lower()
+    if plain := _PLAIN_DOI.fullmatch(text):
+        return plain[1].lower()
     found = _DOI.search(html.unescape(unquote(text)))
     if not found:
         return None

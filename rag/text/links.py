@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 LINK = re.compile(r"(https?:) ?(//(?=\w)[^\s<>\"`{}|\\^\[\]]+)", re.IGNORECASE)
-_PUNCTUATION = tuple(".,;:!?'\"*")
+_PUNCTUATION = frozenset(".,;:!?'\"*")
 _CLOSING = {")": "(", "]": "[", "}": "{", ">": "<"}
 
 
@@ -28,9 +28,10 @@ def strip_punctuation(link: str) -> str:
     >>> strip_punctuation("10.1000/a(b)."), strip_punctuation("10.1000/ab].")
     ('10.1000/a(b)', '10.1000/ab')
     """
-    while link[-1:] in _CLOSING or link.endswith(_PUNCTUATION):
-        opening = _CLOSING.get(link[-1])
-        if opening and link.count(opening) >= link.count(link[-1]):
-            break
-        link = link[:-1]
-    return link
+    surplus = {end: link.count(end) - link.count(start) for end, start in _CLOSING.items()}
+    end = len(link)
+    while end and (link[end - 1] in _PUNCTUATION or surplus.get(link[end - 1], 0) > 0):
+        if link[end - 1] in surplus:
+            surplus[link[end - 1]] -= 1
+        end -= 1
+    return link[:end]
