@@ -188,6 +188,7 @@ def test_what_is_missing_null_or_empty_is_left_out_and_not_invented(tmp_path):
         "NA",
         "n/a",
         "Not Available.",
+        "[Anonymous]",
         "none",
         "-",
         "No abstract",
@@ -203,6 +204,13 @@ def test_a_placeholder_is_no_abstract_author_or_venue(tmp_path, words):
     table = f"title,abstract,authors,venue,year,doi\nOn Rates,{words},{words},{words},NA,NA\n"
     [paper] = iter_papers(written(tmp_path, table))
     assert paper == Paper(paper.id, "On Rates", "", sources=paper.sources)
+
+
+def test_names_and_keywords_are_cleaned_of_tags_and_entities(tmp_path):
+    table = "title,authors,venue,keywords\nOn Rates,G&ouml;del <i>ab</i>,R&amp;D,<i>E. coli</i>\n"
+    [paper] = iter_papers(written(tmp_path, table))
+    assert (paper.authors, paper.venue) == (("Gödel ab",), "R&D")
+    assert paper.metadata["tags"] == ["E. coli"]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from rag.papers import FROM_STANDARD_INPUT, FROM_STREAM, Paper, PaperMerger, mak
 from rag.papers.citation_key import make_key_of_id
 from rag.papers.entry_types import normalise_type
 from rag.readers import listing_page
-from rag.readers.fields import Note, cache_short, is_placeholder, split_retraction_mark
+from rag.readers.fields import Note, cache_short, clean_label, is_placeholder, split_retraction_mark
 from rag.readers.formats import IN_PIECES, Formats, list_formats
 from rag.readers.source_stream import SourceStream
 from rag.readers.unread import explain_unread
@@ -285,7 +285,7 @@ _clean_venue = cache_short(_clean_text)
 
 def _clean_names(names: tuple[str, ...]) -> tuple[str, ...]:
     """Clean names of tags and entities. One that only says that there is none gives ()."""
-    cleaned = tuple(clean_markup(name) if "<" in name or "&" in name else name for name in names)
+    cleaned = tuple(map(clean_label, names))
     return () if len(names) == 1 and is_placeholder(cleaned[0]) else cleaned
 
 

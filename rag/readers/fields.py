@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from rag.papers import ET_AL, join_name, normalise_arxiv_id, normalise_doi
-from rag.text.markup import is_one_line
+from rag.text.markup import clean_markup, is_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -144,6 +144,15 @@ def cache_short(read: Callable[[str], T]) -> Callable[[str], T]:
     """
     known = lru_cache(maxsize=_CACHED)(read)
     return lambda text: known(text) if len(text) < _LONG_CHARS else read(text)
+
+
+def clean_label(text: str) -> str:
+    """Clean a name or keyword of tags and entities. Other mark-up is not to be expected.
+
+    >>> clean_label("G&ouml;del"), clean_label("R&D")
+    ('Gödel', 'R&D')
+    """
+    return clean_markup(text) if "<" in text or "&" in text else text
 
 
 def is_placeholder(value: object) -> bool:
@@ -436,7 +445,7 @@ def find_arxiv_id(*texts: str) -> str | None:
 
 def make_tags(texts: Iterable[str]) -> dict[str, JsonValue]:
     """Return metadata with the keywords, each once and in order, or {} if there are none."""
-    several = dict.fromkeys(map(collapse_space, texts))
+    several = dict.fromkeys(clean_label(collapse_space(text)) for text in texts)
     several.pop("", None)
     return {"tags": list(several)} if several else {}
 
