@@ -21,7 +21,7 @@ from rag.papers.citation_key import make_key_of_id
 from rag.papers.entry_types import normalise_type
 from rag.readers import listing_page
 from rag.readers.fields import Note, cache_short, clean_label, is_placeholder, split_retraction_mark
-from rag.readers.formats import IN_PIECES, Formats, list_formats
+from rag.readers.formats import IN_PIECES, Format, Formats, list_formats
 from rag.readers.source_stream import SourceStream
 from rag.readers.unread import explain_unread
 from rag.text.markup import clean_markup
@@ -240,16 +240,9 @@ def _read_file(path: Path, known: Formats) -> Iterator[Record]:
 
 def _read_stream(stream: SourceStream, name: str, known: Formats) -> Iterator[Record]:
     head = stream.text
-    if problem := _find_problem(stream, head):
-        yield Refused(name, None, problem)
-        return
-    reader = next((each for each in known if each.recognises(head)), None)
-    if reader in {None, listing_page} and (problem := explain_unread(head)):
-        yield Refused(name, None, problem)
-        return
-    if reader is None:
-        problem = "no known format (docs/formats.md lists them). Name the columns of a table with "
-        yield Refused(name, None, problem + "--map title=COLUMN.")
+    reader = _find_problem(stream, head) or _choose_reader(head, known)
+    if isinstance(reader, str):
+        yield Refused(name, None, reader)
         return
     line = 1
     text = stream.pieces() if reader in IN_PIECES else stream.lines()
@@ -260,6 +253,17 @@ def _read_stream(stream: SourceStream, name: str, known: Formats) -> Iterator[Re
         )
     if stream.problem:
         yield Refused(name, line, f"reading stops at this record: {stream.problem}.")
+
+
+def _choose_reader(head: str, known: Formats) -> Format | str:
+    """Return the format of a text, or why it is not read."""
+    reader = next((each for each in known if each.recognises(head)), None)
+    if reader in {None, listing_page} and (problem := explain_unread(head)):
+        return problem
+    return reader or (
+        "no known format (docs/formats.md lists them). Name the columns of a table with "
+        "--map title=COLUMN."
+    )
 
 
 def _find_problem(stream: SourceStream, head: str) -> str:

@@ -89,7 +89,7 @@ _MONTH = re.compile(
     r"\s*(?:\d{4}|(?=/))(?:[-/.](1[0-2]|0?[1-9])(?!\d)|(1[0-2]|0[1-9])[0-3]\d(?!\d)|///\s*(\S.*))"
 )
 _WORD = re.compile(r"[^\W\d_]{3,}")
-_WEB_ADDRESS = re.compile(r"https?://(?:[^\s;]++|;(?=[^\s;])(?!;*https?:))++", re.IGNORECASE)
+_WEB_ADDRESS = re.compile(r"https?://(?:[^\s;]++|;++(?=\S)(?!https?:))++", re.IGNORECASE)
 # Starts at the first of several semicolons only, else 20,000 of them would take seconds.
 _BETWEEN_ADDRESSES = re.compile(r"(?<!;);++(?:\s+|\Z|(?=https?:))", re.IGNORECASE)
 _ARXIV_NAMED = re.compile(r"(?:arxiv:\s*|10\.48550/arxiv\.)(\S+)", re.IGNORECASE)

@@ -3,8 +3,8 @@
 A bare list is `[{..}, {..}]`. A wrapped one is in an object under "data" (Semantic Scholar),
 "results" (OpenAlex) or "items" (Crossref, Zotero's web service). A file may hold several.
 
-A JSON parser would stop at the first error and does not report lines. So the text is split here, at
-the braces outside strings, and each object is parsed by itself. A record is held until its last
+A JSON parser, ijson too, stops at the first error and reports no lines. So the text is split here,
+at the braces outside strings, and each object is parsed by itself. A record is held until its last
 brace. If one never closes, the rest of the file is held and split at the lines that start like it,
 so that later records are not lost.
 """

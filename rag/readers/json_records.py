@@ -18,7 +18,13 @@ from rag.papers import join_name, normalise_arxiv_id, normalise_doi
 from rag.papers.entry_types import PREPRINT
 from rag.readers import fields
 from rag.readers.fields import RawRecord
-from rag.readers.own_records import FieldError, parse_own_record, take_required, take_text
+from rag.readers.own_records import (
+    FieldError,
+    find_retraction,
+    parse_own_record,
+    take_required,
+    take_text,
+)
 from rag.text.markup import clean_markup
 
 if TYPE_CHECKING:
@@ -38,6 +44,8 @@ _TYPES = {
     "JournalArticle": "article", "Conference": "inproceedings", "BookSection": "incollection",
     "Book": "book", "Dataset": "dataset", "review": "article", "letter": "article",
 }  # fmt: skip
+# CSL's names that mean another type in BibTeX or in BibLaTeX.
+_CSL_NAMES = {"article": PREPRINT, "thesis": "phdthesis", "report": "techreport"}
 _CSL_TYPES = {
     *("article", "article-journal", "article-magazine", "article-newspaper", "book", "chapter"),
     *("dataset", "document", "manuscript", "paper-conference", "post", "post-weblog", "report"),
@@ -174,7 +182,6 @@ def _from_openalex(record: Record) -> RawRecord:
     doi = _text(record.get("doi")) or _text(_dict(record.get("ids")).get("doi"))
     page = _text(place.get("landing_page_url")) or _text(record.get("id"))
     keywords = [_dict(each) for each in _list(record.get("keywords"))]
-    kind = _text(record.get("type_crossref") or record.get("type"))
     return RawRecord(
         id="",
         title=take_text(record, "title") or take_required(record, "display_name"),
@@ -191,9 +198,14 @@ def _from_openalex(record: Record) -> RawRecord:
                 _texts(each.get("display_name") or each.get("keyword") for each in keywords)
             ),
         },
-        entry_type=_TYPES.get(kind, kind) or None,
-        retraction="Retracted" if record.get("is_retracted") is True else None,
+        entry_type=_find_openalex_type(record),
+        retraction=find_retraction(record),
     )
+
+
+def _find_openalex_type(record: Record) -> str | None:
+    kind = _text(record.get("type_crossref") or record.get("type"))
+    return _TYPES.get(kind, kind) or None
 
 
 def _read_openalex_details(record: Record, source: Record) -> dict[str, Any]:
@@ -269,7 +281,7 @@ def _from_csl(record: Record) -> RawRecord:
         or fields.find_arxiv_id(doi, address),
         metadata={**_read_csl_details(record, issued), **fields.make_tags(keywords)},
         citation_key=_find_key(record.get("citation-key"), record.get("id")),
-        entry_type=PREPRINT if kind == "article" else kind or None,
+        entry_type=_CSL_NAMES.get(kind, kind) or None,
         retraction=_text(custom.get(_OWN_RETRACTION)) or _find_crossref_retraction(record),
     )
 

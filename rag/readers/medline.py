@@ -32,8 +32,8 @@ def recognises(head: str) -> bool:
 
 def read(lines: Iterable[str]) -> Iterator[tuple[int, RawRecord | str]]:
     """Yield the first line of each record with the record or the reason for refusal."""
-    for line, record, _ in read_records(lines, _FIELD, "PMID", _BLANK):
-        yield line, _parse_record(record)
+    for record, _ in read_records(lines, _FIELD, "PMID", _BLANK):
+        yield record.line, _parse_record(record)
 
 
 def _parse_record(record: TaggedRecord) -> RawRecord | str:

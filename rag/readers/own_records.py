@@ -1,6 +1,6 @@
 """Parse Papertrail's own JSON records.
 
-Keys without a field in a paper become metadata. `rag.readers.json_records` also uses `take_text`.
+Keys without a field in a paper become metadata. `rag.readers.json_records` uses some functions too.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def parse_own_record(record: dict[str, Any]) -> RawRecord:
         aliases=_take_list(rest, "aliases"),
         citation_key=_take_string(rest, "citation_key"),
         entry_type=_take_string(rest, "entry_type"),
-        retraction=_take_string(rest, "retraction") or _find_mark(rest),
+        retraction=_take_string(rest, "retraction") or find_retraction(rest),
         metadata=_take_metadata(rest),
     )
 
@@ -71,8 +71,9 @@ def _take_string(rest: dict[str, Any], name: str) -> str | None:
     return take_text(rest, name) or None if isinstance(rest.get(name), str) else None
 
 
-def _find_mark(rest: dict[str, Any]) -> str | None:
-    return "Retracted" if rest.get("is_retracted") is True else None
+def find_retraction(record: dict[str, Any]) -> str | None:
+    """Return the mark of a record that is retracted by the field of OpenAlex."""
+    return "Retracted" if record.get("is_retracted") is True else None
 
 
 def _take_list(rest: dict[str, Any], name: str) -> tuple[str, ...]:

@@ -16,16 +16,22 @@ if TYPE_CHECKING:
 
 
 class TaggedRecord:
-    """Fields of a record, each with its tag and its lines, in the order of the file."""
+    """Fields of a record, each with its tag and its lines, in the order of the file.
+
+    Attributes:
+        line: number of its first line, 0 if it has none.
+    """
 
     def __init__(self) -> None:
+        self.line = 0
         self._fields: list[tuple[str, list[str]]] = []
 
     def __contains__(self, tag: str) -> bool:
         return any(tag == name for name, _ in self._fields)
 
-    def add(self, tag: str, text: str) -> None:
+    def add(self, number: int, tag: str, text: str) -> None:
         """Add a line. One without a tag belongs to the field above it."""
+        self.line = self.line or number
         if tag:
             self._fields.append((tag, [text]))
         elif self._fields:
@@ -52,8 +58,8 @@ class TaggedRecord:
 
 def read_records(
     lines: Iterable[str], tag_line: re.Pattern[str], first: str, end: re.Pattern[str]
-) -> Iterator[tuple[int, TaggedRecord, bool]]:
-    """Yield the first line of each record with its fields, and whether its end was found.
+) -> Iterator[tuple[TaggedRecord, bool]]:
+    """Yield each record, and whether its end was found.
 
     Args:
         lines: the file.
@@ -61,17 +67,15 @@ def read_records(
         first: tag that starts a record.
         end: matches a line that ends a record and belongs to none.
     """
-    begun = 0
     record = TaggedRecord()
     for number, line in enumerate(lines, 1):
         found = tag_line.match(line)
         tag, text = found.groups() if found else ("", line)
         is_end = end.match(line) is not None
-        if begun and (is_end or tag == first):
-            yield begun, record, True
-            begun, record = 0, TaggedRecord()
-        if not is_end and (begun or line.strip()):
-            begun = begun or number
-            record.add(tag, text)
-    if begun:
-        yield begun, record, False
+        if record.line and (is_end or tag == first):
+            yield record, True
+            record = TaggedRecord()
+        if not is_end and (record.line or line.strip()):
+            record.add(number, tag, text)
+    if record.line:
+        yield record, False

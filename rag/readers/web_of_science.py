@@ -30,9 +30,9 @@ def recognises(head: str) -> bool:
 
 def read(lines: Iterable[str]) -> Iterator[tuple[int, RawRecord | str]]:
     """Yield the first line of each record with the record or the reason for refusal."""
-    for line, record, is_whole in read_records(lines, _FIELD, "PT", _END):
+    for record, is_whole in read_records(lines, _FIELD, "PT", _END):
         cut = "the record does not end with ER. The file may be cut off; export it again."
-        yield line, _parse_record(record) if is_whole else cut
+        yield record.line, _parse_record(record) if is_whole else cut
 
 
 def _parse_record(record: TaggedRecord) -> RawRecord | str:
