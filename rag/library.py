@@ -164,7 +164,7 @@ def update_library(
     from rag.embedding import make_embedder
 
     if remove and not rebuild:
-        remove = _resolve_names(require_library(settings, embedder.name), remove)
+        require_library(settings, embedder.name)
     return update_index(
         resolve_index_folder(settings, embedder.name),
         _use_source_paths(records, sources),
@@ -182,15 +182,6 @@ def update_library(
         workers=workers,
         make_embedder=partial(make_embedder, settings.model_copy(update={"threads": 1})),
     )
-
-
-def _resolve_names(folder: Path, names: Sequence[str]) -> list[str]:
-    """Return the ids of papers by what a user calls them; see `Index.resolve_id`."""
-    index = Index.open(folder)
-    try:
-        return [index.resolve_id(name) for name in names]
-    finally:
-        index.close()
 
 
 def _use_source_paths(records: Iterable[Record], sources: Iterable[str]) -> Iterator[Record]:

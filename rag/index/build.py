@@ -103,7 +103,7 @@ def update_index(
         records: papers to add or update, and records that could not be read.
         embedder: makes the vectors; must be the embedder of the index.
         passages: how to split abstracts; must be the setting of the index.
-        remove: ids, aliases or id prefixes of papers to take out before the others are added.
+        remove: names of papers to take out before the others are added; see `Index.resolve_id`.
         rebuild: start from scratch, even over a damaged or stale index. The old index stays valid
             until the new one is complete.
         sources: files and folders of the records, each with the column of every mapped field.
@@ -121,7 +121,7 @@ def update_index(
         IndexStale: the index was built with another embedder or other passage settings.
         IndexDamaged: the index cannot be read; rebuild it.
         IndexMissing: the folder holds something other than an index.
-        CorpusError: an id to remove fits no paper or several, or there is no paper at all.
+        CorpusError: a name to remove fits no paper or several, or there is no paper at all.
         DiskError: the disk is full or read-only.
     """
     with writer_lock(folder, lock_timeout_s):
@@ -175,7 +175,7 @@ class _Update:
             decisions = [decision.load() for decision in self._base.decisions]
         related = self._find_related(several, remove, decisions, by_title=by_title)
         intake = plan_changes(
-            related.papers, several, remove, by_title=by_title, decisions=decisions
+            related.papers, several, related.removed, by_title=by_title, decisions=decisions
         )
         if not (intake.papers or intake.removed or self._base.paper_count or self._base.removed):
             raise CorpusError("Found no readable paper. Name files or folders that hold papers.")
@@ -198,6 +198,8 @@ class _Update:
         by_title: bool,
     ) -> Related:
         if not self._base.data:
+            if remove:
+                raise CorpusError(f"No paper can be removed from a new index: {remove[0]}.")
             return Related()
         reader = Records(self._data / RECORDS, self._base.generation)
         try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from rag.index.keys import make_printable, resolve_prefix
+from rag.index.keys import make_printable
 from rag.papers import Paper, PaperMerger, make_paper_id
 from rag.papers.compare import describe, list_keys
 from rag.papers.duplicates import find_duplicates
@@ -68,10 +68,12 @@ class Related:
     Attributes:
         papers: in the order of the library.
         places: number and position of each, by id.
+        removed: ids of those to take out.
     """
 
     papers: tuple[Paper, ...] = ()
     places: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    removed: tuple[str, ...] = ()
 
 
 def find_related(
@@ -87,18 +89,19 @@ def find_related(
     Args:
         index: records of the valid generation.
         records: to be added.
-        remove: ids, aliases or id prefixes of papers to take out.
+        remove: names of papers to take out; see `Records.resolve_id`.
         by_title: whether titles count, or ids only.
         decisions: what the user said about papers.
 
     Raises:
-        CorpusError: an id to remove fits no paper, or several.
+        CorpusError: a name fits no paper, or several.
     """
     papers = [record for record in records if isinstance(record, Paper)]
+    named = list(map(index.resolve_id, remove))
     ids = dict.fromkeys(
         make_printable(name)
         for name in chain(
-            map(index.resolve_id, remove),
+            named,
             (paper.id for decision in decisions for paper in decision.papers),
             *map(list_ids, papers),
         )
@@ -109,9 +112,12 @@ def find_related(
         works = dict.fromkeys(chain.from_iterable(list_keys(describe(paper)) for paper in papers))
         numbers.update(index.find_papers("title", titles), index.find_papers("work", works))
     found = index.load_placed(sorted(numbers))
+    several = tuple(paper for paper, _, _ in found)
+    known = {make_printable(name): each for name, each in _map_ids(several).items()}
     return Related(
-        tuple(paper for paper, _, _ in found),
+        several,
         {paper.id: (number, position) for paper, number, position in found},
+        tuple(dict.fromkeys(known[name] for name in named)),
     )
 
 
@@ -128,15 +134,11 @@ def plan_changes(
     Args:
         papers: those of the index that the records may change.
         records: papers to add, and records that could not be read.
-        remove: ids, aliases or id prefixes of papers to take out first.
+        remove: ids of papers to take out first.
         by_title: whether records are compared by their fields. Else only an equal id counts.
         decisions: what the user said about papers.
-
-    Raises:
-        CorpusError: an id to remove fits no paper, or several.
     """
-    removed = _resolve(papers, remove)
-    kept = [paper for paper in papers if paper.id not in removed]
+    kept = [paper for paper in papers if paper.id not in remove]
     merger = PaperMerger(kept, by_title=by_title, decisions=decisions)
     merges, refused, notes = _add_records(merger, records)
     final = tuple(merger.papers)
@@ -152,7 +154,7 @@ def plan_changes(
         changed=tuple(ids["changed"]),
         merged=Counter(ids["merged"]),
         unchanged=len(ids["unchanged"]),
-        removed=tuple(removed),
+        removed=tuple(remove),
         without_abstract=tuple(p.id for p in final if p.id in fresh and not p.abstract),
         refused=tuple(refused),
         duplicates=tuple(_find_fresh_duplicates(final, fresh, decisions) if by_title else ()),
@@ -236,11 +238,3 @@ def _map_ids(papers: Iterable[Paper]) -> dict[str, str]:
     several = list(papers)
     known = {name: paper.id for paper in reversed(several) for name in list_ids(paper)}
     return known | {paper.id: paper.id for paper in several}
-
-
-def _resolve(papers: Sequence[Paper], remove: Sequence[str]) -> list[str]:
-    """Resolve ids, aliases or id prefixes to ids."""
-    known = _map_ids(papers)
-    ids = [paper.id for paper in papers]
-    found = (known.get(name) or resolve_prefix(name, ids) for name in remove)
-    return list(dict.fromkeys(found))

@@ -11,7 +11,6 @@ from itertools import chain, islice
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from rag.errors import CorpusError
 from rag.papers import drop_et_al, is_han, join_name
 from rag.papers.compare import describe, list_keys
 from rag.papers.merge import list_ids
@@ -159,20 +158,3 @@ def normalise(text: str) -> str:
 def make_printable(text: str) -> str:
     """Return a path or id as it is stored, with undecodable bytes replaced."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-def resolve_prefix(prefix: str, ids: Iterable[str]) -> str:
-    """Return the only id that begins so.
-
-    Raises:
-        CorpusError: no id does, or several do.
-    """
-    folded = prefix.strip().casefold()
-    if not folded:
-        raise CorpusError("The paper id is empty. Give an id that `rag papers list` shows.")
-    found = [each for each in ids if each.casefold().startswith(folded)]
-    if not found:
-        raise CorpusError(f"No paper has the id {prefix}. `rag papers list` shows the ids.")
-    if len(found) > 1:
-        raise CorpusError(f"{prefix} is the prefix of {len(found)} ids. Give one, like {found[0]}.")
-    return found[0]
