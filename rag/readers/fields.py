@@ -14,7 +14,7 @@ from rag.papers import ET_AL, join_name, normalise_arxiv_id, normalise_doi
 from rag.text.markup import clean_markup, is_one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from rag.papers import JsonValue
 
@@ -115,7 +115,7 @@ _MONTHS = (
     *("january", "february", "march", "april", "may", "june", "july", "august", "september"),
     *("october", "november", "december"),
 )
-_ONE_NAME = re.compile(r"(?!.*\sand\s)\s*[^\s,;|&(]*,?[^,;|&(]*")  # written as one name surely is
+_ONE_NAME = re.compile(r"\s*[^\s,;|&(]*,?[^,;|&(]*")  # written as one name surely is
 _BETWEEN_NAMES = re.compile(r"\s*[;|]\s*(?:and |& )?")
 _AND = re.compile(",? (?:and|&) ")
 _NUMBER_IN_BRACKETS = re.compile(r" ?\(\d+\)")  # Scopus puts author ids after the names
@@ -161,7 +161,7 @@ def is_placeholder(value: object) -> bool:
     >>> [is_placeholder(text) for text in ("[No abstract available]", "n/a", "None of us won.")]
     [True, True, False]
     """
-    if not isinstance(value, str):
+    if not isinstance(value, str) or value[:1].isdigit():
         return False
     is_short = len(value) <= _PLACEHOLDER_CHARS
     return (is_short and _PLACEHOLDER.fullmatch(value) is not None) or value.startswith(_PREVIEW)
@@ -258,7 +258,7 @@ def split_names(text: str, *, single: bool) -> list[str]:
     >>> split_names("Vogt V, Mohr M", single=True), split_names("Health and Care", single=True)
     (['Vogt V', 'Mohr M'], ['Health and Care'])
     """
-    if single and _ONE_NAME.fullmatch(text):
+    if single and " and " not in text and _ONE_NAME.fullmatch(text):
         return [text]
     text = _NUMBER_IN_BRACKETS.sub("", collapse_space(unescape(text)))
     several = _BETWEEN_NAMES.split(text)
@@ -269,6 +269,13 @@ def split_names(text: str, *, single: bool) -> list[str]:
         for part in _split_at_and(text, single=single)
         for name in _pair_initials(part) or _split_commas(part, single=single)
     ]
+
+
+def split_lines_of_names(lines: Sequence[str]) -> list[str]:
+    """Split lines that should hold one name each, but may hold several."""
+    if " and " not in "\n".join(lines) and all(map(_ONE_NAME.fullmatch, lines)):
+        return list(lines)
+    return [name for line in lines for name in split_names(line, single=True)]
 
 
 def _split_at_and(text: str, *, single: bool) -> list[str]:
@@ -317,6 +324,7 @@ def _split_commas(text: str, *, single: bool) -> list[str]:
     return parts if are_names else [text]
 
 
+@lru_cache(maxsize=_CACHED)
 def find_year(*texts: str) -> int | None:
     """Return the first year from 1500 to 2099 in the first text that has one.
 
@@ -329,6 +337,7 @@ def find_year(*texts: str) -> int | None:
     return None
 
 
+@lru_cache(maxsize=_CACHED)
 def find_month(*dates: str) -> str:
     """Return the month in the first date that has one, in digits or as a word, else "".
 
@@ -379,8 +388,12 @@ def find_retraction(*marks: str) -> str | None:
     >>> find_retraction("Article", "Retracted Publication"), find_retraction("Retracted eyelids")
     ('Retracted Publication', None)
     """
-    named = (collapse_space(text) for text in marks if "etract" in text or "ETRACT" in text)
-    return next(filter(_RETRACTED.match, named), None)
+    for text in marks:
+        if ("etract" in text or "ETRACT" in text) and _RETRACTED.match(
+            mark := collapse_space(text)
+        ):
+            return mark
+    return None
 
 
 def split_retraction_mark(title: str) -> tuple[str, str | None]:
@@ -464,14 +477,11 @@ def make_details(
     >>> make_details(volume="9", pages="1735--1780", month="nov")
     {'volume': '9', 'pages': '1735-1780', 'month': 11}
     """
-    texts = {"volume": volume, "issue": issue, "pages": pages, "publisher": publisher}
-    known: dict[str, JsonValue] = {
-        name: line
-        for name, text in texts.items()
-        if text and not is_placeholder(line := collapse_space(text))
-    }
-    if "pages" in known:
-        known["pages"] = _DASHES.sub("-", str(known["pages"]))
+    known: dict[str, JsonValue] = {}
+    texts = (("volume", volume), ("issue", issue), ("pages", pages), ("publisher", publisher))
+    for name, text in texts:
+        if text and not is_placeholder(line := collapse_space(text)):
+            known[name] = _DASHES.sub("-", line) if name == "pages" else line
     if people := list(editors):
         known["editors"] = [*people]
     if month and not is_placeholder(month):

@@ -108,6 +108,7 @@ def _parse_record(record: Record) -> RawRecord | str:
     urls, doi = fields.split_urls(record.get("UR  -", ())), once.get("DO  -", "")
     notes = [fields.collapse_space(note) for note in record.get("N1  -", ())]
     keywords, work = record.get("KW  -", []), once.get("M3  -", "")
+    authors = record.get("AU  -") or record.get("A1  -") or ()
     editors = record.get("ED  -") or record.get("A3  -" if kind in _BOOKS else "A2  -") or ()
     dates = [once[tag] for tag in _DATES if tag in once]
     arxiv_id = normalise_arxiv_id(fields.find_note("arXiv", notes)) if notes else None
@@ -116,7 +117,7 @@ def _parse_record(record: Record) -> RawRecord | str:
         id=fields.parse_own_id(fields.find_note("Papertrail", notes)) if notes else "",
         title=title,
         abstract=text(*_ABSTRACT),
-        authors=_read_names(record.get("AU  -") or record.get("A1  -") or ()),
+        authors=fields.read_authors(fields.split_lines_of_names(authors)),
         year=fields.find_year(*dates),
         venue=fields.collapse_space(text(*_VENUE)) or None,
         url=fields.find_url(*urls),
@@ -128,7 +129,7 @@ def _parse_record(record: Record) -> RawRecord | str:
                 issue=once.get("IS  -", ""),
                 pages=fields.join_pages(once.get("SP  -", ""), once.get("EP  -", "")),
                 publisher=once.get("PB  -", ""),
-                editors=_read_names(editors),
+                editors=fields.read_authors(fields.split_lines_of_names(editors)),
                 month=fields.find_month(*dates),
             ),
             **fields.make_tags(keywords),
@@ -136,15 +137,6 @@ def _parse_record(record: Record) -> RawRecord | str:
         # Most programs write their own numbers as ID.
         citation_key=key if any(map(str.isalpha, key)) else None,
         entry_type=kind or None,
-        retraction=fields.find_note("Retracted", notes)
+        retraction=(fields.find_note("Retracted", notes) if notes else "")
         or fields.find_retraction(work, *keywords, *notes),
-    )
-
-
-def _read_names(lines: Iterable[str]) -> tuple[str, ...]:
-    """Read names, one per line or several."""
-    if not lines:
-        return ()
-    return fields.read_authors(
-        chain.from_iterable(fields.split_names(line, single=True) for line in lines)
     )
