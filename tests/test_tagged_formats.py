@@ -145,6 +145,15 @@ def test_a_record_of_the_web_of_science_is_lost_by_no_missing_tag():
     assert (cut.line, cut.reason.partition(".")[0]) == (30, "the record does not end with ER")
 
 
+def test_the_notice_of_a_retraction_is_taken_from_the_title():
+    title = "lamps (Retracted article. See vol. 3, pg 1, 2010)\n"
+    [first, _] = read(WOS.replace("   lamps\n", f"   {title}"))
+    assert (first.title, first.retraction) == (
+        "Moths and lamps",
+        "Retracted article: See vol. 3, pg 1, 2010",
+    )
+
+
 def test_tags_of_the_isi_are_those_of_the_web_of_science():
     [first, _] = read(WOS.replace("Clarivate Analytics Web of Science", "ISI Export Format"))
     assert first.title == "Moths and lamps"

@@ -315,7 +315,8 @@ def _make_paper(found: RawRecord | str, name: str, line: int) -> Paper | Refused
         found.metadata,
         key if key and key != make_key_of_id(own_id) else None,  # an export of ours made it
         normalise_type(found.entry_type),
-        found.retraction or mark,
+        # The one that names the notice.
+        max(filter(None, (found.retraction, mark)), key=lambda each: ": " in each, default=None),
     )
     return paper if title else Refused(name, line, "the title is empty.")
 

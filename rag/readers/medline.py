@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 _TYPES = {"Preprint": "preprint", "Journal Article": "article", "Book": "book"}
 # Tags that RIS, which has "TI  - " too, does not have.
 _START = re.compile(r"PMID ?- ?\d+\s*$|(?:OWN |STAT|FAU |JT  |AID |LID |PMC )- \S")
-_FIELD = re.compile(r"(?=.{4,5}-)([A-Z][A-Z0-9]{1,3}) *- ?(.*)", re.DOTALL)
-_BLANK = re.compile(r"\s*$")
+_FIELD = re.compile(r"(?=[A-Z].{3,4}-)([A-Z][A-Z0-9]{1,3}) *- ?(.*)", re.DOTALL)
 _SUFFIX = re.compile(r"(?<=\w) ([JS]r|2nd|3rd|4th|I{2,3}|IV)$")  # "King, Martin Jr"
 
 
@@ -32,7 +31,7 @@ def recognises(head: str) -> bool:
 
 def read(lines: Iterable[str]) -> Iterator[tuple[int, RawRecord | str]]:
     """Yield the first line of each record with the record or the reason for refusal."""
-    for record, _ in read_records(lines, _FIELD, "PMID", _BLANK):
+    for record, _ in read_records(lines, _FIELD, "PMID", ends=("",)):
         yield record.line, _parse_record(record)
 
 

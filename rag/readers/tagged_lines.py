@@ -25,39 +25,44 @@ class TaggedRecord:
     def __init__(self) -> None:
         self.line = 0
         self._fields: list[tuple[str, list[str]]] = []
+        self._known: dict[str, list[list[str]]] = {}
 
     def __contains__(self, tag: str) -> bool:
-        return any(tag == name for name, _ in self._fields)
+        return tag in self._known
 
     def add(self, number: int, tag: str, text: str) -> None:
         """Add a line. One without a tag belongs to the field above it."""
         self.line = self.line or number
-        if tag:
-            self._fields.append((tag, [text]))
+        if tag.strip():
+            lines = [text]
+            self._fields.append((tag, lines))
+            self._known.setdefault(tag, []).append(lines)
         elif self._fields:
             self._fields[-1][1].append(text)
 
     def list_fields(self, *tags: str) -> list[tuple[str, str]]:
         """Return the tags and texts of fields with these tags in the order of the file."""
-        return [
-            (tag, collapse_space(" ".join(lines))) for tag, lines in self._fields if tag in tags
-        ]
+        return [(tag, _join(lines)) for tag, lines in self._fields if tag in tags]
 
     def list_texts(self, *tags: str) -> list[str]:
         """Return the texts of fields with these tags, those of the first tag first."""
-        return [text for tag in tags for _, text in self.list_fields(tag)]
+        return [_join(lines) for tag in tags for lines in self._known.get(tag, ())]
 
-    def list_lines(self, *tags: str) -> list[str]:
-        """Return the lines of fields with these tags in the order of the file."""
-        return [line for tag, lines in self._fields if tag in tags for line in lines]
+    def list_lines(self, tag: str) -> list[str]:
+        """Return the lines of the fields with this tag."""
+        return [line for lines in self._known.get(tag, ()) for line in lines]
 
     def find_text(self, *tags: str) -> str:
         """Return the first text of the first tag that has one, or "" if none has."""
         return next(filter(None, self.list_texts(*tags)), "")
 
 
+def _join(lines: list[str]) -> str:
+    return collapse_space(" ".join(lines))
+
+
 def read_records(
-    lines: Iterable[str], tag_line: re.Pattern[str], first: str, end: re.Pattern[str]
+    lines: Iterable[str], tag_line: re.Pattern[str], first: str, ends: tuple[str, ...]
 ) -> Iterator[tuple[TaggedRecord, bool]]:
     """Yield each record, and whether its end was found.
 
@@ -65,17 +70,17 @@ def read_records(
         lines: the file.
         tag_line: matches a line with a tag. Its groups are the tag and the text after it.
         first: tag that starts a record.
-        end: matches a line that ends a record and belongs to none.
+        ends: tags of lines that end a record and belong to none. "" is a blank line.
     """
     record = TaggedRecord()
     for number, line in enumerate(lines, 1):
         found = tag_line.match(line)
-        tag, text = found.groups() if found else ("", line)
-        is_end = end.match(line) is not None
+        tag, text = found.groups() if found else (" " if line.strip() else "", line)
+        is_end = tag in ends
         if record.line and (is_end or tag == first):
             yield record, True
             record = TaggedRecord()
-        if not is_end and (record.line or line.strip()):
+        if not is_end and (record.line or tag):
             record.add(number, tag, text)
     if record.line:
         yield record, False

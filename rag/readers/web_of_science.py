@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _START = re.compile(r"PT [A-Z]\s*$|FN .*\b(?:ISI|Web of|Clarivate|Thomson|Inspec)\b")
 _FIELD = re.compile(r"([A-Z][A-Z0-9])(?: (.*)|\s*$)", re.DOTALL)
-_END = re.compile(r"(?:ER|EF|FN|VR)\b")
+_ENDS = ("ER", "EF", "FN", "VR")
 _TYPES = {"J": "article", "B": "book", "P": "patent"}
 
 
@@ -30,7 +30,7 @@ def recognises(head: str) -> bool:
 
 def read(lines: Iterable[str]) -> Iterator[tuple[int, RawRecord | str]]:
     """Yield the first line of each record with the record or the reason for refusal."""
-    for record, is_whole in read_records(lines, _FIELD, "PT", _END):
+    for record, is_whole in read_records(lines, _FIELD, "PT", _ENDS):
         cut = "the record does not end with ER. The file may be cut off; export it again."
         yield record.line, _parse_record(record) if is_whole else cut
 
