@@ -4,8 +4,9 @@ Web pages lose parts of an abstract's TeX: ``\%`` remains, ``\times`` becomes ``
 digit. Crossref passes on the publishers' JATS and MathML. `clean_markup` fixes only what is
 certain, because citations quote the abstract word for word. A TeX parser would damage whole
 abstracts ("gains of 36% over BERT" ends at the per cent sign), so only fragments that start with a
-backslash are read as TeX. "<" is also a sign ("<1M parameters", "the <mask> token"), so only known
-elements that are closed somewhere count as tags. Used by the readers for every format.
+backslash are read as TeX. "<" is also a sign ("<1M parameters", "the <mask> token"), so only
+elements that are closed somewhere or have attributes count as tags. Used by the readers for every
+format.
 """
 
 from __future__ import annotations
