@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from pathlib import Path
 
@@ -584,6 +585,15 @@ def test_a_column_that_looks_like_a_missing_field_is_named_once(tmp_path):
         warnings.simplefilter("error")
         [first, _] = iter_papers(path, columns=columns)
     assert (first.year, first.abstract, first.venue) == (2010, "We brew.", "Cups")
+
+
+def test_report_names_a_column_that_is_not_read(run, tmp_path):
+    path = written(tmp_path, "Title,Authors,Released Year\nOn Tea,Ann Roe,2010\n")
+    hint = f'{path}: Released Year: use --map year="Released Year"'
+    assert f"note: {hint}\n" in run("index", str(path), "-i", f"{tmp_path}/mine/")
+    assert json.loads(run("index", str(path), "-i", f"{tmp_path}/mine/", "--json"))["warnings"] == [
+        hint
+    ]
 
 
 @pytest.mark.parametrize("mark", [",", ";", "\t"])
