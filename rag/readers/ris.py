@@ -21,7 +21,9 @@ from rag.readers import fields
 from rag.readers.fields import RawRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from rag.papers import JsonValue
 
 _LOOSE_TAG = re.compile(r"\s*([A-Z][A-Z0-9])\s{0,3}-(?=\s|$)")
 _LOOSE_ENDS = re.compile(r"\s*(?:TY\s{0,3}-(?=\s|$)|ER\s{0,3}-\s*$)")  # of a record
@@ -108,8 +110,6 @@ def _parse_record(record: Record) -> RawRecord | str:
     urls, doi = fields.split_urls(record.get("UR  -", ())), once.get("DO  -", "")
     notes = [fields.collapse_space(note) for note in record.get("N1  -", ())]
     keywords, work = record.get("KW  -", []), once.get("M3  -", "")
-    authors = record.get("AU  -") or record.get("A1  -") or ()
-    editors = record.get("ED  -") or record.get("A3  -" if kind in _BOOKS else "A2  -") or ()
     dates = [once[tag] for tag in _DATES if tag in once]
     arxiv_id = normalise_arxiv_id(fields.find_note("arXiv", notes)) if notes else None
     key = once.get("ID  -", "")
@@ -117,21 +117,14 @@ def _parse_record(record: Record) -> RawRecord | str:
         id=fields.parse_own_id(fields.find_note("Papertrail", notes)) if notes else "",
         title=title,
         abstract=text(*_ABSTRACT),
-        authors=fields.read_authors(fields.split_lines_of_names(authors)),
+        authors=_read_names(record, "AU  -", "A1  -"),
         year=fields.find_year(*dates),
         venue=fields.collapse_space(text(*_VENUE)) or None,
         url=fields.find_url(*urls),
         doi=fields.find_doi(doi, work, *urls),
         arxiv_id=arxiv_id or fields.find_arxiv_id(doi, *urls),
         metadata={
-            **fields.make_details(
-                volume=once.get("VL  -", ""),
-                issue=once.get("IS  -", ""),
-                pages=fields.join_pages(once.get("SP  -", ""), once.get("EP  -", "")),
-                publisher=once.get("PB  -", ""),
-                editors=fields.read_authors(fields.split_lines_of_names(editors)),
-                month=fields.find_month(*dates),
-            ),
+            **_read_details(record, once, dates),
             **fields.make_tags(keywords),
         },
         # Most programs write their own numbers as ID.
@@ -140,3 +133,22 @@ def _parse_record(record: Record) -> RawRecord | str:
         retraction=(fields.find_note("Retracted", notes) if notes else "")
         or fields.find_retraction(work, *keywords, *notes),
     )
+
+
+def _read_details(
+    record: Record, once: Mapping[str, str], dates: Sequence[str]
+) -> dict[str, JsonValue]:
+    return fields.make_details(
+        volume=once.get("VL  -", ""),
+        issue=once.get("IS  -", ""),
+        pages=fields.join_pages(once.get("SP  -", ""), once.get("EP  -", "")),
+        publisher=once.get("PB  -", ""),
+        editors=_read_names(record, "ED  -", "A3  -" if once.get(_BEGIN) in _BOOKS else "A2  -"),
+        month=fields.find_month(*dates),
+    )
+
+
+def _read_names(record: Record, *tags: str) -> tuple[str, ...]:
+    """Read the names under the first tag that has any."""
+    lines = next(filter(None, map(record.get, tags)), None)
+    return fields.read_authors(fields.split_lines_of_names(lines)) if lines else ()

@@ -197,13 +197,19 @@ def _detect_delimiter(header: str, columns: Mapping[str, str]) -> str | None:
     return best if columns or "title" in found[best] else None
 
 
-def _parse_record(row: Sequence[str], names: Sequence[str], places: Places) -> RawRecord | str:
+def _pick_cells(row: Sequence[str], places: Places) -> dict[str, str]:
+    """Return the first cell of each field that is not empty."""
     known: dict[str, str] = {}
     for field, several in places.items():
         for place in several:
             if place < len(row) and (found := row[place].strip()):
                 known[field] = found
                 break
+    return known
+
+
+def _parse_record(row: Sequence[str], names: Sequence[str], places: Places) -> RawRecord | str:
+    known = _pick_cells(row, places)
 
     def text(field: str) -> str:
         return known.get(field, "")
