@@ -12,6 +12,8 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from hashlib import sha256
+from itertools import repeat
+from operator import attrgetter
 from types import NoneType
 from typing import Any, TypeAlias
 from urllib.parse import unquote
@@ -27,7 +29,7 @@ _ALWAYS_SHOWN = ("id", "title", "abstract")
 _SEVERAL = ("authors", "sources", "aliases")
 _MOST_AUTHORS = 6  # that a model is told
 _TEXTS = 'a tuple of texts, such as ("Ada Clark", "Bo Li")'
-_KINDS: dict[str, tuple[tuple[type, ...], str]] = {  # of the fields, with what they take in words
+_WANTED: dict[str, tuple[tuple[type, ...], str]] = {  # types of each field, and in words
     **dict.fromkeys(("id", "title", "abstract"), ((str,), "a text")),
     **dict.fromkeys(
         ("venue", "url", "doi", "arxiv_id", "citation_key", "entry_type", "retraction"),
@@ -37,6 +39,8 @@ _KINDS: dict[str, tuple[tuple[type, ...], str]] = {  # of the fields, with what 
     "year": ((int, NoneType), "a whole number or None"),
     "metadata": ((dict, Mapping), "a mapping"),
 }
+_get_values = attrgetter(*_WANTED)
+_KINDS = tuple(kinds for kinds, _ in _WANTED.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +90,14 @@ class Paper:
     retraction: str | None = None
 
     def __post_init__(self) -> None:
-        for name, (kinds, wanted) in _KINDS.items():
-            value = getattr(self, name)
-            if not isinstance(value, kinds) or value is True or value is False:
-                raise SettingsError(f"Paper({name}={value!r:.60}) takes {wanted}.")
+        if not all(map(isinstance, _get_values(self), _KINDS)) or isinstance(self.year, bool):
+            raise _make_type_error(self)
         for name in _SEVERAL:
             values = getattr(self, name)
-            if not all(isinstance(value, str) for value in values):
+            if not all(map(isinstance, values, repeat(str))):
                 raise SettingsError(f"Paper({name}={values!r:.60}) takes {_TEXTS}.")
-            object.__setattr__(self, name, tuple(values))
+            if type(values) is not tuple:
+                object.__setattr__(self, name, tuple(values))
         object.__setattr__(self, "metadata", dict(self.metadata))
 
     @property
@@ -148,6 +151,15 @@ class Paper:
         if missing := [name for name in _ALWAYS_SHOWN if name not in record]:
             raise SettingsError(f"A record of a paper needs {missing[0]!r}: {record!r:.60}.")
         return cls(**{each.name: record[each.name] for each in fields(cls) if each.name in record})
+
+
+def _make_type_error(paper: Paper) -> SettingsError:
+    """Return the error for the first field with a value of another type."""
+    for name, (kinds, wanted) in _WANTED.items():
+        value = getattr(paper, name)
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            return SettingsError(f"Paper({name}={value!r:.60}) takes {wanted}.")
+    raise AssertionError("one of the fields has another type")
 
 
 def require_papers(values: object, *, or_also: type = Paper) -> list[Any]:
