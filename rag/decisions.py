@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rag.errors import CorpusError, SettingsError
 from rag.index import Filter, Index
-from rag.library import read_records, read_sources, resolve_index_folder, update_library
+from rag.library import read_records, read_sources, require_library, update_library
 from rag.papers import Decision, Paper, PaperMerger
 from rag.papers.compare import describe
 from rag.papers.duplicates import Duplicate, find_duplicates, make_finder
@@ -111,7 +111,7 @@ def separate_papers(names: Sequence[str], *, settings: Settings, embedder: Embed
 
 
 def _read_library(settings: Settings, embedder: Embedder, names: Iterable[str] = ()) -> _Library:
-    index = Index.open(resolve_index_folder(settings, embedder.name))
+    index = Index.open(require_library(settings, embedder.name))
     try:
         papers = list(index.papers())
         ids = [index.resolve_id(name) for name in names]

@@ -17,6 +17,7 @@ from rag.errors import IndexStale
 from rag.index import Index, PassageSettings
 from rag.index.manifest import SCHEMA
 from rag.library import compare_sources, require_library, resolve_bundled_folder
+from rag.papers.duplicates import find_duplicates
 from rag.readers.fields import is_placeholder
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Finding:
         kind: in a few words, such as "no abstract".
         message: what was found, with the count, in a sentence.
         fix: command that fixes it, or shows the papers that need a look.
-        items: ids of the papers, or files, that have the problem.
+        items: ids of the papers, or files, or records that have the problem.
         examples: the first of them in words.
     """
 
@@ -88,6 +89,7 @@ def examine_library(settings: Settings, embedder: Embedder) -> Examination:
         findings = (
             *examiner.check_index(index, settings, embedder),
             *examiner.check_sources(index, papers, settings, embedder),
+            *examiner.check_duplicates(index, papers),
             *examiner.check_papers(papers),
         )
     finally:
@@ -172,6 +174,22 @@ class _Examiner:
                     f"{name} ({len(lacking) / total:.0%}). Filters by {name} leave them out."
                 )
                 yield self._find(f"no {name}", message, lacking, "rag index FILE_WITH_DETAILS")
+
+    def check_duplicates(self, index: Index, papers: Sequence[Paper]) -> Iterator[Finding]:
+        """Yield the papers that may be one work and are not decided about."""
+        decisions = [decision.load() for decision in index.manifest.decisions]
+        if pairs := find_duplicates(papers, decisions):
+            ids = dict.fromkeys(paper.id for pair in pairs for paper in (pair.first, pair.second))
+            yield Finding(
+                "possible duplicates",
+                f"{_count(pairs, 'pair')} possibly one work.",
+                self._write("rag papers duplicates"),
+                tuple(ids),
+                tuple(
+                    f"{' and '.join(_list_examples([pair.first, pair.second]))}: {pair.reason}"
+                    for pair in pairs[:_MOST_EXAMPLES]
+                ),
+            )
 
     def _find(self, kind: str, message: str, papers: Sequence[Paper], fix: str) -> Finding:
         ids = tuple(paper.id for paper in papers)

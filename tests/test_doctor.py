@@ -107,6 +107,17 @@ def test_differences_from_the_sources_are_found_and_fixed_by_the_command(
     assert list(examine()) == ["missing sources", "refused records"]
 
 
+def test_possible_duplicates_are_found_until_they_are_decided_about(run, write, examine):
+    write("a.jsonl", *(GOOD | {"doi": f"10.1000/pond.{n}"} for n in "ab"))
+    run("index", "a.jsonl", "-i", "mine", "-q")
+    found = examine()["possible duplicates"]
+    assert found["items"] == ["doi:10.1000/pond.a", "doi:10.1000/pond.b"]
+    assert found["examples"][0].endswith("same first author, same year, two DOIs")
+    assert found["fix"] == "rag papers duplicates --index mine"
+    run("papers", "separate", *found["items"], "-i", "mine", "-q")
+    assert examine() == {}
+
+
 def test_other_settings_are_a_finding_and_no_failure(run, write, examine, monkeypatch):
     write("a.jsonl", GOOD)
     run("index", "a.jsonl", "-i", "mine", "-q")

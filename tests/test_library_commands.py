@@ -534,6 +534,7 @@ def test_library_with_a_similar_name_is_suggested(run, write, tmp_path):
         ("ask", "what?"),
         ("papers", "list"),
         ("papers", "remove", "x"),
+        ("papers", "duplicates"),
         ("index", "--update"),
     ):
         said = run(*words, "-i", "thesis", status=2)
