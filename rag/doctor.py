@@ -21,7 +21,7 @@ from rag.papers.duplicates import find_duplicates
 from rag.readers.fields import is_placeholder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from rag.embedding import Embedder
@@ -37,6 +37,30 @@ _FILE_NAME = re.compile(
 _UNTITLED = re.compile(r"\W*untitled(?: \w+)?\W*", re.IGNORECASE)
 _TITLE = re.compile(r"\btitle\b", re.IGNORECASE)  # "No title available"
 _MARKUP = re.compile(r"</?[a-z][^<>]*>|&#?\w+;|\\[a-z]+|\$[^$]*[\\^_{][^$]*\$", re.IGNORECASE)
+
+# By kind: what is found in a paper, in words, and the command that fixes it.
+_CHECKS: dict[str, tuple[Callable[[Paper], object], str, str]] = {
+    "retracted": (
+        lambda paper: paper.retraction,
+        "marked as retracted, and answers say so",
+        "rag papers list --retracted",
+    ),
+    "no abstract": (
+        lambda paper: not paper.abstract,
+        "without an abstract, found by title only",
+        "rag index FILE_WITH_ABSTRACTS",
+    ),
+    "no year": (
+        lambda paper: not paper.year,
+        "without a year, left out by filters of years",
+        "rag index FILE_WITH_DETAILS",
+    ),
+    "no author": (
+        lambda paper: not paper.authors,
+        "without an author, left out by filters of authors",
+        "rag index FILE_WITH_DETAILS",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +115,7 @@ def examine_library(settings: Settings, embedder: Embedder) -> Examination:
             *examiner.check_sources(index, papers, settings, embedder),
             *examiner.check_duplicates(index, papers),
             *examiner.check_papers(papers),
+            *examiner.check_titles(papers),
         )
     finally:
         index.close()
@@ -152,28 +177,22 @@ class _Examiner:
             yield Finding("refused records", message, fix, refused, refused[:_MOST_EXAMPLES])
 
     def check_papers(self, papers: Sequence[Paper]) -> Iterator[Finding]:
-        """Yield what is missing or odd in the papers themselves."""
-        total = len(papers)
-        if marked := [paper for paper in papers if paper.retraction]:
-            message = f"{_count(marked, 'paper')} marked as retracted. Answers say so."
-            yield self._find("retracted", message, marked, "rag papers list --retracted")
-        if bare := [paper for paper in papers if not paper.abstract]:
-            message = f"{_count(bare, 'paper')} without an abstract, found by title only."
-            yield self._find("no abstract", message, bare, "rag index FILE_WITH_ABSTRACTS")
-        odd = [(paper, reason) for paper in papers if (reason := _find_oddity(paper.title))]
+        """Yield what is missing in the papers, and which are retracted."""
+        for kind, (has_problem, said, fix) in _CHECKS.items():
+            if found := [paper for paper in papers if has_problem(paper)]:
+                are = "is" if len(found) == 1 else "are"
+                message = f"{len(found)} of {len(papers)} papers {are} {said}."
+                yield self._find(kind, message, found, fix)
+
+    def check_titles(self, papers: Sequence[Paper]) -> Iterator[Finding]:
+        """Yield the titles that are odd."""
+        odd = {paper.id: reason for paper in papers if (reason := _find_oddity(paper.title))}
         if odd:
-            reasons = Counter(reason for _, reason in odd).most_common()
+            reasons = Counter(odd.values()).most_common()
             said = ", ".join(f"{count} {reason}" for reason, count in reasons)
-            several = [paper for paper, _ in odd]
-            message = f"{_count(odd, 'title')} odd: {said}."
-            yield self._find("odd titles", message, several, "rag papers show ID")
-        for field, name in (("year", "year"), ("authors", "author")):
-            if lacking := [paper for paper in papers if not getattr(paper, field)]:
-                message = (
-                    f"{_count(lacking, 'paper')} without {'an' if name == 'author' else 'a'} "
-                    f"{name} ({len(lacking) / total:.0%}). Filters by {name} leave them out."
-                )
-                yield self._find(f"no {name}", message, lacking, "rag index FILE_WITH_DETAILS")
+            found = [paper for paper in papers if paper.id in odd]
+            message = f"{_count(found, 'title')} odd: {said}."
+            yield self._find("odd titles", message, found, "rag papers show ID")
 
     def check_duplicates(self, index: Index, papers: Sequence[Paper]) -> Iterator[Finding]:
         """Yield the papers that may be one work and are not decided about."""

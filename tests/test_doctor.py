@@ -56,20 +56,20 @@ def test_missing_fields_and_odd_titles_are_found(run, write, examine):
     assert {kind: finding["items"] for kind, finding in found.items()} == {
         "retracted": ["bad"],
         "no abstract": ["bare"],
-        "odd titles": ["p-0", "p-1", "p-2", "p-3", "p-4"],
         "no year": ["bare"],
         "no author": ["bare"],
+        "odd titles": ["p-0", "p-1", "p-2", "p-3", "p-4"],
     }
     assert found["odd titles"]["message"] == (
         "5 titles are odd: 1 a placeholder, 1 too short, 1 all in capitals, 1 with markup, "
         "1 a file name."
     )
-    assert found["no year"]["message"].startswith("1 paper is without a year (14%).")
+    assert found["no year"]["message"].startswith("1 of 7 papers is without a year,")
     assert found["retracted"]["fix"] == "rag papers list --retracted --index mine"
     text = run("doctor", "mine")
     assert (
         "no abstract:\n"
-        "  found: 1 paper is without an abstract, found by title only.\n"
+        "  found: 1 of 7 papers is without an abstract, found by title only.\n"
         '  such as: "On Bare Rocks" (bare)\n'
         "  fix: rag index FILE_WITH_ABSTRACTS --index mine\n"
     ) in text
