@@ -450,7 +450,8 @@ def test_details_of_a_ris_record_are_kept(tmp_path):
     ("tag", "mark"),
     [
         ("M3  - Retracted Publication", "Retracted Publication"),
-        ("KW  - tea\nKW  - Retracted Article", "Retracted Article"),
+        ("KW  - tea\nKW  - Retracted Publication", "Retracted Publication"),
+        ("KW  - Retracted articles\nKW  - Retracted publication", None),  # what it is about
         ("M3  - Article; Retracted Publication", "Article; Retracted Publication"),
         ("N1  - Retraction in: Cups. 2012;3:1", "Retraction in: Cups. 2012;3:1"),
         ("M3  - Retraction of Publication", None),

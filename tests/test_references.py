@@ -200,7 +200,6 @@ WHOLE = st.builds(
             "inproceedings",
             "book",
             "incollection",
-            "phdthesis",
             "techreport",
             "unpublished",
             "dataset",

@@ -1,4 +1,4 @@
-"""arXiv's Atom feed, the answer of export.arxiv.org/api/query.
+"""arXiv's Atom feeds: the answer of export.arxiv.org/api/query, and the daily rss.arxiv.org/atom.
 
 Fields: https://info.arxiv.org/help/api/user-manual.html. A few entries are held at a time.
 """
@@ -18,8 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from xml.etree.ElementTree import Element
 
-_NAMES = {"a": "http://www.w3.org/2005/Atom", "x": "http://arxiv.org/schemas/atom"}
+_NAMES = {
+    "a": "http://www.w3.org/2005/Atom",
+    "x": "http://arxiv.org/schemas/atom",
+    "d": "http://purl.org/dc/elements/1.1/",
+}
 _ERROR = "arxiv.org/api/errors"
+_ANNOUNCEMENT = re.compile(r"arXiv:\S+ Announce Type: \S+ Abstract: ")
 
 
 def recognises(head: str) -> bool:
@@ -41,18 +46,19 @@ def _parse_record(entry: Element) -> RawRecord | str:
     if not title:
         return fields.NO_TITLE
     terms = (each.get("term", "") for each in entry.iterfind("a:category", _NAMES))
-    names = map(get_text, entry.iterfind("a:author/a:name", _NAMES))
+    names = [get_text(each) for each in entry.iterfind("a:author/a:name", _NAMES)]
+    names = names or _get_path_text(entry, "d:creator").split(", ")
     dois = _get_path_text(entry, "x:doi").split()  # a paper may have several
     return RawRecord(
         id="",
         title=title,
-        abstract=_get_path_text(entry, "a:summary"),
+        abstract=_ANNOUNCEMENT.sub("", _get_path_text(entry, "a:summary"), count=1),
         authors=fields.read_people(names),
         year=fields.find_year(_get_path_text(entry, "a:published")),
         venue=_get_path_text(entry, "x:journal_ref") or None,
         url=fields.find_url(address),
         doi=fields.find_doi(*dois),
-        arxiv_id=normalise_arxiv_id(address),
+        arxiv_id=normalise_arxiv_id(address.removeprefix("oai:")),
         metadata=fields.make_tags(terms),
         entry_type=PREPRINT,
     )

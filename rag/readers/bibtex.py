@@ -56,6 +56,7 @@ _NAME_ORDER = ("given", "prefix", "family", "suffix")
 _AND = re.compile(r" and(?= )", re.IGNORECASE)
 _ESCAPE_BRACE_OR_SEMICOLON = re.compile(r"\\.|[{};]")
 _ESCAPE_BRACE_OR_AND = re.compile(rf"\\.|&#?\w+;|[{{}};]|{_AND.pattern}", re.IGNORECASE)
+_LINK = re.compile(r"\\(?:href|url|path|nolinkurl|detokenize)\b")
 _ESCAPE_OR_BRACE = re.compile(r"\\([_%&#~{}])|[{}]")
 _NOT_IN_KEY = re.compile(r'[{}",]')
 _BEFORE_CHARS = 4000
@@ -228,7 +229,10 @@ def _parse_record(entry: _Entry, known: Fields) -> RawRecord | str:
 
     def raw(name: str) -> str:
         value = known[name].strip() if name in known else ""
-        return _ESCAPE_OR_BRACE.sub(r"\1", value).strip() if _has_tex(value) else value
+        if not _has_tex(value):
+            return value
+        value = _LINK.sub("", value).replace("}{", "} {")  # address and text of href
+        return _ESCAPE_OR_BRACE.sub(r"\1", value).strip()
 
     title, subtitle = text("title"), text("subtitle")
     if not title:
@@ -263,7 +267,8 @@ def _parse_record(entry: _Entry, known: Fields) -> RawRecord | str:
         },
         citation_key=entry.key or None,
         entry_type=entry.kind,
-        retraction=text("papertrail-retraction") or fields.find_retraction(text("note"), *keywords),
+        retraction=text("papertrail-retraction")
+        or fields.find_retraction(text("note"), keywords=keywords),
     )
 
 

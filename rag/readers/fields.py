@@ -101,6 +101,7 @@ _LOOSE_INITIAL = re.compile(r"\. -(?=[^\W\d_]\.)")  # "J. -L.", as arXiv writes 
 _GENERATION = re.compile(r"\s*(?:[JS]r\.?|I{2,3}|IV)\s*$")
 _FIRM = re.compile(r"\s*(?:Inc|Ltd|LLC|Corp|PLC|GmbH)\.?\s*$", re.IGNORECASE)
 # Types, keywords and notes of MEDLINE, Scopus, the Web of Science and EndNote.
+_RETRACTED_TYPE = "Retracted Publication"
 _RETRACTED = re.compile(
     r"(?:.*; *)?retract(?:ed(?: (?:publication|article|paper))?(?:$|[.:;,])|(?:ed|ion) in\b)",
     re.IGNORECASE,
@@ -380,10 +381,11 @@ def find_note(name: str, notes: Iterable[str]) -> str:
     return next((text.strip() for first, _, text in said if first == name and text.strip()), "")
 
 
-def find_retraction(*marks: str) -> str | None:
+def find_retraction(*marks: str, keywords: Iterable[str] = ()) -> str | None:
     """Return the first text by which a source marks a paper as retracted, or None.
 
-    A notice ("Retraction of Publication") is not itself retracted.
+    A notice ("Retraction of Publication") is not itself retracted. Of the keywords only PubMed's
+    name of the type counts: papers on retractions have others, such as "retracted article".
 
     >>> find_retraction("Article", "Retracted Publication"), find_retraction("Retracted eyelids")
     ('Retracted Publication', None)
@@ -393,7 +395,7 @@ def find_retraction(*marks: str) -> str | None:
             mark := collapse_space(text)
         ):
             return mark
-    return None
+    return _RETRACTED_TYPE if _RETRACTED_TYPE in map(collapse_space, keywords) else None
 
 
 def split_retraction_mark(title: str) -> tuple[str, str | None]:

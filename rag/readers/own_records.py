@@ -25,6 +25,8 @@ def parse_own_record(record: dict[str, Any]) -> RawRecord:
         FieldError: a field is missing or of the wrong type.
     """
     rest = dict(record)
+    address = take_text(rest, "url")
+    elsewhere = "" if "sources" in rest else address  # an export of ours has what is known
     return RawRecord(
         id=_take_id(rest),
         title=take_required(rest, "title"),
@@ -32,9 +34,9 @@ def parse_own_record(record: dict[str, Any]) -> RawRecord:
         authors=_take_authors(rest),
         year=_take_year(rest),
         venue=take_text(rest, "venue") or None,
-        url=fields.find_url(take_text(rest, "url")),
-        doi=_take_identifier(rest, "doi"),
-        arxiv_id=_take_identifier(rest, "arxiv_id"),
+        url=fields.find_url(address),
+        doi=_take_identifier(rest, "doi") or fields.find_doi(elsewhere),
+        arxiv_id=_take_identifier(rest, "arxiv_id") or fields.find_arxiv_id(elsewhere),
         sources=_take_list(rest, "sources"),
         aliases=_take_list(rest, "aliases"),
         citation_key=_take_string(rest, "citation_key"),

@@ -131,7 +131,7 @@ def _parse_record(record: Record) -> RawRecord | str:
         citation_key=key if any(map(str.isalpha, key)) else None,
         entry_type=kind or None,
         retraction=(fields.find_note("Retracted", notes) if notes else "")
-        or fields.find_retraction(work, *keywords, *notes),
+        or fields.find_retraction(work, *notes, keywords=keywords),
     )
 
 

@@ -77,7 +77,9 @@ def read_records(
         found = tag_line.match(line)
         tag, text = found.groups() if found else (" " if line.strip() else "", line)
         is_end = tag in ends
-        if record.line and (is_end or tag == first):
+        # PubMed Central puts other identifiers before the PMID.
+        is_next = tag == first and (first in record or "TI" in record)
+        if record.line and (is_end or is_next):
             yield record, True
             record = TaggedRecord()
         if not is_end and (record.line or tag):

@@ -48,7 +48,7 @@ def _parse_record(record: TaggedRecord) -> RawRecord | str:
         title=title,
         abstract=record.find_text("AB"),
         authors=fields.read_authors([*authors, *record.list_lines("CA")]),
-        year=fields.find_year(record.find_text("PY"), record.find_text("PD")),
+        year=fields.find_year(*map(record.find_text, ("PY", "PD", "EA"))),
         venue=record.find_text("SO") or None,
         url=fields.make_pubmed_url(pmid),
         doi=fields.find_doi(doi),

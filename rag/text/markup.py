@@ -162,13 +162,20 @@ def _decode(text: str) -> str:
 def _split_parts(text: str) -> str:
     """End a part of a structured abstract before the next label, where Ovid joins them by commas.
 
+    Without a label at the start, a label is a word of capitals, longer than "DNA" or "USA".
+
     >>> _split_parts("We count visits.,RESULTS: They rose.")
     'We count visits. RESULTS: They rose.'
     """
     if ":" not in text or (".," not in text and "?," not in text):
         return text
     has_label = _LABEL.match(text) is not None
-    return _JOINT.sub(lambda found: " " if has_label or found[1].isupper() else found[0], text)
+
+    def part(found: re.Match[str]) -> str:
+        is_label = has_label or (found[1].isupper() and len(found[1]) > 3)
+        return " " if is_label else found[0]
+
+    return _JOINT.sub(part, text)
 
 
 def _fix_digits(text: str) -> str:
