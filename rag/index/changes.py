@@ -98,18 +98,19 @@ def find_related(
     """
     papers = [record for record in records if isinstance(record, Paper)]
     named = list(map(index.resolve_id, remove))
+    removed = index.find_papers("id", named)
+    gone = [paper for paper, _, _ in index.load_placed(removed)]
     ids = dict.fromkeys(
         make_printable(name)
         for name in chain(
-            named,
             (paper.id for decision in decisions for paper in decision.papers),
             *map(list_ids, papers),
         )
     )
-    numbers = {*index.find_papers("id", ids)}
+    numbers = {*removed, *index.find_papers("id", ids)}
     if by_title:
         titles = dict.fromkeys(normalise_title(paper.title) for paper in papers)
-        works = dict.fromkeys(chain.from_iterable(list_keys(describe(paper)) for paper in papers))
+        works = dict.fromkeys(chain(*(list_keys(describe(paper)) for paper in (*papers, *gone))))
         numbers.update(index.find_papers("title", titles), index.find_papers("work", works))
     found = index.load_placed(sorted(numbers))
     several = tuple(paper for paper, _, _ in found)
@@ -217,7 +218,8 @@ def update_removal_keys(
     if not known and not intake.removed:
         return ()
     gone = [paper for paper in before if paper.id in intake.removed]
-    back = set(chain(*map(list_removal_keys, intake.papers), *map(list_ids, intake.papers)))
+    kept = intake.papers
+    back = set(chain(*map(list_removal_keys, kept), *(describe(paper).ids for paper in kept)))
     keys = chain(known, *map(list_removal_keys, gone))
     return tuple(dict.fromkeys(key for key in keys if key not in back))
 

@@ -186,14 +186,14 @@ def find_arxiv_id(paper: Paper) -> str | None:
 def list_block_keys(traits: Traits) -> list[Hashable]:
     """Return keys of which two records share one if they may be one work."""
     title = traits.title_key
-    return [traits.whole, traits.exact, (title, traits.family), *traits.ids, *list_keys(traits)]
+    return [traits.whole, traits.exact, (title, traits.family), *list_keys(traits)]
 
 
 def list_keys(traits: Traits) -> list[str]:
-    """Return those keys that an index keeps beside ids: title, page, author with title, PubMed."""
+    """Return those keys that an index keeps: title, ids, page and author with title."""
     title = traits.title_key
     start = title[:_START]
-    keys = [title, *(each for each in traits.ids if each.startswith(("preprint:", "pmid:")))]
+    keys = [title, *traits.ids]
     keys += [f"{' '.join(traits.spot)} {start}"] if traits.spot else []
     return [*keys, f"{traits.family} {start}"] if traits.family else keys
 
@@ -318,7 +318,7 @@ def _compare_by_id(one: Traits, other: Traits, title: Likeness, *, is_doi: bool)
     if is_proved or _has_same_abstract(one, other):
         return "same"
     if _has_other_spot(one, other) or _has_other_abstract(one, other) or gap > 1:
-        return "possible"
+        return "possible" if is_titled or not is_doi else "different"
     is_certain = title == "equal" or (author and (is_titled or not is_doi))
     return "same" if is_certain else "possible"
 

@@ -23,7 +23,7 @@ from rag.papers.compare import (
     list_block_keys,
 )
 from rag.papers.names import drop_et_al, find_family_name
-from rag.papers.paper import is_namesake_id, make_title_id, normalise_doi, normalise_title
+from rag.papers.paper import is_title_id, make_title_id, normalise_doi, normalise_title
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
@@ -343,10 +343,10 @@ class _Reread(NamedTuple):
 def list_ids(paper: Paper) -> list[str]:
     """Return all ids under which a paper is known, its DOI and arXiv id among them.
 
-    Not those of a paper whose id says that another one has them.
+    If its id was made of its title, another paper may have its DOI. Then its aliases have its own.
     """
     keys = [paper.id, *paper.aliases]
-    if not is_namesake_id(paper.id, paper.title):
+    if not is_title_id(paper.id, paper.title):
         doi, arxiv_id = normalise_doi(paper.doi or ""), find_arxiv_id(paper)
         keys += [f"doi:{doi}"] if doi else []
         keys += [f"arxiv:{arxiv_id}"] if arxiv_id else []

@@ -290,10 +290,13 @@ def make_title_id(title: str, seed: str, *, digits: int = 6) -> str:
     return f"{_slugify(title)}-{digest[:digits]}"
 
 
-def is_namesake_id(identity: str, title: str) -> bool:
-    """Return whether an id was made of the title and more, because its usual id was taken."""
-    slug = identity.rpartition("-")[0]
-    return slug == _slugify(title) and identity != make_paper_id(title)
+def is_title_id(identity: str, title: str) -> bool:
+    """Return whether an id was made of the title, alone or with more.
+
+    >>> is_title_id("tea-4a1c93", "Tea"), is_title_id("doi:10.1000/tea", "Tea")
+    (True, False)
+    """
+    return identity.rpartition("-")[0] == _slugify(title)
 
 
 def _slugify(title: str) -> str:
