@@ -360,6 +360,73 @@ def test_papers_with_one_title_are_kept_apart(run, index, list_mine, write):
         assert [paper["id"] for paper in list_mine()] == list(ids.values())
 
 
+# Duplicates
+
+
+def test_likely_duplicates_are_merged_or_kept_apart_for_good(run, index, list_mine, write):
+    title = {"title": "Salt marshes and the rise of the sea", "authors": ["Jane Doe"], "year": 2010}
+    one = {**title, "doi": "10.1000/a", "abstract": "Marshes grow.", "venue": "Tea J"}
+    two = {**title, "doi": "10.1000/b", "abstract": "The marshes of the north grow fast."}
+    write("a.jsonl", one, two, A)
+    ids = ["doi:10.1000/a", "doi:10.1000/b"]
+    assert index("a.jsonl")["possible_duplicates"] == [ids]
+    listed = run("papers", "duplicates", "-i", "mine")
+    assert "  same title, same first author, same year, two DOIs\n" in listed
+    (merge,) = re.findall(r"rag (papers merge .*)", listed)
+    (separate,) = re.findall(r"rag (papers separate .*)", listed)
+
+    def reread(count):
+        for words in (["--update"], ["--rebuild"], ["b.jsonl"], ["--update"]):
+            assert index(*words)["possible_duplicates"] == []
+            assert len(list_mine()) == count
+
+    write("b.jsonl", {**two, "title": "SALT MARSHES and the rise of the sea."})
+    undo = re.search(r"`rag (.*)`", run(*merge.split()))[1]
+    reread(2)
+    paper = list_mine()[0]
+    assert (paper["id"], paper["aliases"]) == (ids[0], ids[1:])
+    assert (paper["abstract"], paper["venue"]) == (two["abstract"], "Tea J")
+    assert "are one paper already" in run(*merge.split(), status=2)
+
+    run(*undo.split())
+    reread(3)
+    assert {paper["id"]: paper["abstract"] for paper in list_mine() if "doi" in paper} == {
+        each["id"]: each["abstract"] for each in ({**one, "id": ids[0]}, {**two, "id": ids[1]})
+    }
+    run(*merge.split(), "-q")
+    run(*separate.split())
+    assert run("papers", "duplicates", "-i", "mine", "--decided").count("kept apart:") == 1
+    assert json.loads(run("papers", "duplicates", "-i", "mine", "--json")) == []
+
+
+def test_paper_merged_by_itself_is_taken_apart(run, index, list_mine, write):
+    title = {"title": "Salt marshes and the rise of the sea", "authors": ["Jane Doe"]}
+    preprint = {**title, "arxiv_id": "2101.00001", "year": 2020, "abstract": "Marshes grow."}
+    journal = {**title, "doi": "10.1000/a", "year": 2021, "abstract": "Marshes shrink."}
+    write("a.jsonl", preprint, journal, A)
+    index("a.jsonl")
+    assert len(list_mine()) == 2
+    run("papers", "separate", "doi:10.1000/a", "-i", "mine")
+    for words in (["--update"], ["--rebuild"]):
+        index(*words)
+        abstracts = {paper["id"]: paper["abstract"] for paper in list_mine()}
+        assert abstracts["arxiv:2101.00001"] == "Marshes grow."
+        assert abstracts["doi:10.1000/a"] == "Marshes shrink."
+    alpha = next(paper["id"] for paper in list_mine() if paper["title"] == "Alpha")
+    assert "nothing to separate" in run("papers", "separate", alpha, "-i", "mine", status=2)
+
+
+def test_removed_paper_does_not_keep_others_with_its_doi_out(run, index, list_mine, write):
+    colours = ("Blue", "Red", "Green")
+    doi = "10.1000/s"
+    write("a.jsonl", *({"title": f"{c} pills", "abstract": f"{c}!", "doi": doi} for c in colours))
+    index("a.jsonl")
+    run("papers", "remove", f"doi:{doi}", "-i", "mine")
+    report = index("--update")
+    assert (report["read"], report["left_out"]) == (2, [f"doi:{doi}"])
+    assert [paper["abstract"] for paper in list_mine()] == ["Red!", "Green!"]
+
+
 # Libraries
 
 

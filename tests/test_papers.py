@@ -19,6 +19,8 @@ from rag.papers import (
     normalise_doi,
     normalise_title,
 )
+from rag.papers.duplicates import find_duplicates
+from rag.papers.names import make_name_key
 
 SHORT = "We test it."
 LONG = "We test it on five tasks and win."
@@ -278,43 +280,191 @@ def test_two_titles_under_one_id_are_said():
     assert merges[1].warning == 'x has two titles. Kept "A", dropped "B".'
 
 
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ({"year": 2001}, {"year": 2005}),
-        ({"authors": ("Ada Lovelace",)}, {"authors": ("Alan Turing", "Ada Lovelace")}),
-        ({"doi": "10.1000/a"}, {"doi": "10.1000/b"}),
-        ({"arxiv_id": "1706.03762"}, {"arxiv_id": "1810.04805"}),
-    ],
-)
-def test_equal_titles_with_a_trait_that_disagrees_are_two_papers(one, other):
-    records = record("Editorial", **one), record("Editorial", **other)
-    papers, merges = merged(*records, *records)
-    assert [merge.status for merge in merges] == ["new", "new", "unchanged", "unchanged"]
-    assert len({paper.id for paper in papers}) == 2
-    assert merged(*records)[0] == papers
+MARSH = "Salt marshes and the rise of the northern sea"
+ABSTRACT = "We measured seven salt marshes over ten years and found that they grow by a third."
+OTHER = "Nothing in this text is like that: frogs jump far, whatever they had for breakfast."
 
 
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ({"year": 2001}, {}),
-        ({"year": 2001}, {"doi": "10.1000/a", "authors": ("A",)}),
-        ({"authors": ("Vaswani, Ashish",)}, {"authors": ("A. Vaswani and N. Shazeer",)}),
-        ({"authors": ("Jan Müller Jr.",)}, {"authors": ("Muller, J.",)}),
-        ({"authors": ("王小明",)}, {"authors": ("小明 王",)}),
-        ({"authors": ("王 小明", "A")}, {"authors": ("王小明",)}),
-        ({"doi": "10.1000/a"}, {"doi": "https://doi.org/10.1000/A"}),
-        # the DOI that arXiv gives a preprint speaks against no publisher's DOI
-        ({"doi": "10.48550/arXiv.1706.03762"}, {"arxiv_id": "1706.03762v2"}),
-        ({"doi": "10.48550/arXiv.1706.03762"}, {"doi": "10.1000/a"}),
-    ],
-)
-def test_equal_titles_without_a_trait_that_disagrees_are_one_paper(one, other):
-    for pair in ((one, other), (other, one)):
-        papers, merges = merged(*(record("Editorial", **traits) for traits in pair))
+def both(one, other, **common):
+    """Two records with titles and fields of their own, and common ones."""
+    return [record(**{"title": MARSH, "abstract": "", **common, **each}) for each in (one, other)]
+
+
+ARXIV, JOURNAL = {"arxiv_id": "1706.03762"}, {"doi": "10.1000/a", "venue": "Tea J"}
+DOE = {"authors": ("Jane Doe",), "year": 2010, "venue": "Tea J"}
+PAGE = {"volume": "7", "pages": "S12-19"}
+ONE = {
+    "an unknown year": both(DOE, {**DOE, "year": None}),
+    "title and year": both({"year": 2001}, {"year": 2001}),
+    "signs, spaces, accents": both(
+        {"title": "β-Catenin & pre-training in naïve cells"},
+        {"title": "[Beta-catenin and pretraining in naive cells]."},
+    ),
+    "preprint and journal, a year apart": both(
+        {**DOE, **ARXIV, "venue": "arXiv"}, {**DOE, **JOURNAL, "year": 2011}
+    ),
+    "the DOI of arXiv and a publisher's": both({"doi": "10.48550/arXiv.1706.03762"}, JOURNAL),
+    "the DOI of arXiv and its id": both({"doi": "10.48550/arXiv.1706.03762"}, ARXIV),
+    "bioRxiv and journal": both({**DOE, "doi": "10.1101/2010.1.2"}, {**DOE, **JOURNAL}),
+    "one DOI, a subtitle left off": both(
+        {**DOE, **JOURNAL}, {**DOE, **JOURNAL, "title": f"{MARSH}: ten years"}
+    ),
+    "one DOI, title marked as retracted": both(
+        JOURNAL, {**JOURNAL, "title": f"RETRACTED: {MARSH}"}
+    ),
+    "one DOI and abstract, a translated title": both(
+        {**JOURNAL, "abstract": ABSTRACT},
+        {**JOURNAL, "abstract": ABSTRACT, "title": "Salzwiesen und der Meeresspiegel"},
+    ),
+    "one page, two DOIs": both(
+        {**DOE, "doi": "10.1000/a", "metadata": PAGE},
+        {**DOE, "doi": "10.1000/b", "metadata": {"volume": "7 (2)", "pages": "12"}},
+    ),
+    "one page, a misspelled author": both(
+        {"authors": ("Jane Doe", "Bo Li"), "metadata": PAGE},
+        {"authors": ("J. Dow", "B. Li"), "metadata": PAGE},
+    ),
+    "one id of PubMed": both(
+        {"metadata": {"pmid": "7"}}, {"metadata": {"pmid": "7"}, "year": 1999}
+    ),
+    "short title, author and year": both(DOE, {**DOE, "authors": ("Doe J",)}, title="Editorial"),
+    "short title, abstract": both({"year": 2001}, {}, title="Editorial", abstract=SHORT),
+}
+TWO = {
+    "years": both({"year": 2001}, {"year": 2005}),
+    "first authors": both(DOE, {**DOE, "authors": ("Alan Roe", "Bo Li")}),
+    "first authors and one DOI of chapters": both(
+        {**DOE, **JOURNAL}, {**JOURNAL, "authors": ("Al Roe",)}, title="Introduction"
+    ),
+    "abstracts of one supplement": both(
+        {**JOURNAL, "abstract": ABSTRACT}, {**JOURNAL, "abstract": OTHER, "title": "Frogs jump"}
+    ),
+    "abstracts of one author and supplement": both(
+        {**DOE, **JOURNAL, "abstract": ABSTRACT},
+        {**DOE, **JOURNAL, "abstract": OTHER, "title": "Frogs jump"},
+    ),
+    "parts": both({**DOE, "title": f"{MARSH}. Part I"}, {**DOE, "title": f"{MARSH}. Part II"}),
+    "numbers": both({**DOE, "title": f"{MARSH} 2"}, {**DOE, "title": f"{MARSH} 3"}),
+    "a correction": both(DOE, {**DOE, "title": f"Correction to: {MARSH}"}),
+    "pages": both(
+        {**DOE, "metadata": PAGE}, {**DOE, "metadata": {"volume": "8", "pages": "1"}},
+        title="Editorial",
+    ),
+}  # fmt: skip
+REPORTED = {
+    "two DOIs": both({"doi": "10.1000/a"}, {"doi": "10.1000/b"}),
+    "two arXiv ids": both(ARXIV, {"arxiv_id": "1810.04805"}),
+    "preprint and journal, two years apart": both(
+        {**DOE, **ARXIV}, {**DOE, **JOURNAL, "year": 2012}
+    ),
+    "initials": both({**DOE, "authors": ("Doe J",)}, {**DOE, "authors": ("Doe K",)}),
+    "order of authors": both(DOE, {**DOE, "authors": ("Alan Roe", "Jane Doe")}),
+    "other pages": both(
+        {**DOE, "metadata": PAGE}, {**DOE, "metadata": {"volume": "8", "pages": "1"}}
+    ),
+    "spelling": both(DOE, {**DOE, "title": MARSH.replace("marshes", "marsh")}),
+    "a short title alone": both({"year": 2001}, {}, title="Editorial"),
+    "other abstracts": both({"abstract": ABSTRACT}, {"abstract": OTHER}),
+    "a reference that may be to the data": both(DOE, {**DOE, "venue": None}),
+    "a renamed preprint": both(
+        {**DOE, **ARXIV, "venue": None},
+        {**DOE, **JOURNAL, "title": "The rise of the northern sea and its salt marshes"},
+    ),
+}
+
+
+def name_cases(cases):
+    return pytest.mark.parametrize("pair", cases.values(), ids=list(cases))
+
+
+@name_cases(ONE)
+def test_records_that_agree_are_one_paper(pair):
+    for records in (pair, pair[::-1]):
+        papers, merges = merged(*records)
         assert len(papers) == 1
         assert merges[1].status in {"merged", "unchanged"}
+
+
+@name_cases({**TWO, **REPORTED})
+def test_records_that_disagree_are_two_papers_and_stay_so(pair):
+    for records in (pair, pair[::-1]):
+        papers, merges = merged(*records)
+        assert [paper.abstract for paper in papers] == [each.abstract for each in records]
+        assert len({paper.id for paper in papers}) == 2
+        again, merges = merged(*records[::-1], library=tuple(papers))
+        assert again == papers
+        assert {merge.status for merge in merges} == {"unchanged"}
+
+
+def test_papers_that_are_likely_one_are_reported_and_others_are_not():
+    found = {name: find_duplicates(merged(*pair)[0]) for name, pair in {**TWO, **REPORTED}.items()}
+    assert [name for name, pairs in found.items() if pairs] == list(REPORTED)
+    assert [pair.reason for pair in found["two DOIs"]] == [
+        "same title, an author is unknown, a year is unknown, two DOIs"
+    ]
+
+
+def test_ten_thousand_editorials_are_no_possible_duplicates():
+    many = [record("Editorial", doi=f"10.1000/{n}", year=2000 + n % 9) for n in range(10_000)]
+    assert find_duplicates(many) == []
+
+
+def test_initials_are_no_family_names():
+    written = ("Doe J", "J Doe", "Doe, John", "J. Doe", "DOE, J.", "Doe JR", "John R. Doe")
+    assert {make_name_key(name) for name in written} == {("doe", "j")}
+    assert make_name_key("J. R.") == (None, None)
+    particles = ("van den Berg J", "Jan van den Berg", "van den Berg, J.", "Berg, J. van den")
+    assert {make_name_key(name) for name in particles} == {("berg", "j")}
+    same = [("Müller J", "J. Mueller"), ("O'Neil S", "Sean ONeil"), ("王 小明", "王小明")]
+    assert [len(merged(*both({"authors": (a,)}, {"authors": (b,)}))[0]) for a, b in same] == [1] * 3
+
+
+def test_a_shared_doi_is_the_id_of_the_first_paper_only():
+    records = [
+        record(f"{colour} pill in the old", f"{colour} pills help.", doi="10.1000/s")
+        for colour in ("Blue", "Red", "Green")
+    ]
+    papers, _ = merged(*records)
+    assert [paper.id.rpartition("-")[0] for paper in papers] == [
+        "", "red-pill-in-the-old", "green-pill-in-the-old"
+    ]  # fmt: skip
+    assert papers[0].id == "doi:10.1000/s"
+    assert [(p.abstract, p.doi) for p in papers] == [(r.abstract, r.doi) for r in records]
+    assert merged(*reversed(records), library=tuple(papers))[0] == papers
+
+
+def test_the_journal_wins_over_the_preprint_and_nothing_is_lost():
+    preprint = record(
+        MARSH,
+        LONG,
+        authors=("Jane Doe",),
+        year=2010,
+        venue="arXiv",
+        url="https://arxiv.org/x",
+        doi="10.48550/arXiv.1706.03762",
+        sources=("a",),
+        citation_key="doe2010",
+        entry_type="misc",
+        metadata={"tags": ["sea"]},
+    )
+    journal = record(
+        MARSH, SHORT, authors=("Doe J",), year=2011, venue="Tea J", url="https://tea.org/x",
+        doi="10.1000/a", sources=("b",), citation_key="doe:tea", entry_type="article",
+        metadata={"volume": "7"}, retraction="Retracted Publication",
+    )  # fmt: skip
+    for records in ((preprint, journal), (journal, preprint)):
+        (paper,), _ = merged(*records)
+        assert (paper.id, paper.citation_key) == (records[0].id, records[0].citation_key)
+        assert set(paper.aliases) == {records[1].id, records[1].citation_key}
+        assert (paper.year, paper.venue, paper.url) == (2011, "Tea J", "https://tea.org/x")
+        assert (paper.doi, paper.arxiv_id, paper.entry_type) == (
+            "10.1000/a",
+            "1706.03762",
+            "article",
+        )
+        assert (paper.abstract, paper.retraction) == (LONG, "Retracted Publication")
+        assert paper.metadata == {"tags": ["sea"], "volume": "7"}
+        assert paper.sources == records[0].sources + records[1].sources
 
 
 def test_namesakes_keep_their_ids_when_everything_is_read_again():

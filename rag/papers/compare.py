@@ -34,6 +34,7 @@ _PREPRINT_DOI = re.compile(
 _PREPRINT_VENUE = re.compile(r"rxiv|\bcorr\b|preprint|research square|\bssrn\b", re.IGNORECASE)
 _VERSION = re.compile(r"[./-]?v\d+$")
 _UMLAUT_E = re.compile("(?<=[aou])e")  # "mueller" is "muller", which stands for "müller"
+_NUMERAL = re.compile(r"\d+|\b[ivx]+\b")
 _NUMBER = re.compile(r"[1-9]\d*")
 _PUBMED = re.compile(r"ncbi\.nlm\.nih\.gov/(?:pubmed/)?(\d+)")
 # Publishers put it before the title of a paper that they retracted.
@@ -88,7 +89,7 @@ class Traits(NamedTuple):
     @property
     def whole(self) -> tuple[object, ...]:
         """The same with the abstract."""
-        return *self.exact, self.abstract
+        return *self.exact, self.is_detailed, self.abstract
 
     @property
     def is_long(self) -> bool:
@@ -221,13 +222,13 @@ def _compare_titles(one: Traits, other: Traits) -> Likeness:
     if short[:_START] != long[:_START]:
         return "other"
     if long.startswith(f"{short} ") and len(short) >= _LEAST_PREFIX:
-        return "other" if long[len(short) + 1].isdigit() else "near"
+        return "other" if _NUMERAL.match(long, len(short) + 1) else "near"
     is_near = fuzz.ratio(short, long, score_cutoff=_NEAR) > 0
     return "near" if is_near and _has_same_numbers(short, long) else "other"
 
 
 def _has_same_numbers(title: str, other: str) -> bool:
-    return re.findall(r"\d+", title) == re.findall(r"\d+", other)
+    return _NUMERAL.findall(title) == _NUMERAL.findall(other)
 
 
 def _has_like_words(one: Traits, other: Traits) -> bool:
@@ -286,19 +287,17 @@ def _has_other_spot(one: Traits, other: Traits) -> bool:
 
 
 def _measure_overlap(one: Traits, other: Traits) -> float | None:
-    """Return the share of the shorter abstract's words in the longer one; None: unknown."""
-    words, others = (set(normalise_title(each.abstract).split()) for each in (one, other))
-    if not words or not others:
+    """Return the share of the shorter abstract's words in the longer one; None: too few words."""
+    words, others = (normalise_title(each.abstract).split() for each in (one, other))
+    if min(len(words), len(others)) < _LEAST_WORDS:
         return None
-    return len(words & others) / min(len(words), len(others))
+    shorter, longer = sorted((set(words), set(others)), key=len)
+    return len(shorter & longer) / len(shorter)
 
 
 def _has_same_abstract(one: Traits, other: Traits) -> bool:
-    """Return whether both have one abstract that is long enough to be that of one work."""
-    shorter = min(one.abstract, other.abstract, key=len)
-    if len(shorter.split()) < _LEAST_WORDS:
-        return False
-    return one.abstract == other.abstract or (_measure_overlap(one, other) or 0) >= _SAME
+    """Return whether both have one abstract, up to a revision or a cut."""
+    return (_measure_overlap(one, other) or 0) >= _SAME
 
 
 def _has_other_abstract(one: Traits, other: Traits) -> bool:
@@ -310,17 +309,19 @@ def _compare_by_id(one: Traits, other: Traits, title: Likeness, *, is_doi: bool)
     """Compare records that share an identifier. Many works may share a DOI: a supplement's."""
     author, gap = _agree(one, other), _measure_gap(one, other) or 0
     is_proved = title == "equal" and (one.is_long or not is_doi)
-    is_titled = title != "other" or _has_like_words(one, other)
-    if not is_proved and (author is False or (is_doi and not is_titled and not author)):
+    is_like = title == "near" or _has_like_words(one, other)
+    is_titled = title == "equal" or (one.is_long and other.is_long and is_like)
+    if author is False and not is_proved:
         return "different"
     if _find_other_id(one, other):
-        return "possible"
+        return "possible" if is_titled else "different"
     if is_proved or _has_same_abstract(one, other):
         return "same"
-    if _has_other_spot(one, other) or _has_other_abstract(one, other) or gap > 1:
-        return "possible" if is_titled or not is_doi else "different"
-    is_certain = title == "equal" or (author and (is_titled or not is_doi))
-    return "same" if is_certain else "possible"
+    is_unlike = _has_other_spot(one, other) or _has_other_abstract(one, other) or gap > 1
+    if is_doi and not is_titled and (is_unlike or not author):
+        return "different"
+    is_certain = title == "equal" or bool(author)
+    return "same" if is_certain and not is_unlike and (is_titled or not is_doi) else "possible"
 
 
 def _compare_equal(one: Traits, other: Traits) -> Verdict:

@@ -80,6 +80,8 @@ def _list_group_keys(traits: Traits) -> Iterator[Hashable]:
     yield from list_block_keys(traits)
     if traits.family and traits.year:
         yield traits.family, traits.year
+        if traits.is_preprint:
+            yield traits.family, traits.year + 1
     if traits.abstract:
         yield traits.abstract[:_ABSTRACT_CHARS]
 
