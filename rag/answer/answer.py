@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
+from rag.answer.latex import LatexWriter, render_comment
 from rag.answer.markdown import MarkdownWriter, render_titles
 from rag.answer.summary import summarize_verdicts
 from rag.citations.citation import name_paper, to_json_values
@@ -198,9 +199,19 @@ class Answer(Bibliography):
 
         The keys are those of `to_bibtex`: a paper's own, as its .bib file has it, where known.
         """
-        from rag.answer.latex import render_latex
-
-        return render_latex(self)
+        writer = LatexWriter(self.sources)
+        parts = [render_comment(self.question)]
+        if self.status != "answered":
+            parts.append(render_comment(f"{self.status}: {self.reason}"))
+        is_prose = self.mode == "model" and self.kind == "answer"
+        parts.append(
+            writer.render_prose(self.text)
+            if is_prose
+            else writer.render_statements(self.statements)
+        )
+        parts += [writer.render_source(number, self.citations) for number in self.sources]
+        parts.append(render_comment(self.verification))
+        return "\n\n".join(filter(None, parts)) + "\n"
 
     def _repr_markdown_(self) -> str:
         return self.to_markdown()

@@ -1,8 +1,8 @@
-r"""Answer as LaTeX, to be pasted into a manuscript beside the user's own .bib file.
+r"""Parts of an answer as LaTeX, to be pasted into a manuscript beside the user's own .bib file.
 
 Text of papers and models is escaped, so that none of it becomes a command. Only formulas of a model
-whose commands are all symbols or known to be harmless stay. Sources and what they say follow as
-comments.
+whose commands are all symbols or known to be harmless stay. `Answer.to_latex` puts the parts
+together.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from rag.exporters.values import assign_citation_keys
 from rag.text.tex import get_symbol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from markdown_it.token import Token
 
-    from rag.answer.answer import Answer
+    from rag.citations.citation import Citation, Statement
+    from rag.papers import Paper
 
 _HARMLESS = frozenset(
     {
@@ -52,69 +53,66 @@ _TAGS = {  # what each token of Markdown opens or closes
 }
 
 
-def render_latex(answer: Answer) -> str:
-    r"""Return the answer with ``\cite{key}``, its sources and quotes as comments."""
-    several = assign_citation_keys(answer.sources.values())
-    keys = {number: key for number, (key, _) in zip(answer.sources, several, strict=True)}
-    parts = [f"% {_comment(answer.question)}"]
-    if answer.status != "answered":
-        parts.append(f"% {answer.status}: {_comment(answer.reason)}")
-    if answer.mode == "model" and answer.kind == "answer":
-        parts.append(_render_prose(answer.text, keys))
-    else:
-        parts.append(_render_statements(answer, keys))
-    parts += [_render_source(answer, number, keys[number]) for number in answer.sources]
-    parts.append(f"% {_comment(answer.verification)}")
-    return "\n\n".join(filter(None, parts)) + "\n"
+class LatexWriter:
+    """Renders the parts of one answer. Each line of a comment starts with "% "."""
+
+    def __init__(self, sources: Mapping[int, Paper]) -> None:
+        """Take the cited papers by shown number."""
+        self._sources = sources
+        several = assign_citation_keys(sources.values())
+        self._keys = {number: key for number, (key, _) in zip(sources, several, strict=True)}
+
+    def render_statements(self, statements: Sequence[Statement]) -> str:
+        """Return one line per statement, with its citations."""
+        return "\n".join(
+            escape_latex(each.text) + self._cite([citation.number for citation in each.citations])
+            for each in statements
+        )
+
+    def render_source(self, number: int, citations: Sequence[Citation]) -> str:
+        """Return the key and reference of a source and what is quoted of it, as comments."""
+        quotes = (citation.quotes for citation in citations if citation.number == number)
+        texts = dict.fromkeys(quote.text for several in quotes for quote in several)
+        first = f"[{self._keys[number]}] {self._sources[number].reference}"
+        return "\n".join(map(render_comment, [first, *texts]))
+
+    def render_prose(self, text: str) -> str:
+        """Convert a model's Markdown. Citations and formulas are put aside while it is parsed."""
+        from markdown_it import MarkdownIt
+
+        stash: list[str] = []
+
+        def put_aside(latex: str) -> str:
+            stash.append(latex)
+            return f"\ue000{len(stash) - 1}\ue001"
+
+        marked = ""
+        numbers: list[int] = []
+        for piece in [*split_shown_numbers(text.translate(_STASH_SIGNS), self._keys), ""]:
+            if isinstance(piece, int):
+                numbers.append(piece)
+                continue
+            if numbers:
+                marked = marked.rstrip(" ") + put_aside(self._cite(numbers))
+                numbers = []
+            marked += FORMULA.sub(lambda found: put_aside(_keep_formula(found[0])), piece)
+        tokens = MarkdownIt("commonmark").parse(marked)
+        latex = "".join(map(_render_token, _flatten(tokens)))
+        latex = _STASHED.sub(lambda found: stash[int(found[1])], latex)
+        return re.sub(r"\n{3,}", "\n\n", latex).strip()
+
+    def _cite(self, numbers: Sequence[int]) -> str:
+        keys = ",".join(self._keys[number] for number in numbers)
+        return f"~\\cite{{{keys}}}" if numbers else ""
 
 
-def _render_statements(answer: Answer, keys: Mapping[int, str]) -> str:
-    lines = []
-    for statement in answer.statements:
-        numbers = [citation.number for citation in statement.citations]
-        lines.append(f"{escape_latex(statement.text)}{_cite(numbers, keys)}")
-    return "\n".join(lines) or escape_latex(answer.text)
+def render_comment(text: str) -> str:
+    r"""Return a text on one line as a comment.
 
-
-def _render_source(answer: Answer, number: int, key: str) -> str:
-    quotes = (c.quotes for c in answer.citations if c.number == number)
-    texts = dict.fromkeys(quote.text for several in quotes for quote in several)
-    lines = [f"[{key}] {answer.sources[number].reference}", *texts]
-    return "\n".join(f"% {_comment(line)}" for line in lines)
-
-
-def _cite(numbers: list[int], keys: Mapping[int, str]) -> str:
-    return f"~\\cite{{{','.join(keys[number] for number in numbers)}}}" if numbers else ""
-
-
-def _comment(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _render_prose(text: str, keys: Mapping[int, str]) -> str:
-    """Convert a model's Markdown. Citations and formulas are put aside while it is parsed."""
-    from markdown_it import MarkdownIt
-
-    stash: list[str] = []
-
-    def put_aside(latex: str) -> str:
-        stash.append(latex)
-        return f"\ue000{len(stash) - 1}\ue001"
-
-    marked = ""
-    numbers: list[int] = []
-    for piece in [*split_shown_numbers(text.translate(_STASH_SIGNS), keys), ""]:
-        if isinstance(piece, int):
-            numbers.append(piece)
-            continue
-        if numbers:
-            marked = marked.rstrip(" ") + put_aside(_cite(numbers, keys))
-            numbers = []
-        marked += FORMULA.sub(lambda found: put_aside(_keep_formula(found[0])), piece)
-    tokens = MarkdownIt("commonmark").parse(marked)
-    latex = "".join(map(_render_token, _flatten(tokens)))
-    latex = _STASHED.sub(lambda found: stash[int(found[1])], latex)
-    return re.sub(r"\n{3,}", "\n\n", latex).strip()
+    >>> render_comment("a\nb")
+    '% a b'
+    """
+    return f"% {' '.join(text.split())}"
 
 
 def _flatten(tokens: list[Token]) -> Iterator[Token]:
