@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # Names of columns in lower case, without blanks and signs, the best first, as the exports of these
 # have them: PubMed, Embase, Scopus, Web of Science (two letters), Lens, Dimensions, OpenAlex,
-# Semantic Scholar, IEEE Xplore, EBSCO, Springer Link, Google Scholar, Publish or Perish, Zotero,
+# Semantic Scholar, IEEE Xplore, EBSCO, ProQuest, Springer Link, Google Scholar, Publish or Perish, Zotero,
 # Covidence, Rayyan.
 _COLUMNS = {
     "title": (
@@ -42,12 +42,12 @@ _COLUMNS = {
     "venue": (
         "journal", "venue", "journalbook", "publicationtitle", "sourcetitle", "journaltitle",
         "publication", "publicationname", "primarylocationsourcedisplayname", "secondarytitle",
-        "conferencename", "booktitle", "anthologytitle", "so",
+        "conferencename", "booktitle", "anthologytitle", "pubtitle", "so",
     ),
     "doi": ("doi", "itemdoi", "di"),
     "url": (
         "url", "link", "urls", "articleurl", "primarylocationlandingpageurl", "externalurl",
-        "sourceurls", "plink", "dimensionsurl",
+        "sourceurls", "plink", "dimensionsurl", "documenturl",
     ),
     "arxiv_id": ("arxivid", "arxiv"),
     "tags": (
