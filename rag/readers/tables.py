@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 # Names of columns in lower case, without blanks and signs, the best first, as the exports of these
 # have them: PubMed, Embase, Scopus, Web of Science (two letters), Lens, Dimensions, OpenAlex,
-# Semantic Scholar, IEEE Xplore, EBSCO, ProQuest, Springer Link, Google Scholar, Publish or Perish, Zotero,
-# Covidence, Rayyan.
+# Semantic Scholar, IEEE Xplore, EBSCO, ProQuest, Springer Link, Google Scholar, Publish or Perish,
+# Zotero, Covidence, Rayyan.
 _COLUMNS = {
     "title": (
         "title", "articletitle", "documenttitle", "itemtitle", "displayname", "primarytitle",
