@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rag.errors import CorpusError, SettingsError
 from rag.index import Filter, Index
+from rag.index.build import DecisionChange
 from rag.library import read_records, read_sources, require_library, update_library
 from rag.papers import Decision, Paper, PaperMerger
 from rag.papers.compare import describe
@@ -73,7 +74,8 @@ def merge_papers(names: Sequence[str], *, settings: Settings, embedder: Embedder
         elif decision.is_same or not ids <= set(faces):
             kept.append(decision)
     united = dict.fromkeys(chain.from_iterable(faces.values()))
-    _decide([*kept, Decision(is_same=True, papers=tuple(united))], settings, embedder)
+    now = [*kept, Decision(is_same=True, papers=tuple(united))]
+    _decide(decisions, now, settings, embedder)
     return _read_library(settings, embedder, [named[0].id]).named[0]
 
 
@@ -94,7 +96,7 @@ def separate_papers(names: Sequence[str], *, settings: Settings, embedder: Embed
     """
     papers, named, decisions = _read_library(settings, embedder, names)
     if len(named) > 1:
-        _decide([*decisions, *_keep_apart(named)], settings, embedder)
+        _decide(decisions, [*decisions, *_keep_apart(named)], settings, embedder)
         return named
     find, (paper,) = make_finder(papers), named
     place = papers.index(paper)
@@ -104,10 +106,11 @@ def separate_papers(names: Sequence[str], *, settings: Settings, embedder: Embed
     if len(records) < 2:
         raise CorpusError(f"{paper.id} was read from one record. There is nothing to separate.")
     kept = [decision for decision in decisions if decision not in merged]
-    _decide([*kept, *_keep_apart(records)], settings, embedder, records, remove=paper.id)
-    now = _read_library(settings, embedder)
-    places = {make_finder(now.papers)(record) for record in records}
-    return [now.papers[place] for place in sorted(place for place in places if place is not None)]
+    now = [*kept, *_keep_apart(records)]
+    _decide(decisions, now, settings, embedder, records, remove=paper.id)
+    after = _read_library(settings, embedder).papers
+    places = {make_finder(after)(record) for record in records}
+    return [after[place] for place in sorted(place for place in places if place is not None)]
 
 
 def _read_library(settings: Settings, embedder: Embedder, names: Iterable[str] = ()) -> _Library:
@@ -127,7 +130,8 @@ def _keep_apart(papers: Iterable[Paper]) -> list[Decision]:
 
 
 def _decide(
-    decisions: Sequence[Decision],
+    before: Sequence[Decision],
+    after: Sequence[Decision],
     settings: Settings,
     embedder: Embedder,
     records: Sequence[Paper] = (),
@@ -141,7 +145,7 @@ def _decide(
         settings=settings,
         embedder=embedder,
         remove=[remove] if remove else [],
-        decisions=list(dict.fromkeys(decisions)),
+        decisions=DecisionChange(before, list(dict.fromkeys(after))),
     )
 
 

@@ -27,7 +27,7 @@ from rag.errors import (
     SettingsError,
 )
 from rag.index import Index, PassageSettings, read_manifest, update_index
-from rag.index.build import NO_SOURCES
+from rag.index.build import NO_SOURCES, DecisionChange
 from rag.index.changes import Intake, list_removal_keys, plan_changes
 from rag.index.lock import LOCK_NAME, writer_lock
 from rag.index.manifest import DATA_PREFIXES, FILE_NAME, OLD_FOLDERS, map_disk_errors
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from rag.embedding import Embedder
     from rag.index import IndexReport, OnProgress
     from rag.index.manifest import Manifest
-    from rag.papers import Decision
     from rag.readers import Record
 
 BUNDLED_SOURCE = Path(__file__).parent / "data" / "library.jsonl"
@@ -150,7 +149,7 @@ def update_library(
     remove: Sequence[str] = (),
     rebuild: bool = False,
     by_title: bool = True,
-    decisions: Sequence[Decision] | None = None,
+    decisions: DecisionChange | None = None,
     on_progress: OnProgress | None = None,
     lock_timeout_s: float = 0.0,
     workers: int = 1,

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from rag import Assistant, Filter, Paper
 from rag.embedding import make_embedder
-from rag.errors import IndexDamaged
-from rag.index import Index, PassageSettings, update_index
+from rag.errors import IndexDamaged, IndexLocked
+from rag.index import Index, PassageSettings, read_manifest, update_index
+from rag.index.build import DecisionChange
 from rag.index.token_vectors import (
     WINDOW_STEP,
     WINDOW_TOKENS,
@@ -27,6 +28,7 @@ from rag.index.token_vectors import (
     SegmentWriter,
     quantise,
 )
+from rag.papers.merge import Decision
 from rag.retrieval.late_interaction import QuestionTokens, score_rows
 from rag.settings import load_settings
 
@@ -104,6 +106,19 @@ def test_changed_paper_keeps_its_place_and_loses_its_old_words(tmp_path):
     index = Index.open(folder)
     assert index.lexical.row_count == len(index.lexical.find_all(["titl"])) == 3
     index.close()
+
+
+def test_decision_does_not_overwrite_one_that_another_process_made(tmp_path):
+    papers = [Paper(name, f"{name} tea", f"{name} tea is warm.") for name in ("black", "green")]
+    Assistant.build(papers, tmp_path / "index").close()
+    passages = read_manifest(tmp_path / "index").passages
+    embedder = make_embedder(load_settings())
+    decide = partial(update_index, tmp_path / "index", [], embedder, passages=passages)
+    first, second = Decision(False, tuple(papers)), Decision(True, tuple(papers))
+    decide(decisions=DecisionChange((), (first,)))
+    with pytest.raises(IndexLocked, match="meanwhile"):
+        decide(decisions=DecisionChange((), (second,)))
+    assert [each.load() for each in read_manifest(tmp_path / "index").decisions] == [first]
 
 
 def test_words_that_look_like_a_query_are_searched_as_words(tmp_path):

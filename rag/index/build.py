@@ -14,9 +14,16 @@ from dataclasses import dataclass
 from functools import partial
 from secrets import token_hex
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from rag.errors import CorpusError, DiskError, IndexDamaged, IndexMissing, IndexStale
+from rag.errors import (
+    CorpusError,
+    DiskError,
+    IndexDamaged,
+    IndexLocked,
+    IndexMissing,
+    IndexStale,
+)
 from rag.index.changes import (
     Intake,
     Related,
@@ -63,6 +70,13 @@ class OnProgress(Protocol):
     def __call__(self, done: int, total: int) -> None: ...  # noqa: D102
 
 
+class DecisionChange(NamedTuple):
+    """What a user said about papers before and now."""
+
+    before: Sequence[Decision]
+    after: Sequence[Decision]
+
+
 @dataclass(frozen=True, slots=True)
 class IndexReport:
     """Result of an update.
@@ -90,7 +104,7 @@ def update_index(
     rebuild: bool = False,
     sources: Mapping[str, Mapping[str, str]] = NO_SOURCES,
     by_title: bool = True,
-    decisions: Sequence[Decision] | None = None,
+    decisions: DecisionChange | None = None,
     on_progress: OnProgress | None = None,
     lock_timeout_s: float = 0.0,
     workers: int = 1,
@@ -110,14 +124,14 @@ def update_index(
             They are stored for a later update or rebuild.
         by_title: whether records that are one work by their fields are one paper. Else only
             records with one id are.
-        decisions: what the user said about papers, instead of what the index knows.
+        decisions: what the user says about papers now.
         on_progress: called after each block of papers.
         lock_timeout_s: how long to wait for another writer.
         workers: processes that embed; 1 embeds in this one.
         make_embedder: makes the embedder in another process. Needed for more than one worker.
 
     Raises:
-        IndexLocked: another process is writing.
+        IndexLocked: another process is writing, or has changed the decisions.
         IndexStale: the index was built with another embedder or other passage settings.
         IndexDamaged: the index cannot be read; rebuild it.
         IndexMissing: the folder holds something other than an index.
@@ -166,13 +180,18 @@ class _Update:
         records: Iterable[Record],
         remove: Sequence[str],
         sources: Mapping[str, Mapping[str, str]],
-        decisions: Sequence[Decision] | None,
+        change: DecisionChange | None,
         *,
         by_title: bool,
     ) -> IndexReport:
         several = list(records)
-        if decisions is None:
-            decisions = [decision.load() for decision in self._base.decisions]
+        decisions = [decision.load() for decision in self._base.decisions]
+        if change and decisions != list(change.before):
+            raise IndexLocked(
+                "Another process decided about papers of this library meanwhile. Run the command "
+                "again."
+            )
+        decisions = list(change.after) if change else decisions
         related = self._find_related(several, remove, decisions, by_title=by_title)
         intake = plan_changes(
             related.papers, several, related.removed, by_title=by_title, decisions=decisions
