@@ -44,6 +44,7 @@ _LONG_TITLE = 30  # letters and digits; shorter ones ("Editorial") may be those 
 _START = 8  # letters with which similar titles begin
 _LEAST_PREFIX = 20  # letters of a title without its subtitle
 _NEAR, _LIKE = 92.0, 75.0  # of 100, by `rapidfuzz.fuzz`
+_LEAST_SPELT, _SPELT = 5, 80.0  # letters, and likeness of 100, of two spellings of a word
 _SIMILAR, _SAME = 0.6, 0.9  # share of the shorter abstract's words that the longer one has
 _LEAST_WORDS = 12  # by which an abstract is known
 
@@ -223,8 +224,23 @@ def _compare_titles(one: Traits, other: Traits) -> Likeness:
         return "other"
     if long.startswith(f"{short} ") and len(short) >= _LEAST_PREFIX:
         return "other" if _NUMERAL.match(long, len(short) + 1) else "near"
-    is_near = fuzz.ratio(short, long, score_cutoff=_NEAR) > 0
-    return "near" if is_near and _has_same_numbers(short, long) else "other"
+    is_near = fuzz.ratio(short, long, score_cutoff=_NEAR) > 0 and _has_same_numbers(short, long)
+    return "near" if is_near and _differ_in_spelling(short, long) else "other"
+
+
+def _differ_in_spelling(title: str, other: str) -> bool:
+    """Return whether the words that only one title has are spellings of those in the other.
+
+    >>> _differ_in_spelling("tumor of rats", "tumour of rats"), _differ_in_spelling("men", "women")
+    (True, False)
+    """
+    words, others = title.split(), other.split()
+    alone = "".join(word for word in words if word not in others)
+    others_alone = "".join(word for word in others if word not in words)
+    shorter = min(len(alone), len(others_alone))
+    return not (alone or others_alone) or (
+        shorter >= _LEAST_SPELT and fuzz.ratio(alone, others_alone) >= _SPELT
+    )
 
 
 def _has_same_numbers(title: str, other: str) -> bool:
@@ -309,8 +325,7 @@ def _compare_by_id(one: Traits, other: Traits, title: Likeness, *, is_doi: bool)
     """Compare records that share an identifier. Many works may share a DOI: a supplement's."""
     author, gap = _agree(one, other), _measure_gap(one, other) or 0
     is_proved = title == "equal" and (one.is_long or not is_doi)
-    is_like = title == "near" or _has_like_words(one, other)
-    is_titled = title == "equal" or (one.is_long and other.is_long and is_like)
+    is_titled = title == "equal" or (one.is_long and other.is_long and title == "near")
     if author is False and not is_proved:
         return "different"
     if _find_other_id(one, other):
