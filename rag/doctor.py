@@ -173,7 +173,7 @@ class _Examiner:
             yield self._find("gone from sources", message, vanished, "rag papers remove ID")
         if refused := tuple(map(str, found.intake.refused)):
             message = f"{_count(refused, 'record')} refused when the sources are read."
-            fix = self._write("rag index --update")
+            fix = f"mend the files, then {self._write('rag index --update')}"
             yield Finding("refused records", message, fix, refused, refused[:_MOST_EXAMPLES])
 
     def check_papers(self, papers: Sequence[Paper]) -> Iterator[Finding]:

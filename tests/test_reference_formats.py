@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from rag.errors import CorpusError
+from rag.exporters import export_papers
 from rag.papers import Paper
 from rag.readers import Refused, bibtex, iter_papers, read_papers, ris, tables
 from rag.readers.fields import RawRecord, split_urls
@@ -138,6 +139,13 @@ def test_entries_take_over_what_they_lack_from_shared_ones_which_are_no_papers()
             if isinstance(each, RawRecord)
         ) == [("On Cups", "Journal of Tea", 2001, cups), ("On Tea", "Journal of Tea", 2018, tea)]
         assert len(found) == 2
+
+
+def test_further_keys_of_an_entry_name_the_paper_and_go_out_again(tmp_path):
+    text = "@article{devlin2018, ids = {devlin-etal-2019, bert}, title = {BERT}, year = 2019}"
+    (paper,) = papers(written(tmp_path, text))
+    assert paper.aliases == ("devlin-etal-2019", "bert")
+    assert "  ids = {devlin-etal-2019, bert},\n" in export_papers([paper], "bibtex")
 
 
 def test_details_of_an_entry_are_kept_and_those_of_its_volume_inherited(tmp_path):

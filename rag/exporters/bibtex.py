@@ -20,7 +20,7 @@ from rag.exporters.values import (
     split_name,
 )
 from rag.papers import ET_AL
-from rag.papers.citation_key import make_citation_key
+from rag.papers.citation_key import list_other_keys, make_citation_key
 from rag.papers.entry_types import translate_type
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ def format_entry(paper: Paper, key: str = "") -> str:
         "url": _escape_verbatim(paper.url),
         "keywords": join_tags([_format_tag(tag) for tag in read_details(paper, "tags")]),
         "abstract": escape_latex(paper.abstract),
+        "ids": ", ".join(list_other_keys(paper)),  # BibLaTeX's other keys of an entry
         "papertrail-id": escape_latex(find_explicit_id(paper)),
         "papertrail-retraction": escape_latex(paper.retraction),
     }

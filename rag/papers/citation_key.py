@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rag.papers.paper import Paper
 
 _NEVER_IN_KEY = re.compile(r"[{},%#\\\"~=\x00-\x1f\x7f-\x9f]|^\s|\s$")
+_MADE_ID = re.compile(r"^(?:doi|arxiv):|-[0-9a-f]{6,}$")
 _NO_KEY = re.compile(r"[^A-Za-z0-9_]+")
 _MARKS = frozenset(":./-")  # allowed once between two letters of a key
 
@@ -23,6 +24,15 @@ def make_citation_key(paper: Paper) -> str:
     """
     own = paper.citation_key or ""
     return own if own and not _NEVER_IN_KEY.search(own) else make_key_of_id(paper.id)
+
+
+def list_other_keys(paper: Paper) -> list[str]:
+    """Return further keys that records of the paper had, without ids made of its fields."""
+    return [
+        alias
+        for alias in paper.aliases
+        if paper.citation_key and not (_NEVER_IN_KEY.search(alias) or _MADE_ID.search(alias))
+    ]
 
 
 def make_key_of_id(identity: str) -> str:

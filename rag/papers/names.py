@@ -122,7 +122,8 @@ def _separate_initials(words: list[str]) -> tuple[list[str], list[str]]:
             and not (has_capitals_only and _VOWELS.intersection(word))
         )
     ]
-    names = [word for word in words if word not in initials]
+    several = set(initials)
+    names = [word for word in words if word not in several]
     if not names and initials and len(longest := max(initials, key=len)) > 1:
         names = [longest]
         initials.remove(longest)

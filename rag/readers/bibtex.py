@@ -72,7 +72,7 @@ _READ = frozenset(
         *("title", "subtitle", "abstract", "author", "year", "date", "journal", "journaltitle"),
         *("booktitle", "howpublished", "url", "doi", "eprint", "archiveprefix", "eprinttype"),
         *("note", "keywords", "keyword", "crossref", "xdata", "papertrail-id", "pages"),
-        *("number", "issue", "papertrail-retraction", *_INHERITED),
+        *("number", "issue", "ids", "papertrail-retraction", *_INHERITED),
     }
 )
 
@@ -265,6 +265,7 @@ def _parse_record(entry: _Entry, known: Fields) -> RawRecord | str:
             ),
             **fields.make_tags(keywords),
         },
+        aliases=tuple(key for each in raw("ids").split(",") if (key := each.strip())),
         citation_key=entry.key or None,
         entry_type=entry.kind,
         retraction=text("papertrail-retraction")

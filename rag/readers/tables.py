@@ -161,7 +161,12 @@ def _find_core(places: Places) -> int:
 def _guess_columns(cells: Sequence[str], places: Places) -> Iterator[str]:
     """Yield how to map each unknown column that looks like a field without a column."""
     taken = set(chain.from_iterable(places.values()))
-    free = [cell for place, cell in enumerate(cells) if place not in taken and cell]
+    free = [
+        cell
+        for place, cell in enumerate(cells)
+        # "Original Title" is a further title.
+        if place not in taken and cell and places.keys().isdisjoint(_SIGNS.split(cell.lower()))
+    ]
     for field in FIELDS:
         looks = next((cell for cell in free if _resembles(cell, _COLUMNS[field])), None)
         if looks and field not in places:
