@@ -251,6 +251,32 @@ def test_several_records_of_a_paper_read_again_change_nothing(run, index, write)
     assert counts.startswith("3 read, 0 added, 0 changed, 0 merged, 3 unchanged, ")
 
 
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("names", [["a.bib", "a.bib"], ["a.bib", "b.bib"]])
+def test_preprint_and_its_article_read_again_change_nothing(
+    names, turned, run, index, list_mine, tmp_path
+):
+    same = "title = {Salt marshes and the rise of the northern sea}, author = {Doe, Jane}"
+    preprint = (
+        f"@misc{{a, {same}, year = 2018, eprint = {{1810.04805}}, archiveprefix = {{arXiv}}, "
+        "doi = {10.48550/arxiv.1810.04805}}\n"
+    )
+    article = (
+        f"@inproceedings{{b, {same}, year = 2019, doi = {{10.1000/a}}, booktitle = {{TEA}}}}\n"
+    )
+    for name, text in zip(
+        names, (article, preprint) if turned else (preprint, article), strict=True
+    ):
+        with (tmp_path / name).open("a") as file:
+            file.write(text)
+    index(*dict.fromkeys(names))
+    before = list_mine()
+    assert [(each["year"], each["doi"]) for each in before] == [(2019, "10.1000/a")]
+    counts = run("index", "--update", "-i", "mine").splitlines()[0]
+    assert counts.startswith("2 read, 0 added, 0 changed, 0 merged, 2 unchanged, ")
+    assert list_mine() == before
+
+
 def test_papers_of_a_source_that_is_gone_are_kept_and_reported(
     run, index, list_mine, write, tmp_path
 ):

@@ -564,6 +564,30 @@ def test_a_library_read_again_unchanged_stays_as_it_was():
     assert {merge.status for merge in merges} == {"unchanged"}
 
 
+VERSIONS = [
+    {"doi": "10.48550/arxiv.1810.04805", "arxiv_id": "1810.04805", "year": 2018, "abstract": ""},
+    {"doi": "10.1000/a", "year": 2019, "venue": "Tea J", "abstract": LONG},
+    {"year": 2019, "venue": "arXiv", "abstract": SHORT, "retraction": "Retracted"},
+    {"year": None, "doi": "10.1000/a", "citation_key": "doe", "abstract": ""},
+]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(VERSIONS)), max_size=6),
+    st.permutations("abc"),
+)
+def test_versions_of_a_paper_read_again_in_any_order_change_nothing(versions, files):
+    records = [
+        record(**{"title": MARSH, "authors": ("Jane Doe",), "sources": (file,), **fields})
+        for file in "abc"
+        for name, fields in versions
+        if name == file
+    ]
+    library, _ = merged(*records)
+    again, _ = merged(*sorted(records, key=lambda r: files.index(r.sources[0])), library=library)
+    assert again == library
+
+
 RECORDS = st.builds(
     record,
     st.sampled_from(["Editorial", "On Rates", "EDITORIAL."]),

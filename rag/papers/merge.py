@@ -7,9 +7,9 @@ readers and by the index.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain, combinations
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 from rag.papers.compare import (
     Traits,
@@ -89,8 +89,8 @@ class PaperMerger:
         self._alike: dict[Hashable, dict[int, None]] = {}  # places that share a key
         self._apart: set[tuple[int, int]] = set()  # places that a user keeps apart
         self._next_place = 0
-        self._not_read_again: set[int] = set()  # papers whose sources were not all read again
-        self._partly_read: dict[int, _Reread] = {}  # of these, the ones read from some
+        self._not_read_again: set[int] = set()  # papers of the library to which nothing was added
+        self._reread: dict[int, _Reread] = {}  # of these, the ones read again
         for paper in papers:
             self._append(paper, (describe(paper),))
         self._not_read_again.update(self._papers)
@@ -179,10 +179,10 @@ class PaperMerger:
 
     def _is_edited(self, place: int, paper: Paper, traits: Traits) -> bool:
         """Return whether a record is a library paper of that title whose own source was edited."""
-        reread = self._partly_read.get(place)
+        reread = self._reread.get(place)
         return (
             place in self._not_read_again
-            and not (reread and paper.sources in reread.records)
+            and not (reread and paper.sources in reread.sources)
             and not {*paper.sources}.isdisjoint(self._papers[place].sources)
             and self._traits[place][0].title_key == traits.title_key
             and not has_difference(self._traits[place][0], traits)
@@ -193,7 +193,7 @@ class PaperMerger:
         known = self._papers[first]
         reread = self._note_reread(places, paper)
         if reread and reread.is_complete:
-            merged, warnings = reread.merge()
+            merged, warnings = reread.replace_known(), reread.warnings
         else:
             merged, warnings = merge_records(known, [*map(self._papers.__getitem__, others), paper])
         merged = self._drop_foreign_aliases(merged, places)
@@ -226,12 +226,12 @@ class PaperMerger:
         place, *others = places
         reread = None
         if not others and place in self._not_read_again and _TRANSIENT.isdisjoint(paper.sources):
-            reread = self._partly_read.setdefault(place, _Reread(self._papers[place], {}))
+            reread = self._reread.setdefault(place, _Reread(self._papers[place]))
             reread.add(paper)
-        if reread is None or reread.is_complete:
+        else:
             self._not_read_again.difference_update(places)
             for each in places:
-                self._partly_read.pop(each, None)
+                self._reread.pop(each, None)
         return reread
 
     def _put(self, place: int, paper: Paper, traits: tuple[Traits, ...]) -> None:
@@ -294,49 +294,58 @@ class PaperMerger:
         return place
 
 
-class _Reread(NamedTuple):
+@dataclass(slots=True)
+class _Reread:
     """Paper of the library and what its sources say when they are read again.
 
     Attributes:
         known: the paper as it was.
-        records: the new records by their sources.
+        records: the new records, in the order of its sources.
+        sources: those of each record.
+        merged: the records as one paper.
+        warnings: what the last record led to.
     """
 
     known: Paper
-    records: dict[tuple[str, ...], Paper]
+    records: list[Paper] = field(default_factory=list)
+    sources: set[tuple[str, ...]] = field(default_factory=set)
+    merged: Paper | None = None
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def is_complete(self) -> bool:
-        """True once all sources of the paper have been read."""
-        return set(self.known.sources) <= {each for names in self.records for each in names}
+        """True once all sources of the paper have been read, but maybe not to their ends."""
+        return set(self.known.sources) <= {each for names in self.sources for each in names}
 
     def add(self, paper: Paper) -> None:
-        before = self.records.get(paper.sources)
-        self.records[paper.sources] = merge_records(before, [paper])[0] if before else paper
+        """Merge a record with those before it, as at the first import."""
+        self.sources.add(paper.sources)
+        self.records.append(paper)
+        if self.merged and self._rank(paper) >= self._rank(self.records[-2]):
+            self.merged, self.warnings = merge_records(self.merged, [paper])
+        else:
+            self.records.sort(key=self._rank)
+            self.merged, self.warnings = merge_records(self.records[0], self.records[1:])
+
+    def _rank(self, record: Paper) -> int:
+        """Return the number of the first source of the paper that a record is from."""
+        known = self.known.sources
+        return min(
+            (known.index(each) for each in record.sources if each in known), default=len(known)
+        )
 
     def explains(self, paper: Paper) -> bool:
         """Return whether a difference is an edit of the paper's own sources."""
-        return self.is_complete or set(paper.sources) <= set(self.known.sources)
+        return not paper.sources or self._rank(paper) < len(self.known.sources)
 
-    def merge(self) -> tuple[Paper, list[str]]:
-        """Replace the known paper by its new records, merged in the order of its sources."""
-        known = self.known
-        order = {source: number for number, source in enumerate(known.sources)}
-        first, *others = sorted(
-            self.records.values(),
-            key=lambda record: min(
-                (order.get(each, len(order)) for each in record.sources), default=0
-            ),
-        )
-        new, warnings = merge_records(first, others)
-        return (
-            replace(
-                new,
-                id=known.id,
-                sources=_join_unique(known.sources, new.sources),
-                aliases=_join_aliases(known, new),
-            ),
-            warnings,
+    def replace_known(self) -> Paper:
+        """Return what the records say, with the id and the names of the known paper."""
+        known, new = self.known, self.merged or self.known
+        return replace(
+            new,
+            id=known.id,
+            sources=_join_unique(known.sources, new.sources),
+            aliases=_join_aliases(known, new),
         )
 
 
