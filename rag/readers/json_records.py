@@ -37,7 +37,7 @@ _ARXIV_YEAR = re.compile(r"(?:.*/)?(\d\d)\d\d")
 _HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
 # In CSL-JSON written by Papertrail.
 _OWN_ID, _OWN_TAGS, _OWN_RETRACTION = "papertrail-id", "papertrail-tags", "papertrail-retraction"
-_KEY = re.compile(r"(?!\S*://)(?=\S*[^\W\d_])[^\s{},\"\\%#~]+")
+_KEY = re.compile(r"(?!\S*://)(?=.*[^\W\d_])[^\s{},\"\\%#~]+(?: [^\s{},\"\\%#~]+)*")
 _RETRACTIONS = {"retraction", "partial_retraction", "withdrawal", "removal"}  # of Crossref
 # Types of Semantic Scholar, and of OpenAlex where it does not give Crossref's.
 _TYPES = {
