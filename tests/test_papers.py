@@ -467,6 +467,17 @@ def test_the_journal_wins_over_the_preprint_and_nothing_is_lost():
         assert paper.sources == records[0].sources + records[1].sources
 
 
+@pytest.mark.parametrize(
+    "notice", ["Retracted in: Tea J. 2020;3:1.", "Retracted article: See vol. 2"]
+)
+def test_a_retraction_that_names_its_notice_is_kept(notice):
+    records = [
+        record(retraction=mark) for mark in ("RETRACTED", notice, "Retracted in: other", None)
+    ]
+    assert merged(*records)[0][0].retraction == notice
+    assert merged(*records[1::-1])[0][0].retraction == notice
+
+
 def test_namesakes_keep_their_ids_when_everything_is_read_again():
     editorials = [record("Editorial", year=year, sources=("a",)) for year in range(2001, 2031)]
     library, _ = merged(*editorials)

@@ -5,6 +5,7 @@ from rag.papers.names import ET_AL, drop_et_al, is_han, join_name
 from rag.papers.paper import (
     JsonValue,
     Paper,
+    choose_retraction,
     describe_record,
     make_normal_id,
     make_paper_id,
@@ -23,6 +24,7 @@ __all__ = [
     "Merge",
     "Paper",
     "PaperMerger",
+    "choose_retraction",
     "describe_record",
     "drop_et_al",
     "is_han",

@@ -23,7 +23,13 @@ from rag.papers.compare import (
     list_block_keys,
 )
 from rag.papers.names import drop_et_al, find_family_name
-from rag.papers.paper import is_title_id, make_title_id, normalise_doi, normalise_title
+from rag.papers.paper import (
+    choose_retraction,
+    is_title_id,
+    make_title_id,
+    normalise_doi,
+    normalise_title,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
@@ -372,7 +378,8 @@ def merge_records(known: Paper, records: Iterable[Paper]) -> tuple[Paper, list[s
 
     The first id and title stay, and the longer abstract. A journal's details win over those of a
     preprint, else the first ones, and empty fields are filled. The longer of two author lists that
-    begin alike is kept. A mark of retraction stays. Other ids and citation keys become aliases.
+    begin alike is kept. Of marks of a retraction the first that names the notice stays. Other ids
+    and citation keys become aliases.
     """
     warnings: list[str] = []
     for new in records:
@@ -393,7 +400,7 @@ def merge_records(known: Paper, records: Iterable[Paper]) -> tuple[Paper, list[s
             metadata={**other.metadata, **one.metadata},
             citation_key=known.citation_key or new.citation_key,
             entry_type=one.entry_type or other.entry_type,
-            retraction=known.retraction or new.retraction,
+            retraction=choose_retraction(known.retraction, new.retraction),
         )
     return known, warnings
 

@@ -226,6 +226,15 @@ _ARXIV = re.compile(
 _SLUG_CHARS = 40
 
 
+def choose_retraction(*marks: str | None) -> str | None:
+    """Return the first mark of a retraction that names the notice, else the first mark.
+
+    >>> choose_retraction(None, "RETRACTED", "Retracted in: Tea J. 2020;3:1.")
+    'Retracted in: Tea J. 2020;3:1.'
+    """
+    return max(filter(None, marks), key=lambda mark: ": " in mark, default=None)
+
+
 def normalise_title(title: str) -> str:
     """Return the title for comparison: letters and digits only, case folded, Unicode NFKC.
 

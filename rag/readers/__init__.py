@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
 
 from rag.errors import CorpusError, SettingsError
-from rag.papers import FROM_STANDARD_INPUT, FROM_STREAM, Paper, PaperMerger, make_normal_id
+from rag.papers import (
+    FROM_STANDARD_INPUT,
+    FROM_STREAM,
+    Paper,
+    PaperMerger,
+    choose_retraction,
+    make_normal_id,
+)
 from rag.papers.citation_key import make_key_of_id
 from rag.papers.entry_types import normalise_type
 from rag.readers import listing_page
@@ -315,8 +322,7 @@ def _make_paper(found: RawRecord | str, name: str, line: int) -> Paper | Refused
         found.metadata,
         key if key and key != make_key_of_id(own_id) else None,  # an export of ours made it
         normalise_type(found.entry_type),
-        # The one that names the notice.
-        max(filter(None, (found.retraction, mark)), key=lambda each: ": " in each, default=None),
+        choose_retraction(found.retraction, mark),
     )
     return paper if title else Refused(name, line, "the title is empty.")
 
