@@ -409,6 +409,14 @@ def test_ten_thousand_editorials_are_no_possible_duplicates():
     assert find_duplicates(many) == []
 
 
+def test_no_paper_is_a_possible_duplicate_of_itself():
+    paper = record("Erratum", "erratum", year=2001, authors=("A Doe",), **ARXIV, doi="10.1000/a")
+    with_pmid = dataclasses.replace(
+        paper, url="https://pubmed.ncbi.nlm.nih.gov/123/", metadata={"pmid": "123"}
+    )
+    assert find_duplicates([with_pmid]) == []
+
+
 def test_initials_are_no_family_names():
     written = ("Doe J", "J Doe", "Doe, John", "J. Doe", "DOE, J.", "Doe JR", "John R. Doe")
     assert {make_name_key(name) for name in written} == {("doe", "j")}

@@ -66,7 +66,7 @@ def _find_neighbours(traits: Sequence[Traits]) -> set[tuple[int, int]]:
     """Return the places of papers that are near each other in a group."""
     groups: dict[Hashable, list[int]] = {}
     for place in sorted(range(len(traits)), key=lambda place: traits[place].title_key):
-        for key in _list_group_keys(traits[place]):
+        for key in {*_list_group_keys(traits[place])}:
             groups.setdefault(key, []).append(place)
     return {
         (min(place, other), max(place, other))
