@@ -275,9 +275,43 @@ def test_a_list_of_authors_that_goes_on_takes_the_place_of_a_shorter_one(first, 
 
 
 def test_two_titles_under_one_id_are_said():
-    papers, merges = merged(record("A", id="x"), record("B", id="x"))
-    assert [paper.title for paper in papers] == ["A"]
-    assert merges[1].warning == 'x has two titles. Kept "A", dropped "B".'
+    papers, merges = merged(record("On Rates", id="x"), record("On the Rates", id="x"))
+    assert [paper.title for paper in papers] == ["On Rates"]
+    assert merges[1].warning == 'x has two titles. Kept "On Rates", dropped "On the Rates".'
+
+
+@pytest.mark.parametrize("files", [("a", "a"), ("a", "b")])
+def test_other_works_under_one_id_stay_apart_with_a_warning(files):
+    cats, yeast = (
+        record(title, f"{title}!", id="1", year=year, authors=(author,), sources=(file,))
+        for file, title, year, author in zip(
+            files,
+            ("Deep nets for cats", "Protein folding in yeast"),
+            (2001, 2019),
+            ("A. Smith", "B. Jones"),
+            strict=True,
+        )
+    )
+    papers, merges = merged(cats, yeast)
+    other = papers[1].id
+    assert papers == [cats, dataclasses.replace(yeast, id=other)]
+    assert merges[1].warning == (
+        'Two works have the id 1: "Deep nets for cats" and "Protein folding in yeast". '
+        f"The second is {other} here."
+    )
+    for records in ((cats, yeast), (yeast, cats), (yeast,)):
+        again, merges = merged(*records, library=papers)
+        assert again == papers
+        assert {(merge.status, merge.warning) for merge in merges} == {("unchanged", None)}
+
+
+@pytest.mark.parametrize(
+    ("sources", "count"), [(("a",), 1), ((), 1), (("b",), 2), (("standard input",), 2)]
+)
+def test_a_library_paper_gets_another_title_from_its_own_source_only(sources, count):
+    known = record("Deep nets for cats", id="1", sources=("a", "standard input"))
+    papers, _ = merged(record("Protein folding", id="1", sources=sources), library=[known])
+    assert len(papers) == count
 
 
 MARSH = "Salt marshes and the rise of the northern sea"

@@ -120,13 +120,20 @@ class PaperMerger:
         if places and places[0] in self._papers:
             return self._join(places, paper)
         decided = self._drop(places[0]) if places else ()
-        if paper.id in self._by_id:
-            paper = replace(paper, id=self._make_free_id(paper))
+        warning = None
+        if namesake := self.get(paper.id):
+            free = self._make_free_id(paper)
+            if traits.own_id:
+                warning = (
+                    f'Two works have the id {paper.id}: "{namesake.title}" and "{paper.title}". '
+                    f"The second is {free} here."
+                )
+            paper = replace(paper, id=free)
             traits = describe(paper)
         self._append(paper, (traits, *decided))
         if places:
             self._move(places[0], self._next_place - 1)
-        return Merge(paper, "new")
+        return Merge(paper, "new", warning)
 
     def _append(self, paper: Paper, traits: tuple[Traits, ...]) -> None:
         self._put(self._next_place, paper, traits)
@@ -139,7 +146,11 @@ class PaperMerger:
         if len(equal := self._alike.get(traits.whole, {})) == 1:
             return [*equal]
         alike = self._list_alike(paper, traits)
-        found = [place for place in alike if self._is_same(place, traits)]
+        found = [
+            place
+            for place in alike
+            if self._is_same(place, traits) or self._is_renamed(place, paper, traits)
+        ]
         if not found:
             return [place for place in alike if self._is_edited(place, paper, traits)][:1]
         nearest = min(found, key=lambda place: (*self._measure(place, traits), place))
@@ -164,8 +175,7 @@ class PaperMerger:
 
     def _is_same(self, place: int, traits: Traits) -> bool:
         return any(
-            (traits.own_id is not None and traits.own_id == each.own_id)
-            or (not traits.names.isdisjoint(each.names) and has_one_title(traits, each))
+            (not traits.names.isdisjoint(each.names) and has_one_title(traits, each))
             or compare(each, traits) == "same"
             for each in self._traits[place]
         )
@@ -185,14 +195,32 @@ class PaperMerger:
 
     def _is_edited(self, place: int, paper: Paper, traits: Traits) -> bool:
         """Return whether a record is a library paper of that title whose own source was edited."""
-        reread = self._reread.get(place)
         return (
-            place in self._not_read_again
-            and not (reread and paper.sources in reread.sources)
+            self._awaits(place, paper)
             and not {*paper.sources}.isdisjoint(self._papers[place].sources)
             and self._traits[place][0].title_key == traits.title_key
             and not has_difference(self._traits[place][0], traits)
         )
+
+    def _is_renamed(self, place: int, paper: Paper, traits: Traits) -> bool:
+        """Return whether a record is a library paper of that id whose own source was edited.
+
+        Other works may have the id in other sources: many number their records from 1.
+        """
+        if not self._awaits(place, paper):
+            return False
+        shared = {*paper.sources} & {*self._papers[place].sources}
+        return (
+            traits.own_id is not None
+            and traits.own_id == self._traits[place][0].own_id
+            and (not paper.sources or bool(shared - _TRANSIENT))
+        )
+
+    def _awaits(self, place: int, paper: Paper) -> bool:
+        """Return whether a place has a library paper not yet read from the source of a record."""
+        reread = self._reread.get(place)
+        is_read = reread is not None and paper.sources in reread.sources
+        return place in self._not_read_again and not is_read
 
     def _join(self, places: list[int], paper: Paper) -> Merge:
         first, *others = places
