@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -158,3 +159,31 @@ def test_tags_of_the_isi_are_those_of_the_web_of_science():
     [first, _] = read(WOS.replace("Clarivate Analytics Web of Science", "ISI Export Format"))
     assert first.title == "Moths and lamps"
     assert read_papers(io.BytesIO(WOS.partition("VR 1.0\n")[2].encode()))[0].title == first.title
+
+
+ONE_OF_EACH = (
+    "@article{moth,\n title={Moth},\n abstract={At {night}.}}\n\n",
+    "TY  - JOUR\nTI  - Lamp\nAB  - By day.\nER  - \n\n",
+    "PMID- 17\nOWN - NLM\nTI  - Wick\nPT  - Journal Article\n\n",
+    "PT J\nTI Wax\nER\n\n",
+)
+
+
+@pytest.mark.parametrize(("own", "other"), list(permutations(ONE_OF_EACH, 2)))
+def test_the_first_record_decides_the_format_of_a_file_with_two(own, other):
+    title = read_papers(io.BytesIO(own.encode()))[0].title
+    before, refused, after = iter_papers(io.BytesIO((own + 3 * other + own).encode()))
+    assert before.title == after.title == title
+    assert refused.line == own.count("\n") + 1
+    assert "another format" in refused.reason
+
+
+@pytest.mark.parametrize("start", ["TY  - JOUR\nTI  - Lamp\n", "TI  - Lamp\n"])
+def test_an_entry_quoted_in_an_abstract_of_ris_belongs_to_it(start):
+    (paper,) = read_papers(io.BytesIO(f"{start}AB  - As\n@article{{moth, x\nER  - \n".encode()))
+    assert (paper.title, paper.abstract) == ("Lamp", "As @article{moth, x")
+
+
+def test_comments_between_entries_are_not_reported():
+    text = f"My papers\n\n{ONE_OF_EACH[0]}Read {{later}}, TY  - JOUR\n{ONE_OF_EACH[0]}"
+    assert [paper.title for paper in iter_papers(io.BytesIO(text.encode()))] == ["Moth", "Moth"]

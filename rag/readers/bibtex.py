@@ -16,7 +16,13 @@ from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
-from bibtexparser.model import DuplicateFieldKeyBlock, Entry, ParsingFailedBlock, String
+from bibtexparser.model import (
+    DuplicateFieldKeyBlock,
+    Entry,
+    ImplicitComment,
+    ParsingFailedBlock,
+    String,
+)
 from bibtexparser.splitter import Splitter
 
 from rag.papers import join_name, normalise_arxiv_id
@@ -47,7 +53,10 @@ _HEAD = re.compile(
     r"((?:\{[^{}\n]*\}|[^,=\n{}]|,(?!\s*[^\s=,{}]+\s*=))*)(\s*,|=)?",
     re.IGNORECASE | re.MULTILINE,
 )
-_NOT_BEFORE = re.compile(r"```|^\s*[<#{\[]", re.MULTILINE)  # a page that only quotes an entry
+# A page that only quotes an entry, or records with tags.
+_NOT_BEFORE = re.compile(
+    r"```|^\s*[<#{\[]|^\s*[A-Z][A-Z\d]  - |^PMID ?- ?\d|^PT [A-Z]\s*$", re.MULTILINE
+)
 _WHOLE_NAME = re.compile(r"\{(?:[^{}\\]|\\[&%$#_])*\}")  # "{Data Group, Inc.}", commas and all
 # BibLaTeX's "given=Ada, family=Lovelace", and the parts between its commas.
 _NAMED_PARTS = re.compile(r'(?:^|,)\s*"?(?:given|family|prefix|suffix)\s*=', re.IGNORECASE)
@@ -58,6 +67,7 @@ _ESCAPE_BRACE_OR_SEMICOLON = re.compile(r"\\.|[{};]")
 _ESCAPE_BRACE_OR_AND = re.compile(rf"\\.|&#?\w+;|[{{}};]|{_AND.pattern}", re.IGNORECASE)
 _LINK = re.compile(r"\\(?:href|url|path|nolinkurl|detokenize)\b")
 _ESCAPE_OR_BRACE = re.compile(r"\\([_%&#~{}])|[{}]")
+_OWN = frozenset({"", "@"})
 _NOT_IN_KEY = re.compile(r'[{}",]')
 _BEFORE_CHARS = 4000
 _MOST_STRING_CHARS = 4_000_000  # of all @string entries of a file
@@ -160,6 +170,16 @@ def _read_entries(pieces: Iterable[str]) -> Iterator[tuple[int, _Entry | str]]:
                 yield line, _Entry(entry.entry_type.lower(), entry.key, known)
         elif isinstance(entry, ParsingFailedBlock):
             yield line, _describe_error(entry)
+        elif isinstance(entry, ImplicitComment):
+            yield from _refuse_others(line, entry.comment)
+
+
+def _refuse_others(first: int, comment: str) -> Iterator[tuple[int, str]]:
+    """Refuse records of another format in a text outside entries."""
+    for line, text in enumerate(comment.split("\n"), first):
+        if fields.find_record_tag(text) not in _OWN:
+            yield line, fields.OTHER_FORMAT
+            return
 
 
 def _store_string(entry: String, strings: Fields) -> None:
@@ -184,9 +204,8 @@ def _split_blocks(pieces: Iterable[str]) -> Iterator[tuple[int, Block]]:
 
 def _split_entry(first: int, part: list[str]) -> Iterator[tuple[int, Block]]:
     text = "\n".join([*part, ""])
-    if "@" in text:
-        for block in Splitter(_HEAD.sub(_fix_head, text, count=1)).split().blocks:
-            yield first + (block.start_line or 0), block
+    for block in Splitter(_HEAD.sub(_fix_head, text, count=1)).split().blocks:
+        yield first + (block.start_line or 0), block
 
 
 def _fix_head(head: re.Match[str]) -> str:

@@ -62,6 +62,8 @@ class Note:
 
 
 NO_TITLE = "the record has no title. Add one."
+NO_END = "the record does not end with ER. The file may be cut off; export it again."
+OTHER_FORMAT = "from here on the file has records of another format. Split the file here."
 
 _BEFORE = 20  # most lines before the first record
 _ID_CHARS = 200
@@ -111,6 +113,8 @@ _MARK_BEFORE = re.compile(
     rf"(?:\[{_MARK}\]\s*[-–—:.]?|{_MARK}(?:\s*:|\s+[-–—]\s))\s*(?=\S)", re.IGNORECASE
 )
 _MARK_AFTER = re.compile(rf"\s*[(\[]{_MARK}(?:[.:;,]\s*([^()\[\]]*))?[)\]]\.?$", re.IGNORECASE)
+# BibTeX, RIS, MEDLINE, Web of Science.
+_RECORD_TAG = re.compile(r"(@)\w+[ \t]*\{|(TY)\s{0,3}-\s|(PMID) ?- ?\d|(PT) [A-Z]\s*$")
 _DASHES = re.compile(r"\s*(?:--+|[–—‐‑−])\s*")
 _MONTHS = (
     *("january", "february", "march", "april", "may", "june", "july", "august", "september"),
@@ -122,10 +126,23 @@ _AND = re.compile(",? (?:and|&) ")
 _NUMBER_IN_BRACKETS = re.compile(r" ?\(\d+\)")  # Scopus puts author ids after the names
 
 
-def has_record_start(head: str, start: re.Pattern[str]) -> bool:
-    """Return whether one of the first non-blank lines matches."""
-    lines = [line for line in head.split("\n") if line.strip()][:_BEFORE]
-    return any(start.match(line) for line in lines)
+def has_record_start(head: str, start: re.Pattern[str], tag: str) -> bool:
+    """Return whether one of the first non-blank lines matches, and no other format comes first.
+
+    Args:
+        head: first text of the file.
+        start: matches a line that only the format has.
+        tag: the one that starts a record of the format.
+    """
+    lines = [line for line in head.split("\n") if line.strip()]
+    first = next(filter(None, map(find_record_tag, lines)), tag)
+    return first in {tag, "@"} and any(start.match(line) for line in lines[:_BEFORE])
+
+
+def find_record_tag(line: str) -> str:
+    """Return the tag that starts a record, "@", "TY", "PMID" or "PT", or "" in other lines."""
+    found = _RECORD_TAG.match(line)
+    return found[found.lastindex or 0] if found else ""
 
 
 def split_lines(pieces: Iterable[str]) -> Iterator[str]:

@@ -26,13 +26,13 @@ _SUFFIX = re.compile(r"(?<=\w) ([JS]r|2nd|3rd|4th|I{2,3}|IV)$")  # "King, Martin
 
 def recognises(head: str) -> bool:
     """Return whether a record starts in the first non-blank lines."""
-    return fields.has_record_start(head, _START)
+    return fields.has_record_start(head, _START, "PMID")
 
 
 def read(lines: Iterable[str]) -> Iterator[tuple[int, RawRecord | str]]:
     """Yield the first line of each record with the record or the reason for refusal."""
-    for record, _ in read_records(lines, _FIELD, "PMID", ends=("",)):
-        yield record.line, _parse_record(record)
+    for line, record in read_records(lines, _FIELD, "PMID", ends=("",)):
+        yield line, record if isinstance(record, str) else _parse_record(record)
 
 
 def _parse_record(record: TaggedRecord) -> RawRecord | str:

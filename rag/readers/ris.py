@@ -32,6 +32,8 @@ _TAGS = frozenset(
 )
 _TAG_CHARS = 5
 _BEGIN, _END = "TY  -", "ER  -"
+_OWN = frozenset({"", "TY"})
+_OTHER = "other"  # a record of another format
 _TITLE = ("TI  -", "T1  -")
 _ABSTRACT = ("AB  -", "N2  -")
 _VENUE = ("JF  -", "JO  -", "T2  -", "JA  -", "C3  -")
@@ -48,7 +50,7 @@ Record: TypeAlias = dict[str, list[str]]
 
 def recognises(head: str) -> bool:
     """Return whether the first non-blank lines have a tag, and a record starts or ends."""
-    if not fields.has_record_start(head, _LOOSE_TAG):
+    if not fields.has_record_start(head, _LOOSE_TAG, "TY"):
         return False
     lines = head.split("\n")
     tags = {found[1] for found in map(_LOOSE_TAG.match, lines) if found}
@@ -65,6 +67,8 @@ def read(pieces: Iterable[str]) -> Iterator[tuple[int, RawRecord | str]]:
         if tag not in _TAGS:
             if last is not None:
                 last.append(line)
+            elif not first and fields.find_record_tag(line) not in _OWN:
+                first, record = number, {_BEGIN: [], _OTHER: []}
             continue
         if tag == _END or (tag == _BEGIN and tag in record):
             if first:
@@ -79,7 +83,7 @@ def read(pieces: Iterable[str]) -> Iterator[tuple[int, RawRecord | str]]:
         else:
             last = None
     if first:
-        yield first, "the record does not end with ER. The file may be cut off; export it again."
+        yield first, fields.OTHER_FORMAT if _OTHER in record else fields.NO_END
 
 
 def _normalise_spaces(lines: Iterator[str]) -> Iterable[str]:
@@ -98,6 +102,8 @@ def _fix_tag(line: str) -> str:
 
 
 def _parse_record(record: Record) -> RawRecord | str:
+    if _OTHER in record:
+        return fields.OTHER_FORMAT
     once = {tag: " ".join(record[tag]).strip() for tag in record if tag not in _SEVERAL}
 
     def text(*tags: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rag.readers.fields import collapse_space
+from rag.readers.fields import NO_END, OTHER_FORMAT, collapse_space, find_record_tag
 
 if TYPE_CHECKING:
     import re
@@ -63,26 +63,50 @@ def _join(lines: list[str]) -> str:
 
 def read_records(
     lines: Iterable[str], tag_line: re.Pattern[str], first: str, ends: tuple[str, ...]
-) -> Iterator[tuple[TaggedRecord, bool]]:
-    """Yield each record, and whether its end was found.
+) -> Iterator[tuple[int, TaggedRecord | str]]:
+    """Yield each record with its first line, or the reason for refusal.
 
     Args:
         lines: the file.
         tag_line: matches a line with a tag. Its groups are the tag and the text after it.
         first: tag that starts a record.
-        ends: tags of lines that end a record and belong to none. "" is a blank line.
+        ends: tags of lines that end a record and belong to none. "" is a blank line, which may
+            be missing behind the last record.
     """
     record = TaggedRecord()
-    for number, line in enumerate(lines, 1):
+    for number, line in _list_own(lines, first):
+        if line is None:
+            if record.line:
+                yield record.line, _finish(record, ends)
+            record = TaggedRecord()
+            yield number, OTHER_FORMAT
+            continue
         found = tag_line.match(line)
         tag, text = found.groups() if found else (" " if line.strip() else "", line)
         is_end = tag in ends
         # PubMed Central puts other identifiers before the PMID.
         is_next = tag == first and (first in record or "TI" in record)
         if record.line and (is_end or is_next):
-            yield record, True
+            yield record.line, record
             record = TaggedRecord()
         if not is_end and (record.line or tag):
             record.add(number, tag, text)
     if record.line:
-        yield record, False
+        yield record.line, _finish(record, ends)
+
+
+def _list_own(lines: Iterable[str], first: str) -> Iterator[tuple[int, str | None]]:
+    """Yield the numbered lines. Yield None for each run of records of another format."""
+    is_other = False
+    for number, line in enumerate(lines, 1):
+        start = find_record_tag(line)
+        if start and is_other != (start != first):
+            is_other = not is_other
+            if is_other:
+                yield number, None
+        if not is_other:
+            yield number, line
+
+
+def _finish(record: TaggedRecord, ends: tuple[str, ...]) -> TaggedRecord | str:
+    return record if "" in ends else NO_END

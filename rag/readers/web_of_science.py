@@ -25,14 +25,13 @@ _TYPES = {"J": "article", "B": "book", "P": "patent"}
 
 def recognises(head: str) -> bool:
     """Return whether a record starts in the first non-blank lines."""
-    return fields.has_record_start(head, _START)
+    return fields.has_record_start(head, _START, "PT")
 
 
 def read(lines: Iterable[str]) -> Iterator[tuple[int, RawRecord | str]]:
     """Yield the first line of each record with the record or the reason for refusal."""
-    for record, is_whole in read_records(lines, _FIELD, "PT", _ENDS):
-        cut = "the record does not end with ER. The file may be cut off; export it again."
-        yield record.line, _parse_record(record) if is_whole else cut
+    for line, record in read_records(lines, _FIELD, "PT", _ENDS):
+        yield line, record if isinstance(record, str) else _parse_record(record)
 
 
 def _parse_record(record: TaggedRecord) -> RawRecord | str:
