@@ -202,6 +202,22 @@ def test_an_entry_with_any_key_or_none_is_read(tmp_path, head, key):
         assert paper.citation_key == key
 
 
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ("title = {On Tea}\n year = {2000}", "title"),
+        ('title = "On Tea" year = 2000', "title"),
+        ("title = {On Tea}, year = 2000\n note = jan # {x}", "year"),
+    ],
+)
+def test_an_entry_that_lacks_a_comma_is_refused(tmp_path, fields, field):
+    whole = '@misc{b, title = {If {a} = b, "c"}, url = http://x.org/?c=d, note = "e = f"}\n'
+    path = written(tmp_path, f"{whole}@misc{{a,\n {fields},\n abstract = {{We brew.}}}}\n")
+    assert [paper.title for paper in papers(path)] == ['If a = b, "c"']
+    reason = f"cannot read the entry: a comma is missing after {field}."
+    assert refusals(path) == [(2, reason)]
+
+
 def test_a_book_that_says_something_or_stands_alone_is_a_paper():
     text = """@collection{alone, title = {Alone}}
 @book{v, title = {Told}, abstract = {We tell.}}

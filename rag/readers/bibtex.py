@@ -28,7 +28,7 @@ from bibtexparser.splitter import Splitter
 from rag.papers import join_name, normalise_arxiv_id
 from rag.readers import fields
 from rag.readers.fields import RawRecord
-from rag.readers.latex import to_plain_text, unquote_value
+from rag.readers.latex import has_next_field, to_plain_text, unquote_value
 from rag.text.tex import convert_tex
 
 if TYPE_CHECKING:
@@ -218,6 +218,8 @@ def _read_fields(entry: Entry, strings: Fields) -> Fields:
     known: Fields = {}
     for field in entry.fields:  # of a name that comes twice, BibTeX takes the first
         name = field.key.lower()
+        if has_next_field(str(field.value)):
+            raise ValueError(f"a comma is missing after {name}")
         if name in _READ and name not in known:
             known[name] = unquote_value(str(field.value), strings)
     return known

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _MARK = re.compile(r'(?<!\\)[{}"#]')
+_MARK_OR_FIELD = re.compile(r'(?<!\\)[{}"]|(?<=[\s}"])[A-Za-z][\w-]*\s*=')
 _LONGEST_JOINED = 2_000_000  # characters of a value with @string entries
 
 
@@ -40,6 +41,23 @@ def unquote_value(value: str, strings: Mapping[str, str]) -> str:
     if sum(map(len, whole)) > max(_LONGEST_JOINED, len(value)):
         raise ValueError("its @string entries make a value too long")
     return "".join(whole)
+
+
+def has_next_field(value: str) -> bool:
+    """Return whether a value holds the next field too, since the comma between is missing.
+
+    >>> has_next_field("{A = b} year = 2000"), has_next_field('"A = b"')
+    (True, False)
+    """
+    depth, quoted = 0, False
+    for mark in _MARK_OR_FIELD.finditer(value) if "=" in value else ():
+        if mark[0] == '"':
+            quoted = quoted != (depth == 0)
+        elif mark[0] in {"{", "}"}:
+            depth += 1 if mark[0] == "{" else -1
+        elif depth == 0 and not quoted:
+            return True
+    return False
 
 
 def _resolve_part(part: str, strings: Mapping[str, str]) -> str:
