@@ -442,6 +442,19 @@ def test_paper_merged_by_itself_is_taken_apart(run, index, list_mine, write):
     assert "nothing to separate" in run("papers", "separate", alpha, "-i", "mine", status=2)
 
 
+def test_merged_paper_is_removed_with_all_its_records(run, index, list_mine, write):
+    write("a.jsonl", {**A, "year": 2001}, {**B, "authors": ["Jane Doe"]}, C)
+    index("a.jsonl")
+    alpha, beta, gamma = (paper["id"] for paper in list_mine())
+    run("papers", "merge", alpha, beta, "-i", "mine", "-q")
+    run("papers", "remove", beta, "-i", "mine", "-q")
+    for _ in range(2):
+        assert index("--update")["left_out"] == [alpha, beta]
+        assert [paper["id"] for paper in list_mine()] == [gamma]
+    assert index("a.jsonl")["added"] == [alpha]
+    assert (index("--update")["left_out"], len(list_mine())) == ([], 2)
+
+
 def test_removed_paper_does_not_keep_others_with_its_doi_out(run, index, list_mine, write):
     colours = ("Blue", "Red", "Green")
     doi = "10.1000/s"

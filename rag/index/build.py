@@ -198,8 +198,7 @@ class _Update:
         )
         if not (intake.papers or intake.removed or self._base.paper_count or self._base.removed):
             raise CorpusError("Found no readable paper. Name files or folders that hold papers.")
-        origin = self._update_origin(intake, related, sources)
-        origin["decisions"] = tuple(map(StoredDecision.store, decisions))
+        origin = self._update_origin(intake, related, sources, decisions)
         if self._base.data and not intake.fresh and not intake.removed:
             manifest = self._base.model_copy(update=origin)
             if manifest != self._base:
@@ -228,14 +227,19 @@ class _Update:
             reader.close()
 
     def _update_origin(
-        self, intake: Intake, related: Related, sources: Mapping[str, Mapping[str, str]]
+        self,
+        intake: Intake,
+        related: Related,
+        sources: Mapping[str, Mapping[str, str]],
+        decisions: Sequence[Decision],
     ) -> dict[str, Any]:
-        """Return the manifest fields that say where the papers come from."""
+        """Return the manifest fields that say where the papers come from, and what was decided."""
         columns = {**self._base.columns, **{name: dict(each) for name, each in sources.items()}}
         return {
             "sources": tuple(dict.fromkeys((*self._base.sources, *sources))),
             "columns": {name: mapping for name, mapping in columns.items() if mapping},
-            "removed": update_removal_keys(self._base.removed, related.papers, intake),
+            "removed": update_removal_keys(self._base.removed, related.papers, intake, decisions),
+            "decisions": tuple(map(StoredDecision.store, decisions)),
         }
 
     def _write_generation(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rag.index.keys import make_printable
 from rag.papers import Paper, PaperMerger, make_paper_id
 from rag.papers.compare import describe, list_keys
-from rag.papers.duplicates import find_duplicates
+from rag.papers.duplicates import find_duplicates, make_finder
 from rag.papers.merge import list_ids
 from rag.papers.names import find_family_name
 from rag.papers.paper import normalise_title
@@ -212,16 +212,30 @@ def _group_by_status(
 
 
 def update_removal_keys(
-    known: Sequence[str], before: Iterable[Paper], intake: Intake
+    known: Sequence[str],
+    before: Iterable[Paper],
+    intake: Intake,
+    decisions: Sequence[Decision],
 ) -> tuple[str, ...]:
     """Return the removal keys of papers that were taken out, now or earlier, and are not back."""
     if not known and not intake.removed:
         return ()
     gone = [paper for paper in before if paper.id in intake.removed]
     kept = intake.papers
-    back = set(chain(*map(list_removal_keys, kept), *(describe(paper).ids for paper in kept)))
-    keys = chain(known, *map(list_removal_keys, gone))
+    back = {*_list_united_keys(kept, decisions), *chain(*(describe(each).ids for each in kept))}
+    keys = chain(known, _list_united_keys(gone, decisions))
     return tuple(dict.fromkeys(key for key in keys if key not in back))
+
+
+def _list_united_keys(papers: Sequence[Paper], decisions: Iterable[Decision]) -> Iterator[str]:
+    """Return the removal keys of papers, and of all that the user merged into them."""
+    find = make_finder(papers)
+    united = (
+        decision.papers
+        for decision in decisions
+        if decision.is_same and any(find(paper) is not None for paper in decision.papers)
+    )
+    return chain.from_iterable(map(list_removal_keys, chain(papers, *united)))
 
 
 def list_removal_keys(paper: Paper) -> tuple[str, ...]:
