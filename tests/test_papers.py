@@ -443,6 +443,18 @@ def test_ten_thousand_editorials_are_no_possible_duplicates():
     assert find_duplicates(many) == []
 
 
+def test_short_titles_with_similar_abstracts_are_one_paper_only_with_author_and_year():
+    def list_papers(**common):
+        texts = (f"{ABSTRACT} See page {number}." for number in (1, 2, 2))
+        return merged(*(record("Editorial", text, **common) for text in texts))[0]
+
+    assert [paper.abstract[-2] for paper in list_papers()] == ["1", "2"]
+    assert len(list_papers(year=2001)) == 2
+    assert len(list_papers(year=2001, authors=("A Doe",))) == 1
+    (pair,) = find_duplicates(list_papers())
+    assert pair.reason.endswith("same abstract")
+
+
 def test_no_paper_is_a_possible_duplicate_of_itself():
     paper = record("Erratum", "erratum", year=2001, authors=("A Doe",), **ARXIV, doi="10.1000/a")
     with_pmid = dataclasses.replace(

@@ -350,8 +350,16 @@ def _compare_equal(one: Traits, other: Traits) -> Verdict:
         return "different"
     if has_difference(one, other):
         return "possible"
-    is_copy = one.abstract == other.abstract != "" or _has_same_abstract(one, other)
+    is_one_work = one.is_long or _has_author_and_year(one, other)
+    is_copy = one.abstract == other.abstract != "" or (
+        is_one_work and _has_same_abstract(one, other)
+    )
     return "same" if is_copy or _is_certain(one, other) else "possible"
+
+
+def _has_author_and_year(one: Traits, other: Traits) -> bool:
+    """Return whether first author and year of both records are known."""
+    return _agree(one, other) is not None and _measure_gap(one, other) is not None
 
 
 def has_difference(one: Traits, other: Traits) -> bool:
@@ -367,13 +375,14 @@ def _is_certain(one: Traits, other: Traits) -> bool:
     A long title is, or a short one with author and year. A reference without journal, abstract and
     identifier may be to the data, slides or code of a paper.
     """
-    has_both = _agree(one, other) is not None and _measure_gap(one, other) is not None
+    has_both = _has_author_and_year(one, other)
     if _has_other_abstract(one, other) and not (has_both and one.is_long):
         return False
     if has_both or one.is_long:
         return one.is_detailed == other.is_detailed
     has_own_ids = bool(one.own_id and other.own_id and one.own_id != other.own_id)
-    return one.exact == other.exact and not has_own_ids
+    has_two_abstracts = _measure_overlap(one, other) is not None
+    return one.exact == other.exact and not has_own_ids and not has_two_abstracts
 
 
 def _compare_near(one: Traits, other: Traits) -> Verdict:
