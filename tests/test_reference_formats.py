@@ -696,6 +696,22 @@ def test_a_row_with_a_surplus_cell_is_read_as_far_as_its_cells_are_in_place(tmp_
     assert [line for line, _ in refusals(path)] == [5, 6]
 
 
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("title,abstract,pmid,year", "On Cups,We drink.,2,2001"),
+        ('\ufeff"Title",Abstract,PMID,Year', "On Cups,We drink.,2,2001"),
+        ("year,title,abstract", "2001,On Cups,We drink."),
+        ("doi,pmid,year,title,abstract,issue", '10.1000/1,2,2001,On Cups,"We\ndrink.",7'),
+    ],
+)
+def test_a_further_header_names_the_columns_of_the_rows_below(tmp_path, header, row):
+    start = "title,abstract,pmid,year\nTitle,We brew.,1,2000\n"
+    found = read_papers(written(tmp_path, f"{start}{header}\n{row}\n"))
+    shown = [(paper.title, " ".join(paper.abstract.split()), paper.year) for paper in found]
+    assert shown == [("Title", "We brew.", 2000), ("On Cups", "We drink.", 2001)]
+
+
 def test_lines_of_a_refused_row_are_no_papers(tmp_path):
     header = "Authors,Title,Year,Abstract,Address,Source\n"
     broken = 'Roe B.,Cups,2011,"We "pour" it.\nLane 16, Town, 2011, Press, Article",Scopus\n'

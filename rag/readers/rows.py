@@ -37,7 +37,12 @@ class Shape(NamedTuple):
 
 
 def read_rows(
-    numbered: Iterator[tuple[int, str]], delimiter: str, shape: Shape, *, quoted: bool
+    numbered: Iterator[tuple[int, str]],
+    delimiter: str,
+    shape: Shape,
+    read_header: Callable[[list[str]], Shape | None],
+    *,
+    quoted: bool,
 ) -> Iterator[tuple[int, list[str] | str]]:
     """Yield each row's first line with its cells or the reason for refusal.
 
@@ -46,6 +51,7 @@ def read_rows(
         delimiter: separates cells.
         shape: of the rows. One with more cells is read as far as the shape shows that they are in
             place.
+        read_header: returns the shape of the rows below if a row is a further header.
         quoted: whether quotation marks enclose cells.
     """
     # The limit applies to the whole process, so only raise it.
@@ -64,6 +70,9 @@ def read_rows(
         except csv.Error as error:
             cells, problem = _retry_lenient(used, delimiter, str(error))
             is_damaged = bool(problem)
+        if cells and (below := read_header(cells)):
+            shape = below
+            continue
         problem = problem or _find_problem(cells, shape, used, is_doubtful=is_doubtful)
         # Each unclosed mark costs as many lines as are allowed.
         allowed = min(allowed + _REGAINED_LINES, _ROW_LINES)

@@ -85,6 +85,7 @@ _DELIMITERS = (",", ";", "\t")
 # A hint for spreadsheets, and the first line of an export of Dimensions.
 _BEFORE_HEADER = re.compile(r'"?sep=.\s*"?\s*|"About the data: .*', re.IGNORECASE)
 _HEADER_CHARS = 10_000
+_NAME_CHARS = 100  # of a column
 _SIGNS = re.compile(r"[\W_]+")
 _JOINED_NAMES = re.compile(r"(?<=[a-zß-ÿ.])(?=[A-ZÀ-Þ]\S* )")  # "Jane DoeRichard Roe"
 
@@ -120,18 +121,46 @@ def read(
         shown = ", ".join(filter(None, cells))
         yield first, f'there is no column "{missing}". The columns are {shown[:300]}.'
         return
-    places = _find_places(names, columns)
-    for guess in _guess_columns(cells, places):
+    current = _Header(names, columns)
+    for guess in _guess_columns(cells, current.places):
         yield first, Note(guess)
     # The Web of Science does not quote cells. Its quotation marks belong to titles.
     quoted = not {"pt", "ti"} <= set(names)
-    checks = [(places[field][0], check) for field, check in _CHECKS.items() if field in places]
-    shape = Shape(len(names), _find_core(places), checks)
-    for line, row in read_rows(numbered, delimiter, shape, quoted=quoted):
+    shape = current.make_shape()
+    for line, row in read_rows(numbered, delimiter, shape, current.read_again, quoted=quoted):
         if isinstance(row, str):
             yield line, row
         elif any(map(str.strip, row)):
-            yield line, _parse_record(row, names, places)
+            yield line, _parse_record(row, current.names, current.places)
+
+
+class _Header:
+    """Names of the columns and the places of the fields. A later row may change them."""
+
+    def __init__(self, names: list[str], columns: Mapping[str, str]) -> None:
+        self.names = names
+        self.places = _find_places(names, columns)
+        self._columns = columns
+        known = {**_DETAILS, **_list_names(columns)}
+        self._known = {"", *names, *chain.from_iterable(known.values())}
+
+    def make_shape(self) -> Shape:
+        places = self.places
+        checks = [(places[field][0], check) for field, check in _CHECKS.items() if field in places]
+        return Shape(len(self.names), _find_core(places), checks)
+
+    def read_again(self, row: Sequence[str]) -> Shape | None:
+        """Take over a row of names, as between joined tables. Return None for other rows."""
+        if not all(
+            len(cell) <= _NAME_CHARS and _normalise_name(cell) in self._known for cell in row
+        ):
+            return None
+        names = list(map(_normalise_name, row))
+        places = _find_places(names, self._columns)
+        if names != self.names and ("title" not in places or len(places) == 1):
+            return None
+        self.names, self.places = names, places
+        return self.make_shape()
 
 
 def _has_content(numbered: tuple[int, str]) -> bool:
