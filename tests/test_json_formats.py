@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag.papers import Paper
-from rag.readers import iter_papers, json_array, json_lines, read_papers
+from rag.readers import Refused, iter_papers, json_array, json_lines, read_papers
 from rag.readers.fields import RawRecord
 
 FORMATS = Path(__file__).parent / "fixtures/formats"
@@ -430,3 +430,16 @@ def test_fields_of_any_kind_give_a_paper_or_a_reason(record, wrap):
     text = json.dumps({**record, "title": "A"} if wrap else record)
     for [found] in ([*json_lines.read([text])], [*json_array.read([f"[{text}]"])]):
         assert isinstance(found[1], RawRecord) or found[1].endswith(".")
+
+
+def test_an_object_inside_a_broken_record_over_lines_is_no_paper(tmp_path):
+    path = tmp_path / "papers.jsonl"
+    path.write_text(
+        '{"title": "On Tea", "abstract": ""}\n'
+        '{"title": "On Cups", \n"references": [\n  {"title": "On Clay"}\n],}\n'
+        '{"title": "On Milk", "abstract": ""}\n  {"title": "On Cream", "abstract": ""}\n'
+    )
+    found = list(iter_papers(path))
+    titles = [each.title for each in found if isinstance(each, Paper)]
+    assert titles == ["On Tea", "On Milk", "On Cream"]
+    assert [each.line for each in found if isinstance(each, Refused)] == [2, 3, 4, 5]

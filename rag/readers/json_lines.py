@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from rag.readers.fields import RawRecord
 
+_INSIDE = "the line may belong to the record refused above. Write each record on one line."
 _OBJECT = re.compile(r'\s*\{\s*"')
 
 
@@ -28,7 +29,20 @@ def recognises(head: str) -> bool:
 def read(
     lines: Iterable[str], columns: Mapping[str, str] = AS_NAMED
 ) -> Iterator[tuple[int, RawRecord | str]]:
-    """Yield each non-blank line with its record or the reason for refusal."""
+    """Yield each non-blank line with its record or the reason for refusal.
+
+    An object that is indented below a refused line with an open brace is a part of that record.
+    """
+    margin: int | None = None  # indentation of the line with the open brace
     for number, line in enumerate(lines, 1):
-        if line.strip():
-            yield number, parse_record(line, columns)
+        text = line.strip()
+        if not text:
+            continue
+        indent = len(line) - len(line.lstrip())
+        found = parse_record(line, columns)
+        if margin is not None and indent > margin:
+            yield number, found if isinstance(found, str) else _INSIDE
+            continue
+        yield number, found
+        is_open = margin is not None or text.count("{") > text.count("}")
+        margin = indent if is_open and isinstance(found, str) else None
