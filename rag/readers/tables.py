@@ -278,7 +278,7 @@ def _parse_record(row: Sequence[str], names: Sequence[str], places: Places) -> R
         },
         citation_key=text("citation_key") or None,
         entry_type=_read_type(kind),
-        retraction=fields.find_retraction(kind, *tags)
+        retraction=fields.find_retraction(kind, keywords=tags)
         or ("Retracted" if text("is_retracted").lower() in _YES else None),
     )
 
