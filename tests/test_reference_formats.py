@@ -242,6 +242,7 @@ def test_broken_entries_are_refused_with_their_lines_and_nothing_is_printed(capf
 @pytest.mark.parametrize(
     ("tex", "text"),
     [
+        (r"\( {b} \(x_{1}\) and \[ y \\[2pt] z \]", r"( b \(x_{1}\) and \[ y \\[2pt] z \]"),
         ("gains of 36% over BERT", "gains of 36% over BERT"),
         ("{BERT} gains 36% over R&D", "BERT gains 36% over R&D"),
         (r"A\\% b", "A % b"),

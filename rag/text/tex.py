@@ -26,7 +26,8 @@ _SIGNS = {  # which pylatexenc lacks or misreads
 _HAS_TEX = re.compile(r"[\\{}~]|--|``|''")
 _DOLLAR = re.compile(r"(?<!\\)\$")
 _TOKEN = re.compile(
-    r"""(?P<formula>\$(?:[^$\\]|\\.)*\$|\\\(.{1,400}?\\\)|\\\[.{1,400}?\\\])
+    r"""(?P<formula>\$(?:[^$\\]|\\.)*\$|\\\((?:[^\\]|\\[^(]){1,400}?\\\)
+        |\\\[(?:[^\\]|\\[^[]){1,400}?\\\])
     |(?P<verbatim>\\(?:url|nolinkurl|path)\s*\{(?P<link>[^{}]*)\}
         |\\verb(?P<bar>[^\w\s])(?P<code>.{0,400}?)(?P=bar))
     |(?P<dropped>\\(?:href|textcolor|cite[a-z]*|label|ref|begin|end|input|include[a-z]*|[hv]space)
