@@ -11,8 +11,6 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
-from rapidfuzz import fuzz
-
 from rag.papers.names import NameKey, drop_et_al, make_name_key
 from rag.papers.paper import make_paper_id, normalise_arxiv_id, normalise_doi, normalise_title
 
@@ -28,7 +26,7 @@ _ARXIV_DOI = "10.48550/arxiv."
 # Prefixes of bioRxiv and medRxiv, Research Square, SSRN, OSF, PsyArXiv, SocArXiv, ChemRxiv,
 # Preprints.org, Authorea, TechRxiv, JMIR Preprints and EGU. Source: https://www.crossref.org/members/
 _PREPRINT_DOI = re.compile(
-    r"10\.(?:1101/\d|21203/rs|2139/ssrn|3121[9]/osf|3123[45]/osf|26434/chemrxiv|20944/preprints"
+    r"10\.(?:1101/\d|21203/rs|2139/ssrn|31219/osf|3123[45]/osf|26434/chemrxiv|20944/preprints"
     r"|22541/au|36227/techrxiv|2196/preprints|5194/(?:egusphere|[a-z]+-20\d\d-))"
 )
 _PREPRINT_VENUE = re.compile(r"rxiv|\bcorr\b|preprint|research square|\bssrn\b", re.IGNORECASE)
@@ -219,6 +217,8 @@ def has_one_title(one: Traits, other: Traits) -> bool:
 def _compare_titles(one: Traits, other: Traits) -> Likeness:
     if one.title_key == other.title_key:
         return "equal"
+    from rapidfuzz import fuzz
+
     short, long = sorted((one.title, other.title), key=len)
     if short[:_START] != long[:_START]:
         return "other"
@@ -234,6 +234,8 @@ def _differ_in_spelling(title: str, other: str) -> bool:
     >>> _differ_in_spelling("tumor of rats", "tumour of rats"), _differ_in_spelling("men", "women")
     (True, False)
     """
+    from rapidfuzz import fuzz
+
     words, others = title.split(), other.split()
     alone = "".join(word for word in words if word not in others)
     others_alone = "".join(word for word in others if word not in words)
@@ -249,6 +251,8 @@ def _has_same_numbers(title: str, other: str) -> bool:
 
 def _has_like_words(one: Traits, other: Traits) -> bool:
     """Return whether two titles have most words in common, in any order."""
+    from rapidfuzz import fuzz
+
     is_like = fuzz.token_sort_ratio(one.title, other.title) >= _LIKE
     return is_like and _has_same_numbers(one.title, other.title)
 
