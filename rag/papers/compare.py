@@ -12,7 +12,13 @@ import unicodedata
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from rag.papers.names import NameKey, drop_et_al, make_name_key
-from rag.papers.paper import make_paper_id, normalise_arxiv_id, normalise_doi, normalise_title
+from rag.papers.paper import (
+    make_paper_id,
+    normalise_arxiv_id,
+    normalise_doi,
+    normalise_title,
+    split_retraction_mark,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
@@ -35,8 +41,6 @@ _UMLAUT_E = re.compile("(?<=[aou])e")  # "mueller" is "muller", which stands for
 _NUMERAL = re.compile(r"\d+|\b[ivx]+\b")
 _NUMBER = re.compile(r"[1-9]\d*")
 _PUBMED = re.compile(r"ncbi\.nlm\.nih\.gov/(?:pubmed/)?(\d+)")
-# Publishers put it before the title of a paper that they retracted.
-_RETRACTED = re.compile(r"^\W*(?:retracted|withdrawn)(?: article| chapter)?\W+", re.IGNORECASE)
 _KINDS = {"doi:": "DOIs", "arxiv:": "arXiv ids", "preprint:": "DOIs", "pmid:": "PubMed ids"}
 _LONG_TITLE = 30  # letters and digits; shorter ones ("Editorial") may be those of many works
 _START = 8  # letters with which similar titles begin
@@ -142,7 +146,7 @@ def fold_title(title: str) -> str:
     >>> fold_title("RETRACTED: β-Carotene & [naïve] cells.")
     'beta carotene and naive cells'
     """
-    title = _RETRACTED.sub("", title).replace("&", " and ") or title
+    title = split_retraction_mark(title)[0].replace("&", " and ")
     if not title.isascii():
         title = "".join(map(_fold_letter, unicodedata.normalize("NFKD", title)))
     return normalise_title(title)

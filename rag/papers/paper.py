@@ -25,6 +25,11 @@ from rag.text.links import find_links, strip_punctuation
 
 JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None"
 
+_MARK = r"((?:retracted|withdrawn)(?: (?:article|chapter|paper|publication))?)"
+_MARK_BEFORE = re.compile(
+    rf"(?:\[{_MARK}\]\s*[-–—:.]?|{_MARK}(?:\s*:|\s+[-–—]\s))\s*(?=\S)", re.IGNORECASE
+)
+_MARK_AFTER = re.compile(rf"\s*[(\[]{_MARK}(?:[.:;,]\s*([^()\[\]]*))?[)\]]\.?$", re.IGNORECASE)
 _ALWAYS_SHOWN = ("id", "title", "abstract")
 _SEVERAL = ("authors", "sources", "aliases")
 _MOST_AUTHORS = 6  # that a model is told
@@ -224,6 +229,23 @@ _ARXIV = re.compile(
     re.IGNORECASE,
 )
 _SLUG_CHARS = 40
+
+
+def split_retraction_mark(title: str) -> tuple[str, str | None]:
+    """Split the mark that publishers add to the title of a retracted paper from the title.
+
+    >>> split_retraction_mark("RETRACTED ARTICLE: Tea and sleep")
+    ('Tea and sleep', 'RETRACTED ARTICLE')
+    >>> split_retraction_mark("Tea (Retracted article. See vol. 2, 2010)")
+    ('Tea', 'Retracted article: See vol. 2, 2010')
+    >>> split_retraction_mark("Retracted papers on tea: a survey")
+    ('Retracted papers on tea: a survey', None)
+    """
+    if found := _MARK_BEFORE.match(title):
+        return title[found.end() :], found[1] or found[2]
+    if (found := _MARK_AFTER.search(title)) and found.start():
+        return title[: found.start()], ": ".join(filter(None, found.groups()))
+    return title, None
 
 
 def choose_retraction(*marks: str | None) -> str | None:

@@ -26,8 +26,9 @@ from rag.papers import (
 )
 from rag.papers.citation_key import make_key_of_id
 from rag.papers.entry_types import normalise_type
+from rag.papers.paper import split_retraction_mark
 from rag.readers import listing_page
-from rag.readers.fields import Note, cache_short, clean_label, is_placeholder, split_retraction_mark
+from rag.readers.fields import Note, cache_short, clean_label, is_placeholder
 from rag.readers.formats import IN_PIECES, Format, Formats, list_formats
 from rag.readers.source_stream import SourceStream
 from rag.readers.unread import explain_unread

@@ -108,11 +108,6 @@ _RETRACTED = re.compile(
     r"(?:.*; *)?retract(?:ed(?: (?:publication|article|paper))?(?:$|[.:;,])|(?:ed|ion) in\b)",
     re.IGNORECASE,
 )
-_MARK = r"((?:retracted|withdrawn)(?: (?:article|chapter|paper|publication))?)"
-_MARK_BEFORE = re.compile(
-    rf"(?:\[{_MARK}\]\s*[-–—:.]?|{_MARK}(?:\s*:|\s+[-–—]\s))\s*(?=\S)", re.IGNORECASE
-)
-_MARK_AFTER = re.compile(rf"\s*[(\[]{_MARK}(?:[.:;,]\s*([^()\[\]]*))?[)\]]\.?$", re.IGNORECASE)
 # BibTeX, RIS, MEDLINE, Web of Science.
 _RECORD_TAG = re.compile(r"(@)\w+[ \t]*\{|(TY)\s{0,3}-\s|(PMID) ?- ?\d|(PT) [A-Z]\s*$")
 _DASHES = re.compile(r"\s*(?:--+|[–—‐‑−])\s*")
@@ -413,23 +408,6 @@ def find_retraction(*marks: str, keywords: Iterable[str] = ()) -> str | None:
         ):
             return mark
     return _RETRACTED_TYPE if _RETRACTED_TYPE in map(collapse_space, keywords) else None
-
-
-def split_retraction_mark(title: str) -> tuple[str, str | None]:
-    """Split the mark that publishers add to the title of a retracted paper from the title.
-
-    >>> split_retraction_mark("RETRACTED ARTICLE: Tea and sleep")
-    ('Tea and sleep', 'RETRACTED ARTICLE')
-    >>> split_retraction_mark("Tea (Retracted article. See vol. 2, 2010)")
-    ('Tea', 'Retracted article: See vol. 2, 2010')
-    >>> split_retraction_mark("Retracted papers on tea: a survey")
-    ('Retracted papers on tea: a survey', None)
-    """
-    if found := _MARK_BEFORE.match(title):
-        return title[found.end() :], found[1] or found[2]
-    if (found := _MARK_AFTER.search(title)) and found.start():
-        return title[: found.start()], ": ".join(filter(None, found.groups()))
-    return title, None
 
 
 def drop_full_stop(title: str) -> str:
