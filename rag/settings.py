@@ -117,6 +117,13 @@ class Settings(BaseModel):
         None, description="Sent only to OpenAI or openai_base_url."
     )
     openai_base_url: str | None = Field(None, description="Server for openai_api_key.")
+    zotero_key: SecretStr | None = Field(None, description="Key for the server at zotero_url.")
+    zotero_url: str = Field(
+        "https://api.zotero.org", description="Web API that zotero:users/ID and groups/ID read."
+    )
+    zotero_local_url: str = Field(
+        "http://127.0.0.1:23119/api", description="Desktop program that zotero:local reads."
+    )
     mcp_token: SecretStr | None = Field(None, description="Token for clients of `rag mcp --http`.")
     data_dir: Path = Field(
         default_factory=lambda: _FOLDERS.user_data_path, description="Folder of named libraries."

@@ -63,11 +63,13 @@ class Paper:
         url: an http or https address of the paper itself, or None.
         doi: without the resolver's address ("10.1000/xyz"), or None.
         arxiv_id: without version ("1706.03762"), or None.
-        sources: files it was read from, in the order of reading.
+        sources: files it was read from, in the order of reading. An item of Zotero has the link
+            that opens it there ("zotero://select/library/items/ABCD2345").
         aliases: other ids of this paper.
-        metadata: other fields of its source. Those of a reference have these names: "tags" and
-            "editors" (lists of texts), "volume", "issue", "pages", "publisher" and "month" (a
-            number from 1 to 12, or the source's text).
+        metadata: other fields of its source. Those of a reference have these names: "tags",
+            "editors" and "collections" (of Zotero, each with its path), which are lists of texts,
+            "volume", "issue", "pages", "publisher" and "month" (a number from 1 to 12, or the
+            source's text).
         citation_key: key of the entry in the user's own file ("hochreiter1997long"), or None.
         entry_type: type of the reference in BibTeX's terms ("inproceedings"), or the source's own
             name if BibTeX has no such type ("MGZN"), or None. See `rag.papers.entry_types`.
@@ -125,6 +127,11 @@ class Paper:
         label, _, notice = (self.retraction or "").partition(": ")
         said = notice or ("" if label.casefold().startswith("retract") else label)
         return ": ".join(filter(None, ["retracted" * bool(label), said]))
+
+    @property
+    def zotero_link(self) -> str | None:
+        """Link that opens the paper in Zotero, or None if it was not read from there."""
+        return next((each for each in self.sources if each.startswith("zotero://select/")), None)
 
     @property
     def links(self) -> tuple[str, ...]:
