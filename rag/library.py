@@ -12,6 +12,7 @@ import shutil
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from itertools import chain
 from pathlib import Path
 from secrets import token_hex
 from types import MappingProxyType
@@ -31,7 +32,9 @@ from rag.index.build import NO_SOURCES, DecisionChange
 from rag.index.changes import Intake, list_removal_keys, plan_changes
 from rag.index.lock import LOCK_NAME, writer_lock
 from rag.index.manifest import DATA_PREFIXES, FILE_NAME, OLD_FOLDERS, map_disk_errors
+from rag.index.rereading import find_rereading, is_within
 from rag.papers import Paper
+from rag.readers.zotero.address import is_address, parse_address
 from rag.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -188,22 +191,18 @@ def _use_source_paths(records: Iterable[Record], sources: Iterable[str]) -> Iter
 
     Files read again from another working folder are then recognised as the same.
     """
-    places = {Path(source) for source in sources}
+    places = {Path(source) for source in sources if not is_address(source)}
 
     @cache
     def resolve(name: str) -> str:
         path = Path(name).absolute()
-        return str(path) if path.is_file() and _is_within(path, places) else name
+        return str(path) if path.is_file() and is_within(path, places) else name
 
     for record in records:
         if isinstance(record, Paper):
             yield replace(record, sources=tuple(map(resolve, record.sources)))
         else:
             yield record
-
-
-def _is_within(path: Path, places: set[Path]) -> bool:
-    return not places.isdisjoint((path, *path.parents))
 
 
 def index_bundled_library(
@@ -235,7 +234,7 @@ def index_bundled_library(
 
 
 def read_sources(settings: Settings, embedder_name: str) -> Mapping[str, Mapping[str, str]]:
-    """Return the recorded files and folders of a library, each with its mapped columns.
+    """Return the recorded sources of a library, each with its mapped columns.
 
     Raises:
         IndexMissing, IndexDamaged: the manifest cannot be read.
@@ -266,7 +265,7 @@ class Library:
         size_bytes: size of all its files.
         papers: number of papers; 0 if it cannot be used.
         generation: number of writes; 0 if it cannot be used.
-        sources: files and folders it was read from.
+        sources: files, folders and Zotero addresses it was read from.
         problem: reason why it cannot be used, else empty.
     """
 
@@ -352,8 +351,9 @@ def reread_sources(
 ) -> SourceReport:
     """Read the recorded sources of a library again and add new and changed papers.
 
-    No paper is removed, even if its source or its record is gone. Papers that were removed before
-    stay out. A source that cannot be read is refused, and the others are read.
+    No paper of a file is removed, even if the file or its record is gone. Papers that a Zotero
+    library no longer has are removed. Papers that the user removed before stay out. A source that
+    cannot be read is refused, and the others are read.
 
     Args:
         settings: their `index` names the library.
@@ -362,11 +362,12 @@ def reread_sources(
         on_progress: called after each block of papers.
 
     Raises:
-        CorpusError: no source is recorded, or none exists any more.
+        CorpusError: no source is recorded, none exists any more, or all are of Zotero and none can
+            be read.
         IndexMissing, IndexLocked, IndexStale, IndexDamaged, DiskError: as `update_library`.
     """
     sources = read_sources(settings, embedder.name)
-    missing = tuple(source for source in sources if not Path(source).exists())
+    missing = tuple(filter(_is_missing, sources))
     present = {
         source: columns or recorded for source, recorded in sources.items() if source not in missing
     }
@@ -376,21 +377,81 @@ def reread_sources(
             "Name the files to read now.",
             path=missing[0],
         )
-    removed = frozenset(_read_removed_ids(settings, embedder.name))
     left_out: dict[str, None] = {}
     update = update_library(
-        _skip_removed(read_records(present), removed, left_out),
+        _read_again(present, settings, embedder.name, left_out),
         settings=settings,
         embedder=embedder,
         sources=present,
         on_progress=on_progress,
     )
+    reasons = {refused.path: refused.reason for refused in update.intake.refused}
+    if all(is_address(source) and source in reasons for source in present):
+        raise CorpusError(next(iter(reasons.values())))
     index = Index.open(resolve_index_folder(settings, embedder.name))
     try:
         vanished = tuple(_find_vanished(index.papers(), update.intake.met, present))
     finally:
         index.close()
     return SourceReport(update, missing, vanished, tuple(left_out))
+
+
+def _is_missing(source: str) -> bool:
+    return not is_address(source) and not Path(source).exists()
+
+
+def read_with_companions(
+    named: Mapping[str, Mapping[str, str]],
+    settings: Settings,
+    embedder_name: str,
+    *,
+    strict: bool = False,
+    rebuild: bool = False,
+) -> tuple[Iterator[Record], dict[str, Mapping[str, str]]]:
+    """Read sources, and with a Zotero library its other recorded parts, in the recorded order.
+
+    Else the papers of the other parts would be taken for deleted.
+
+    Args:
+        named: sources with their columns; may be none.
+        settings: their `index` names the library, which may not exist yet.
+        embedder_name: embedder of the library.
+        strict: raise at the first record of the named sources that cannot be read.
+        rebuild: read the named sources only.
+
+    Returns:
+        the records, and all sources read, as they are to be recorded.
+    """
+    from rag.readers import iter_sources
+
+    sources = _resolve_sources(named)
+    starts = {parse_address(source).link_start for source in filter(is_address, sources)}
+    recorded: dict[str, Mapping[str, str]] = {}
+    if starts and not rebuild:
+        with suppress(IndexMissing, CorpusError):
+            recorded.update(read_sources(settings, embedder_name))
+    order = [*recorded]
+    records = iter_sources(named.items(), strict=strict) if named else iter(())
+    parts = [each for each in order if is_address(each) and each not in sources]
+    others = {each: recorded[each] for each in parts if parse_address(each).link_start in starts}
+    first = min((order.index(each) for each in sources if each in recorded), default=len(order))
+    earlier = {each: others[each] for each in order[:first] if each in others}
+    later = {each: others[each] for each in order[first:] if each in others}
+    if others:
+        read = partial(_read_again, settings=settings, embedder_name=embedder_name, left_out={})
+        records = chain(read(earlier), records, read(later))
+    return records, sources | others
+
+
+def _resolve_sources(sources: Mapping[str, Mapping[str, str]]) -> dict[str, Mapping[str, str]]:
+    """Return sources as they are recorded: with absolute paths, and without standard input."""
+    from rag.readers import STANDARD_INPUT
+
+    return {
+        str(parse_address(source)) if is_address(source) else str(Path(source).absolute()): columns
+        for source, columns in sources.items()
+        if source != STANDARD_INPUT
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -420,12 +481,32 @@ def compare_sources(
         papers: all of the library.
     """
     sources = read_sources(settings, embedder.name) if manifest.sources else {}
-    missing = tuple(source for source in sources if not Path(source).exists())
+    missing = tuple(filter(_is_missing, sources))
     present = {source: known for source, known in sources.items() if source not in missing}
-    records = _skip_removed(read_records(present), frozenset(manifest.removed), {})
-    decisions = [decision.load() for decision in manifest.decisions]
-    intake = plan_changes(papers, records, by_title=True, decisions=decisions)
+    records = [*_read_again(present, settings, embedder.name, {})]
+    intake = plan_changes(
+        papers,
+        records,
+        by_title=True,
+        decisions=[decision.load() for decision in manifest.decisions],
+        rereading=find_rereading(records, present, manifest.sources),
+    )
     return SourceDifferences(intake, missing, tuple(_find_vanished(papers, intake.met, present)))
+
+
+def _read_again(
+    sources: Mapping[str, Mapping[str, str]],
+    settings: Settings,
+    embedder_name: str,
+    left_out: dict[str, None],
+) -> Iterator[Record]:
+    """Yield the records of sources, skipping removed papers and adding their ids to `left_out`."""
+    removed = frozenset(_read_removed_ids(settings, embedder_name))
+    for record in read_records(sources):
+        if isinstance(record, Paper) and not removed.isdisjoint(list_removal_keys(record)):
+            left_out[record.id] = None
+        else:
+            yield record
 
 
 def _read_removed_ids(settings: Settings, embedder_name: str) -> tuple[str, ...]:
@@ -433,17 +514,6 @@ def _read_removed_ids(settings: Settings, embedder_name: str) -> tuple[str, ...]
         return read_manifest(resolve_index_folder(settings, embedder_name)).removed
     except IndexMissing:  # the bundled library before its first use
         return ()
-
-
-def _skip_removed(
-    records: Iterable[Record], removed: frozenset[str], left_out: dict[str, None]
-) -> Iterator[Record]:
-    """Yield records, skipping removed papers and adding their ids to `left_out`."""
-    for record in records:
-        if isinstance(record, Paper) and not removed.isdisjoint(list_removal_keys(record)):
-            left_out[record.id] = None
-        else:
-            yield record
 
 
 def read_records(sources: Mapping[str, Mapping[str, str]]) -> Iterator[Record]:
@@ -465,7 +535,7 @@ def _find_vanished(
 
     @cache
     def was_read(file: str) -> bool:
-        return _is_within(Path(file), places)
+        return is_within(Path(file), places)
 
     for paper in papers:
         if paper.sources and paper.id not in met and all(map(was_read, paper.sources)):

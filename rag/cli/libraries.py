@@ -95,8 +95,12 @@ def index_command(
 ) -> None:
     """Add papers to a library, make it, rebuild it, or remove papers."""
     from rag.embedding import make_embedder
-    from rag.library import read_sources, reread_sources, update_library
-    from rag.readers import iter_sources
+    from rag.library import (
+        read_sources,
+        read_with_companions,
+        reread_sources,
+        update_library,
+    )
 
     embedder = make_embedder(settings)
     sources, remove, mapped = sources or [], remove or [], _parse_columns(columns)
@@ -110,27 +114,21 @@ def index_command(
     if rebuild and not named:
         recorded = read_sources(settings, embedder.name)
         named = {source: mapped or known for source, known in recorded.items()}
-    records = iter_sources(named.items(), strict=strict) if named else ()
+    records, read = read_with_companions(
+        named, settings, embedder.name, strict=strict, rebuild=rebuild
+    )
     with show_progress(quiet=quiet) as on_progress:
         report = update_library(
             list(records) if strict else track_reading(records, quiet=quiet),
             settings=settings,
             embedder=embedder,
-            sources=_resolve_paths(named),
+            sources=read,
             remove=remove,
             rebuild=rebuild,
             on_progress=on_progress,
             workers=workers,
         )
     _print_report(report, as_json=as_json, quiet=quiet)
-
-
-def _resolve_paths(sources: Mapping[str, Mapping[str, str]]) -> dict[str, Mapping[str, str]]:
-    """Return the sources by absolute path, without standard input."""
-    from rag.readers import STANDARD_INPUT
-
-    files = {source: columns for source, columns in sources.items() if source != STANDARD_INPUT}
-    return {str(Path(source).absolute()): columns for source, columns in files.items()}
 
 
 def _check_actions(
@@ -199,7 +197,7 @@ def _print_changes(report: IndexReport) -> None:
         f"{', '.join(papers[each].sources)}"
         for each, count in intake.merged.items()
     )
-    _print_some(f"removed: {each}" for each in intake.removed)
+    _print_some(f"removed: {each}" for each in (*intake.removed, *map(_format_paper, intake.gone)))
     _print_some(
         f"without abstract, found by title only: {_format_paper(papers[each])}"
         for each in intake.without_abstract
@@ -219,7 +217,8 @@ def _print_changes(report: IndexReport) -> None:
 
 def _count_records(report: IndexReport) -> list[str]:
     intake = report.intake
-    removed = [f"{len(intake.removed)} removed"] if intake.removed else []
+    count = len(intake.removed) + len(intake.gone)
+    removed = [f"{count} removed"] if count else []
     if removed and not (intake.read or intake.refused):  # no record was read
         return removed
     return [
@@ -262,7 +261,7 @@ def _report_to_dict(report: IndexReport, again: SourceReport | None) -> dict[str
             for i, count in intake.merged.items()
         ],
         "unchanged": intake.unchanged,
-        "removed": intake.removed,
+        "removed": (*intake.removed, *(paper.id for paper in intake.gone)),
         "without_abstract": intake.without_abstract,
         "refused": [{"path": r.path, "line": r.line, "reason": r.reason} for r in intake.refused],
         "possible_duplicates": [[pair.first.id, pair.second.id] for pair in intake.duplicates],

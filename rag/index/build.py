@@ -48,6 +48,7 @@ from rag.index.manifest import (
 )
 from rag.index.open import check_fits, describe_embedder
 from rag.index.records import Records
+from rag.index.rereading import find_rereading
 from rag.index.token_vectors import RecordShape
 from rag.index.writer import DataWriter
 
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 
     from rag.embedding import Embedder
     from rag.index.embed import Block
+    from rag.index.rereading import Rereading
     from rag.papers import Decision, Paper
     from rag.readers import Record
 
@@ -82,7 +84,7 @@ class IndexReport:
     """Result of an update.
 
     Attributes:
-        intake: records that were read, added, changed, merged, removed or refused.
+        intake: records that were read, added, changed, merged or refused, and papers that went.
         papers: number of papers in the index now.
         passages: number of passages in the index now.
         generation: of the index now; unchanged if there was nothing to do.
@@ -120,8 +122,9 @@ def update_index(
         remove: names of papers to take out before the others are added; see `Index.resolve_id`.
         rebuild: start from scratch, even over a damaged or stale index. The old index stays valid
             until the new one is complete.
-        sources: files and folders of the records, each with the column of every mapped field.
-            They are stored for a later update or rebuild.
+        sources: files, folders and Zotero addresses of the records, each with the column of every
+            mapped field. They are stored for a later update or rebuild. Papers of a Zotero library
+            are removed if all of its stored sources are read and none has them any more.
         by_title: whether records that are one work by their fields are one paper. Else only
             records with one id are.
         decisions: what the user says about papers now.
@@ -192,14 +195,20 @@ class _Update:
                 "again."
             )
         decisions = list(change.after) if change else decisions
-        related = self._find_related(several, remove, decisions, by_title=by_title)
+        rereading = find_rereading(several, sources, self._base.sources)
+        related = self._find_related(several, remove, decisions, rereading, by_title=by_title)
         intake = plan_changes(
-            related.papers, several, related.removed, by_title=by_title, decisions=decisions
+            related.papers,
+            several,
+            related.removed,
+            by_title=by_title,
+            decisions=decisions,
+            rereading=rereading,
         )
         if not (intake.papers or intake.removed or self._base.paper_count or self._base.removed):
             raise CorpusError("Found no readable paper. Name files or folders that hold papers.")
         origin = self._update_origin(intake, related, sources, decisions)
-        if self._base.data and not intake.fresh and not intake.removed:
+        if self._base.data and not (intake.fresh or intake.removed or intake.gone):
             manifest = self._base.model_copy(update=origin)
             if manifest != self._base:
                 write_manifest(self._folder, manifest)
@@ -212,6 +221,7 @@ class _Update:
         records: Sequence[Record],
         remove: Sequence[str],
         decisions: Sequence[Decision],
+        rereading: Rereading,
         *,
         by_title: bool,
     ) -> Related:
@@ -222,7 +232,14 @@ class _Update:
         reader = Records(self._data / RECORDS, self._base.generation)
         try:
             with reader.map_errors():
-                return find_related(reader, records, remove, by_title=by_title, decisions=decisions)
+                return find_related(
+                    reader,
+                    records,
+                    remove,
+                    by_title=by_title,
+                    decisions=decisions,
+                    rereading=rereading,
+                )
         finally:
             reader.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -17,9 +18,10 @@ from rag.papers.paper import normalise_title
 from rag.readers.fields import Note
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
     from rag.index.records import Records
+    from rag.index.rereading import Rereading
     from rag.papers import Decision, Merge
     from rag.papers.duplicates import Duplicate
     from rag.readers import Record, Refused
@@ -39,7 +41,8 @@ class Intake:
         changed: ids whose own sources now say something else, each for its first such record.
         merged: for each id to which other records were merged, how many.
         unchanged: number of records that added nothing.
-        removed: ids taken out.
+        removed: ids taken out because the user said so.
+        gone: papers that the Zotero library they were read from no longer has.
         without_abstract: fresh ids without an abstract, found by their title only.
         refused: records that could not be read.
         duplicates: pairs of papers that may be one work, one of them fresh.
@@ -55,6 +58,7 @@ class Intake:
     merged: Mapping[str, int]
     unchanged: int
     removed: tuple[str, ...]
+    gone: tuple[Paper, ...]
     without_abstract: tuple[str, ...]
     refused: tuple[Refused, ...]
     duplicates: tuple[Duplicate, ...]
@@ -83,8 +87,9 @@ def find_related(
     *,
     by_title: bool,
     decisions: Sequence[Decision] = (),
+    rereading: Rereading,
 ) -> Related:
-    """Return the papers that may be the work of a record, are decided about, or are to go.
+    """Return the papers that may be the work of a record, are decided about, or may go.
 
     Args:
         index: records of the valid generation.
@@ -92,6 +97,7 @@ def find_related(
         remove: names of papers to take out; see `Records.resolve_id`.
         by_title: whether titles count, or ids only.
         decisions: what the user said about papers.
+        rereading: Zotero libraries that are read as a whole; all of their papers may go.
 
     Raises:
         CorpusError: a name fits no paper, or several.
@@ -108,6 +114,7 @@ def find_related(
         )
     )
     numbers = {*removed, *index.find_papers("id", ids)}
+    numbers.update(*(index.find_start("source", start) for start in rereading.libraries))
     if by_title:
         titles = dict.fromkeys(normalise_title(paper.title) for paper in papers)
         works = dict.fromkeys(chain(*(list_keys(describe(paper)) for paper in (*papers, *gone))))
@@ -124,11 +131,12 @@ def find_related(
 
 def plan_changes(
     papers: Sequence[Paper],
-    records: Iterable[Record],
+    records: Sequence[Record],
     remove: Sequence[str] = (),
     *,
     by_title: bool,
     decisions: Sequence[Decision] = (),
+    rereading: Rereading,
 ) -> Intake:
     """Merge records into the papers of an index.
 
@@ -138,29 +146,75 @@ def plan_changes(
         remove: ids of papers to take out first.
         by_title: whether records are compared by their fields. Else only an equal id counts.
         decisions: what the user said about papers.
+        rereading: Zotero libraries that are read as a whole. What only they describe is made anew.
     """
-    kept = [paper for paper in papers if paper.id not in remove]
-    merger = PaperMerger(kept, by_title=by_title, decisions=decisions)
-    merges, refused, notes = _add_records(merger, records)
+    before = {paper.id: paper for paper in papers if paper.id not in remove}
+    read = [record for record in records if isinstance(record, Paper)]
+    notes = [record for record in records if isinstance(record, Note)]
+    refused = [record for record in records if not isinstance(record, Paper | Note)]
+    make_merger = partial(PaperMerger, by_title=by_title, decisions=decisions)
+    merger, merges, anew = _merge(read, [*before.values()], rereading, make_merger)
     final = tuple(merger.papers)
-    before = {paper.id: paper for paper in kept}
     fresh = frozenset(paper.id for paper in final if before.get(paper.id) != paper)
-    ids = _group_by_status(merges, _map_ids(final), before, fresh)
+    known = _map_ids(final)
+    lost = [paper for paper in before.values() if paper.id in anew and paper.id not in known]
+    renamed = _find_renamed(lost, final, before)
+    ids = _group_by_status(merges, known, before, fresh, edited={*anew, *renamed.values()})
+    unlinked = (each for each in before if each in fresh - anew - {*chain(*ids.values())})
     return Intake(
         papers=final,
         fresh=fresh,
         met=frozenset().union(*ids.values()),
         read=len(merges),
         added=tuple(ids["new"]),
-        changed=tuple(ids["changed"]),
+        changed=(*ids["changed"], *unlinked),
         merged=Counter(ids["merged"]),
         unchanged=len(ids["unchanged"]),
         removed=tuple(remove),
+        gone=tuple(paper for paper in lost if paper.id not in renamed),
         without_abstract=tuple(p.id for p in final if p.id in fresh and not p.abstract),
         refused=tuple(refused),
         duplicates=tuple(_find_fresh_duplicates(final, fresh, decisions) if by_title else ()),
         warnings=(*map(str, notes), *filter(None, (merge.warning for merge in merges))),
     )
+
+
+def _merge(
+    records: Sequence[Paper],
+    papers: Sequence[Paper],
+    rereading: Rereading,
+    make_merger: Callable[[Iterable[Paper]], PaperMerger],
+) -> tuple[PaperMerger, list[Merge], frozenset[str]]:
+    """Merge records, and return the ids of the papers that were left out and made anew.
+
+    A paper of files that an item of Zotero joins is made anew too, as all its records are there:
+    the item may be read before the files.
+    """
+    anew = frozenset(paper.id for paper in papers if rereading.replaces(paper))
+    while True:
+        kept = [paper for paper in papers if paper.id not in anew]
+        merger = make_merger(map(rereading.drop_lost_links, kept))
+        merges = [*map(merger.add, records)]
+        joined = {
+            paper.id
+            for paper in kept
+            if (now := merger.get(paper.id)) and rereading.has_item(now) and rereading.covers(paper)
+        }
+        if not joined:
+            return merger, merges, anew
+        anew |= joined
+
+
+def _find_renamed(
+    lost: Iterable[Paper], papers: Iterable[Paper], before: Container[str]
+) -> dict[str, str]:
+    """Map ids that are gone to the new ids of the same items of Zotero.
+
+    An id is made of fields, so it changes with them.
+    """
+    new = {link: each.id for each in papers if each.id not in before for link in each.sources}
+    found = ((each.id, new[link]) for each in lost for link in each.sources if link in new)
+    return dict(found)
 
 
 def _find_fresh_duplicates(
@@ -171,38 +225,25 @@ def _find_fresh_duplicates(
             yield pair
 
 
-def _add_records(
-    merger: PaperMerger, records: Iterable[Record]
-) -> tuple[list[Merge], list[Refused], list[Note]]:
-    merges: list[Merge] = []
-    refused: list[Refused] = []
-    notes: list[Note] = []
-    for record in records:
-        if isinstance(record, Paper):
-            merges.append(merger.add(record))
-        elif isinstance(record, Note):
-            notes.append(record)
-        else:
-            refused.append(record)
-    return merges, refused, notes
-
-
 def _group_by_status(
     merges: Iterable[Merge],
     known: Mapping[str, str],
     before: Container[str],
     fresh: Container[str],
+    edited: Container[str],
 ) -> dict[str, list[str]]:
     """Return the paper id of each record by the status of its merge.
 
     A later record may undo the one before it, or join a new paper to another one. Then the paper
-    has not changed, or is not new.
+    has not changed, or is not new. The first record of a paper that is made anew has changed it.
     """
     ids: dict[str, list[str]] = {"new": [], "changed": [], "merged": [], "unchanged": []}
     counted: set[str] = set()
     for merge in merges:
         paper = known.get(merge.paper.id, merge.paper.id)
         status = merge.status if paper in fresh else "unchanged"
+        if status == "new" and paper in edited:
+            status = "changed"
         if paper in counted or (status == "new" and paper in before):
             status = "unchanged" if status == "unchanged" else "merged"
         if status in ("new", "changed"):

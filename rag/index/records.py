@@ -297,6 +297,16 @@ class Records:
         )
         return [number for (number,) in found]
 
+    def find_start(self, field: str, start: str) -> list[int]:
+        """Return the numbers of the valid papers that have a key with this start in a field."""
+        found = self._run(
+            "SELECT DISTINCT paper.number FROM key JOIN paper ON paper.number = key.paper "
+            "WHERE key.field = ? AND key.key >= ? AND key.key < ? "
+            f"AND {self._valid} ORDER BY paper.position",
+            (field, start, start + "\U0010ffff"),
+        )
+        return [number for (number,) in found]
+
     def list_fields(self) -> frozenset[str]:
         """Return which of years, authors and venues any paper has."""
         asked = {
@@ -338,14 +348,7 @@ class Records:
 
     def _find_prefix(self, name: str) -> list[int]:
         """Return the papers whose ids begin so. `rag papers list` cuts ids with an ellipsis."""
-        folded = name.removesuffix("…").casefold()
-        found = self._run(
-            "SELECT paper.number FROM key JOIN paper ON paper.number = key.paper "
-            "WHERE key.field = 'prefix' AND key.key >= ? AND key.key < ? "
-            f"AND {self._valid} ORDER BY paper.position",
-            (folded, folded + "\U0010ffff"),
-        )
-        return [number for (number,) in found]
+        return self.find_start("prefix", name.removesuffix("…").casefold())
 
     def _find_title_words(self, name: str) -> list[int]:
         """Return the papers whose titles have words that begin with all of these words."""
