@@ -1,4 +1,7 @@
-"""Read papers from files. There is one module per format; the content decides which one reads.
+"""Read papers from files and from Zotero.
+
+There is one module per format; the content decides which one reads. `rag.readers.zotero` reads
+items of Zotero.
 
 Paths, encodings, ids and cleaning are handled here. Format modules (see `rag.readers.formats`) only
 parse.
@@ -32,12 +35,14 @@ from rag.readers.fields import Note, cache_short, clean_label, is_placeholder
 from rag.readers.formats import IN_PIECES, Format, Formats, list_formats
 from rag.readers.source_stream import SourceStream
 from rag.readers.unread import explain_unread
+from rag.readers.zotero import ZoteroAddress, is_address, parse_address
 from rag.text.markup import clean_markup
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rag.readers.fields import RawRecord
+    from rag.settings import Settings
 
 Source: TypeAlias = str | Path | BinaryIO
 
@@ -49,8 +54,8 @@ class Refused:
     """Record or file that could not be read as a paper.
 
     Attributes:
-        path: the file, as it was passed to the reader.
-        line: first line of the record, from 1; None if the whole file was refused.
+        path: the file, as it was passed to the reader, or the link to an item of Zotero.
+        line: first line of the record, from 1; None if the whole file was refused, or an item.
         reason: why, and how to fix it.
     """
 
@@ -71,16 +76,18 @@ def iter_papers(
     *,
     columns: Mapping[str, str] | None = None,
     strict: bool = False,
+    settings: Settings | None = None,
 ) -> Iterator[Paper | Refused]:
     """Read papers one by one, without holding a file in memory.
 
     Args:
         source: a file, a folder (its files and folders in order of name, without hidden ones), an
-            open binary stream, "-" for standard input, or several of these. gzip and zstd are
-            decompressed.
+            open binary stream, "-" for standard input, a Zotero library such as "zotero:local", or
+            several of these. gzip and zstd are decompressed.
         columns: names that tables and JSON records use for fields of a paper, such as
             {"title": "Titel"}. Common names and other formats need none.
         strict: raise at the first record or file that cannot be read.
+        settings: name the servers and the key of Zotero. None loads them if they are needed.
 
     Returns:
         Each record as a `Paper`, or as `Refused` with file, line and reason. Reading continues
@@ -90,15 +97,17 @@ def iter_papers(
     Raises:
         CorpusError: at once if a path does not exist, there is no source, or `columns` has an
             unknown field. While reading if the only file is empty, binary, unreadable or of an
-            unknown format, or if no source holds a paper. Among several files, and in a folder,
-            such a file is `Refused` instead.
+            unknown format, if a Zotero library cannot be read completely, or if no source holds a
+            paper. Among several sources, and in a folder, such a one is `Refused` instead.
+        SettingsError: at once if something is no source of papers.
     """
     if not isinstance(columns or {}, dict | Mapping):
         raise SettingsError('columns takes fields with their columns, such as {"title": "Titel"}.')
     is_one = isinstance(source, str | bytes | dict | os.PathLike) or hasattr(source, "read")
     is_one = is_one or not isinstance(source, Iterable)
     several = cast("list[Source]", [source] if is_one else list(cast("Iterable[Source]", source)))
-    return _warn_of_notes(iter_sources(((each, columns or {}) for each in several), strict=strict))
+    sources = ((each, columns or {}) for each in several)
+    return _warn_of_notes(iter_sources(sources, strict=strict, settings=settings))
 
 
 def _warn_of_notes(records: Iterator[Record]) -> Iterator[Paper | Refused]:
@@ -110,10 +119,15 @@ def _warn_of_notes(records: Iterator[Record]) -> Iterator[Paper | Refused]:
 
 
 def iter_sources(
-    sources: Iterable[tuple[Source, Mapping[str, str]]], *, strict: bool = False
+    sources: Iterable[tuple[Source, Mapping[str, str]]],
+    *,
+    strict: bool = False,
+    settings: Settings | None = None,
 ) -> Iterator[Record]:
     """Read like `iter_papers`, from sources with columns of their own. Yield notes too."""
-    places = [(_resolve_source(source), list_formats(columns)) for source, columns in sources]
+    places = [
+        (_resolve_source(source, settings), list_formats(columns)) for source, columns in sources
+    ]
     if not places:
         raise CorpusError("Name at least one file or folder of papers.")
     records = _read_places(places) if len(places) > 1 else _read_place(*places[0])
@@ -127,7 +141,10 @@ def _raise_refused(record: Record) -> Record:
 
 
 def read_papers(
-    source: Source | Iterable[Source], *, columns: Mapping[str, str] | None = None
+    source: Source | Iterable[Source],
+    *,
+    columns: Mapping[str, str] | None = None,
+    settings: Settings | None = None,
 ) -> list[Paper]:
     """Read all papers of a source, each once, in the order in which they appear.
 
@@ -138,7 +155,7 @@ def read_papers(
             to read past it.
     """
     merger = PaperMerger()
-    for paper in iter_papers(source, columns=columns, strict=True):
+    for paper in iter_papers(source, columns=columns, strict=True, settings=settings):
         if isinstance(paper, Paper) and (warning := merger.add(paper).warning):
             warnings.warn(warning, stacklevel=2)
     return merger.papers
@@ -155,13 +172,29 @@ class _Stream:
         return self.name
 
 
-def _resolve_source(source: Source) -> Path | _Stream:
-    """Return a path, or a stream with its name.
+@dataclass(frozen=True, slots=True)
+class _Zotero:
+    """Zotero library with the settings to read it; None loads them."""
+
+    address: ZoteroAddress
+    settings: Settings | None
+
+    def __str__(self) -> str:
+        return str(self.address)
+
+
+_Place: TypeAlias = Path | _Stream | _Zotero
+
+
+def _resolve_source(source: Source, settings: Settings | None) -> _Place:
+    """Return a path, a stream with its name, or a Zotero library.
 
     Raises:
         CorpusError: the path does not exist, or the stream does not give bytes.
-        SettingsError: it is neither.
+        SettingsError: it is none of these.
     """
+    if is_address(source):
+        return _Zotero(parse_address(str(source)), settings)
     if source == STANDARD_INPUT:
         return _Stream(_get_binary(sys.stdin), FROM_STANDARD_INPUT)
     if isinstance(source, str | os.PathLike) and str(source):
@@ -185,7 +218,7 @@ def _get_binary(stream: object) -> BinaryIO:
 
 
 def _read_places(
-    places: Sequence[tuple[Path | _Stream, Formats]],
+    places: Sequence[tuple[_Place, Formats]],
 ) -> Iterator[Record]:
     """Read several sources. One that fails does not stop the others."""
     found = False
@@ -200,14 +233,14 @@ def _read_places(
         raise CorpusError("None of the files and folders holds a readable paper.")
 
 
-def _read_place(place: Path | _Stream, known: Formats) -> Iterator[Record]:
-    in_folder = isinstance(place, Path) and place.is_dir()
+def _read_place(place: _Place, known: Formats) -> Iterator[Record]:
+    holds_several = isinstance(place, _Zotero) or _is_folder(place)
     path = place if isinstance(place, Path) else None
     found, refused = False, ""
     for record in _read_records(place, known):
         found = found or isinstance(record, Paper)
         if isinstance(record, Refused):
-            if record.line is None and not in_folder:
+            if record.line is None and not holds_several:
                 raise CorpusError(str(record), path=path)
             refused = refused or f": {str(record).rstrip('.')}"
         yield record
@@ -215,10 +248,25 @@ def _read_place(place: Path | _Stream, known: Formats) -> Iterator[Record]:
         raise CorpusError(f"{place} holds no readable paper{refused}.", path=path)
 
 
-def _read_records(place: Path | _Stream, known: Formats) -> Iterator[Record]:
+def _is_folder(place: _Place) -> bool:
+    return isinstance(place, Path) and place.is_dir()
+
+
+def _read_records(place: _Place, known: Formats) -> Iterator[Record]:
+    if isinstance(place, _Zotero):
+        return _read_zotero(place)
     if isinstance(place, _Stream):
         return _read_stream(SourceStream(place.file), place.name, known)
     return _read_folder(place, known) if place.is_dir() else _read_file(place, known)
+
+
+def _read_zotero(place: _Zotero) -> Iterator[Record]:
+    from rag.readers.zotero.library import read_items
+    from rag.settings import load_settings
+
+    settings = place.settings if place.settings is not None else load_settings()
+    for link, found in read_items(place.address, settings):
+        yield _make_paper(found, link, None)
 
 
 def _read_folder(folder: Path, known: Formats) -> Iterator[Record]:
@@ -301,7 +349,7 @@ def _clean_names(names: tuple[str, ...]) -> tuple[str, ...]:
     return () if len(names) == 1 and is_placeholder(cleaned[0]) else cleaned
 
 
-def _make_paper(found: RawRecord | str, name: str, line: int) -> Paper | Refused:
+def _make_paper(found: RawRecord | str, name: str, line: int | None) -> Paper | Refused:
     """Clean a raw record and add its id and source. A reason becomes `Refused`."""
     if isinstance(found, str):
         return Refused(name, line, found)

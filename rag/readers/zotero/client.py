@@ -1,0 +1,275 @@
+"""Read lists of items and collections from a server that speaks the API of Zotero, version 3.
+
+The key goes only to the server in the settings. Redirects are not followed. No message shows it.
+https://www.zotero.org/support/dev/web_api/v3/basics and .../local_api describe the API.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from rag.errors import CorpusError, SettingsError
+from rag.settings import is_loopback
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import httpx
+
+    from rag.readers.zotero.address import ZoteroAddress
+    from rag.settings import Settings
+
+Fields: TypeAlias = dict[str, Any]
+
+_PAGE = 100  # most objects that the web API sends at once
+_TRIES = 4
+_FIRST_WAIT_S = 0.25  # before the second try; doubled before each further one
+_LONGEST_WAIT_S = 300.0
+_TIMEOUT_S = 300.0  # Zotero takes long to write a large library in one reply
+_CONNECT_S = 10.0
+_BUSY = 429
+_UNCHANGED = 304
+_FAILED = 500  # and above: the server's fault
+_NUMBER = re.compile(r"[0-9]{1,15}")
+_KEYS_PAGE = "https://www.zotero.org/settings/keys"
+_LOCAL_ADVICE = {
+    403: 'In Zotero, tick Settings > Advanced > "Allow other applications on this computer to '
+    'communicate with Zotero", then try again.',
+    404: "Zotero has no such library on this computer. Check the number of the group.",
+}
+_NO_LIBRARY = f"It has no such library. Your user ID is at {_KEYS_PAGE}, a group's in its address."
+_ADVICE = {
+    403: "The key in PAPERTRAIL_ZOTERO_KEY is wrong or may not read this library. Check it at "
+    f"{_KEYS_PAGE}.",
+    404: _NO_LIBRARY,
+}
+_ADVICE_WITHOUT_KEY = {
+    403: f"It wants a key. Make one at {_KEYS_PAGE} and set PAPERTRAIL_ZOTERO_KEY.",
+    404: f"{_NO_LIBRARY} If it is private, set PAPERTRAIL_ZOTERO_KEY.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Objects of a library at one of its versions.
+
+    Attributes:
+        version: of the library when it was asked; 0 from the desktop program.
+        objects: key and fields of each; "" and {} for what is no object of Zotero.
+    """
+
+    version: int
+    objects: list[tuple[str, Fields]]
+
+
+class LibraryChanged(Exception):
+    """Library that was changed between two pages of a list."""
+
+
+class ZoteroClient:
+    """Client of one library. Close it after use.
+
+    Raises:
+        SettingsError: the settings name no usable server or key.
+    """
+
+    def __init__(self, address: ZoteroAddress, settings: Settings) -> None:
+        import httpx
+
+        self._address = address
+        self._setting = "zotero_local_url" if address.is_local else "zotero_url"
+        url = str(getattr(settings, self._setting))
+        try:
+            self._url = httpx.URL(url.rstrip("/"))
+        except httpx.InvalidURL:
+            self._url = httpx.URL()
+        if self._url.scheme not in {"http", "https"} or not self._url.host or self._url.userinfo:
+            raise SettingsError(
+                f"The setting {self._setting} is no address of a server. Write one like "
+                "https://api.zotero.org, without user name and password."
+            )
+        self.has_key = settings.zotero_key is not None and not address.is_local
+        headers = {"Zotero-API-Version": "3", "User-Agent": "papertrail"}
+        if settings.zotero_key is not None and self.has_key:
+            headers["Zotero-API-Key"] = _check_key(settings.zotero_key.get_secret_value())
+        self._ready_at = 0.0
+        try:
+            self._http = httpx.Client(
+                headers=headers,
+                timeout=httpx.Timeout(_TIMEOUT_S, connect=_CONNECT_S),
+                trust_env=not is_loopback(self._url.host),  # for proxies
+            )
+        except (ImportError, ValueError) as error:
+            raise SettingsError(
+                f"The proxy for {self.host} (HTTPS_PROXY or ALL_PROXY) cannot be used: {error}. "
+                f"Correct it, or set NO_PROXY={self._url.host}."
+            ) from error
+
+    @property
+    def host(self) -> str:
+        """Host and port of the server, for messages."""
+        return self._url.netloc.decode()
+
+    @property
+    def server(self) -> str:
+        """Address of the server."""
+        return str(self._url)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def list_objects(
+        self, path: str, *, since: int = 0, page: int = _PAGE, version: int | None = None
+    ) -> Listing:
+        """Return all objects under a path of the library, also those in the trash.
+
+        Args:
+            path: such as "items/top".
+            since: version of the library after which they were changed.
+            page: objects that are asked for at once; 0 asks for all.
+            version: that the library must have.
+
+        Raises:
+            LibraryChanged: it has another version, or the version changed on the way.
+            CorpusError: the server cannot be reached or refuses.
+        """
+        found: list[tuple[str, Fields]] = []
+        query = {"includeTrashed": 1, "since": since, "limit": page} if page else {}
+        headers = {"If-Modified-Since-Version": str(since)} if since else {}
+        total = 1
+        while len(found) < total:
+            start = {"start": len(found)} if found else {}
+            reply = self._get(path, query | start, headers)
+            if reply.status_code == _UNCHANGED:
+                return Listing(since, found)
+            objects = self._parse(reply, list)
+            found += map(_read_object, objects)
+            total = _read_number(reply, "Total-Results", missing=len(found))
+            current = _read_number(reply, "Last-Modified-Version")
+            version = current if version is None else version
+            if version != current or len(found) > total or (not objects and total):
+                raise LibraryChanged
+        return Listing(version or 0, found)
+
+    def list_deleted(self, since: int, version: int) -> list[str]:
+        """Return the keys of items that were deleted for good after a version of the library.
+
+        Raises:
+            LibraryChanged: the library no longer has the second version.
+            CorpusError: the server cannot be reached or refuses.
+        """
+        reply = self._get("deleted", {"since": since}, {})
+        if _read_number(reply, "Last-Modified-Version") != version:
+            raise LibraryChanged
+        keys = self._parse(reply, dict).get("items")
+        if not isinstance(keys, list):
+            raise self._explain_unreadable()
+        return [key for key in keys if isinstance(key, str)]
+
+    def _get(
+        self, path: str, query: Mapping[str, int], headers: Mapping[str, str]
+    ) -> httpx.Response:
+        """Return a good reply. Wait and try again where the server asks for it."""
+        import httpx
+
+        problem = ""
+        for attempt in range(_TRIES):
+            wait = max(self._ready_at - time.monotonic(), 0)
+            time.sleep(max(wait, _FIRST_WAIT_S * 2 ** (attempt - 1) if attempt else 0))
+            try:
+                reply = self._http.get(
+                    f"{self._url}/{self._address.library}/{path}", params=query, headers=headers
+                )
+            except httpx.ConnectError as error:
+                if self._address.is_local:
+                    raise CorpusError(
+                        f"Zotero does not answer at {self.host}. Start Zotero, then try again."
+                    ) from error
+                problem = "cannot be reached"
+            except httpx.RequestError:
+                problem = "lost the connection or did not answer"
+            else:
+                self._keep_away(reply)
+                if reply.status_code != _BUSY and reply.status_code < _FAILED:
+                    return self._check(reply)
+                problem = f"answers with status {reply.status_code}"
+        raise CorpusError(
+            f"{self.host} {problem}, after {_TRIES} tries to read {self._address}. Try again later."
+        )
+
+    def _keep_away(self, reply: httpx.Response) -> None:
+        """Note how long the server wants no further request.
+
+        Raises:
+            CorpusError: it is too long to wait.
+        """
+        wait = max(_read_number(reply, "Backoff"), _read_number(reply, "Retry-After"))
+        if wait > _LONGEST_WAIT_S:
+            raise CorpusError(f"{self.host} wants no request for {wait} seconds. Try again then.")
+        self._ready_at = time.monotonic() + wait
+
+    def _check(self, reply: httpx.Response) -> httpx.Response:
+        """Return a reply that is no error.
+
+        Raises:
+            CorpusError: it is one. The message says what to do.
+        """
+        if reply.is_success or reply.status_code == _UNCHANGED:
+            return reply
+        if reply.is_redirect:
+            advice = f"It redirects to another address. Correct the setting {self._setting}."
+        elif self._address.is_local:
+            advice = _LOCAL_ADVICE.get(reply.status_code, "")
+        else:
+            advice = (_ADVICE if self.has_key else _ADVICE_WITHOUT_KEY).get(reply.status_code, "")
+        advice = advice or f"It answers with status {reply.status_code}."
+        raise CorpusError(f"Cannot read {self._address} from {self.host}. {advice}")
+
+    def _parse(self, reply: httpx.Response, kind: type) -> Any:
+        """Return the JSON of a reply.
+
+        Numbers are read as floats: no field that counts is a number, and a long one is no error.
+        """
+        try:
+            found = json.loads(reply.content, parse_int=float)
+        except (ValueError, RecursionError) as error:
+            raise self._explain_unreadable() from error
+        if not isinstance(found, kind):
+            raise self._explain_unreadable()
+        return found
+
+    def _explain_unreadable(self) -> CorpusError:
+        return CorpusError(
+            f"{self.host} sent what is no reply of Zotero's API. Check the setting {self._setting}."
+        )
+
+
+def _read_number(reply: httpx.Response, header: str, *, missing: int = 0) -> int:
+    text = reply.headers.get(header, "").strip()
+    return int(text) if _NUMBER.fullmatch(text) else missing
+
+
+def _read_object(found: object) -> tuple[str, Fields]:
+    """Return the key and the fields of an item, a collection or a search."""
+    whole = found if isinstance(found, dict) else {}
+    key, data = whole.get("key"), whole.get("data")
+    return (key, data) if isinstance(key, str) and isinstance(data, dict) else ("", {})
+
+
+def _check_key(key: str) -> str:
+    """Return the key without blanks around it.
+
+    Raises:
+        SettingsError: it holds what no key does.
+    """
+    key = key.strip()
+    if not (key.isascii() and key.isprintable()):
+        raise SettingsError(
+            f"PAPERTRAIL_ZOTERO_KEY has characters that no key has. Copy it from {_KEYS_PAGE}."
+        )
+    return key
