@@ -34,12 +34,12 @@ def render(papers: Iterable[Paper]) -> Iterator[str]:
     """Yield a list with one item per line."""
     before = "[\n"
     for key, paper in assign_citation_keys(papers):
-        yield before + json.dumps(_make_item(paper, key), ensure_ascii=False)
+        yield before + json.dumps(make_item(paper, key), ensure_ascii=False)
         before = ",\n"
     yield "\n]\n" if before == ",\n" else "[]\n"
 
 
-def _make_item(paper: Paper, key: str) -> dict[str, Any]:
+def make_item(paper: Paper, key: str) -> dict[str, Any]:
     """Return the paper as an item. `custom` holds what the format has no field for.
 
     These are our id, a retraction, and tags with a semicolon, which one "keyword" text cannot

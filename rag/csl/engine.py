@@ -1,0 +1,365 @@
+"""citeproc-py 0.11, with what it leaves out of CSL.
+
+Each class here replaces an element of citeproc-py, and says which gap it closes. Formatting is
+written as control characters, which no text of a paper has, so that nothing in it is markup.
+
+Import this module inside functions only: citeproc-py takes long to import.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import partial
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from citeproc import model, source
+from citeproc.frontend import CitationStylesBibliography
+from citeproc.source import Citation
+from citeproc.source.json import CiteProcJSON
+from citeproc.string import MixedString, String, join
+from lxml import etree
+
+from rag.csl.runs import END, STARTS
+from rag.exporters.values import collapse_space
+from rag.papers import ET_AL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+CLOSE_QUOTE = "\x07"  # before a closing quotation mark of the style
+_CSL = "http://purl.org/net/xbiblio/csl"
+
+
+def _format(kind: str, text: object) -> str:
+    return f"{STARTS[kind]}{text}{END}"
+
+
+FORMATTER = SimpleNamespace(  # under citeproc-py's names
+    preformat=str,
+    Italic=partial(_format, "italic"),
+    Oblique=partial(_format, "italic"),
+    Bold=partial(_format, "bold"),
+    Superscript=partial(_format, "superscript"),
+    SmallCaps=partial(_format, "small_caps"),
+    Light=str,
+    Underline=str,
+    Subscript=str,
+)
+
+
+class _Words(String):
+    """Text of a paper. "arXiv" keeps its small letter where a style capitalises."""
+
+    def capitalize_first(self) -> String:
+        first = self.split(" ", 1)[0]
+        return super().capitalize_first() if first.islower() else self
+
+
+class _Items(CiteProcJSON):
+    """Items by key. citeproc-py takes "<span class="nocase">" in a title for markup."""
+
+    def parse_string(self, string: object) -> MixedString:
+        """Return the text of a field."""
+        return MixedString([_Words(collapse_space(str(string)))])
+
+
+class _Cite(source.CitationItem):
+    """One paper in a citation or in the list. Attributes are kept as items of the dictionary."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self["called"] = self["rendered"] = 0  # variables, of them those with a value
+        self["is_bare"] = False  # without names
+
+    @property
+    def number(self) -> int:
+        """Shown number, unless the style sorts its list and so numbers the papers anew."""
+        bibliography = self.bibliography
+        if bibliography.style.root.bibliography.sort is None:
+            return int(self.key)
+        return int(bibliography.keys.index(self.key)) + 1
+
+
+class Document:
+    """Papers of one document in one style. Texts hold control characters; see `rag.csl.runs`."""
+
+    def __init__(self, xml: bytes, locale: str | None, items: Sequence[dict[str, Any]]) -> None:
+        """Sort the items, of CSL-JSON, as the style says."""
+        self.style = _parse_style(xml, locale)
+        self.root = self.style  # under citeproc-py's name
+        self.source = _Items(items)
+        self._list = CitationStylesBibliography(self, self.source, FORMATTER)
+        self._list.register(Citation([_Cite(item["id"]) for item in items]))
+        self._list.sort()
+
+    @property
+    def keys(self) -> list[str]:
+        """Ids of the items, in the order of the list."""
+        return list(self._list.keys)
+
+    @property
+    def adds_year_suffix(self) -> bool:
+        """Whether the style tells papers of one author and year apart, as 2021a and 2021b."""
+        return bool(self.style.citation.get("disambiguate-add-year-suffix") == "true")
+
+    @property
+    def has_punctuation_inside(self) -> bool:
+        """Whether a comma or full stop precedes a closing quotation mark."""
+        return bool(self.style.get_locale_option("punctuation-in-quote") == "true")
+
+    def set_field(self, key: str, name: str, text: str) -> None:
+        """Change a field of an item. The order stays."""
+        self.source[key][name] = self.source.parse_string(text)
+
+    def cite(self, keys: Sequence[str]) -> str:
+        """Return one citation of some items."""
+        citation = Citation([_Cite(key) for key in keys])
+        citation.bibliography = self._list
+        return str(self.style.citation.render(citation, [], None) or "")
+
+    def list_references(self) -> Iterator[tuple[str, str, str]]:
+        """Yield id, label and text of each entry."""
+        for cite in self._list.items:
+            yield cite.key, *self.style.bibliography.layout.render_reference(cite)
+
+    def sort_bibliography(self, cites: list[_Cite]) -> list[_Cite]:
+        """Return the papers in the order of the list. citeproc-py calls it."""
+        return list(self.style.bibliography.sort(cites)) if cites else []
+
+
+def _parse_style(xml: bytes, locale: str | None) -> model.Style:
+    """Return a style made of the classes below."""
+    lookup = etree.ElementNamespaceClassLookup()
+    namespace = lookup.get_namespace(_CSL)
+    namespace[None] = model.CitationStylesElement
+    for kind in model.CitationStylesElement.__subclasses__():
+        namespace[kind.__name__.replace("_", "-").lower()] = _REPLACED.get(kind, kind)
+    parser = etree.XMLParser(
+        remove_comments=True, remove_pis=True, resolve_entities=False, no_network=True
+    )
+    parser.set_element_class_lookup(lookup)
+    style: model.Style = etree.fromstring(xml, parser)
+    style.formatter = FORMATTER
+    style.set_locale_list(locale or style.get("default-locale", "en-US"), validate=False)
+    _copy_date_delimiters(style)
+    return style
+
+
+def _copy_date_delimiters(style: model.Style) -> None:
+    """Give each localised date the delimiter of its locale, which citeproc-py omits: "2019Mar"."""
+    for date in style.iter(f"{{{_CSL}}}date"):
+        if date.get("form") and not date.is_locale_date() and "delimiter" not in date.attrib:
+            localised = date.get_date(date.get("form"))
+            if localised is not None and localised.get("delimiter"):
+                date.set("delimiter", localised.get("delimiter"))
+
+
+def _count(item: _Cite, *, is_rendered: bool) -> None:
+    item["called"] += 1
+    item["rendered"] += is_rendered
+
+
+class _Text(model.Text):
+    def _variable(self, item: _Cite, context: Any) -> Any:
+        is_rendered = False
+        try:
+            text = super()._variable(item, context)
+            is_rendered = bool(text)
+        finally:
+            if self.get("variable") not in self.generated_variables:
+                _count(item, is_rendered=is_rendered)
+        return text
+
+    def case(self, text: Any, language: str | None = None) -> Any:
+        """Change the case of a text with affixes too, at which citeproc-py stops."""
+        if isinstance(text, MixedString):
+            text = MixedString([_Words(part) if type(part) is str else part for part in text])
+        return super().case(text, language)
+
+    def quote(self, string: Any) -> Any:
+        """Mark the closing quote, so that punctuation can move inside, and nest quotes."""
+        if self.get("quotes", "false").lower() != "true":
+            return string
+        opening, closing, inner_opening, inner_closing = (
+            str(self.get_single_term(name=name))
+            for name in ("open-quote", "close-quote", "open-inner-quote", "close-inner-quote")
+        )
+        text = str(string).replace("“", inner_opening).replace("”", inner_closing)
+        return String(f"{opening}{text}{CLOSE_QUOTE}{closing}")
+
+
+class _Number(model.Number):
+    def process(self, item: _Cite, *args: Any, **kwargs: Any) -> Any:
+        text = None
+        try:
+            text = super().process(item, *args, **kwargs)
+        finally:
+            _count(item, is_rendered=bool(text))
+        return text
+
+
+class _Date(model.Date):
+    def process(self, item: _Cite, *args: Any, **kwargs: Any) -> Any:
+        text = None
+        try:
+            text = super().process(item, *args, **kwargs)
+        finally:
+            _count(item, is_rendered=bool(text))
+        return text
+
+
+class _Names(model.Names):
+    def process(self, item: _Cite, *args: Any, **kwargs: Any) -> Any:
+        if item["is_bare"]:
+            raise source.VariableError
+        text = None
+        try:
+            text = super().process(item, *args, **kwargs)
+        finally:
+            _count(item, is_rendered=bool(text))
+        return text
+
+
+class _Group(model.Group):
+    """Empty if all its variables are. citeproc-py forgets it in a group that has conditions.
+
+    A group that is not empty counts as a variable of the one around it.
+    """
+
+    def process(self, item: _Cite, *args: Any, **kwargs: Any) -> Any:
+        called, rendered = item["called"], item["rendered"]
+        text = super().process(item, *args, **kwargs)
+        if item["called"] > called and item["rendered"] == rendered:
+            raise source.VariableError
+        _count(item, is_rendered=True)
+        return text
+
+
+class _Label(model.Label):
+    """Label in title case ("Eds."), which citeproc-py ignores."""
+
+    def case(self, text: Any, language: str | None = "en") -> Any:
+        return super().case(text, language)
+
+
+class _Name(model.Name):
+    """Names in full if the style says initialize="false", and "et al." if a source omits some."""
+
+    def initialize(self, given: str, mark: str, context: Any) -> str:
+        if self.get("initialize") == "false":
+            return given
+        return str(super().initialize(given, mark, context))
+
+    def process(
+        self,
+        item: _Cite,
+        variable: str,
+        context: Any = None,
+        sort_options: dict[str, str] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        names = item.reference[variable]
+        if len(names) > 1 and names[-1].get("literal") == ET_AL:
+            most = int(self.get_option("et-al-min", context, sort_options))
+            first = int(self.get_option("et-al-use-first", context, sort_options))
+            known = len(names) - 1
+            shown = min(first, known) if most and len(names) >= most else known
+            cut = {"et-al-min": str(len(names)), "et-al-use-first": str(shown)}
+            sort_options = {**(sort_options or {}), **cut, "et-al-use-last": "false"}
+        return super().process(item, variable, context, sort_options, **kwargs)
+
+
+class _Key(model.Key):
+    """Sort key without accents and formatting, which citeproc-py compares by code point."""
+
+    def sort_keys(self, items: Sequence[_Cite], context: Any) -> list[Any]:
+        keys = super().sort_keys(items, context)
+        return [key if key is None else _fold(str(key)) for key in keys]
+
+
+def _fold(text: str) -> String:
+    folded = unicodedata.normalize("NFKD", text).casefold()
+    return String("".join(filter(_is_sorted, folded)))
+
+
+def _is_sorted(letter: str) -> bool:
+    return letter.isprintable() and not unicodedata.combining(letter)
+
+
+class _Layout(model.Layout):
+    """Layout that collapses citations, and keeps their order if the style does not sort them."""
+
+    def render_citation(self, citation: Citation, callback: object) -> Any:  # noqa: ARG002
+        parent = self.getparent()
+        cites = list(citation.cites)
+        if parent.sort is not None:
+            keys = citation.bibliography.keys
+            cites.sort(key=lambda cite: keys.index(cite.key))  # equal ones, as 2021a and 2021b
+            cites = parent.sort.sort(cites, self)
+        if parent.get("collapse") == "citation-number":
+            text = self._join_numbers(cites)
+        elif parent.get("collapse"):
+            text = self._join_years(cites)
+        else:
+            text = self.join([self._render_cite(cite) for cite in cites])
+        return self.format(self.wrap(text))
+
+    def _render_cite(self, cite: _Cite, *, is_bare: bool = False) -> Any:
+        self.repressed: dict[str, list[str]] = {}
+        cite["is_bare"] = is_bare
+        text = self.render_children(cite)
+        return String("") if text is None else text
+
+    def _join_numbers(self, cites: Sequence[_Cite]) -> Any:
+        """Join three or more consecutive numbers as a range."""
+        parts: list[Any] = []
+        for group in _group_consecutive(cites):
+            texts = [self._render_cite(cite) for cite in group]
+            several = len(texts) > 2
+            parts += [join([texts[0], texts[-1]], "–")] if several else texts
+        return self.join(parts)
+
+    def _join_years(self, cites: Sequence[_Cite]) -> Any:
+        """Join the years of cites with the same names, as "Doe, 2021a, 2021b"."""
+        groups: dict[str, list[Any]] = {}
+        for cite in cites:
+            text, bare = self._render_cite(cite), self._render_cite(cite, is_bare=True)
+            names = str(text).removesuffix(str(bare)) if bare else ""
+            group = groups.setdefault(names or str(text), [])
+            group.append(bare if group else text)
+        delimiter = self.getparent().get("cite-group-delimiter", ", ")
+        return self.join([join(group, delimiter) for group in groups.values()])
+
+    def render_reference(self, cite: _Cite) -> tuple[str, str]:
+        """Return label and text of an entry. citeproc-py joins them: "1.Moreau"."""
+        self.repressed = {}
+        label = ""
+        if self.getparent().get("second-field-align"):
+            label = str(self[0].render(cite))
+        text = self.format(self.wrap(self.render_children(cite)))
+        return label, str(text or "").removeprefix(label)
+
+
+def _group_consecutive(cites: Sequence[_Cite]) -> Iterator[list[_Cite]]:
+    group: list[_Cite] = []
+    for cite in cites:
+        if group and cite.number != group[-1].number + 1:
+            yield group
+            group = []
+        group.append(cite)
+    if group:
+        yield group
+
+
+_REPLACED: dict[type, type] = {
+    model.Text: _Text,
+    model.Number: _Number,
+    model.Date: _Date,
+    model.Names: _Names,
+    model.Name: _Name,
+    model.Group: _Group,
+    model.Label: _Label,
+    model.Key: _Key,
+    model.Layout: _Layout,
+}

@@ -1,0 +1,140 @@
+"""Citations and the reference list of one document, in one style."""
+
+from __future__ import annotations
+
+import re
+from itertools import count, product
+from string import ascii_lowercase
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from rag.csl.runs import END, parse_runs
+from rag.exporters.csl import make_item
+from rag.exporters.values import collapse_space
+from rag.papers import ET_AL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from rag.csl.runs import Run
+    from rag.csl.styles import CslStyle
+    from rag.papers import Paper
+
+_LEFT_OUT = ("id", "abstract", "keyword", "custom")
+_THESES = {"phdthesis": "PhD thesis", "mastersthesis": "Master’s thesis"}
+_QUOTE_END = re.compile(rf"([.?!,]?)({END}*)\x07(\S)([.,])")
+_DOUBLE_STOP = re.compile(rf"(?:(?<=[.?!]{END})|(?<=[?!]))\.")
+
+
+class Reference(NamedTuple):
+    """One entry of a reference list.
+
+    Attributes:
+        number: shown number of the paper.
+        label: number that the style puts before the entry ("[1]", "1."), or "".
+        runs: the entry, without the label.
+    """
+
+    number: int
+    label: str
+    runs: tuple[Run, ...]
+
+
+class StyledReferences:
+    """Citations and reference list of the papers of one document."""
+
+    def __init__(self, style: CslStyle, sources: Mapping[int, Paper]) -> None:
+        """Prepare the papers, given by shown number."""
+        from rag.csl.engine import Document
+
+        items = [_make_csl_item(sources[number], number) for number in sorted(sources)]
+        self._links = _collect_links(sources.values())
+        self._document = Document(style.xml, style.locale, items)
+        self._mark_retracted(sources)
+        if self._document.adds_year_suffix:
+            self._add_year_suffixes()
+
+    def cite(self, numbers: Sequence[int]) -> tuple[Run, ...]:
+        """Return one citation of the papers with these shown numbers."""
+        return self._make_runs(self._document.cite([str(number) for number in numbers]))
+
+    def references(self) -> tuple[Reference, ...]:
+        """Return the reference list in the order of the style."""
+        return tuple(
+            Reference(int(key), label.strip(), self._make_runs(text.strip()))
+            for key, label, text in self._document.list_references()
+        )
+
+    def _mark_retracted(self, sources: Mapping[int, Paper]) -> None:
+        """Show a retraction before the title, whatever the style. It does not count for sorting."""
+        for number, paper in sources.items():
+            if paper.retraction:
+                title = f"[Retracted] {collapse_space(paper.title)}"
+                self._document.set_field(str(number), "title", title)
+
+    def _add_year_suffixes(self) -> None:
+        """Tell papers with equal citations apart, in the order of the list: 2021a, 2021b."""
+        equal: dict[str, list[str]] = {}
+        for key in self._document.keys:
+            equal.setdefault(self._document.cite([key]), []).append(key)
+        for keys in equal.values():
+            if len(keys) > 1:
+                for key, suffix in zip(keys, _make_suffixes(), strict=False):
+                    self._document.set_field(key, "year_suffix", suffix)
+
+    def _make_runs(self, text: str) -> tuple[Run, ...]:
+        if self._document.has_punctuation_inside:
+            text = _QUOTE_END.sub(_move_inside, text)
+        text = _DOUBLE_STOP.sub("", text.replace("\x07", ""))
+        return parse_runs(text, self._links)
+
+
+def _move_inside(found: re.Match[str]) -> str:
+    before, ends, quote, mark = found.groups()
+    kept = "" if mark == "." and before else mark
+    return f"{before}{kept}{ends}{quote}"
+
+
+def _make_suffixes() -> Iterator[str]:
+    """Yield a to z, aa to zz and so on."""
+    for length in count(1):
+        yield from map("".join, product(ascii_lowercase, repeat=length))
+
+
+def _make_csl_item(paper: Paper, number: int) -> dict[str, Any]:
+    """Return the item as the styles expect it."""
+    item = make_item(paper, str(number))
+    item = {name: value for name, value in item.items() if name not in _LEFT_OUT}
+    item |= {"id": str(number), "author": _make_names(item.get("author", []))}
+    if "date-parts" not in item.get("issued", {}):
+        item.pop("issued", None)
+    else:
+        item["issued"] = {"date-parts": item["issued"]["date-parts"]}
+    if item["type"] == "document" and (paper.venue or paper.arxiv_id):
+        item["type"] = "article-journal" if paper.venue else "article"
+    if item["type"] != "article":
+        item.pop("number", None)
+    elif paper.arxiv_id:
+        item.setdefault("publisher", "arXiv")
+        item.setdefault("URL", f"https://arxiv.org/abs/{paper.arxiv_id}")
+    if paper.entry_type in _THESES:
+        item["genre"] = _THESES[paper.entry_type]
+    return {name: value for name, value in item.items() if value}
+
+
+def _make_names(names: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    """Return the names, with a final "et al." as the engine knows it."""
+    return [{"literal": ET_AL} if name == {"literal": "others"} else name for name in names]
+
+
+def _collect_links(papers: Any) -> dict[str, str]:
+    links: dict[str, str] = {}
+    for paper in papers:
+        if paper.doi:
+            resolver = f"https://doi.org/{paper.doi}"
+            links |= {paper.doi: resolver, resolver: resolver}
+        if paper.arxiv_id:
+            abstract = f"https://arxiv.org/abs/{paper.arxiv_id}"
+            links[abstract] = abstract
+        if paper.url and paper.url.startswith(("http://", "https://")):
+            links[paper.url] = paper.url
+    return links
