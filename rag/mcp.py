@@ -92,6 +92,10 @@ class PaperQuery(ArgModelBase):
         None, description="Only papers by any of these: full names, or one word of a name."
     )
     venues: _Names = Field(None, description="Only papers from any of these venues: full names.")
+    tags: _Names = Field(None, description="Only papers with any of these tags or keywords.")
+    collections: _Names = Field(
+        None, description="Only papers in any of these collections of Zotero: names or paths."
+    )
     ids: _Names = Field(None, description="Only the papers with these ids.")
     retracted: bool | None = Field(
         None, description="true: only papers marked as retracted. false: only the others."
@@ -104,6 +108,8 @@ class PaperQuery(ArgModelBase):
             years=(self.years[0], self.years[1]) if self.years else None,
             authors=self.authors or (),
             venues=self.venues or (),
+            tags=self.tags or (),
+            collections=self.collections or (),
             ids=self.ids or None,
             retracted=self.retracted,
         )

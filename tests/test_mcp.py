@@ -116,7 +116,8 @@ def test_tools_publish_their_arguments_and_results(server):
     assert [tool.name for tool in tools] == ["search_papers", "ask_papers"]
     for tool in tools:
         properties = tool.input_schema["properties"]
-        names = ["question", "k", "years", "authors", "venues", "ids", "retracted"]
+        names = ["question", "k", "years", "authors", "venues", "tags", "collections", "ids"]
+        names += ["retracted"]
         assert list(properties) == names
         assert all(each["description"] for each in properties.values())
         assert tool.input_schema["required"] == ["question"]

@@ -138,8 +138,9 @@ _FILTER_OPTIONS: dict[str, Any] = {
         ("year", str | None, "Only papers from these years: 2021, 2019..2021, ..2020 or 2022.."),
         ("author", _Texts, "Only papers by this author: Clark or Kevin Clark; repeatable."),
         ("venue", _Texts, "Only papers from this journal or conference; repeatable."),
-        ("source", _Texts, "Only papers read from this file; repeatable."),
+        ("source", _Texts, "Only papers read from this file or Zotero library; repeatable."),
         ("tag", _Texts, "Only papers with this tag or keyword; repeatable."),
+        ("collection", _Texts, "Only papers in this collection of Zotero; repeatable."),
         ("paper", _Texts, "Only this paper, named as in `rag papers show`; repeatable."),
     )
 }
@@ -214,6 +215,7 @@ def _make_filter(given: dict[str, Any], assistant: Any) -> Any:
         ids=assistant.resolve_ids(given["paper"]) if given["paper"] else None,
         tags=tuple(given["tag"] or ()),
         retracted=given["retracted"],
+        collections=tuple(given["collection"] or ()),
     )
 
 

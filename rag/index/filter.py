@@ -10,18 +10,22 @@ from rag.errors import SettingsError
 from rag.index.keys import (
     RETRACTED,
     WHOLE,
+    make_collection_key,
     make_printable,
     make_whole_key,
     normalise,
     normalise_name,
     split_words,
 )
+from rag.readers.zotero.address import is_address, parse_address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+
+    Keys = list[tuple[str, str]]  # fields with the key that a paper must have there
 
 _MOST_VALUES = 200  # of one part of a filter
-_SEVERAL = ("authors", "venues", "sources", "tags")
+_SEVERAL = ("authors", "venues", "sources", "tags", "collections")
 _FIRST_YEAR, _LAST_YEAR = -9999, 9999
 _FURTHEST_YEAR = 10_000  # "after 9999" is no mistake of type
 _HAS_KEY = "paper.number IN (SELECT paper FROM key WHERE field = ? AND key = ?)"
@@ -45,10 +49,13 @@ class Filter:
         venues: any of these. All words must occur in the venue's name. After "=" the name must
             match as a whole ("=Nature"), or its acronym in parentheses. A leading "the", a year and
             everything from a parenthesis on ("BMJ (Clinical research ed.)") are ignored.
-        sources: any of these source files, by path or by name.
+        sources: any of these source files, by path or by name, or any of these Zotero libraries
+            ("zotero:local", "zotero:groups/5").
         ids: any of these paper ids or aliases; None restricts nothing, () matches no paper.
         tags: any of these tags or keywords.
         retracted: True for papers that their source marks as retracted, False for all others.
+        collections: any of these collections of Zotero, with those below it: by path
+            ("Thesis/Chapter 2") or by name ("Chapter 2").
 
     Raises:
         SettingsError: a part has another type or too many values, or the first year is after the
@@ -62,6 +69,7 @@ class Filter:
     ids: tuple[str, ...] | None = None
     tags: tuple[str, ...] = ()
     retracted: bool | None = None
+    collections: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.years is not None:
@@ -71,6 +79,8 @@ class Filter:
             if len(values) > _MOST_VALUES:
                 raise SettingsError(f"The filter has too many {name}. Give at most {_MOST_VALUES}.")
             object.__setattr__(self, name, values)
+        for source in filter(is_address, self.sources):
+            _check_library(source)
         if self.ids is not None:
             object.__setattr__(self, "ids", _check_texts("ids", self.ids))
         if self.retracted not in (None, True, False):
@@ -80,30 +90,23 @@ class Filter:
 
     def to_sql(self) -> tuple[str, list[object]]:
         """Return the restriction as a condition on `paper`, with its values."""
-        parts: list[tuple[str, list[object]]] = []
-        if self.years not in (None, (None, None)):
-            first, last = self.years or (None, None)
-            # with both ends SQLite uses the index of years
-            bounds: list[object] = [
-                _FIRST_YEAR if first is None else first,
-                _LAST_YEAR if last is None else last,
-            ]
-            parts.append(("paper.year BETWEEN ? AND ?", bounds))
-        for field, choices in (
-            ("author", [choice for name in self.authors for choice in _list_choices(name)]),
-            ("venue", [_list_required_keys(venue) for venue in self.venues]),
-            ("source", [[make_printable(source)] for source in self.sources]),
-            ("tag", [[normalise(tag)] for tag in self.tags]),
-        ):
-            if choices:
-                parts.append(_match_any(field, choices))
+        parts = [*_match_years(*(self.years or (None, None)))]
+        parts += map(_match_any, filter(None, self._list_choices()))
         if self.ids is not None:
-            parts.append((_HAS_ID, [json.dumps([make_printable(each) for each in self.ids])]))
+            parts.append((_HAS_ID, [json.dumps([*map(make_printable, self.ids)])]))
         if self.retracted is not None:
             is_marked = _HAS_KEY if self.retracted else f"NOT {_HAS_KEY}"
             parts.append((is_marked, ["retracted", RETRACTED]))
         condition = " AND ".join(f"({sql})" for sql, _ in parts) or "1"
         return condition, [value for _, values in parts for value in values]
+
+    def _list_choices(self) -> Iterator[list[Keys]]:
+        """Yield the choices of each part: one of them must match, with all of its keys."""
+        yield [choice for name in self.authors for choice in _list_author_choices(name)]
+        yield [_list_venue_keys(venue) for venue in self.venues]
+        yield [[("source", _make_source_key(source))] for source in self.sources]
+        yield [[("tag", normalise(tag))] for tag in self.tags]
+        yield [[("collection", make_collection_key(name))] for name in self.collections]
 
     def __str__(self) -> str:
         """Return the restriction in words, or "" if there is none.
@@ -115,8 +118,9 @@ class Filter:
         named = (
             ("by", self.authors),
             ("in", [venue.removeprefix(WHOLE) for venue in self.venues]),
-            ("from the file", self.sources),
+            ("from" if all(map(is_address, self.sources)) else "from the file", self.sources),
             ("with the tag", self.tags),
+            ("in the collection", self.collections),
         )
         said += [f"{word} {' or '.join(values)}" for word, values in named if values]
         if self.ids is not None:
@@ -180,20 +184,39 @@ def _check_texts(name: str, values: object) -> tuple[str, ...]:
     raise SettingsError(f"Filter({name}={values!r:.60}) takes a tuple of texts.")
 
 
-def _list_choices(author: str) -> Iterable[list[str]]:
+def _check_library(source: str) -> None:
+    """Check the address of a Zotero library.
+
+    Raises:
+        SettingsError: it has another form, or is that of a part.
+    """
+    if parse_address(source).part:
+        raise SettingsError(
+            f"A filter takes {source:.80} only without its part. Filter by the library, and by a "
+            "collection (--collection) or a tag (--tag)."
+        )
+
+
+def _list_author_choices(author: str) -> Iterator[Keys]:
     """Yield the keys of an author. For names joined by "and", all must be authors.
 
     The whole text is a choice too: an author may be a "Centre for Health and Society".
     """
-    yield [normalise_name(author)]
+    yield [("author", normalise_name(author))]
     names = [normalise_name(name) for name in author.split(" and ")]
     if len(names) > 1 and all(names):
-        yield names
+        yield [("author", name) for name in names]
 
 
-def _list_required_keys(venue: str) -> list[str]:
+def _list_venue_keys(venue: str) -> Keys:
     """Return the keys that a venue must have to match the filter's."""
-    return [make_whole_key(venue)] if venue.startswith(WHOLE) else split_words(venue)
+    keys = [make_whole_key(venue)] if venue.startswith(WHOLE) else split_words(venue)
+    return [("venue", key) for key in keys]
+
+
+def _make_source_key(source: str) -> str:
+    """Return the key of a file, or of a Zotero library."""
+    return parse_address(source).link_start if is_address(source) else make_printable(source)
 
 
 def _describe_years(first: int | None, last: int | None) -> str:
@@ -204,11 +227,22 @@ def _describe_years(first: int | None, last: int | None) -> str:
     return f"up to {last}" if first is None else f"of {first} to {last}"
 
 
-def _match_any(field: str, choices: Iterable[list[str]]) -> tuple[str, list[object]]:
-    """Require all keys of one of the choices in a field. A choice without a key matches nothing."""
+def _match_years(first: int | None, last: int | None) -> Iterator[tuple[str, list[object]]]:
+    """Yield the condition on years, if there is one."""
+    if (first, last) != (None, None):
+        # with both ends SQLite uses the index of years
+        bounds: list[object] = [
+            _FIRST_YEAR if first is None else first,
+            _LAST_YEAR if last is None else last,
+        ]
+        yield "paper.year BETWEEN ? AND ?", bounds
+
+
+def _match_any(choices: Iterable[Keys]) -> tuple[str, list[object]]:
+    """Require all keys of one of the choices. A choice without a key matches nothing."""
     alternatives: list[str] = []
     values: list[object] = []
     for keys in choices:
         alternatives.append(" AND ".join([_HAS_KEY] * len(keys)) or "0")
-        values += [value for key in keys for value in (field, key)]
+        values += [value for pair in keys for value in pair]
     return " OR ".join(f"({each})" for each in alternatives), values

@@ -15,6 +15,7 @@ from rag.papers import drop_et_al, is_han, join_name
 from rag.papers.compare import describe, list_keys
 from rag.papers.merge import list_ids
 from rag.papers.paper import normalise_title
+from rag.readers.zotero.address import LINK_START
 from rag.text.folding import fold_text
 
 if TYPE_CHECKING:
@@ -39,11 +40,9 @@ def make_keys(paper: Paper) -> set[tuple[str, str]]:
 
     Returns:
         the fields are "prefix" (its id in lower case), "id" (ids, aliases, DOI, arXiv id), "title",
-        the fields are "prefix" (its id in lower case), "id" (ids, aliases, DOI, arXiv id), "title",
         "work" (other keys of the same work), "name" (that the title coins), "author", "venue",
-        "source", "tag", "citation_key" and "retracted".
+        "source", "tag", "collection", "citation_key" and "retracted".
     """
-    tags = paper.metadata.get("tags")
     keys: dict[str, Iterable[str]] = {
         "prefix": [make_printable(paper.id).casefold()],
         "id": map(make_printable, list_ids(paper)),
@@ -52,14 +51,44 @@ def make_keys(paper: Paper) -> set[tuple[str, str]]:
         "name": list_coined_names(paper.title),
         "author": list_author_keys(drop_et_al(paper.authors)),
         "venue": list_venue_keys(paper.venue or ""),
-        "source": map(
-            make_printable, chain(paper.sources, (PurePath(path).name for path in paper.sources))
-        ),
-        "tag": map(normalise, map(str, tags if isinstance(tags, list) else ())),
+        "source": map(make_printable, chain(*map(list_source_keys, paper.sources))),
+        "tag": map(normalise, _list_texts(paper, "tags")),
+        "collection": chain(*map(list_collection_keys, _list_texts(paper, "collections"))),
         "citation_key": [make_printable(paper.citation_key or "").casefold()],
         "retracted": [RETRACTED] if paper.retraction else [],
     }
     return {(field, key) for field, several in keys.items() for key in several if key}
+
+
+def _list_texts(paper: Paper, name: str) -> list[str]:
+    """Return the texts of a field of the paper's metadata."""
+    values = paper.metadata.get(name)
+    return [*map(str, values)] if isinstance(values, list) else []
+
+
+def list_source_keys(source: str) -> Iterator[str]:
+    """Yield the keys of a file, by path and name, or of an item of Zotero, with its library."""
+    yield source
+    if source.startswith(LINK_START):
+        yield source.rpartition("/")[0] + "/"
+    else:
+        yield PurePath(source).name
+
+
+def list_collection_keys(path: str) -> Iterator[str]:
+    """Yield the keys of a collection and of those above it, by path and by name.
+
+    >>> list(list_collection_keys("Thesis/Chapter 2"))
+    ['thesis', 'chapter 2', 'thesis', 'thesis/chapter 2']
+    """
+    names = path.split("/")
+    paths = ("/".join(names[: number + 1]) for number in range(len(names)))
+    yield from map(make_collection_key, chain(names, paths))
+
+
+def make_collection_key(path: str) -> str:
+    """Return the key of the path or name of a collection."""
+    return "/".join(filter(None, map(normalise, path.split("/"))))
 
 
 def list_coined_names(title: str) -> list[str]:

@@ -9,6 +9,7 @@ from rag.errors import SettingsError
 from rag.exporters import export_papers
 from rag.index.filter import Filter
 from rag.papers import ET_AL
+from rag.readers.zotero.address import LINK_START
 from rag.web.cards import format_citation, render_link
 from rag.web.escape import escape, isolate, render_button, shorten
 
@@ -28,10 +29,19 @@ _COLUMNS: dict[str, Callable[[Paper], str]] = {
     "Year": lambda paper: str(paper.year or ""),
     "Venue": lambda paper: paper.venue or "",
     "Retracted": lambda paper: paper.retraction_mark,
-    "Source": lambda paper: ", ".join(source.rpartition("/")[2] for source in paper.sources),
+    "Source": lambda paper: ", ".join(dict.fromkeys(map(_name_source, paper.sources))),
 }
-_FILTERS: dict[str, Any] = {"venue": "venues", "author": "authors", "tag": "tags"}
+_FILTERS: dict[str, Any] = {
+    "venue": "venues",
+    "author": "authors",
+    "tag": "tags",
+    "collection": "collections",
+}
 _RETRACTED = {"": None, "yes": True, "no": False}  # choices of its filter
+
+
+def _name_source(source: str) -> str:
+    return "Zotero" if source.startswith(LINK_START) else source.rpartition("/")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +134,10 @@ def render_filters(papers: Sequence[Paper], where: Filter) -> str:
         "venue": (where.venues, [paper.venue for paper in papers]),
         "author": (where.authors, [paper.authors for paper in papers]),
         "tag": (where.tags, [paper.metadata.get("tags") for paper in papers]),
+        "collection": (
+            where.collections,
+            [paper.metadata.get("collections") for paper in papers],
+        ),
     }
     for name, (given, known) in values.items():
         if any(known):
