@@ -257,8 +257,8 @@ def test_pandoc_markers_have_the_keys_of_the_bibtex_export_and_code_stays():
     assert keys == set(re.findall(r"@misc\{(.*),", answer.to_bibtex()))
     assert keys == {item["id"] for item in json.loads(answer.to_csl())}
     assert text in answer.to_markdown()
-    with pytest.raises(SettingsError, match="'apa'"):
-        answer.to_markdown(cite_style="apa")
+    with pytest.raises(SettingsError, match="'apb'"):
+        answer.to_markdown(cite_style="apb")
 
 
 def test_markers_use_the_keys_of_the_users_own_file():

@@ -1,4 +1,4 @@
-"""Answers: value types, Markdown, conversations and their files."""
+"""Answers: value types, documents, conversations and their files."""
 
 from rag.answer.answer import (
     Answer,
@@ -15,7 +15,7 @@ from rag.answer.answer import (
     Turn,
     Verified,
 )
-from rag.answer.markdown import STANDINGS, CiteStyle
+from rag.answer.document import STANDINGS
 from rag.citations.citation import Citation, Standing, Statement
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "AnswerStatus",
     "Bibliography",
     "Citation",
-    "CiteStyle",
     "Done",
     "Kind",
     "Mode",

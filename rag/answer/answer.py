@@ -8,8 +8,10 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from rag.answer.latex import LatexWriter, render_comment
-from rag.answer.markdown import MarkdownWriter, render_titles
+from rag.answer.document import Composer, Document, write_titles
+from rag.answer.html import render_html
+from rag.answer.latex import render_comment, render_latex
+from rag.answer.markdown import render_markdown
 from rag.answer.summary import summarize_verdicts
 from rag.citations.citation import name_paper, to_json_values
 from rag.exporters import export_papers
@@ -17,9 +19,10 @@ from rag.exporters.markdown_list import escape_markdown
 from rag.llm.reply import NO_USAGE, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
-    from rag.answer.markdown import CiteStyle
+    from rag.answer.document import Aside
     from rag.citations.citation import Citation, Statement
     from rag.llm.traced import ModelCall
     from rag.papers import Paper
@@ -33,12 +36,20 @@ StepName = Literal["plan", "retrieve", "write", "check", "repair"]
 
 
 class Bibliography:
-    """Cited papers as references, each once, with the fields that the library has."""
+    """Answers as documents, and the papers they cite as references, each once.
+
+    The methods that take a style raise SettingsError if there is no such style.
+    """
 
     @property
     @abstractmethod
     def sources(self) -> Mapping[int, Paper]:
         """Shown number -> cited paper, by number."""
+
+    @property
+    @abstractmethod
+    def answers(self) -> Sequence[Answer]:
+        """All answers, in order."""
 
     def to_bibtex(self) -> str:
         """Return BibTeX entries. Their keys are those of pandoc's markers."""
@@ -51,6 +62,64 @@ class Bibliography:
     def to_csl(self) -> str:
         """Return a list in CSL-JSON."""
         return export_papers(self.sources.values(), "csl")
+
+    def to_markdown(
+        self,
+        *,
+        style: str | Path = "numeric",
+        with_footnotes: bool = False,
+        cite_style: str | None = None,
+    ) -> str:
+        """Return the answers with their sources, what they say, and how they were checked.
+
+        Args:
+            style: "numeric" marks a paper by [1], "pandoc" by [@key] as in `to_bibtex`. Both are
+                short, to be pasted. A CSL style, by a name in `rag.csl.STYLE_NAMES` or the path of
+                a `.csl` file, gives a document with headings.
+            with_footnotes: whether quotes stand in footnotes. Else they stand below the references.
+            cite_style: older name of `style`.
+        """
+        style = cite_style or style
+        is_document = style not in ("numeric", "pandoc")
+        return render_markdown(
+            self._compose(style, with_footnotes=with_footnotes, is_document=is_document)
+        )
+
+    def to_html(self, *, style: str | Path = "ieee", with_footnotes: bool = False) -> str:
+        """Return the answers as a page without scripts. See `to_markdown` for the arguments."""
+        return render_html(self._compose(style, with_footnotes=with_footnotes))
+
+    def to_latex(self, *, style: str | Path | None = None, with_footnotes: bool = False) -> str:
+        r"""Return the answers as LaTeX without a preamble.
+
+        Args:
+            style: None for ``\cite{key}``, with sources and quotes as comments. The keys are those
+                of `to_bibtex`: a paper's own, as its .bib file has it, where known. Otherwise as in
+                `to_markdown`, with the references as text.
+            with_footnotes: whether quotes stand in footnotes.
+        """
+        if style is not None:
+            return render_latex(self._compose(style, with_footnotes=with_footnotes))
+        return "\n".join(each.compose_latex(with_footnotes=with_footnotes) for each in self.answers)
+
+    def _compose(
+        self, style: str | Path, *, with_footnotes: bool, is_document: bool = True
+    ) -> Document:
+        asides: list[Aside] = []
+        texts = [
+            answer.compose(
+                Composer(
+                    style,
+                    asides,
+                    answer.sources,
+                    is_document=is_document,
+                    with_footnotes=with_footnotes,
+                )
+            )
+            for answer in self.answers
+        ]
+        titles = [answer.question for answer in self.answers]
+        return Document(titles[0] if titles else "", "\n---\n\n".join(texts), asides)
 
 
 @dataclass(frozen=True, repr=False)
@@ -110,6 +179,11 @@ class Answer(Bibliography):
         """All citations, in the order of the text."""
         return tuple(c for statement in self.statements for c in statement.citations)
 
+    @property
+    def answers(self) -> tuple[Answer, ...]:
+        """The answer itself."""
+        return (self,)
+
     @cached_property
     def sources(self) -> Mapping[int, Paper]:
         """Shown number -> cited paper, by number."""
@@ -161,57 +235,48 @@ class Answer(Bibliography):
         """Return `to_dict` as JSON text."""
         return json.dumps(self.to_dict(), ensure_ascii=False, indent=indent)
 
-    def to_markdown(self, *, cite_style: CiteStyle = "numeric") -> str:
-        """Return the answer with its sources, what they say, and what is not supported.
-
-        Args:
-            cite_style: "numeric" marks a paper by [1], "pandoc" by [@key] as in `to_bibtex`.
-
-        Raises:
-            SettingsError: there is no such style.
-        """
-        writer = MarkdownWriter(self.sources, cite_style)
-        parts = [f"**{escape_markdown(self.question)}**"]
+    def compose(self, composer: Composer) -> str:
+        """Return the answer as Markdown with asides, for a `Document`."""
+        parts = [composer.write_title(self.question)]
         if self.asked != self.question.strip():
             parts.append(f"*Understood as: {escape_markdown(self.asked)}*")
         if self.scope:
             parts.append(f"*Only papers {escape_markdown(self.scope)}.*")
-        if self.mode == "model" and self.kind == "answer":
-            parts.append(writer.render_prose(self.text))
-        else:
-            parts.append(writer.render_statements(self.text, self.statements))
+        parts.append(self._compose_text(composer))
         if self.status == "incomplete":
             parts.append(
                 f"*This answer is incomplete: {escape_markdown(self.reason.rstrip('.'))}.*"
             )
         if self.closest:
-            parts += [self.closest_heading, render_titles(hit.paper for hit in self.closest)]
-            if not self.is_quoted:
-                return "\n\n".join(parts) + "\n"
-        for number in self.sources:
-            parts += writer.render_source(number, self.citations, with_quotes=not self.is_quoted)
-        parts += writer.render_doubts(self.statements)
-        parts.append(f"*{self.verification} Mode: {escape_markdown(self.model or self.mode)}.*")
+            parts += [self.closest_heading, write_titles(hit.paper for hit in self.closest)]
+        if self.is_quoted or not self.closest:
+            sources = composer.write_sources(self.citations, with_quotes=not self.is_quoted)
+            mode = self.model or self.mode
+            checks = composer.write_checks(self.statements, self.verification, mode)
+            parts += checks + sources if composer.is_document else sources + checks
         return "\n\n".join(parts) + "\n"
 
-    def to_latex(self) -> str:
-        r"""Return the answer as LaTeX with ``\cite{key}``, its sources and quotes as comments.
-
-        The keys are those of `to_bibtex`: a paper's own, as its .bib file has it, where known.
-        """
-        writer = LatexWriter(self.sources)
+    def compose_latex(self, *, with_footnotes: bool) -> str:
+        r"""Return the answer as LaTeX with ``\cite``, and what else it has as comments."""
+        composer = Composer(
+            "latex", [], self.sources, is_document=False, with_footnotes=with_footnotes
+        )
         parts = [render_comment(self.question)]
         if self.status != "answered":
             parts.append(render_comment(f"{self.status}: {self.reason}"))
-        is_prose = self.mode == "model" and self.kind == "answer"
-        parts.append(
-            writer.render_prose(self.text)
-            if is_prose
-            else writer.render_statements(self.statements)
-        )
-        parts += [writer.render_source(number, self.citations) for number in self.sources]
+        parts.append(render_latex(Document("", self._compose_text(composer), composer.asides)))
+        for number, paper in self.sources.items():
+            quotes = [c.quotes for c in self.citations if c.number == number]
+            texts = dict.fromkeys(quote.text for several in quotes for quote in several)
+            lines = [f"[{composer.keys[number]}] {paper.reference}", *texts]
+            parts.append("\n".join(map(render_comment, lines)))
         parts.append(render_comment(self.verification))
-        return "\n\n".join(filter(None, parts)) + "\n"
+        return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
+
+    def _compose_text(self, composer: Composer) -> str:
+        if self.mode == "model" and self.kind == "answer":
+            return composer.write_prose(self.text, self.statements)
+        return composer.write_statements(self.text, self.statements)
 
     def _repr_markdown_(self) -> str:
         return self.to_markdown()

@@ -12,7 +12,7 @@ from rag.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    from rag.answer import AnswerEvent, CiteStyle
+    from rag.answer import AnswerEvent
     from rag.index import Filter
     from rag.papers import Paper
 
@@ -84,14 +84,10 @@ class Conversation(Bibliography):
         """Remove all turns."""
         self.turns.clear()
 
-    def to_markdown(self, *, cite_style: CiteStyle = "numeric") -> str:
-        """Return all turns, each with its sources. See `Answer.to_markdown` for `cite_style`."""
-        texts = (turn.answer.to_markdown(cite_style=cite_style) for turn in self.turns)
-        return "\n---\n\n".join(texts)
-
-    def to_latex(self) -> str:
-        """Return all turns as LaTeX. See `Answer.to_latex`."""
-        return "\n".join(turn.answer.to_latex() for turn in self.turns)
+    @property
+    def answers(self) -> list[Answer]:
+        """Answers of all turns."""
+        return [turn.answer for turn in self.turns]
 
     def save(self, path: str | Path) -> None:
         """Write the conversation to a file, whole or not at all.

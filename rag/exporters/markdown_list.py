@@ -63,7 +63,7 @@ def format_reference(paper: Paper) -> str:
         f"*{escape_markdown(paper.venue)}*" if paper.venue else "",
     ]
     text = " ".join(part if part[-1] in ".?!" else f"{part}." for part in parts if part)
-    address = _find_address(paper)
+    address = find_address(paper)
     mark = f"*({escape_markdown(paper.retraction_mark)})*" if paper.retraction else ""
     return " ".join(filter(None, [text, f"<{address}>" if address else "", mark]))
 
@@ -74,8 +74,17 @@ def escape_markdown(text: str) -> str:
     >>> escape_markdown("# a_b <img src=x> ![x](y)")
     '\\# a\\_b \\<img src=x\\> !\\[x\\](y)'
     """
-    shown = _SIGN.sub(r"\\\g<0>", collapse_space(text))
-    return _BLOCK_START.sub(r"\1\\", shown, count=1) if _BLOCK_START.match(shown) else shown
+    return escape_block_start(escape_signs(collapse_space(text)))
+
+
+def escape_block_start(text: str) -> str:
+    """Escape what would make a line a heading or an item, if a text begins with it."""
+    return _BLOCK_START.sub(r"\1\\", text, count=1) if _BLOCK_START.match(text) else text
+
+
+def escape_signs(text: str) -> str:
+    """Escape the signs that mean something to Markdown anywhere in a line."""
+    return _SIGN.sub(r"\\\g<0>", text)
 
 
 def sanitise_markdown(text: str) -> str:
@@ -111,7 +120,7 @@ def _replace_around(
     return changed + outside(text[at:])
 
 
-def _find_address(paper: Paper) -> str:
+def find_address(paper: Paper) -> str:
     """Return the page of the DOI, else the paper's URL, else its page at arXiv, else ""."""
     if paper.doi:
         found = f"https://doi.org/{paper.doi}"
@@ -119,4 +128,9 @@ def _find_address(paper: Paper) -> str:
         found = paper.url
     else:
         found = f"https://arxiv.org/abs/{paper.arxiv_id}" if paper.arxiv_id else ""
-    return "".join(_NO_ADDRESS.get(sign, sign) for sign in found)
+    return escape_address(found)
+
+
+def escape_address(address: str) -> str:
+    """Encode the characters that cannot stand in an address between angle brackets."""
+    return "".join(_NO_ADDRESS.get(sign, sign) for sign in re.sub(r"\s+", "%20", address))
