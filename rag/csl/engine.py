@@ -20,14 +20,13 @@ from citeproc.source.json import CiteProcJSON
 from citeproc.string import MixedString, String, join
 from lxml import etree
 
-from rag.csl.runs import END, STARTS
+from rag.csl.runs import CLOSE_QUOTE, END, STARTS
 from rag.exporters.values import collapse_space
 from rag.papers import ET_AL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-CLOSE_QUOTE = "\x07"  # before a closing quotation mark of the style
 _CSL = "http://purl.org/net/xbiblio/csl"
 
 
@@ -71,6 +70,11 @@ class _Cite(source.CitationItem):
         super().__init__(key)
         self["called"] = self["rendered"] = 0  # variables, of them those with a value
         self["is_bare"] = False  # without names
+
+    def count(self, *, is_rendered: bool) -> None:
+        """Count one variable."""
+        self["called"] += 1
+        self["rendered"] += is_rendered
 
     @property
     def number(self) -> int:
@@ -143,6 +147,8 @@ def _parse_style(xml: bytes, locale: str | None) -> model.Style:
     style.formatter = FORMATTER
     style.set_locale_list(locale or style.get("default-locale", "en-US"), validate=False)
     _copy_date_delimiters(style)
+    for block in style.iterfind(".//*[@display]"):  # which citeproc-py joins without a space
+        block.set("prefix", " " + block.get("prefix", "").lstrip())
     return style
 
 
@@ -155,27 +161,36 @@ def _copy_date_delimiters(style: model.Style) -> None:
                 date.set("delimiter", localised.get("delimiter"))
 
 
-def _count(item: _Cite, *, is_rendered: bool) -> None:
-    item["called"] += 1
-    item["rendered"] += is_rendered
-
-
-class _Text(model.Text):
-    def _variable(self, item: _Cite, context: Any) -> Any:
-        is_rendered = False
-        try:
-            text = super()._variable(item, context)
-            is_rendered = bool(text)
-        finally:
-            if self.get("variable") not in self.generated_variables:
-                _count(item, is_rendered=is_rendered)
-        return text
+class _Cased:
+    """Element whose text can change its case. citeproc-py stops at numbers and at affixes."""
 
     def case(self, text: Any, language: str | None = None) -> Any:
-        """Change the case of a text with affixes too, at which citeproc-py stops."""
-        if isinstance(text, MixedString):
-            text = MixedString([_Words(part) if type(part) is str else part for part in text])
-        return super().case(text, language)
+        parts = text if isinstance(text, MixedString) else [text]
+        words = [part if isinstance(part, String) else _Words(part) for part in parts]
+        return super().case(MixedString(words), language)  # type: ignore[misc]
+
+
+class _Counted:
+    """Element that shows a variable, and counts it for the group around it."""
+
+    def process(self, item: _Cite, *args: Any, **kwargs: Any) -> Any:
+        text = None
+        try:
+            text = super().process(item, *args, **kwargs)  # type: ignore[misc]
+        finally:
+            item.count(is_rendered=bool(text))
+        return text
+
+
+class _Text(_Cased, model.Text):
+    def _variable(self, item: _Cite, context: Any) -> Any:
+        text = None
+        try:
+            text = super()._variable(item, context)
+        finally:
+            if self.get("variable") not in self.generated_variables:
+                item.count(is_rendered=bool(text))
+        return text
 
     def quote(self, string: Any) -> Any:
         """Mark the closing quote, so that punctuation can move inside, and nest quotes."""
@@ -189,55 +204,59 @@ class _Text(model.Text):
         return String(f"{opening}{text}{CLOSE_QUOTE}{closing}")
 
 
-class _Number(model.Number):
-    def process(self, item: _Cite, *args: Any, **kwargs: Any) -> Any:
-        text = None
-        try:
-            text = super().process(item, *args, **kwargs)
-        finally:
-            _count(item, is_rendered=bool(text))
-        return text
+class _Number(_Counted, _Cased, model.Number):
+    pass
 
 
-class _Date(model.Date):
-    def process(self, item: _Cite, *args: Any, **kwargs: Any) -> Any:
-        text = None
-        try:
-            text = super().process(item, *args, **kwargs)
-        finally:
-            _count(item, is_rendered=bool(text))
-        return text
+class _Date(_Counted, model.Date):
+    pass
 
 
-class _Names(model.Names):
+class _DatePart(_Cased, model.Date_Part):
+    pass
+
+
+class _Names(_Counted, model.Names):
     def process(self, item: _Cite, *args: Any, **kwargs: Any) -> Any:
         if item["is_bare"]:
             raise source.VariableError
-        text = None
-        try:
-            text = super().process(item, *args, **kwargs)
-        finally:
-            _count(item, is_rendered=bool(text))
-        return text
+        return super().process(item, *args, **kwargs)
+
+
+class _NamePart(_Cased, model.Name_Part):
+    """Part of a name. citeproc-py shows "None" for the missing one of a name in one piece."""
+
+    def format_part(self, given: str | None, family: str | None) -> tuple[Any, Any]:
+        is_missing = not (given if self.get("name") == "given" else family)
+        return (given, family) if is_missing else super().format_part(given, family)
+
+    def case(self, text: Any, language: str | None = None) -> str:
+        return str(super().case(text, language))
 
 
 class _Group(model.Group):
-    """Empty if all its variables are. citeproc-py forgets it in a group that has conditions.
+    """Empty if all its variables are. A group in it that is not empty counts as one of them.
 
-    A group that is not empty counts as a variable of the one around it.
+    citeproc-py looks at the variables of conditions that are not met, too: "(Publication)" in APA.
     """
 
-    def process(self, item: _Cite, *args: Any, **kwargs: Any) -> Any:
+    def process(self, item: _Cite, context: Any = None, **kwargs: Any) -> Any:
         called, rendered = item["called"], item["rendered"]
-        text = super().process(item, *args, **kwargs)
-        if item["called"] > called and item["rendered"] == rendered:
+        delimiter = self.get("delimiter", "")
+        text = self.render_children(item, delimiter=delimiter, context=context, **kwargs)
+        if text is None or (item["called"] > called and item["rendered"] == rendered):
             raise source.VariableError
-        _count(item, is_rendered=True)
+        item.count(is_rendered=True)
         return text
 
 
-class _Label(model.Label):
-    """Label in title case ("Eds."), which citeproc-py ignores."""
+class _Label(_Cased, model.Label):
+    """Label of a variable with a value: citeproc-py shows any, and ignores title case ("Eds.")."""
+
+    def process(self, item: _Cite, variable: str | None = None, *args: Any, **kwargs: Any) -> Any:
+        if variable is None and self.get("variable").replace("-", "_") not in item.reference:
+            raise source.VariableError
+        return super().process(item, variable, *args, **kwargs)
 
     def case(self, text: Any, language: str | None = "en") -> Any:
         return super().case(text, language)
@@ -356,8 +375,10 @@ _REPLACED: dict[type, type] = {
     model.Text: _Text,
     model.Number: _Number,
     model.Date: _Date,
+    model.Date_Part: _DatePart,
     model.Names: _Names,
     model.Name: _Name,
+    model.Name_Part: _NamePart,
     model.Group: _Group,
     model.Label: _Label,
     model.Key: _Key,

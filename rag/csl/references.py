@@ -7,7 +7,7 @@ from itertools import count, product
 from string import ascii_lowercase
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rag.csl.runs import END, parse_runs
+from rag.csl.runs import CLOSE_QUOTE, END, STARTS, drop_marks, parse_runs
 from rag.exporters.csl import make_item
 from rag.exporters.values import collapse_space
 from rag.papers import ET_AL
@@ -21,8 +21,16 @@ if TYPE_CHECKING:
 
 _LEFT_OUT = ("id", "abstract", "keyword", "custom")
 _THESES = {"phdthesis": "PhD thesis", "mastersthesis": "Master’s thesis"}
-_QUOTE_END = re.compile(rf"([.?!,]?)({END}*)\x07(\S)([.,])")
-_DOUBLE_STOP = re.compile(rf"(?:(?<=[.?!]{END})|(?<=[?!]))\.")
+# Seams that citeproc-py leaves where formatting ends, or where a style expects them to vanish.
+_MARKS = f"[{''.join(STARTS.values())}{END}]"
+_QUOTE_END = re.compile(rf"([.?!,]?)({END}*){CLOSE_QUOTE}(\S)([.,])")
+_SEAMS = (
+    (re.compile(CLOSE_QUOTE), ""),
+    (re.compile(rf"(?:(?<=[.?!]{END})|(?<=[?!]))\."), ""),  # "et al.", in italics, and a full stop
+    (re.compile(rf" (?={_MARKS} )"), ""),
+    (re.compile(r"(?<=[.,;]) ,"), ""),
+    (re.compile(r"[.,;] \.$"), "."),
+)
 
 
 class Reference(NamedTuple):
@@ -60,7 +68,7 @@ class StyledReferences:
     def references(self) -> tuple[Reference, ...]:
         """Return the reference list in the order of the style."""
         return tuple(
-            Reference(int(key), label.strip(), self._make_runs(text.strip()))
+            Reference(int(key), drop_marks(label).strip(), self._make_runs(text.strip()))
             for key, label, text in self._document.list_references()
         )
 
@@ -84,7 +92,8 @@ class StyledReferences:
     def _make_runs(self, text: str) -> tuple[Run, ...]:
         if self._document.has_punctuation_inside:
             text = _QUOTE_END.sub(_move_inside, text)
-        text = _DOUBLE_STOP.sub("", text.replace("\x07", ""))
+        for seam, instead in _SEAMS:
+            text = seam.sub(instead, text)
         return parse_runs(text, self._links)
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 # Control characters that start a formatting; they nest, and END ends the last one.
 STARTS = {"italic": "\x01", "bold": "\x02", "superscript": "\x03", "small_caps": "\x04"}
 END = "\x08"
+CLOSE_QUOTE = "\x07"  # before a closing quotation mark of the style
 _KINDS = {start: kind for kind, start in STARTS.items()}
 _MARKS = re.compile(f"([{''.join(STARTS.values())}{END}])")
 
@@ -38,10 +39,16 @@ def parse_runs(text: str, links: Mapping[str, str]) -> tuple[Run, ...]:
         text: of one citation or reference.
         links: address of each text that links somewhere.
 
-    >>> parse_runs("A \x01b\x08 c", {"c": "https://c.org"})
-    (Run(text='A '), Run(text='b', italic=True), Run(text=' '), Run(text='c', url='https://c.org'))
+    >>> runs = parse_runs("A \x01b\x08 c", {"c": "https://c.org"})
+    >>> [(run.text, run.italic, run.url) for run in runs]
+    [('A ', False, ''), ('b', True, ''), (' ', False, ''), ('c', False, 'https://c.org')]
     """
     return tuple(_parse(text, links))
+
+
+def drop_marks(text: str) -> str:
+    """Return the text without its formatting."""
+    return _MARKS.sub("", text)
 
 
 def _parse(text: str, links: Mapping[str, str]) -> Iterator[Run]:
