@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 
 Fields: TypeAlias = dict[str, Any]
 
+NO_KEY = "#"  # starts what stands for a missing key
 _PAGE = 100  # most objects that the web API sends at once
 _TRIES = 4
 _FIRST_WAIT_S = 0.25  # before the second try; doubled before each further one
 _LONGEST_WAIT_S = 300.0
-_TIMEOUT_S = 300.0  # Zotero takes long to write a large library in one reply
+_TIMEOUT_S = 120.0  # the desktop program takes long to write a large library in one reply
 _CONNECT_S = 10.0
 _BUSY = 429
 _UNCHANGED = 304
@@ -59,15 +60,15 @@ class Listing:
 
     Attributes:
         version: of the library when it was asked; 0 from the desktop program.
-        objects: key and fields of each; "" and {} for what is no object of Zotero.
+        objects: fields of each by key. What is no object of Zotero is {} under a key of `NO_KEY`.
     """
 
     version: int
-    objects: list[tuple[str, Fields]]
+    objects: dict[str, Fields]
 
 
-class LibraryChanged(Exception):
-    """Library that was changed between two pages of a list."""
+class LibraryChanged(CorpusError):
+    """Library that was changed between two requests, so that pages may lack objects."""
 
 
 class ZoteroClient:
@@ -82,19 +83,10 @@ class ZoteroClient:
 
         self._address = address
         self._setting = "zotero_local_url" if address.is_local else "zotero_url"
-        url = str(getattr(settings, self._setting))
-        try:
-            self._url = httpx.URL(url.rstrip("/"))
-        except httpx.InvalidURL:
-            self._url = httpx.URL()
-        if self._url.scheme not in {"http", "https"} or not self._url.host or self._url.userinfo:
-            raise SettingsError(
-                f"The setting {self._setting} is no address of a server. Write one like "
-                "https://api.zotero.org, without user name and password."
-            )
-        self.has_key = settings.zotero_key is not None and not address.is_local
+        self._url = _parse_server(str(getattr(settings, self._setting)), self._setting)
+        self._has_key = settings.zotero_key is not None and not address.is_local
         headers = {"Zotero-API-Version": "3", "User-Agent": "papertrail"}
-        if settings.zotero_key is not None and self.has_key:
+        if settings.zotero_key is not None and self._has_key:
             headers["Zotero-API-Key"] = _check_key(settings.zotero_key.get_secret_value())
         self._ready_at = 0.0
         try:
@@ -103,10 +95,10 @@ class ZoteroClient:
                 timeout=httpx.Timeout(_TIMEOUT_S, connect=_CONNECT_S),
                 trust_env=not is_loopback(self._url.host),  # for proxies
             )
-        except (ImportError, ValueError) as error:
+        except (ImportError, ValueError, httpx.InvalidURL) as error:
             raise SettingsError(
-                f"The proxy for {self.host} (HTTPS_PROXY or ALL_PROXY) cannot be used: {error}. "
-                f"Correct it, or set NO_PROXY={self._url.host}."
+                f"The proxy for {self.host} (HTTPS_PROXY or ALL_PROXY) cannot be used. Correct it, "
+                f"or set NO_PROXY={self._url.host}."
             ) from error
 
     @property
@@ -124,39 +116,39 @@ class ZoteroClient:
         self._http.close()
 
     def list_objects(
-        self, path: str, *, since: int = 0, page: int = _PAGE, version: int | None = None
+        self, path: str, *, since: int = 0, page: int = _PAGE, version: int = 0
     ) -> Listing:
         """Return all objects under a path of the library, also those in the trash.
 
         Args:
             path: such as "items/top".
             since: version of the library after which they were changed.
-            page: objects that are asked for at once; 0 asks for all.
-            version: that the library must have.
+            page: objects that are asked for at once; 0 asks for all, without those in the trash.
+            version: that the library must have; 0 allows any.
 
         Raises:
-            LibraryChanged: it has another version, or the version changed on the way.
+            LibraryChanged: it has another version, or was changed on the way.
             CorpusError: the server cannot be reached or refuses.
         """
-        found: list[tuple[str, Fields]] = []
+        found: dict[str, Fields] = {}
         query = {"includeTrashed": 1, "since": since, "limit": page} if page else {}
         headers = {"If-Modified-Since-Version": str(since)} if since else {}
         total = 1
         while len(found) < total:
-            start = {"start": len(found)} if found else {}
-            reply = self._get(path, query | start, headers)
+            start = len(found)
+            reply = self._get(path, {**query, "start": start} if start else query, headers)
             if reply.status_code == _UNCHANGED:
                 return Listing(since, found)
             objects = self._parse(reply, list)
-            found += map(_read_object, objects)
+            found |= (_read_object(each, place) for place, each in enumerate(objects, start))
             total = _read_number(reply, "Total-Results", missing=len(found))
             current = _read_number(reply, "Last-Modified-Version")
-            version = current if version is None else version
-            if version != current or len(found) > total or (not objects and total):
-                raise LibraryChanged
-        return Listing(version or 0, found)
+            version = version or current
+            if version != current or not min(start + 1, total) <= len(found) <= total:
+                raise self._make_change_error()
+        return Listing(version, found)
 
-    def list_deleted(self, since: int, version: int) -> list[str]:
+    def list_deleted(self, since: int, version: int) -> set[str]:
         """Return the keys of items that were deleted for good after a version of the library.
 
         Raises:
@@ -165,11 +157,11 @@ class ZoteroClient:
         """
         reply = self._get("deleted", {"since": since}, {})
         if _read_number(reply, "Last-Modified-Version") != version:
-            raise LibraryChanged
+            raise self._make_change_error()
         keys = self._parse(reply, dict).get("items")
         if not isinstance(keys, list):
-            raise self._explain_unreadable()
-        return [key for key in keys if isinstance(key, str)]
+            raise self._make_reply_error()
+        return {key for key in keys if isinstance(key, str)}
 
     def _get(
         self, path: str, query: Mapping[str, int], headers: Mapping[str, str]
@@ -226,7 +218,7 @@ class ZoteroClient:
         elif self._address.is_local:
             advice = _LOCAL_ADVICE.get(reply.status_code, "")
         else:
-            advice = (_ADVICE if self.has_key else _ADVICE_WITHOUT_KEY).get(reply.status_code, "")
+            advice = (_ADVICE if self._has_key else _ADVICE_WITHOUT_KEY).get(reply.status_code, "")
         advice = advice or f"It answers with status {reply.status_code}."
         raise CorpusError(f"Cannot read {self._address} from {self.host}. {advice}")
 
@@ -238,15 +230,38 @@ class ZoteroClient:
         try:
             found = json.loads(reply.content, parse_int=float)
         except (ValueError, RecursionError) as error:
-            raise self._explain_unreadable() from error
+            raise self._make_reply_error() from error
         if not isinstance(found, kind):
-            raise self._explain_unreadable()
+            raise self._make_reply_error()
         return found
 
-    def _explain_unreadable(self) -> CorpusError:
+    def _make_change_error(self) -> LibraryChanged:
+        return LibraryChanged(f"{self._address} changes while it is read. Try again later.")
+
+    def _make_reply_error(self) -> CorpusError:
         return CorpusError(
             f"{self.host} sent what is no reply of Zotero's API. Check the setting {self._setting}."
         )
+
+
+def _parse_server(url: str, setting: str) -> httpx.URL:
+    """Return the address of a server.
+
+    Raises:
+        SettingsError: it is none.
+    """
+    import httpx
+
+    try:
+        server = httpx.URL(url.rstrip("/"))
+    except httpx.InvalidURL:
+        server = httpx.URL()
+    if server.scheme not in {"http", "https"} or not server.host or server.userinfo:
+        raise SettingsError(
+            f"The setting {setting} is no address of a server. Write one like "
+            "https://api.zotero.org, without user name and password."
+        )
+    return server
 
 
 def _read_number(reply: httpx.Response, header: str, *, missing: int = 0) -> int:
@@ -254,11 +269,13 @@ def _read_number(reply: httpx.Response, header: str, *, missing: int = 0) -> int
     return int(text) if _NUMBER.fullmatch(text) else missing
 
 
-def _read_object(found: object) -> tuple[str, Fields]:
+def _read_object(found: object, place: int) -> tuple[str, Fields]:
     """Return the key and the fields of an item, a collection or a search."""
     whole = found if isinstance(found, dict) else {}
     key, data = whole.get("key"), whole.get("data")
-    return (key, data) if isinstance(key, str) and isinstance(data, dict) else ("", {})
+    if isinstance(key, str) and isinstance(data, dict):
+        return key, data
+    return f"{NO_KEY}{place}", {}
 
 
 def _check_key(key: str) -> str:

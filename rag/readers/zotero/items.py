@@ -43,7 +43,6 @@ _CSL_TYPES = {
     "podcast": "broadcast", "presentation": "speech", "radioBroadcast": "broadcast",
     "statute": "legislation", "tvBroadcast": "broadcast", "videoRecording": "motion_picture",
 }  # fmt: skip
-_EXTRA = re.compile(r"^\s*([A-Za-z][\w -]*?)\s*:\s*(\S.*?)\s*$", re.MULTILINE)
 _PHD = re.compile(r"ph\.?\s?d|doctor", re.IGNORECASE)
 
 
@@ -59,26 +58,27 @@ def read_item(
         link: that opens it in Zotero.
         collections: path of each collection, by key.
     """
-    title = _first(item, *_TITLE)
-    if not title:
+    if not _first(item, *_TITLE):
         return fields.NO_TITLE
     if not _is_storable(item):
         return "it contains half of an escaped character (\\ud800 to \\udfff). Fix or remove it."
-    extra = {name.lower(): text for name, text in reversed(_EXTRA.findall(_first(item, "extra")))}
+    return _make_record(item, link, collections)
+
+
+def _make_record(item: Mapping[str, Any], link: str, collections: Mapping[str, str]) -> RawRecord:
+    extra = _read_extra(_first(item, "extra"))
     doi, url = _first(item, "DOI") or extra.get("doi", ""), _first(item, "url")
     pmid = _first(item, "PMID") or extra.get("pmid", "")
-    preprint = _texts(item, ("archiveID", "publicationTitle"))
     return RawRecord(
         id="",
-        title=title,
+        title=_first(item, *_TITLE),
         abstract=_first(item, "abstractNote"),
         authors=_read_people(item, "author") or _read_people(item, *_MAIN_CREATORS),
         year=fields.find_year(*_texts(item, _DATE)),
         venue=fields.collapse_space(_first(item, *_VENUE)) or None,
         url=fields.find_url(url) or fields.make_pubmed_url(pmid),
         doi=fields.find_doi(doi, url),
-        arxiv_id=normalise_arxiv_id(extra.get("arxiv", ""))
-        or fields.find_arxiv_id(doi, url, *preprint),
+        arxiv_id=_find_arxiv_id(item, extra.get("arxiv", "")),
         sources=(link,),
         metadata={
             **({"pmid": pmid} if pmid else {}),
@@ -90,6 +90,21 @@ def read_item(
         entry_type=_find_type(item),
         retraction=fields.find_retraction(keywords=list_tags(item)),
     )
+
+
+def _read_extra(text: str) -> dict[str, str]:
+    """Return the fields that users and programs write as lines of "Extra", by lower-case name.
+
+    >>> _read_extra("Citation Key: li2020\\nSeen twice.")
+    {'citation key': 'li2020'}
+    """
+    rows = [line.partition(":") for line in reversed(text.splitlines())]
+    return {name.strip().lower(): text.strip() for name, _, text in rows if text.strip()}
+
+
+def _find_arxiv_id(item: Mapping[str, Any], named: str) -> str | None:
+    texts = _texts(item, ("archiveID", "DOI", "url", "publicationTitle"))
+    return normalise_arxiv_id(named) or fields.find_arxiv_id(*texts)
 
 
 def _read_details(item: Mapping[str, Any]) -> dict[str, JsonValue]:

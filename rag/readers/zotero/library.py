@@ -59,10 +59,10 @@ def _choose_part(
         tag = address.name.casefold()
         return lambda _, item: tag in map(str.casefold, list_tags(item))
     if address.part == "searches":
-        searches = dict(client.list_objects("searches", page=0).objects)
+        searches = client.list_objects("searches", page=0).objects
         chosen = _choose_key(address, _list_paths(searches))
         found = client.list_objects(f"searches/{chosen}/items", page=0).objects
-        keys = {str(data.get("parentItem") or key) for key, data in found}  # also of files
+        keys = {str(data.get("parentItem") or key) for key, data in found.items()}  # also of files
         return lambda key, _: key in keys
     return lambda *_: True
 
@@ -73,12 +73,7 @@ def _choose_key(address: ZoteroAddress, paths: Mapping[str, str]) -> str:
     Raises:
         CorpusError: none has the name, or several have.
     """
-    if address.name in paths:
-        return address.name
-    name = address.name.casefold()
-    fits = [key for key, path in paths.items() if path.casefold() == name] or [
-        key for key, path in paths.items() if path.casefold().endswith(f"/{name}")
-    ]
+    fits = _find_keys(address.name, paths)
     if len(fits) == 1:
         return fits[0]
     problem = "Several have this name" if fits else "There is none of this name"
@@ -91,16 +86,30 @@ def _choose_key(address: ZoteroAddress, paths: Mapping[str, str]) -> str:
     )
 
 
+def _find_keys(name: str, paths: Mapping[str, str]) -> list[str]:
+    """Return the keys of what has a key, else a path, else the end of a path, in any case."""
+    if name in paths:
+        return [name]
+    end = f"/{name.casefold()}"
+    whole = [key for key, path in paths.items() if f"/{path.casefold()}" == end]
+    return whole or [key for key, path in paths.items() if path.casefold().endswith(end)]
+
+
 def _list_paths(collections: Mapping[str, Fields]) -> dict[str, str]:
     """Return the path of each collection with a valid key, such as "Thesis/Chapter 2"."""
     return {
         key: "/".join(
-            fields.collapse_space(str(collections[each].get("name")))
+            _clean_name(collections[each].get("name"))
             for each in reversed(_list_line(key, collections))
         )
         for key in collections
         if _KEY.fullmatch(key)
     }
+
+
+def _clean_name(name: object) -> str:
+    """Return a name on one line, without half characters."""
+    return fields.collapse_space(str(name).encode("utf-8", "replace").decode())
 
 
 def _list_line(key: str, collections: Mapping[str, Fields]) -> list[str]:

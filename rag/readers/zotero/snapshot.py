@@ -16,12 +16,11 @@ from hashlib import sha256
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
-from rag.errors import CorpusError
 from rag.files import replace_file
-from rag.readers.zotero.client import LibraryChanged
+from rag.readers.zotero.client import NO_KEY, LibraryChanged
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Container
     from pathlib import Path
 
     from rag.readers.zotero.address import ZoteroAddress
@@ -38,8 +37,7 @@ class Snapshot:
 
     Attributes:
         version: of the library; 0 if nothing is known of it.
-        items: fields of each item that may be a paper, by key. What is no item is
-            kept under "", once.
+        items: fields of each item that may be a paper, by key, and what is no item (see `Listing`).
         collections: fields of each collection, by key.
     """
 
@@ -66,13 +64,17 @@ def take_snapshot(client: ZoteroClient, address: ZoteroAddress, cache_dir: Path)
     server = sha256(client.server.encode()).hexdigest()[:8]
     path = cache_dir / "zotero" / f"{address.library.replace('/', '-')}-{server}.jsonl.gz"
     before = _load(path)
-    for _ in range(_ROUNDS):
-        with suppress(LibraryChanged):
+    for left in reversed(range(_ROUNDS)):
+        try:
             now = _fetch_changes(client, before)
-            if now is not before:
-                _save(path, now)
-            return now
-    raise CorpusError(f"{address} changes all the time, so it cannot be read. Try again later.")
+        except LibraryChanged:
+            if not left:
+                raise
+        else:
+            break
+    if now is not before:
+        _save(path, now)
+    return now
 
 
 def _fetch_changes(client: ZoteroClient, before: Snapshot) -> Snapshot:
@@ -85,18 +87,18 @@ def _fetch_changes(client: ZoteroClient, before: Snapshot) -> Snapshot:
     changed = client.list_objects("items/top", since=before.version)
     if changed.version == before.version and not changed.objects:
         return before
-    deleted = client.list_deleted(before.version, changed.version) if before.version else ()
+    deleted = client.list_deleted(before.version, changed.version) if before.version else set()
     collections = client.list_objects("collections", version=changed.version)
     items = _update(before.items, changed.objects, deleted)
     return Snapshot(changed.version, items, _update({}, collections.objects))
 
 
 def _update(
-    known: dict[str, Fields], objects: Iterable[tuple[str, Fields]], deleted: Container[str] = ()
+    known: dict[str, Fields], objects: dict[str, Fields], deleted: Container[str] = frozenset()
 ) -> dict[str, Fields]:
     """Return fields by key, without deleted objects and those in the trash."""
-    found = {key: data for key, data in known.items() if key and key not in deleted}
-    for key, data in objects:
+    found = {key: known[key] for key in known if key not in deleted and key[:1] != NO_KEY}
+    for key, data in objects.items():
         is_child = data.get("itemType") in _NO_PAPERS or data.get("parentItem")
         if is_child or data.get("deleted"):
             found.pop(key, None)
