@@ -93,9 +93,9 @@ def _make_record(item: Mapping[str, Any], link: str, collections: Mapping[str, s
 
 
 def _read_extra(text: str) -> dict[str, str]:
-    """Return the fields that users and programs write as lines of "Extra", by lower-case name.
+    r"""Return the fields that users and programs write as lines of "Extra", by lower-case name.
 
-    >>> _read_extra("Citation Key: li2020\\nSeen twice.")
+    >>> _read_extra("Citation Key: li2020\nSeen twice.")
     {'citation key': 'li2020'}
     """
     rows = [line.partition(":") for line in reversed(text.splitlines())]
