@@ -16,6 +16,9 @@ endif
 AIMOCK := @copilotkit/aimock@1.43.0
 AIMOCK_CLI := $(VENV)/aimock/node_modules/@copilotkit/aimock/dist/cli.js
 
+# Zotero's client for Python, which cannot be installed beside ours: it needs bibtexparser 1.
+PYZOTERO := $(VENV)/pyzotero/bin/python
+
 # The browser in which the page is tested.
 CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 
@@ -28,7 +31,7 @@ help:
 	@echo 'make ask Q="..."  answer a question from the bundled library'
 	@echo 'make app          open the page'
 	@echo 'make test         run the tests'
-	@echo 'make test-slow    tests that kill processes and mount disks'
+	@echo 'make test-slow    tests that kill processes, mount disks or need other programs'
 	@echo 'make test-model-server  the model edge against a foreign server (needs node and npm)'
 	@echo 'make test-page    the page in a real browser (needs Chromium)'
 	@echo 'make eval         score the bundled questions (SPLIT=dev or test), report in $(RUN)'
@@ -50,9 +53,9 @@ test: $(VENV)/.dev
 	@env -u OPENAI_API_KEY -u OPENAI_BASE_URL -u PAPERTRAIL_CHAT_KEY -u PAPERTRAIL_CHAT_MODEL \
 	  $(BIN)/python -m pytest --cov -n auto --maxprocesses 4 --dist loadfile
 
-test-slow: $(VENV)/.dev
+test-slow: $(VENV)/.dev $(VENV)/.pyzotero
 	@env -u OPENAI_API_KEY -u OPENAI_BASE_URL -u PAPERTRAIL_CHAT_KEY -u PAPERTRAIL_CHAT_MODEL \
-	  $(BIN)/python -m pytest -m slow
+	  PAPERTRAIL_TEST_PYZOTERO=$(abspath $(PYZOTERO)) $(BIN)/python -m pytest -m slow
 
 test-model-server: $(VENV)/.dev $(AIMOCK_CLI)
 	@env -u OPENAI_API_KEY -u OPENAI_BASE_URL PAPERTRAIL_TEST_AIMOCK=$(AIMOCK_CLI) \
@@ -98,6 +101,11 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/.made
 $(VENV)/.browser: $(VENV)/.dev
 	@test -n "$(CHROMIUM)" || { echo 'No Chromium found. Install one, or set CHROMIUM=/path.' >&2; exit 2; }
 	@$(PIP) 'playwright>=1.49,<2'
+	@touch $@
+
+$(VENV)/.pyzotero: | $(VENV)/.made
+	@$(BIN)/python -m venv --clear $(VENV)/pyzotero
+	@$(PYZOTERO) -m pip install -qq --disable-pip-version-check 'pyzotero>=1.16,<2'
 	@touch $@
 
 $(AIMOCK_CLI): | $(VENV)/.made

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+from pathlib import Path
+
 import pytest
-from zotero_server import ZoteroServer, add_made_up_items
+from zotero_server import Reply, ZoteroServer, add_made_up_items
 
 from rag import read_papers
 from rag.settings import load_settings
@@ -81,3 +86,57 @@ def test_an_item_has_its_link_tags_and_collections(desktop, read):
     (paper,) = read(desktop)
     assert paper.zotero_link == f"zotero://select/library/items/{key}"
     assert paper.metadata == {"tags": ["tea", "auto"], "collections": ["Thesis/Chapter 2"]}
+
+
+def call_pyzotero(server, version):
+    """Return what pyzotero reads from a server, in a Python of its own."""
+    python = os.environ.get("PAPERTRAIL_TEST_PYZOTERO")
+    if not python:
+        pytest.skip("PAPERTRAIL_TEST_PYZOTERO names no Python with pyzotero; use make test-slow")
+    script = Path(__file__).with_name("pyzotero_calls.py")
+    user = "0" if server.is_local else "7"
+    command = [python, script, server.url, server.key, user, str(version)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env={})
+    return json.loads(done.stdout)
+
+
+def fill(library):
+    """Add 2,600 items and one of each other kind. Return the version before the last changes."""
+    add_made_up_items(library, 2600)
+    library.add_collection("Chapter 2", library.add_collection("Thesis"))
+    library.add_search("Unread")
+    return library.version
+
+
+@pytest.mark.slow
+def test_calls_of_pyzotero_pass_against_the_web_server(web):
+    library = web.library
+    version = fill(library)
+    first, second, third, *_ = library.items
+    library.edit_item(first, tags=[{"tag": "tea"}], title="Tea")
+    library.trash_item(second)
+    library.delete_item(third)
+    web.replies.append(Reply(status=429, headers={"Retry-After": 1}))
+    found = call_pyzotero(web, version)
+    assert len(set(found.pop("top"))) == 2598
+    assert found == {
+        "collections": ["Thesis", "Chapter 2"],
+        "tags": ["tea"],
+        "searches": ["Unread"],
+        "changed": [first],
+        "versions": {first: version + 1},
+        "version": version + 3,
+        "deleted": [third],
+        "trash": [second],
+        "item": "Tea",
+        "number": 2598,
+    }
+
+
+@pytest.mark.slow
+def test_calls_of_pyzotero_pass_against_the_desktop_program(desktop):
+    fill(desktop.library)
+    found = call_pyzotero(desktop, 0)
+    assert found["top"] == [*reversed(desktop.library.items)]
+    assert found["collections"] == ["Thesis", "Chapter 2"]
+    assert found["searches"] == ["Unread"]
