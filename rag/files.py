@@ -11,10 +11,10 @@ from secrets import token_hex
 from rag.errors import DiskError
 
 
-def write_atomically(path: str | Path, text: str) -> None:
-    """Write a text file whole, or leave the older one as it is.
+def write_atomically(path: str | Path, content: str | bytes) -> None:
+    """Write a file whole, or leave the older one as it is.
 
-    Links are followed. Characters that UTF-8 cannot encode become "?".
+    Links are followed. Characters of a text that UTF-8 cannot encode become "?".
 
     Raises:
         DiskError: the file cannot be written.
@@ -23,7 +23,8 @@ def write_atomically(path: str | Path, text: str) -> None:
         target = _resolve_file(path)
         draft = target.with_name(f".papertrail-{token_hex(8)}")
         try:
-            replace_file(target, text.encode("utf-8", "replace"), draft)
+            text = content.encode("utf-8", "replace") if isinstance(content, str) else content
+            replace_file(target, text, draft)
         finally:
             with suppress(OSError):
                 draft.unlink(missing_ok=True)

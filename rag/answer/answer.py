@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from rag.answer.document import Composer, Document, write_titles
+from rag.answer.docx import render_docx
 from rag.answer.html import render_html
 from rag.answer.latex import render_comment, render_latex
 from rag.answer.markdown import render_markdown
@@ -16,6 +17,7 @@ from rag.answer.summary import summarize_verdicts
 from rag.citations.citation import name_paper, to_json_values
 from rag.exporters import export_papers
 from rag.exporters.markdown_list import escape_markdown
+from rag.files import write_atomically
 from rag.llm.reply import NO_USAGE, Usage
 
 if TYPE_CHECKING:
@@ -88,6 +90,18 @@ class Bibliography:
     def to_html(self, *, style: str | Path = "ieee", with_footnotes: bool = False) -> str:
         """Return the answers as a page without scripts. See `to_markdown` for the arguments."""
         return render_html(self._compose(style, with_footnotes=with_footnotes))
+
+    def to_docx(
+        self, path: str | Path, *, style: str | Path = "ieee", with_footnotes: bool = False
+    ) -> None:
+        """Write the answers to a Word file, whole or not at all. See `to_markdown`.
+
+        Raises:
+            DiskError: the file cannot be written.
+            SettingsError: there is no such style, or python-docx is not installed.
+        """
+        content = render_docx(self._compose(style, with_footnotes=with_footnotes))
+        write_atomically(path, content)
 
     def to_latex(self, *, style: str | Path | None = None, with_footnotes: bool = False) -> str:
         r"""Return the answers as LaTeX without a preamble.

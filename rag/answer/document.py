@@ -16,6 +16,8 @@ from rag.citations.markers import split_shown_numbers
 from rag.citations.statements import render_markers
 from rag.csl import Run, StyledReferences, load_style
 from rag.exporters.markdown_list import (
+    FORMULA,
+    change_outside_code,
     escape_address,
     escape_markdown,
     find_address,
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
     from rag.citations.citation import Citation, Statement
     from rag.papers import Paper
+
+_Kind = Literal["citation", "reference", "note", "formula"]
 
 STANDINGS = {
     "changed": "its abstract has changed since it was quoted; unchecked since",
@@ -52,21 +56,16 @@ class Aside:
     """Part of a document that every format writes in its own way.
 
     Attributes:
-        kind: "citation" of one or more papers, "reference" (the start of an entry in the list) or
-            "note" (a footnote).
-        runs: its text.
+        kind: "citation" of one or more papers, "reference" (the start of an entry in the list),
+            "note" (a footnote) or "formula".
+        runs: its text. A formula has none.
         source: what stands for it in the source of the format that its style is for, such as
-            "[@key]" in Markdown; "" for the runs.
+            "[@key]" in Markdown; "" for the runs. Of a formula, its TeX.
     """
 
-    kind: Literal["citation", "reference", "note"]
+    kind: _Kind
     runs: tuple[Run, ...]
     source: str = ""
-
-    @property
-    def text(self) -> str:
-        """Text without formatting."""
-        return "".join(run.text for run in self.runs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +130,8 @@ class Composer:
         self._styled = None
         if style not in ("numeric", "pandoc", "latex"):
             self._styled = StyledReferences(load_style(style), sources)
+        first = self._styled.cite(list(sources)[:1]) if self._styled and sources else ()
+        self._is_raised = any(run.superscript for run in first)
 
     def write_title(self, question: str) -> str:
         """Return the question above its answer."""
@@ -141,7 +142,8 @@ class Composer:
         """Return a model's text with other citations. What looks like one in code stays."""
         shown, at = "", 0
         for statement in sorted(statements, key=lambda each: each.end):
-            shown += text[at : statement.end].translate(_NO_ASIDE) + self._write_note(statement)
+            shown += text[at : statement.end].translate(_NO_ASIDE)
+            shown += self._write_note(statement, after=shown)
             at = statement.end
         shown += text[at:].translate(_NO_ASIDE)
         prose = ""
@@ -152,7 +154,7 @@ class Composer:
             else:
                 prose = self._cite(prose, numbers) + piece
                 numbers = ()
-        return sanitise_markdown(prose)
+        return change_outside_code(sanitise_markdown(prose), self._put_formulas)
 
     def write_statements(self, text: str, statements: Iterable[Statement]) -> str:
         """Return a text that code put together of sentences and titles of papers."""
@@ -162,7 +164,7 @@ class Composer:
             shown += between if _STRUCTURE.fullmatch(between) else f" {escape_markdown(between)} "
             numbers = tuple(citation.number for citation in statement.citations)
             shown = self._cite(f"{shown}{escape_markdown(statement.text)} ", numbers).rstrip(" ")
-            shown += self._write_note(statement)
+            shown += self._write_note(statement, after=shown)
             at = statement.end
         return (shown + escape_markdown(text[at:])).strip()
 
@@ -228,7 +230,7 @@ class Composer:
             link = f" <{address}>" if address else ""
             yield number, self._put("reference", shown) + link + mark + _link_to_zotero(paper)
 
-    def _write_note(self, statement: Statement) -> str:
+    def _write_note(self, statement: Statement, *, after: str) -> str:
         """Return a note with the quotes that a statement rests on, or "" if it is itself one."""
         quoting = [citation for citation in statement.citations if citation.quotes]
         if statement.verdict == "quoted" or not quoting or not self._with_footnotes:
@@ -238,14 +240,16 @@ class Composer:
             if len(statement.citations) > 1:
                 runs += [*self._mark((citation.number,))[0], Run(" ")]
             runs += [Run(f"“{quote.text}” ") for quote in citation.quotes]
-        return self._put("note", (*runs[:-1], Run(runs[-1].text.rstrip())))
+        note = self._put("note", (*runs[:-1], Run(runs[-1].text.rstrip())))
+        is_adjacent = self._is_raised and after.endswith("]")
+        return self._put("citation", (Run(", ", superscript=True),)) + note if is_adjacent else note
 
     def _cite(self, text: str, numbers: tuple[int, ...]) -> str:
         """Return a text with a citation at its end. A raised one has no space before it."""
         if not numbers:
             return text
         runs, source = self._mark(numbers)
-        text = text.rstrip(" ") if any(run.superscript for run in runs) else text
+        text = text.rstrip(" ") if self._is_raised else text
         return text + self._put("citation", runs, source)
 
     def _mark(self, numbers: tuple[int, ...]) -> tuple[tuple[Run, ...], str]:
@@ -260,9 +264,16 @@ class Composer:
             shown = f"[{'; '.join(map(_format_key, keys))}]"
         return (Run(shown),), shown
 
+    def _put_formulas(self, prose: str) -> str:
+        def put(found: re.Match[str]) -> str:
+            is_mixed = ASIDE.search(found[0])  # two prices with a citation between them
+            return found[0] if is_mixed else self._put("formula", (), found[0])
+
+        return FORMULA.sub(put, prose)
+
     def _put(
         self,
-        kind: Literal["citation", "reference", "note"],
+        kind: _Kind,
         runs: tuple[Run, ...],
         source: str = "",
     ) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from rag.answer.tokens import make_parser, parse_document, show_formula
+from rag.answer.tokens import list_runs, make_parser, parse_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -54,16 +54,12 @@ def render_html(document: Document) -> str:
     def render_aside(_self: Any, tokens: Sequence[Token], at: int, *_: Any) -> str:
         aside = tokens[at].meta["aside"]
         if aside.kind != "note":
-            return _render_runs(aside.runs)
+            return _render_runs(list_runs(aside))
         number = numbers[id(aside)]
         return f'<sup><a id="mark-{number}" href="#note-{number}">{number}</a></sup>'
 
-    def render_formula(_self: Any, tokens: Sequence[Token], at: int, *_: Any) -> str:
-        return escape(show_formula(tokens[at].content))
-
     parser = make_parser()
     parser.add_render_rule("aside", render_aside)
-    parser.add_render_rule("formula", render_formula)
     body = parser.renderer.render(parse_document(document, parser), parser.options, {})
     if notes:
         items = (

@@ -57,7 +57,9 @@ def render_latex(document: Document) -> str:
     latex = ""
     for at, token in enumerate(tokens):
         if token.type == "aside":
-            latex = latex.rstrip(" ") + _render_aside(token.meta["aside"])
+            aside = token.meta["aside"]
+            is_tied = aside.kind == "citation" and not any(run.superscript for run in aside.runs)
+            latex = (latex.rstrip(" ") + "~" if is_tied else latex) + _render_aside(aside)
         elif token.type == "table_open":
             latex += f"\\begin{{tabular}}{{{'l' * _count_columns(tokens[at:])}}}\n"
         elif token.type in ("th_close", "td_close"):
@@ -79,9 +81,9 @@ def render_comment(text: str) -> str:
 def _render_aside(aside: Aside) -> str:
     if aside.kind == "note":
         return f"\\footnote{{{_render_runs(aside.runs)}}}"
-    shown = aside.source or _render_runs(aside.runs)
-    is_attached = aside.kind == "reference" or any(run.superscript for run in aside.runs)
-    return shown if is_attached else f"~{shown}"
+    if aside.kind == "formula":
+        return _keep_formula(aside.source)
+    return aside.source or _render_runs(aside.runs)
 
 
 def _render_runs(runs: Iterable[Run]) -> str:
@@ -145,5 +147,4 @@ _RENDERERS = {
     "fence": _render_lines,
     "code_block": _render_lines,
     "code_inline": _render_code,
-    "formula": _keep_formula,
 }

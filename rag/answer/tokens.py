@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from rag.answer.document import ASIDE, is_safe_link
-from rag.exporters.markdown_list import FORMULA
+from rag.answer.document import ASIDE, Aside, is_safe_link
+from rag.csl import Run
 from rag.text.tex import convert_formula
 
 if TYPE_CHECKING:
@@ -22,14 +22,13 @@ if TYPE_CHECKING:
 def make_parser() -> MarkdownIt:
     """Return a parser of documents. It shows HTML as text, and follows only harmless links.
 
-    Beside those of Markdown its tokens are "aside", with the aside in `meta`, and "formula".
+    Beside those of Markdown its tokens are "aside", with the aside in `meta`.
     """
     from markdown_it import MarkdownIt
 
     parser = MarkdownIt("commonmark").enable("table")
     parser.disable(["html_block", "html_inline", "image", "reference"])
     parser.validateLink = is_safe_link  # type: ignore[assignment,method-assign]
-    parser.inline.ruler.before("escape", "formula", _read_formula)
     parser.inline.ruler.before("link", "aside", _read_aside)
     return parser
 
@@ -44,7 +43,7 @@ def parse_document(document: Document, parser: MarkdownIt) -> list[Token]:
     for token in list_tokens(tokens):
         if token.type in ("code_inline", "code_block", "fence"):
             token.content = ASIDE.sub(
-                lambda found: document.asides[int(found[1])].text, token.content
+                lambda found: document.asides[int(found[1])].source, token.content
             )
     return tokens
 
@@ -66,21 +65,13 @@ def _read_aside(state: StateInline, silent: bool) -> bool:  # noqa: FBT001 - mar
     return found is not None
 
 
-def _read_formula(state: StateInline, silent: bool) -> bool:  # noqa: FBT001
-    found = FORMULA.match(state.src, state.pos)
-    if not found or ASIDE.search(found[0]):
-        return False
-    if not silent:
-        state.push("formula", "", 0).content = found[0]
-    state.pos = found.end()
-    return True
+def list_runs(aside: Aside) -> tuple[Run, ...]:
+    r"""Return the runs of an aside. A formula becomes plain text where it reads well as such.
 
-
-def show_formula(source: str) -> str:
-    r"""Return a formula as plain text, or its source if it would not read well as such.
-
-    >>> show_formula(r"$\alpha_2 \le 3$"), show_formula(r"$\frac{a}{b}$")
-    ('α_2 ≤ 3', '$\\frac{a}{b}$')
+    >>> list_runs(Aside("formula", (), r"$\alpha_2 \le 3$"))[0].text
+    'α_2 ≤ 3'
     """
-    width = 2 if source.startswith(("$$", "\\")) else 1
-    return convert_formula(source[width:-width]) or source
+    if aside.kind != "formula":
+        return aside.runs
+    width = 2 if aside.source.startswith(("$$", "\\")) else 1
+    return (Run(convert_formula(aside.source[width:-width]) or aside.source),)

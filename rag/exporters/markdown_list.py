@@ -1,8 +1,9 @@
 r"""Markdown: a numbered list of references, and the escaping of text from papers and models.
 
 Text of a paper is escaped, so that none of it becomes a heading, link, image, formula, citation or
-HTML. Markdown of a model is kept. Only HTML, images and pandoc's raw code are disabled, because a
-text that the model read may have told it to write them. Works for CommonMark, GitHub and pandoc.
+HTML. Markdown of a model is kept. Only HTML, images, links to anything but the web and pandoc's raw
+code are disabled, because a text that the model read may have told it to write them. Works for
+CommonMark, GitHub and pandoc.
 """
 
 from __future__ import annotations
@@ -39,6 +40,11 @@ FORMULA = re.compile(  # bounded, so that many unclosed openings stay fast
     re.DOTALL,
 )
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
+# A link, or the address that one is named for, which is not on the web.
+_ODD_LINK = re.compile(
+    r"\](?=\((?!\s*<?https?://))|^ {0,3}\[[^\]\n]+\](?=:(?!\s*<?https?://))",
+    re.MULTILINE | re.IGNORECASE,
+)
 _RAW = re.compile(r"(?<=[`~])(\s*)\{(?=\s*=)")
 
 
@@ -88,7 +94,9 @@ def escape_signs(text: str) -> str:
 
 
 def sanitise_markdown(text: str) -> str:
-    """Disable HTML, images and raw code in Markdown. Code and formulas stay as they are.
+    """Disable HTML, images, raw code and links to anything but the web in Markdown.
+
+    Code and formulas stay as they are.
 
     >>> sanitise_markdown("**yes**, `<s>` and <b> in ![x](http://a)")
     '**yes**, `<s>` and &lt;b> in ! [x](http://a)'
@@ -96,12 +104,17 @@ def sanitise_markdown(text: str) -> str:
     text = _RAW.sub(r"\1\\{", text)
     if _UNSURE.search(_CODE.sub("", text)):
         return _disable_html(text)
-    return _replace_around(_CODE, text, str, _disable_html)
+    return change_outside_code(text, _disable_html)
+
+
+def change_outside_code(text: str, change: Callable[[str], str]) -> str:
+    """Change the parts of a text in Markdown that are certainly not code."""
+    return _replace_around(_CODE, text, str, change)
 
 
 def _disable_html(text: str) -> str:
-    """Escape tags; in a formula add a space, which changes nothing there."""
-    safe = text.replace("![", "! [")
+    """Escape tags and odd links; in a formula add a space, which changes nothing there."""
+    safe = _ODD_LINK.sub(r"\g<0>\\", text.replace("![", "! ["))
     return _replace_around(FORMULA, safe, lambda part: _TAG.sub("< ", part), _escape_tags)
 
 
