@@ -137,9 +137,10 @@ class ZoteroServer:
     Attributes:
         libraries: by path, such as "users/7". The desktop program has its user's as "users/0".
         requests: all that came, in order.
-        replies: sent instead of the next answers; None stands for the usual one.
+        replies: sent instead of the next answers.
         lose_after: number of requests after which connections are closed without an answer.
         after_answer: called with each request when its answer is known, to change something then.
+        more_headers: sent with each usual answer, such as Backoff.
         is_allowed: the desktop program lets other programs read.
     """
 
@@ -151,6 +152,7 @@ class ZoteroServer:
         self.replies = []
         self.lose_after = None
         self.after_answer = lambda request: None
+        self.more_headers = {}
         self.is_allowed = True
         self._lock = threading.Lock()
         owner = self
@@ -238,7 +240,8 @@ class ZoteroServer:
         reply = (
             Reply("", 304) if known and version <= known else self._look_up(library, request, rest)
         )
-        return replace(reply, headers={"Last-Modified-Version": version, **reply.headers})
+        headers = {"Last-Modified-Version": version, **reply.headers, **self.more_headers}
+        return replace(reply, headers=headers)
 
     def _look_up(self, library, request, rest):
         match rest:

@@ -109,7 +109,7 @@ def _update(
 
 def _load(path: Path) -> Snapshot:
     """Return a kept copy, or an empty one if there is none or it is damaged."""
-    with suppress(OSError, EOFError, ValueError, zlib.error):
+    with suppress(OSError, EOFError, ValueError, TypeError, KeyError, zlib.error):
         with gzip.open(path, "rt", encoding="utf-8") as file:
             head, *rows = map(json.loads, file)
         if head["layout"] == _LAYOUT:
