@@ -150,10 +150,11 @@ class Assistant:
     def build_from(
         cls, sources: str | Path | Sequence[str | Path], index: str | Path, **options: Any
     ) -> Assistant:
-        """Build a library from files and folders. `options` are those of `build`."""
+        """Build a library from files, folders and Zotero. `options` are those of `build`."""
         from rag.readers import iter_papers
 
-        return cls.build(iter_papers(sources), index, **options)
+        papers = iter_papers(sources, settings=options.get("settings"))
+        return cls.build(papers, index, **options)
 
     def close(self) -> None:
         """Close the index's files and the models' connections."""
