@@ -8,12 +8,12 @@ whose `index` names the library, and its embedder.
 from __future__ import annotations
 
 from itertools import chain, combinations
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from rag.errors import CorpusError, SettingsError
 from rag.index import Filter, Index
 from rag.index.build import DecisionChange
+from rag.index.rereading import is_read_from
 from rag.library import read_records, read_sources, require_library, update_library
 from rag.papers import Decision, Paper, PaperMerger
 from rag.papers.compare import describe
@@ -154,10 +154,10 @@ def _read_again(paper: Paper, settings: Settings, embedder: Embedder) -> list[Pa
     sources = {
         source: columns
         for source, columns in read_sources(settings, embedder.name).items()
-        if any(Path(source) in (Path(file), *Path(file).parents) for file in paper.sources)
+        if any(is_read_from(each, source) for each in paper.sources)
     }
     own: dict[object, Paper] = {}
-    for record in read_records(sources):
+    for record in read_records(sources, settings):
         merger = PaperMerger()
         merger.add(paper)
         if isinstance(record, Paper) and merger.add(record).status != "new":

@@ -386,7 +386,7 @@ def reread_sources(
         on_progress=on_progress,
     )
     reasons = {refused.path: refused.reason for refused in update.intake.refused}
-    if all(is_address(source) and source in reasons for source in present):
+    if not update.intake.read and all(is_address(each) and each in reasons for each in present):
         raise CorpusError(next(iter(reasons.values())))
     index = Index.open(resolve_index_folder(settings, embedder.name))
     try:
@@ -431,7 +431,7 @@ def read_with_companions(
         with suppress(IndexMissing, CorpusError):
             recorded.update(read_sources(settings, embedder_name))
     order = [*recorded]
-    records = iter_sources(named.items(), strict=strict) if named else iter(())
+    records = iter_sources(named.items(), strict=strict, settings=settings) if named else iter(())
     parts = [each for each in order if is_address(each) and each not in sources]
     others = {each: recorded[each] for each in parts if parse_address(each).link_start in starts}
     first = min((order.index(each) for each in sources if each in recorded), default=len(order))
@@ -502,7 +502,7 @@ def _read_again(
 ) -> Iterator[Record]:
     """Yield the records of sources, skipping removed papers and adding their ids to `left_out`."""
     removed = frozenset(_read_removed_ids(settings, embedder_name))
-    for record in read_records(sources):
+    for record in read_records(sources, settings):
         if isinstance(record, Paper) and not removed.isdisjoint(list_removal_keys(record)):
             left_out[record.id] = None
         else:
@@ -516,14 +516,15 @@ def _read_removed_ids(settings: Settings, embedder_name: str) -> tuple[str, ...]
         return ()
 
 
-def read_records(sources: Mapping[str, Mapping[str, str]]) -> Iterator[Record]:
+def read_records(sources: Mapping[str, Mapping[str, str]], settings: Settings) -> Iterator[Record]:
     """Yield the records of all sources. A source that cannot be read gives a refusal."""
     from rag.readers import Refused, iter_sources
 
     for source, columns in sources.items():
         try:
-            yield from _use_source_paths(iter_sources([(source, columns)]), sources)
-        except CorpusError as error:
+            records = iter_sources([(source, columns)], settings=settings)
+            yield from _use_source_paths(records, sources)
+        except (CorpusError, SettingsError) as error:
             yield Refused(source, None, str(error))
 
 

@@ -90,6 +90,13 @@ def find_rereading(
     )
 
 
+def is_read_from(source: str, place: str) -> bool:
+    """Return whether a source of a paper belongs to a recorded source of its library."""
+    if is_address(place):
+        return source.startswith(_find_start(place))
+    return is_within(Path(source), {Path(place)})
+
+
 def _find_start(address: str) -> str:
     return parse_address(address).link_start
 

@@ -244,7 +244,7 @@ def _read_place(place: _Place, known: Formats) -> Iterator[Record]:
                 raise CorpusError(str(record), path=path)
             refused = refused or f": {str(record).rstrip('.')}"
         yield record
-    if not found:
+    if not found and not isinstance(place, _Zotero):  # which may have become empty
         raise CorpusError(f"{place} holds no readable paper{refused}.", path=path)
 
 
