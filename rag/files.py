@@ -7,6 +7,7 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from secrets import token_hex
+from shutil import copymode
 
 from rag.errors import DiskError
 
@@ -43,6 +44,8 @@ def _resolve_file(path: str | Path) -> Path:
 def replace_file(path: Path, content: bytes, draft: Path) -> None:
     """Replace a file in one step, so that readers see the old content or the new, never a part.
 
+    Its permissions stay.
+
     Args:
         path: replaced.
         content: of the new file.
@@ -55,6 +58,8 @@ def replace_file(path: Path, content: bytes, draft: Path) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+    with suppress(OSError):  # there was none, or the disk has no permissions
+        copymode(path, draft)
     draft.replace(path)
     with suppress(OSError):  # makes the rename last through a power cut, where the system can
         folder = os.open(path.parent, os.O_RDONLY)
