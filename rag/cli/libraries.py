@@ -27,6 +27,7 @@ from rag.cli.printing import (
     print_paper,
     print_papers,
     print_text,
+    print_vault_report,
 )
 from rag.cli.progress import show_progress, track_reading
 from rag.errors import SettingsError
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 Order = Literal[
     "added", "year", "author", "title", "-added", "-year", "-author", "-title"
 ]  # a minus turns it round
-ReferenceFormat = Literal["bibtex", "ris", "csl", "jsonl", "markdown"]
+ReferenceFormat = Literal["bibtex", "ris", "csl", "jsonl", "markdown", "obsidian"]
 _NAMES = "Id, DOI, citation key, id prefix or words of the title."
 _MAX_LINES = 10  # of one kind of record; --json has all
 
@@ -417,14 +418,24 @@ def papers_export(
         typer.Option("--format", help="Default: by the ending of the file, else bibtex."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="File to write; default: standard output.")
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="File to write, or folder of notes; default: standard output."
+        ),
     ] = None,
+    restore: Annotated[
+        bool, typer.Option("--restore", help="Of obsidian: make notes again that you deleted.")
+    ] = False,
     settings: Settings,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Of obsidian: print the report as JSON.")
+    ] = False,
     quiet: QuietOption = False,
     make_filter: Any = None,
 ) -> None:
-    """Export the papers as references, abstracts included."""
+    """Export the papers as references, abstracts included, or as notes of Obsidian."""
     from rag.exporters import FORMATS, detect_format, export_papers
+    from rag.exporters.obsidian import export_notes
 
     if out == Path("-"):
         out = None
@@ -432,15 +443,24 @@ def papers_export(
     if resolved is None:
         raise SettingsError(
             f"The name {out} does not say which format to write. End it in .bib, .ris, .json, "
-            f".jsonl or .md, or give --format with one of {', '.join(FORMATS)}."
+            f".jsonl or .md, or give --format with one of {', '.join(FORMATS)} or obsidian."
         )
+    if resolved != "obsidian" and (restore or as_json):
+        raise SettingsError("--restore and --json are for --format obsidian. Leave them out.")
+    if resolved == "obsidian" and not out:
+        raise SettingsError("Notes go to a folder. Name that of your vault with --out.")
     with open_assistant(settings, quiet=quiet) as assistant:
-        papers = assistant.papers(where=make_filter(assistant))
+        where = make_filter(assistant)
+        papers = assistant.papers(where=where)
+    if resolved == "obsidian" and out:
+        report = export_notes(papers, out, is_whole=where is None, restore=restore)
+        print_vault_report(report, as_json=as_json, quiet=quiet)
+        return
     text = export_papers(papers, resolved)
     if out:
         write_atomically(out, text)
     else:
         print_text(text)
     if not quiet:
-        where = f" to {out}" if out else ""
-        print_note(f"Wrote {len(papers)} paper{'s' * (len(papers) != 1)}{where}.")
+        target = f" to {out}" if out else ""
+        print_note(f"Wrote {len(papers)} paper{'s' * (len(papers) != 1)}{target}.")

@@ -18,6 +18,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from rag.exporters.vault import VaultReport
     from rag.papers import Paper
     from rag.retrieval import Hit
 
@@ -50,6 +51,15 @@ def print_note(text: str) -> None:
 def print_json(value: object) -> None:
     """Print a value as indented JSON."""
     print_line(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def print_vault_report(report: VaultReport, *, as_json: bool, quiet: bool) -> None:
+    """Print which notes were written: JSON to standard output, or notes to standard error."""
+    if as_json:
+        print_json(report.to_dict())
+    elif not quiet:
+        for line in report.lines:
+            print_note(line)
 
 
 def print_text(text: str) -> None:

@@ -110,8 +110,8 @@ def collapse_space(text: str | None) -> str:
     return _BLANK.sub(" ", text or "").strip()
 
 
-def read_details(paper: Paper, name: Literal["tags", "editors"]) -> list[str]:
-    """Return the paper's tags or editors, or [] if its source has none."""
+def read_details(paper: Paper, name: Literal["tags", "editors", "collections"]) -> list[str]:
+    """Return the paper's tags, editors or collections, or [] if its source has none."""
     found = paper.metadata.get(name)
     several = found if isinstance(found, list) else []
     return [collapse_space(text) for text in several if isinstance(text, str) and text.strip()]

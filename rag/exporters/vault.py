@@ -1,0 +1,406 @@
+"""Folder of notes: find our notes, name new ones, and write what has changed.
+
+A note is found by the id in its front matter, so you may rename it and move it within the folder.
+`.papertrail.json` remembers what we wrote last. It is replaced before the notes, with the marks of
+both texts, and after them, so a run that is interrupted at any moment can be repeated. Called by
+`rag.exporters.obsidian` and `rag.answer.obsidian`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import unicodedata
+from collections import Counter
+from dataclasses import asdict, dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path, PurePosixPath
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any
+
+import filelock
+
+from rag.errors import DiskError, SettingsError
+from rag.exporters.notes import ABSENT, Merged, Note, make_new, merge_note, read_field
+from rag.exporters.values import collapse_space
+from rag.files import explain_os_error, replace_file, write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+ID_FIELD = "papertrail"  # key of the front matter that holds the id of a note
+
+_STATE_NAME = ".papertrail.json"
+_LOCK_NAME = ".papertrail.lock"
+_DRAFT_PREFIX = ".papertrail-"
+_WAIT_S = 60.0  # for another process that writes notes
+_HEAD_BYTES = 100_000  # of a note, in which its id is looked for
+_STEM_BYTES = 100
+# Not allowed in file names, or in links of Obsidian, or read as something else in a link.
+# Sources: https://learn.microsoft.com/windows/win32/fileio/naming-a-file
+# and https://help.obsidian.md/links
+_NOT_IN_NAME = re.compile(r'[\[\]#^|\\/:*?"<>$`]|%%+')
+_NOT_IN_LABEL = re.compile(r"[\[\]|<>$`*^&]|%%+")
+_DEVICES = re.compile(r"(?i:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])(?=\.|$)")
+
+
+def make_stem(text: str) -> str:
+    """Return a file name, without its ending, that every system and Obsidian's links can hold.
+
+    >>> make_stem("doi:10.1000/xyz"), make_stem("con"), make_stem("What is 50% of [x]?")
+    ('doi-10.1000-xyz', '_con', 'What is 50% of -x')
+    """
+    text = unicodedata.normalize("NFC", collapse_space(text))
+    visible = "".join("-" if unicodedata.category(sign)[0] == "C" else sign for sign in text)
+    stem = re.sub(r"-{2,}", "-", _NOT_IN_NAME.sub("-", visible)).strip(" .-")
+    stem = stem.encode()[:_STEM_BYTES].decode(errors="ignore").strip(" .-") or "note"
+    return f"_{stem}" if _DEVICES.match(stem) else stem
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """Note to write.
+
+    Attributes:
+        id: of the paper or answer.
+        file: path in the vault, as `Vault.place` gave it.
+        note: its content.
+        key: citation key of a paper.
+        cites: ids of the papers that an answer cites.
+    """
+
+    id: str
+    file: str
+    note: Note
+    key: str = ""
+    cites: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VaultReport:
+    """Result of writing notes. Notes are named by their path in the vault.
+
+    Attributes:
+        written: new notes.
+        updated: notes of which a part was changed.
+        unchanged: number of notes that needed no change.
+        kept: parts that differ from the library because the user edited or deleted them: note and
+            key or heading.
+        left_alone: notes that cannot be updated, each with the reason.
+        deleted: notes that the user deleted. They are not made again.
+        gone: notes of papers that the library does not have, where all of it was exported.
+    """
+
+    written: tuple[str, ...] = ()
+    updated: tuple[str, ...] = ()
+    unchanged: int = 0
+    kept: tuple[tuple[str, str], ...] = ()
+    left_alone: tuple[tuple[str, str], ...] = ()
+    deleted: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            **asdict(self),
+            "kept": [{"note": note, "part": part} for note, part in self.kept],
+            "left_alone": [{"note": note, "reason": why} for note, why in self.left_alone],
+        }
+
+    @property
+    def lines(self) -> list[str]:
+        """Report in words: the counts, then what was not written."""
+        count = len(self.written)
+        counts = f"{count} note{'s' * (count != 1)} written, {len(self.updated)} updated"
+        return [
+            f"{counts}, {self.unchanged} unchanged.",
+            *_name_some("kept, edited by you", [f"{part} of {note}" for note, part in self.kept]),
+            *_name_some("left alone", [f"{note} ({why})" for note, why in self.left_alone]),
+            *_name_some("deleted by you, not made again", self.deleted),
+            *_name_some("kept, not of this library", self.gone),
+        ]
+
+
+def _name_some(label: str, names: Sequence[str]) -> list[str]:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return [f"{len(names)} {label}: {', '.join(names[:5])}{more}."] if names else []
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What is remembered of a note; see `Draft`.
+
+    Attributes:
+        file: "" until it is known to have been written.
+        marks: of what was written last, by part; see `rag.exporters.notes.Merged`.
+    """
+
+    file: str
+    marks: Mapping[str, Sequence[str]]
+    key: str = ""
+    cites: Sequence[str] = ()
+
+
+@dataclass(slots=True)
+class _Files:
+    """What the folder holds.
+
+    Attributes:
+        ids: path of each note -> id in it, or None.
+        taken: folded names in the folder itself.
+        stems: how many notes have each folded name, without the ending.
+    """
+
+    ids: dict[str, str | None] = field(default_factory=dict)
+    taken: set[str] = field(default_factory=set)
+    stems: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """New text of one note, and its bytes before; None for a new one."""
+
+    draft: Draft
+    before: bytes | None
+    merged: Merged
+    is_changed: bool
+
+
+@contextlib.contextmanager
+def open_vault(folder: Path) -> Iterator[Vault]:
+    """Hold the lock of a folder of notes, which is made if missing.
+
+    Raises:
+        SettingsError: it is a file, its parent is missing, or its memory cannot be read.
+        DiskError: it cannot be written, or another process writes to it.
+    """
+    folder = folder.expanduser()
+    if folder.exists() and not folder.is_dir():
+        raise SettingsError(f"{folder} is a file. Name the folder of the vault.")
+    if not folder.parent.is_dir():
+        raise SettingsError(f"There is no folder {folder.parent}. Make it, or name another vault.")
+    try:
+        folder.mkdir(exist_ok=True)
+        with filelock.FileLock(folder / _LOCK_NAME, timeout=_WAIT_S):
+            yield Vault(folder.resolve())
+    except filelock.Timeout as error:
+        raise DiskError(
+            f"Another process is writing notes to {folder}. Try again when it has finished."
+        ) from error
+    except OSError as error:
+        raise DiskError(f"Cannot write notes to {folder} ({explain_os_error(error)}).") from error
+
+
+class Vault:
+    """Open folder of notes. Make it with `open_vault`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._entries, self._saved = _load_entries(folder / _STATE_NAME)
+        self._files = _scan_folder(folder)
+        self._deleted: list[str] = []
+        self._by_id: dict[str, list[str]] = {}
+        for file, identity in sorted(self._files.ids.items()):
+            if identity is not None:
+                self._by_id.setdefault(identity, []).append(file)
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """Id of the paper that has each citation key, in lower case."""
+        return {entry.key.lower(): each for each, entry in self._entries.items() if entry.key}
+
+    def place(self, ids: Sequence[str], text: str, *, again: bool = False) -> str | None:
+        """Return the file of a note: where it is now, else a new one.
+
+        Args:
+            ids: of the paper, the current one first.
+            text: that the name of a new note is made of.
+            again: whether a note that the user deleted is made again.
+
+        Returns:
+            None if the user deleted it.
+        """
+        known = next((each for each in ids if each in self._entries), None)
+        if known not in (None, ids[0]):
+            self._entries[ids[0]] = self._entries.pop(known)
+        recorded = self._entries[ids[0]].file if known else ""
+        found = next((self._by_id[each] for each in ids if each in self._by_id), [])
+        if found:
+            return recorded if recorded in found else found[0]
+        if recorded and recorded in self._files.ids and self._files.ids[recorded] is None:
+            return recorded  # without its id
+        if recorded and not again:
+            self._deleted.append(recorded)
+            return None
+        stem = make_stem(text)
+        if _fold(f"{stem}.md") in self._files.taken:
+            stem = f"{stem}-{sha256(ids[0].encode()).hexdigest()[:8]}"
+        self._files.taken.add(_fold(f"{stem}.md"))
+        self._files.stems[_fold(stem)] += 1
+        return f"{stem}.md"
+
+    def make_link(self, file: str, label: str = "") -> str:
+        """Return a link to a note: by its name, or by its path if several notes have that name."""
+        stem = PurePosixPath(file).stem
+        target = stem if self._files.stems[_fold(stem)] < 2 else file.removesuffix(".md")
+        label = _NOT_IN_LABEL.sub("-", label)
+        return f"[[{target}|{label}]]" if label and label != target else f"[[{target}]]"
+
+    @property
+    def citing(self) -> dict[str, list[str]]:
+        """Files of the answers that cite each paper, by its id, oldest first."""
+        files: dict[str, list[str]] = {}
+        for identity, entry in self._entries.items():
+            for paper in entry.cites if identity in self._by_id else ():
+                files.setdefault(paper, []).append(self._by_id[identity][0])
+        return files
+
+    def record_answer(self, identity: str, file: str, cites: Sequence[str]) -> None:
+        """Let the notes of papers name an answer that cites them."""
+        entry = self._entries.get(identity, _Entry("", {}))
+        self._entries[identity] = replace(entry, cites=cites)
+        self._by_id[identity] = [file]
+
+    def write(self, drafts: Sequence[Draft], *, is_whole: bool = False) -> VaultReport:
+        """Write new notes and the parts of others that have changed.
+
+        Args:
+            drafts: notes to write.
+            is_whole: whether they are all notes that there should be of papers.
+        """
+        left_alone: list[tuple[str, str]] = []
+        changes: list[_Change] = []
+        for draft in drafts:
+            change = self._plan_change(draft)
+            if isinstance(change, str):
+                left_alone.append((draft.file, change))
+            else:
+                changes.append(change)
+        due = [change for change in changes if change.is_changed]
+        if due:
+            self._save({change.draft.id: self._expect(change) for change in due})
+        refused = {change.draft.id for change in due if not self._replace(change)}
+        done = [change for change in changes if change.draft.id not in refused]
+        self._save({change.draft.id: _remember(change) for change in done})
+        left_alone += [
+            (change.draft.file, "another program has just changed it; run this again")
+            for change in due
+            if change.draft.id in refused
+        ]
+        return VaultReport(
+            written=tuple(c.draft.file for c in done if c.before is None),
+            updated=tuple(c.draft.file for c in done if c.is_changed and c.before is not None),
+            unchanged=sum(not change.is_changed for change in done),
+            kept=tuple((c.draft.file, part) for c in done for part in c.merged.kept),
+            left_alone=tuple(left_alone),
+            deleted=tuple(self._deleted),
+            gone=tuple(self._list_other_papers(drafts)) if is_whole else (),
+        )
+
+    def _list_other_papers(self, drafts: Iterable[Draft]) -> list[str]:
+        written = {draft.file for draft in drafts}
+        papers = (each for each, entry in self._entries.items() if entry.key)
+        files = (file for each in papers for file in self._by_id.get(each, [])[:1])
+        return [file for file in files if file not in written]
+
+    def _plan_change(self, draft: Draft) -> _Change | str:
+        """Return the change to a note, or why it is left alone."""
+        if draft.file not in self._files.ids:
+            return _Change(draft, None, make_new(draft.note), is_changed=True)
+        before = (self._folder / draft.file).read_bytes()
+        try:
+            text = before.decode()
+        except UnicodeDecodeError:
+            return "it is not UTF-8 text"
+        known = self._entries.get(draft.id)
+        merged = merge_note(text, draft.note, known.marks if known else None)
+        if merged is None:
+            return "its front matter cannot be read"
+        return _Change(draft, before, merged, is_changed=merged.text != text)
+
+    def _expect(self, change: _Change) -> _Entry:
+        """Return what to remember of a note that has its old text or the new one."""
+        known = self._entries.get(change.draft.id)
+        old, new = known.marks if known else {}, change.merged.marks
+        default = (ABSENT,) if known else ()
+        both = {
+            name: list(dict.fromkeys([*old.get(name, default), *new.get(name, (ABSENT,))]))
+            for name in {**old, **new}
+        }
+        file = change.draft.file if change.before is not None else ""
+        return _Entry(file, both, change.draft.key, change.draft.cites)
+
+    def _replace(self, change: _Change) -> bool:
+        """Write a note unless another program has changed it since it was read."""
+        path = self._folder / change.draft.file
+        if change.before is None:
+            is_same = not os.path.lexists(path)
+        else:
+            is_same = path.is_file() and path.read_bytes() == change.before
+        if is_same:
+            draft = path.with_name(f"{_DRAFT_PREFIX}{token_hex(8)}")
+            try:
+                replace_file(path, change.merged.text.encode(), draft)
+            finally:
+                draft.unlink(missing_ok=True)
+        return is_same
+
+    def _save(self, entries: Mapping[str, _Entry]) -> None:
+        """Remember more notes: one line for each, so that version control shows what changed."""
+        self._entries |= entries
+        lines = (
+            f"{json.dumps(each)}: {json.dumps(asdict(entry))}"
+            for each, entry in self._entries.items()
+        )
+        text = '{"format": 1, "notes": {\n' + ",\n".join(lines) + "\n}}\n"
+        if text != self._saved:
+            write_atomically(self._folder / _STATE_NAME, text)
+            self._saved = text
+
+
+def _remember(change: _Change) -> _Entry:
+    draft = change.draft
+    return _Entry(draft.file, change.merged.marks, draft.key, draft.cites)
+
+
+def _load_entries(path: Path) -> tuple[dict[str, _Entry], str]:
+    """Return what is remembered of each note, and the text of the file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        return {each: _Entry(**values) for each, values in json.loads(text)["notes"].items()}, text
+    except FileNotFoundError:
+        return {}, ""
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise SettingsError(
+            f"{path} is damaged. Restore or delete it. Without it, only parts of notes that need "
+            "no change are taken for Papertrail's own."
+        ) from error
+
+
+def _scan_folder(folder: Path) -> _Files:
+    """Read the ids of all notes, and remove what a killed run left. No link is followed."""
+    files = _Files()
+    files.taken = {_fold(path.name) for path in folder.iterdir()}
+    for root, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            path = Path(root, name)
+            if name.startswith(_DRAFT_PREFIX):
+                path.unlink(missing_ok=True)
+            elif name.lower().endswith(".md"):
+                files.stems[_fold(path.stem)] += 1
+                if not path.is_symlink():
+                    files.ids[path.relative_to(folder).as_posix()] = _read_id(path)
+    return files
+
+
+def _read_id(path: Path) -> str | None:
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    return read_field(head.decode(errors="replace"), ID_FIELD)
+
+
+def _fold(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
