@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from rag.csl import STYLE_NAMES, Reference, Run, StyledReferences, load_style
+from rag.errors import SettingsError
 from rag.papers import Paper
 
 
@@ -124,3 +125,183 @@ def test_six_styles_cite_as_their_manuals_say(style: str) -> None:
     styled, (cited, listed) = style_papers(style, *PAPERS), read_expected(style)
     assert [show(styled.cite([number])) for number in range(1, 10)] == cited
     assert list(map(show_entry, styled.references())) == listed
+
+
+def test_years_of_one_author_follow_each_other() -> None:
+    apa, harvard = (style_papers(style, GREEN, ARTICLE, BLACK) for style in ("apa", "harvard"))
+    assert show(apa.cite([1, 2, 3])) == "(Doe, 2021a, 2021b; Moreau & Li, 2019)"
+    assert show(harvard.cite([1, 2])) == "(Moreau and Li, 2019; Doe, 2021b)"
+    assert show(apa.cite([2, 2])) == "(Moreau & Li, 2019)"
+
+
+def test_numbers_are_joined_as_a_range_where_the_style_says_so() -> None:
+    cited = {
+        style: show(style_papers(style, *PAPERS).cite([3, 1, 2, 5, 6])) for style in STYLE_NAMES
+    }
+    assert cited["vancouver"] == "(1–3,5,6)"
+    assert cited["nature"] == "^1–3,5,6^"
+    assert cited["ieee"] == "[1], [2], [3], [5], [6]"
+
+
+def test_shown_numbers_stay_unless_the_style_sorts_its_list(tmp_path: Path) -> None:
+    sources = {4: ARTICLE, 7: CHAPTER}
+    ieee = StyledReferences(load_style("ieee"), sources)
+    assert show(ieee.cite([7])) == "[7]"
+    assert [(entry.number, entry.label) for entry in ieee.references()] == [(4, "[4]"), (7, "[7]")]
+    by_title = write_style(tmp_path, "<sort><key variable='title'/></sort>")
+    styled = StyledReferences(load_style(by_title), sources)
+    assert show(styled.cite([7])) == "[1]"
+    assert [(entry.number, entry.label) for entry in styled.references()] == [(7, "1."), (4, "2.")]
+
+
+def test_the_list_is_sorted_without_regard_to_accents() -> None:
+    papers = [make_paper(name, f"Ann {name}", 2020) for name in ("Zorn", "Öz", "Nagel", "Ångström")]
+    listed = style_papers("apa", *papers).references()
+    assert [entry.number for entry in listed] == [4, 3, 2, 1]
+
+
+def test_omitted_authors_are_others() -> None:
+    papers = (
+        make_paper("One is named", "Ann Lee, et al.", 2020),
+        make_paper("Two are named", "Ann Lee, Bo Roe, et al.", 2021),
+    )
+    styled = style_papers("apa", *papers)
+    assert show(styled.cite([1])) == "(Lee et al., 2020)"
+    assert [show(entry.runs) for entry in styled.references()] == [
+        "Lee, A. et al. (2020). *One is named*.",
+        "Lee, A., Roe, B., et al. (2021). *Two are named*.",
+    ]
+
+
+def test_a_name_without_clear_parts_stays_whole() -> None:
+    paper = make_paper("Tea", "Gabriel García Márquez, World Health Organization", 2020)
+    (entry,) = style_papers("apa", paper).references()
+    assert show(entry.runs).startswith(
+        "Gabriel García Márquez, & World Health Organization. (2020)."
+    )
+
+
+def test_a_paper_without_authors_is_cited_by_its_title() -> None:
+    styled = style_papers("apa", make_paper("Tea", "", 2020, venue="Tea Letters"))
+    assert show(styled.cite([1])) == "(“Tea,” 2020)"
+    assert [show(entry.runs) for entry in styled.references()] == ["Tea. (2020). *Tea Letters*."]
+
+
+def test_editors_in_place_of_authors_are_not_named_again() -> None:
+    paper = make_paper(
+        "Tea", "", 2020, entry_type="book", editors=["Rick Roe"], publisher="Springer"
+    )
+    entries = {style: style_papers(style, paper).references()[0] for style in STYLE_NAMES}
+    assert show(entries["apa"].runs) == "Roe, R. (Ed.). (2020). *Tea*. Springer."
+    assert show(entries["vancouver"].runs) == "Roe R, editor. Tea. Springer; 2020."
+    assert show(entries["chicago-author-date"].runs) == "Roe, Rick, ed. 2020. *Tea*. Springer."
+    assert show(entries["ieee"].runs) == "R. Roe, Ed., *Tea*. Springer, 2020."
+    assert show(entries["harvard"].runs) == "Roe, R. (ed.) (2020) *Tea*. Springer."
+
+
+@pytest.mark.parametrize("style", STYLE_NAMES)
+def test_a_retracted_paper_says_so(style: str) -> None:
+    paper = make_paper("Tea", "Ann Lee", 2020, retraction="RETRACTED")
+    (entry,) = style_papers(style, paper).references()
+    assert "[Retracted] Tea" in show(entry.runs)
+
+
+@pytest.mark.parametrize("style", STYLE_NAMES)
+@pytest.mark.parametrize(
+    "title",
+    [
+        '<i>Tea</i> & <span class="nocase">tea</span> &amp; {tea} $x_1$ \\textbf{tea}',
+        "Tea\x01\x02 in\x08\x07 a\x03 row?",
+        "*Tea* [tea](https://tea.example) `tea` javascript:tea",
+        "Is it tea?",
+    ],
+)
+def test_a_title_is_plain_text(style: str, title: str) -> None:
+    """The case may change."""
+    (entry,) = style_papers(style, make_paper(title, "Ann Lee", 2020)).references()
+    shown = "".join(run.text for run in entry.runs)
+    assert " ".join("".join(filter(str.isprintable, title)).split()).lower() in shown.lower()
+    assert not any(run.bold or run.superscript or run.url for run in entry.runs)
+
+
+def test_a_mark_of_a_title_is_followed_by_no_full_stop() -> None:
+    paper = make_paper("Is it tea?", "Ann Lee", 2020, venue="Tea Letters", entry_type="article")
+    entries = {style: style_papers(style, paper).references()[0] for style in STYLE_NAMES}
+    assert show(entries["apa"].runs) == "Lee, A. (2020). Is it tea? *Tea Letters*."
+    assert show(entries["ieee"].runs) == "A. Lee, “Is it tea?,” *Tea Letters*, 2020."
+    assert show(entries["chicago-author-date"].runs) == (
+        "Lee, Ann. 2020. “Is It Tea?” *Tea Letters*."
+    )
+
+
+STYLE = """<style xmlns="http://purl.org/net/xbiblio/csl" class="in-text" version="1.0">
+<info><title>Ours</title><id>ours</id><updated>2026-01-01T00:00:00+00:00</updated></info>
+<macro name="title"><text variable="title"/></macro>
+<citation><layout><text variable="citation-number" prefix="[" suffix="]"/></layout></citation>
+<bibliography second-field-align="flush">SORT<layout>
+<text variable="citation-number" suffix="."/><text macro="title"/></layout></bibliography>
+</style>"""
+
+
+def write_style(folder: Path, sort: str = "", **changes: str) -> Path:
+    text = STYLE.replace("SORT", sort)
+    for old, new in changes.items():
+        text = text.replace(old, new)
+    path = folder / "ours.csl"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_style_is_read_from_a_file(tmp_path: Path) -> None:
+    style = load_style(write_style(tmp_path))
+    assert (style.title, style.is_numeric) == ("Ours", True)
+    assert load_style(str(tmp_path / "ours.csl")) == style
+    (entry,) = StyledReferences(style, {1: CHAPTER}).references()
+    assert entry == Reference(1, "1.", (Run("Brewing"),))
+
+
+PARENT = '<link rel="independent-parent" href="http://www.zotero.org/styles/apa"/>'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("This is no XML.", "is no CSL style"),
+        ("<html/>", "is no CSL style. Choose another file."),
+        (STYLE.replace("http://purl.org/net/xbiblio/csl", "urn:other"), "is no CSL style."),
+        (STYLE.replace("in-text", "note"), "cites in footnotes, which is not supported."),
+        (STYLE.replace("SORT", "<tea/>"), "is no valid CSL style (Extra element"),
+        (STYLE.replace('name="title"', 'name="other"').replace("SORT", ""), "no macro title"),
+        (
+            STYLE.replace('variable="title"', 'macro="title"').replace("SORT", ""),
+            "its macros call each other: title",
+        ),
+        (STYLE[: STYLE.index("<bibliography")] + "</style>", "has no reference list"),
+        (
+            STYLE[: STYLE.index("<macro")].replace("<updated", f"{PARENT}<updated") + "</style>",
+            "only refers to another style. Give the file of http://www.zotero.org/styles/apa",
+        ),
+        (
+            '<!DOCTYPE style [<!ENTITY a "tea"><!ENTITY b "&a;&a;&a;&a;">]>'
+            + STYLE.replace("Ours", "&b;").replace("SORT", ""),
+            "is no CSL style. Choose another file.",
+        ),
+        (STYLE + " " * 2_000_000, "is too large for a citation style"),
+    ],
+)
+def test_a_file_that_is_no_usable_style_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "ours.csl"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError) as caught:
+        load_style(path)
+    assert str(caught.value).startswith(str(path))
+    assert message in str(caught.value)
+
+
+def test_an_unknown_style_names_the_choices(tmp_path: Path) -> None:
+    with pytest.raises(
+        SettingsError, match=r"no citation style 'mla'. Choose apa, vancouver, .* or"
+    ):
+        load_style("mla")
+    with pytest.raises(SettingsError, match=r"Cannot read the citation style .*missing\.csl"):
+        load_style(tmp_path / "missing.csl")

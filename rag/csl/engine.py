@@ -69,18 +69,24 @@ class _Cite(source.CitationItem):
     def __init__(self, key: str) -> None:
         super().__init__(key)
         self["called"] = self["rendered"] = 0  # variables, of them those with a value
+        self["shown"] = []  # tags and variables of these
         self["is_bare"] = False  # without names
 
-    def count(self, *, is_rendered: bool) -> None:
-        """Count one variable."""
+    def count(self, element: Any, text: Any) -> None:
+        """Count one variable, or a group of them, and its text."""
         self["called"] += 1
-        self["rendered"] += is_rendered
+        if text:
+            self["rendered"] += 1
+            self["shown"] += [(element.tag, name) for name in element.get("variable", "").split()]
 
     @property
     def number(self) -> int:
         """Shown number, unless the style sorts its list and so numbers the papers anew."""
         bibliography = self.bibliography
-        if bibliography.style.root.bibliography.sort is None:
+        if (
+            bibliography.style.root.bibliography.find("cs:sort", model.CitationStylesElement.nsmap)
+            is None
+        ):
             return int(self.key)
         return int(bibliography.keys.index(self.key)) + 1
 
@@ -178,7 +184,7 @@ class _Counted:
         try:
             text = super().process(item, *args, **kwargs)  # type: ignore[misc]
         finally:
-            item.count(is_rendered=bool(text))
+            item.count(self, text)
         return text
 
 
@@ -189,7 +195,7 @@ class _Text(_Cased, model.Text):
             text = super()._variable(item, context)
         finally:
             if self.get("variable") not in self.generated_variables:
-                item.count(is_rendered=bool(text))
+                item.count(self, text)
         return text
 
     def quote(self, string: Any) -> Any:
@@ -217,10 +223,39 @@ class _DatePart(_Cased, model.Date_Part):
 
 
 class _Names(_Counted, model.Names):
-    def process(self, item: _Cite, *args: Any, **kwargs: Any) -> Any:
-        if item["is_bare"]:
+    """Names of some roles.
+
+    citeproc-py shows roles again that were shown in place of others. If a substitute is chosen by a
+    condition, it also forgets the form of the names that it replaces.
+    """
+
+    def process(
+        self, item: _Cite, names_context: Any = None, context: Any = None, **kwargs: Any
+    ) -> Any:
+        roles = self.get("variable")
+        layout = (self if context is None else context).get_layout()
+        left = [role for role in roles.split() if role not in layout.repressed.get(self.tag, ())]
+        if item["is_bare"] or not left:
             raise source.VariableError
-        return super().process(item, *args, **kwargs)
+        if names_context is None and self.name is None:
+            replaced = self.xpath_search("./ancestor::cs:substitute[1]/parent::cs:names")
+            names_context = next(iter(replaced), None)
+        self.set("variable", " ".join(left))
+        try:
+            return super().process(item, names_context, context, **kwargs)
+        finally:
+            self.set("variable", roles)
+
+
+class _Substitute(model.Substitute):
+    """Text in place of missing names, not shown again. citeproc-py forgets those of macros."""
+
+    def render(self, item: _Cite, context: Any = None, **kwargs: Any) -> Any:
+        start = len(item["shown"])
+        text = super().render(item, context=context, **kwargs)
+        for tag, variable in item["shown"][start:]:
+            context.get_layout().repressed.setdefault(tag, []).append(variable)
+        return text
 
 
 class _NamePart(_Cased, model.Name_Part):
@@ -246,7 +281,7 @@ class _Group(model.Group):
         text = self.render_children(item, delimiter=delimiter, context=context, **kwargs)
         if text is None or (item["called"] > called and item["rendered"] == rendered):
             raise source.VariableError
-        item.count(is_rendered=True)
+        item.count(self, text)
         return text
 
 
@@ -377,6 +412,7 @@ _REPLACED: dict[type, type] = {
     model.Date: _Date,
     model.Date_Part: _DatePart,
     model.Names: _Names,
+    model.Substitute: _Substitute,
     model.Name: _Name,
     model.Name_Part: _NamePart,
     model.Group: _Group,

@@ -29,7 +29,7 @@ _SEAMS = (
     (re.compile(rf"(?:(?<=[.?!]{END})|(?<=[?!]))\."), ""),  # "et al.", in italics, and a full stop
     (re.compile(rf" (?={_MARKS} )"), ""),
     (re.compile(r"(?<=[.,;]) ,"), ""),
-    (re.compile(r"[.,;] \.$"), "."),
+    (re.compile(r"(?<!\. )[.,;] \.(?! \.)"), "."),  # but no ". . ." of a title
 )
 
 
@@ -63,7 +63,7 @@ class StyledReferences:
 
     def cite(self, numbers: Sequence[int]) -> tuple[Run, ...]:
         """Return one citation of the papers with these shown numbers."""
-        return self._make_runs(self._document.cite([str(number) for number in numbers]))
+        return self._make_runs(self._document.cite(list(map(str, dict.fromkeys(numbers)))))
 
     def references(self) -> tuple[Reference, ...]:
         """Return the reference list in the order of the style."""

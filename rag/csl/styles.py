@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,7 +99,7 @@ def _parse(path: Path, xml: bytes) -> _Element:
         style = etree.fromstring(xml, parser)
     except etree.XMLSyntaxError as error:
         raise SettingsError(
-            f"{path} is no CSL style: it is not valid XML ({error.msg}). Choose another file."
+            f"{path} is no CSL style ({error.msg}). Choose another file."
         ) from error
     if style.tag != f"{_CSL}style" or style.getroottree().docinfo.doctype:
         raise SettingsError(f"{path} is no CSL style. Choose another file.")
@@ -106,6 +107,7 @@ def _parse(path: Path, xml: bytes) -> _Element:
 
 
 def _check(path: Path, style: _Element) -> None:
+    """Refuse a style that cannot be used here."""
     parent = style.find(f"{_CSL}info/{_CSL}link[@rel='independent-parent']")
     if parent is not None and style.find(f"{_CSL}citation") is None:
         raise SettingsError(
@@ -118,3 +120,25 @@ def _check(path: Path, style: _Element) -> None:
         )
     if style.find(f"{_CSL}bibliography") is None:
         raise SettingsError(f"{path} has no reference list. Choose another style.")
+    if fault := _find_fault(style):
+        raise SettingsError(f"{path} is no valid CSL style ({fault}). Choose another file.")
+
+
+def _find_fault(style: _Element) -> str:
+    """Return why the style breaks the schema of CSL or the rules for its macros, else ""."""
+    from citeproc import SCHEMA_PATH
+    from lxml import etree
+
+    schema = etree.RelaxNG(etree.parse(SCHEMA_PATH))
+    if not schema.validate(style):
+        return str(schema.error_log[0].message)
+    macros = {
+        macro.get("name"): set(macro.xpath(".//@macro")) for macro in style.iter(f"{_CSL}macro")
+    }
+    if missing := set(style.xpath("//@macro")) - set(macros):
+        return f"there is no macro {min(missing)}"
+    try:
+        TopologicalSorter(macros).prepare()
+    except CycleError as error:
+        return f"its macros call each other: {', '.join(error.args[1])}"
+    return ""
