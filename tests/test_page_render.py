@@ -207,6 +207,15 @@ def test_a_card_shows_what_the_library_knows_and_nothing_else() -> None:
     assert 'href="http' not in html
 
 
+def test_a_card_opens_the_paper_in_zotero_by_nothing_but_a_plain_link() -> None:
+    link = "zotero://select/groups/5/items/ABCD2345"
+    html = render_panel(answer_with("supported", paper=replace(PAPER, sources=("a.bib", link))))
+    assert f'<a href="{link}">Open in Zotero</a>' in html
+    for odd in (f'{link}" onclick="x', "zotero://select/items/1_A", "zotero://run/ABCD2345"):
+        html = render_panel(answer_with("supported", paper=replace(PAPER, sources=(odd,))))
+        assert "Zotero" not in html
+
+
 def test_an_address_that_is_not_on_the_web_is_no_link() -> None:
     assert cards.render_link(Paper("b", "Bare", "x", url="javascript:alert(1)"), "x") == ""
 

@@ -409,3 +409,16 @@ def test_any_text_of_a_paper_is_shown_as_it_is(text):
     page = rendered(f"> {escape_markdown(text)}\n")
     plain = html.unescape(re.sub(r"</?(?:p|blockquote)>", "", page))
     assert " ".join(plain.split()) == " ".join(text.split())
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_link_to_zotero_is_exported_and_what_only_looks_like_one_is_not(form, tmp_path):
+    link = "zotero://select/groups/5/items/ABCD2345"
+    known = replace(paper("Tea", "It is hot."), sources=("a.bib", link))
+    text = export_papers([known], form)
+    assert link in text
+    if form in READ_BACK:
+        same(known, read_again([known], form, tmp_path)[0])
+    odd = replace(known, sources=(f"{link}>) <script>", "zotero://select/items/1_ABCD2345"))
+    if form != "jsonl":
+        assert "zotero://" not in export_papers([odd], form)

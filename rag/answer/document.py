@@ -18,10 +18,10 @@ from rag.csl import Run, StyledReferences, load_style
 from rag.exporters.markdown_list import (
     FORMULA,
     change_outside_code,
-    escape_address,
     escape_markdown,
     find_address,
     format_reference,
+    link_to_zotero,
     sanitise_markdown,
 )
 from rag.exporters.values import assign_citation_keys
@@ -219,7 +219,7 @@ class Composer:
         if self._styled is None:
             for number, paper in self._sources.items():
                 label = self._put("reference", *self._mark((number,)))
-                yield number, f"{label} {format_reference(paper)}{_link_to_zotero(paper)}"
+                yield number, f"{label} {format_reference(paper)}{link_to_zotero(paper)}"
             return
         for number, label, runs in self._styled.references():
             paper = self._sources[number]
@@ -228,7 +228,7 @@ class Composer:
             mark = f" *({escape_markdown(notice)})*" if notice not in ("", "retracted") else ""
             shown = (Run(f"{label} "), *runs) if label else runs
             link = f" <{address}>" if address else ""
-            yield number, self._put("reference", shown) + link + mark + _link_to_zotero(paper)
+            yield number, self._put("reference", shown) + link + mark + link_to_zotero(paper)
 
     def _write_note(self, statement: Statement, *, after: str) -> str:
         """Return a note with the quotes that a statement rests on, or "" if it is itself one."""
@@ -299,8 +299,3 @@ def write_titles(papers: Iterable[Paper]) -> str:
 def _format_key(key: str) -> str:
     """Return "@key", with the braces that pandoc wants around a key of other characters."""
     return f"@{key}" if _PANDOC_KEY.fullmatch(key) else f"@{{{key}}}"
-
-
-def _link_to_zotero(paper: Paper) -> str:
-    link = paper.zotero_link
-    return f" [Zotero](<{escape_address(link)}>)" if link else ""

@@ -289,8 +289,8 @@ def _print_reference(number: int, paper: Paper) -> None:
     print_retraction(paper, indent=4)
     authors = ", ".join([*paper.authors[:3], *(["et al."] if len(paper.authors) > 3 else [])])
     place = " · ".join(filter(None, [authors, paper.venue, str(paper.year or ""), paper.url]))
-    if place:
-        print_styled(place, indent=4, style="dim")
+    for line in filter(None, (place, paper.zotero_link)):
+        print_styled(line, indent=4, style="dim")
 
 
 def _print_source(answer: Answer, number: int, paper: Paper) -> None:

@@ -103,6 +103,7 @@ def format_entry(paper: Paper, key: str = "") -> str:
         "ids": ", ".join(list_other_keys(paper)),  # BibLaTeX's other keys of an entry
         "papertrail-id": escape_latex(find_explicit_id(paper)),
         "papertrail-retraction": escape_latex(paper.retraction),
+        "papertrail-zotero": paper.zotero_link or "",
     }
     values = {name: f"{{{value}}}" for name, value in fields.items() if value}
     if month := read_detail(paper, "month"):

@@ -42,13 +42,14 @@ def render(papers: Iterable[Paper]) -> Iterator[str]:
 def make_item(paper: Paper, key: str) -> dict[str, Any]:
     """Return the paper as an item. `custom` holds what the format has no field for.
 
-    These are our id, a retraction, and tags with a semicolon, which one "keyword" text cannot
-    separate.
+    These are our id, a retraction, the link to Zotero, and tags with a semicolon, which one
+    "keyword" text cannot separate.
     """
     tags = read_details(paper, "tags")
     custom = {
         "papertrail-id": paper.id,
         "papertrail-retraction": paper.retraction,
+        "papertrail-zotero": paper.zotero_link,
         "papertrail-tags": tags if any(";" in tag for tag in tags) else None,
     }
     item: dict[str, Any] = {

@@ -50,7 +50,8 @@ _RAW = re.compile(r"(?<=[`~])(\s*)\{(?=\s*=)")
 
 def render(papers: Iterable[Paper]) -> Iterator[str]:
     """Yield one numbered line per paper."""
-    return (f"{number}. {format_reference(paper)}\n" for number, paper in enumerate(papers, 1))
+    for number, paper in enumerate(papers, 1):
+        yield f"{number}. {format_reference(paper)}{link_to_zotero(paper)}\n"
 
 
 def format_reference(paper: Paper) -> str:
@@ -142,6 +143,11 @@ def find_address(paper: Paper) -> str:
     else:
         found = f"https://arxiv.org/abs/{paper.arxiv_id}" if paper.arxiv_id else ""
     return escape_address(found)
+
+
+def link_to_zotero(paper: Paper) -> str:
+    """Return a link that opens the paper in Zotero, with a space before it, else ""."""
+    return f" [Zotero](<{paper.zotero_link}>)" if paper.zotero_link else ""
 
 
 def escape_address(address: str) -> str:

@@ -1,8 +1,8 @@
 """RIS: one record per paper, of the general type GEN if its type is unknown.
 
-RIS has no field for an arXiv id, our id or a retraction, so each is written as a note. A name is
-written "Family, Given" if its parts are clear, else as it is. Programs read that as the name of a
-group.
+RIS has no field for an arXiv id, our id, a retraction or a link to Zotero, so each is written as a
+note. A name is written "Family, Given" if its parts are clear, else as it is. Programs read that as
+the name of a group.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ def _list_fields(paper: Paper) -> Iterator[tuple[str, str]]:
         "arXiv": paper.arxiv_id,
         "Papertrail": find_explicit_id(paper),
         "Retracted": paper.retraction,
+        "Zotero": paper.zotero_link,
     }
     for name, note in notes.items():
         yield "N1", f"{name}: {collapse_space(note)}" if note else ""

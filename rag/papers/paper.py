@@ -30,6 +30,7 @@ _MARK_BEFORE = re.compile(
     rf"(?:\[{_MARK}\]\s*[-–—:.]?|{_MARK}(?:\s*:|\s+[-–—]\s))\s*(?=\S)", re.IGNORECASE
 )
 _MARK_AFTER = re.compile(rf"\s*[(\[]{_MARK}(?:[.:;,]\s*([^()\[\]]*))?[)\]]\.?$", re.IGNORECASE)
+_ZOTERO_LINK = re.compile(r"zotero://select/(?:library|groups/[0-9]+)/items/[A-Z0-9]{8}")
 _ALWAYS_SHOWN = ("id", "title", "abstract")
 _SEVERAL = ("authors", "sources", "aliases")
 _MOST_AUTHORS = 6  # that a model is told
@@ -130,8 +131,11 @@ class Paper:
 
     @property
     def zotero_link(self) -> str | None:
-        """Link that opens the paper in Zotero, or None if it was not read from there."""
-        return next((each for each in self.sources if each.startswith("zotero://select/")), None)
+        """Link that opens the paper in Zotero, or None if it was not read from there.
+
+        It holds letters, digits, slashes and a colon only, so it needs no escape.
+        """
+        return next(filter(_ZOTERO_LINK.fullmatch, self.sources), None)
 
     @property
     def links(self) -> tuple[str, ...]:

@@ -138,7 +138,7 @@ def _render_card(paper: Paper, number: int, turn: int, answer: Answer) -> str:
         f'<article class="card" id="{make_card_id(turn, number)}" tabindex="-1" '
         f'aria-label="Source {number}"><header><span class="number">{number}</span>'
         f"<h3>{_render_title(paper)}</h3></header>{render_retraction(paper)}{_render_byline(paper)}"
-        f'<ul class="verdicts">{verdicts}</ul>'
+        f'{_render_zotero_link(paper)}<ul class="verdicts">{verdicts}</ul>'
         f"{_render_abstract(paper, [citation for _, citation in citing])}"
         f"{_render_copy_buttons(paper)}</article>"
     )
@@ -169,6 +169,11 @@ def _render_byline(paper: Paper) -> str:
     parts = [names, *(isolate(part) for part in (paper.year, paper.venue) if part)]
     byline = " · ".join(part for part in parts if part)
     return f'<p class="byline">{byline}</p>' if byline else ""
+
+
+def _render_zotero_link(paper: Paper) -> str:
+    link = paper.zotero_link
+    return f'<p class="byline"><a href="{escape(link)}">Open in Zotero</a></p>' if link else ""
 
 
 def _render_verdict(statement: Statement, citation: Citation, checker: ReaderScore | None) -> str:
