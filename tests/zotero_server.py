@@ -265,15 +265,15 @@ class ZoteroServer:
         found = self._find(library, request, rest)
         if found is None:
             return Reply("Not found", 404)
-        objects = [self._show(each) for each in found]
         if since := int(request.query.get("since", 0)):
-            objects = [each for each in objects if each["version"] > since]
+            found = [each for each in found if self._get_version(each) > since]
         match request.query.get("format"):
             case "versions":
-                return Reply({each["key"]: each["version"] for each in objects})
+                return Reply({each["key"]: self._get_version(each) for each in found})
             case "keys":
-                return Reply("".join(f"{each['key']}\n" for each in objects))
-        return self._cut(request, objects)
+                return Reply("".join(f"{each['key']}\n" for each in found))
+        page = self._cut(request, found)
+        return replace(page, body=[self._show(each) for each in page.body])
 
     def _find(self, library, request, rest):
         """Return the objects under a path of a library, or None."""
@@ -294,9 +294,12 @@ class ZoteroServer:
                 return None
         return _filter_items(found, top, request.query)
 
+    def _get_version(self, data):
+        """The desktop program gives no version before it synchronised."""
+        return 0 if self.is_local else data["version"]
+
     def _show(self, data):
-        """Return an object. The desktop program gives no version before it synchronised."""
-        version = 0 if self.is_local else data["version"]
+        version = self._get_version(data)
         return {
             "key": data["key"],
             "version": version,

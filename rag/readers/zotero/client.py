@@ -40,7 +40,7 @@ _KEYS_PAGE = "https://www.zotero.org/settings/keys"
 _LOCAL_ADVICE = {
     403: 'In Zotero, tick Settings > Advanced > "Allow other applications on this computer to '
     'communicate with Zotero", then try again.',
-    404: "Zotero has no such library on this computer. Check the number of the group.",
+    404: "It has no such library. Check the group's number, and that Zotero is version 7 or later.",
 }
 _NO_LIBRARY = f"It has no such library. Your user ID is at {_KEYS_PAGE}, a group's in its address."
 _ADVICE = {
