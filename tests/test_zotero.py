@@ -122,6 +122,17 @@ def test_an_item_that_moves_or_whose_collection_is_renamed_changes(web, read):
     assert "collections" not in read(web)[0].metadata
 
 
+def test_collections_that_make_no_tree_are_read(web, read):
+    library = web.library
+    first = library.add_collection("One")
+    second = library.add_collection("Two\n\ud800", first)
+    library.move_collection(first, second)
+    library.move_collection(library.add_collection(None), {"not": "a key"})
+    library.add_item(title="A", collections=[first])
+    assert titles(read(web, f"/collections/{second}")) == ["A"]
+    assert read(web)[0].metadata["collections"] == ["Two ?/One"]
+
+
 def test_a_tag_matches_whole_and_in_any_case(web, read):
     for title, tag in (("A", "Tea"), ("B", "tea"), ("C", "green tea")):
         web.library.add_item(title=title, tags=[{"tag": tag}])
@@ -397,6 +408,14 @@ def test_a_library_that_changes_between_two_pages_is_read_again(web, read):
     web.after_answer = lambda request: web.library.add_item(title="yet another")
     with pytest.raises(CorpusError, match="changes while it is read"):
         read(web)
+
+
+def test_pages_that_repeat_an_item_are_not_taken_for_the_whole(web, read):
+    first, _ = (web.library.add_item(title=title) for title in "AB")
+    state = {"Total-Results": 2, "Last-Modified-Version": 2}
+    twice = [{"key": first, "data": {"title": "A", "itemType": "book"}}] * 2
+    web.replies += [Reply(twice, headers=state)] * 2
+    assert titles(read(web)) == ["A", "B"]
 
 
 def test_a_damaged_copy_is_fetched_again(web, read, tmp_path):
