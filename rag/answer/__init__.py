@@ -3,6 +3,7 @@
 from rag.answer.answer import (
     Answer,
     AnswerEvent,
+    Answers,
     AnswerStatus,
     Bibliography,
     Done,
@@ -23,6 +24,7 @@ __all__ = [
     "Answer",
     "AnswerEvent",
     "AnswerStatus",
+    "Answers",
     "Bibliography",
     "Citation",
     "Done",

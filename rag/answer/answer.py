@@ -309,6 +309,25 @@ class Answer(Bibliography):
         return f"<Answer {self.status} ({self.kind}, {self.mode}): {text!r}, {counts}>"
 
 
+class Answers(Bibliography):
+    """Several answers as one document. Their sources are numbered anew, only to be listed."""
+
+    def __init__(self, answers: Sequence[Answer]) -> None:
+        """Take the answers, in order."""
+        self._answers = answers
+
+    @property
+    def answers(self) -> Sequence[Answer]:
+        """All answers, in order."""
+        return self._answers
+
+    @property
+    def sources(self) -> Mapping[int, Paper]:
+        """Number -> cited paper."""
+        several = [paper for answer in self.answers for paper in answer.sources.values()]
+        return dict(enumerate(several, 1))
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """One question of a conversation and its answer."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from rag.citations.markers import split_shown_numbers
 from rag.citations.statements import render_markers
 from rag.csl import Run, StyledReferences, load_style
+from rag.errors import SettingsError
 from rag.exporters.markdown_list import (
     FORMULA,
     change_outside_code,
@@ -118,8 +119,12 @@ class Composer:
             with_footnotes: whether quotes become notes. Else they stand below their reference.
 
         Raises:
-            SettingsError: there is no such style.
+            SettingsError: there is no such style, or it is not for documents.
         """
+        if is_document and style in ("pandoc", "latex"):
+            raise SettingsError(
+                f"Markers for {style} are to be pasted, not for documents. Choose another style."
+            )
         self.is_document = is_document
         self._style = style
         self.asides = asides

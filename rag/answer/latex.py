@@ -109,7 +109,8 @@ def _count_columns(tokens: list[Token]) -> int:
 
 def _render_token(token: Token) -> str:
     if token.content:
-        return _RENDERERS.get(token.type, _escape)(token.content)
+        shown = _RENDERERS.get(token.type, _escape)(token.content)
+        return f"{{}}{shown}" if shown.startswith("[") else shown  # no option of what is before it
     if token.type == "heading_open":
         return _HEADINGS.get(token.tag, r"\paragraph{")
     if token.hidden:
@@ -132,8 +133,7 @@ def _escape(text: str) -> str:
     """Return a text escaped, with one space for those around it."""
     body = text.strip()
     before, _, after = text.partition(body) if body else (text, "", "")
-    guard = "{}" if body.startswith("[") else ""  # else an option of the command before it
-    return f"{before and ' '}{guard}{escape_latex(body)}{after and ' '}"
+    return f"{before and ' '}{escape_latex(body)}{after and ' '}"
 
 
 def _keep_formula(tex: str) -> str:

@@ -11,10 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rag.cli.answers import print_list, print_stream
-from rag.cli.options import CiteStyle, CiteStyleOption, QuietOption, add_options, open_assistant
+from rag.cli.documents import (
+    DOCUMENTS,
+    CiteStyleOption,
+    FootnotesOption,
+    Output,
+    find_form,
+    require_style,
+)
+from rag.cli.options import QuietOption, add_options, open_assistant
 from rag.cli.printing import print_line, print_note
 from rag.errors import CorpusError, RagError, SettingsError
-from rag.files import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,8 +35,8 @@ if TYPE_CHECKING:
 HELP = """/sources    list the papers cited so far
 /all        print every paper of the last list
 /as-written ask the last question again as you wrote it
-/save FILE  save the conversation; FILE.md writes Markdown, and FILE.bib, FILE.ris and
-            FILE.csl.json the cited papers
+/save FILE  save the conversation; FILE.md, FILE.html, FILE.docx and FILE.tex write a document,
+            and FILE.bib, FILE.ris and FILE.csl.json the cited papers
 /load FILE  open a saved conversation
 /new        start a new conversation
 /help       show this list
@@ -53,11 +60,13 @@ def chat(
     load: Annotated[
         Path | None, typer.Option("--load", help="Continue a saved conversation.")
     ] = None,
-    cite_style: CiteStyleOption = "numeric",
+    cite_style: CiteStyleOption = None,
+    footnotes: FootnotesOption = False,
     quiet: QuietOption = False,
     make_filter: Any = None,
 ) -> None:
     """Ask questions and follow-ups. /help lists the other commands."""
+    require_style(cite_style)
     with open_assistant(settings, quiet=quiet) as assistant:
         conversation = assistant.chat(where=make_filter(assistant))
         if load:
@@ -72,7 +81,7 @@ def chat(
                 _ask_as_written(conversation, quiet=quiet)
                 print_line("")
             elif line.startswith("/"):
-                if not _run_command(conversation, line, cite_style):
+                if not _run_command(conversation, line, cite_style, footnotes=footnotes):
                     break
             elif line:
                 _ask(conversation, line, quiet=quiet)
@@ -158,7 +167,9 @@ def _find_stage(prefix: str, seen: Sequence[AnswerEvent]) -> str | None:
     return next((text.removeprefix(prefix) for text in stages if text.startswith(prefix)), None)
 
 
-def _run_command(conversation: Conversation, line: str, cite_style: CiteStyle) -> bool:
+def _run_command(
+    conversation: Conversation, line: str, style: str | None, *, footnotes: bool
+) -> bool:
     """Run a /command. Return whether the conversation continues."""
     name, _, argument = line.partition(" ")
     argument = argument.strip()
@@ -175,7 +186,7 @@ def _run_command(conversation: Conversation, line: str, cite_style: CiteStyle) -
         elif name in ("/save", "/load") and not argument:
             print_note(f"rag: write {name} FILE.")
         elif name == "/save":
-            _save(conversation, argument, cite_style)
+            _save(conversation, argument, style, footnotes=footnotes)
         elif name == "/load":
             _load(conversation, argument)
         else:
@@ -209,25 +220,21 @@ def _print_sources(conversation: Conversation) -> None:
         print_note("No paper is cited yet.")
 
 
-def _save(conversation: Conversation, name: str, cite_style: CiteStyle) -> None:
-    """Save the conversation, or its papers, in the format of the file's ending.
+def _save(conversation: Conversation, name: str, style: str | None, *, footnotes: bool) -> None:
+    """Save the conversation, or a document or its papers, in the format of the file's ending.
 
-    A file that ends in .json or .jsonl, or in no known format, is a saved conversation.
+    A file that ends in .json, .txt or in no known format is a saved conversation.
     """
-    from rag.exporters import detect_format, export_papers
-
     path = _expand_path(name)
-    form = detect_format(path)
-    if path.suffix.lower() == ".tex":
-        write_atomically(path, conversation.to_latex())
-    elif form in (None, "jsonl") or (form == "csl" and not path.name.lower().endswith(".csl.json")):
+    form = find_form(path)
+    if form in (None, "text", "json"):
         conversation.save(path)
-    elif form == "markdown":
-        if cite_style == "latex":
-            raise SettingsError("For LaTeX, end the name in .tex, as in `/save talk.tex`.")
-        write_atomically(path, conversation.to_markdown(cite_style=cite_style))
     else:
-        write_atomically(path, export_papers(conversation.sources.values(), form))
+        if form == "latex" and style in ("pandoc", "latex"):
+            style = None  # either one means the user's own keys
+        elif form in DOCUMENTS and style == "latex":
+            raise SettingsError("For LaTeX, end the name in .tex, as in `/save talk.tex`.")
+        Output(form, style, with_footnotes=footnotes, path=path).write(conversation)
     print_note(f"Saved to {path}.")
 
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from rag.settings import Settings
 
 Format = Literal["text", "markdown", "bibtex", "ris", "csl", "json"]
-CiteStyle = Literal["numeric", "pandoc", "latex"]
 _Texts = list[str] | None
 
 IndexOption = Annotated[
@@ -52,13 +51,6 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progr
 FormatOption = Annotated[
     Format | None,
     typer.Option("--format", help="Output format. bibtex, ris and csl give only the papers."),
-]
-CiteStyleOption = Annotated[
-    CiteStyle,
-    typer.Option(
-        "--cite-style",
-        help=r"\[1]; Markdown with \[@key] for pandoc; or LaTeX with \cite{key}.",
-    ),
 ]
 _SETTINGS_OPTIONS: dict[str, Any] = {  # by the name of the setting
     "index": IndexOption,
@@ -262,21 +254,12 @@ def read_questions(question: str | None, file: Path | None = None) -> list[str]:
     return questions
 
 
-def resolve_format(
-    form: Format | None, *, as_json: bool, trace: bool = False, cite_style: CiteStyle = "numeric"
-) -> Format:
-    """Return the output format. A citation style other than numbers means Markdown, or LaTeX.
+def resolve_format(form: Format | None, *, as_json: bool) -> Format:
+    """Return the output format.
 
     Raises:
         SettingsError: two options contradict each other.
     """
     if as_json and form not in (None, "json"):
         raise SettingsError(f"--json and --format {form} contradict each other. Leave one out.")
-    if cite_style != "numeric":
-        if as_json or form not in (None, "markdown"):
-            raise SettingsError("--cite-style is for text to paste. Leave out the format.")
-        form = "markdown"
-    resolved: Format = "json" if as_json else form or "text"
-    if trace and resolved not in ("text", "json"):
-        raise SettingsError("--trace works only with text and JSON. Leave out the format.")
-    return resolved
+    return "json" if as_json else form or "text"

@@ -12,10 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rag.cli.answers import print_stream
-from rag.cli.options import (
-    CiteStyle,
+from rag.cli.documents import (
     CiteStyleOption,
-    Format,
+    FootnotesOption,
+    FormOption,
+    OutOption,
+    Output,
+    resolve_output,
+)
+from rag.cli.options import (
     FormatOption,
     JsonOption,
     QuietOption,
@@ -79,34 +84,39 @@ def ask(
     ] = False,
     show_all: AllOption = False,
     trace: TraceOption = False,
-    form: FormatOption = None,
-    cite_style: CiteStyleOption = "numeric",
+    form: FormOption = None,
+    out: OutOption = None,
+    cite_style: CiteStyleOption = None,
+    footnotes: FootnotesOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     make_filter: Any = None,
 ) -> None:
     """Answer a question from the library, with checked citations, or abstain."""
-    form = resolve_format(form, as_json=as_json, trace=trace, cite_style=cite_style)
+    output = resolve_output(
+        form, out, style=cite_style, with_footnotes=footnotes, as_json=as_json, trace=trace
+    )
     questions = read_questions(question, file)
     with open_assistant(settings, quiet=quiet) as assistant:
         where = make_filter(assistant)
         ask_one = partial(assistant.stream, where=where, as_written=as_written, trace=trace)
         several = len(questions) > 1
-        if form != "text":
-            streams = map(ask_one, questions)
-            _print_formatted(streams, form, cite_style, quiet=quiet, indent=None if several else 2)
+        if output.form != "text":
+            indent = None if several else 2
+            _write_answers(map(ask_one, questions), output, quiet=quiet, indent=indent)
             return
-        for number, text in enumerate(questions):
-            if number:
-                print_line("")
-            print_stream(
-                ask_one(text),
-                with_question=several,
-                quiet=quiet,
-                trace=trace,
-                show_all=show_all,
-                with_tip=number == len(questions) - 1,
-            )
+        with output.redirect_print():
+            for number, text in enumerate(questions):
+                if number:
+                    print_line("")
+                print_stream(
+                    ask_one(text),
+                    with_question=several,
+                    quiet=quiet,
+                    trace=trace,
+                    show_all=show_all,
+                    with_tip=number == len(questions) - 1,
+                )
 
 
 @add_options("index", "embedder", "chat_model", "chat_url", "listing_workers")
@@ -116,21 +126,26 @@ def list_papers(
     settings: Settings,
     show_all: AllOption = False,
     trace: TraceOption = False,
-    form: FormatOption = None,
-    cite_style: CiteStyleOption = "numeric",
+    form: FormOption = None,
+    out: OutOption = None,
+    cite_style: CiteStyleOption = None,
+    footnotes: FootnotesOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     make_filter: Any = None,
 ) -> None:
     """List every paper that fits a subject, with its score and a quoted sentence."""
-    form = resolve_format(form, as_json=as_json, trace=trace, cite_style=cite_style)
+    output = resolve_output(
+        form, out, style=cite_style, with_footnotes=footnotes, as_json=as_json, trace=trace
+    )
     (subject,) = read_questions(subject)
     with open_assistant(settings, quiet=quiet) as assistant:
         events = assistant.stream_list(subject, where=make_filter(assistant), trace=trace)
-        if form == "text":
+        if output.form != "text":
+            _write_answers([events], output, quiet=quiet)
+            return
+        with output.redirect_print():
             print_stream(events, quiet=quiet, trace=trace, show_all=show_all)
-        else:
-            _print_formatted([events], form, cite_style, quiet=quiet)
 
 
 @add_options("index", "embedder", "k")
@@ -163,32 +178,22 @@ def search(
             print_ranking([describe_hit(hit) for hit in hits])
 
 
-def _print_formatted(
-    streams: Iterable[Iterable[AnswerEvent]],
-    form: Format,
-    cite_style: CiteStyle,
-    *,
-    quiet: bool,
-    indent: int | None = 2,
+def _write_answers(
+    streams: Iterable[Iterable[AnswerEvent]], output: Output, *, quiet: bool, indent: int | None = 2
 ) -> None:
-    """Print answers as JSON, Markdown or LaTeX, or each paper that they cite as a reference."""
-    from rag.exporters import export_papers
+    """Write answers as JSON, as one document, or each paper that they cite as a reference."""
+    from rag.answer import Answers
 
-    if form == "json":
-        for events in streams:  # each answer as soon as it is there
-            _print_as_json(events, indent)
+    if output.form == "json":
+        with output.redirect_print():
+            for events in streams:  # each answer as soon as it is there
+                _print_as_json(events, indent)
         return
-    answers = [event.answer for events in streams for event in events if event.kind == "done"]
-    if cite_style == "latex":
-        print_text("\n".join(each.to_latex() for each in answers))
-    elif form == "markdown":
-        print_text("\n---\n\n".join(each.to_markdown(cite_style=cite_style) for each in answers))
-    else:
-        print_text(
-            export_papers(chain.from_iterable(each.sources.values() for each in answers), form)
-        )
+    done = [event for events in streams for event in events if event.kind == "done"]
+    answers = Answers([event.answer for event in done])
+    output.write(answers)
     if not quiet:
-        for warning in chain.from_iterable(each.warnings for each in answers):
+        for warning in chain.from_iterable(each.warnings for each in answers.answers):
             print_note(f"note: {warning}")
 
 

@@ -1,0 +1,184 @@
+"""Options on how answers are written, and the documents and references made of answers."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from rag.cli.printing import print_text
+from rag.errors import DiskError, SettingsError
+from rag.files import write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rag.answer import Bibliography
+
+Form = Literal["text", "markdown", "html", "docx", "latex", "bibtex", "ris", "csl", "json"]
+DOCUMENTS = ("markdown", "html", "docx", "latex")
+_DOCUMENTS_NAMED = "markdown, html, docx or latex"
+_ENDINGS: dict[str, Form] = {
+    ".txt": "text",
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".html": "html",
+    ".htm": "html",
+    ".docx": "docx",
+    ".tex": "latex",
+    ".bib": "bibtex",
+    ".ris": "ris",
+    ".csl.json": "csl",
+    ".json": "json",
+}
+
+FormOption = Annotated[
+    Form | None,
+    typer.Option(
+        "--format",
+        help="Output format; default: by the ending of --out, else text. bibtex, ris and csl give "
+        "only the papers.",
+    ),
+]
+CiteStyleOption = Annotated[
+    str | None,
+    typer.Option(
+        "--cite-style",
+        help=r"numeric (\[1]), pandoc (\[@key]), latex (\cite{key}), apa, vancouver, "
+        "chicago-author-date, ieee, nature, harvard, or a .csl file. Default: numeric in text and "
+        "Markdown, latex in LaTeX, ieee in HTML and Word.",
+        show_default=False,
+    ),
+]
+FootnotesOption = Annotated[
+    bool, typer.Option("--footnotes", help="Put quotes into footnotes of a document.")
+]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", "-o", help="File to write; default: standard output.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """How answers are written.
+
+    Attributes:
+        form: of the text.
+        style: of citations, or None for that of the format.
+        with_footnotes: whether quotes stand in footnotes.
+        path: of a file, or None for standard output.
+    """
+
+    form: Form
+    style: str | None = None
+    with_footnotes: bool = False
+    path: Path | None = None
+
+    def write(self, answers: Bibliography) -> None:
+        """Write answers in a format of documents or references."""
+        options: dict[str, Any] = {}
+        if self.form in DOCUMENTS:
+            options["with_footnotes"] = self.with_footnotes
+            if self.style:
+                options["style"] = self.style
+        if self.form == "docx" and self.path:
+            answers.to_docx(self.path, **options)
+            return
+        with self.redirect_print():
+            print_text(getattr(answers, f"to_{self.form}")(**options))
+
+    @contextmanager
+    def redirect_print(self) -> Iterator[None]:
+        """Let what is printed go to the file, whole or not at all, if there is one."""
+        if self.path is None:
+            yield
+            return
+        with redirect_stdout(StringIO()) as printed:
+            yield
+        write_atomically(self.path, printed.getvalue())
+
+
+def resolve_output(
+    form: Form | None,
+    out: Path | None = None,
+    *,
+    style: str | None = None,
+    with_footnotes: bool = False,
+    as_json: bool = False,
+    trace: bool = False,
+) -> Output:
+    """Return how answers are to be written, before anything is asked.
+
+    Raises:
+        DiskError: the file has no folder.
+        SettingsError: two options contradict each other, there is no such style, or python-docx is
+            not installed.
+    """
+    path = None if out == Path("-") else out
+    if as_json and form not in (None, "json"):
+        raise SettingsError(f"--json and --format {form} contradict each other. Leave one out.")
+    form = "json" if as_json else form
+    form = form or (find_form(path) if path else _choose_form(style))
+    if form is None:
+        raise SettingsError(
+            f"The name {path} does not say which format to write. End it in "
+            f"{', '.join(_ENDINGS)}, or give --format."
+        )
+    if path and not path.parent.is_dir():
+        raise DiskError(f"Cannot write {path} (there is no such folder). Choose another file.")
+    if form == "docx" and path is None:
+        raise SettingsError("A Word file is no text to print. Name the file with --out.")
+    if trace and form not in ("text", "json"):
+        raise SettingsError("--trace works only with text and JSON. Leave out the format.")
+    if with_footnotes and form not in DOCUMENTS:
+        raise SettingsError(f"--footnotes needs --format {_DOCUMENTS_NAMED}, not {form}.")
+    return Output(form, _check_style(form, style), with_footnotes, path)
+
+
+def find_form(path: Path) -> Form | None:
+    """Return the format that a file's ending means, or None."""
+    name = path.name.lower()
+    return next((form for ending, form in _ENDINGS.items() if name.endswith(ending)), None)
+
+
+def require_style(style: str | None) -> None:
+    """Check that there is a style of citations.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    if style not in (None, "numeric", "pandoc", "latex"):
+        from rag.csl import load_style
+
+        load_style(style)
+
+
+def _choose_form(style: str | None) -> Form:
+    """Return the format that a style of citations alone means."""
+    if style in (None, "numeric"):
+        return "text"
+    return "latex" if style == "latex" else "markdown"
+
+
+def _check_style(form: Form, style: str | None) -> str | None:
+    """Return a style that the format can have, or None for its default.
+
+    Raises:
+        SettingsError: it cannot have this style, or there is no such style.
+    """
+    from rag.answer.docx import require_docx
+
+    if form == "docx":
+        require_docx()
+    is_own = style in ("pandoc", "latex")
+    if style is None or (style == "numeric" and form not in DOCUMENTS):
+        return None
+    if form not in DOCUMENTS or (is_own and form != _choose_form(style)):
+        needed = _choose_form(style) if is_own else _DOCUMENTS_NAMED
+        raise SettingsError(f"--cite-style {style} needs --format {needed}, not {form}.")
+    require_style(style)
+    return None if style == "latex" else style
