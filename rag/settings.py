@@ -130,7 +130,7 @@ class Settings(BaseModel):
     )
     cache_dir: Path = Field(
         default_factory=lambda: _FOLDERS.user_cache_path,
-        description="Folder of the bundled library's index.",
+        description="Folder of the bundled library's index and of copies from Zotero.",
     )
     origin: dict[str, str] = Field(
         default_factory=dict, exclude=True, description="Field -> source of its value."

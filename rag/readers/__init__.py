@@ -261,7 +261,7 @@ def _read_records(place: _Place, known: Formats) -> Iterator[Record]:
 
 
 def _read_zotero(place: _Zotero) -> Iterator[Record]:
-    from rag.readers.zotero.library import read_items
+    from rag.readers.zotero.parts import read_items
     from rag.settings import load_settings
 
     settings = place.settings if place.settings is not None else load_settings()

@@ -17,14 +17,14 @@ from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from rag.files import replace_file
-from rag.readers.zotero.client import NO_KEY, LibraryChanged
+from rag.readers.zotero.api import NO_KEY, LibraryChanged
 
 if TYPE_CHECKING:
     from collections.abc import Container
     from pathlib import Path
 
     from rag.readers.zotero.address import ZoteroAddress
-    from rag.readers.zotero.client import Fields, ZoteroClient
+    from rag.readers.zotero.api import Fields, ZoteroClient
 
 _LAYOUT = 1  # of the kept file
 _ROUNDS = 5

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rag.errors import CorpusError
 from rag.readers import fields
-from rag.readers.zotero.client import ZoteroClient
+from rag.readers.zotero.api import ZoteroClient
 from rag.readers.zotero.items import list_collections, list_tags, read_item
 from rag.readers.zotero.snapshot import take_snapshot
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rag.readers.fields import RawRecord
     from rag.readers.zotero.address import ZoteroAddress
-    from rag.readers.zotero.client import Fields
+    from rag.readers.zotero.api import Fields
     from rag.readers.zotero.snapshot import Snapshot
     from rag.settings import Settings
 
