@@ -34,6 +34,8 @@ REQUIRED = {
     "rag/data/minilm/tokenizer.json",
     "rag/data/minilm/projection.npy",
     "rag/data/sentence_ranking.json",
+    "rag/data/styles/PROVENANCE.md",
+    "rag/data/styles/apa.csl",
     "rag/data/sentence_roles.json",
     "rag/web/page.js",
     "rag/web/conversations.js",

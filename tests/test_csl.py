@@ -305,3 +305,57 @@ def test_an_unknown_style_names_the_choices(tmp_path: Path) -> None:
         load_style("mla")
     with pytest.raises(SettingsError, match=r"Cannot read the citation style .*missing\.csl"):
         load_style(tmp_path / "missing.csl")
+
+
+def test_more_names_tell_papers_apart() -> None:
+    tea, mate, coffee = (
+        make_paper(title, f"Ann Lee, {names}", 2020)
+        for title, names in (
+            ("Tea", "Bo Roe, Cy Fox, Di Poe"),
+            ("Mate", "Bo Roe, Ed Nye, Di Poe"),
+            ("Coffee", "Bo Roe, Ed Nye, Di Poe"),
+        )
+    )
+    styled = style_papers("apa", tea, mate)
+    assert show(styled.cite([1])) == "(Lee, Roe, Fox, et al., 2020)"
+    assert show(styled.cite([2])) == "(Lee, Roe, Nye, et al., 2020)"
+    styled = style_papers("apa", mate, coffee)
+    assert show(styled.cite([1])) == "(Lee et al., 2020b)"
+    assert show(styled.cite([2])) == "(Lee et al., 2020a)"
+
+
+def test_given_names_tell_first_authors_apart() -> None:
+    papers = (
+        make_paper("Tea", "Ann Lee, Bo Roe", 2019),
+        make_paper("Mate", "Carl Lee, Di Poe", 2020),
+        make_paper("Coffee", "Ann Lee", 2021),
+        make_paper("Cocoa", "Carl Lee", 2021),
+    )
+    apa, chicago, harvard = (
+        style_papers(style, *papers) for style in ("apa", "chicago-author-date", "harvard")
+    )
+    assert show(apa.cite([1])) == "(A. Lee & Roe, 2019)"
+    assert show(chicago.cite([2])) == "(C. Lee and Poe 2020)"
+    assert show(chicago.cite([3])) == "(A. Lee 2021)"
+    assert show(harvard.cite([1])) == "(Lee and Roe, 2019)"
+    assert [show(harvard.cite([number])) for number in (3, 4)] == [
+        "(A. Lee, 2021)",
+        "(C. Lee, 2021)",
+    ]
+    assert [entry.number for entry in apa.references()] == [3, 1, 4, 2]
+
+
+@pytest.mark.parametrize(
+    ("title", "capitalised"),
+    [
+        ("few-shot tea: the art of (slow) brewing", "Few-Shot Tea: The Art of (Slow) Brewing"),
+        ("what is tea for", "What Is Tea For"),
+        (
+            "tea and BERT at eLife, β-carotene and 3d maps",
+            "Tea and BERT at eLife, β-Carotene and 3d Maps",
+        ),
+    ],
+)
+def test_chicago_capitalises_titles(title: str, capitalised: str) -> None:
+    (entry,) = style_papers("chicago-author-date", make_paper(title, "Ann Lee", 2020)).references()
+    assert capitalised in show(entry.runs)

@@ -8,10 +8,11 @@ Import this module inside functions only: citeproc-py takes long to import.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from functools import partial
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from citeproc import model, source
 from citeproc.frontend import CitationStylesBibliography
@@ -25,8 +26,9 @@ from rag.exporters.values import collapse_space
 from rag.papers import ET_AL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+_WORD, _FIRST = re.compile(r"[^\s–—/-]+"), re.compile(r"^\W*[a-zà-ÿ]")
 _CSL = "http://purl.org/net/xbiblio/csl"
 
 
@@ -63,6 +65,18 @@ class _Items(CiteProcJSON):
         return MixedString([_Words(collapse_space(str(string)))])
 
 
+class NameForm(NamedTuple):
+    """Names in a citation beyond those that the style shows anyway, to tell papers apart.
+
+    Attributes:
+        shown: number of names, if it is more than the style shows.
+        has_given: whether the first one has the given name, or its initials.
+    """
+
+    shown: int = 0
+    has_given: bool = False
+
+
 class _Cite(source.CitationItem):
     """One paper in a citation or in the list. Attributes are kept as items of the dictionary."""
 
@@ -71,6 +85,7 @@ class _Cite(source.CitationItem):
         self["called"] = self["rendered"] = 0  # variables, of them those with a value
         self["shown"] = []  # tags and variables of these
         self["is_bare"] = False  # without names
+        self["names"] = NameForm()
 
     def count(self, element: Any, text: Any) -> None:
         """Count one variable, or a group of them, and its text."""
@@ -99,6 +114,7 @@ class Document:
         self.style = _parse_style(xml, locale)
         self.root = self.style  # under citeproc-py's name
         self.source = _Items(items)
+        self.name_forms: dict[str, NameForm] = {}
         self._list = CitationStylesBibliography(self, self.source, FORMATTER)
         self._list.register(Citation([_Cite(item["id"]) for item in items]))
         self._list.sort()
@@ -108,10 +124,9 @@ class Document:
         """Ids of the items, in the order of the list."""
         return list(self._list.keys)
 
-    @property
-    def adds_year_suffix(self) -> bool:
-        """Whether the style tells papers of one author and year apart, as 2021a and 2021b."""
-        return bool(self.style.citation.get("disambiguate-add-year-suffix") == "true")
+    def get_option(self, name: str) -> str:
+        """Return an option of the style's citations, or ""."""
+        return str(self.style.citation.get(name, ""))
 
     @property
     def has_punctuation_inside(self) -> bool:
@@ -121,6 +136,10 @@ class Document:
     def set_field(self, key: str, name: str, text: str) -> None:
         """Change a field of an item. The order stays."""
         self.source[key][name] = self.source.parse_string(text)
+
+    def set_names(self, keys: Iterable[str], form: NameForm) -> None:
+        """Choose the names in citations of some items."""
+        self.name_forms |= dict.fromkeys(keys, form)
 
     def cite(self, keys: Sequence[str]) -> str:
         """Return one citation of some items."""
@@ -153,6 +172,8 @@ def _parse_style(xml: bytes, locale: str | None) -> model.Style:
     style.formatter = FORMATTER
     style.set_locale_list(locale or style.get("default-locale", "en-US"), validate=False)
     _copy_date_delimiters(style)
+    for last_resort in style.findall(".//*[@disambiguate='true']"):  # taken always by citeproc-py
+        last_resort.getparent().remove(last_resort)
     for block in style.iterfind(".//*[@display]"):  # which citeproc-py joins without a space
         block.set("prefix", " " + block.get("prefix", "").lstrip())
     return style
@@ -168,12 +189,35 @@ def _copy_date_delimiters(style: model.Style) -> None:
 
 
 class _Cased:
-    """Element whose text can change its case. citeproc-py stops at numbers and at affixes."""
+    """Element whose text can change its case.
+
+    citeproc-py stops at numbers and affixes, and leaves words after hyphens and brackets in titles.
+    """
 
     def case(self, text: Any, language: str | None = None) -> Any:
+        if self.get("text-case") == "title" and language == "en":  # type: ignore[attr-defined]
+            return _Words(_capitalise_title(str(text)))
         parts = text if isinstance(text, MixedString) else [text]
         words = [part if isinstance(part, String) else _Words(part) for part in parts]
         return super().case(MixedString(words), language)  # type: ignore[misc]
+
+
+def _capitalise_title(title: str) -> str:
+    """Capitalise the words of an English title that have no capitals, apart from short ones."""
+    words = list(_WORD.finditer(title))
+
+    def capitalise(found: re.Match[str]) -> str:
+        word, before = found[0], title[: found.start()].rstrip()
+        is_edge = found.start() in (words[0].start(), words[-1].start())
+        is_short = word in model.TextCased._stop_words  # noqa: SLF001
+        is_plain = is_short and not is_edge and before[-1] not in ".:?!"
+        return word if is_plain or not word.islower() else _FIRST.sub(_raise_letter, word)
+
+    return _WORD.sub(capitalise, title)
+
+
+def _raise_letter(found: re.Match[str]) -> str:
+    return found[0].upper()
 
 
 class _Counted:
@@ -298,7 +342,10 @@ class _Label(_Cased, model.Label):
 
 
 class _Name(model.Name):
-    """Names in full if the style says initialize="false", and "et al." if a source omits some."""
+    """Names in full if the style says initialize="false", "et al." if a source omits some.
+
+    Citations have more names where that tells papers apart, which citeproc-py leaves out.
+    """
 
     def initialize(self, given: str, mark: str, context: Any) -> str:
         if self.get("initialize") == "false":
@@ -314,14 +361,37 @@ class _Name(model.Name):
         **kwargs: Any,
     ) -> Any:
         names = item.reference[variable]
-        if len(names) > 1 and names[-1].get("literal") == ET_AL:
-            most = int(self.get_option("et-al-min", context, sort_options))
-            first = int(self.get_option("et-al-use-first", context, sort_options))
-            known = len(names) - 1
-            shown = min(first, known) if most and len(names) >= most else known
-            cut = {"et-al-min": str(len(names)), "et-al-use-first": str(shown)}
-            sort_options = {**(sort_options or {}), **cut, "et-al-use-last": "false"}
-        return super().process(item, variable, context, sort_options, **kwargs)
+        options = (sort_options or {}) | self._limit_names(item, names, context, sort_options)
+        if item["names"].has_given and self.get_option("form", context) == "short":
+            item.reference[variable] = [self._join_parts(names[0], context), *names[1:]]
+        try:
+            return super().process(item, variable, context, options, **kwargs)
+        finally:
+            item.reference[variable] = names
+
+    def _limit_names(
+        self, item: _Cite, names: Sequence[source.Name], context: Any, options: Any
+    ) -> dict[str, str]:
+        """Return the options that say how many names are shown, if they differ from the style's."""
+        most = int(self.get_option("et-al-min", context, options))
+        first = int(self.get_option("et-al-use-first", context, options))
+        is_cut = 0 < most <= len(names)
+        known = len(names) - (names[-1].get("literal") == ET_AL)
+        shown = min(max(first, item["names"].shown), known) if is_cut else known
+        if shown == (first if is_cut else len(names)) or not shown:
+            return {}
+        if shown == len(names):
+            return {"et-al-min": "0"}
+        cut = {"et-al-min": str(len(names)), "et-al-use-first": str(shown)}
+        return {**cut, "et-al-use-last": "false"}
+
+    def _join_parts(self, name: source.Name, context: Any) -> source.Name:
+        """Return a name whose given name is part of the family name, which a short form shows."""
+        given, family, *_ = name.parts()
+        mark = self.get_option("initialize-with", context)
+        if given and mark is not None:
+            given = self.initialize(given, mark, context)
+        return source.Name(family=" ".join(filter(None, [given, family])))
 
 
 class _Key(model.Key):
@@ -362,6 +432,7 @@ class _Layout(model.Layout):
     def _render_cite(self, cite: _Cite, *, is_bare: bool = False) -> Any:
         self.repressed: dict[str, list[str]] = {}
         cite["is_bare"] = is_bare
+        cite["names"] = cite.bibliography.style.name_forms.get(cite.key, NameForm())
         text = self.render_children(cite)
         return String("") if text is None else text
 

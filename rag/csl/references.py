@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from itertools import count, product
-from string import ascii_lowercase
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rag.csl.runs import CLOSE_QUOTE, END, STARTS, drop_marks, parse_runs
@@ -13,7 +11,7 @@ from rag.exporters.values import collapse_space
 from rag.papers import ET_AL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from rag.csl.runs import Run
     from rag.csl.styles import CslStyle
@@ -52,14 +50,14 @@ class StyledReferences:
 
     def __init__(self, style: CslStyle, sources: Mapping[int, Paper]) -> None:
         """Prepare the papers, given by shown number."""
+        from rag.csl.disambiguation import tell_apart
         from rag.csl.engine import Document
 
         items = [_make_csl_item(sources[number], number) for number in sorted(sources)]
         self._links = _collect_links(sources.values())
         self._document = Document(style.xml, style.locale, items)
         self._mark_retracted(sources)
-        if self._document.adds_year_suffix:
-            self._add_year_suffixes()
+        tell_apart(self._document, items)
 
     def cite(self, numbers: Sequence[int]) -> tuple[Run, ...]:
         """Return one citation of the papers with these shown numbers."""
@@ -79,16 +77,6 @@ class StyledReferences:
                 title = f"[Retracted] {collapse_space(paper.title)}"
                 self._document.set_field(str(number), "title", title)
 
-    def _add_year_suffixes(self) -> None:
-        """Tell papers with equal citations apart, in the order of the list: 2021a, 2021b."""
-        equal: dict[str, list[str]] = {}
-        for key in self._document.keys:
-            equal.setdefault(self._document.cite([key]), []).append(key)
-        for keys in equal.values():
-            if len(keys) > 1:
-                for key, suffix in zip(keys, _make_suffixes(), strict=False):
-                    self._document.set_field(key, "year_suffix", suffix)
-
     def _make_runs(self, text: str) -> tuple[Run, ...]:
         if self._document.has_punctuation_inside:
             text = _QUOTE_END.sub(_move_inside, text)
@@ -101,12 +89,6 @@ def _move_inside(found: re.Match[str]) -> str:
     before, ends, quote, mark = found.groups()
     kept = "" if mark == "." and before else mark
     return f"{before}{kept}{ends}{quote}"
-
-
-def _make_suffixes() -> Iterator[str]:
-    """Yield a to z, aa to zz and so on."""
-    for length in count(1):
-        yield from map("".join, product(ascii_lowercase, repeat=length))
 
 
 def _make_csl_item(paper: Paper, number: int) -> dict[str, Any]:
