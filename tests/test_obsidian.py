@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
@@ -18,9 +19,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from rag import Paper
+from rag import Hit, Paper
+from rag.answer import Answer, Citation, Statement
 from rag.errors import DiskError, SettingsError
 from rag.exporters.obsidian import escape_text, export_notes, make_tags
+from rag.verification import Quote
 
 DOE = Paper(
     "doi:10.1000/tea",
@@ -407,6 +410,133 @@ def test_without_memory_only_equal_parts_are_ours(vault):
     assert {"title", "year", "## Abstract"} <= kept.keys()
     assert "doi" not in kept  # it was equal
     assert fields(read(vault / "doe2020.md"))["doi"] == "10.1000/new"
+
+
+# Answers
+
+
+def answer(*sentences, question="Is tea warm?", **fields):
+    """Return an answer of sentences, each with its paper and verdict."""
+    papers = list(dict.fromkeys(paper for _, paper, _ in sentences))
+    statements, text = [], ""
+    for said, paper, verdict in sentences:
+        quote = Quote(paper.id, 0, 13, paper.abstract[:13])
+        number = papers.index(paper) + 1
+        cited = Citation(number, paper, (quote,), verdict, "it says so", "tiny")
+        start, text = len(text), f"{text}{said} [{number}]"
+        statements.append(Statement(said, start, len(text), (cited,), verdict))
+        text += " "
+    values = {"asked": question, "status": "answered", "mode": "model", "model": "tiny"} | fields
+    return Answer(question, text=text, statements=tuple(statements), hits=(), **values)
+
+
+def today():
+    return datetime.now().astimezone().date().isoformat()
+
+
+def test_answer_becomes_a_note_that_links_to_notes_of_its_papers(vault):
+    said = answer(("Tea is **warm**.", DOE, "supported"), ("Coffee too.", LI, "partly"))
+    report = said.save_notes(vault)
+    assert sorted(report.written) == ["Is tea warm.md", "doe2020.md", "li2021.md"]
+    found = fields(read(vault / "Is tea warm.md"))
+    assert found.pop("papertrail").startswith("answer:")
+    assert found == {
+        "question": "Is tea warm?",
+        "aliases": ["Is tea warm?"],
+        "asked": today(),
+        "mode": "model",
+        "model": "tiny",
+        "status": "answered",
+        "cites": ["[[doe2020]]", "[[li2021]]"],
+    }
+    assert read(vault / "Is tea warm.md").partition("\n---\n")[2] == (
+        "\n## Answer\n\nTea is **warm**. [[doe2020]] Coffee too. [[li2021]]\n"
+        "\n## Sources\n\n[[doe2020]] Tea: a \\#review (Jane Doe, Bo Li, 2020)\n"
+        "\n> We drink tea.\n\n[[li2021]] Coffee\n\n> We drink coff\n"
+        "\n## How this was checked\n\n"
+        "- 1 of 2 statements supported; 1 partly supported; checked by the model that wrote it.\n"
+        "- supported: “Tea is \\*\\*warm\\*\\*.” ([[doe2020]] it says so)\n"
+        "- partly supported: “Coffee too.” ([[li2021]] it says so)\n"
+    )
+    assert read(vault / "li2021.md").endswith("## Cited in\n\n- [[Is tea warm]]\n")
+
+
+def test_same_question_keeps_its_note_and_edits(vault):
+    answer(("Tea is warm.", DOE, "supported")).save_notes(vault)
+    note = vault / "Is tea warm.md"
+    edit(note, "## Sources", "My thoughts.\n\n## Sources")
+    edit(note, "supported: “Tea", "really supported: “Tea")
+    report = answer(("Tea is hot.", DOE, "supported")).save_notes(vault)
+    assert (report.written, report.updated, report.unchanged) == ((), ("Is tea warm.md",), 1)
+    assert report.kept == (("Is tea warm.md", "## How this was checked"),)
+    text = read(note)
+    assert "Tea is hot. [[doe2020]]\n\nMy thoughts.\n\n## Sources" in text
+    assert "really supported: “Tea is warm.”" in text
+    answer(("No.", DOE, "supported"), asked="Is tea of May warm?").save_notes(vault)
+    assert len(list(vault.glob("Is tea warm*.md"))) == 2
+
+
+def test_papers_name_the_answers_that_are_there_now(vault):
+    export_notes([DOE, LI], vault)
+    edit(vault / "doe2020.md", "It is warm.\n", "It is warm.\n\nMine.\n")
+    answer(("Tea is warm.", DOE, "supported")).save_notes(vault)
+    answer(("Tea.", DOE, "supported"), question="What is warm?").save_notes(vault)
+    assert read(vault / "doe2020.md").endswith(
+        "Mine.\n\n## Cited in\n\n- [[Is tea warm]]\n- [[What is warm]]\n"
+    )
+    (vault / "Is tea warm.md").unlink()
+    (vault / "What is warm.md").rename(vault / "Warm.md")
+    assert export_notes([NEW, LI], vault).kept == ()
+    assert read(vault / "doe2020.md").endswith("Mine.\n\n## Cited in\n\n- [[Warm]]\n")
+
+
+def test_link_to_a_note_of_another_name_shows_the_key(vault):
+    odd = replace(DOE, citation_key="doe:2020")
+    table = replace(answer(("| Tea", odd, "supported")), text="| Tea [1] | warm |")
+    table.save_notes(vault)
+    text = read(vault / "Is tea warm.md")
+    assert "| Tea [[doe-2020\\|doe:2020]] | warm |" in text
+    assert "\n[[doe-2020|doe:2020]] Tea" in text
+    (vault / "sub").mkdir()
+    (vault / "doe-2020.md").rename(vault / "sub" / "doe-2020.md")
+    (vault / "doe-2020.md").write_text("mine")
+    table.save_notes(vault)
+    assert "\n[[sub/doe-2020|doe:2020]] Tea" in read(vault / "Is tea warm.md")
+
+
+HOSTILE = """# Title
+
+```dataviewjs
+app.vault.delete()
+```
+
+`= this.file` `$= dv.x` ![[Secret]] [[Secret]] #tag %%hidden%% <% run() %> <script>x</script>
+![i](http://a/b) [c](javascript:x) key:: value $\\href{javascript:x}{y}$ ~~~js
+x
+~~~"""
+
+
+def test_text_of_a_model_runs_and_embeds_nothing(vault):
+    said = replace(answer(("Tea.", DOE, "supported")), text=f"{HOSTILE} [1]")
+    said.save_notes(vault)
+    text = read(vault / "Is tea warm.md")
+    text = text[text.index("## Answer") : text.index("## Sources")]
+    assert re.findall(r"\[\[.*?\]\]", text) == ["[[doe2020]]"]
+    assert not re.search(r"`|~~~|<%|%>|%%|::|\$|(?<![&#])#(?=[^\s#])|!\[|<script|\]\(java", text)
+    kinds = {token.type for token in MarkdownIt("commonmark", {"html": True}).parse(text)}
+    assert not kinds & {"fence", "code_block", "html_block"}
+
+
+def test_list_and_abstention_become_notes(vault):
+    listed = answer(
+        ("Coffee", LI, None), question="coffee?", mode="quotes", kind="list", model=None
+    )
+    listed.save_notes(vault)
+    assert "## Answer\n\nCoffee [[li2021]]\n" in read(vault / "coffee.md")
+    nothing = answer(question="Rice?", status="abstained", mode="quotes", model=None)
+    nothing = replace(nothing, text="No clear answer.", closest=(Hit(1, 0.1, DOE, (), (), {}),))
+    assert nothing.save_notes(vault).written == ("Rice.md",)
+    assert "## Closest papers\n\n- Tea: a \\#review (Jane Doe" in read(vault / "Rice.md")
 
 
 # Notes and folders that cannot be written

@@ -6,6 +6,7 @@ import json
 from abc import abstractmethod
 from dataclasses import dataclass, fields
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rag.answer.document import Composer, Document, write_titles
@@ -22,10 +23,10 @@ from rag.llm.reply import NO_USAGE, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from rag.answer.document import Aside
     from rag.citations.citation import Citation, Statement
+    from rag.exporters.vault import VaultReport
     from rag.llm.traced import ModelCall
     from rag.papers import Paper
     from rag.retrieval import Hit
@@ -102,6 +103,22 @@ class Bibliography:
         """
         content = render_docx(self._compose(style, with_footnotes=with_footnotes))
         write_atomically(path, content)
+
+    def save_notes(self, vault: str | Path) -> VaultReport:
+        """Write the answers as notes of Obsidian, with notes of the papers that they cite.
+
+        Parts of notes that you have edited stay as they are.
+
+        Args:
+            vault: folder of a vault, or a folder in it. It is made if its parent exists.
+
+        Raises:
+            SettingsError: the folder cannot be one.
+            DiskError: it cannot be written, or another process writes to it.
+        """
+        from rag.answer.obsidian import save_answers
+
+        return save_answers(self.answers, Path(vault))
 
     def to_latex(self, *, style: str | Path | None = None, with_footnotes: bool = False) -> str:
         r"""Return the answers as LaTeX without a preamble.

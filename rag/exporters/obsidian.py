@@ -68,7 +68,7 @@ def draft_papers(papers: Iterable[Paper], vault: Vault, *, restore: bool = False
             key = make_key_of_id(paper.id)
             keys[key.lower()] = paper.id
         file = vault.place(ids, key, again=restore)
-        if file is not None:
+        if file:
             answers = dict.fromkeys(answer for each in ids for answer in citing.get(each, []))
             links = "\n".join(f"- {vault.make_link(answer)}" for answer in answers)
             note = _make_note(paper, key, PurePosixPath(file).stem, links)

@@ -211,7 +211,7 @@ class Vault:
         """Id of the paper that has each citation key, in lower case."""
         return {entry.key.lower(): each for each, entry in self._entries.items() if entry.key}
 
-    def place(self, ids: Sequence[str], text: str, *, again: bool = False) -> str | None:
+    def place(self, ids: Sequence[str], text: str, *, again: bool = False) -> str:
         """Return the file of a note: where it is now, else a new one.
 
         Args:
@@ -220,7 +220,7 @@ class Vault:
             again: whether a note that the user deleted is made again.
 
         Returns:
-            None if the user deleted it.
+            "" if the user deleted it.
         """
         known = next((each for each in ids if each in self._entries), None)
         if known not in (None, ids[0]):
@@ -233,7 +233,7 @@ class Vault:
             return recorded  # without its id
         if recorded and not again:
             self._deleted.append(recorded)
-            return None
+            return ""
         stem = make_stem(text)
         if _fold(f"{stem}.md") in self._files.taken:
             stem = f"{stem}-{sha256(ids[0].encode()).hexdigest()[:8]}"

@@ -1,0 +1,177 @@
+"""Answers as notes of Obsidian, with links to the notes of the papers that they cite.
+
+Text of papers is escaped as in `rag.exporters.obsidian`. Of a model's Markdown, emphasis, lists,
+tables and links to the web stay. Code and formulas are shown as text, because plugins run some of
+it. `Bibliography.save_notes` calls this.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime
+from hashlib import sha256
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from rag.answer.document import STANDINGS
+from rag.citations.markers import split_shown_numbers
+from rag.exporters.markdown_list import sanitise_markdown
+from rag.exporters.notes import Note
+from rag.exporters.obsidian import clean_text, draft_papers, escape_text
+from rag.exporters.vault import ID_FIELD, Draft, VaultReport, make_stem, open_vault
+from rag.papers.citation_key import make_citation_key
+from rag.verification import VERDICTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from rag.answer import Answer
+    from rag.citations.citation import Citation, Statement
+    from rag.exporters.notes import Value
+
+_STRUCTURE = re.compile(r"[\s-]*")  # between statements that code has put together
+# Begins code, a formula, a link to a note, a template, a comment, an inline field or a tag.
+_MODEL_SIGN = re.compile(r"[`$]|~(?=~)|\[(?=\[)|<(?=%)|%(?=[%>])|:(?=:)|(?<![\w/&#\\])#(?=[^\s#])")
+
+
+def save_answers(answers: Iterable[Answer], folder: Path) -> VaultReport:
+    """Write a note for each answer, and write or update the notes of the papers that it cites.
+
+    A question that is asked again keeps its note. See `rag.exporters.obsidian.export_notes`.
+    """
+    unique = {_make_id(answer): answer for answer in answers}
+    papers = [paper for answer in unique.values() for paper in answer.sources.values()]
+    with open_vault(folder) as vault:
+        files: dict[str, str] = {}
+        for identity, answer in unique.items():
+            files[identity] = vault.place([identity], answer.question, again=True)
+            vault.record_answer(identity, files[identity], _list_cited(answer))
+        drafts = draft_papers(papers, vault)
+        links = {draft.id: vault.make_link(draft.file, draft.key) for draft in drafts}
+        for identity, answer in unique.items():
+            note = _NoteWriter(answer, links).write(identity, files[identity])
+            drafts.append(Draft(identity, files[identity], note, cites=_list_cited(answer)))
+        return vault.write(drafts)
+
+
+def _make_id(answer: Answer) -> str:
+    asked = json.dumps([answer.asked.casefold().split(), answer.scope])
+    return f"answer:{sha256(asked.encode()).hexdigest()[:16]}"
+
+
+def _list_cited(answer: Answer) -> tuple[str, ...]:
+    return tuple(paper.id for paper in answer.sources.values())
+
+
+class _NoteWriter:
+    """Writes the note of one answer."""
+
+    def __init__(self, answer: Answer, links: Mapping[str, str]) -> None:
+        """Take the links to notes of papers, by their ids. A note that was deleted has none."""
+        self._answer = answer
+        self._links = {
+            number: links.get(paper.id) or f"[[{make_stem(make_citation_key(paper))}]]"
+            for number, paper in answer.sources.items()
+        }
+
+    def write(self, identity: str, file: str) -> Note:
+        """Return the note."""
+        answer = self._answer
+        question, asked = clean_text(answer.question), clean_text(answer.asked)
+        fields: Mapping[str, Value] = {
+            ID_FIELD: identity,
+            "question": question,
+            "aliases": (question,) if question != PurePosixPath(file).stem else (),
+            "understood": asked if asked != question else "",
+            "scope": clean_text(answer.scope),
+            "asked": datetime.now().astimezone().date().isoformat(),
+            "mode": answer.mode,
+            "model": clean_text(answer.model),
+            "status": answer.status,
+            "cites": tuple(self._links.values()),
+        }
+        is_prose = answer.mode == "model" and answer.kind == "answer"
+        closest = (f"- {escape_text(hit.paper.reference)}" for hit in answer.closest)
+        sections = {
+            "## Answer": self._write_prose() if is_prose else self._write_statements(),
+            f"## {answer.closest_heading.rstrip(':')}": "\n".join(closest),
+            "## Sources": "\n\n".join(map(self._write_source, answer.sources)),
+            "## How this was checked": "\n".join(self._write_checks()),
+        }
+        return Note(
+            {name: value for name, value in fields.items() if value},
+            {heading: text for heading, text in sections.items() if text},
+        )
+
+    def _write_prose(self) -> str:
+        """Return a model's text. In a table the sign between a link and its label is escaped."""
+        shown = ""
+        for piece in split_shown_numbers(self._answer.text, self._links):
+            if isinstance(piece, str):
+                shown += _sanitise_prose(piece)
+                continue
+            is_in_table = shown.rpartition("\n")[2].lstrip().startswith("|")
+            link = self._links[piece]
+            shown += " " if shown.endswith("]]") else ""
+            shown += link.replace("|", r"\|") if is_in_table else link
+        return shown.strip()
+
+    def _write_statements(self) -> str:
+        """Return a text that code put together of sentences and titles of papers."""
+        shown, at, text = "", 0, self._answer.text
+        for statement in self._answer.statements:
+            between = text[at : statement.start]
+            shown += between if _STRUCTURE.fullmatch(between) else f" {escape_text(between)} "
+            shown += " ".join([escape_text(statement.text), *self._link(statement.citations)])
+            at = statement.end
+        return (shown + escape_text(text[at:])).strip()
+
+    def _link(self, citations: Iterable[Citation]) -> Iterable[str]:
+        return (self._links[citation.number] for citation in citations)
+
+    def _write_source(self, number: int) -> str:
+        """Return the link to a paper, its reference, its standing and what is quoted of it."""
+        answer = self._answer
+        own = [citation for citation in answer.citations if citation.number == number]
+        standings = dict.fromkeys(STANDINGS.get(citation.standing) for citation in own)
+        marks = (f"*({standing})*" for standing in standings if standing)
+        reference = escape_text(answer.sources[number].reference)
+        quotes = dict.fromkeys(quote.text for citation in own for quote in citation.quotes)
+        quoted = (f"> {escape_text(quote)}" for quote in quotes if not answer.is_quoted)
+        return "\n\n".join(
+            filter(None, [" ".join([self._links[number], reference, *marks]), "\n>\n".join(quoted)])
+        )
+
+    def _write_checks(self) -> list[str]:
+        """Return the summary of the verdicts, then each in words."""
+        answer = self._answer
+        notes = [answer.reason if answer.status == "incomplete" else "", *answer.warnings]
+        judged = [each for each in answer.statements if each.claim and each.verdict]
+        verdicts = [] if answer.is_quoted else map(self._write_verdict, judged)
+        return [
+            f"- {escape_text(answer.verification)}",
+            *(f"- {escape_text(note)}" for note in notes if note),
+            *verdicts,
+        ]
+
+    def _write_verdict(self, statement: Statement) -> str:
+        meaning = VERDICTS[statement.verdict].meaning if statement.verdict else ""
+        reasons = [
+            f"{self._links[citation.number]} {escape_text(citation.reason)}"
+            for citation in statement.citations
+        ]
+        notes = "; ".join([*reasons, *map(escape_text, statement.warnings)])
+        said = f"- {meaning}: “{escape_text(statement.named_text)}”"
+        return f"{said} ({notes})" if notes else said
+
+
+def _sanitise_prose(text: str) -> str:
+    """Make a model's Markdown harmless.
+
+    >>> _sanitise_prose("**Yes** [[x]] `= run()` #tag <% y %>")
+    '**Yes** &#91;[x]] &#96;= run()&#96; &#35;tag &#60;% y &#37;>'
+    """
+    signs = _MODEL_SIGN.sub(lambda sign: f"&#{ord(sign[0])};", text)
+    return sanitise_markdown(signs.encode("utf-8", "replace").decode())
