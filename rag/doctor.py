@@ -171,9 +171,12 @@ class _Examiner:
         if vanished := [known[each] for each in found.vanished]:
             message = f"{_count(vanished, 'paper')} no longer in the files they were read from."
             yield self._find("gone from sources", message, vanished, "rag papers remove ID")
+        if gone := found.intake.gone:
+            message = f"{_count(gone, 'paper')} no longer in Zotero."
+            yield self._find("gone from Zotero", message, gone, "rag index --update")
         if refused := tuple(map(str, found.intake.refused)):
             message = f"{_count(refused, 'record')} refused when the sources are read."
-            fix = f"mend the files, then {self._write('rag index --update')}"
+            fix = f"mend the sources, then {self._write('rag index --update')}"
             yield Finding("refused records", message, fix, refused, refused[:_MOST_EXAMPLES])
 
     def check_papers(self, papers: Sequence[Paper]) -> Iterator[Finding]:

@@ -38,7 +38,7 @@ from rag.readers.zotero.address import is_address, parse_address
 from rag.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from rag.embedding import Embedder
     from rag.index import IndexReport, OnProgress
@@ -425,22 +425,45 @@ def read_with_companions(
     from rag.readers import iter_sources
 
     sources = _resolve_sources(named)
-    starts = {parse_address(source).link_start for source in filter(is_address, sources)}
-    recorded: dict[str, Mapping[str, str]] = {}
-    if starts and not rebuild:
-        with suppress(IndexMissing, CorpusError):
-            recorded.update(read_sources(settings, embedder_name))
-    order = [*recorded]
     records = iter_sources(named.items(), strict=strict, settings=settings) if named else iter(())
-    parts = [each for each in order if is_address(each) and each not in sources]
-    others = {each: recorded[each] for each in parts if parse_address(each).link_start in starts}
-    first = min((order.index(each) for each in sources if each in recorded), default=len(order))
-    earlier = {each: others[each] for each in order[:first] if each in others}
-    later = {each: others[each] for each in order[first:] if each in others}
-    if others:
+    if rebuild:
+        return _require_zotero(records), sources
+    earlier, later = _find_companions(sources, settings, embedder_name)
+    if earlier or later:
         read = partial(_read_again, settings=settings, embedder_name=embedder_name, left_out={})
         records = chain(read(earlier), records, read(later))
-    return records, sources | others
+    return records, {**sources, **earlier, **later}
+
+
+def _find_companions(
+    sources: Collection[str], settings: Settings, embedder_name: str
+) -> tuple[dict[str, Mapping[str, str]], dict[str, Mapping[str, str]]]:
+    """Return the other recorded parts of Zotero libraries: those before sources and those after."""
+    earlier: dict[str, Mapping[str, str]] = {}
+    later: dict[str, Mapping[str, str]] = {}
+    starts = {parse_address(source).link_start for source in filter(is_address, sources)}
+    if not starts:
+        return earlier, later
+    part = earlier
+    with suppress(IndexMissing, CorpusError):  # a new library has none
+        for source, columns in read_sources(settings, embedder_name).items():
+            if source in sources:
+                part = later
+            elif is_address(source) and parse_address(source).link_start in starts:
+                part[source] = columns
+    return earlier, later
+
+
+def _require_zotero(records: Iterable[Record]) -> Iterator[Record]:
+    """Yield records. A library rebuilt without one from Zotero would lose those papers.
+
+    Raises:
+        CorpusError: a Zotero library cannot be read.
+    """
+    for record in records:
+        if not isinstance(record, Paper) and is_address(record.path):
+            raise CorpusError(str(record))
+        yield record
 
 
 def _resolve_sources(sources: Mapping[str, Mapping[str, str]]) -> dict[str, Mapping[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from itertools import chain
 from pathlib import Path
@@ -192,3 +193,166 @@ def test_each_of_50_changes_gives_the_library_of_a_fresh_build(server, open_sett
             assert papers == read_papers_by_id(fresh)
             assert find_nearest(settings) == find_nearest(fresh)
         before = papers
+
+
+# Commands
+
+
+@pytest.fixture
+def zotero(monkeypatch):
+    """The desktop program with two items in each of two collections, and one in none."""
+    with ZoteroServer(local=True) as server:
+        monkeypatch.setenv("PAPERTRAIL_ZOTERO_LOCAL_URL", server.url)
+        library = server.library
+        server.tea, server.sea = map(library.add_collection, ("Tea", "Sea"))
+        server.keys = {
+            name: library.add_item(
+                title=f"On {name}", abstractNote=f"{name} helps.", collections=collections
+            )
+            for name, collections in {
+                "Leaves": [server.tea],
+                "Cups": [server.tea],
+                "Waves": [server.sea],
+                "Salt": [server.sea],
+                "Dust": [],
+            }.items()
+        }
+        yield server
+
+
+@pytest.fixture
+def index(run):
+    """Run `rag index` on the library "mine"; returns the report."""
+    return lambda *words: json.loads(run("index", *words, "-i", "mine", "--json"))
+
+
+@pytest.fixture
+def list_titles(run):
+    """Return the titles of the library "mine"."""
+    return lambda: [paper["title"] for paper in json.loads(run("papers", "-i", "mine", "--json"))]
+
+
+def test_update_tells_what_it_removed_and_says_little_when_nothing_changed(run, index, zotero):
+    index("zotero:local")
+    text = run("index", "--update", "-i", "mine")
+    assert text.count("\n") == 1
+    assert text.startswith("5 read, 0 added, 0 changed, 0 merged, 5 unchanged, 0 without")
+    unchanged = index("--update")
+    assert (unchanged["generation"], unchanged["removed"]) == (1, [])
+
+    zotero.library.delete_item(zotero.keys["Cups"])
+    zotero.library.edit_item(zotero.keys["Dust"], abstractNote="")
+    assert "1 paper is no longer in Zotero." in run("doctor", "mine")
+    text = run("index", "--update", "-i", "mine")
+    assert "4 read, 0 added, 1 changed, 0 merged, 3 unchanged, 1 removed, 1 without" in text
+    assert '\nremoved: "On Cups" (on-cups-' in text
+    assert '\nwithout abstract, found by title only: "On Dust" (on-dust-' in text
+    zotero.library.trash_item(zotero.keys["Salt"])
+    (removed,) = index("--update")["removed"]
+    assert removed.startswith("on-salt-")
+
+
+def test_renamed_paper_is_changed_not_removed(index, list_titles, zotero):
+    index("zotero:local")
+    zotero.library.edit_item(zotero.keys["Cups"], title="On Mugs")
+    report = index("--update")
+    assert (len(report["changed"]), report["added"], report["removed"]) == (1, [], [])
+    assert sorted(list_titles()) == ["On Dust", "On Leaves", "On Mugs", "On Salt", "On Waves"]
+
+
+def test_library_that_cannot_be_read_keeps_its_papers(run, index, list_titles, zotero, tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"title": "On Rates", "abstract": "Rates rise."}\n')
+    index("zotero:local", "a.jsonl")
+    zotero.library.delete_item(zotero.keys["Cups"])
+    (tmp_path / "a.jsonl").write_text('{"title": "On Rates", "abstract": "Rates fall."}\n')
+    zotero.is_allowed = False
+    report = index("--update")
+    assert (report["read"], len(report["changed"]), report["removed"]) == (1, 1, [])
+    assert [each["path"] for each in report["refused"]] == ["zotero:local"]
+    assert len(list_titles()) == 6
+    run("index", "--rebuild", "-i", "mine", status=2)
+    assert len(list_titles()) == 6
+    zotero.is_allowed = True
+    assert len(index("--update")["removed"]) == 1
+
+    index("zotero:local", "--rebuild")
+    zotero.is_allowed = False
+    said = run("index", "--update", "-i", "mine", status=2)
+    assert said.startswith("rag: Cannot read zotero:local")
+    assert len(list_titles()) == 4
+
+
+def test_part_that_is_read_again_does_not_take_other_parts_for_deleted(index, list_titles, zotero):
+    first, second = (f"zotero:local/collections/{key}" for key in (zotero.tea, zotero.sea))
+    index(first)
+    assert index(second)["papers"] == 4
+    zotero.library.delete_item(zotero.keys["Salt"])
+    report = index(first)
+    assert (report["read"], len(report["removed"]), report["papers"]) == (3, 1, 3)
+    zotero.library.move_item(zotero.keys["Leaves"], zotero.sea)
+    zotero.library.move_item(zotero.keys["Waves"])
+    assert len(index("--update")["removed"]) == 1
+    assert list_titles() == ["On Leaves", "On Cups"]
+    zotero.library.delete_collection(zotero.sea)  # its part cannot be read, so nothing is removed
+    zotero.library.delete_item(zotero.keys["Cups"])
+    assert index("--update")["removed"] == []
+    assert len(list_titles()) == 2
+
+
+def test_collection_that_became_empty_leaves_no_paper(index, zotero):
+    index(f"zotero:local/collections/{zotero.tea}")
+    zotero.library.move_item(zotero.keys["Leaves"])
+    zotero.library.move_item(zotero.keys["Cups"])
+    report = index("--update")
+    assert (len(report["removed"]), report["papers"]) == (2, 0)
+
+
+def test_paper_of_a_file_outlives_its_item(run, index, zotero, tmp_path):
+    def show():
+        paper = json.loads(run("papers", "show", "on cups", "-i", "mine", "--json"))
+        return paper["abstract"], [source.rpartition("/")[2] for source in paper["sources"]]
+
+    key = zotero.keys["Cups"]
+    zotero.library.edit_item(
+        key, creators=[{"creatorType": "author", "name": "Clark"}], date="2020"
+    )
+    bib = "title={On Cups}, author={{Clark}}, year=2020, abstract={Cups.}"
+    (tmp_path / "a.bib").write_text(f"@misc{{cups, {bib}}}\n")
+    index("zotero:local")
+    index("a.bib")
+    assert show() == ("Cups helps.", [key, "a.bib"])
+    assert index("--update")["unchanged"] == 6
+    zotero.library.trash_item(key)
+    assert index("zotero:local")["removed"] == []  # the file was not read
+    assert show() == ("Cups helps.", ["a.bib"])
+    index("--update")
+    assert show() == ("Cups.", ["a.bib"])
+    zotero.library.restore_item(key)
+    index("--update")
+    assert show() == ("Cups helps.", [key, "a.bib"])
+    assert index("--update")["unchanged"] == 6
+
+
+def test_paper_that_the_user_removed_stays_out_and_one_from_the_trash_comes_back(
+    run, index, list_titles, zotero
+):
+    index("zotero:local")
+    run("papers", "remove", "on cups", "-i", "mine")
+    zotero.library.trash_item(zotero.keys["Salt"])
+    index("--update")
+    zotero.library.restore_item(zotero.keys["Salt"])
+    report = index("--update")
+    assert (len(report["added"]), len(report["left_out"])) == (1, 1)
+    assert sorted(list_titles()) == ["On Dust", "On Leaves", "On Salt", "On Waves"]
+
+
+def test_decision_of_the_user_outlasts_updates(run, index, list_titles, zotero):
+    index("zotero:local")
+    run("papers", "merge", "on cups", "on leaves", "-i", "mine")
+    assert len(list_titles()) == 4
+    zotero.library.edit_item(zotero.keys["Cups"], abstractNote="Cups help a lot.")
+    assert len(index("--update")["changed"]) == 1
+    assert len(list_titles()) == 4
+    run("papers", "separate", "on leaves", "-i", "mine")
+    index("--update")
+    assert len(list_titles()) == 5

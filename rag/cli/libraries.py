@@ -56,7 +56,8 @@ def index_command(
     sources: Annotated[
         list[str] | None,
         typer.Argument(
-            help='Files and folders to read papers from; "-" is standard input.',
+            help="Files, folders and Zotero libraries (zotero:local) to read papers from; "
+            '"-" is standard input.',
             show_default=False,
         ),
     ] = None,
@@ -210,10 +211,11 @@ def _print_changes(report: IndexReport) -> None:
             f"{_format_paper(pairs[0].second)}. See `rag papers duplicates`."
         )
     _print_some(f"note: {warning}" for warning in intake.warnings)
-    print_line(
-        f"The library has {report.papers} paper{'s' * (report.papers != 1)} in "
-        f"{report.passages} passage{'s' * (report.passages != 1)}."
-    )
+    if intake.fresh or intake.removed or intake.gone:
+        print_line(
+            f"The library has {report.papers} paper{'s' * (report.papers != 1)} in "
+            f"{report.passages} passage{'s' * (report.passages != 1)}."
+        )
 
 
 def _count_records(report: IndexReport) -> list[str]:
