@@ -411,6 +411,40 @@ except Exception as error:
 """
 
 
+WATCHING = """
+import sys
+from rag.__main__ import main
+log, *sys.argv = sys.argv[1:]
+def note(event, values):
+    if event in ("socket.connect", "socket.getaddrinfo"):
+        print(event, file=open(log, "a"))
+sys.addaudithook(note)
+main()
+"""
+
+
+def test_nothing_connects_without_a_configured_server(library, places, tmp_path):
+    papers = tmp_path / "papers.bib"
+    papers.write_text("@article{a, title={On Tea}, abstract={Tea helps. It is warm.}}")
+    log = tmp_path / "connections"
+
+    def run_watched(*words):
+        names = {**places, "OPENAI_API_KEY": "sk-unused", "PAPERTRAIL_CHAT_RETRIES": "0"}
+        done = run_python("-c", WATCHING, log, "rag", *words, **names)
+        assert done.returncode == 0, done.stderr
+
+    mine = f"{tmp_path}/mine"
+    run_watched("index", papers, "--index", mine)
+    run_watched("ask", "does tea help?", "--index", mine, "--format", "html", "--cite-style", "apa")
+    run_watched("ask", BYTE_QUESTION)
+    run_watched("list", "curriculum learning")
+    run_watched("doctor", mine)
+    run_watched("info")
+    assert not log.exists()
+    run_watched("ask", BYTE_QUESTION, "--model", "any", "--url", "http://127.0.0.1:9/v1")
+    assert "socket.connect" in log.read_text()
+
+
 def test_full_disk_is_one_sentence_and_the_old_index_stays(library):
     library.close()
     for limit in (20_000, 250_000):
