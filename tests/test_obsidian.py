@@ -656,6 +656,21 @@ def test_command_reports_what_it_kept(run, tmp_path):
     assert said == "rag: --restore and --json are for --format obsidian. Leave them out.\n"
 
 
+def test_command_writes_an_answer_as_a_note(run, tmp_path):
+    (tmp_path / "mine.bib").write_text("@article{doe2020, title={Tea}, abstract={Tea is warm.}}")
+    run("index", "mine.bib", "--index", "mine")
+    words = ("--index", "mine", "--format", "obsidian")
+    assert run("ask", "Is tea warm?", *words, "--out", "vault") == ""
+    assert "- [[Is tea warm]]" in read(tmp_path / "vault" / "doe2020.md")
+    assert "Tea is warm. [[doe2020]]" in read(tmp_path / "vault" / "Is tea warm.md")
+    run("list", "tea", *words, "--out", "vault", "--quiet")
+    assert "[[tea]]" in read(tmp_path / "vault" / "doe2020.md")
+    said = run("ask", "Is tea warm?", *words, "--out", "mine.bib", status=2)
+    assert said == "rag: mine.bib is a file. Name the folder of the vault.\n"
+    said = run("ask", "Is tea warm?", *words, status=2)
+    assert said == "rag: Notes go to a folder. Name that of your vault with --out.\n"
+
+
 def test_command_without_a_folder_says_what_to_name(run):
     said = run("papers", "export", "--format", "obsidian", status=2)
     assert said == "rag: Notes go to a folder. Name that of your vault with --out.\n"

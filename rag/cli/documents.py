@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from rag.cli.printing import print_text
+from rag.cli.printing import print_text, print_vault_report
 from rag.errors import DiskError, SettingsError
 from rag.files import write_atomically
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     from rag.answer import Bibliography
 
-Form = Literal["text", "markdown", "html", "docx", "latex", "bibtex", "ris", "csl", "json"]
+Form = Literal[
+    "text", "markdown", "html", "docx", "latex", "bibtex", "ris", "csl", "json", "obsidian"
+]
 DOCUMENTS = ("markdown", "html", "docx", "latex")
 _DOCUMENTS_NAMED = "markdown, html, docx or latex"
 _ENDINGS: dict[str, Form] = {
@@ -41,7 +43,7 @@ FormOption = Annotated[
     typer.Option(
         "--format",
         help="Output format; default: by the ending of --out, else text. bibtex, ris and csl give "
-        "only the papers.",
+        "only the papers, obsidian writes notes into the folder --out.",
     ),
 ]
 CiteStyleOption = Annotated[
@@ -78,13 +80,16 @@ class Output:
     with_footnotes: bool = False
     path: Path | None = None
 
-    def write(self, answers: Bibliography) -> None:
-        """Write answers in a format of documents or references."""
+    def write(self, answers: Bibliography, *, quiet: bool = False) -> None:
+        """Write answers in a format of documents or references, or as notes."""
         options: dict[str, Any] = {}
         if self.form in DOCUMENTS:
             options["with_footnotes"] = self.with_footnotes
             if self.style:
                 options["style"] = self.style
+        if self.form == "obsidian" and self.path:
+            print_vault_report(answers.save_notes(self.path), as_json=False, quiet=quiet)
+            return
         if self.form == "docx" and self.path:
             answers.to_docx(self.path, **options)
             return
@@ -132,11 +137,21 @@ def resolve_output(
         raise DiskError(f"Cannot write {path} (there is no such folder). Choose another file.")
     if form == "docx" and path is None:
         raise SettingsError("A Word file is no text to print. Name the file with --out.")
+    if form == "obsidian":
+        _check_vault(path)
     if trace and form not in ("text", "json"):
         raise SettingsError("--trace works only with text and JSON. Leave out the format.")
     if with_footnotes and form not in DOCUMENTS:
         raise SettingsError(f"--footnotes needs --format {_DOCUMENTS_NAMED}, not {form}.")
     return Output(form, _check_style(form, style), with_footnotes, path)
+
+
+def _check_vault(folder: Path | None) -> None:
+    from rag.exporters.vault import check_vault
+
+    if folder is None:
+        raise SettingsError("Notes go to a folder. Name that of your vault with --out.")
+    check_vault(folder)
 
 
 def find_form(path: Path) -> Form | None:

@@ -191,7 +191,7 @@ def _write_answers(
         return
     done = [event for events in streams for event in events if event.kind == "done"]
     answers = Answers([event.answer for event in done])
-    output.write(answers)
+    output.write(answers, quiet=quiet)
     if not quiet:
         for warning in chain.from_iterable(each.warnings for each in answers.answers):
             print_note(f"note: {warning}")

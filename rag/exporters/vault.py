@@ -177,10 +177,7 @@ def open_vault(folder: Path) -> Iterator[Vault]:
         DiskError: it cannot be written, or another process writes to it.
     """
     folder = folder.expanduser()
-    if folder.exists() and not folder.is_dir():
-        raise SettingsError(f"{folder} is a file. Name the folder of the vault.")
-    if not folder.parent.is_dir():
-        raise SettingsError(f"There is no folder {folder.parent}. Make it, or name another vault.")
+    check_vault(folder)
     try:
         folder.mkdir(exist_ok=True)
         with filelock.FileLock(folder / _LOCK_NAME, timeout=_WAIT_S):
@@ -191,6 +188,18 @@ def open_vault(folder: Path) -> Iterator[Vault]:
         ) from error
     except OSError as error:
         raise DiskError(f"Cannot write notes to {folder} ({explain_os_error(error)}).") from error
+
+
+def check_vault(folder: Path) -> None:
+    """Refuse a folder that cannot be a vault.
+
+    Raises:
+        SettingsError: it is a file, or its parent is missing.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise SettingsError(f"{folder} is a file. Name the folder of the vault.")
+    if not folder.parent.is_dir():
+        raise SettingsError(f"There is no folder {folder.parent}. Make it, or name another vault.")
 
 
 class Vault:
