@@ -424,9 +424,9 @@ def test_options_that_contradict_each_other_are_one_sentence(options, message, r
 @pytest.mark.skipif(shutil.which("soffice") is None, reason="LibreOffice is not installed")
 def test_libreoffice_shows_every_citation_reference_and_footnote(tmp_path):
     ANSWER.to_docx(tmp_path / "a.docx", style="apa", with_footnotes=True)
-    home = f"-env:UserInstallation=file://{tmp_path}/profile"
-    convert = ["soffice", home, "--headless", "--outdir", str(tmp_path), "--convert-to"]
-    subprocess.run([*convert, "html", str(tmp_path / "a.docx")], check=True, capture_output=True)
+    profile = f"-env:UserInstallation=file://{tmp_path}/profile"
+    command = ["soffice", profile, "--convert-to", "html", "--outdir", ".", "a.docx"]
+    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
     shown = squeeze(Reader((tmp_path / "a.html").read_text(encoding="utf-8")).text)
     for text in (
         "days (Rue & Li, 2011).",

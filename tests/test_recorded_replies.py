@@ -12,15 +12,17 @@ A paper that the reader did not see among the candidates of a list counts as one
 
 from __future__ import annotations
 
+import html
 import json
 import re
+import zipfile
 from pathlib import Path
 
 import pytest
 from model_server import ModelServer, Step
 
 from rag import Assistant, load_settings, read_papers
-from rag.answer import Answer, Turn
+from rag.answer import Answer, Answers, Turn
 from rag.library import BUNDLED_SOURCE
 from rag.prompts import neutral
 
@@ -230,3 +232,27 @@ def test_every_recorded_answer_can_be_saved_and_opened(replayed, assistant, tmp_
         for saved, opened in zip(chat.turns, again.turns, strict=True):
             assert opened.answer.text == saved.answer.text
             assert opened.answer.statements == saved.answer.statements
+
+
+@pytest.mark.parametrize("style", ["apa", "ieee"])
+def test_every_recorded_answer_is_whole_in_every_document(style, replayed, tmp_path):
+    answers = [turn.answer for chat, _ in replayed.values() for turn in chat.turns]
+    path = tmp_path / "all.docx"
+    Answers(answers).to_docx(path, style=style, with_footnotes=True)
+    page = html.unescape(Answers(answers).to_html(style=style))
+    with zipfile.ZipFile(path) as package:
+        word = b"".join(map(package.read, ("word/document.xml", "word/footnotes.xml"))).decode()
+    for text in (page, html.unescape(word)):
+        shown = keep_letters(re.sub(r"<[^>]*>", "", text))
+        for answer in answers:
+            assert keep_letters(answer.question) in shown
+            for citation in answer.citations:
+                assert keep_letters(citation.paper.title) in shown
+                assert all(keep_letters(quote.text) in shown for quote in citation.quotes)
+            for statement in answer.statements:
+                assert keep_letters(re.sub(r"\$.*?\$", "", statement.text)) in shown
+
+
+def keep_letters(text):
+    """Return the letters and digits of a text, in lower case, as styles change others."""
+    return "".join(filter(str.isalnum, text.casefold()))

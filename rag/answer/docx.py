@@ -249,9 +249,11 @@ class _WordWriter:
         from docx.opc.oxml import serialize_part_xml
         from docx.opc.packuri import PackURI
         from docx.opc.part import Part
+        from docx.oxml import OxmlElement
+        from docx.oxml.ns import nsmap
         from docx.text.paragraph import Paragraph
 
-        root = _make("w:footnotes")
+        root = OxmlElement("w:footnotes", nsdecls=nsmap)
         for number, kind in enumerate(("separator", "continuationSeparator"), -1):
             line = _make("w:footnote", type=kind, id=number)
             line.append(_make("w:p"))
