@@ -15,9 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
+from typer.testing import CliRunner
 
 from rag import Answer, Citation, Paper, Quote, Statement
 from rag.answer import Answers
+from rag.cli import app
 from rag.csl import STYLE_NAMES
 from rag.errors import DiskError, SettingsError
 from rag.exporters.values import collapse_space
@@ -390,7 +392,8 @@ def test_the_command_writes_the_format_of_the_ending(run, tmp_path, bundled_cach
     text = (tmp_path / "both.md").read_text(encoding="utf-8")
     assert re.findall(r"^# (.*)", text, re.MULTILINE) == [QUESTION, "who won the 2018 world cup?"]
     assert "No clear answer in this library." in text
-    run("ask", QUESTION, "--out", "a.txt")
+    result = CliRunner().invoke(app, ["ask", QUESTION, "--out", "a.txt"])
+    assert (result.stdout, "Wrote a.txt.\n" in result.stderr) == ("", True)
     assert "MrT5" in (tmp_path / "a.txt").read_text(encoding="utf-8")
     assert run("ask", QUESTION, "--format", "html").startswith("<!doctype html>")
     run("chat", "--cite-style", "apa", text=f"{QUESTION}\n/save talk.docx\n/save talk.html\n")

@@ -181,9 +181,10 @@ class Composer:
             parts.append(reference)
             standings = dict.fromkeys(STANDINGS.get(citation.standing) for citation in own)
             parts += [f"*({standing})*" for standing in standings if standing]
-            quotes = dict.fromkeys(quote.text for citation in own for quote in citation.quotes)
-            if quotes and with_quotes and not self._with_footnotes:
-                parts.append("\n>\n".join(f"> {escape_markdown(quote)}" for quote in quotes))
+            if with_quotes and not self._with_footnotes:
+                quotes = dict.fromkeys(quote.text for each in own for quote in each.quotes)
+                quoted = "\n>\n".join(f"> {escape_markdown(quote)}" for quote in quotes)
+                parts += filter(None, [quoted])
         return parts
 
     def write_checks(self, statements: Iterable[Statement], summary: str, mode: str) -> list[str]:
@@ -276,12 +277,7 @@ class Composer:
 
         return FORMULA.sub(put, prose)
 
-    def _put(
-        self,
-        kind: _Kind,
-        runs: tuple[Run, ...],
-        source: str = "",
-    ) -> str:
+    def _put(self, kind: _Kind, runs: tuple[Run, ...], source: str = "") -> str:
         safe = (run if is_safe_link(run.url) else run._replace(url="") for run in runs)
         self.asides.append(Aside(kind, tuple(safe), source))
         return f"[\ue000{len(self.asides) - 1}\ue001]"

@@ -234,7 +234,7 @@ def _save(conversation: Conversation, name: str, style: str | None, *, footnotes
             style = None  # either one means the user's own keys
         elif form in DOCUMENTS and style == "latex":
             raise SettingsError("For LaTeX, end the name in .tex, as in `/save talk.tex`.")
-        Output(form, style, with_footnotes=footnotes, path=path).write(conversation)
+        Output(form, style, footnotes, path, quiet=True).write(conversation)
     print_note(f"Saved to {path}.")
 
 

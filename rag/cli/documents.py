@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from rag.cli.printing import print_text, print_vault_report
+from rag.cli.printing import print_note, print_text, print_vault_report
 from rag.errors import DiskError, SettingsError
 from rag.files import write_atomically
 
@@ -73,14 +73,16 @@ class Output:
         style: of citations, or None for that of the format.
         with_footnotes: whether quotes stand in footnotes.
         path: of a file, or None for standard output.
+        quiet: whether to print no note on the file.
     """
 
     form: Form
     style: str | None = None
     with_footnotes: bool = False
     path: Path | None = None
+    quiet: bool = False
 
-    def write(self, answers: Bibliography, *, quiet: bool = False) -> None:
+    def write(self, answers: Bibliography) -> None:
         """Write answers in a format of documents or references, or as notes."""
         options: dict[str, Any] = {}
         if self.form in DOCUMENTS:
@@ -88,10 +90,11 @@ class Output:
             if self.style:
                 options["style"] = self.style
         if self.form == "obsidian" and self.path:
-            print_vault_report(answers.save_notes(self.path), as_json=False, quiet=quiet)
+            print_vault_report(answers.save_notes(self.path), as_json=False, quiet=self.quiet)
             return
         if self.form == "docx" and self.path:
             answers.to_docx(self.path, **options)
+            self._print_note()
             return
         with self.redirect_print():
             print_text(getattr(answers, f"to_{self.form}")(**options))
@@ -105,6 +108,11 @@ class Output:
         with redirect_stdout(StringIO()) as printed:
             yield
         write_atomically(self.path, printed.getvalue())
+        self._print_note()
+
+    def _print_note(self) -> None:
+        if not self.quiet:
+            print_note(f"Wrote {self.path}.")
 
 
 def resolve_output(
@@ -115,6 +123,7 @@ def resolve_output(
     with_footnotes: bool = False,
     as_json: bool = False,
     trace: bool = False,
+    quiet: bool = False,
 ) -> Output:
     """Return how answers are to be written, before anything is asked.
 
@@ -124,26 +133,43 @@ def resolve_output(
             not installed.
     """
     path = None if out == Path("-") else out
-    if as_json and form not in (None, "json"):
-        raise SettingsError(f"--json and --format {form} contradict each other. Leave one out.")
-    form = "json" if as_json else form
-    form = form or (find_form(path) if path else _choose_form(style))
-    if form is None:
-        raise SettingsError(
-            f"The name {path} does not say which format to write. End it in "
-            f"{', '.join(_ENDINGS)}, or give --format."
-        )
-    if path and not path.parent.is_dir():
-        raise DiskError(f"Cannot write {path} (there is no such folder). Choose another file.")
-    if form == "docx" and path is None:
-        raise SettingsError("A Word file is no text to print. Name the file with --out.")
-    if form == "obsidian":
-        _check_vault(path)
+    form = _resolve_form(form, path, style, as_json=as_json)
     if trace and form not in ("text", "json"):
         raise SettingsError("--trace works only with text and JSON. Leave out the format.")
     if with_footnotes and form not in DOCUMENTS:
         raise SettingsError(f"--footnotes needs --format {_DOCUMENTS_NAMED}, not {form}.")
-    return Output(form, _check_style(form, style), with_footnotes, path)
+    if form == "docx":
+        _require_word(path)
+    if form == "obsidian":
+        _check_vault(path)
+    if path and not path.parent.is_dir():
+        raise DiskError(f"Cannot write {path} (there is no such folder). Choose another file.")
+    return Output(form, _resolve_style(form, style), with_footnotes, path, quiet)
+
+
+def _resolve_form(
+    form: Form | None, path: Path | None, style: str | None, *, as_json: bool
+) -> Form:
+    if as_json and form not in (None, "json"):
+        raise SettingsError(f"--json and --format {form} contradict each other. Leave one out.")
+    if as_json or form:
+        return form or "json"
+    if path is None:
+        return _choose_form(style)
+    if found := find_form(path):
+        return found
+    raise SettingsError(
+        f"The name {path} does not say which format to write. End it in "
+        f"{', '.join(_ENDINGS)}, or give --format."
+    )
+
+
+def _require_word(path: Path | None) -> None:
+    from rag.answer.docx import require_docx
+
+    if path is None:
+        raise SettingsError("A Word file is no text to print. Name the file with --out.")
+    require_docx()
 
 
 def _check_vault(folder: Path | None) -> None:
@@ -179,19 +205,15 @@ def _choose_form(style: str | None) -> Form:
     return "latex" if style == "latex" else "markdown"
 
 
-def _check_style(form: Form, style: str | None) -> str | None:
+def _resolve_style(form: Form, style: str | None) -> str | None:
     """Return a style that the format can have, or None for its default.
 
     Raises:
         SettingsError: it cannot have this style, or there is no such style.
     """
-    from rag.answer.docx import require_docx
-
-    if form == "docx":
-        require_docx()
-    is_own = style in ("pandoc", "latex")
     if style is None or (style == "numeric" and form not in DOCUMENTS):
         return None
+    is_own = style in ("pandoc", "latex")
     if form not in DOCUMENTS or (is_own and form != _choose_form(style)):
         needed = _choose_form(style) if is_own else _DOCUMENTS_NAMED
         raise SettingsError(f"--cite-style {style} needs --format {needed}, not {form}.")

@@ -94,7 +94,13 @@ def ask(
 ) -> None:
     """Answer a question from the library, with checked citations, or abstain."""
     output = resolve_output(
-        form, out, style=cite_style, with_footnotes=footnotes, as_json=as_json, trace=trace
+        form,
+        out,
+        style=cite_style,
+        with_footnotes=footnotes,
+        as_json=as_json,
+        trace=trace,
+        quiet=quiet,
     )
     questions = read_questions(question, file)
     with open_assistant(settings, quiet=quiet) as assistant:
@@ -136,7 +142,13 @@ def list_papers(
 ) -> None:
     """List every paper that fits a subject, with its score and a quoted sentence."""
     output = resolve_output(
-        form, out, style=cite_style, with_footnotes=footnotes, as_json=as_json, trace=trace
+        form,
+        out,
+        style=cite_style,
+        with_footnotes=footnotes,
+        as_json=as_json,
+        trace=trace,
+        quiet=quiet,
     )
     (subject,) = read_questions(subject)
     with open_assistant(settings, quiet=quiet) as assistant:
@@ -191,7 +203,7 @@ def _write_answers(
         return
     done = [event for events in streams for event in events if event.kind == "done"]
     answers = Answers([event.answer for event in done])
-    output.write(answers, quiet=quiet)
+    output.write(answers)
     if not quiet:
         for warning in chain.from_iterable(each.warnings for each in answers.answers):
             print_note(f"note: {warning}")
