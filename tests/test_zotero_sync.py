@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from itertools import chain
 from pathlib import Path
 
@@ -12,12 +18,14 @@ from test_retrieval import HashingEmbedder
 from zotero_server import ZoteroServer, add_made_up_items
 
 from rag import Assistant, Paper
+from rag.errors import CorpusError
 from rag.index import Index
 from rag.library import read_with_companions, reread_sources, update_library
 from rag.papers import PaperMerger
 from rag.readers import iter_sources
 from rag.settings import load_settings
 
+ROOT = Path(__file__).parents[1]
 QUESTIONS = ("what are rates of decay?", "which bado is measured?")
 
 CHANGES = (
@@ -356,3 +364,101 @@ def test_decision_of_the_user_outlasts_updates(run, index, list_titles, zotero):
     run("papers", "separate", "on leaves", "-i", "mine")
     index("--update")
     assert len(list_titles()) == 5
+
+
+# Kills and lost connections
+
+UPDATING = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from test_retrieval import HashingEmbedder
+from rag.library import reread_sources
+from rag.settings import load_settings
+print("ready", flush=True)
+reread_sources(load_settings(**json.loads(sys.argv[2])), HashingEmbedder())
+"""
+
+
+@pytest.fixture
+def changed(tmp_path):
+    """A server with 300 items of which half changed after they were indexed in `tmp_path/before`.
+
+    Returns:
+        the server, a function that makes the settings of a folder, and the papers before and after.
+    """
+    with ZoteroServer() as server:
+        add_made_up_items(server.library, 300)
+
+        def make_settings(name):
+            cache = tmp_path / f"cache {name}"
+            return {"index": f"{tmp_path}/{name}", "cache_dir": str(cache), **server.settings}
+
+        settings = load_settings(**make_settings("before"))
+        build(["zotero:users/7"], settings, HashingEmbedder())
+        for number, key in enumerate([*server.library.items]):
+            if number % 3 == 0:
+                server.library.edit_item(key, abstractNote=f"We measured it {number} times.")
+            elif number % 6 == 1:
+                server.library.delete_item(key)
+        add_made_up_items(server.library, 250)  # other words than those of 300
+        yield server, make_settings, read_papers_by_id(settings)
+
+
+def copy_library(tmp_path, name):
+    """Copy the library that was not updated yet, with its copy of the Zotero library."""
+    shutil.copytree(tmp_path / "before", tmp_path / name)
+    shutil.copytree(tmp_path / "cache before", tmp_path / f"cache {name}")
+
+
+@pytest.mark.slow
+def test_kill_at_any_moment_of_an_update_leaves_the_old_library_or_the_new(changed, tmp_path):
+    _, make_settings, before = changed
+    copy_library(tmp_path, "whole")
+    started = time.monotonic()
+    update_in_process(make_settings("whole"), 600)
+    whole_s = time.monotonic() - started
+    after = read_papers_by_id(load_settings(**make_settings("whole")))
+    assert after.keys() - before.keys()
+    assert before.keys() - after.keys()
+    moments, kills = random.Random(20), 0
+    for number in range(10):
+        copy_library(tmp_path, str(number))
+        settings = load_settings(**make_settings(str(number)))
+        kills += update_in_process(make_settings(str(number)), moments.uniform(0, whole_s))
+        assert read_papers_by_id(settings) in (before, after)
+        reread_sources(settings, HashingEmbedder())
+        assert read_papers_by_id(settings) == after
+    assert kills >= 5
+
+
+def update_in_process(settings, after_s):
+    """Update a library in a process that is killed after some time. Return whether it was."""
+    command = [sys.executable, "-c", UPDATING, Path(__file__).parent, json.dumps(settings)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as process:
+        assert process.stdout.readline() == b"ready\n"
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(after_s)
+        process.kill()
+    assert process.returncode in (0, -signal.SIGKILL)
+    return process.returncode != 0
+
+
+@pytest.mark.slow
+def test_connection_lost_at_any_request_changes_nothing(changed, tmp_path):
+    server, make_settings, before = changed
+    copy_library(tmp_path, "whole")
+    settings = load_settings(**make_settings("whole"))
+    first = len(server.requests)
+    reread_sources(settings, HashingEmbedder())
+    after, requests = read_papers_by_id(settings), len(server.requests) - first
+    assert requests > 4
+    for number in range(requests):
+        copy_library(tmp_path, str(number))
+        settings = load_settings(**make_settings(str(number)))
+        server.lose_after = len(server.requests) + number
+        with pytest.raises(CorpusError, match="lost the connection"):
+            reread_sources(settings, HashingEmbedder())
+        assert read_papers_by_id(settings) == before
+        server.lose_after = None
+        reread_sources(settings, HashingEmbedder())
+        assert read_papers_by_id(settings) == after
