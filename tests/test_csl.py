@@ -359,3 +359,20 @@ def test_given_names_tell_first_authors_apart() -> None:
 def test_chicago_capitalises_titles(title: str, capitalised: str) -> None:
     (entry,) = style_papers("chicago-author-date", make_paper(title, "Ann Lee", 2020)).references()
     assert capitalised in show(entry.runs)
+
+
+def test_given_names_become_initials() -> None:
+    names = "Jean-Paul Roux, Ji-woo Park, JR Doe, Ann M. Lee Jr."
+    paper = make_paper("Tea", names, 2020, venue="Tea Letters")
+    entries = {style: style_papers(style, paper).references()[0] for style in STYLE_NAMES}
+    assert show(entries["apa"].runs).startswith(
+        "Roux, J.-P., Park, J.-W., Doe, J. R., & Lee, A. M., Jr. (2020)."
+    )
+    assert show(entries["vancouver"].runs).startswith("Roux JP, Park JW, Doe JR, Lee AM Jr.")
+
+
+def test_quotation_marks_alternate() -> None:
+    paper = make_paper("On “tea” in “poems”", "Ann Lee", 2020, venue="Tea Letters")
+    entries = {style: style_papers(style, paper).references()[0] for style in STYLE_NAMES}
+    assert "“On ‘tea’ in ‘poems’,”" in show(entries["ieee"].runs)
+    assert "‘On “tea” in “poems”’," in show(entries["harvard"].runs)

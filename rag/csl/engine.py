@@ -28,6 +28,7 @@ from rag.papers import ET_AL
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+_INITIALS, _AFTER_HYPHEN = re.compile(r"\b[A-Z]{2,3}\b"), re.compile(r"(?<=-)\w")
 _WORD, _FIRST = re.compile(r"[^\s–—/-]+"), re.compile(r"^\W*[a-zà-ÿ]")
 _CSL = "http://purl.org/net/xbiblio/csl"
 
@@ -97,13 +98,9 @@ class _Cite(source.CitationItem):
     @property
     def number(self) -> int:
         """Shown number, unless the style sorts its list and so numbers the papers anew."""
-        bibliography = self.bibliography
-        if (
-            bibliography.style.root.bibliography.find("cs:sort", model.CitationStylesElement.nsmap)
-            is None
-        ):
-            return int(self.key)
-        return int(bibliography.keys.index(self.key)) + 1
+        if self.bibliography.style.is_sorted:
+            return int(self.bibliography.keys.index(self.key)) + 1
+        return int(self.key)
 
 
 class Document:
@@ -114,6 +111,7 @@ class Document:
         self.style = _parse_style(xml, locale)
         self.root = self.style  # under citeproc-py's name
         self.source = _Items(items)
+        self.is_sorted = self.style.bibliography.find("cs:sort", self.style.nsmap) is not None
         self.name_forms: dict[str, NameForm] = {}
         self._list = CitationStylesBibliography(self, self.source, FORMATTER)
         self._list.register(Citation([_Cite(item["id"]) for item in items]))
@@ -174,6 +172,9 @@ def _parse_style(xml: bytes, locale: str | None) -> model.Style:
     _copy_date_delimiters(style)
     for last_resort in style.findall(".//*[@disambiguate='true']"):  # taken always by citeproc-py
         last_resort.getparent().remove(last_resort)
+    for names in style.iter(f"{{{_CSL}}}names"):  # citeproc-py adds names of its own class
+        if names.name is None and not names.xpath_search("./ancestor::cs:substitute"):
+            names.insert(0, style.makeelement(f"{{{_CSL}}}name"))
     for block in style.iterfind(".//*[@display]"):  # which citeproc-py joins without a space
         block.set("prefix", " " + block.get("prefix", "").lstrip())
     return style
@@ -344,12 +345,17 @@ class _Label(_Cased, model.Label):
 class _Name(model.Name):
     """Names in full if the style says initialize="false", "et al." if a source omits some.
 
-    Citations have more names where that tells papers apart, which citeproc-py leaves out.
+    Citations have more names where that tells papers apart, which citeproc-py leaves out. It also
+    makes "J.-. woo" of "Ji-woo" and "J." of "JR".
     """
 
     def initialize(self, given: str, mark: str, context: Any) -> str:
-        if self.get("initialize") == "false":
+        place = self if context is None else context
+        inherited = place.xpath("./ancestor-or-self::*/@initialize")
+        if self.get("initialize", *inherited[-1:]) == "false":
             return given
+        given = _INITIALS.sub(lambda found: " ".join(found[0]), given)
+        given = _AFTER_HYPHEN.sub(_raise_letter, given)
         return str(super().initialize(given, mark, context))
 
     def process(

@@ -11,7 +11,7 @@ from rag.exporters.values import collapse_space
 from rag.papers import ET_AL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rag.csl.runs import Run
     from rag.csl.styles import CslStyle
@@ -117,7 +117,8 @@ def _make_names(names: Sequence[dict[str, str]]) -> list[dict[str, str]]:
     return [{"literal": ET_AL} if name == {"literal": "others"} else name for name in names]
 
 
-def _collect_links(papers: Any) -> dict[str, str]:
+def _collect_links(papers: Iterable[Paper]) -> dict[str, str]:
+    """Return the address of each text that is a DOI or an address of a paper."""
     links: dict[str, str] = {}
     for paper in papers:
         if paper.doi:

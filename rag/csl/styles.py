@@ -76,7 +76,7 @@ def _read_style(path: Path, locale: str | None) -> CslStyle:
     try:
         with path.open("rb") as file:
             xml = file.read(_MOST_BYTES + 1)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise SettingsError(
             f"Cannot read the citation style {path} ({explain_os_error(error)}). "
             "Give the path of a .csl file."
