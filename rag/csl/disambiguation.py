@@ -30,9 +30,13 @@ def tell_apart(document: Document, items: Sequence[Mapping[str, Any]]) -> None:
         if any(authors[key] != authors[keys[0]] for key in keys):
             _choose_names(document, keys, list(_make_forms(document, most, has_given=has_given)))
     if document.get_option("disambiguate-add-year-suffix") == "true":
-        for keys in _find_equal(document):
-            for key, suffix in zip(keys, _make_suffixes(), strict=False):
-                document.set_field(key, "year_suffix", suffix)
+        _add_year_suffixes(document)
+
+
+def _add_year_suffixes(document: Document) -> None:
+    for keys in _find_equal(document):
+        for key, suffix in zip(keys, _make_suffixes(), strict=False):
+            document.set_field(key, "year_suffix", suffix)
 
 
 def _find_equal(document: Document) -> list[list[str]]:

@@ -429,7 +429,7 @@ class _Layout(model.Layout):
             cites = parent.sort.sort(cites, self)
         if parent.get("collapse") == "citation-number":
             text = self._join_numbers(cites)
-        elif parent.get("collapse"):
+        elif parent.get("collapse") and len(cites) > 1:
             text = self._join_years(cites)
         else:
             text = self.join([self._render_cite(cite) for cite in cites])

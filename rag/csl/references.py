@@ -95,21 +95,24 @@ def _make_csl_item(paper: Paper, number: int) -> dict[str, Any]:
     """Return the item as the styles expect it."""
     item = make_item(paper, str(number))
     item = {name: value for name, value in item.items() if name not in _LEFT_OUT}
-    item |= {"id": str(number), "author": _make_names(item.get("author", []))}
-    if "date-parts" not in item.get("issued", {}):
-        item.pop("issued", None)
-    else:
-        item["issued"] = {"date-parts": item["issued"]["date-parts"]}
-    if item["type"] == "document" and (paper.venue or paper.arxiv_id):
-        item["type"] = "article-journal" if paper.venue else "article"
+    item |= {"id": str(number), "type": _choose_type(paper, item["type"])}
+    item["author"] = _make_names(item.get("author", []))
+    parts = item.pop("issued", {}).get("date-parts")  # a season has no name in the locales
+    item["issued"] = {"date-parts": parts} if parts else None
+    item["genre"] = _THESES.get(paper.entry_type or "")
     if item["type"] != "article":
-        item.pop("number", None)
+        item.pop("number", None)  # which styles take for the number of an article
     elif paper.arxiv_id:
         item.setdefault("publisher", "arXiv")
         item.setdefault("URL", f"https://arxiv.org/abs/{paper.arxiv_id}")
-    if paper.entry_type in _THESES:
-        item["genre"] = _THESES[paper.entry_type]
     return {name: value for name, value in item.items() if value}
+
+
+def _choose_type(paper: Paper, kind: str) -> str:
+    """Return a type that shows what is known, if that of the paper is unknown."""
+    if kind != "document" or not (paper.venue or paper.arxiv_id):
+        return kind
+    return "article-journal" if paper.venue else "article"
 
 
 def _make_names(names: Sequence[dict[str, str]]) -> list[dict[str, str]]:
