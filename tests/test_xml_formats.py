@@ -170,8 +170,7 @@ def test_an_article_of_pubmed_is_the_same_in_both_of_its_formats(written, title)
 )
 def test_a_notice_of_a_retraction_is_not_retracted(types):
     text = NBIB.replace("PT  - Retracted Publication\nRIN", "PT  - Comment\nROF")
-    lines = [*text.splitlines(), *(f"PT  - {each}" for each in types)]
-    [(_, found)] = medline.read(lines)
+    [(_, found)] = medline.read([text, *(f"PT  - {each}\n" for each in types)])
     assert found.retraction is None
 
 

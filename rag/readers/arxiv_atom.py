@@ -59,7 +59,7 @@ def _parse_record(entry: Element) -> RawRecord | str:
         url=fields.find_url(address),
         doi=fields.find_doi(*dois),
         arxiv_id=normalise_arxiv_id(address.removeprefix("oai:")),
-        metadata=fields.make_tags(terms),
+        metadata=fields.make_details(tags=terms),
         entry_type=PREPRINT,
     )
 

@@ -25,7 +25,7 @@ from bibtexparser.model import (
 )
 from bibtexparser.splitter import Splitter
 
-from rag.papers import join_name, normalise_arxiv_id
+from rag.papers import ET_AL, join_name, normalise_arxiv_id
 from rag.readers import fields
 from rag.readers.fields import RawRecord
 from rag.readers.latex import has_next_field, to_plain_text, unquote_value
@@ -40,7 +40,7 @@ logging.getLogger("bibtexparser").addHandler(
     logging.NullHandler()
 )  # we report its errors ourselves
 
-_BLOCK = re.compile(r"[ \t]*@\w*[ \t]*[{(]")
+_BREAK = re.compile(r"\n(?=[ \t]*@\w*[ \t]*[{(])")  # before an entry
 _FIRST = re.compile(
     r"^[ \t]*@(?:\w+\s*\{\s*[^\s{}(),=\"]+\s*(?:,|\Z)"
     r"|\w+\s*\{(?:[^=\n]*[,\n])?\s*[\w-]+\s*=\s*[{\"\w]"  # any other key or none, and a field
@@ -67,7 +67,6 @@ _ESCAPE_BRACE_OR_SEMICOLON = re.compile(r"\\.|[{};]")
 _ESCAPE_BRACE_OR_AND = re.compile(rf"\\.|&#?\w+;|[{{}};]|{_AND.pattern}", re.IGNORECASE)
 _LINK = re.compile(r"\\(?:href|url|path|nolinkurl|detokenize)\b")
 _ESCAPE_OR_BRACE = re.compile(r"\\([_%&#~{}])|[{}]")
-_OWN = frozenset({"", "@"})
 _NOT_IN_KEY = re.compile(r'[{}",]')
 _BEFORE_CHARS = 4000
 _MOST_STRING_CHARS = 4_000_000  # of all @string entries of a file
@@ -176,10 +175,9 @@ def _read_entries(pieces: Iterable[str]) -> Iterator[tuple[int, _Entry | str]]:
 
 def _refuse_others(first: int, comment: str) -> Iterator[tuple[int, str]]:
     """Refuse records of another format in a text outside entries."""
-    for line, text in enumerate(comment.split("\n"), first):
-        if fields.find_record_tag(text) not in _OWN:
-            yield line, fields.OTHER_FORMAT
-            return
+    start, tag = fields.find_record_start(comment) or (0, "@")
+    if tag != "@":
+        yield first + comment.count("\n", 0, start), fields.OTHER_FORMAT
 
 
 def _store_string(entry: String, strings: Fields) -> None:
@@ -192,20 +190,11 @@ def _store_string(entry: String, strings: Fields) -> None:
 
 def _split_blocks(pieces: Iterable[str]) -> Iterator[tuple[int, Block]]:
     """Parse the text from one line that starts an entry to the next."""
-    first = 1
-    part: list[str] = []
-    for number, line in enumerate(fields.split_lines(pieces), 1):
-        if part and "@" in line and _BLOCK.match(line):
-            yield from _split_entry(first, part)
-            first, part = number, []
-        part.append(line)
-    yield from _split_entry(first, part)
-
-
-def _split_entry(first: int, part: list[str]) -> Iterator[tuple[int, Block]]:
-    text = "\n".join([*part, ""])
-    for block in Splitter(_HEAD.sub(_fix_head, text, count=1)).split().blocks:
-        yield first + (block.start_line or 0), block
+    line = 0
+    for text, _ in fields.split_at(pieces, _BREAK):
+        for block in Splitter(_HEAD.sub(_fix_head, f"{text}\n", count=1)).split().blocks:
+            yield line + (block.start_line or 0), block
+        line += text.count("\n") + 1
 
 
 def _fix_head(head: re.Match[str]) -> str:
@@ -275,17 +264,15 @@ def _parse_record(entry: _Entry, known: Fields) -> RawRecord | str:
         doi=fields.find_doi(doi, url),
         arxiv_id=(normalise_arxiv_id(eprint) if is_arxiv else None)
         or fields.find_arxiv_id(eprint, url, doi, venue, raw("note")),
-        metadata={
-            **fields.make_details(
-                volume=text("volume"),
-                issue=text("number", "issue"),
-                pages=text("pages"),
-                publisher=text(*_PUBLISHERS),
-                editors=_read_names(known.get("editor", "")),
-                month=text("month") or fields.find_month(raw("date")),
-            ),
-            **fields.make_tags(keywords),
-        },
+        metadata=fields.make_details(
+            tags=keywords,
+            volume=text("volume"),
+            issue=text("number", "issue"),
+            pages=text("pages"),
+            publisher=text(*_PUBLISHERS),
+            editors=_read_names(known.get("editor", "")),
+            month=text("month") or fields.find_month(raw("date")),
+        ),
         aliases=tuple(key for each in raw("ids").split(",") if (key := each.strip())),
         citation_key=entry.key or None,
         entry_type=entry.kind,
@@ -294,11 +281,7 @@ def _parse_record(entry: _Entry, known: Fields) -> RawRecord | str:
     )
 
 
-def _to_text(value: str) -> str:
-    return to_plain_text(value)
-
-
-_to_text_cached = fields.cache_short(_to_text)
+_to_text_cached = fields.cache_short(to_plain_text)
 
 
 def _read_names(names: str) -> tuple[str, ...]:
@@ -310,11 +293,11 @@ def _read_names(names: str) -> tuple[str, ...]:
     several = list(_split_outside_braces(names, _ESCAPE_BRACE_OR_AND)) if tex else _AND.split(names)
     while len(several) > 1 and not several[-1]:
         several.pop()
-    found = tuple(chain.from_iterable(map(_read_name_cached, several)))
+    found = tuple(chain.from_iterable(map(_read_name, several)))
     last = several[-1]
     if tex and not _WHOLE_NAME.fullmatch(last):
         last = to_plain_text(last)
-    return (*found, *fields.detect_et_al(last)) if found else ()
+    return (*found, ET_AL) if found and fields.has_et_al(last) else found
 
 
 def _has_tex(value: str) -> bool:
@@ -344,6 +327,7 @@ def _split_outside_braces(text: str, marks: re.Pattern[str]) -> Iterator[str]:
     yield text[start:].strip()
 
 
+@fields.cache_short
 def _read_name(name: str) -> tuple[str, ...]:
     """Return the name, given name first, or the several names between commas."""
     if "=" in name and _NAMED_PARTS.search(name):
@@ -357,6 +341,3 @@ def _read_name(name: str) -> tuple[str, ...]:
         plain = fields.split_names(to_plain_text(name), single=True)
         several = list(map(fields.read_author, plain))
     return tuple(filter(None, several))
-
-
-_read_name_cached = fields.cache_short(_read_name)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from functools import lru_cache
 from html import unescape
-from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -62,6 +62,7 @@ class Note:
 
 
 NO_TITLE = "the record has no title. Add one."
+HALF_CHARACTER = "it contains half of an escaped character (\\ud800 to \\udfff). Fix or remove it."
 NO_END = "the record does not end with ER. The file may be cut off; export it again."
 OTHER_FORMAT = "from here on the file has records of another format. Split the file here."
 
@@ -69,19 +70,17 @@ _BEFORE = 20  # most lines before the first record
 _ID_CHARS = 200
 _LONG_CHARS = 200  # below, splitting a text is faster than checking it
 _CACHED = 4096  # texts, one or two megabytes per function, seven at most
-_PLACEHOLDER_CHARS = 80
-_NONE = r"no|not|none|n\W?a|nan|null|nil|undefined|missing|unavailable|unknown"
-_BESIDE_NONE = (
-    r"an?|the|this|there|is|was|has|for|of|in|with|by|yet|online|english|abstracts?|summary"
-    r"|description|available|provided|supplied|found|given|listed|present|applicable|specified"
-    r"|exists?|article|paper|record|item|document|publication|authors?|names?"
-)
+_STATE = r"(?:available|provided|supplied|specified|applicable|given|listed|found)"
+_NOUN = r"(?:abstract|summary|author)s?(?: names?)?"
+_TAIL = r"(?: (?:for|in|online|yet)\b.*)?[\W_]*"
 _PLACEHOLDER = re.compile(
-    rf"[-–—.…?*]{{0,3}}|[\W_]*(?:abstract[\W_]*|anonymous\]"
-    rf"|(?=.*\b(?:{_NONE})\b)(?:(?:{_NONE}|{_BESIDE_NONE})\b[\W_]*)+)",
+    r"[-–—.…?*]{0,3}|\W*anonymous\]|[\W_]*(?:"
+    r"(?:(?:abstract|n\W{0,3}a|nan|none?|null|undefined|missing|unknown"
+    rf"|(?:not?\W|un){_STATE})\b[\W_]*)+"
+    rf"|(?:\w+ ){{0,3}}no (?:\w+ )?{_NOUN}(?: (?:is |was )?{_STATE})?{_TAIL}"
+    rf"|(?:\w+ )?{_NOUN} (?:is |was )?(?:not |un){_STATE}{_TAIL})",
     re.IGNORECASE | re.DOTALL,
 )
-_PREVIEW = "An abstract is not available for this content"  # as Cambridge University Press says
 # A year alone, or one that starts a date in digits only: 20200315, 202003.
 _YEAR = re.compile(
     r"(?<!\d)(?:1[5-9]|20)\d\d(?!\d)|\A\s*(?:1[5-9]|20)\d\d(?=(?:0\d|1[0-2])(?:[0-3]\d)?(?!\d))"
@@ -95,9 +94,8 @@ _WEB_ADDRESS = re.compile(r"https?://(?:[^\s;]++|;++(?=\S)(?!https?:))++", re.IG
 # Starts at the first of several semicolons only, else 20,000 of them would take seconds.
 _BETWEEN_ADDRESSES = re.compile(r"(?<!;);++(?:\s+|\Z|(?=https?:))", re.IGNORECASE)
 _ARXIV_NAMED = re.compile(r"(?:arxiv:\s*|10\.48550/arxiv\.)(\S+)", re.IGNORECASE)
-_ET_AL_ONLY = re.compile(r"(?:and )?(?:others|et\.? al\.?)", re.IGNORECASE)
-_ET_AL_ENDS = frozenset({"al", " al", ".al", "al.", "ers"})
-_ET_AL = re.compile(r",?\s+(?:et\.? al\.?|and others)$", re.IGNORECASE)
+_ET_AL_ENDS = ("al", "al.", "others")
+_ET_AL = re.compile(r"(?:^|,?\s+)(?:(?:and )?et\.? al\.?|and others)$|^others$", re.IGNORECASE)
 _INITIALS = re.compile(r"(?:[^\W\d_](?:\.?[ -]?)){1,4}")
 _LOOSE_INITIAL = re.compile(r"\. -(?=[^\W\d_]\.)")  # "J. -L.", as arXiv writes "J.-L."
 _GENERATION = re.compile(r"\s*(?:[JS]r\.?|I{2,3}|IV)\s*$")
@@ -109,7 +107,9 @@ _RETRACTED = re.compile(
     re.IGNORECASE,
 )
 # BibTeX, RIS, MEDLINE, Web of Science.
-_RECORD_TAG = re.compile(r"(@)\w+[ \t]*\{|(TY)\s{0,3}-\s|(PMID) ?- ?\d|(PT) [A-Z]\s*$")
+_RECORD_START = re.compile(
+    r"^(?:(@)\w+[ \t]*\{|(TY)\s{0,3}-\s|(PMID) ?- ?\d|(PT) [A-Z]\s*$)", re.MULTILINE
+)
 _DASHES = re.compile(r"\s*(?:--+|[–—‐‑−])\s*")
 _MONTHS = (
     *("january", "february", "march", "april", "may", "june", "july", "august", "september"),
@@ -130,31 +130,47 @@ def has_record_start(head: str, start: re.Pattern[str], tag: str) -> bool:
         tag: the one that starts a record of the format.
     """
     lines = [line for line in head.split("\n") if line.strip()]
-    first = next(filter(None, map(find_record_tag, lines)), tag)
+    _, first = find_record_start(head) or (0, tag)
     return first in {tag, "@"} and any(start.match(line) for line in lines[:_BEFORE])
 
 
-def find_record_tag(line: str) -> str:
-    """Return the tag that starts a record, "@", "TY", "PMID" or "PT", or "" in other lines."""
-    found = _RECORD_TAG.match(line)
-    return found[found.lastindex or 0] if found else ""
+def find_record_start(text: str) -> tuple[int, str] | None:
+    """Return where the first record of a known format starts, and its tag: @, TY, PMID or PT."""
+    found = _RECORD_START.search(text)
+    return (found.start(), found[found.lastindex or 0]) if found else None
 
 
-def split_lines(pieces: Iterable[str]) -> Iterator[str]:
-    """Split pieces of whole lines into lines without their ends."""
-    return chain.from_iterable(piece.removesuffix("\n").split("\n") for piece in pieces)
+def split_at(
+    pieces: Iterable[str], mark: re.Pattern[str]
+) -> Iterator[tuple[str, re.Match[str] | None]]:
+    r"""Yield the text before each match, with the match, and that behind the last one with None.
+
+    Args:
+        pieces: whole lines. A line break is put before the first, so that all lines follow one.
+        mark: starts with a line break, which is found ten times faster than the start of a line.
+
+    >>> [text for text, _ in split_at(["a\nb\n", "a\nc\n"], re.compile("\na"))]
+    ['', '\nb', '\nc']
+    """
+    parts: list[str] = []
+    for piece in pieces:
+        at, text = 0, "\n" + piece.removesuffix("\n")
+        for found in mark.finditer(text):
+            yield "".join([*parts, text[at : found.start()]]), found
+            parts, at = [], found.end()
+        parts.append(text[at:])
+    yield "".join(parts), None
 
 
 def collapse_space(text: str) -> str:
     """Replace each run of white space by one space, and strip the ends."""
-    return text if len(text) > _LONG_CHARS and is_one_line(text) else " ".join(text.split())
+    if len(text) > _LONG_CHARS and is_one_line(line := text.strip()):
+        return line
+    return " ".join(text.split())
 
 
 def cache_short(read: Callable[[str], T]) -> Callable[[str], T]:
-    """Cache the last results of a function for short texts, such as names and venues.
-
-    This is faster if one in four texts repeats. Long texts rarely do and are not cached.
-    """
+    """Cache the last results for short texts, such as names, of which one in four repeats."""
     known = lru_cache(maxsize=_CACHED)(read)
     return lambda text: known(text) if len(text) < _LONG_CHARS else read(text)
 
@@ -174,10 +190,8 @@ def is_placeholder(value: object) -> bool:
     >>> [is_placeholder(text) for text in ("[No abstract available]", "n/a", "None of us won.")]
     [True, True, False]
     """
-    if not isinstance(value, str) or value[:1].isdigit():
-        return False
-    is_short = len(value) <= _PLACEHOLDER_CHARS
-    return (is_short and _PLACEHOLDER.fullmatch(value) is not None) or value.startswith(_PREVIEW)
+    is_short = isinstance(value, str) and len(value) < _LONG_CHARS and not value[:1].isdigit()
+    return is_short and _PLACEHOLDER.fullmatch(str(value)) is not None
 
 
 def put_given_first(name: str) -> str:
@@ -189,11 +203,6 @@ def put_given_first(name: str) -> str:
     >>> [put_given_first(name) for name in ("King, Jr., Martin", "King, Martin, Jr.", "Ink, Inc.")]
     ['Martin King Jr.', 'Martin King Jr.', 'Ink, Inc.']
     """
-    return _put_given_first(collapse_space(name))
-
-
-def _put_given_first(name: str) -> str:
-    """Put the given name first in a name on one line."""
     if "," not in name:
         return name
     family, _, given = name.partition(",")
@@ -220,39 +229,32 @@ def read_people(names: Iterable[str]) -> tuple[str, ...]:
 
 def read_authors(names: Iterable[str]) -> tuple[str, ...]:
     """Return the names, given names first. A final "others" or "et al." becomes `ET_AL`."""
-    return _read_names(names, _read_author_cached)
+    return _read_names(names, read_author)
 
 
 def _read_names(names: Iterable[str], read: Callable[[str], str]) -> tuple[str, ...]:
-    several = list(names)
+    several = [name for name in names if name.strip()]
     found = tuple(filter(None, map(read, several)))
-    while several and not several[-1].strip():
-        several.pop()
-    return (*found, *detect_et_al(several[-1])) if found else ()
+    return (*found, ET_AL) if found and has_et_al(several[-1]) else found
+
+
+def has_et_al(name: str) -> bool:
+    """Return whether the last name of a list says that others are omitted."""
+    name = name.strip()
+    return name.lower().endswith(_ET_AL_ENDS) and _ET_AL.search(name) is not None
 
 
 def _clean_name(name: str) -> str:
     """Return the name on one line, or "" if it is only "et al."."""
-    plain = name = collapse_space(name)
-    if name[-3:].lower() in _ET_AL_ENDS:
-        plain = "" if _ET_AL_ONLY.fullmatch(name) else _ET_AL.sub("", name)
+    name = collapse_space(name)
+    plain = _ET_AL.sub("", name) if has_et_al(name) else name
     return _LOOSE_INITIAL.sub(".-", plain) if " -" in plain else plain
 
 
-def detect_et_al(last: str) -> tuple[str, ...]:
-    """Return (`ET_AL`,) if the last name of a list says that others are omitted, else ()."""
-    if last.rstrip()[-3:].lower() not in _ET_AL_ENDS:
-        return ()
-    last = collapse_space(last)
-    return (ET_AL,) if _ET_AL_ONLY.fullmatch(last) or _ET_AL.search(last) else ()
-
-
+@cache_short
 def read_author(name: str) -> str:
     """Return the name on one line, given name first, or "" if it is only "et al."."""
-    return _put_given_first(_clean_name(name))
-
-
-_read_author_cached = cache_short(read_author)
+    return put_given_first(_clean_name(name))
 
 
 def split_names(text: str, *, single: bool) -> list[str]:
@@ -313,7 +315,7 @@ def _has_initial(name: str) -> bool:
 def _pair_initials(text: str) -> list[str]:
     """Split names that have initials after a comma, or [] for other lists ("UN, WHO, EU, FAO")."""
     parts = [part for part in map(str.strip, text.split(",")) if part]
-    rest = [parts.pop()] if len(parts) % 2 and detect_et_al(parts[-1]) else []
+    rest = [parts.pop()] if len(parts) % 2 and has_et_al(parts[-1]) else []
     pairs = list(zip(parts[::2], parts[1::2], strict=False))
     if len(parts) % 2 or len(pairs) + len(rest) < 2 or not all(map(_has_initials, pairs)):
         return []
@@ -329,7 +331,7 @@ def _has_initials(pair: tuple[str, str]) -> bool:
 def _split_commas(text: str, *, single: bool) -> list[str]:
     """Split a list of names at its commas. A single name stays whole."""
     parts = [part for part in map(str.strip, text.split(",")) if part]
-    people = parts[:-1] if parts and detect_et_al(parts[-1]) else parts
+    people = parts[:-1] if parts and has_et_al(parts[-1]) else parts
     if single:
         are_names = all(map(_has_initial, people))
     else:
@@ -430,6 +432,15 @@ def parse_own_id(value: object) -> str:
     return str(value).strip() if is_id else ""
 
 
+def is_storable(record: Mapping[str, object]) -> bool:
+    """Return whether a JSON object has no half characters, which UTF-8 cannot write."""
+    try:
+        json.dumps(record, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def find_doi(*texts: str) -> str | None:
     """Return the first DOI among texts."""
     for text in texts:
@@ -453,15 +464,10 @@ def find_arxiv_id(*texts: str) -> str | None:
     return None
 
 
-def make_tags(texts: Iterable[str]) -> dict[str, JsonValue]:
-    """Return metadata with the keywords, each once and in order, or {} if there are none."""
-    several = dict.fromkeys(clean_label(collapse_space(text)) for text in texts)
-    several.pop("", None)
-    return {"tags": list(several)} if several else {}
-
-
 def make_details(
     *,
+    pmid: str = "",
+    tags: Iterable[str] = (),
     volume: str = "",
     issue: str = "",
     pages: str = "",
@@ -471,10 +477,10 @@ def make_details(
 ) -> dict[str, JsonValue]:
     """Return metadata with the details of a reference that are known, under their common names.
 
-    >>> make_details(volume="9", pages="1735--1780", month="nov")
-    {'volume': '9', 'pages': '1735-1780', 'month': 11}
+    >>> make_details(volume="9", pages="1735--1780", month="nov", tags=["Tea", " ", "Tea"])
+    {'volume': '9', 'pages': '1735-1780', 'month': 11, 'tags': ['Tea']}
     """
-    known: dict[str, JsonValue] = {}
+    known: dict[str, JsonValue] = {"pmid": pmid} if pmid else {}
     texts = (("volume", volume), ("issue", issue), ("pages", pages), ("publisher", publisher))
     for name, text in texts:
         if text and not is_placeholder(line := collapse_space(text)):
@@ -483,6 +489,10 @@ def make_details(
         known["editors"] = [*people]
     if month and not is_placeholder(month):
         known["month"] = parse_month(collapse_space(month))
+    keywords = dict.fromkeys(clean_label(collapse_space(text)) for text in tags)
+    keywords.pop("", None)
+    if keywords:
+        known["tags"] = [*keywords]
     return known
 
 

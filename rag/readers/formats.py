@@ -68,7 +68,7 @@ _FORMATS: Formats = (
 
 
 # These formats accept pieces of several whole lines, which they split faster or not at all.
-IN_PIECES: Formats = (arxiv_atom, pubmed_xml, bibtex, ris)
+IN_PIECES: Formats = (arxiv_atom, pubmed_xml, bibtex, ris, medline, web_of_science)
 
 
 @dataclass(frozen=True, slots=True)

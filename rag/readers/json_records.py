@@ -68,8 +68,8 @@ def parse_record(source: str, columns: Mapping[str, str] = AS_NAMED) -> RawRecor
         return f"this is not valid JSON: {error}."
     if not isinstance(record, dict):
         return "this is JSON, but not an object with a title and an abstract."
-    if "\\u" in source and _HALF_CHARACTER.search(source) and not _is_storable(record):
-        return "it contains half of an escaped character (\\ud800 to \\udfff). Fix or remove it."
+    if "\\u" in source and _HALF_CHARACTER.search(source) and not fields.is_storable(record):
+        return fields.HALF_CHARACTER
     try:
         return _parse_schema(_map_columns(record, columns) if columns else record)
     except FieldError as error:
@@ -79,14 +79,6 @@ def parse_record(source: str, columns: Mapping[str, str] = AS_NAMED) -> RawRecor
 def _map_columns(record: Record, columns: Mapping[str, str]) -> Record:
     mapped = {field: record[key] for field, key in columns.items() if key in record}
     return {key: record[key] for key in record if key not in columns.values()} | mapped
-
-
-def _is_storable(record: Record) -> bool:
-    try:
-        json.dumps(record, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -99,10 +91,10 @@ def _parse_schema(record: Record) -> RawRecord:
     Raises:
         FieldError: a field is missing or of the wrong type.
     """
-    if _dict(record.get("message")).get("DOI"):  # Crossref's answer for a single work
+    if _get(record, "message", "DOI"):  # Crossref's answer for a single work
         record = record["message"]
     keys = record.keys()
-    if any(isinstance(name, str) for name in _list(record.get("authors"))):
+    if any(isinstance(name, str) for name in _list(record, "authors")):
         return parse_own_record(record)  # no service lists its authors as strings
     if "authors_parsed" in keys or {"categories", "update_date"} <= keys:
         return _from_arxiv(record)
@@ -110,114 +102,94 @@ def _parse_schema(record: Record) -> RawRecord:
         return _from_semantic_scholar(record)
     if keys & {"abstract_inverted_index", "authorships"}:
         return _from_openalex(record)
-    if _is_csl(record):
-        return _from_csl(record)
-    return parse_own_record(record)
+    return _from_csl(record) if _is_csl(record) else parse_own_record(record)
 
 
 def _from_arxiv(record: Record) -> RawRecord:
     """Parse arXiv's snapshot: https://www.kaggle.com/datasets/Cornell-University/arxiv."""
-    arxiv_id = normalise_arxiv_id(_text(record.get("id")))
-    parsed = [name for name in _list(record.get("authors_parsed")) if isinstance(name, list)]
+    arxiv_id = normalise_arxiv_id(_text(record, "id"))
+    parsed = [name for name in _list(record, "authors_parsed") if isinstance(name, list)]
     names = [" ".join(_texts([*name[1:2], *name[:1], *name[2:3]])) for name in parsed]
     if not names:
-        names = re.split(r",\s*(?:and\s+)?|\s+and\s+", _text(record.get("authors")))
-    dois = _text(record.get("doi")).split()  # a paper may have several
+        names = re.split(r",\s*(?:and\s+)?|\s+and\s+", _text(record, "authors"))
+    dois = _text(record, "doi").split()  # a paper may have several
     return RawRecord(
         id="",
         title=take_required(record, "title"),
         abstract=take_text(record, "abstract"),
         authors=fields.read_people(clean_markup(name) for name in names),
         year=_find_arxiv_year(record, arxiv_id),
-        venue=_line(record.get("journal-ref")),
+        venue=_line(record, "journal-ref"),
         doi=fields.find_doi(*dois),
         arxiv_id=arxiv_id,
-        metadata=fields.make_tags(_text(record.get("categories")).split()),
+        metadata=fields.make_details(tags=_text(record, "categories").split()),
         entry_type=PREPRINT,
     )
 
 
 def _find_arxiv_year(record: Record, arxiv_id: str | None) -> int | None:
     """Return the year of the first version, else that of the id, else of `update_date`."""
-    versions = [_dict(version) for version in _list(record.get("versions"))]
-    created = _find_year(versions[0].get("created")) if versions else None
+    versions = _list(record, "versions")
+    created = _find_year(versions[0], "created") if versions else None
     if created is None and arxiv_id and (found := _ARXIV_YEAR.match(arxiv_id)):
         short = int(found[1])
         created = short + (1900 if short > 90 else 2000)  # arXiv began in 1991
-    return created or _find_year(record.get("update_date"))
+    return created or _find_year(record, "update_date")
 
 
 def _from_semantic_scholar(record: Record) -> RawRecord:
     """Parse https://api.semanticscholar.org/api-docs. Bulk files have lower-case keys."""
-    other_ids = _dict(record.get("externalIds") or record.get("externalids"))
-    journal = _dict(record.get("journal"))
-    kinds = _texts(_list(record.get("publicationTypes")))
+    other_ids = record.get("externalIds") or record.get("externalids")
+    kinds = _texts(_list(record, "publicationTypes"))
     return RawRecord(
         id="",
         title=take_required(record, "title"),
         abstract=take_text(record, "abstract"),
-        authors=_read_people(_dict(each).get("name") for each in _list(record.get("authors"))),
-        year=_find_year(record.get("year")) or _find_year(record.get("publicationDate")),
-        venue=_line(record.get("venue")) or _line(journal.get("name")),
-        url=fields.find_url(_text(record.get("url"))),
-        doi=normalise_doi(_text(other_ids.get("DOI"))),
-        arxiv_id=normalise_arxiv_id(_text(other_ids.get("ArXiv"))),
-        metadata={
-            **fields.make_details(
-                volume=_detail(journal.get("volume")),
-                pages="".join(_detail(journal.get("pages")).split()),
-                month=_find_month(record.get("publicationDate")),
-            ),
-            **fields.make_tags(_texts(_list(record.get("fieldsOfStudy")))),
-        },
+        authors=_read_people(_list(record, "authors"), "name"),
+        year=_find_year(record, "year") or _find_year(record, "publicationDate"),
+        venue=_line(record, "venue") or _line(record, "journal", "name"),
+        url=fields.find_url(_text(record, "url")),
+        doi=normalise_doi(_text(other_ids, "DOI")),
+        arxiv_id=normalise_arxiv_id(_text(other_ids, "ArXiv")),
+        metadata=fields.make_details(
+            tags=_texts(_list(record, "fieldsOfStudy")),
+            volume=_detail(record, "journal", "volume"),
+            pages="".join(_detail(record, "journal", "pages").split()),
+            month=_find_month(_text(record, "publicationDate")),
+        ),
         entry_type=next((_TYPES[name] for name in kinds if name in _TYPES), None),
     )
 
 
 def _from_openalex(record: Record) -> RawRecord:
     """Parse https://docs.openalex.org/api-entities/works/work-object, also with `host_venue`."""
-    place = _dict(record.get("primary_location"))
-    source = _dict(place.get("source")) or _dict(record.get("host_venue"))
-    people = [_dict(_dict(each).get("author")) for each in _list(record.get("authorships"))]
-    doi = _text(record.get("doi")) or _text(_dict(record.get("ids")).get("doi"))
-    page = _text(place.get("landing_page_url")) or _text(record.get("id"))
-    keywords = [_dict(each) for each in _list(record.get("keywords"))]
+    source = _get(record, "primary_location", "source") or record.get("host_venue")
+    page = _text(record, "primary_location", "landing_page_url") or _text(record, "id")
+    keywords = _list(record, "keywords")
+    kind = _text(record, "type_crossref") or _text(record, "type")
+    ends = [_get(record, "biblio", "first_page"), _get(record, "biblio", "last_page")]
+    date = _text(record, "publication_date")
     return RawRecord(
         id="",
         title=take_text(record, "title") or take_required(record, "display_name"),
         abstract=_restore_text(record.get("abstract_inverted_index")),
-        authors=_read_people(person.get("display_name") for person in people),
-        year=_find_year(record.get("publication_year")),
-        venue=_line(source.get("display_name")),
+        authors=_read_people(_list(record, "authorships"), "author", "display_name"),
+        year=_find_year(record, "publication_year"),
+        venue=_line(source, "display_name"),
         url=fields.find_url(page),
-        doi=normalise_doi(doi),
+        doi=normalise_doi(_text(record, "doi") or _text(record, "ids", "doi")),
         arxiv_id=normalise_arxiv_id(page),
-        metadata={
-            **_read_openalex_details(record, source),
-            **fields.make_tags(
-                _texts(each.get("display_name") or each.get("keyword") for each in keywords)
-            ),
-        },
-        entry_type=_find_openalex_type(record),
+        metadata=fields.make_details(
+            tags=(_text(each, "display_name") or _text(each, "keyword") for each in keywords),
+            volume=_detail(record, "biblio", "volume"),
+            issue=_detail(record, "biblio", "issue"),
+            pages="-".join(dict.fromkeys(_texts(ends))),
+            publisher=_text(source, "host_organization_name") or _text(source, "publisher"),
+            # OpenAlex gives the first of January where only the year is known.
+            month="" if date.endswith("-01-01") else _find_month(date),
+        ),
+        entry_type=_TYPES.get(kind, kind) or None,
         retraction=find_retraction(record),
-    )
-
-
-def _find_openalex_type(record: Record) -> str | None:
-    kind = _text(record.get("type_crossref") or record.get("type"))
-    return _TYPES.get(kind, kind) or None
-
-
-def _read_openalex_details(record: Record, source: Record) -> dict[str, Any]:
-    details, date = _dict(record.get("biblio")), _text(record.get("publication_date"))
-    ends = [details.get("first_page"), details.get("last_page")]
-    return fields.make_details(
-        volume=_detail(details.get("volume")),
-        issue=_detail(details.get("issue")),
-        pages="-".join(dict.fromkeys(_texts(ends))),
-        publisher=_text(source.get("host_organization_name") or source.get("publisher")),
-        # OpenAlex gives the first of January where only the year is known.
-        month="" if date.endswith("-01-01") else _find_month(date),
     )
 
 
@@ -227,23 +199,24 @@ def _restore_text(index: object) -> str:
     >>> _restore_text({"rates": [1, 3], "Higher": [0], "beat": [2]})
     'Higher rates beat rates'
     """
+    several = index.items() if isinstance(index, dict) else ()
     places = [
-        (place, word)
-        for word, several in _dict(index).items()
-        for place in _list(several)
-        if isinstance(place, int)
+        (place, word) for word, found in several for place in _list(found) if isinstance(place, int)
     ]
     return " ".join(word for _, word in sorted(places))
 
 
 def _is_csl(record: Record) -> bool:
-    author = _list(record.get("author"))
     return (
         isinstance(record.get("issued"), dict)
         or "container-title" in record
-        or any(_dict(one).keys() & {"family", "given", "literal"} for one in author)
-        or _OWN_ID in _dict(record.get("custom"))
-        or ("abstract" not in record and _text(record.get("type")) in _CSL_TYPES)
+        or any(
+            _get(one, part) is not None
+            for one in _list(record, "author")
+            for part in ("family", "given", "literal")
+        )
+        or _get(record, "custom", _OWN_ID) is not None
+        or ("abstract" not in record and _text(record, "type") in _CSL_TYPES)
     )
 
 
@@ -253,48 +226,38 @@ def _from_csl(record: Record) -> RawRecord:
     https://docs.citationstyles.org/en/stable/specification.html, appendices III and IV;
     https://api.crossref.org/swagger-ui/index.html.
     """
-    issued = _dict(record.get("issued"))
-    date = _take_first(_list(issued.get("date-parts")))
-    text = _text(issued.get("literal")) or _text(issued.get("raw"))
-    custom = _dict(record.get("custom"))
-    keywords = _texts(_list(custom.get(_OWN_TAGS))) or fields.split_keywords(
-        _text(record.get("keyword"))
+    date = _take_first(_get(record, "issued", "date-parts"))
+    year, month = (*date, None, None)[:2] if isinstance(date, list) else (date, None)
+    keywords = _texts(_list(record, "custom", _OWN_TAGS)) or fields.split_keywords(
+        _text(record, "keyword")
     )
-    keywords += _texts(_list(record.get("subject")))
-    doi, address = _text(record.get("DOI")), _text(record.get("URL"))
-    kind = _text(record.get("type"))
-    title, subtitle = (
-        _take_first(record.get("title")),
-        _line(_take_first(_list(record.get("subtitle")))),
-    )
-    whole = take_required({"title": title}, "title")
+    doi, address, kind = _text(record, "DOI"), _text(record, "URL"), _text(record, "type")
+    title = take_required({"title": _take_first(record.get("title"))}, "title")
+    subtitle = _line(_take_first(_list(record, "subtitle")))
     return RawRecord(
-        id=fields.parse_own_id(custom.get(_OWN_ID)),
-        title=f"{whole}: {subtitle}" if subtitle and subtitle not in whole else whole,
+        id=fields.parse_own_id(_get(record, "custom", _OWN_ID)),
+        title=f"{title}: {subtitle}" if subtitle and subtitle not in title else title,
         abstract=take_text(record, "abstract"),
-        authors=_read_csl_names(record.get("author")),
-        year=_find_year(_take_first(date) if date else text),
+        authors=_read_csl_names(record, "author"),
+        year=_find_year(year)
+        if date
+        else _find_year(record, "issued", "literal") or _find_year(record, "issued", "raw"),
         venue=_line(_take_first(record.get("container-title"))),
         url=fields.find_url(address),
         doi=normalise_doi(doi),
-        arxiv_id=normalise_arxiv_id(_text(record.get("number")))
-        or fields.find_arxiv_id(doi, address),
-        metadata={**_read_csl_details(record, issued), **fields.make_tags(keywords)},
-        citation_key=_find_key(record.get("citation-key"), record.get("id")),
+        arxiv_id=normalise_arxiv_id(_text(record, "number")) or fields.find_arxiv_id(doi, address),
+        metadata=fields.make_details(
+            tags=[*keywords, *_texts(_list(record, "subject"))],
+            volume=_detail(record, "volume"),
+            issue=_detail(record, "issue"),
+            pages=_detail(record, "page") or _detail(record, "article-number"),
+            publisher=_text(record, "publisher"),
+            editors=_read_csl_names(record, "editor"),
+            month=_detail(month) or _text(record, "issued", "season"),
+        ),
+        citation_key=_find_key(_text(record, "citation-key"), _text(record, "id")),
         entry_type=_CSL_NAMES.get(kind, kind) or None,
-        retraction=_text(custom.get(_OWN_RETRACTION)) or _find_crossref_retraction(record),
-    )
-
-
-def _read_csl_details(record: Record, issued: Record) -> dict[str, Any]:
-    date = _list(_take_first(_list(issued.get("date-parts"))))
-    return fields.make_details(
-        volume=_detail(record.get("volume")),
-        issue=_detail(record.get("issue")),
-        pages=_detail(record.get("page") or record.get("article-number")),
-        publisher=_text(record.get("publisher")),
-        editors=_read_csl_names(record.get("editor")),
-        month=_detail(date[1]) if len(date) > 1 else _text(issued.get("season")),
+        retraction=_text(record, "custom", _OWN_RETRACTION) or _find_crossref_retraction(record),
     )
 
 
@@ -303,62 +266,53 @@ def _find_crossref_retraction(record: Record) -> str | None:
 
     A notice itself names the work that it retracts as "update-to".
     """
-    own = [_dict(each) for each in _list(record.get("update-to"))]
-    notices = [
-        *(_dict(each) for each in _list(record.get("updated-by"))),
-        *(
-            each
-            for each in own
-            if _text(each.get("DOI")).lower() == _text(record.get("DOI")).lower()
-        ),
-    ]
-    for notice in notices:
-        if _text(notice.get("type")).lower() in _RETRACTIONS:
-            return f"Retracted in: {_text(notice.get('DOI'))}"
+    doi = _text(record, "DOI").lower()
+    own = [each for each in _list(record, "update-to") if _text(each, "DOI").lower() == doi]
+    for notice in (*_list(record, "updated-by"), *own):
+        if _text(notice, "type").lower() in _RETRACTIONS:
+            return f"Retracted in: {_text(notice, 'DOI')}"
     return None
 
 
-def _find_key(*values: object) -> str | None:
+def _find_key(*texts: str) -> str | None:
     """Return the first text that can be a citation key. Zotero's ids are addresses."""
-    return next((key for value in values if _KEY.fullmatch(key := _text(value))), None)
+    return next(filter(_KEY.fullmatch, texts), None)
 
 
-def _read_csl_names(names: object) -> tuple[str, ...]:
-    return _read_people(_join_csl_name(_dict(each)) for each in _list(names))
+def _read_csl_names(record: Record, role: str) -> tuple[str, ...]:
+    return fields.read_people(map(_join_csl_name, _list(record, role)))
 
 
-def _join_csl_name(name: Record) -> str:
+def _join_csl_name(name: object) -> str:
     parts = ("dropping-particle", "non-dropping-particle", "family", "suffix")
-    whole = _text(name.get("literal")) or _text(name.get("name"))
-    family = " ".join(_texts(name.get(part) for part in parts))
-    return whole or join_name(_text(name.get("given")), family)
+    family = " ".join(_texts(_get(name, part) for part in parts))
+    whole = _text(name, "literal") or _text(name, "name")
+    return whole or join_name(_text(name, "given"), family)
 
 
-def _text(value: object) -> str:
-    return value.strip() if isinstance(value, str) else ""
+def _get(value: object, *path: str) -> Any:
+    """Return the value under a path of keys, None if there is none."""
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
 
 
-def _line(value: object) -> str | None:
-    return " ".join(_text(value).split()) or None
+def _text(value: object, *path: str) -> str:
+    found = _get(value, *path)
+    return found.strip() if isinstance(found, str) else ""
+
+
+def _line(value: object, *path: str) -> str | None:
+    return fields.collapse_space(_text(value, *path)) or None
 
 
 def _texts(values: Iterable[object]) -> list[str]:
-    return [line for value in values if (line := _line(value))]
+    return [line for line in map(_line, values) if line]
 
 
-def _detail(value: object) -> str:
-    """Return a text or a number as text."""
-    is_number = isinstance(value, int) and not isinstance(value, bool)
-    return str(value) if is_number else _text(value)
-
-
-def _find_month(date: object) -> str:
-    """Return the month of a date like "2019-03-12", or ""."""
-    return "".join(_text(date).split("-")[1:2])
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
+def _list(value: object, *path: str) -> list[Any]:
+    found = _get(value, *path)
+    return found if isinstance(found, list) else []
 
 
 def _take_first(value: object) -> object:
@@ -366,14 +320,21 @@ def _take_first(value: object) -> object:
     return next(iter(value), None) if isinstance(value, list) else value
 
 
-def _dict(value: object) -> Record:
-    return value if isinstance(value, dict) else {}
+def _detail(value: object, *path: str) -> str:
+    """Return a text or a number as text."""
+    found = _get(value, *path)
+    is_number = isinstance(found, int) and not isinstance(found, bool)
+    return str(found) if is_number else _text(found)
 
 
-def _read_people(values: Iterable[object]) -> tuple[str, ...]:
-    return fields.read_people(_texts(values))
+def _find_month(date: str) -> str:
+    """Return the month of a date like "2019-03-12", or ""."""
+    return "".join(date.split("-")[1:2])
 
 
-def _find_year(value: object) -> int | None:
-    is_plain = isinstance(value, int | str) and not isinstance(value, bool)
-    return fields.find_year(str(value)[:100]) if is_plain else None
+def _find_year(value: object, *path: str) -> int | None:
+    return fields.find_year(_detail(value, *path)[:100])
+
+
+def _read_people(people: list[Any], *path: str) -> tuple[str, ...]:
+    return fields.read_people(_text(each, *path) for each in people)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rag.readers import fields
 from rag.readers.fields import RawRecord
-from rag.readers.tagged_lines import TaggedRecord, read_records
+from rag.readers.tagged_lines import TaggedRecord, make_format, read_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 _TYPES = {"Preprint": "preprint", "Journal Article": "article", "Book": "book"}
 # Tags that RIS, which has "TI  - " too, does not have.
 _START = re.compile(r"PMID ?- ?\d+\s*$|(?:OWN |STAT|FAU |JT  |AID |LID |PMC )- \S")
-_FIELD = re.compile(r"(?=[A-Z].{3,4}-)([A-Z][A-Z0-9]{1,3}) *- ?(.*)", re.DOTALL)
+_FORMAT = make_format(
+    "PMID",
+    start=r"PMID ?- ?\d",
+    end=r"[^\S\n]*$",
+    tag=r"(?=[A-Z].{3,4}-)[A-Z][A-Z0-9]{1,3}",
+    sign=" *- ?",
+    is_open=True,
+)
 _SUFFIX = re.compile(r"(?<=\w) ([JS]r|2nd|3rd|4th|I{2,3}|IV)$")  # "King, Martin Jr"
 
 
@@ -29,10 +36,9 @@ def recognises(head: str) -> bool:
     return fields.has_record_start(head, _START, "PMID")
 
 
-def read(lines: Iterable[str]) -> Iterator[tuple[int, RawRecord | str]]:
+def read(pieces: Iterable[str]) -> Iterator[tuple[int, RawRecord | str]]:
     """Yield the first line of each record with the record or the reason for refusal."""
-    for line, record in read_records(lines, _FIELD, "PMID", ends=("",)):
-        yield line, record if isinstance(record, str) else _parse_record(record)
+    return read_records(pieces, _FORMAT, _parse_record)
 
 
 def _parse_record(record: TaggedRecord) -> RawRecord | str:
@@ -54,19 +60,17 @@ def _parse_record(record: TaggedRecord) -> RawRecord | str:
         url=fields.make_pubmed_url(pmid) or fields.find_url(*ids),
         doi=fields.find_doi(*ids),
         arxiv_id=fields.find_arxiv_id(*ids),
-        metadata={
-            **({"pmid": pmid} if pmid else {}),
-            **fields.make_details(
-                volume=record.find_text("VI"),
-                issue=record.find_text("IP"),
-                pages=record.find_text("PG"),
-                publisher=record.find_text("PB"),
-                editors=_read_names(record, "FED" if "FED" in record else "ED"),
-                month=fields.find_month(dates[0]),
-            ),
+        metadata=fields.make_details(
+            pmid=pmid,
             # Stars mark major subjects.
-            **fields.make_tags(text.replace("*", "") for text in record.list_texts("OT", "MH")),
-        },
+            tags=(text.replace("*", "") for text in record.list_texts("OT", "MH")),
+            volume=record.find_text("VI"),
+            issue=record.find_text("IP"),
+            pages=record.find_text("PG"),
+            publisher=record.find_text("PB"),
+            editors=_read_names(record, "FED" if "FED" in record else "ED"),
+            month=fields.find_month(dates[0]),
+        ),
         entry_type=find_type(types),
         retraction=fields.find_retraction(*notices, *types),
     )

@@ -63,16 +63,14 @@ def _parse_record(record: Element) -> RawRecord | str:
         url=fields.make_pubmed_url(pmid),
         doi=fields.find_doi(*ids),
         arxiv_id=fields.find_arxiv_id(*ids),
-        metadata={
-            **({"pmid": pmid} if pmid else {}),
-            **fields.make_details(
-                volume=_find_text(issue, "Volume"),
-                issue=_find_text(issue, "Issue"),
-                pages=_find_text(article.find("Pagination"), "MedlinePgn", "StartPage"),
-                month=fields.find_month(_find_text(printed, "Month", "MedlineDate")),
-            ),
-            **fields.make_tags((*keywords, *subjects)),
-        },
+        metadata=fields.make_details(
+            pmid=pmid,
+            tags=(*keywords, *subjects),
+            volume=_find_text(issue, "Volume"),
+            issue=_find_text(issue, "Issue"),
+            pages=_find_text(article.find("Pagination"), "MedlinePgn", "StartPage"),
+            month=fields.find_month(_find_text(printed, "Month", "MedlineDate")),
+        ),
         entry_type=find_type(types),
         retraction=fields.find_retraction(*_list_retractions(citation), *types),
     )

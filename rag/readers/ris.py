@@ -2,9 +2,8 @@
 
 Tags: https://en.wikipedia.org/wiki/RIS_(file_format). "ER  - " ends a record. "TY  - " starts it,
 but some programs write other tags before it, or no TY at all. A line without a tag continues the
-text above it, or adds a value to a tag that can repeat. If another tag repeats, the first one
-counts. If the first TY or ER is indented or has other spaces, all tags may. One record is held at a
-time, so an error affects only its own record.
+text above it, or adds a value to a tag that can repeat. If another tag repeats, the first text
+counts. If the first TY or ER is indented or has other spaces, all tags may.
 
 rispy drops tags before TY and a last record without ER in silence, and gives no line numbers.
 """
@@ -12,149 +11,88 @@ rispy drops tags before TY and a last record without ER in silence, and gives no
 from __future__ import annotations
 
 import re
-from itertools import chain
-from string import ascii_uppercase, digits
-from typing import TYPE_CHECKING, TypeAlias
+from itertools import tee
+from typing import TYPE_CHECKING
 
 from rag.papers import normalise_arxiv_id
 from rag.readers import fields
 from rag.readers.fields import RawRecord
+from rag.readers.tagged_lines import TaggedRecord, make_format, read_records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator
 
-    from rag.papers import JsonValue
-
-_LOOSE_TAG = re.compile(r"\s*([A-Z][A-Z0-9])\s{0,3}-(?=\s|$)")
-_LOOSE_ENDS = re.compile(r"\s*(?:TY\s{0,3}-(?=\s|$)|ER\s{0,3}-\s*$)")  # of a record
-_TAGS = frozenset(
-    f"{first}{second}  -" for first in ascii_uppercase for second in ascii_uppercase + digits
+_TAG = "[A-Z][A-Z0-9]"
+_FORMAT = make_format(
+    "TY", start="TY  -", end="(?:ER|NL)  -.*", tag=_TAG, sign="  -"
+)  # NL is of Ovid
+_LOOSE_FORMAT = make_format(
+    "TY",
+    start=r"\s*TY\s{0,3}-",
+    end=r"[^\S\n]*ER[^\S\n]{0,3}-.*",
+    tag=_TAG,
+    sign=r"(?:  -|[^\S\n]{0,3}-(?=\s|$))",
+    before=r"[^\S\n]*",
 )
-_TAG_CHARS = 5
-_BEGIN, _END = "TY  -", "ER  -"
-_OWN = frozenset({"", "TY"})
-_OTHER = "other"  # a record of another format
-_TITLE = ("TI  -", "T1  -")
-_ABSTRACT = ("AB  -", "N2  -")
-_VENUE = ("JF  -", "JO  -", "T2  -", "JA  -", "C3  -")
-_DATES = ("PY  -", "Y1  -", "DA  -")
-_SEVERAL = frozenset({*("AU  -", "A1  -", "A2  -", "A3  -", "ED  -"), "KW  -", "UR  -", "N1  -"})
-_READ = _SEVERAL.union(
-    *(_TITLE, _ABSTRACT, _VENUE, _DATES, (_BEGIN, "DO  -", "M3  -")),
-    ("VL  -", "IS  -", "SP  -", "EP  -", "PB  -", "ID  -"),
-)
+_END = re.compile(r"^[^\S\n]*(?:TY\s{0,3}-(?=\s|$)|ER\s{0,3}-\s*$)", re.MULTILINE)  # or start
 _BOOKS = frozenset({"BOOK", "EBOOK"})  # A2 is the editor of their series
-
-Record: TypeAlias = dict[str, list[str]]
 
 
 def recognises(head: str) -> bool:
     """Return whether the first non-blank lines have a tag, and a record starts or ends."""
-    if not fields.has_record_start(head, _LOOSE_TAG, "TY"):
-        return False
-    lines = head.split("\n")
-    tags = {found[1] for found in map(_LOOSE_TAG.match, lines) if found}
-    return len(tags) > 1 and any(map(_LOOSE_ENDS.match, lines))
+    tags = {tag for tag, _ in _LOOSE_FORMAT.field.findall(head)}
+    return (
+        len(tags) > 1
+        and _END.search(head) is not None
+        and fields.has_record_start(head, _LOOSE_FORMAT.field, "TY")
+    )
 
 
 def read(pieces: Iterable[str]) -> Iterator[tuple[int, RawRecord | str]]:
     """Yield the first line of each record with the record or the reason for refusal."""
-    first = 0
-    record: Record = {}
-    last: list[str] | None = None  # lines of the tag that a line without one continues
-    for number, line in enumerate(_normalise_spaces(fields.split_lines(pieces)), 1):
-        tag = line[:_TAG_CHARS]
-        if tag not in _TAGS:
-            if last is not None:
-                last.append(line)
-            elif not first and fields.find_record_tag(line) not in _OWN:
-                first, record = number, {_BEGIN: [], _OTHER: []}
-            continue
-        if tag == _END or (tag == _BEGIN and tag in record):
-            if first:
-                yield first, _parse_record(record)
-            first, record, last = 0, {}, None
-        if tag == _END:
-            continue
-        if tag in _SEVERAL or (tag in _READ and tag not in record):
-            first = first or number
-            last = record.setdefault(tag, [])
-            last.append(line[_TAG_CHARS:])
-        else:
-            last = None
-    if first:
-        yield first, fields.OTHER_FORMAT if _OTHER in record else fields.NO_END
+    pieces, ahead = tee(pieces)
+    found = next(filter(None, map(_END.search, ahead)), None)
+    del ahead  # which would hold the whole file
+    is_strict = found and found[0].startswith(("TY  -", "ER  -"))
+    return read_records(pieces, _FORMAT if is_strict else _LOOSE_FORMAT, _parse_record)
 
 
-def _normalise_spaces(lines: Iterator[str]) -> Iterable[str]:
-    """Yield the lines with standard spaces in tags, as far as the first TY or ER needs it."""
-    before: list[str] = []
-    for line in lines:
-        before.append(line)
-        if _LOOSE_ENDS.match(line):
-            whole = chain(before, lines)
-            return whole if line.startswith((_BEGIN, _END)) else map(_fix_tag, whole)
-    return before
-
-
-def _fix_tag(line: str) -> str:
-    return _LOOSE_TAG.sub(r"\1  -", line, count=1) if _LOOSE_TAG.match(line) else line
-
-
-def _parse_record(record: Record) -> RawRecord | str:
-    if _OTHER in record:
-        return fields.OTHER_FORMAT
-    once = {tag: " ".join(record[tag]).strip() for tag in record if tag not in _SEVERAL}
-
-    def text(*tags: str) -> str:
-        return next(filter(None, map(once.get, tags)), "")
-
-    title = fields.collapse_space(text(*_TITLE))
+def _parse_record(record: TaggedRecord) -> RawRecord | str:
+    text = record.find_text
+    title = text("TI", "T1")
     if not title:
         return fields.NO_TITLE
-    kind = once.get(_BEGIN, "")
-    urls, doi = fields.split_urls(record.get("UR  -", ())), once.get("DO  -", "")
-    notes = [fields.collapse_space(note) for note in record.get("N1  -", ())]
-    keywords, work = record.get("KW  -", []), once.get("M3  -", "")
-    dates = [once[tag] for tag in _DATES if tag in once]
-    arxiv_id = normalise_arxiv_id(fields.find_note("arXiv", notes)) if notes else None
-    key = once.get("ID  -", "")
+    kind, doi, work, key = text("TY"), text("DO"), text("M3"), text("ID")
+    urls = fields.split_urls(record.list_lines("UR"))
+    notes = [fields.collapse_space(note) for note in record.list_lines("N1")]
+    keywords, dates = record.list_lines("KW"), record.list_texts("PY", "Y1", "DA")
     return RawRecord(
-        id=fields.parse_own_id(fields.find_note("Papertrail", notes)) if notes else "",
+        id=fields.parse_own_id(fields.find_note("Papertrail", notes)),
         title=title,
-        abstract=text(*_ABSTRACT),
-        authors=_read_names(record, "AU  -", "A1  -"),
+        abstract=text("AB", "N2"),
+        authors=_read_names(record, "AU", "A1"),
         year=fields.find_year(*dates),
-        venue=fields.collapse_space(text(*_VENUE)) or None,
+        venue=text("JF", "JO", "T2", "JA", "C3") or None,
         url=fields.find_url(*urls),
         doi=fields.find_doi(doi, work, *urls),
-        arxiv_id=arxiv_id or fields.find_arxiv_id(doi, *urls),
-        metadata={
-            **_read_details(record, once, dates),
-            **fields.make_tags(keywords),
-        },
+        arxiv_id=normalise_arxiv_id(fields.find_note("arXiv", notes))
+        or fields.find_arxiv_id(doi, *urls),
+        metadata=fields.make_details(
+            tags=keywords,
+            volume=text("VL"),
+            issue=text("IS"),
+            pages=fields.join_pages(text("SP"), text("EP")),
+            publisher=text("PB"),
+            editors=_read_names(record, "ED", "A3" if kind in _BOOKS else "A2"),
+            month=fields.find_month(*dates),
+        ),
         # Most programs write their own numbers as ID.
         citation_key=key if any(map(str.isalpha, key)) else None,
         entry_type=kind or None,
-        retraction=(fields.find_note("Retracted", notes) if notes else "")
+        retraction=fields.find_note("Retracted", notes)
         or fields.find_retraction(work, *notes, keywords=keywords),
     )
 
 
-def _read_details(
-    record: Record, once: Mapping[str, str], dates: Sequence[str]
-) -> dict[str, JsonValue]:
-    return fields.make_details(
-        volume=once.get("VL  -", ""),
-        issue=once.get("IS  -", ""),
-        pages=fields.join_pages(once.get("SP  -", ""), once.get("EP  -", "")),
-        publisher=once.get("PB  -", ""),
-        editors=_read_names(record, "ED  -", "A3  -" if once.get(_BEGIN) in _BOOKS else "A2  -"),
-        month=fields.find_month(*dates),
-    )
-
-
-def _read_names(record: Record, *tags: str) -> tuple[str, ...]:
-    """Read the names under the first tag that has any."""
-    lines = next(filter(None, map(record.get, tags)), None)
-    return fields.read_authors(fields.split_lines_of_names(lines)) if lines else ()
+def _read_names(record: TaggedRecord, *tags: str) -> tuple[str, ...]:
+    return fields.read_authors(fields.split_lines_of_names(record.list_lines(*tags)))

@@ -265,17 +265,15 @@ def _parse_record(row: Sequence[str], names: Sequence[str], places: Places) -> R
         url=fields.find_url(url),
         doi=fields.find_doi(doi, url),
         arxiv_id=normalise_arxiv_id(arxiv) or fields.find_arxiv_id(doi, url),
-        metadata={
-            **fields.make_details(
-                volume=text("volume"),
-                issue=text("issue"),
-                pages=text("pages") or fields.join_pages(first_page, last_page),
-                publisher=text("publisher"),
-                editors=_read_names(text("editors"), single=True),
-                month=text("month") or fields.find_month(*dates),
-            ),
-            **fields.make_tags(tags),
-        },
+        metadata=fields.make_details(
+            tags=tags,
+            volume=text("volume"),
+            issue=text("issue"),
+            pages=text("pages") or fields.join_pages(first_page, last_page),
+            publisher=text("publisher"),
+            editors=_read_names(text("editors"), single=True),
+            month=text("month") or fields.find_month(*dates),
+        ),
         citation_key=text("citation_key") or None,
         entry_type=_read_type(kind),
         retraction=fields.find_retraction(kind, keywords=tags)

@@ -12,14 +12,19 @@ from typing import TYPE_CHECKING
 
 from rag.readers import fields
 from rag.readers.fields import RawRecord
-from rag.readers.tagged_lines import TaggedRecord, read_records
+from rag.readers.tagged_lines import TaggedRecord, make_format, read_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _START = re.compile(r"PT [A-Z]\s*$|FN .*\b(?:ISI|Web of|Clarivate|Thomson|Inspec)\b")
-_FIELD = re.compile(r"([A-Z][A-Z0-9])(?: (.*)|\s*$)", re.DOTALL)
-_ENDS = ("ER", "EF", "FN", "VR")
+_FORMAT = make_format(
+    "PT",
+    start=r"PT [A-Z][^\S\n]*$",
+    end=r"(?:ER|EF|FN|VR)(?: .*)?$",
+    tag="[A-Z][A-Z0-9]",
+    sign=r"(?: |[^\S\n]*$)",
+)
 _TYPES = {"J": "article", "B": "book", "P": "patent"}
 
 
@@ -28,17 +33,16 @@ def recognises(head: str) -> bool:
     return fields.has_record_start(head, _START, "PT")
 
 
-def read(lines: Iterable[str]) -> Iterator[tuple[int, RawRecord | str]]:
+def read(pieces: Iterable[str]) -> Iterator[tuple[int, RawRecord | str]]:
     """Yield the first line of each record with the record or the reason for refusal."""
-    for line, record in read_records(lines, _FIELD, "PT", _ENDS):
-        yield line, record if isinstance(record, str) else _parse_record(record)
+    return read_records(pieces, _FORMAT, _parse_record)
 
 
 def _parse_record(record: TaggedRecord) -> RawRecord | str:
     title = record.find_text("TI")
     if not title:
         return fields.NO_TITLE
-    authors = next(filter(None, (record.list_lines(tag) for tag in ("AF", "AU", "BF", "BA"))), [])
+    authors = record.list_lines("AF", "AU", "BF", "BA")
     doi, pmid = record.find_text("DI", "D2"), record.find_text("PM")
     types = record.find_text("DT")
     pages = [record.find_text("BP"), record.find_text("EP")]
@@ -52,18 +56,16 @@ def _parse_record(record: TaggedRecord) -> RawRecord | str:
         url=fields.make_pubmed_url(pmid),
         doi=fields.find_doi(doi),
         arxiv_id=fields.find_arxiv_id(doi),
-        metadata={
-            **({"pmid": pmid} if pmid else {}),
-            **fields.make_details(
-                volume=record.find_text("VL"),
-                issue=record.find_text("IS"),
-                pages="-".join(filter(None, pages)) or record.find_text("AR"),
-                publisher=record.find_text("PU"),
-                editors=fields.read_authors(record.list_lines("BE")),
-                month=fields.find_month(record.find_text("PD")),
-            ),
-            **fields.make_tags(record.find_text("DE").split(";")),
-        },
+        metadata=fields.make_details(
+            pmid=pmid,
+            tags=record.find_text("DE").split(";"),
+            volume=record.find_text("VL"),
+            issue=record.find_text("IS"),
+            pages="-".join(filter(None, pages)) or record.find_text("AR"),
+            publisher=record.find_text("PU"),
+            editors=fields.read_authors(record.list_lines("BE")),
+            month=fields.find_month(record.find_text("PD")),
+        ),
         entry_type=_find_type(record.find_text("PT"), types),
         retraction=fields.find_retraction(*types.split(";")),
     )

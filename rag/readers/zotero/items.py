@@ -5,7 +5,6 @@ https://api.zotero.org/schema lists item types, their fields and creators, and C
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -60,8 +59,8 @@ def read_item(
     """
     if not _first(item, *_TITLE):
         return fields.NO_TITLE
-    if not _is_storable(item):
-        return "it contains half of an escaped character (\\ud800 to \\udfff). Fix or remove it."
+    if not fields.is_storable(item):
+        return fields.HALF_CHARACTER
     return _make_record(item, link, collections)
 
 
@@ -81,9 +80,7 @@ def _make_record(item: Mapping[str, Any], link: str, collections: Mapping[str, s
         arxiv_id=_find_arxiv_id(item, extra.get("arxiv", "")),
         sources=(link,),
         metadata={
-            **({"pmid": pmid} if pmid else {}),
-            **_read_details(item),
-            **fields.make_tags(list_tags(item)),
+            **_read_details(item, pmid),
             **_read_paths(item, collections),
         },
         citation_key=_first(item, "citationKey") or extra.get("citation key"),
@@ -107,8 +104,10 @@ def _find_arxiv_id(item: Mapping[str, Any], named: str) -> str | None:
     return normalise_arxiv_id(named) or fields.find_arxiv_id(*texts)
 
 
-def _read_details(item: Mapping[str, Any]) -> dict[str, JsonValue]:
+def _read_details(item: Mapping[str, Any], pmid: str) -> dict[str, JsonValue]:
     return fields.make_details(
+        pmid=pmid,
+        tags=list_tags(item),
         volume=_first(item, "volume", "codeVolume", "reporterVolume"),
         issue=_first(item, "issue"),
         pages=_first(item, "pages", "codePages", "firstPage"),
@@ -152,14 +151,6 @@ def _read_people(item: Mapping[str, Any], *roles: str) -> tuple[str, ...]:
         for each in people
         if each.get("creatorType") in roles
     )
-
-
-def _is_storable(item: Mapping[str, Any]) -> bool:
-    try:
-        json.dumps(item, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _first(item: Mapping[str, Any], *names: str) -> str:
