@@ -6,6 +6,7 @@ import json
 import shutil
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -106,6 +107,26 @@ def test_changed_paper_keeps_its_place_and_loses_its_old_words(tmp_path):
     index = Index.open(folder)
     assert index.lexical.row_count == len(index.lexical.find_all(["titl"])) == 3
     index.close()
+
+
+def test_paper_whose_text_stays_the_same_is_not_embedded_again(tmp_path):
+    abstract = " ".join(f"ZORP attends to {number} tokens at most." for number in range(60))
+    before = [Paper("z-1", "ZORP", abstract), Paper("t-2", "Tea", "Tea helps.")]
+    after = [replace(before[0], year=2021, metadata={"tags": ["model"]}), before[1]]
+    Assistant.build(before, tmp_path / "index").close()
+    found = []
+    for folder, embedder in (("index", UnusedForPapers()), ("fresh", None)):
+        with Assistant.build(after, tmp_path / folder, embedder=embedder) as assistant:
+            hits = assistant.search("what attends to 41 tokens?")
+            found.append(
+                [
+                    (hit.paper, hit.passages, hit.stages["tokens"], hit.stages["window"])
+                    for hit in hits
+                ]
+            )
+    assert [paper for paper, *_ in found[0]] == after
+    assert len(found[0][0][1]) > 1
+    assert found[0] == found[1]
 
 
 def test_decision_does_not_overwrite_one_that_another_process_made(tmp_path):

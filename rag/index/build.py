@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from secrets import token_hex
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from rag.errors import (
     CorpusError,
@@ -62,8 +62,9 @@ if TYPE_CHECKING:
     from rag.papers import Decision, Paper
     from rag.readers import Record
 
+T = TypeVar("T")
 NO_SOURCES: Mapping[str, Mapping[str, str]] = MappingProxyType({})
-_BLOCK_PAPERS = 32  # papers embedded and staged together
+_BLOCK_PAPERS = 32  # papers staged together
 
 
 class OnProgress(Protocol):
@@ -273,7 +274,7 @@ class _Update:
             base.model_dump_json(include={"embedder", "passages"}),
         )
         try:
-            self._stage(writer, intake)
+            self._stage(writer, intake, related)
             kept = {paper.id for paper in intake.papers} - intake.fresh
             removed = [number for each, (number, _) in related.places.items() if each not in kept]
             positions = {each: position for each, (_, position) in related.places.items()}
@@ -296,17 +297,21 @@ class _Update:
             writer.close()
         return manifest
 
-    def _stage(self, writer: DataWriter, intake: Intake) -> None:
-        """Embed and stage the papers that are missing."""
+    def _stage(self, writer: DataWriter, intake: Intake, related: Related) -> None:
+        """Stage the papers that are missing. Embed those whose text is new."""
         fresh = [paper for paper in intake.papers if paper.id in intake.fresh]
         keys = {(paper.id, paper.content_hash): paper for paper in fresh}
         writer.drop_staged(frozenset(keys))
         missing = [paper for key, paper in keys.items() if key not in writer.staged]
-        done = len(fresh) - len(missing)
+        known = {(p.title, p.abstract): related.places[p.id][0] for p in related.papers}
+        texts = [(paper, known.get((paper.title, paper.abstract))) for paper in missing]
+        for copies in _split([(paper, number) for paper, number in texts if number is not None]):
+            writer.stage_copies(copies)
+        new = [paper for paper, number in texts if number is None]
+        done = len(fresh) - len(new)
         if self._on_progress and fresh:
             self._on_progress(done, len(fresh))
-        starts = range(0, len(missing), _BLOCK_PAPERS)
-        for block in self._embed([missing[first : first + _BLOCK_PAPERS] for first in starts]):
+        for block in self._embed(_split(new)):
             writer.stage(block)
             done += len(block)
             if self._on_progress:
@@ -319,6 +324,12 @@ class _Update:
                 ours = path.name.startswith(DATA_PREFIXES) or path.name in OLD_FOLDERS
                 if ours and path != self._data:
                     shutil.rmtree(path)
+
+
+def _split(several: Sequence[T]) -> list[Sequence[T]]:
+    """Return blocks of papers."""
+    starts = range(0, len(several), _BLOCK_PAPERS)
+    return [several[first : first + _BLOCK_PAPERS] for first in starts]
 
 
 def _read_base(

@@ -248,6 +248,11 @@ class SegmentReader:
         record = self.read_record(place.segment, place.offset, place.tokens)
         return self.parse(record, place.tokens)
 
+    def read_row(self, place: Place) -> RowVectors:
+        """Read the vectors of one row as they were written."""
+        found = self.read_place(place)
+        return RowVectors(found.pooled, found.tokens, found.pieces, place.starts)
+
     def check_end(self, segment: int, offset: int, tokens: int) -> None:
         """Raise IndexDamaged unless the segment holds a record."""
         if os.fstat(self._open(segment)).st_size < offset + self._shape.measure(tokens):

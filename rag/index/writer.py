@@ -9,6 +9,7 @@ older generations had.
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -118,6 +119,25 @@ class DataWriter:
                 for paper, passages, vectors in papers
             ],
             self._generation,
+        )
+
+    def stage_copies(self, papers: Sequence[tuple[Paper, int]]) -> None:
+        """Write papers with the vectors of others that have their title and abstract.
+
+        Args:
+            papers: each with the number of the other in the index.
+        """
+        with self._records.map_errors():
+            known = self._records.load_papers([number for _, number in papers])
+        self.stage(
+            [
+                (
+                    paper,
+                    [replace(passage, paper_id=paper.id) for passage in known[number].passages],
+                    [self._vectors.read_row(place) for place in known[number].places],
+                )
+                for paper, number in papers
+            ]
         )
 
     def drop_staged(self, kept: frozenset[tuple[str, str]]) -> None:
