@@ -185,11 +185,13 @@ def test_links_are_not_followed(vault, tmp_path):
     export_notes([DOE], vault)
     shutil.move(vault / "doe2020.md", outside)
     (vault / "doe2020.md").symlink_to(outside)
-    (tmp_path / "folder").mkdir()
+    memory = tmp_path / "memory.json"
+    shutil.move(vault / ".papertrail.json", memory)
+    (vault / ".papertrail.json").symlink_to(memory)
     (vault / "li2021.md").symlink_to(tmp_path / "nowhere.md")
-    before = read(outside)
+    before = read(outside) + read(memory)
     report = export_notes([NEW, LI], vault, restore=True)
-    assert read(outside) == before
+    assert read(outside) + read(memory) == before
     assert not (tmp_path / "nowhere.md").exists()
     assert all(re.fullmatch(r"(doe2020|li2021)-\w{8}\.md", name) for name in report.written)
 
@@ -385,6 +387,23 @@ def test_new_citation_key_leaves_the_file_name(vault):
     export_notes([replace(DOE, citation_key="doe2020tea")], vault)
     found = fields(read(vault / "doe2020.md"))
     assert (found["citekey"], found["aliases"]) == ("doe2020tea", [DOE.title, "doe2020tea"])
+
+
+def test_papers_that_swap_their_keys_keep_their_files(vault):
+    export_notes([DOE, LI], vault)
+    swapped = [replace(DOE, citation_key="li2021"), replace(LI, citation_key="doe2020")]
+    assert len(export_notes(swapped, vault).updated) == 2
+    assert fields(read(vault / "doe2020.md"))["citekey"] == "li2021"
+    third = Paper("third", "Third", "", citation_key="doe2020")
+    assert fields(read(vault / export_notes([third], vault).written[0]))["citekey"] == "third"
+
+
+def test_note_of_an_id_with_odd_blanks_is_found(vault):
+    odd = replace(DOE, id="a  b\ud800\n")
+    export_notes([odd], vault)
+    (vault / "doe2020.md").rename(vault / "Tea.md")
+    assert export_notes([odd], vault).updated == ("Tea.md",)  # the key is an alias now
+    assert export_notes([odd], vault).unchanged == 1
 
 
 def test_note_of_a_paper_that_has_a_new_id_is_found(vault):

@@ -62,7 +62,7 @@ def _make_id(answer: Answer) -> str:
 
 
 def _list_cited(answer: Answer) -> tuple[str, ...]:
-    return tuple(paper.id for paper in answer.sources.values())
+    return tuple(clean_text(paper.id) for paper in answer.sources.values())
 
 
 class _NoteWriter:
@@ -72,7 +72,7 @@ class _NoteWriter:
         """Take the links to notes of papers, by their ids. A note that was deleted has none."""
         self._answer = answer
         self._links = {
-            number: links.get(paper.id) or f"[[{make_stem(make_citation_key(paper))}]]"
+            number: links.get(clean_text(paper.id)) or f"[[{make_stem(make_citation_key(paper))}]]"
             for number, paper in answer.sources.items()
         }
 

@@ -436,21 +436,11 @@ def papers_export(
     make_filter: Any = None,
 ) -> None:
     """Export the papers as references, abstracts included, or as notes of Obsidian."""
-    from rag.exporters import FORMATS, detect_format, export_papers
+    from rag.exporters import export_papers
     from rag.exporters.obsidian import export_notes
 
-    if out == Path("-"):
-        out = None
-    resolved = form or (detect_format(out) if out else "bibtex")
-    if resolved is None:
-        raise SettingsError(
-            f"The name {out} does not say which format to write. End it in .bib, .ris, .json, "
-            f".jsonl or .md, or give --format with one of {', '.join(FORMATS)} or obsidian."
-        )
-    if resolved != "obsidian" and (restore or as_json):
-        raise SettingsError("--restore and --json are for --format obsidian. Leave them out.")
-    if resolved == "obsidian" and not out:
-        raise SettingsError("Notes go to a folder. Name that of your vault with --out.")
+    out = None if out == Path("-") else out
+    resolved = _resolve_format(form, out, for_notes=restore or as_json)
     with open_assistant(settings, quiet=quiet) as assistant:
         where = make_filter(assistant)
         papers = assistant.papers(where=where)
@@ -466,3 +456,24 @@ def papers_export(
     if not quiet:
         target = f" to {out}" if out else ""
         print_note(f"Wrote {len(papers)} paper{'s' * (len(papers) != 1)}{target}.")
+
+
+def _resolve_format(form: ReferenceFormat | None, out: Path | None, *, for_notes: bool) -> str:
+    """Return the format of an export.
+
+    Raises:
+        SettingsError: it is not known, or the options do not fit it.
+    """
+    from rag.exporters import FORMATS, detect_format
+
+    resolved = form or (detect_format(out) if out else "bibtex")
+    if resolved is None:
+        raise SettingsError(
+            f"The name {out} does not say which format to write. End it in .bib, .ris, .json, "
+            f".jsonl or .md, or give --format with one of {', '.join(FORMATS)} or obsidian."
+        )
+    if resolved != "obsidian" and for_notes:
+        raise SettingsError("--restore and --json are for --format obsidian. Leave them out.")
+    if resolved == "obsidian" and out is None:
+        raise SettingsError("Notes go to a folder. Name that of your vault with --out.")
+    return resolved

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 Value: TypeAlias = "str | int | tuple[str, ...]"
+Marks: TypeAlias = "Mapping[str, Sequence[str]]"  # by part
 ABSENT = ""  # mark of a part that is not there
 
 _LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # keeps every value as its text
@@ -109,7 +110,7 @@ class Merged:
     """
 
     text: str
-    marks: Mapping[str, Sequence[str]]
+    marks: Marks
     kept: tuple[str, ...] = ()
 
 
@@ -118,7 +119,7 @@ def make_new(note: Note) -> Merged:
     return Merged(note.text, {name: [mark] for name, mark in note.marks.items()})
 
 
-def merge_note(text: str, note: Note, written: Mapping[str, Sequence[str]] | None) -> Merged | None:
+def merge_note(text: str, note: Note, written: Marks | None) -> Merged | None:
     """Update the parts of a note that the user has not edited.
 
     Args:
@@ -132,26 +133,21 @@ def merge_note(text: str, note: Note, written: Mapping[str, Sequence[str]] | Non
     """
     if text.removeprefix("\ufeff").replace("\r\n", "\n") == note.text:
         return replace(make_new(note), text=text)
-    try:
-        present = _NoteText(text)
-    except (ValueError, yaml.YAMLError):
+    present = _NoteText.read(text)
+    if present is None:
         return None
     parts, wanted = note.parts, note.marks
-    default: Sequence[str] = () if written is None else (ABSENT,)
-    marks: dict[str, Sequence[str]] = {}
+    default = [] if written is None else [ABSENT]
+    known = dict.fromkeys(wanted, default) | dict(written or {})
     kept: list[str] = []
-    for name in {**wanted, **(written or {})}:
-        ours = (written or {}).get(name, default)
+    for name, ours in known.items():
         mark = wanted.get(name, ABSENT)
         found = present.find(name, [*ours, mark])
-        if found.mark != mark and not (found.mark in ours and present.is_free(found)):
-            kept.append(name)
-            marks[name] = ours
-            continue
-        if found.mark != mark:
+        if found.mark in ours and found.mark != mark and present.is_free(found):
             present.put(name, found, parts.get(name, ""))
-        if mark != ABSENT:
-            marks[name] = [mark]
+        elif found.mark != mark:
+            kept.append(name)
+    marks = {**make_new(note).marks, **{name: known[name] for name in kept}}
     return Merged(present.join(), marks, tuple(kept))
 
 
@@ -197,20 +193,24 @@ class _Edits:
 class _NoteText:
     """Text of a note that is edited part by part."""
 
-    def __init__(self, text: str) -> None:
-        """Read the front matter.
-
-        Raises:
-            ValueError, YAMLError: it is missing, or its keys cannot be told apart by lines.
-        """
-        front = _FRONT_MATTER.match(text)
-        if front is None or front["end"] != "---":
-            raise ValueError("no front matter")
+    def __init__(self, text: str, front: re.Match[str], entries: Mapping[str, _Found]) -> None:
         self._text = text
         self._front_end, self._body = front.start("end"), front.end()
         self._newline = "\r\n" if text[: text.index("\n")].endswith("\r") else "\n"
-        self._entries = dict(_list_entries(front["fields"], front.start("fields")))
+        self._entries = entries
         self._edits = _Edits()
+
+    @classmethod
+    def read(cls, text: str) -> _NoteText | None:
+        """Read a note, or return None if its keys cannot be told apart by lines."""
+        front = _FRONT_MATTER.match(text)
+        if front is None or front["end"] != "---":
+            return None
+        try:
+            entries = dict(_list_entries(front["fields"], front.start("fields")))
+        except (ValueError, yaml.YAMLError):
+            return None
+        return cls(text, front, entries)
 
     def find(self, name: str, marks: Sequence[str]) -> _Found:
         """Return where a part is, and which of the marks it has."""

@@ -58,21 +58,22 @@ def draft_papers(papers: Iterable[Paper], vault: Vault, *, restore: bool = False
 
     A key that another paper of the vault has is replaced by the one made of the paper's id.
     """
-    unique = {paper.id: paper for paper in papers}
-    keys, citing = vault.keys, vault.citing
+    unique = {clean_text(paper.id): paper for paper in papers}
+    keys, citing = vault.list_keys(without=unique), vault.citing
     drafts: list[Draft] = []
-    for paper in unique.values():
-        ids = [paper.id, *(alias for alias in paper.aliases if alias not in unique)]
+    for identity, paper in unique.items():
+        aliases = map(clean_text, paper.aliases)
+        ids = [identity, *(alias for alias in aliases if alias not in unique)]
         key = make_citation_key(paper)
-        if keys.setdefault(key.lower(), paper.id) not in ids:
+        if keys.setdefault(key.lower(), identity) not in ids:
             key = make_key_of_id(paper.id)
-            keys[key.lower()] = paper.id
+            keys[key.lower()] = identity
         file = vault.place(ids, key, again=restore)
         if file:
             answers = dict.fromkeys(answer for each in ids for answer in citing.get(each, []))
             links = "\n".join(f"- {vault.make_link(answer)}" for answer in answers)
             note = _make_note(paper, key, PurePosixPath(file).stem, links)
-            drafts.append(Draft(paper.id, file, note, key))
+            drafts.append(Draft(identity, file, note, key))
     return drafts
 
 

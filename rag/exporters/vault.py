@@ -14,27 +14,29 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import filelock
 
 from rag.errors import DiskError, SettingsError
-from rag.exporters.notes import ABSENT, Merged, Note, make_new, merge_note, read_field
+from rag.exporters.notes import ABSENT, Marks, Merged, Note, make_new, merge_note, read_field
 from rag.exporters.values import collapse_space
-from rag.files import explain_os_error, replace_file, write_atomically
+from rag.files import explain_os_error, replace_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 ID_FIELD = "papertrail"  # key of the front matter that holds the id of a note
 
 _STATE_NAME = ".papertrail.json"
 _LOCK_NAME = ".papertrail.lock"
 _DRAFT_PREFIX = ".papertrail-"
+_BUSY = "another program has just changed it"
+_Outcome = Literal["written", "updated", "unchanged", "busy"]
 _WAIT_S = 60.0  # for another process that writes notes
 _HEAD_BYTES = 100_000  # of a note, in which its id is looked for
 _STEM_BYTES = 100
@@ -116,7 +118,10 @@ class VaultReport:
         counts = f"{count} note{'s' * (count != 1)} written, {len(self.updated)} updated"
         return [
             f"{counts}, {self.unchanged} unchanged.",
-            *_name_some("kept, edited by you", [f"{part} of {note}" for note, part in self.kept]),
+            *_name_some(
+                "kept, edited by you",
+                [f"{part.lstrip('# ')} of {note}" for note, part in self.kept],
+            ),
             *_name_some("left alone", [f"{note} ({why})" for note, why in self.left_alone]),
             *_name_some("deleted by you, not made again", self.deleted),
             *_name_some("kept, not of this library", self.gone),
@@ -128,8 +133,7 @@ def _name_some(label: str, names: Sequence[str]) -> list[str]:
     return [f"{len(names)} {label}: {', '.join(names[:5])}{more}."] if names else []
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(NamedTuple):
     """What is remembered of a note; see `Draft`.
 
     Attributes:
@@ -138,7 +142,7 @@ class _Entry:
     """
 
     file: str
-    marks: Mapping[str, Sequence[str]]
+    marks: Marks
     key: str = ""
     cites: Sequence[str] = ()
 
@@ -165,7 +169,10 @@ class _Change:
     draft: Draft
     before: bytes | None
     merged: Merged
-    is_changed: bool
+
+    @property
+    def is_due(self) -> bool:
+        return self.merged.text.encode() != self.before
 
 
 @contextlib.contextmanager
@@ -215,10 +222,14 @@ class Vault:
             if identity is not None:
                 self._by_id.setdefault(identity, []).append(file)
 
-    @property
-    def keys(self) -> dict[str, str]:
-        """Id of the paper that has each citation key, in lower case."""
-        return {entry.key.lower(): each for each, entry in self._entries.items() if entry.key}
+    def list_keys(self, *, without: Container[str]) -> dict[str, str]:
+        """Return the id of the paper that has each citation key, in lower case.
+
+        Args:
+            without: ids of papers to leave out.
+        """
+        entries = ((each, entry) for each, entry in self._entries.items() if each not in without)
+        return {entry.key.lower(): each for each, entry in entries if entry.key}
 
     def place(self, ids: Sequence[str], text: str, *, again: bool = False) -> str:
         """Return the file of a note: where it is now, else a new one.
@@ -231,21 +242,30 @@ class Vault:
         Returns:
             "" if the user deleted it.
         """
-        known = next((each for each in ids if each in self._entries), None)
-        if known not in (None, ids[0]):
-            self._entries[ids[0]] = self._entries.pop(known)
-        recorded = self._entries[ids[0]].file if known else ""
+        recorded = self._recall_file(ids)
         found = next((self._by_id[each] for each in ids if each in self._by_id), [])
+        if not found and self._files.ids.get(recorded, "") is None:  # it has lost its id
+            found = [recorded]
         if found:
             return recorded if recorded in found else found[0]
-        if recorded and recorded in self._files.ids and self._files.ids[recorded] is None:
-            return recorded  # without its id
         if recorded and not again:
             self._deleted.append(recorded)
             return ""
+        return self._name_file(ids[0], text)
+
+    def _recall_file(self, ids: Sequence[str]) -> str:
+        """Return the file that a note had, or "". What is remembered goes to the current id."""
+        known = next((each for each in ids if each in self._entries), None)
+        if known is None:
+            return ""
+        if known != ids[0]:
+            self._entries[ids[0]] = self._entries.pop(known)
+        return self._entries[ids[0]].file
+
+    def _name_file(self, identity: str, text: str) -> str:
         stem = make_stem(text)
         if _fold(f"{stem}.md") in self._files.taken:
-            stem = f"{stem}-{sha256(ids[0].encode()).hexdigest()[:8]}"
+            stem = f"{stem}-{sha256(identity.encode()).hexdigest()[:8]}"
         self._files.taken.add(_fold(f"{stem}.md"))
         self._files.stems[_fold(stem)] += 1
         return f"{stem}.md"
@@ -269,7 +289,7 @@ class Vault:
     def record_answer(self, identity: str, file: str, cites: Sequence[str]) -> None:
         """Let the notes of papers name an answer that cites them."""
         entry = self._entries.get(identity, _Entry("", {}))
-        self._entries[identity] = replace(entry, cites=cites)
+        self._entries[identity] = entry._replace(cites=cites)
         self._by_id[identity] = [file]
 
     def write(self, drafts: Sequence[Draft], *, is_whole: bool = False) -> VaultReport:
@@ -279,34 +299,29 @@ class Vault:
             drafts: notes to write.
             is_whole: whether they are all notes that there should be of papers.
         """
-        left_alone: list[tuple[str, str]] = []
-        changes: list[_Change] = []
-        for draft in drafts:
-            change = self._plan_change(draft)
-            if isinstance(change, str):
-                left_alone.append((draft.file, change))
-            else:
-                changes.append(change)
-        due = [change for change in changes if change.is_changed]
-        if due:
-            self._save({change.draft.id: self._expect(change) for change in due})
-        refused = {change.draft.id for change in due if not self._replace(change)}
-        done = [change for change in changes if change.draft.id not in refused]
-        self._save({change.draft.id: _remember(change) for change in done})
-        left_alone += [
-            (change.draft.file, "another program has just changed it; run this again")
-            for change in due
-            if change.draft.id in refused
-        ]
+        plans = [self._plan_change(draft) for draft in drafts]
+        left_alone = [plan for plan in plans if not isinstance(plan, _Change)]
+        done = self._apply([plan for plan in plans if isinstance(plan, _Change)])
+        files = {outcome: [each.draft.file for each in done[outcome]] for outcome in done}
+        changes = [*done["written"], *done["updated"], *done["unchanged"]]
         return VaultReport(
-            written=tuple(c.draft.file for c in done if c.before is None),
-            updated=tuple(c.draft.file for c in done if c.is_changed and c.before is not None),
-            unchanged=sum(not change.is_changed for change in done),
-            kept=tuple((c.draft.file, part) for c in done for part in c.merged.kept),
-            left_alone=tuple(left_alone),
+            written=tuple(files["written"]),
+            updated=tuple(files["updated"]),
+            unchanged=len(files["unchanged"]),
+            kept=tuple((each.draft.file, part) for each in changes for part in each.merged.kept),
+            left_alone=(*left_alone, *((file, _BUSY) for file in files["busy"])),
             deleted=tuple(self._deleted),
             gone=tuple(self._list_other_papers(drafts)) if is_whole else (),
         )
+
+    def _apply(self, changes: Sequence[_Change]) -> dict[_Outcome, list[_Change]]:
+        """Write what has changed, and remember it before and after."""
+        self._save({each.draft.id: self._expect(each) for each in changes if each.is_due})
+        done: dict[_Outcome, list[_Change]] = {outcome: [] for outcome in get_args(_Outcome)}
+        for change in changes:
+            done[self._replace(change)].append(change)
+        self._save({each.draft.id: _remember(each) for each in changes if each not in done["busy"]})
+        return done
 
     def _list_other_papers(self, drafts: Iterable[Draft]) -> list[str]:
         written = {draft.file for draft in drafts}
@@ -314,20 +329,22 @@ class Vault:
         files = (file for each in papers for file in self._by_id.get(each, [])[:1])
         return [file for file in files if file not in written]
 
-    def _plan_change(self, draft: Draft) -> _Change | str:
-        """Return the change to a note, or why it is left alone."""
+    def _plan_change(self, draft: Draft) -> _Change | tuple[str, str]:
+        """Return the change to a note, or its file and why it is left alone."""
         if draft.file not in self._files.ids:
-            return _Change(draft, None, make_new(draft.note), is_changed=True)
-        before = (self._folder / draft.file).read_bytes()
+            return _Change(draft, None, make_new(draft.note))
         try:
+            before = (self._folder / draft.file).read_bytes()
             text = before.decode()
+        except OSError as error:
+            return draft.file, explain_os_error(error)
         except UnicodeDecodeError:
-            return "it is not UTF-8 text"
+            return draft.file, "it is not UTF-8 text"
         known = self._entries.get(draft.id)
         merged = merge_note(text, draft.note, known.marks if known else None)
         if merged is None:
-            return "its front matter cannot be read"
-        return _Change(draft, before, merged, is_changed=merged.text != text)
+            return draft.file, "its front matter cannot be read"
+        return _Change(draft, before, merged)
 
     def _expect(self, change: _Change) -> _Entry:
         """Return what to remember of a note that has its old text or the new one."""
@@ -341,37 +358,45 @@ class Vault:
         file = change.draft.file if change.before is not None else ""
         return _Entry(file, both, change.draft.key, change.draft.cites)
 
-    def _replace(self, change: _Change) -> bool:
-        """Write a note unless another program has changed it since it was read."""
+    def _replace(self, change: _Change) -> _Outcome:
+        """Write a note that has changed, unless another program has changed it just now."""
+        if not change.is_due:
+            return "unchanged"
         path = self._folder / change.draft.file
         if change.before is None:
             is_same = not os.path.lexists(path)
         else:
             is_same = path.is_file() and path.read_bytes() == change.before
-        if is_same:
-            draft = path.with_name(f"{_DRAFT_PREFIX}{token_hex(8)}")
-            try:
-                replace_file(path, change.merged.text.encode(), draft)
-            finally:
-                draft.unlink(missing_ok=True)
-        return is_same
+        if not is_same:
+            return "busy"
+        _replace_text(path, change.merged.text)
+        return "written" if change.before is None else "updated"
 
     def _save(self, entries: Mapping[str, _Entry]) -> None:
         """Remember more notes: one line for each, so that version control shows what changed."""
         self._entries |= entries
         lines = (
-            f"{json.dumps(each)}: {json.dumps(asdict(entry))}"
+            f"{json.dumps(each)}: {json.dumps(entry._asdict())}"
             for each, entry in self._entries.items()
         )
         text = '{"format": 1, "notes": {\n' + ",\n".join(lines) + "\n}}\n"
         if text != self._saved:
-            write_atomically(self._folder / _STATE_NAME, text)
+            _replace_text(self._folder / _STATE_NAME, text)
             self._saved = text
 
 
 def _remember(change: _Change) -> _Entry:
     draft = change.draft
     return _Entry(draft.file, change.merged.marks, draft.key, draft.cites)
+
+
+def _replace_text(path: Path, text: str) -> None:
+    """Replace a file whole. A link is replaced too, not followed."""
+    draft = path.with_name(f"{_DRAFT_PREFIX}{token_hex(8)}")
+    try:
+        replace_file(path, text.encode(), draft)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _load_entries(path: Path) -> tuple[dict[str, _Entry], str]:
@@ -400,14 +425,17 @@ def _scan_folder(folder: Path) -> _Files:
                 path.unlink(missing_ok=True)
             elif name.lower().endswith(".md"):
                 files.stems[_fold(path.stem)] += 1
-                if not path.is_symlink():
+                if path.is_file() and not path.is_symlink():
                     files.ids[path.relative_to(folder).as_posix()] = _read_id(path)
     return files
 
 
 def _read_id(path: Path) -> str | None:
-    with path.open("rb") as file:
-        head = file.read(_HEAD_BYTES)
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except OSError:  # a file of the user that we may not read
+        return None
     return read_field(head.decode(errors="replace"), ID_FIELD)
 
 
