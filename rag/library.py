@@ -424,6 +424,7 @@ def read_with_companions(
     """
     from rag.readers import iter_sources
 
+    named = _pin_addresses(named, settings)
     sources = _resolve_sources(named)
     records = iter_sources(named.items(), strict=strict, settings=settings) if named else iter(())
     if rebuild:
@@ -466,12 +467,29 @@ def _require_zotero(records: Iterable[Record]) -> Iterator[Record]:
         yield record
 
 
+def _pin_addresses(
+    sources: Mapping[str, Mapping[str, str]], settings: Settings
+) -> dict[str, Mapping[str, str]]:
+    """Return sources with collections and searches of Zotero by key, so that they may be renamed.
+
+    Raises:
+        CorpusError: a Zotero library cannot be read, or has no such part.
+        SettingsError: an address has another form.
+    """
+    from rag.readers.zotero.parts import pin_address
+
+    return {
+        str(pin_address(parse_address(source), settings)) if is_address(source) else source: columns
+        for source, columns in sources.items()
+    }
+
+
 def _resolve_sources(sources: Mapping[str, Mapping[str, str]]) -> dict[str, Mapping[str, str]]:
     """Return sources as they are recorded: with absolute paths, and without standard input."""
     from rag.readers import STANDARD_INPUT
 
     return {
-        str(parse_address(source)) if is_address(source) else str(Path(source).absolute()): columns
+        source if is_address(source) else str(Path(source).absolute()): columns
         for source, columns in sources.items()
         if source != STANDARD_INPUT
     }

@@ -308,6 +308,15 @@ def test_part_that_is_read_again_does_not_take_other_parts_for_deleted(index, li
     assert len(list_titles()) == 2
 
 
+def test_collection_is_followed_when_it_is_renamed(index, list_titles, zotero):
+    (name,) = (c["name"] for key, c in zotero.library.collections.items() if key == zotero.tea)
+    index(f"zotero:local/collections/{name}")
+    titles = list_titles()
+    zotero.library.rename_collection(zotero.tea, "Another name")
+    assert len(index("--update")["changed"]) == len(titles) == 2
+    assert index("zotero:local/collections/another name")["unchanged"] == 2
+
+
 def test_collection_that_became_empty_leaves_no_paper(index, zotero):
     index(f"zotero:local/collections/{zotero.tea}")
     zotero.library.move_item(zotero.keys["Leaves"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rag.errors import CorpusError
@@ -45,6 +46,23 @@ def read_items(address: ZoteroAddress, settings: Settings) -> Iterator[tuple[str
         elif is_wanted(key, item):
             link = address.link(key)
             yield link, read_item(item, link, paths)
+
+
+def pin_address(address: ZoteroAddress, settings: Settings) -> ZoteroAddress:
+    """Return an address that names its collection or search by key, which no renaming changes.
+
+    Raises:
+        CorpusError: the library cannot be read, or has no such part.
+        SettingsError: the settings name no usable server or key.
+    """
+    if address.part not in ("collections", "searches"):
+        return address
+    with closing(ZoteroClient(address, settings)) as client:
+        if address.is_local:
+            known = client.list_objects(address.part, page=0).objects
+        else:
+            known = take_snapshot(client, address, settings.cache_dir).collections
+    return replace(address, name=_choose_key(address, _list_paths(known)))
 
 
 def _choose_part(
