@@ -239,7 +239,8 @@ STYLE = """<style xmlns="http://purl.org/net/xbiblio/csl" class="in-text" versio
 <macro name="title"><text variable="title"/></macro>
 <citation><layout><text variable="citation-number" prefix="[" suffix="]"/></layout></citation>
 <bibliography second-field-align="flush">SORT<layout>
-<text variable="citation-number" suffix="."/><text macro="title"/></layout></bibliography>
+<text variable="citation-number" suffix="." strip-periods="true"/>
+<text macro="title"/></layout></bibliography>
 </style>"""
 
 

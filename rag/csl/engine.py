@@ -238,6 +238,7 @@ class _Text(_Cased, model.Text):
         text = None
         try:
             text = super()._variable(item, context)
+            text = _Words(text) if isinstance(text, int) else text  # a number of a citation
         finally:
             if self.get("variable") not in self.generated_variables:
                 item.count(self, text)
