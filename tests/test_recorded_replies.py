@@ -234,12 +234,11 @@ def test_every_recorded_answer_can_be_saved_and_opened(replayed, assistant, tmp_
             assert opened.answer.statements == saved.answer.statements
 
 
-@pytest.mark.parametrize("style", ["apa", "ieee"])
-def test_every_recorded_answer_is_whole_in_every_document(style, replayed, tmp_path):
+def test_every_recorded_answer_is_whole_in_every_document(replayed, tmp_path):
     answers = [turn.answer for chat, _ in replayed.values() for turn in chat.turns]
     path = tmp_path / "all.docx"
-    Answers(answers).to_docx(path, style=style, with_footnotes=True)
-    page = html.unescape(Answers(answers).to_html(style=style))
+    Answers(answers).to_docx(path, style="apa", with_footnotes=True)
+    page = html.unescape(Answers(answers).to_html(style="apa"))
     with zipfile.ZipFile(path) as package:
         word = b"".join(map(package.read, ("word/document.xml", "word/footnotes.xml"))).decode()
     for text in (page, html.unescape(word)):
