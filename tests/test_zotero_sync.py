@@ -349,6 +349,10 @@ def test_paper_of_a_file_outlives_its_item(run, index, zotero, tmp_path):
     index("--update")
     assert show() == ("Cups helps.", [key, "a.bib"])
     assert index("--update")["unchanged"] == 6
+    (tmp_path / "a.bib").write_text("@misc{mugs, title={On Mugs}, abstract={Mugs.}}\n")
+    zotero.library.delete_item(key)
+    report = index("--update")
+    assert (len(report["added"]), len(report["removed"])) == (1, 1)
 
 
 def test_paper_that_the_user_removed_stays_out_and_one_from_the_trash_comes_back(

@@ -16,6 +16,7 @@ from rag.papers.merge import list_ids
 from rag.papers.names import find_family_name
 from rag.papers.paper import normalise_title
 from rag.readers.fields import Note
+from rag.readers.zotero.address import LINK_START
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -212,9 +213,12 @@ def _find_renamed(
 
     An id is made of fields, so it changes with them.
     """
-    new = {link: each.id for each in papers if each.id not in before for link in each.sources}
-    found = ((each.id, new[link]) for each in lost for link in each.sources if link in new)
-    return dict(found)
+    new = {link: each.id for each in papers if each.id not in before for link in _list_links(each)}
+    return {each.id: new[link] for each in lost for link in _list_links(each) if link in new}
+
+
+def _list_links(paper: Paper) -> list[str]:
+    return [source for source in paper.sources if source.startswith(LINK_START)]
 
 
 def _find_fresh_duplicates(
