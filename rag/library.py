@@ -34,7 +34,7 @@ from rag.index.lock import LOCK_NAME, writer_lock
 from rag.index.manifest import DATA_PREFIXES, FILE_NAME, OLD_FOLDERS, map_disk_errors
 from rag.index.rereading import find_rereading, is_within
 from rag.papers import Paper
-from rag.readers.zotero.address import is_address, parse_address
+from rag.readers.zotero.address import LINK_START, is_address, parse_address
 from rag.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -195,6 +195,8 @@ def _use_source_paths(records: Iterable[Record], sources: Iterable[str]) -> Iter
 
     @cache
     def resolve(name: str) -> str:
+        if name.startswith(LINK_START):
+            return name
         path = Path(name).absolute()
         return str(path) if path.is_file() and is_within(path, places) else name
 

@@ -161,11 +161,12 @@ def plan_changes(
     lost = [paper for paper in before.values() if paper.id in anew and paper.id not in known]
     renamed = _find_renamed(lost, final, before)
     ids = _group_by_status(merges, known, before, fresh, edited={*anew, *renamed.values()})
-    unlinked = (each for each in before if each in fresh - anew - {*chain(*ids.values())})
+    met = frozenset().union(*ids.values())
+    unlinked = [each for each in before if each in fresh and each not in met]
     return Intake(
         papers=final,
         fresh=fresh,
-        met=frozenset().union(*ids.values()),
+        met=met,
         read=len(merges),
         added=tuple(ids["new"]),
         changed=(*ids["changed"], *unlinked),
@@ -222,9 +223,9 @@ def _list_links(paper: Paper) -> list[str]:
 
 
 def _find_fresh_duplicates(
-    papers: Sequence[Paper], fresh: Container[str], decisions: Iterable[Decision]
+    papers: Sequence[Paper], fresh: frozenset[str], decisions: Iterable[Decision]
 ) -> Iterator[Duplicate]:
-    for pair in find_duplicates(papers, decisions):
+    for pair in find_duplicates(papers, decisions) if fresh else ():
         if pair.first.id in fresh or pair.second.id in fresh:
             yield pair
 
