@@ -59,7 +59,7 @@ class TagFormat(NamedTuple):
 
     Attributes:
         first: tag that starts a record.
-        mark: matches the break before the line that starts a record, or ends one: group 1.
+        mark: matches the line that ends a record, as group 1, or else the break before one starts.
         field: matches a tag, as group 1, and its text with the lines that continue it, as group 2.
         is_open: whether the last record may lack its end.
     """
@@ -83,7 +83,7 @@ def make_format(
     """Make a format of patterns: lines that start or end a record, a tag, signs around it."""
     return TagFormat(
         first,
-        re.compile(rf"\n(?:({end})|(?={start}))", re.MULTILINE),
+        re.compile(rf"\n(?:({end})(?:\n+(?={start}))?|(?={start}))", re.MULTILINE),
         re.compile(rf"^{before}({tag}){sign}(.*(?:\n(?!{before}{tag}{sign}).*)*)", re.MULTILINE),
         is_open,
     )
@@ -106,7 +106,7 @@ def read_records(
         if record and not is_other:
             found = parse(record) if mark is not None or form.is_open else NO_END
             yield line + text.count("\n", 0, begun), found
-        line += text.count("\n") + 1
+        line += text.count("\n") + (mark[0].count("\n") if mark else 0)
         text = ""
 
 
