@@ -187,3 +187,9 @@ def test_an_entry_quoted_in_an_abstract_of_ris_belongs_to_it(start):
 def test_comments_between_entries_are_not_reported():
     text = f"My papers\n\n{ONE_OF_EACH[0]}Read {{later}}, TY  - JOUR\n{ONE_OF_EACH[0]}"
     assert [paper.title for paper in iter_papers(io.BytesIO(text.encode()))] == ["Moth", "Moth"]
+
+
+def test_a_note_of_ovid_behind_the_end_of_a_record_is_no_record():
+    record = "TY  - JOUR\nTI  - Lamp\nER  - \nNL  - Tea J\n\nLink to the full text: x\n\n"
+    papers = list(iter_papers(io.BytesIO((2 * record).encode())))
+    assert [paper.title for paper in papers] == ["Lamp", "Lamp"]
