@@ -265,6 +265,25 @@ def test_each_type_of_item_keeps_its_own_fields(fields, expected, desktop, read)
     assert {name: getattr(paper, name) for name in expected} == expected
 
 
+@pytest.mark.parametrize(
+    ("creator", "author"),
+    [
+        ({"firstName": "J. K., Jr.", "lastName": "Smith"}, "J. K. Smith Jr."),
+        ({"firstName": "J. K.", "lastName": "Smith, Jr."}, "J. K. Smith Jr."),
+        ({"firstName": "", "lastName": "Plato"}, "Plato"),
+        ({"firstName": "Ada", "lastName": ""}, "Ada"),
+        ({"firstName": "", "lastName": "Tea Center, Leaf Division"}, "Tea Center, Leaf Division"),
+        ({"name": "Tea Center, Leaf Division"}, "Tea Center, Leaf Division"),
+    ],
+)
+def test_a_suffix_follows_the_family_name_and_a_name_in_one_piece_stays(
+    creator, author, desktop, read
+):
+    desktop.library.add_item(title="A", creators=[{"creatorType": "author", **creator}])
+    (paper,) = read(desktop)
+    assert paper.authors == (author,)
+
+
 def test_a_field_of_another_type_gives_a_paper_or_a_refusal(web, tmp_path):
     names = ["title", "abstractNote", "creators", "tags", "collections", "date", "extra", "DOI"]
     values = [None, 7, 1e308, True, [], [None, 3, {"tag": {}, "name": 5}], {"a": []}, "\ud800"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from rag.papers import join_name, normalise_arxiv_id
+from rag.papers import normalise_arxiv_id
 from rag.readers import fields
 from rag.readers.fields import RawRecord
 
@@ -146,11 +146,16 @@ def _read_people(item: Mapping[str, Any], *roles: str) -> tuple[str, ...]:
     """Return the names of the creators with one of the roles."""
     people = [_dict(each) for each in _list(item.get("creators"))]
     return fields.read_people(
-        _text(each.get("name"))
-        or join_name(_text(each.get("firstName")), _text(each.get("lastName")))
-        for each in people
-        if each.get("creatorType") in roles
+        _read_name(each) for each in people if each.get("creatorType") in roles
     )
+
+
+def _read_name(person: Mapping[str, Any]) -> str:
+    """Return the name of a creator. A suffix stands behind the first name: "J. K., Jr."."""
+    first, last = _text(person.get("firstName")), _text(person.get("lastName"))
+    if first and last:
+        return fields.put_given_first(f"{last}, {first}")
+    return _text(person.get("name")) or last or first
 
 
 def _first(item: Mapping[str, Any], *names: str) -> str:
