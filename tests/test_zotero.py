@@ -305,7 +305,8 @@ def test_records_that_are_no_items_are_refused(web, tmp_path):
     bad = '[null, "x", {"key": "AAAA2222"}, {"key": "../etc", "data": {"title": "A"}}, '
     good = f'{{"key": "BBBB2222", "data": {{"title": "B", "volume": {long}}}}}]'
     untitled = '{"key": "CCCC2222", "data": {"itemType": "book"}}, '
-    web.replies.append(Reply(bad + untitled + good))
+    state = {"Total-Results": 6, "Last-Modified-Version": 0}
+    web.replies.append(Reply(bad + untitled + good, headers=state))
     found = list(iter_papers("zotero:users/7", settings=settings))
     assert [each.title for each in found if isinstance(each, Paper)] == ["B"]
     refused = [each for each in found if isinstance(each, Refused)]
@@ -353,7 +354,13 @@ def test_an_unknown_library_and_a_foreign_server_are_explained(web, tmp_path):
     web.replies.append(Reply("<html>Welcome</html>"))
     with pytest.raises(CorpusError, match=r"no reply of .* Check the setting zotero_url"):
         read_papers("zotero:users/7", settings=settings)
-    for url in ("ftp://x", "api.zotero.org", "https://me:secret@x"):
+    for url in (
+        "ftp://x",
+        "api.zotero.org",
+        "https://me:secret@x",
+        "https://x?k=secret",
+        "http://x#",
+    ):
         with pytest.raises(SettingsError, match="zotero_url is no address") as error:
             read_papers("zotero:users/7", settings=load_settings(zotero_url=url))
         assert "secret" not in str(error.value)
@@ -394,10 +401,49 @@ def test_a_pause_of_an_hour_is_an_error_at_once(web, read):
     assert len(web.requests) == 1
 
 
+def test_a_pause_until_a_date_is_kept(web, read):
+    web.replies.append(Reply("", 429, {"Retry-After": "Fri, 31 Dec 2100 23:59:59 GMT"}))
+    with pytest.raises(CorpusError, match=r"wants no request for \d{7,} seconds"):
+        read(web)
+    web.replies.append(Reply("", 429, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}))
+    assert read(web) == []
+
+
+@pytest.mark.parametrize("header", ["Total-Results", "Last-Modified-Version"])
+def test_a_web_list_without_its_length_or_version_is_not_taken_for_the_whole(header, web, read):
+    add_made_up_items(web.library, 250)
+    web.more_headers = {header: None}
+    with pytest.raises(CorpusError, match=r"no reply of Zotero's API.* setting zotero_url"):
+        read(web)
+    web.more_headers = {}
+    assert len(read(web)) == 250
+    web.library.add_item(**TEA)
+    web.after_answer = lambda request: web.more_headers.update({header: None})
+    with pytest.raises(CorpusError, match="no reply of Zotero's API"):
+        read(web)
+
+
+def test_another_program_at_the_port_is_not_taken_for_an_empty_library(desktop, read):
+    desktop.library.add_item(**TEA)
+    for version in (None, "new"):
+        desktop.replies.append(Reply([], headers={"Zotero-API-Version": version}))
+        with pytest.raises(CorpusError, match=r"no reply of .* setting zotero_local_url"):
+            read(desktop)
+    desktop.replies.append(Reply([], headers={"Total-Results": 1}))
+    with pytest.raises(CorpusError, match="changes while it is read"):
+        read(desktop)
+
+
+def test_a_scheme_in_capitals_is_read(desktop, tmp_path):
+    desktop.library.add_item(**TEA)
+    settings = load_settings(cache_dir=tmp_path, **desktop.settings)
+    assert titles(read_papers("ZOTERO:local", settings=settings)) == ["Tea and sleep"]
+
+
 def test_a_connection_lost_on_the_way_leaves_nothing_half_read(web, read, tmp_path):
     add_made_up_items(web.library, 450)
     web.lose_after = 2
-    with pytest.raises(CorpusError, match=r"lost the connection .* after 4 tries .* Try again"):
+    with pytest.raises(CorpusError, match=r"lost the connection, after 4 tries .* Try again"):
         read(web)
     assert not list((tmp_path / "cache").rglob("*.gz"))
     web.lose_after = None
@@ -457,7 +503,10 @@ def test_a_library_beside_others_does_not_stop_them(web, tmp_path):
     assert paper.title == "File"
 
 
-@pytest.mark.parametrize("text", ["zotero:", "zotero:users/me", "zotero:users/7/searches/Unread"])
+@pytest.mark.parametrize(
+    "text",
+    ["zotero:", "zotero:users/me", "zotero:users/\u0667", "zotero:users/7/searches/Unread"],
+)
 def test_an_address_of_another_form_is_explained_at_once(text):
     with pytest.raises(SettingsError, match="Write zotero:local"):
         iter_papers(text)

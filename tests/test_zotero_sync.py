@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from test_retrieval import HashingEmbedder
-from zotero_server import ZoteroServer, add_made_up_items
+from zotero_server import Reply, ZoteroServer, add_made_up_items
 
 from rag import Assistant, Paper
 from rag.errors import CorpusError
@@ -306,6 +306,16 @@ def test_part_that_is_read_again_does_not_take_other_parts_for_deleted(index, li
     zotero.library.delete_item(zotero.keys["Cups"])
     assert index("--update")["removed"] == []
     assert len(list_titles()) == 2
+
+
+def test_reply_without_items_keeps_the_library(run, index, list_titles, zotero):
+    index("zotero:local")
+    for body, headers in (([], {"Zotero-API-Version": None}), ([None, 5, "x"], {})):
+        zotero.replies.append(Reply(body, headers=headers))
+        said = run("index", "--update", "-i", "mine", status=2)
+        assert said.startswith("rag: 127.0.0.1:")
+        assert "sent what is no" in said
+        assert len(list_titles()) == 5
 
 
 def test_collection_is_followed_when_it_is_renamed(index, list_titles, zotero):

@@ -124,7 +124,7 @@ class Request:
 
 @dataclass
 class Reply:
-    """What the server answers."""
+    """What the server answers. A header with None is not sent."""
 
     body: object = ""
     status: int = 200
@@ -217,7 +217,8 @@ class ZoteroServer:
         usual = {"Zotero-API-Version": 3, "Content-Type": kind, "Content-Length": len(body)}
         handler.send_response(reply.status)
         for name, value in {**usual, **reply.headers}.items():
-            handler.send_header(name, str(value))
+            if value is not None:
+                handler.send_header(name, str(value))
         handler.end_headers()
         if reply.status != 304:
             handler.wfile.write(body)

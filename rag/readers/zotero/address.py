@@ -22,7 +22,7 @@ Part: TypeAlias = Literal["", "collections", "tags", "searches"]
 SCHEME = "zotero:"
 LINK_START = "zotero://select/"
 _ADDRESS = re.compile(
-    r"zotero:(?P<library>local(?:/groups/\d+)?|(?:users|groups)/\d+)"
+    r"(?i:zotero:)(?P<library>local(?:/groups/[0-9]+)?|(?:users|groups)/[0-9]+)"
     r"(?:/(?P<part>collections|tags|searches)/(?P<name>.*\S.*))?/?",
     re.DOTALL,
 )
@@ -74,7 +74,7 @@ class ZoteroAddress:
 
 def is_address(source: object) -> bool:
     """Return whether a source of papers is a Zotero library."""
-    return isinstance(source, str) and source.startswith(SCHEME)
+    return isinstance(source, str) and source.lower().startswith(SCHEME)
 
 
 def parse_address(text: str) -> ZoteroAddress:

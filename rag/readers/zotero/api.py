@@ -7,16 +7,19 @@ https://www.zotero.org/support/dev/web_api/v3/basics and .../local_api describe 
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
+from contextlib import suppress
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rag.errors import CorpusError, SettingsError
 from rag.settings import is_loopback
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import httpx
 
@@ -30,12 +33,17 @@ _PAGE = 100  # most objects that the web API sends at once
 _TRIES = 4
 _FIRST_WAIT_S = 0.25  # before the second try; doubled before each further one
 _LONGEST_WAIT_S = 300.0
-_TIMEOUT_S = 120.0  # the desktop program takes long to write a large library in one reply
+_TIMEOUT_S = 60.0
+_LOCAL_TIMEOUT_S = 120.0  # the desktop program takes long to write a large library in one reply
 _CONNECT_S = 10.0
 _BUSY = 429
 _UNCHANGED = 304
 _FAILED = 500  # and above: the server's fault
 _NUMBER = re.compile(r"[0-9]{1,15}")
+_VERSION = "Last-Modified-Version"
+# Headers with a number that each list has. A server without them does not speak the API.
+_HEADERS = ("Total-Results", _VERSION)
+_LOCAL_HEADERS = ("Zotero-API-Version",)
 _KEYS_PAGE = "https://www.zotero.org/settings/keys"
 _LOCAL_ADVICE = {
     403: 'In Zotero, tick Settings > Advanced > "Allow other applications on this computer to '
@@ -92,7 +100,9 @@ class ZoteroClient:
         try:
             self._http = httpx.Client(
                 headers=headers,
-                timeout=httpx.Timeout(_TIMEOUT_S, connect=_CONNECT_S),
+                timeout=httpx.Timeout(
+                    _LOCAL_TIMEOUT_S if address.is_local else _TIMEOUT_S, connect=_CONNECT_S
+                ),
                 trust_env=not is_loopback(self._url.host),  # for proxies
             )
         except (ImportError, ValueError, httpx.InvalidURL) as error:
@@ -139,10 +149,11 @@ class ZoteroClient:
             reply = self._get(path, {**query, "start": start} if start else query, headers)
             if reply.status_code == _UNCHANGED:
                 return Listing(since, found)
-            objects = self._parse(reply, list)
+            needed = _LOCAL_HEADERS if self._address.is_local else _HEADERS
+            objects = self._parse(reply, list, needed)
             found |= (_read_object(each, place) for place, each in enumerate(objects, start))
             total = _read_number(reply, "Total-Results", missing=len(found))
-            current = _read_number(reply, "Last-Modified-Version")
+            current = _read_number(reply, _VERSION)
             version = version or current
             if version != current or not min(start + 1, total) <= len(found) <= total:
                 raise self._make_change_error()
@@ -156,9 +167,9 @@ class ZoteroClient:
             CorpusError: the server cannot be reached or refuses.
         """
         reply = self._get("deleted", {"since": since}, {})
-        if _read_number(reply, "Last-Modified-Version") != version:
+        keys = self._parse(reply, dict, [_VERSION]).get("items")
+        if _read_number(reply, _VERSION) != version:
             raise self._make_change_error()
-        keys = self._parse(reply, dict).get("items")
         if not isinstance(keys, list):
             raise self._make_reply_error()
         return {key for key in keys if isinstance(key, str)}
@@ -183,15 +194,20 @@ class ZoteroClient:
                         f"Zotero does not answer at {self.host}. Start Zotero, then try again."
                     ) from error
                 problem = "cannot be reached"
+            except httpx.TimeoutException:
+                problem = "did not answer"
+                if attempt:  # each try takes long
+                    break
             except httpx.RequestError:
-                problem = "lost the connection or did not answer"
+                problem = "lost the connection"
             else:
                 self._keep_away(reply)
                 if reply.status_code != _BUSY and reply.status_code < _FAILED:
                     return self._check(reply)
                 problem = f"answers with status {reply.status_code}"
         raise CorpusError(
-            f"{self.host} {problem}, after {_TRIES} tries to read {self._address}. Try again later."
+            f"{self.host} {problem}, after {attempt + 1} tries to read {self._address}. "
+            "Try again later."
         )
 
     def _keep_away(self, reply: httpx.Response) -> None:
@@ -200,7 +216,7 @@ class ZoteroClient:
         Raises:
             CorpusError: it is too long to wait.
         """
-        wait = max(_read_number(reply, "Backoff"), _read_number(reply, "Retry-After"))
+        wait = max(_read_number(reply, "Backoff"), _read_pause(reply))
         if wait > _LONGEST_WAIT_S:
             raise CorpusError(f"{self.host} wants no request for {wait} seconds. Try again then.")
         self._ready_at = time.monotonic() + wait
@@ -222,8 +238,8 @@ class ZoteroClient:
         advice = advice or f"It answers with status {reply.status_code}."
         raise CorpusError(f"Cannot read {self._address} from {self.host}. {advice}")
 
-    def _parse(self, reply: httpx.Response, kind: type) -> Any:
-        """Return the JSON of a reply.
+    def _parse(self, reply: httpx.Response, kind: type, needed: Sequence[str]) -> Any:
+        """Return the JSON of a reply, which must have some headers with a number.
 
         Numbers are read as floats: no field that counts is a number, and a long one is no error.
         """
@@ -231,7 +247,8 @@ class ZoteroClient:
             found = json.loads(reply.content, parse_int=float)
         except (ValueError, RecursionError) as error:
             raise self._make_reply_error() from error
-        if not isinstance(found, kind):
+        is_complete = all(_read_number(reply, each, missing=-1) >= 0 for each in needed)
+        if not (isinstance(found, kind) and is_complete):
             raise self._make_reply_error()
         return found
 
@@ -256,10 +273,11 @@ def _parse_server(url: str, setting: str) -> httpx.URL:
         server = httpx.URL(url.rstrip("/"))
     except httpx.InvalidURL:
         server = httpx.URL()
-    if server.scheme not in {"http", "https"} or not server.host or server.userinfo:
+    has_more = server.userinfo or {*url} & {*"?#"}
+    if server.scheme not in {"http", "https"} or not server.host or has_more:
         raise SettingsError(
             f"The setting {setting} is no address of a server. Write one like "
-            "https://api.zotero.org, without user name and password."
+            "https://api.zotero.org, without user name, password, ? and #."
         )
     return server
 
@@ -267,6 +285,14 @@ def _parse_server(url: str, setting: str) -> httpx.URL:
 def _read_number(reply: httpx.Response, header: str, *, missing: int = 0) -> int:
     text = reply.headers.get(header, "").strip()
     return int(text) if _NUMBER.fullmatch(text) else missing
+
+
+def _read_pause(reply: httpx.Response) -> int:
+    """Return the seconds in Retry-After, which has them or the date when they are over."""
+    with suppress(ValueError, OverflowError):
+        end = parsedate_to_datetime(reply.headers.get("Retry-After", ""))
+        return max(0, math.ceil(end.timestamp() - time.time()))
+    return _read_number(reply, "Retry-After")
 
 
 def _read_object(found: object, place: int) -> tuple[str, Fields]:

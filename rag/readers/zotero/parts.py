@@ -42,7 +42,8 @@ def read_items(address: ZoteroAddress, settings: Settings) -> Iterator[tuple[str
     items = sorted(snapshot.items.items(), key=lambda row: (str(row[1].get("dateAdded")), row[0]))
     for key, item in items:
         if not _KEY.fullmatch(key):
-            yield str(address), "it is no item of Zotero, which has a key of 8 letters and digits."
+            reason = "sent what is no item of Zotero, which has a key of 8 letters and digits."
+            yield str(address), f"{client.host} {reason}"
         elif is_wanted(key, item):
             link = address.link(key)
             yield link, read_item(item, link, paths)
