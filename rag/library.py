@@ -463,8 +463,10 @@ def _require_zotero(records: Iterable[Record]) -> Iterator[Record]:
     Raises:
         CorpusError: a Zotero library cannot be read.
     """
+    from rag.readers import Refused
+
     for record in records:
-        if not isinstance(record, Paper) and is_address(record.path):
+        if isinstance(record, Refused) and is_address(record.path):
             raise CorpusError(str(record))
         yield record
 

@@ -335,6 +335,29 @@ def test_collection_that_became_empty_leaves_no_paper(index, zotero):
     assert (len(report["removed"]), report["papers"]) == (2, 0)
 
 
+def test_tag_of_no_paper_is_told_with_similar_tags(run, index, zotero):
+    for tag, name in (("Caffeine", "Leaves"), ("caffeinated", "Cups"), ("dust", "Dust")):
+        zotero.library.edit_item(zotero.keys[name], tags=[{"tag": tag}])
+    said = run("index", "zotero:local/tags/caffein", "-i", "mine", status=2)
+    others = "no paper has this tag. Others: Caffeine, caffeinated."
+    assert said == f"rag: zotero:local/tags/caffein: {others}\n"
+    assert index("zotero:local/tags/caffeine")["papers"] == 1
+    zotero.library.edit_item(zotero.keys["Leaves"], tags=[{"tag": "tea"}])
+    report = index("--update")
+    assert (report["papers"], len(report["removed"])) == (0, 1)
+    assert report["warnings"] == [
+        "zotero:local/tags/caffeine: no paper has this tag. Others: caffeinated."
+    ]
+    assert index("--update")["papers"] == 0
+
+
+def test_empty_collection_makes_no_library(run, zotero):
+    zotero.library.move_item(zotero.keys["Leaves"])
+    zotero.library.move_item(zotero.keys["Cups"])
+    said = run("index", "zotero:local/collections/tea", "-i", "mine", status=2)
+    assert said == f"rag: zotero:local/collections/{zotero.tea}: it holds no paper.\n"
+
+
 def test_paper_of_a_file_outlives_its_item(run, index, zotero, tmp_path):
     def show():
         paper = json.loads(run("papers", "show", "on cups", "-i", "mine", "--json"))

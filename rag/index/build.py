@@ -206,8 +206,9 @@ class _Update:
             decisions=decisions,
             rereading=rereading,
         )
-        if not (intake.papers or intake.removed or self._base.paper_count or self._base.removed):
-            raise CorpusError("Found no readable paper. Name files or folders that hold papers.")
+        if not (intake.papers or self._base.data):
+            advice = "Found no readable paper. Name files or folders that hold papers."
+            raise CorpusError(next(iter(intake.warnings), advice))
         origin = self._update_origin(intake, related, sources, decisions)
         if self._base.data and not (intake.fresh or intake.removed or intake.gone):
             manifest = self._base.model_copy(update=origin)

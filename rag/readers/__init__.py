@@ -265,8 +265,10 @@ def _read_zotero(place: _Zotero) -> Iterator[Record]:
     from rag.settings import load_settings
 
     settings = place.settings if place.settings is not None else load_settings()
-    for link, found in read_items(place.address, settings):
-        yield _make_paper(found, link, None)
+    for name, found in read_items(place.address, settings):
+        yield (
+            replace(found, path=name) if isinstance(found, Note) else _make_paper(found, name, None)
+        )
 
 
 def _read_folder(folder: Path, known: Formats) -> Iterator[Record]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from contextlib import closing
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from rag.errors import CorpusError
 from rag.readers import fields
+from rag.readers.fields import Note
 from rag.readers.zotero.api import ZoteroClient
 from rag.readers.zotero.items import list_collections, list_tags, read_item
 from rag.readers.zotero.snapshot import take_snapshot
+from rag.text.similar import list_similar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -26,10 +29,12 @@ _KEY = re.compile(r"[A-Z0-9]{8}")
 _SHOWN = 20  # names in a message
 
 
-def read_items(address: ZoteroAddress, settings: Settings) -> Iterator[tuple[str, RawRecord | str]]:
+def read_items(
+    address: ZoteroAddress, settings: Settings
+) -> Iterator[tuple[str, RawRecord | Note | str]]:
     """Yield the link of each item with its record or the reason for refusal, in order of addition.
 
-    The whole library is brought up to date before the first of them.
+    The whole library is brought up to date before the first of them. Without any there is a note.
 
     Raises:
         CorpusError: the library cannot be read completely, or has no such part.
@@ -40,6 +45,7 @@ def read_items(address: ZoteroAddress, settings: Settings) -> Iterator[tuple[str
         paths = _list_paths(snapshot.collections)
         is_wanted = _choose_part(address, client, snapshot, paths)
     items = sorted(snapshot.items.items(), key=lambda row: (str(row[1].get("dateAdded")), row[0]))
+    is_empty = True
     for key, item in items:
         if not _KEY.fullmatch(key):
             reason = "sent what is no item of Zotero, which has a key of 8 letters and digits."
@@ -47,6 +53,9 @@ def read_items(address: ZoteroAddress, settings: Settings) -> Iterator[tuple[str
         elif is_wanted(key, item):
             link = address.link(key)
             yield link, read_item(item, link, paths)
+            is_empty = False
+    if is_empty:
+        yield str(address), Note(_explain_emptiness(address, snapshot))
 
 
 def pin_address(address: ZoteroAddress, settings: Settings) -> ZoteroAddress:
@@ -84,6 +93,15 @@ def _choose_part(
         keys = {str(data.get("parentItem") or key) for key, data in found.items()}  # also of files
         return lambda key, _: key in keys
     return lambda *_: True
+
+
+def _explain_emptiness(address: ZoteroAddress, snapshot: Snapshot) -> str:
+    if address.part != "tags":
+        return "it holds no paper."
+    known = map(_clean_name, chain(*map(list_tags, snapshot.items.values())))
+    tags = list_similar(address.name, filter(None, known))
+    others = f"Others: {', '.join(tags)}." if tags else "None has any."
+    return f"no paper has this tag. {others}"
 
 
 def _choose_key(address: ZoteroAddress, paths: Mapping[str, str]) -> str:
