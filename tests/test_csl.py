@@ -19,7 +19,10 @@ from rag.papers import Paper
 def make_paper(title: str, names: str, year: int | None = None, **fields: object) -> Paper:
     details = {
         name: fields.pop(name)
-        for name in ("volume", "issue", "pages", "month", "publisher", "editors")
+        for name in (
+            *("volume", "issue", "pages", "month", "publisher", "editors"),
+            "family_names",
+        )
         if name in fields
     }
     authors = tuple(names.split(", ")) if names else ()
@@ -179,6 +182,25 @@ def test_a_name_without_clear_parts_stays_whole() -> None:
     assert show(entry.runs).startswith(
         "Gabriel García Márquez, & World Health Organization. (2020)."
     )
+
+
+def test_family_names_that_the_source_told_are_used() -> None:
+    families = {
+        "Gabriel García Márquez": "García Márquez",
+        "Ming Wei Chang": "Chang",
+        "Jan van Dyk": "Dyk",
+        "王小明": "王",
+    }
+    paper = make_paper("Tea", ", ".join(families), 2020, family_names=families)
+    shown = {style: style_papers(style, paper).references()[0] for style in ("apa", "ieee")}
+    assert show(shown["apa"].runs).startswith(
+        "García Márquez, G., Chang, M. W., Dyk, J. van, & 王小明. (2020)."
+    )
+    assert show(shown["ieee"].runs).startswith(
+        "G. García Márquez, M. W. Chang, J. van Dyk, and 王小明, "
+    )
+    (citation,) = style_papers("chicago-author-date", paper).cite([1])
+    assert citation.text == "(García Márquez et al. 2020)"
 
 
 def test_a_paper_without_authors_is_cited_by_its_title() -> None:

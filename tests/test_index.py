@@ -30,6 +30,7 @@ from rag.index.token_vectors import (
     quantise,
 )
 from rag.papers.merge import Decision
+from rag.readers import read_papers
 from rag.retrieval.late_interaction import QuestionTokens, score_rows
 from rag.settings import load_settings
 
@@ -107,6 +108,17 @@ def test_changed_paper_keeps_its_place_and_loses_its_old_words(tmp_path):
     index = Index.open(folder)
     assert index.lexical.row_count == len(index.lexical.find_all(["titl"])) == 3
     index.close()
+
+
+def test_old_library_gets_family_names_without_embedding_again(tmp_path):
+    source = tmp_path / "tea.ris"
+    fields = ["TY  - JOUR", "TI  - ZORP", "AU  - Chang, Ming Wei", "AB  - ZORP rests.", "ER  - "]
+    source.write_text("\n".join(fields))
+    (paper,) = read_papers(source)
+    assert paper.metadata == {"family_names": {"Ming Wei Chang": "Chang"}}
+    Assistant.build([replace(paper, metadata={})], tmp_path / "index").close()
+    with Assistant.build([paper], tmp_path / "index", embedder=UnusedForPapers()) as assistant:
+        assert [*assistant.papers()] == [paper]
 
 
 def test_paper_whose_text_stays_the_same_is_not_embedded_again(tmp_path):

@@ -118,7 +118,11 @@ def test_zoteros_export_gives_its_papers():
         "https://moss.example/1",
         "10.1000/moss",
         sources=(str(FORMATS / "zotero_csl.json"),),
-        metadata={"month": 3, "tags": ["moss, night", "green"]},
+        metadata={
+            "month": 3,
+            "tags": ["moss, night", "green"],
+            "family_names": {"王小明": "王"},
+        },
         entry_type="article",
     )
     assert (second.title, second.abstract, second.url) == ("A Page About Moss", "", None)

@@ -207,6 +207,15 @@ def test_a_paper_from_several_files_remembers_all_of_them_in_order():
     assert [paper.sources for paper in papers] == [("b", "a")]
 
 
+def test_family_names_of_several_records_are_united_and_the_first_wins():
+    families = ({"A B C": "C", "D E F": "F"}, {"A B C": "B C", "G H I": "I"}, None, "none")
+    records = [record(metadata={"family_names": each}, sources=("a",)) for each in families]
+    (paper,), _ = merged(*records[:2])
+    assert paper.metadata == {"family_names": {"A B C": "C", "D E F": "F", "G H I": "I"}}
+    (paper,), _ = merged(*records[2:])
+    assert paper.metadata == {"family_names": None}
+
+
 def test_the_first_id_stays_and_the_others_become_aliases():
     slug = make_paper_id("On Rates")
     first, second = record(), record("ON RATES!", doi="10.1000/r", year=2020, metadata={"b": 1})

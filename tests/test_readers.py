@@ -213,6 +213,58 @@ def test_names_and_keywords_are_cleaned_of_tags_and_entities(tmp_path):
     assert paper.metadata["tags"] == ["E. coli"]
 
 
+SEPARATED = {  # family names that the sources separate, and a group
+    "bibtex": r"""@misc{a,
+      title = {Tea},
+      author = {Garc{\'i}a M{\'a}rquez, Gabriel and Chang, Ming Wei and Clark, Ada M. and {A, Inc.}}
+    }""",
+    "biblatex": """@misc{a,
+      title = {Tea},
+      author = {family=García Márquez, given=Gabriel and given=Ming Wei, family=Chang
+        and Clark, Ada M. and {A, Inc.}}
+    }""",
+    "ris": """TY  - JOUR\nTI  - Tea\nAU  - García Márquez, Gabriel\nAU  - Chang, Ming Wei
+AU  - Clark, Ada M.\nAU  - A,, Inc.\nER  - """,
+    "medline": """PMID- 1\nTI  - Tea\nFAU - García Márquez, Gabriel\nAU  - García Márquez G
+FAU - Chang, Ming Wei\nFAU - Clark, Ada M.\nCN  - A, Inc.\n""",
+    "wos": """PT J\nAF García Márquez, Gabriel\n   Chang, Ming Wei\n   Clark, Ada M.\n   A,, Inc.
+TI Tea\nER\n""",
+    "pubmed": """<PubmedArticleSet><PubmedArticle><MedlineCitation><PMID>1</PMID><Article>
+      <ArticleTitle>Tea</ArticleTitle><AuthorList>
+      <Author><LastName>García Márquez</LastName><ForeName>Gabriel</ForeName></Author>
+      <Author><LastName>Chang</LastName><ForeName>Ming Wei</ForeName></Author>
+      <Author><LastName>Clark</LastName><ForeName>Ada M.</ForeName></Author>
+      <Author><CollectiveName>A, Inc.</CollectiveName></Author>
+      </AuthorList></Article></MedlineCitation></PubmedArticle></PubmedArticleSet>""",
+    "csl": """[{"type": "book", "title": "Tea", "author": [
+      {"family": "García Márquez", "given": "Gabriel"}, {"family": "Chang", "given": "Ming Wei"},
+      {"family": "Clark", "given": "Ada M."}, {"literal": "A, Inc."}]}]""",
+    "json": json_line(
+        authors=["García Márquez, Gabriel", "Chang, Ming Wei", "Clark, Ada M.", "A,, Inc."]
+    ),
+    "table": """title,authors
+      Tea,"García Márquez, Gabriel; Chang, Ming Wei; Clark, Ada M.; A,, Inc."\n""",
+}
+
+
+@pytest.mark.parametrize("form", SEPARATED)
+def test_a_family_name_that_only_its_source_tells_is_known(form, tmp_path):
+    [paper] = iter_papers(written(tmp_path, SEPARATED[form]))
+    names = ["A, Inc.", "Ada M. Clark", "Gabriel García Márquez", "Ming Wei Chang"]
+    assert sorted(paper.authors) == names
+    assert {type(name) for name in paper.authors} == {str}
+    assert paper.metadata["family_names"] == {
+        "Gabriel García Márquez": "García Márquez",
+        "Ming Wei Chang": "Chang",
+    }
+
+
+def test_a_name_in_one_piece_has_no_family_name(tmp_path):
+    named = json_line(authors=["Gabriel García Márquez", "World Health Organization, Geneva"])
+    [paper] = iter_papers(written(tmp_path, named))
+    assert "family_names" not in paper.metadata
+
+
 @pytest.mark.parametrize(
     "words", ["None of the mice slept.", "No abstract art is available.", "No 5"]
 )

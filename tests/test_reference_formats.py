@@ -87,7 +87,7 @@ def test_a_biblatex_entry_gives_its_fields_and_the_first_of_two_titles():
         "year": 2021,
         "venue": "Журнал",
         "arxiv_id": "2103.00001",
-        "metadata": {"month": 3},
+        "metadata": {"month": 3, "family_names": {"李明": "李"}},
         "citation_key": "Li2021",
         "entry_type": "article",
     }
@@ -367,6 +367,7 @@ def test_ris_records_give_their_fields_under_newer_and_older_tags():
         "title": "关于速率",
         "abstract": "An abstract under its older tag.",
         "authors": ["李明"],
+        "metadata": {"family_names": {"李明": "李"}},
         "year": 2021,
         "venue": "A Conference",
         "url": "http://arxiv.org/abs/2103.00001v2",
@@ -538,7 +539,11 @@ def test_a_table_of_zotero_gives_its_rows():
         "venue": "Journal of Rates",
         "url": "https://example.org/3",
         "doi": "10.1000/rates.3",
-        "metadata": {"month": 7, "tags": ["rates", "time"]},
+        "metadata": {
+            "month": 7,
+            "tags": ["rates", "time"],
+            "family_names": {"Maria Elena de la Cruz": "de la Cruz"},
+        },
         "citation_key": "AAAA",
         "entry_type": "article",
     }
@@ -547,7 +552,7 @@ def test_a_table_of_zotero_gives_its_rows():
         "abstract": "",
         "authors": ["Maria Elena de la Cruz"],
         "year": 2021,
-        "metadata": {"month": 3},
+        "metadata": {"month": 3, "family_names": {"Maria Elena de la Cruz": "de la Cruz"}},
         "citation_key": "BBBB",
         "entry_type": "article",
     }

@@ -19,6 +19,7 @@ from rag.exporters import FORMATS, detect_format, export_papers, make_citation_k
 from rag.exporters.markdown_list import escape_markdown, format_reference, sanitise_markdown
 from rag.library import BUNDLED_SOURCE
 from rag.papers import make_paper_id
+from rag.papers.names import is_group
 from rag.readers import bibtex, json_array, ris
 from rag.readers.fields import is_placeholder
 from rag.text.markup import clean_markup
@@ -161,6 +162,20 @@ NAME = st.one_of(
     st.builds("{} {}. {}".format, WORD, st.sampled_from("ABC"), WORD),
     st.sampled_from(["World Health Organization", "李明", "Gabriel García Márquez", "Jan van Dyk"]),
 )
+KNOWN = st.one_of(  # names with family names that only their source tells
+    st.builds(lambda a, b, c: (f"{a} {b} {c}", c), WORD, WORD, WORD),
+    st.builds(lambda a, b, c: (f"{a} {b} {c}", f"{b} {c}"), WORD, WORD, WORD),
+    st.sampled_from(
+        [
+            ("Gabriel García Márquez Jr.", "García Márquez"),
+            ("Jan van Dyk", "Dyk"),
+            ("ADA CLARK", "CLARK"),
+            ("ada clark", "clark"),
+            ("王小明", "王"),
+            ("길동 홍", "홍"),
+        ]
+    ),
+).filter(lambda each: not is_group(each[0]) and each[1] not in {"Jr", "Sr"})
 NUMBER = st.from_regex(r"[1-9][0-9]{0,3}", fullmatch=True)
 PAGES = st.one_of(NUMBER, st.builds("{}-{}".format, NUMBER, NUMBER), st.just("e1012"))
 DETAILS = st.fixed_dictionaries(
@@ -212,8 +227,14 @@ WHOLE = st.builds(
 
 
 @pytest.mark.parametrize("form", READ_BACK)
-@given(whole=WHOLE)
-def test_whatever_a_paper_has_comes_back_the_same(form, whole, tmp_path_factory):
+@given(whole=WHOLE, known=st.lists(KNOWN, max_size=3).map(dict), has_editor=st.booleans())
+def test_whatever_a_paper_has_comes_back_the_same(form, whole, known, has_editor, tmp_path_factory):
+    if known:
+        names = [*known]
+        editors = [*whole.metadata.get("editors", ()), names.pop()] if has_editor else []
+        further = {"family_names": known} | ({"editors": editors} if editors else {})
+        people = (*whole.authors, *names)
+        whole = replace(whole, authors=people, metadata={**whole.metadata, **further})
     (again,) = read_again([whole], form, tmp_path_factory.getbasetemp())
     assert replace(again, sources=()) == whole
 
@@ -304,6 +325,40 @@ def test_a_name_is_split_only_where_its_shape_tells_its_parts(shown, bib, line, 
     assert item["author"] == [{k: v for k, v in whole.items() if v} or {"literal": shown}]
     for form in READ_BACK:
         same(named, *read_again([named], form, tmp_path))
+
+
+KNOWN_NAMES = [  # with the family name that the source told
+    ("Gabriel García Márquez", "García Márquez", "García Márquez, Gabriel", ("Gabriel", "")),
+    ("Ming Wei Chang Jr.", "Chang", "Chang, Jr., Ming Wei", ("Ming Wei", "Jr.")),
+    ("Jan van Dyk", "Dyk", "Dyk, Jan van", ("Jan van", "")),
+    ("JANE DOE", "DOE", "DOE, JANE", ("JANE", "")),
+    ("王小明", "王", "王, 小明", ("小明", "")),
+]
+
+
+@pytest.mark.parametrize(("shown", "family", "bib", "rest"), KNOWN_NAMES)
+def test_a_family_name_that_the_source_told_is_exported(shown, family, bib, rest):
+    metadata = {"editors": [shown], "family_names": {shown: family}}
+    named = paper("Names", authors=(shown,), metadata=metadata)
+    entry, record = export_papers([named], "bibtex"), export_papers([named], "ris")
+    assert f"  author = {{{bib}}},\n  editor = {{{bib}}},\n" in entry
+    line = ", ".join(filter(None, [family, *rest]))
+    assert f"AU  - {line}\nED  - {line}\n" in record
+    [item] = json.loads(export_papers([named], "csl"))
+    parts = dict(zip(("family", "given", "suffix"), (family, *rest), strict=True))
+    assert item["author"] == item["editor"] == [{k: v for k, v in parts.items() if v}]
+
+
+@pytest.mark.parametrize(
+    "families",
+    [None, [], "Ada", {"Ada Clark": 7}, {"Ada Clark": "Ada"}, {"Ada Clark": "Ada Clark"},
+     {"Ada Clark": ""}, {"Ada Clark": "ark"}],
+)  # fmt: skip
+def test_a_family_name_that_does_not_fit_is_ignored(families):
+    named = paper("Names", authors=("Ada Clark",), metadata={"family_names": families})
+    assert "  author = {Ada Clark},\n" in export_papers([named], "bibtex")
+    [item] = json.loads(export_papers([named], "csl"))
+    assert item["author"] == [{"family": "Clark", "given": "Ada"}]
 
 
 def test_authors_that_are_left_out_are_written_as_each_format_does():

@@ -74,6 +74,7 @@ def test_pubmeds_set_gives_its_papers():
             "pmid": "101",
             "month": 5,
             "tags": ["tea", "health", "Humans", "Tea/chemistry/history"],
+            "family_names": {"Ana María Leaf": "Leaf"},
         },
     )
     assert (second.title, second.abstract, second.year) == ("[Coffee.]", "", 1998)

@@ -254,6 +254,25 @@ def test_the_fields_of_an_article_are_read(desktop, read):
             {"authors": ("Ada Clark",), "entry_type": "patent"},
         ),
         (
+            {
+                "title": "A",
+                "creators": [
+                    {"creatorType": "author", "firstName": "Gabriel", "lastName": "García Márquez"},
+                    {"creatorType": "author", "firstName": "Ming Wei", "lastName": "Chang"},
+                    {"creatorType": "author", "firstName": "Ada M.", "lastName": "Clark"},
+                    {"creatorType": "author", "name": "Mary Ann Group"},
+                ],
+            },
+            {
+                "metadata": {
+                    "family_names": {
+                        "Gabriel García Márquez": "García Márquez",
+                        "Ming Wei Chang": "Chang",
+                    }
+                }
+            },
+        ),
+        (
             {"title": "A", "citationKey": "native", "extra": "Citation Key: older"},
             {"citation_key": "native"},
         ),

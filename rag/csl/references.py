@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rag.csl.runs import CLOSE_QUOTE, END, STARTS, drop_marks, parse_runs
 from rag.exporters.csl import make_item
 from rag.exporters.values import collapse_space
-from rag.papers import ET_AL
+from rag.papers import ET_AL, join_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -96,7 +96,7 @@ def _make_csl_item(paper: Paper, number: int) -> dict[str, Any]:
     item = make_item(paper, str(number))
     item = {name: value for name, value in item.items() if name not in _LEFT_OUT}
     item |= {"id": str(number), "type": _choose_type(paper, item["type"])}
-    item["author"] = _make_names(item.get("author", []))
+    item |= {role: _make_names(item.get(role, [])) for role in ("author", "editor")}
     parts = item.pop("issued", {}).get("date-parts")  # a season has no name in the locales
     item["issued"] = {"date-parts": parts} if parts else None
     item["genre"] = _THESES.get(paper.entry_type or "")
@@ -117,7 +117,22 @@ def _choose_type(paper: Paper, kind: str) -> str:
 
 def _make_names(names: Sequence[dict[str, str]]) -> list[dict[str, str]]:
     """Return the names, with a final "et al." as the engine knows it."""
-    return [{"literal": ET_AL} if name == {"literal": "others"} else name for name in names]
+    return [
+        {"literal": ET_AL} if name == {"literal": "others"} else _make_name(name) for name in names
+    ]
+
+
+def _make_name(name: dict[str, str]) -> dict[str, str]:
+    """Return a name of which citeproc-py can make initials. Without any it is in one piece."""
+    words = name.get("given", "").split()
+    if not words:
+        return name
+    if not words[0][0].isupper():
+        whole = join_name(name["given"], name["family"])
+        return {"literal": " ".join(filter(None, [whole, name.get("suffix")]))}
+    end = next(n for n in range(len(words), 0, -1) if words[n - 1][0].isupper())
+    parts = {"given": " ".join(words[:end]), "dropping-particle": " ".join(words[end:])}
+    return {part: text for part, text in (name | parts).items() if text}
 
 
 def _collect_links(papers: Iterable[Paper]) -> dict[str, str]:

@@ -13,15 +13,15 @@ from rag.exporters.values import (
     assign_citation_keys,
     collapse_space,
     find_explicit_id,
-    is_group,
     join_tags,
     read_detail,
     read_details,
-    split_name,
+    split_name_in,
 )
 from rag.papers import ET_AL
 from rag.papers.citation_key import list_other_keys, make_citation_key
 from rag.papers.entry_types import translate_type
+from rag.papers.names import is_group, split_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -86,8 +86,8 @@ def format_entry(paper: Paper, key: str = "") -> str:
     title = escape_latex(paper.title)
     fields = {
         "title": f"{{{title}}}",  # the inner braces keep its upper case
-        "author": " and ".join(map(_format_name, paper.authors)),
-        "editor": " and ".join(map(_format_name, read_details(paper, "editors"))),
+        "author": _format_names(paper, paper.authors),
+        "editor": _format_names(paper, read_details(paper, "editors")),
         "year": str(paper.year or ""),
         _VENUE_FIELDS.get(kind, "howpublished"): escape_latex(paper.venue),
         "volume": escape_latex(read_detail(paper, "volume")),
@@ -112,19 +112,24 @@ def format_entry(paper: Paper, key: str = "") -> str:
     return "\n".join([f"@{kind}{{{key or make_citation_key(paper)},", *lines, "}"]) + "\n"
 
 
-def _format_name(author: str) -> str:
+def _format_names(paper: Paper, names: Iterable[str]) -> str:
+    return " and ".join(_format_name(paper, name) for name in names)
+
+
+def _format_name(paper: Paper, author: str) -> str:
     """Return a name. Braces keep the name of a group, or one with a comma or "and", whole.
 
-    BibTeX takes the last word as the family name, which is wrong only for "Jr.".
+    BibTeX takes the last word as the family name, with the lower-case words before it. Commas say
+    where that is wrong.
     """
     if author == ET_AL:
         return "others"
     name = collapse_space(author)
     if _AND.search(name) or is_group(name):
         return f"{{{escape_latex(name)}}}"
-    parts = split_name(name)
-    if parts and parts.suffix:
-        name = f"{parts.family}, {parts.suffix}, {parts.given}"
+    parts = split_name_in(paper, name)
+    if parts and (parts.suffix or parts != split_name(name)):
+        name = ", ".join(filter(None, (parts.family, parts.suffix, parts.given)))
     return escape_latex(name)
 
 

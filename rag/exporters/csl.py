@@ -17,7 +17,7 @@ from rag.exporters.values import (
     join_tags,
     read_detail,
     read_details,
-    split_name,
+    split_name_in,
 )
 from rag.papers import ET_AL
 from rag.papers.entry_types import translate_type
@@ -56,8 +56,8 @@ def make_item(paper: Paper, key: str) -> dict[str, Any]:
         "id": key,
         "type": translate_type(paper.entry_type, "csl"),
         "title": collapse_space(paper.title),
-        "author": _format_names(paper.authors),
-        "editor": _format_names(read_details(paper, "editors")),
+        "author": _format_names(paper, paper.authors),
+        "editor": _format_names(paper, read_details(paper, "editors")),
         "issued": _format_date(paper),
         "container-title": collapse_space(paper.venue),
         "volume": read_detail(paper, "volume"),
@@ -84,12 +84,12 @@ def _format_date(paper: Paper) -> dict[str, Any] | None:
     return date | ({"season": month} if month and len(parts) < 2 else {})
 
 
-def _format_names(names: Iterable[str]) -> list[dict[str, str]]:
-    return [_format_name(collapse_space(name)) for name in names]
+def _format_names(paper: Paper, names: Iterable[str]) -> list[dict[str, str]]:
+    return [_format_name(paper, collapse_space(name)) for name in names]
 
 
-def _format_name(author: str) -> dict[str, str]:
-    parts = split_name(author)
+def _format_name(paper: Paper, author: str) -> dict[str, str]:
+    parts = split_name_in(paper, author)
     if parts is None:
         return {"literal": "others" if author == ET_AL else author}
     return {part: text for part, text in parts._asdict().items() if text}

@@ -15,7 +15,7 @@ from rag.exporters.values import (
     find_explicit_id,
     read_detail,
     read_details,
-    split_name,
+    split_name_in,
 )
 from rag.papers.entry_types import translate_type
 
@@ -39,9 +39,9 @@ def render(papers: Iterable[Paper]) -> Iterator[str]:
 def _list_fields(paper: Paper) -> Iterator[tuple[str, str]]:
     yield "TI", collapse_space(paper.title)
     for author in paper.authors:
-        yield "AU", _format_name(collapse_space(author))
+        yield "AU", _format_name(paper, collapse_space(author))
     for editor in read_details(paper, "editors"):
-        yield "ED", _format_name(editor)
+        yield "ED", _format_name(paper, editor)
     yield "PY", str(paper.year or "")
     yield "DA", _format_date(paper)
     yield "T2", collapse_space(paper.venue)
@@ -75,8 +75,8 @@ def _format_date(paper: Paper) -> str:
     return "/".join([str(paper.year or ""), *parts])
 
 
-def _format_name(author: str) -> str:
-    if parts := split_name(author):
+def _format_name(paper: Paper, author: str) -> str:
+    if parts := split_name_in(paper, author):
         return ", ".join(filter(None, parts))
     # In RIS a double comma is part of the name.
     return author.replace(",", ",,")

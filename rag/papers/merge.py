@@ -32,9 +32,9 @@ from rag.papers.paper import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable
+    from collections.abc import Hashable, Iterable, Mapping
 
-    from rag.papers.paper import Paper
+    from rag.papers.paper import JsonValue, Paper
 
 FROM_STANDARD_INPUT = "standard input"
 FROM_STREAM = "the stream"
@@ -425,12 +425,23 @@ def merge_records(known: Paper, records: Iterable[Paper]) -> tuple[Paper, list[s
             arxiv_id=known.arxiv_id or new.arxiv_id or _find_lost_arxiv_id(known, new),
             sources=_join_unique(known.sources, new.sources),
             aliases=_join_aliases(known, new),
-            metadata={**other.metadata, **one.metadata},
+            metadata=join_metadata(other.metadata, one.metadata),
             citation_key=known.citation_key or new.citation_key,
             entry_type=one.entry_type or other.entry_type,
             retraction=choose_retraction(known.retraction, new.retraction),
         )
     return known, warnings
+
+
+def join_metadata(
+    first: Mapping[str, JsonValue], second: Mapping[str, JsonValue]
+) -> dict[str, JsonValue]:
+    """Join metadata. The second wins where both have a value, but family names are united."""
+    joined = {**first, **second}
+    one, other = first.get("family_names"), second.get("family_names")
+    if isinstance(one, dict) and isinstance(other, dict):
+        joined["family_names"] = {**one, **other}
+    return joined
 
 
 def _find_lost_arxiv_id(known: Paper, new: Paper) -> str | None:

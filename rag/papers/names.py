@@ -17,6 +17,16 @@ _GENERATIONS = frozenset({"Jr", "jr", "Sr", "sr", "II", "III", "IV", "2nd", "3rd
 _APOSTROPHE = re.compile("['’ʼ`]")
 _VOWELS = frozenset("AEIOUY")
 _MOST_INITIALS = 3  # in one word, as in "Doe JRR"
+_SUFFIXES = frozenset({"Jr.", "Jr", "Sr.", "Sr", "II", "III", "IV"})
+_GIVEN_INITIALS = re.compile(r"(?:[^\W\d_]\.-?)+|[A-Z]{1,3}")
+_PERSONS_WORD = re.compile(r"[^\W\d_](?:[^\W\d_]|['’.-])*")
+_GROUP = re.compile(
+    r"\b(?:Academy|Agency|Alliance|Association|Bank|Cent(?:er|re)s?|Collaboration|College|Commission"
+    r"|Committee|Company|Consortium|Corp(?:oration)?|Council|Department|Foundation|GmbH|Groups?|Inc"
+    r"|Initiative|Institut[eo]?s?|Investigators|Labs?|Laborator(?:y|ies)|LLC|Ltd|Ministry|Nations"
+    r"|Network|Office|Organi[sz]ations?|Programme|Project|Research|School|Services?|Society|Team"
+    r"|The|Union|Universi\w+|at|for|in|of|on|the)\b"
+)
 
 
 def join_name(given: str, family: str) -> str:
@@ -56,6 +66,68 @@ def drop_et_al(authors: tuple[str, ...]) -> tuple[str, ...]:
 def is_han(name: str) -> bool:
     """Return whether the name is one word in Han characters."""
     return _HAN.fullmatch(name) is not None
+
+
+class NameParts(NamedTuple):
+    """Parts of a person's name; a missing part is ""."""
+
+    family: str
+    given: str
+    suffix: str
+
+
+def is_group(name: str) -> bool:
+    """Return whether a word of the name is typical of organisations.
+
+    >>> is_group("World Health Organization"), is_group("Ada Lovelace")
+    (True, False)
+    """
+    return _GROUP.search(name) is not None
+
+
+def split_name(name: str, family: str = "") -> NameParts | None:
+    """Split a displayed name into its parts, or None if that would be a guess.
+
+    A family name that the source tells is certain if the name ends with it, or, in Han characters,
+    begins with it. Else the last word is the family name after one given name and initials, with
+    the lower-case words before it. The middle one of three whole words may belong to either
+    ("Gabriel García Márquez", "Mary Ann Evans"), unless "Jr." follows.
+
+    >>> split_name("Anna M. van den Berg"), split_name("Gabriel García Márquez")
+    (NameParts(family='van den Berg', given='Anna M.', suffix=''), None)
+    >>> split_name("Gabriel García Márquez", "García Márquez")
+    NameParts(family='García Márquez', given='Gabriel', suffix='')
+    """
+    if family and (parts := _split_off(name, family)):
+        return parts
+    words = name.split(" ")
+    suffix = words.pop() if words[-1] in _SUFFIXES else ""
+    if len(words) < 2 or not all(map(_PERSONS_WORD.fullmatch, words)):
+        return None
+    start = len(words) - 1
+    while start > 1 and words[start - 1].islower():
+        start -= 1
+    given, last = words[:start], words[start:]
+    is_clear = bool(suffix) or all(map(_GIVEN_INITIALS.fullmatch, given[1:]))
+    if not is_clear or not _is_capitalised(given[0], last[-1]) or is_group(name):
+        return None
+    return NameParts(" ".join(last), " ".join(given), suffix)
+
+
+def _split_off(name: str, family: str) -> NameParts | None:
+    """Split off a family name, or None if it does not fit."""
+    if is_han(name):
+        whole, suffix, given = name, "", name.removeprefix(family)
+    else:
+        start, _, last = name.rpartition(" ")
+        whole, suffix = (start, last) if last in _SUFFIXES else (name, "")
+        given = whole.removesuffix(f" {family}")
+    fits = given not in ("", whole) and "," not in name and not is_group(name)
+    return NameParts(family, given, suffix) if fits else None
+
+
+def _is_capitalised(given: str, family: str) -> bool:
+    return given[0].isupper() and family[0].isupper() and not family.isupper()
 
 
 class NameKey(NamedTuple):

@@ -70,7 +70,8 @@ class Paper:
         metadata: other fields of its source. Those of a reference have these names: "tags",
             "editors" and "collections" (of Zotero, each with its path), which are lists of texts,
             "volume", "issue", "pages", "publisher" and "month" (a number from 1 to 12, or the
-            source's text).
+            source's text). "family_names" has the family name under each name of an author or
+            editor that does not tell it, if the source does: {"Ming Wei Chang": "Chang"}.
         citation_key: key of the entry in the user's own file ("hochreiter1997long"), or None.
         entry_type: type of the reference in BibTeX's terms ("inproceedings"), or the source's own
             name if BibTeX has no such type ("MGZN"), or None. See `rag.papers.entry_types`.

@@ -29,9 +29,16 @@ from rag.papers import (
 )
 from rag.papers.citation_key import make_key_of_id
 from rag.papers.entry_types import normalise_type
+from rag.papers.merge import join_metadata
 from rag.papers.paper import split_retraction_mark
 from rag.readers import listing_page
-from rag.readers.fields import Note, cache_short, clean_label, is_placeholder
+from rag.readers.fields import (
+    Note,
+    cache_short,
+    clean_label,
+    find_family_names,
+    is_placeholder,
+)
 from rag.readers.formats import IN_PIECES, Format, Formats, list_formats
 from rag.readers.source_stream import SourceStream
 from rag.readers.unread import explain_unread
@@ -347,7 +354,7 @@ _clean_venue = cache_short(_clean_text)
 
 def _clean_names(names: tuple[str, ...]) -> tuple[str, ...]:
     """Clean names of tags and entities. One that only says that there is none gives ()."""
-    cleaned = tuple(map(clean_label, names))
+    cleaned = tuple(map(str, map(clean_label, names)))
     return () if len(names) == 1 and is_placeholder(cleaned[0]) else cleaned
 
 
@@ -356,6 +363,9 @@ def _make_paper(found: RawRecord | str, name: str, line: int | None) -> Paper | 
     if isinstance(found, str):
         return Refused(name, line, found)
     title, mark = split_retraction_mark(clean_markup(found.title))
+    metadata = found.metadata
+    if families := find_family_names(found.authors):
+        metadata = join_metadata(metadata, {"family_names": families})
     own_id = found.id or make_normal_id(title, found.doi, found.arxiv_id)
     key = found.citation_key
     paper = Paper(
@@ -370,7 +380,7 @@ def _make_paper(found: RawRecord | str, name: str, line: int | None) -> Paper | 
         found.arxiv_id,
         found.sources or (name,),
         found.aliases,
-        found.metadata,
+        metadata,
         key if key and key != make_key_of_id(own_id) else None,  # an export of ours made it
         normalise_type(found.entry_type),
         choose_retraction(found.retraction, mark),

@@ -25,7 +25,7 @@ from bibtexparser.model import (
 )
 from bibtexparser.splitter import Splitter
 
-from rag.papers import ET_AL, join_name, normalise_arxiv_id
+from rag.papers import ET_AL, normalise_arxiv_id
 from rag.readers import fields
 from rag.readers.fields import RawRecord
 from rag.readers.latex import has_next_field, to_plain_text, unquote_value
@@ -333,8 +333,8 @@ def _read_name(name: str) -> tuple[str, ...]:
     if "=" in name and _NAMED_PARTS.search(name):
         parts = (part.strip(' "').partition("=") for part in _NAMED_PART.findall(name))
         known = {key.strip().lower(): to_plain_text(value.strip(' "')) for key, _, value in parts}
-        given, *family = (known.get(part, "") for part in _NAME_ORDER)
-        several = [join_name(given, " ".join(filter(None, family)))]
+        given, prefix, family, suffix = (known.get(part, "") for part in _NAME_ORDER)
+        several = [fields.join_parts(given, f"{prefix} {family}".strip(), suffix)]
     elif _WHOLE_NAME.fullmatch(name):
         several = [to_plain_text(name)]
     else:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from html import unescape
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
 from rag.papers import ET_AL, join_name, normalise_arxiv_id, normalise_doi
+from rag.papers.names import split_name
 from rag.text.markup import clean_markup, is_one_line
 
 if TYPE_CHECKING:
@@ -43,6 +44,19 @@ class RawRecord(NamedTuple):
     citation_key: str | None = None
     entry_type: str | None = None
     retraction: str | None = None
+
+
+class PersonName(str):
+    """Displayed name of a person whose source separates the family name."""
+
+    __slots__ = ("family",)
+    family: str
+
+    def __new__(cls, name: str, family: str) -> Self:
+        """Add the family name."""
+        made = super().__new__(cls, name)
+        made.family = family
+        return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +111,7 @@ _ARXIV_NAMED = re.compile(r"(?:arxiv:\s*|10\.48550/arxiv\.)(\S+)", re.IGNORECASE
 _ET_AL_ENDS = ("al", "al.", "others")
 _ET_AL = re.compile(r"(?:^|,?\s+)(?:(?:and )?et\.? al\.?|and others)$|^others$", re.IGNORECASE)
 _INITIALS = re.compile(r"(?:[^\W\d_](?:\.?[ -]?)){1,4}")
+_FIRST_NAME = re.compile(r"\s*\S+(?: \S\.?)*")  # and initials
 _LOOSE_INITIAL = re.compile(r"\. -(?=[^\W\d_]\.)")  # "J. -L.", as arXiv writes "J.-L."
 _GENERATION = re.compile(r"\s*(?:[JS]r\.?|I{2,3}|IV)\s*$")
 _FIRM = re.compile(r"\s*(?:Inc|Ltd|LLC|Corp|PLC|GmbH)\.?\s*$", re.IGNORECASE)
@@ -207,7 +222,7 @@ def put_given_first(name: str) -> str:
         return name
     family, _, given = name.partition(",")
     if "," not in given:
-        return name if _FIRM.match(given) else join_name(given, family)
+        return name if _FIRM.match(given) else join_parts(given, family)
     if ",," in name:
         return name.replace(",,", ",")
     rest = given.split(",")
@@ -215,7 +230,32 @@ def put_given_first(name: str) -> str:
         return name
     if len(rest) == 2 and _GENERATION.match(rest[0]):
         rest.reverse()
-    return collapse_space(" ".join([rest[0], family, *rest[1:]]))
+    return PersonName(collapse_space(" ".join([rest[0], family, *rest[1:]])), family.strip())
+
+
+def join_parts(given: str, family: str, suffix: str = "") -> str:
+    """Join the parts of a name. A family name that its words may not tell stays known."""
+    name = join_name(given, family)
+    if suffix:
+        name = f"{name} {suffix}".strip()
+    elif name.istitle() and " " not in family and _FIRST_NAME.fullmatch(given):
+        return name
+    return PersonName(name, collapse_space(family))
+
+
+def find_family_names(names: Iterable[str]) -> dict[str, JsonValue]:
+    """Return the family name of each person whose displayed name does not tell it.
+
+    >>> find_family_names(read_authors(["Chang, Ming Wei", "Lovelace, Ada M."]))
+    {'Ming Wei Chang': 'Chang'}
+    """
+    found: dict[str, JsonValue] = {}
+    for each in names:
+        if isinstance(each, PersonName):
+            name, family = str(clean_label(each)), clean_label(each.family)
+            if split_name(name, family) != split_name(name):
+                found[name] = family
+    return found
 
 
 def read_people(names: Iterable[str]) -> tuple[str, ...]:
@@ -246,9 +286,10 @@ def has_et_al(name: str) -> bool:
 
 def _clean_name(name: str) -> str:
     """Return the name on one line, or "" if it is only "et al."."""
-    name = collapse_space(name)
-    plain = _ET_AL.sub("", name) if has_et_al(name) else name
-    return _LOOSE_INITIAL.sub(".-", plain) if " -" in plain else plain
+    line = collapse_space(name)
+    plain = _ET_AL.sub("", line) if has_et_al(line) else line
+    plain = _LOOSE_INITIAL.sub(".-", plain) if " -" in plain else plain
+    return PersonName(plain, name.family) if isinstance(name, PersonName) else plain
 
 
 @cache_short
@@ -486,7 +527,9 @@ def make_details(
         if text and not is_placeholder(line := collapse_space(text)):
             known[name] = _DASHES.sub("-", line) if name == "pages" else line
     if people := list(editors):
-        known["editors"] = [*people]
+        known["editors"] = [*map(str, people)]
+        if families := find_family_names(people):
+            known["family_names"] = families
     if month and not is_placeholder(month):
         known["month"] = parse_month(collapse_space(month))
     keywords = dict.fromkeys(clean_label(collapse_space(text)) for text in tags)

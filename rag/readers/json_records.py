@@ -14,7 +14,7 @@ import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
-from rag.papers import join_name, normalise_arxiv_id, normalise_doi
+from rag.papers import normalise_arxiv_id, normalise_doi
 from rag.papers.entry_types import PREPRINT
 from rag.readers import fields
 from rag.readers.fields import RawRecord
@@ -284,10 +284,12 @@ def _read_csl_names(record: Record, role: str) -> tuple[str, ...]:
 
 
 def _join_csl_name(name: object) -> str:
-    parts = ("dropping-particle", "non-dropping-particle", "family", "suffix")
-    family = " ".join(_texts(_get(name, part) for part in parts))
     whole = _text(name, "literal") or _text(name, "name")
-    return whole or join_name(_text(name, "given"), family)
+    given, family = (
+        " ".join(_texts(_get(name, part) for part in parts))
+        for parts in (("given", "dropping-particle"), ("non-dropping-particle", "family"))
+    )
+    return whole or fields.join_parts(given, family, _text(name, "suffix"))
 
 
 def _get(value: object, *path: str) -> Any:

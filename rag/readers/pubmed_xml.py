@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from rag.papers import ET_AL, join_name
+from rag.papers import ET_AL
 from rag.readers import fields
 from rag.readers.fields import RawRecord
 from rag.readers.medline import find_type
@@ -109,10 +109,8 @@ def _list_authors(article: Element) -> tuple[str, ...]:
 def _format_name(author: Element) -> str:
     """Return the name of a person or a group, possibly over several lines."""
     given = author.findtext("ForeName", "") or author.findtext("Initials", "")
-    name = join_name(given, author.findtext("LastName", ""))
-    if suffix := author.findtext("Suffix"):
-        name = f"{name} {suffix}".strip()
-    return name or get_text(author.find("CollectiveName"))
+    family, suffix = author.findtext("LastName", ""), author.findtext("Suffix", "")
+    return fields.join_parts(given, family, suffix) or get_text(author.find("CollectiveName"))
 
 
 def _list_retractions(citation: Element) -> list[str]:
