@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from itertools import chain
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
 from rag.answer import Done, Turn
 from rag.answer.conversation import Conversation
 from rag.embedding import make_embedder
-from rag.errors import IndexDamaged, IndexMissing, IndexStale, SettingsError
+from rag.errors import CorpusError, IndexDamaged, IndexMissing, IndexStale, SettingsError
 from rag.generation.pipeline import Pipeline
 from rag.generation.suggestions import suggest_questions
 from rag.generation.trace import Trace
 from rag.index import Filter
+from rag.index.keys import list_texts
 from rag.library import (
     index_bundled_library,
     require_library,
@@ -28,6 +30,7 @@ from rag.llm.reply import NO_USAGE
 from rag.papers import require_papers
 from rag.prompts import load_prompt
 from rag.retrieval.live_index import LiveIndex
+from rag.text.similar import list_similar
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -194,6 +197,24 @@ class Assistant:
             raise SettingsError(f"names takes a list of texts, not {names!r:.60}.")
         with self._live.reading() as live:
             return tuple(live.index.resolve_id(name) for name in names)
+
+    def require_names(self, where: Filter) -> None:
+        """Check that some paper is in each collection and has each tag of a filter.
+
+        Raises:
+            CorpusError: none is or has. The message names similar ones.
+        """
+        _check_filter(where)
+        for name in where.collections:
+            self._require(Filter(collections=(name,)), name, "collections")
+        for name in where.tags:
+            self._require(Filter(tags=(name,)), name, "tags")
+
+    def _require(self, where: Filter, name: str, field: str) -> None:
+        if not self._live.holds(where):
+            known = chain(*(list_texts(paper, field) for paper in self._live.papers()))
+            others = ", ".join(list_similar(name, known)) or "none"
+            raise CorpusError(f"The library has no paper {where}. Its {field}: {others}.")
 
     def with_settings(self, settings: Settings, *, with_model: bool = True) -> Assistant:
         """Return a copy that shares the open index but uses other settings. Do not close it.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from test_retrieval import HashingEmbedder
 
@@ -54,6 +57,21 @@ def assistant(tmp_path_factory):
 def test_filter_finds_collections_with_those_below_and_whole_libraries(assistant, where, ids):
     assert [paper.id for paper in assistant.papers(where=where)] == ids
     assert sorted(hit.paper.id for hit in assistant.search("long", where=where)) == sorted(ids)
+
+
+def test_command_names_similar_collections_and_tags_where_no_paper_has_one(run):
+    papers = [{"title": f"On {each}", "collections": [f"Thesis/{each}"]} for each in ("Tea", "Sea")]
+    Path("papers.jsonl").write_text("\n".join(map(json.dumps, papers)))
+    run("index", "papers.jsonl", "-i", "mine")
+    said = run("ask", "what?", "-i", "mine", "--collection", "Nope", "--out", "a.md", status=2)
+    assert said == (
+        "rag: The library has no paper in the collection Nope. "
+        "Its collections: Thesis/Sea, Thesis/Tea.\n"
+    )
+    assert not Path("a.md").exists()
+    said = run("papers", "list", "-i", "mine", "--tag", "tea", status=2)
+    assert said == "rag: The library has no paper with the tag tea. Its tags: none.\n"
+    assert run("papers", "list", "-i", "mine", "--collection", "thesis").count("\n") == 2
 
 
 def test_filter_is_told_in_words():

@@ -194,12 +194,16 @@ def _make_parameters(options: dict[str, Any]) -> list[inspect.Parameter]:
 
 
 def _make_filter(given: dict[str, Any], assistant: Any) -> Any:
-    """Return the filter for the given options, or None without options."""
+    """Return the filter for the given options, or None without options.
+
+    Raises:
+        CorpusError: the library has no such paper, collection or tag.
+    """
     from rag.index.filter import Filter
 
     if all(value is None for value in given.values()):
         return None
-    return Filter(
+    where = Filter(
         years=given["year"],
         authors=tuple(given["author"] or ()),
         venues=tuple(given["venue"] or ()),
@@ -209,6 +213,8 @@ def _make_filter(given: dict[str, Any], assistant: Any) -> Any:
         retracted=given["retracted"],
         collections=tuple(given["collection"] or ()),
     )
+    assistant.require_names(where)
+    return where
 
 
 def _parse_years(text: str) -> tuple[int | None, int | None]:

@@ -52,15 +52,15 @@ def make_keys(paper: Paper) -> set[tuple[str, str]]:
         "author": list_author_keys(drop_et_al(paper.authors)),
         "venue": list_venue_keys(paper.venue or ""),
         "source": map(make_printable, chain(*map(list_source_keys, paper.sources))),
-        "tag": map(normalise, _list_texts(paper, "tags")),
-        "collection": chain(*map(list_collection_keys, _list_texts(paper, "collections"))),
+        "tag": map(normalise, list_texts(paper, "tags")),
+        "collection": chain(*map(list_collection_keys, list_texts(paper, "collections"))),
         "citation_key": [make_printable(paper.citation_key or "").casefold()],
         "retracted": [RETRACTED] if paper.retraction else [],
     }
     return {(field, key) for field, several in keys.items() for key in several if key}
 
 
-def _list_texts(paper: Paper, name: str) -> list[str]:
+def list_texts(paper: Paper, name: str) -> list[str]:
     """Return the texts of a field of the paper's metadata."""
     values = paper.metadata.get(name)
     return [*map(str, values)] if isinstance(values, list) else []
