@@ -100,6 +100,15 @@ def test_retracted_paper_says_so(vault):
     assert (found["retracted"], found["retraction"]) == (True, "Retracted in: Tea J. 2021.")
 
 
+def test_preprint_has_its_arxiv_id(vault):
+    export_notes([DOE], vault)
+    export_notes(
+        [replace(DOE, arxiv_id="2001.00001"), replace(LI, doi="10.48550/arXiv.2002.00002")], vault
+    )
+    assert fields(read(vault / "doe2020.md"))["arxiv"] == "2001.00001"
+    assert fields(read(vault / "li2021.md"))["arxiv"] == "2002.00002"
+
+
 @given(st.text(), st.text(), st.text())
 def test_front_matter_of_any_text_is_read_back(title, author, venue):
     def plain(text):
@@ -419,6 +428,16 @@ def test_paper_that_left_the_library_is_reported_and_its_note_kept(vault):
     assert (vault / "li2021.md").exists()
 
 
+def test_copy_of_a_note_is_named_and_left_alone(vault):
+    export_notes([DOE, LI], vault)
+    shutil.copy(vault / "doe2020.md", vault / "AAA doe copy.md")
+    before = read(vault / "AAA doe copy.md")
+    report = export_notes([NEW, LI], vault, is_whole=True)
+    assert report.updated == ("doe2020.md",)
+    assert report.lines[1:] == ["1 left alone: AAA doe copy.md (copy of doe2020.md)."]
+    assert read(vault / "AAA doe copy.md") == before
+
+
 def test_without_memory_only_equal_parts_are_ours(vault):
     export_notes([DOE], vault)
     edit(vault / "doe2020.md", "year: 2020\n", "")
@@ -541,9 +560,19 @@ def test_text_of_a_model_runs_and_embeds_nothing(vault):
     text = read(vault / "Is tea warm.md")
     text = text[text.index("## Answer") : text.index("## Sources")]
     assert re.findall(r"\[\[.*?\]\]", text) == ["[[doe2020]]"]
-    assert not re.search(r"`|~~~|<%|%>|%%|::|\$|(?<![&#])#(?=[^\s#])|!\[|<script|\]\(java", text)
+    assert not re.search(
+        r"`|~~~|<%|%>|%%|::|(?<!\\)\$|(?<![&#])#(?=[^\s#])|!\[|<script|\]\(java", text
+    )
     kinds = {token.type for token in MarkdownIt("commonmark", {"html": True}).parse(text)}
     assert not kinds & {"fence", "code_block", "html_block"}
+
+
+def test_dollars_of_a_model_are_escaped_as_those_of_papers(vault):
+    said = answer(("It costs $30.", DOE, "supported"))
+    replace(said, text=r"It costs $30, \$40, \$50 or \&#36;60. [1]").save_notes(vault)
+    text = read(vault / "Is tea warm.md")
+    assert r"It costs \$30, \$40, \$50 or \$60. [[doe2020]]" in text
+    assert r"“It costs \$30.”" in text
 
 
 def test_list_and_abstention_become_notes(vault):
@@ -556,6 +585,12 @@ def test_list_and_abstention_become_notes(vault):
     nothing = replace(nothing, text="No clear answer.", closest=(Hit(1, 0.1, DOE, (), (), {}),))
     assert nothing.save_notes(vault).written == ("Rice.md",)
     assert "## Closest papers\n\n- Tea: a \\#review (Jane Doe" in read(vault / "Rice.md")
+    export_notes([replace(DOE, id="tea", aliases=(DOE.id,))], vault)
+    nothing.save_notes(vault)
+    assert "- Tea: a" in read(vault / "Rice.md")  # its note has an id that the answer does not know
+    renamed = replace(nothing, closest=(Hit(1, 0.1, replace(DOE, aliases=("tea",)), (), (), {}),))
+    renamed.save_notes(vault)
+    assert "- [[doe2020]] Tea: a \\#review (Jane Doe" in read(vault / "Rice.md")
 
 
 # Notes and folders that cannot be written

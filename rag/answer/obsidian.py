@@ -11,6 +11,7 @@ import json
 import re
 from datetime import datetime
 from hashlib import sha256
+from itertools import groupby
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -30,10 +31,12 @@ if TYPE_CHECKING:
     from rag.answer import Answer
     from rag.citations.citation import Citation, Statement
     from rag.exporters.notes import Value
+    from rag.papers import Paper
 
 _STRUCTURE = re.compile(r"[\s-]*")  # between statements that code has put together
 # Begins code, a formula, a link to a note, a template, a comment, an inline field or a tag.
 _MODEL_SIGN = re.compile(r"[`$]|~(?=~)|\[(?=\[)|<(?=%)|%(?=[%>])|:(?=:)|(?<![\w/&#\\])#(?=[^\s#])")
+_DOLLAR = re.compile(r"\\*&#36;")  # with the backslashes before it, which may escape each other
 
 
 def save_answers(answers: Iterable[Answer], folder: Path) -> VaultReport:
@@ -50,6 +53,13 @@ def save_answers(answers: Iterable[Answer], folder: Path) -> VaultReport:
             vault.record_answer(identity, files[identity], _list_cited(answer))
         drafts = draft_papers(papers, vault)
         links = {draft.id: vault.make_link(draft.file, draft.key) for draft in drafts}
+        closest = (hit.paper for answer in unique.values() for hit in answer.closest)
+        links |= {
+            clean_text(paper.id): vault.make_link(file, make_citation_key(paper))
+            for paper in closest
+            if clean_text(paper.id) not in links
+            and (file := vault.find(map(clean_text, (paper.id, *paper.aliases))))
+        }
         for identity, answer in unique.items():
             note = _NoteWriter(answer, links).write(identity, files[identity])
             drafts.append(Draft(identity, files[identity], note, cites=_list_cited(answer)))
@@ -71,6 +81,7 @@ class _NoteWriter:
     def __init__(self, answer: Answer, links: Mapping[str, str]) -> None:
         """Take the links to notes of papers, by their ids. A note that was deleted has none."""
         self._answer = answer
+        self._notes = links
         self._links = {
             number: links.get(clean_text(paper.id)) or f"[[{make_stem(make_citation_key(paper))}]]"
             for number, paper in answer.sources.items()
@@ -93,7 +104,7 @@ class _NoteWriter:
             "cites": tuple(self._links.values()),
         }
         is_prose = answer.mode == "model" and answer.kind == "answer"
-        closest = (f"- {escape_text(hit.paper.reference)}" for hit in answer.closest)
+        closest = (f"- {self._name_paper(hit.paper)}" for hit in answer.closest)
         sections = {
             "## Answer": self._write_prose() if is_prose else self._write_statements(),
             f"## {answer.closest_heading.rstrip(':')}": "\n".join(closest),
@@ -105,12 +116,18 @@ class _NoteWriter:
             {heading: text for heading, text in sections.items() if text},
         )
 
+    def _name_paper(self, paper: Paper) -> str:
+        """Return the reference of a paper, behind the link to its note if it has one."""
+        link = self._notes.get(clean_text(paper.id), "")
+        return f"{link} {escape_text(paper.reference)}".lstrip()
+
     def _write_prose(self) -> str:
         """Return a model's text. In a table the sign between a link and its label is escaped."""
         shown = ""
-        for piece in split_shown_numbers(self._answer.text, self._links):
-            if isinstance(piece, str):
-                shown += _sanitise_prose(piece)
+        pieces = split_shown_numbers(self._answer.text, self._links)
+        for piece, group in groupby(pieces, lambda each: "" if isinstance(each, str) else each):
+            if isinstance(piece, str):  # several may cut a sign off from the backslash before it
+                shown += _sanitise_prose("".join(map(str, group)))
                 continue
             is_in_table = shown.rpartition("\n")[2].lstrip().startswith("|")
             link = self._links[piece]
@@ -168,10 +185,11 @@ class _NoteWriter:
 
 
 def _sanitise_prose(text: str) -> str:
-    """Make a model's Markdown harmless.
+    r"""Make a model's Markdown harmless.
 
-    >>> _sanitise_prose("**Yes** [[x]] `= run()` #tag <% y %>")
-    '**Yes** &#91;[x]] &#96;= run()&#96; &#35;tag &#60;% y &#37;>'
+    >>> print(_sanitise_prose("**Yes** [[x]] `= run()` #tag <% y %> $30"))
+    **Yes** &#91;[x]] &#96;= run()&#96; &#35;tag &#60;% y &#37;> \$30
     """
     signs = _MODEL_SIGN.sub(lambda sign: f"&#{ord(sign[0])};", text)
-    return sanitise_markdown(signs.encode("utf-8", "replace").decode())
+    safe = sanitise_markdown(signs.encode("utf-8", "replace").decode())
+    return _DOLLAR.sub(r"\$", safe)

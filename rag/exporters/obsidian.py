@@ -18,6 +18,7 @@ from rag.exporters.notes import Note
 from rag.exporters.values import collapse_space, read_details
 from rag.exporters.vault import ID_FIELD, Draft, Vault, VaultReport, open_vault
 from rag.papers.citation_key import make_citation_key, make_key_of_id
+from rag.papers.compare import find_arxiv_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -88,6 +89,7 @@ def _make_note(paper: Paper, key: str, stem: str, cited_in: str) -> Note:
         "year": paper.year or "",
         "venue": clean_text(paper.venue),
         "doi": clean_text(paper.doi),
+        "arxiv": find_arxiv_id(paper) or "",
         "url": clean_text(paper.url),
         "zotero": clean_text(paper.zotero_link),
         "tags": make_tags(read_details(paper, "tags")),

@@ -90,7 +90,7 @@ class VaultReport:
         unchanged: number of notes that needed no change.
         kept: parts that differ from the library because the user edited or deleted them: note and
             key or heading.
-        left_alone: notes that cannot be updated, each with the reason.
+        left_alone: notes that are not updated, each with the reason, copies of others among them.
         deleted: notes that the user deleted. They are not made again.
         gone: notes of papers that the library does not have, where all of it was exported.
     """
@@ -218,7 +218,9 @@ class Vault:
         self._files = _scan_folder(folder)
         self._deleted: list[str] = []
         self._by_id: dict[str, list[str]] = {}
-        for file, identity in sorted(self._files.ids.items()):
+        recorded = {entry.file for entry in self._entries.values()}
+        for file in sorted(self._files.ids, key=lambda file: (file not in recorded, file)):
+            identity = self._files.ids[file]
             if identity is not None:
                 self._by_id.setdefault(identity, []).append(file)
 
@@ -243,15 +245,18 @@ class Vault:
             "" if the user deleted it.
         """
         recorded = self._recall_file(ids)
-        found = next((self._by_id[each] for each in ids if each in self._by_id), [])
-        if not found and self._files.ids.get(recorded, "") is None:  # it has lost its id
-            found = [recorded]
-        if found:
-            return recorded if recorded in found else found[0]
+        if found := self.find(ids):
+            return found
+        if self._files.ids.get(recorded, "") is None:  # it has lost its id
+            return recorded
         if recorded and not again:
             self._deleted.append(recorded)
             return ""
         return self._name_file(ids[0], text)
+
+    def find(self, ids: Iterable[str]) -> str:
+        """Return the file of the note with the first of these ids that has one, or ""."""
+        return next((self._by_id[each][0] for each in ids if each in self._by_id), "")
 
     def _recall_file(self, ids: Sequence[str]) -> str:
         """Return the file that a note had, or "". What is remembered goes to the current id."""
@@ -290,7 +295,7 @@ class Vault:
         """Let the notes of papers name an answer that cites them."""
         entry = self._entries.get(identity, _Entry("", {}))
         self._entries[identity] = entry._replace(cites=cites)
-        self._by_id[identity] = [file]
+        self._by_id.setdefault(identity, [file])
 
     def write(self, drafts: Sequence[Draft], *, is_whole: bool = False) -> VaultReport:
         """Write new notes and the parts of others that have changed.
@@ -299,34 +304,50 @@ class Vault:
             drafts: notes to write.
             is_whole: whether they are all notes that there should be of papers.
         """
-        plans = [self._plan_change(draft) for draft in drafts]
-        left_alone = [plan for plan in plans if not isinstance(plan, _Change)]
-        done = self._apply([plan for plan in plans if isinstance(plan, _Change)])
-        files = {outcome: [each.draft.file for each in done[outcome]] for outcome in done}
-        changes = [*done["written"], *done["updated"], *done["unchanged"]]
+        left_alone = list(self._list_copies(drafts))
+        changes: list[_Change] = []
+        for draft in drafts:
+            plan = self._plan_change(draft)
+            if isinstance(plan, _Change):
+                changes.append(plan)
+            else:
+                left_alone.append(plan)
+        done = self._apply(changes)
+        kept = [each for each in changes if each.draft.file not in done["busy"]]
         return VaultReport(
-            written=tuple(files["written"]),
-            updated=tuple(files["updated"]),
-            unchanged=len(files["unchanged"]),
-            kept=tuple((each.draft.file, part) for each in changes for part in each.merged.kept),
-            left_alone=(*left_alone, *((file, _BUSY) for file in files["busy"])),
+            written=tuple(done["written"]),
+            updated=tuple(done["updated"]),
+            unchanged=len(done["unchanged"]),
+            kept=tuple((each.draft.file, part) for each in kept for part in each.merged.kept),
+            left_alone=(*left_alone, *((file, _BUSY) for file in done["busy"])),
             deleted=tuple(self._deleted),
             gone=tuple(self._list_other_papers(drafts)) if is_whole else (),
         )
 
-    def _apply(self, changes: Sequence[_Change]) -> dict[_Outcome, list[_Change]]:
-        """Write what has changed, and remember it before and after."""
+    def _apply(self, changes: Sequence[_Change]) -> dict[_Outcome, list[str]]:
+        """Write what has changed, and remember it before and after. Returns files by outcome."""
         self._save({each.draft.id: self._expect(each) for each in changes if each.is_due})
-        done: dict[_Outcome, list[_Change]] = {outcome: [] for outcome in get_args(_Outcome)}
+        done: dict[_Outcome, list[str]] = {outcome: [] for outcome in get_args(_Outcome)}
+        known: dict[str, _Entry] = {}
         for change in changes:
-            done[self._replace(change)].append(change)
-        self._save({each.draft.id: _remember(each) for each in changes if each not in done["busy"]})
+            outcome = self._replace(change)
+            done[outcome].append(change.draft.file)
+            if outcome != "busy":
+                known[change.draft.id] = _Entry(
+                    change.draft.file, change.merged.marks, change.draft.key, change.draft.cites
+                )
+        self._save(known)
         return done
+
+    def _list_copies(self, drafts: Iterable[Draft]) -> Iterator[tuple[str, str]]:
+        for draft in drafts:
+            copies = (file for file in self._by_id.get(draft.id, ()) if file != draft.file)
+            yield from ((file, f"copy of {draft.file}") for file in copies)
 
     def _list_other_papers(self, drafts: Iterable[Draft]) -> list[str]:
         written = {draft.file for draft in drafts}
-        papers = (each for each, entry in self._entries.items() if entry.key)
-        files = (file for each in papers for file in self._by_id.get(each, [])[:1])
+        papers = [each for each, entry in self._entries.items() if entry.key]
+        files = filter(None, (self.find([each]) for each in papers))
         return [file for file in files if file not in written]
 
     def _plan_change(self, draft: Draft) -> _Change | tuple[str, str]:
@@ -383,11 +404,6 @@ class Vault:
         if text != self._saved:
             _replace_text(self._folder / _STATE_NAME, text)
             self._saved = text
-
-
-def _remember(change: _Change) -> _Entry:
-    draft = change.draft
-    return _Entry(draft.file, change.merged.marks, draft.key, draft.cites)
 
 
 def _replace_text(path: Path, text: str) -> None:
