@@ -691,6 +691,11 @@ def test_listed_papers_are_aligned_on_a_terminal(monkeypatch, capsys):
     assert two == "long-id-of-a-p…  -      -     -         [retracted] 数数数…"
 
 
+def test_listed_group_has_its_whole_name(capsys):
+    print_papers([Paper("a", "On Sleep", "", authors=("Sleep Research Society", "Ada Clark"))])
+    assert capsys.readouterr().out == "a\tSleep Research Society and Clark\t-\t-\tOn Sleep\n"
+
+
 # Answers
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len, set_cell_size
@@ -31,6 +32,7 @@ _CONTROL = dict.fromkeys(
 )
 
 _WIDEST = (0.25, 0.2, 0.1, 0.15)  # columns of a listed paper before its title, of the terminal
+_LONGEST_GROUP = 40  # characters of its name in the list of papers
 
 
 def strip_controls(text: str) -> str:
@@ -152,6 +154,8 @@ def shorten_authors(authors: Sequence[str]) -> str:
 
     >>> shorten_authors(["Clark, Ada", "Bo Li"]), shorten_authors(["Ada Clark", "Bo Li", "C Wu"])
     ('Clark and Li', 'Clark et al.')
+    >>> shorten_authors(["Sleep Research Society", "Centers for Disease Control and Prevention"])
+    'Sleep Research Society and Centers for Disease Control and…'
     """
     from rag.papers.names import ET_AL
 
@@ -161,9 +165,11 @@ def shorten_authors(authors: Sequence[str]) -> str:
 
 
 def _find_family(author: str) -> str:
-    """Return the family name of an author as it is written."""
-    from rag.papers.names import find_family_name
+    """Return the family name of an author as it is written, or the name of a group."""
+    from rag.papers.names import find_family_name, is_group
 
+    if is_group(author):
+        return textwrap.shorten(author, _LONGEST_GROUP, placeholder="…")
     family, comma, _ = author.partition(",")
     if comma:
         return family
