@@ -7,6 +7,7 @@ says where the official CSL style, which we follow, differs from its manual. For
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,48 @@ def test_years_of_one_author_follow_each_other() -> None:
     assert show(apa.cite([1, 2, 3])) == "(Doe, 2021a, 2021b; Moreau & Li, 2019)"
     assert show(harvard.cite([1, 2])) == "(Moreau and Li, 2019; Doe, 2021b)"
     assert show(apa.cite([2, 2])) == "(Moreau & Li, 2019)"
+    assert apa.cite([]) == ()
+
+
+@pytest.mark.parametrize(
+    ("year", "cited"),
+    [
+        ('<date variable="issued"><date-part name="year"/></date>', "2021a, 2021b"),
+        ('<date variable="issued" form="numeric"/>', "03/2021a, 03/2021b"),
+        (
+            '<date variable="issued"><date-part name="year" form="short" prefix="’"/></date>',
+            "’21a, ’21b",
+        ),
+        (
+            '<date variable="issued" form="text" suffix="."/><text variable="year-suffix"/>',
+            "March 2021.a, March 2021.b",
+        ),
+    ],
+)
+def test_a_letter_follows_the_year_unless_the_style_places_it(
+    tmp_path: Path, year: str, cited: str
+) -> None:
+    path = write_style(
+        tmp_path,
+        "<sort><key variable='title'/></sort>",
+        **{
+            "<citation><layout>": '<citation disambiguate-add-year-suffix="true"><sort>'
+            '<key macro="year" sort="descending"/></sort><layout delimiter=", ">',
+            '<text variable="citation-number" prefix="[" suffix="]"/>': '<text macro="year"/>',
+            "</layout></bibliography>": '<text macro="year" prefix=" "/>'
+            '<date variable="issued" prefix=" "><date-part name="year"/></date>'
+            "</layout></bibliography>",
+            "<citation ": f'<macro name="year">{year}</macro><citation ',
+        },
+    )
+    green, black = (replace(paper, metadata={"month": 3}) for paper in (GREEN, BLACK))
+    styled = style_papers(path, green, black)
+    assert show(styled.cite([1, 2])) == cited
+    letters = cited.split(", ")
+    assert [show(entry.runs) for entry in styled.references()] == [
+        f"Black tea {letters[0]} 2021",
+        f"Green tea {letters[1]} 2021",
+    ]
 
 
 def test_numbers_are_joined_as_a_range_where_the_style_says_so() -> None:
@@ -163,6 +206,15 @@ def test_the_list_is_sorted_without_regard_to_accents() -> None:
     assert [entry.number for entry in listed] == [4, 3, 2, 1]
 
 
+def test_quotation_marks_do_not_count_for_the_order() -> None:
+    papers = [make_paper(f"Tea {number}", "Ann Lee", 2020) for number in ("II", "I")]
+    listed = style_papers("chicago-author-date", *papers).references()
+    assert [show(entry.runs) for entry in listed] == [
+        "Lee, Ann. 2020a. “Tea I.”",
+        "Lee, Ann. 2020b. “Tea II.”",
+    ]
+
+
 def test_omitted_authors_are_others() -> None:
     papers = (
         make_paper("One is named", "Ann Lee, et al.", 2020),
@@ -174,6 +226,11 @@ def test_omitted_authors_are_others() -> None:
         "Lee, A. et al. (2020). *One is named*.",
         "Lee, A., Roe, B., et al. (2021). *Two are named*.",
     ]
+    entries = {style: style_papers(style, papers[1]).references()[0] for style in STYLE_NAMES}
+    assert show(entries["nature"].runs) == "Lee, A. *et al.* Two are named. (2021)."
+    assert show(entries["ieee"].runs) == "A. Lee *et al.*, “Two are named.” 2021."
+    assert show(entries["vancouver"].runs) == "Lee A, Roe B, et al. Two are named. 2021."
+    assert show(style_papers("harvard", papers[1]).cite([1])) == "(Lee *et al.*, 2021)"
 
 
 def test_a_name_without_clear_parts_stays_whole() -> None:
@@ -279,6 +336,7 @@ def test_a_style_is_read_from_a_file(tmp_path: Path) -> None:
     style = load_style(write_style(tmp_path))
     assert (style.title, style.is_numeric) == ("Ours", True)
     assert load_style(str(tmp_path / "ours.csl")) == style
+    assert load_style("APA") == load_style("apa")
     (entry,) = StyledReferences(style, {1: CHAPTER}).references()
     assert entry == Reference(1, "1.", (Run("Brewing"),))
 

@@ -25,11 +25,12 @@ def tell_apart(document: Document, items: Sequence[Mapping[str, Any]]) -> None:
     has_given = document.get_option("disambiguate-add-givenname") == "true"
     if has_given and document.get_option("givenname-disambiguation-rule") not in ("", "by-cite"):
         document.set_names(_find_namesakes(authors), NameForm(has_given=True))
-    for keys in _find_equal(document):
+    equal = _find_equal(document)
+    for keys in equal:
         most = max(len(authors[key]) for key in keys)
         if any(authors[key] != authors[keys[0]] for key in keys):
             _choose_names(document, keys, list(_make_forms(document, most, has_given=has_given)))
-    if document.get_option("disambiguate-add-year-suffix") == "true":
+    if equal and document.get_option("disambiguate-add-year-suffix") == "true":
         _add_year_suffixes(document)
 
 

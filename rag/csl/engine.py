@@ -86,6 +86,7 @@ class _Cite(source.CitationItem):
         self["called"] = self["rendered"] = 0  # variables, of them those with a value
         self["shown"] = []  # tags and variables of these
         self["is_bare"] = False  # without names
+        self["has_letter"] = False  # after a year
         self["names"] = NameForm()
 
     def count(self, element: Any, text: Any) -> None:
@@ -140,7 +141,9 @@ class Document:
         self.name_forms |= dict.fromkeys(keys, form)
 
     def cite(self, keys: Sequence[str]) -> str:
-        """Return one citation of some items."""
+        """Return one citation of some items, or "" of none."""
+        if not keys:
+            return ""
         citation = Citation([_Cite(key) for key in keys])
         citation.bibliography = self._list
         return str(self.style.citation.render(citation, [], None) or "")
@@ -236,6 +239,8 @@ class _Counted:
 class _Text(_Cased, model.Text):
     def _variable(self, item: _Cite, context: Any) -> Any:
         text = None
+        if self.get("variable") == "year-suffix" and item["has_letter"]:
+            return None
         try:
             text = super()._variable(item, context)
             text = _Words(text) if isinstance(text, int) else text  # a number of a citation
@@ -261,7 +266,21 @@ class _Number(_Counted, _Cased, model.Number):
 
 
 class _Date(_Counted, model.Date):
-    pass
+    """Date, with the letter after the first year unless the style has a place of its own for it."""
+
+    def process(self, item: _Cite, *args: Any, **kwargs: Any) -> Any:
+        text = super().process(item, *args, **kwargs)
+        letter = item.reference.get("year_suffix")
+        if not (text and letter and self.get("variable") == "issued" and not item["has_letter"]):
+            return text
+        if self.get_root().find(f".//{{{_CSL}}}text[@variable='year-suffix']") is not None:
+            return text
+        year = str(item.reference["issued"].get("year"))
+        text, found = re.subn(
+            rf"(?<!\d)({year}|{year[-2:]})(?!\d)", rf"\1{letter}", str(text), count=1
+        )
+        item["has_letter"] = bool(found)
+        return _Words(text)
 
 
 class _DatePart(_Cased, model.Date_Part):
@@ -382,10 +401,11 @@ class _Name(model.Name):
         """Return the options that say how many names are shown, if they differ from the style's."""
         most = int(self.get_option("et-al-min", context, options))
         first = int(self.get_option("et-al-use-first", context, options))
-        is_cut = 0 < most <= len(names)
-        known = len(names) - (names[-1].get("literal") == ET_AL)
+        has_omitted = names[-1].get("literal") == ET_AL
+        known = len(names) - has_omitted
+        is_cut = most > 0 and (has_omitted or most <= known)
         shown = min(max(first, item["names"].shown), known) if is_cut else known
-        if shown == (first if is_cut else len(names)) or not shown:
+        if not shown or (not has_omitted and shown == (first if is_cut else known)):
             return {}
         if shown == len(names):
             return {"et-al-min": "0"}
@@ -402,9 +422,14 @@ class _Name(model.Name):
 
 
 class _Key(model.Key):
-    """Sort key without accents and formatting, which citeproc-py compares by code point."""
+    """Sort key without accents, quotes, formatting and letters after years.
+
+    citeproc-py compares them by code point.
+    """
 
     def sort_keys(self, items: Sequence[_Cite], context: Any) -> list[Any]:
+        for item in items:
+            item["has_letter"] = True
         keys = super().sort_keys(items, context)
         return [key if key is None else _fold(str(key)) for key in keys]
 
@@ -415,7 +440,8 @@ def _fold(text: str) -> String:
 
 
 def _is_sorted(letter: str) -> bool:
-    return letter.isprintable() and not unicodedata.combining(letter)
+    is_quote = letter in "\"'" or unicodedata.category(letter) in {"Pi", "Pf", "Ps", "Pe"}
+    return letter.isprintable() and not unicodedata.combining(letter) and not is_quote
 
 
 class _Layout(model.Layout):
@@ -424,7 +450,7 @@ class _Layout(model.Layout):
     def render_citation(self, citation: Citation, callback: object) -> Any:  # noqa: ARG002
         parent = self.getparent()
         cites = list(citation.cites)
-        if parent.sort is not None:
+        if parent.sort is not None and len(cites) > 1:
             keys = citation.bibliography.keys
             cites.sort(key=lambda cite: keys.index(cite.key))  # equal ones, as 2021a and 2021b
             cites = parent.sort.sort(cites, self)
@@ -438,7 +464,7 @@ class _Layout(model.Layout):
 
     def _render_cite(self, cite: _Cite, *, is_bare: bool = False) -> Any:
         self.repressed: dict[str, list[str]] = {}
-        cite["is_bare"] = is_bare
+        cite["is_bare"], cite["has_letter"] = is_bare, False
         cite["names"] = cite.bibliography.style.name_forms.get(cite.key, NameForm())
         text = self.render_children(cite)
         return String("") if text is None else text
@@ -465,7 +491,7 @@ class _Layout(model.Layout):
 
     def render_reference(self, cite: _Cite) -> tuple[str, str]:
         """Return label and text of an entry. citeproc-py joins them: "1.Moreau"."""
-        self.repressed = {}
+        self.repressed, cite["has_letter"] = {}, False
         label = ""
         if self.getparent().get("second-field-align"):
             label = str(self[0].render(cite))

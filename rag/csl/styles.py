@@ -50,13 +50,13 @@ class CslStyle:
 
 
 def load_style(name: str | Path) -> CslStyle:
-    """Return the style of a name in `STYLE_NAMES`, or of a `.csl` file.
+    """Return the style of a name in `STYLE_NAMES`, in any case, or of a `.csl` file.
 
     Raises:
         SettingsError: there is no such style, or its file is no usable one.
     """
-    if str(name) in _BUNDLED:
-        return _load_bundled_style(str(name))
+    if str(name).lower() in _BUNDLED:
+        return _load_bundled_style(str(name).lower())
     path = Path(name)
     if path.suffix.lower() != ".csl" and not path.is_file():
         raise SettingsError(
