@@ -629,10 +629,27 @@ def test_folder_that_cannot_be_a_vault_is_refused(tmp_path):
     assert (tmp_path / "file").read_text() == ""
 
 
-def test_damaged_memory_is_one_sentence(vault):
-    (vault / ".papertrail.json").write_text("<<<<<<< mine")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<<<<<<< mine",
+        "[" * 100_000,
+        '{"notes": {"a": {"file": "a.md", "marks": 3, "key": "", "cites": []}}}',
+        '{"notes": {"a": {"file": 5, "marks": {}, "key": null, "cites": null}}}',
+    ],
+)
+def test_damaged_memory_is_one_sentence(vault, text):
+    (vault / ".papertrail.json").write_text(text)
     with pytest.raises(SettingsError, match=r"papertrail\.json is damaged"):
         export_notes([DOE], vault)
+
+
+def test_files_of_the_user_with_our_name_stay(vault):
+    mine = vault / "sub" / ".papertrail-mine.md"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    export_notes([DOE], vault)
+    assert mine.read_text() == "mine"
 
 
 def test_two_exports_at_once_write_all_notes(vault):

@@ -21,6 +21,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import filelock
+from pydantic import BaseModel, TypeAdapter
 
 from rag.errors import DiskError, SettingsError
 from rag.exporters.notes import ABSENT, Marks, Merged, Note, make_new, merge_note, read_field
@@ -34,7 +35,7 @@ ID_FIELD = "papertrail"  # key of the front matter that holds the id of a note
 
 _STATE_NAME = ".papertrail.json"
 _LOCK_NAME = ".papertrail.lock"
-_DRAFT_PREFIX = ".papertrail-"
+_DRAFT = re.compile(r"\.papertrail-note-[0-9a-f]{16}")
 _BUSY = "another program has just changed it"
 _Outcome = Literal["written", "updated", "unchanged", "busy"]
 _WAIT_S = 60.0  # for another process that writes notes
@@ -145,6 +146,15 @@ class _Entry(NamedTuple):
     marks: Marks
     key: str = ""
     cites: Sequence[str] = ()
+
+
+class _Stored(BaseModel):
+    """Form in which an entry is stored."""
+
+    file: str
+    marks: dict[str, list[str]]
+    key: str = ""
+    cites: list[str] = []
 
 
 @dataclass(slots=True)
@@ -408,7 +418,7 @@ class Vault:
 
 def _replace_text(path: Path, text: str) -> None:
     """Replace a file whole. A link is replaced too, not followed."""
-    draft = path.with_name(f"{_DRAFT_PREFIX}{token_hex(8)}")
+    draft = path.with_name(f".papertrail-note-{token_hex(8)}")
     try:
         replace_file(path, text.encode(), draft)
     finally:
@@ -419,10 +429,11 @@ def _load_entries(path: Path) -> tuple[dict[str, _Entry], str]:
     """Return what is remembered of each note, and the text of the file."""
     try:
         text = path.read_text(encoding="utf-8")
-        return {each: _Entry(**values) for each, values in json.loads(text)["notes"].items()}, text
+        notes = TypeAdapter(dict[str, _Stored]).validate_python(json.loads(text)["notes"])
+        return {each: _Entry(**dict(entry)) for each, entry in notes.items()}, text
     except FileNotFoundError:
         return {}, ""
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise SettingsError(
             f"{path} is damaged. Restore or delete it. Without it, only parts of notes that need "
             "no change are taken for Papertrail's own."
@@ -437,7 +448,7 @@ def _scan_folder(folder: Path) -> _Files:
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             path = Path(root, name)
-            if name.startswith(_DRAFT_PREFIX):
+            if _DRAFT.fullmatch(name):
                 path.unlink(missing_ok=True)
             elif name.lower().endswith(".md"):
                 files.stems[_fold(path.stem)] += 1
