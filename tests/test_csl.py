@@ -332,6 +332,18 @@ def write_style(folder: Path, sort: str = "", **changes: str) -> Path:
     return path
 
 
+def test_macros_that_would_run_for_ever_are_refused(tmp_path: Path) -> None:
+    doubled = "".join(
+        f'<macro name="m{n}"><text macro="m{n - 1}"/><text macro="m{n - 1}"/></macro>'
+        for n in range(1, 30)
+    )
+    macros = f'<macro name="m0"><text variable="title"/></macro>{doubled}<citation'
+    path = tmp_path / "endless.csl"
+    path.write_text(STYLE.replace("SORT", "").replace("<citation", macros, 1))
+    with pytest.raises(SettingsError, match="call each other too often"):
+        load_style(path)
+
+
 def test_a_style_is_read_from_a_file(tmp_path: Path) -> None:
     style = load_style(write_style(tmp_path))
     assert (style.title, style.is_numeric) == ("Ours", True)
