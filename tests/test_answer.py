@@ -12,6 +12,7 @@ from rag import Filter, Hit, Paper, verify
 from rag.answer import Answer, Citation, Statement
 from rag.citations.resolve import Numbering, check_statements, render_statement
 from rag.errors import SettingsError
+from rag.exporters.bibtex import escape_latex
 from rag.generation.abstention import assess
 from rag.generation.quotes import choose_sentences
 from rag.index.passages import split_paper
@@ -281,6 +282,12 @@ def test_latex_keeps_form_and_formulas_of_a_model_and_none_of_its_commands():
     assert "~\\cite{hares-2-31b93ecd}\n\\end{itemize}" in shown
     assert "\\input" not in shown
     assert "\n% [doi:10.1000/b] <img src=x> *Birds* (Ada Clark)\n" in shown
+
+
+@pytest.mark.parametrize("formula", ["$a % b$", "$\\text{}}\\frac{$", "$a#1$"])
+def test_latex_shows_a_formula_as_text_that_would_break_the_rest(formula):
+    shown = written(f"So {formula} [1].", ("So", (1, BIRDS))).to_latex()
+    assert f"So {escape_latex(formula)}~\\cite" in shown
 
 
 def test_text_of_papers_and_models_does_nothing_in_markdown():

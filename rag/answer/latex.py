@@ -27,6 +27,7 @@ _HARMLESS = frozenset(
         *("mathrm", "max", "min", "operatorname", "right", "sqrt", "text", "tilde", "vec"),
     }
 )
+_BREAKING = re.compile(r"\^\^|[%#]|\n\s*\n")  # in a formula: other characters, comments, its end
 _COMMAND = re.compile(r"\\([A-Za-z]+|.)", re.DOTALL)
 _HEADINGS = {"h1": r"\section*{", "h2": r"\subsection*{"}
 _TAGS = {  # what each token of Markdown opens or closes
@@ -137,10 +138,21 @@ def _escape(text: str) -> str:
 
 
 def _keep_formula(tex: str) -> str:
-    """Return a formula, or its text escaped if it has a command that may do something else."""
+    """Return a formula, or its text escaped if it may do something else or break what follows."""
     commands = _COMMAND.findall(tex)
     is_safe = all(not c.isalpha() or c in _HARMLESS or get_symbol(c) for c in commands)
-    return tex if is_safe and "^^" not in tex else escape_latex(tex)
+    is_whole = _is_balanced(tex) and not _BREAKING.search(_COMMAND.sub("", tex))
+    return tex if is_safe and is_whole else escape_latex(tex)
+
+
+def _is_balanced(tex: str) -> bool:
+    """Return whether each brace of a formula is closed in it."""
+    depth = 0
+    for brace in re.findall(r"[{}]", _COMMAND.sub("", tex)):
+        depth += 1 if brace == "{" else -1
+        if depth < 0:
+            return False
+    return depth == 0
 
 
 _RENDERERS = {
