@@ -34,6 +34,24 @@ def write_atomically(path: str | Path, content: str | bytes) -> None:
         raise DiskError(f"Cannot write {path} ({why}). Choose another file.") from error
 
 
+def require_writable(path: Path) -> None:
+    """Check that a file can be written, before its content is made.
+
+    Raises:
+        DiskError: it cannot.
+    """
+    try:
+        folder, why = _resolve_file(path).parent, ""
+    except (OSError, ValueError, RuntimeError) as error:
+        folder, why = path.parent, explain_os_error(error)
+    if not (why or folder.is_dir()):
+        why = "there is no such folder"
+    if not (why or os.access(folder, os.W_OK)):
+        why = "you may not write to its folder"
+    if why:
+        raise DiskError(f"Cannot write {path} ({why}). Choose another file.")
+
+
 def _resolve_file(path: str | Path) -> Path:
     target = Path(path).resolve()
     if target.exists() and not target.is_file():

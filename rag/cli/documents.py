@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from rag.cli.printing import print_note, print_text, print_vault_report
-from rag.errors import DiskError, SettingsError
-from rag.files import write_atomically
+from rag.errors import SettingsError
+from rag.files import require_writable, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,7 +128,7 @@ def resolve_output(
     """Return how answers are to be written, before anything is asked.
 
     Raises:
-        DiskError: the file has no folder.
+        DiskError: the file cannot be written.
         SettingsError: two options contradict each other, there is no such style, or python-docx is
             not installed.
     """
@@ -142,8 +142,8 @@ def resolve_output(
         _require_word(path)
     if form == "obsidian":
         _check_vault(path)
-    if path and not path.parent.is_dir():
-        raise DiskError(f"Cannot write {path} (there is no such folder). Choose another file.")
+    elif path:
+        require_writable(path)
     return Output(form, _resolve_style(form, style), with_footnotes, path, quiet)
 
 
