@@ -9,26 +9,32 @@ from __future__ import annotations
 import json
 import sys
 
-from pyzotero import Zotero
 
-endpoint, key, user, version = sys.argv[1:]
-is_local = user == "0"
-zotero = Zotero(user, "user", None if is_local else key, local=is_local)
-zotero.endpoint = endpoint
-found = {
-    "top": [each["key"] for each in zotero.everything(zotero.top(limit=100))],
-    "collections": [each["data"]["name"] for each in zotero.everything(zotero.collections())],
-    "tags": zotero.everything(zotero.tags()),
-    "searches": [each["data"]["name"] for each in zotero.searches()],
-}
-if not is_local:
-    found |= {
-        "changed": [each["key"] for each in zotero.top(since=version)],
-        "versions": zotero.item_versions(since=version),
-        "version": zotero.last_modified_version(),
-        "deleted": zotero.deleted(since=version)["items"],
-        "trash": [each["key"] for each in zotero.trash()],
-        "item": zotero.item(zotero.top(limit=1)[0]["key"])["data"]["title"],
-        "number": zotero.num_items(),
+def main():
+    from pyzotero import Zotero  # only that Python has it
+
+    endpoint, key, user, version = sys.argv[1:]
+    is_local = user == "0"
+    zotero = Zotero(user, "user", None if is_local else key, local=is_local)
+    zotero.endpoint = endpoint
+    found = {
+        "top": [each["key"] for each in zotero.everything(zotero.top(limit=100))],
+        "collections": [each["data"]["name"] for each in zotero.everything(zotero.collections())],
+        "tags": zotero.everything(zotero.tags()),
+        "searches": [each["data"]["name"] for each in zotero.searches()],
     }
-print(json.dumps(found))
+    if not is_local:
+        found |= {
+            "changed": [each["key"] for each in zotero.top(since=version)],
+            "versions": zotero.item_versions(since=version),
+            "version": zotero.last_modified_version(),
+            "deleted": zotero.deleted(since=version)["items"],
+            "trash": [each["key"] for each in zotero.trash()],
+            "item": zotero.item(zotero.top(limit=1)[0]["key"])["data"]["title"],
+            "number": zotero.num_items(),
+        }
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

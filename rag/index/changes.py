@@ -9,6 +9,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from rag.index.keys import make_printable
+from rag.index.rereading import Rereading
 from rag.papers import Paper, PaperMerger, make_paper_id
 from rag.papers.compare import describe, list_keys
 from rag.papers.duplicates import find_duplicates, make_finder
@@ -22,10 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
     from rag.index.records import Records
-    from rag.index.rereading import Rereading
     from rag.papers import Decision, Merge
     from rag.papers.duplicates import Duplicate
     from rag.readers import Record, Refused
+
+_NOTHING_REREAD = Rereading()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,7 @@ def plan_changes(
     *,
     by_title: bool,
     decisions: Sequence[Decision] = (),
-    rereading: Rereading,
+    rereading: Rereading = _NOTHING_REREAD,
 ) -> Intake:
     """Merge records into the papers of an index.
 
