@@ -423,7 +423,7 @@ def test_chat_reports_what_its_commands_did(folder, tmp_path):
     assert "[1] QUUX" in said
     assert "New conversation.\nNo paper is cited yet.\n" in said
     assert "Ask about" not in said
-    assert "- Best match: QUUX sorts samples by length. [1]" in (tmp_path / "c.md").read_text(
+    assert "- Best match: “QUUX sorts samples by length.” [1]" in (tmp_path / "c.md").read_text(
         encoding="utf-8"
     )
 

@@ -171,7 +171,12 @@ def test_every_bundled_style_writes_every_format(tmp_path):
         ANSWER.to_docx(tmp_path / f"{style}.docx", style=style, with_footnotes=True)
         for text in (ANSWER.to_markdown(style=style), ANSWER.to_html(style=style)):
             assert "https://doi.org/10.1000/b" in text
-            assert "zotero://select/library/items/ABCD2345" in text
+
+
+def test_only_plain_references_link_to_zotero():
+    assert "zotero://select/library/items/ABCD2345" in ANSWER.to_markdown()
+    for text in (ANSWER.to_markdown(style="apa"), ANSWER.to_latex(style="apa")):
+        assert "zotero" not in text.casefold()
 
 
 def test_a_word_file_has_the_form_of_the_answer(tmp_path):
@@ -198,7 +203,6 @@ def test_a_word_file_has_the_form_of_the_answer(tmp_path):
     assert targets == {
         "https://cats.org/a",
         "https://doi.org/10.1000/b",
-        "zotero://select/library/items/ABCD2345",
     }
     numbered = [p for p in word.paragraphs if p.style.name == "List Number"]
     numberings = [p.paragraph_format.element.pPr.numPr.numId.val for p in numbered]
@@ -253,6 +257,75 @@ def test_a_document_tells_who_gave_which_verdict():
     assert "- **no source is cited**: “Cats" in text
 
 
+def test_latex_with_cite_tells_what_is_not_supported():
+    doubts = [
+        line for line in ANSWER.to_latex().splitlines() if line.startswith(("% partly", "% unc"))
+    ]
+    assert doubts == [
+        (
+            "% partly: “Hares run at 70 km/h.” ([hares] it says so; [doi:10.1000/b] it says so; "
+            "figure not found: 70)"
+        ),
+        "% uncited: “Cats <b>purr</b>”",
+    ]
+
+
+def quote_hares(**changes):
+    """An answer without a model: one sentence, quoted."""
+    quote = Quote("hares", 0, len(RUNS), RUNS)
+    citation = Citation(1, HARES, (quote,), "quoted", "verbatim", "text")
+    one = Statement(RUNS, 0, len(RUNS) + 4, (citation,), "quoted")
+    answer = replace(ANSWER, mode="quotes", model=None, checker=None, text=f"{RUNS} [1]")
+    return replace(answer, statements=(one,), **changes)
+
+
+def test_sentences_quoted_by_code_stand_in_quotation_marks(tmp_path):
+    answer = quote_hares()
+    answer.to_docx(tmp_path / "a.docx")
+    assert ("", f"“{RUNS}” [1]") in read_word(tmp_path / "a.docx")
+    assert f"“{RUNS}” [1]" in answer.to_markdown()
+    assert f"“{RUNS}” [1]" in Reader(answer.to_html()).text
+    assert f"“{RUNS}”~\\cite{{hares}}" in answer.to_latex()
+    answer.save_notes(tmp_path / "vault")
+    notes = "".join(path.read_text(encoding="utf-8") for path in (tmp_path / "vault").rglob("*.md"))
+    assert f"“{RUNS}” [[" in notes
+
+
+def test_quotes_are_not_repeated_where_the_document_tells_how_it_was_checked():
+    text = quote_hares().to_markdown(style="ieee")
+    checks = text.partition("## How this was checked")[2].partition("##")[0].strip()
+    assert checks == "*1 of 1 sentence quoted. Mode: quotes.*"
+
+
+def test_a_missing_reason_is_left_out():
+    first, *rest = ANSWER.statements
+    silent = replace(first.citations[0], reason="the model gave no reason")
+    text = replace(ANSWER, statements=(replace(first, citations=(silent,)), *rest))
+    assert "gave no reason" not in text.to_markdown(style="ieee")
+
+
+def test_a_document_says_that_the_model_was_not_reached(tmp_path):
+    answer = quote_hares(warnings=("No reply from m_1.", "These are sentences."), model_error="x")
+    said = "No reply from m_1. These are sentences."
+    answer.to_docx(tmp_path / "a.docx")
+    assert ("", said) in read_word(tmp_path / "a.docx")
+    assert said in Reader(answer.to_html()).text
+    assert "*No reply from m\\_1. These are sentences.*" in answer.to_markdown()
+    assert "\n% No reply from m_1.\n% These are sentences.\n" in answer.to_latex()
+
+
+def test_footnotes_have_letters_beside_raised_citations(tmp_path):
+    for style, is_raised in (("nature", True), ("ieee", False)):
+        ANSWER.to_docx(tmp_path / "a.docx", style=style, with_footnotes=True)
+        with ZipFile(tmp_path / "a.docx") as package:
+            assert (b'<w:numFmt w:val="lowerLetter"/>' in package.read("word/document.xml")) is (
+                is_raised
+            )
+        page = ANSWER.to_html(style=style, with_footnotes=True)
+        assert ('<ol type="a">' in page) is is_raised
+        assert ('href="#note-2">b</a>' in page) is is_raised
+
+
 def test_papers_that_changed_or_left_are_marked_in_a_document():
     first, *rest = ANSWER.statements
     (citation,) = first.citations
@@ -267,6 +340,10 @@ def test_several_answers_make_one_document_with_footnotes_of_their_own(tmp_path)
     both.to_docx(tmp_path / "a.docx", with_footnotes=True)
     titles = [text for style, text in read_word(tmp_path / "a.docx") if style == "Title"]
     assert titles == ["What do broth & <hares> do?", "Again?"]
+    paragraphs = docx.Document(tmp_path / "a.docx").paragraphs
+    first, second = (each for each in paragraphs if each.style.name == "Title")
+    assert first.paragraph_format.space_before is None
+    assert second.paragraph_format.space_before.pt == 48
     markdown = both.to_markdown(style="apa", with_footnotes=True)
     assert re.findall(r"^\[\^(\d)\]:", markdown, re.MULTILINE) == ["1", "2", "3", "4"]
     assert markdown.count("\n---\n") == 1

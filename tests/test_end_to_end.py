@@ -232,7 +232,7 @@ def test_stream_gives_the_text_of_the_answer(library):
     count = len(answer.citations)
     assert answer.verification.startswith(f"{count} of {count} sentence")
     assert "title = {{ZORP: Sparse Attention for Long Text}}" in answer.to_bibtex()
-    assert "We propose ZORP. [1]" in answer.to_markdown()
+    assert "We propose ZORP.” [1]" in answer.to_markdown()
     assert str(answer).count("ZORP: Sparse Attention for Long Text (Ada Clark, Bo Li, 2021)") == 1
     assert json.loads(answer.to_json())["sources"][0]["authors"] == ["Ada Clark", "Bo Li"]
 

@@ -733,7 +733,7 @@ def test_command_writes_an_answer_as_a_note(run, tmp_path):
     words = ("--index", "mine", "--format", "obsidian")
     assert run("ask", "Is tea warm?", *words, "--out", "vault") == ""
     assert "- [[Is tea warm]]" in read(tmp_path / "vault" / "doe2020.md")
-    assert "Tea is warm. [[doe2020]]" in read(tmp_path / "vault" / "Is tea warm.md")
+    assert "“Tea is warm.” [[doe2020]]" in read(tmp_path / "vault" / "Is tea warm.md")
     run("list", "tea", *words, "--out", "vault", "--quiet")
     assert "[[tea]]" in read(tmp_path / "vault" / "doe2020.md")
     said = run("ask", "Is tea warm?", *words, "--out", "mine.bib", status=2)

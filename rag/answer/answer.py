@@ -278,6 +278,8 @@ class Answer(Bibliography):
             parts.append(
                 f"*This answer is incomplete: {escape_markdown(self.reason.rstrip('.'))}.*"
             )
+        if self.warnings:
+            parts.append(f"*{escape_markdown(' '.join(self.warnings))}*")
         if self.closest:
             parts += [self.closest_heading, write_titles(hit.paper for hit in self.closest)]
         if self.is_quoted or not self.closest:
@@ -301,7 +303,8 @@ class Answer(Bibliography):
             texts = dict.fromkeys(quote.text for several in quotes for quote in several)
             lines = [f"[{composer.keys[number]}] {paper.reference}", *texts]
             parts.append("\n".join(map(render_comment, lines)))
-        parts.append(render_comment(self.verification))
+        notes = [*composer.list_doubts(self.statements), self.verification, *self.warnings]
+        parts.append("\n".join(map(render_comment, notes)))
         return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
 
     def _compose_text(self, composer: Composer) -> str:

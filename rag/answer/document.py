@@ -88,6 +88,12 @@ class Document:
         """Footnotes, in the order of the text."""
         return [aside for aside in self.asides if aside.kind == "note"]
 
+    @property
+    def has_raised_citations(self) -> bool:
+        """Whether citations look like the numbers of footnotes, which need letters then."""
+        cited = (run for aside in self.asides if aside.kind == "citation" for run in aside.runs)
+        return any(run.superscript for run in cited)
+
 
 class Composer:
     """Writes the parts of an answer as Markdown with asides.
@@ -168,7 +174,9 @@ class Composer:
             between = text[at : statement.start]
             shown += between if _STRUCTURE.fullmatch(between) else f" {escape_markdown(between)} "
             numbers = tuple(citation.number for citation in statement.citations)
-            shown = self._cite(f"{shown}{escape_markdown(statement.text)} ", numbers).rstrip(" ")
+            said = escape_markdown(statement.text)
+            said = f"“{said}”" if statement.verdict == "quoted" else said
+            shown = self._cite(f"{shown}{said} ", numbers).rstrip(" ")
             shown += self._write_note(statement, after=shown)
             at = statement.end
         return (shown + escape_markdown(text[at:])).strip()
@@ -188,20 +196,34 @@ class Composer:
         return parts
 
     def write_checks(self, statements: Iterable[Statement], summary: str, mode: str) -> list[str]:
-        """Return the verdicts in words and their summary. A short text has only the doubts."""
+        """Return the verdicts in words and their summary. A short text has only the doubts.
+
+        Where all is quoted or read from records, the summary says it.
+        """
         summary = f"*{summary} Mode: {escape_markdown(mode)}.*"
         judged = [each for each in statements if each.claim and each.verdict]
         if self.is_document:
-            verdicts = "\n".join(map(self._write_verdict, judged))
+            is_copied = all(s.verdict in ("quoted", "record") for s in judged)
+            verdicts = "" if is_copied else "\n".join(map(self._write_verdict, judged))
             return ["## How this was checked", summary, *filter(None, [verdicts])]
-        doubts = [s for s in judged if s.verdict and not VERDICTS[s.verdict].holds]
+        doubts = _find_doubts(judged)
         lines = "\n".join(map(self._write_doubt, doubts))
         return ["Not supported:", lines, summary] if doubts else [summary]
+
+    def list_doubts(self, statements: Iterable[Statement]) -> list[str]:
+        """Return a line of plain text for each statement that is not supported."""
+        lines = []
+        for statement in _find_doubts(statements):
+            reasons = (f"[{self.keys[c.number]}] {c.reason}" for c in statement.reasoned_citations)
+            notes = "; ".join([*reasons, *statement.warnings])
+            said = f"{statement.verdict}: “{statement.named_text}”"
+            lines.append(f"{said} ({notes})" if notes else said)
+        return lines
 
     def _write_doubt(self, statement: Statement) -> str:
         reasons = [
             self._cite("", (citation.number,)) + f" {escape_markdown(citation.reason)}"
-            for citation in statement.citations
+            for citation in statement.reasoned_citations
         ]
         notes = "; ".join([*reasons, *map(escape_markdown, statement.warnings)])
         said = f"- {statement.verdict}: “{escape_markdown(statement.named_text)}”"
@@ -214,14 +236,17 @@ class Composer:
         text = shorten(statement.named_text, _LONGEST_NAMED, placeholder=" …")
         reasons = [
             self._cite(f"{escape_markdown(citation.reason)} ", (citation.number,))
-            for citation in statement.citations
+            for citation in statement.reasoned_citations
         ]
         notes = "; ".join([*reasons, *map(escape_markdown, statement.warnings)])
         said = f"- **{' '.join([meaning, *names])}**: “{escape_markdown(text)}”"
         return f"{said} – {notes}" if notes else said
 
     def _list_references(self) -> Iterator[tuple[int, str]]:
-        """Yield the number and the reference of each source, in the order of the style."""
+        """Yield the number and the reference of each source, in the order of the style.
+
+        Only plain references link to Zotero. Others are to be handed in as they are.
+        """
         if self._styled is None:
             for number, paper in self._sources.items():
                 label = self._put("reference", *self._mark((number,)))
@@ -234,7 +259,7 @@ class Composer:
             mark = f" *({escape_markdown(notice)})*" if notice not in ("", "retracted") else ""
             shown = (Run(f"{label} "), *runs) if label else runs
             link = f" <{address}>" if address else ""
-            yield number, self._put("reference", shown) + link + mark + link_to_zotero(paper)
+            yield number, self._put("reference", shown) + link + mark
 
     def _write_note(self, statement: Statement, *, after: str) -> str:
         """Return a note with the quotes that a statement rests on, or "" if it is itself one."""
@@ -281,6 +306,11 @@ class Composer:
         safe = (run if is_safe_link(run.url) else run._replace(url="") for run in runs)
         self.asides.append(Aside(kind, tuple(safe), source))
         return f"[\ue000{len(self.asides) - 1}\ue001]"
+
+
+def _find_doubts(statements: Iterable[Statement]) -> list[Statement]:
+    judged = (each for each in statements if each.claim)
+    return [s for s in judged if s.verdict and not VERDICTS[s.verdict].holds]
 
 
 def is_safe_link(address: str) -> bool:

@@ -107,6 +107,7 @@ class _WordWriter:
         styles["Bibliography"].paragraph_format.first_line_indent = Cm(-1)
         styles["Quote"].paragraph_format.left_indent = Cm(1)
         styles["Title"].font.size = Pt(20)
+        styles["Title"].paragraph_format.keep_with_next = True
         styles["footnote text"].font.size = Pt(9)
         styles["footnote text"].paragraph_format.space_after = Pt(2)
         styles["footnote reference"].font.superscript = True
@@ -126,8 +127,13 @@ class _WordWriter:
             element.remove(date)
 
     def _write_heading_open(self, token: Token) -> None:
+        from docx.shared import Pt
+
         level = int(token.tag[1:]) - 1
+        is_next_title = level == 0 and self._paragraph is not None
         self._paragraph = self._word.add_heading(level=level)
+        if is_next_title:
+            self._paragraph.paragraph_format.space_before = Pt(48)
 
     def _write_paragraph_open(self, token: Token) -> None:
         depth = min(len(self._lists), _DEEPEST)
@@ -276,6 +282,10 @@ class _WordWriter:
             self._word.part.package,
         )
         self._word.part.relate_to(part, RELATIONSHIP_TYPE.FOOTNOTES)
+        if self._document.has_raised_citations:
+            properties = _make("w:footnotePr")
+            properties.append(_make("w:numFmt", val="lowerLetter"))
+            self._word.element.body.sectPr.insert(0, properties)
 
 
 def _make(tag: str, **attributes: object) -> Any:

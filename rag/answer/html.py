@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from string import ascii_lowercase
 from typing import TYPE_CHECKING, Any
 
 from rag.answer.tokens import list_runs, make_parser, parse_document
@@ -56,7 +57,8 @@ def render_html(document: Document) -> str:
         if aside.kind != "note":
             return _render_runs(list_runs(aside))
         number = numbers[id(aside)]
-        return f'<sup><a id="mark-{number}" href="#note-{number}">{number}</a></sup>'
+        mark = _spell(number) if document.has_raised_citations else number
+        return f'<sup><a id="mark-{number}" href="#note-{number}">{mark}</a></sup>'
 
     parser = make_parser()
     parser.add_render_rule("aside", render_aside)
@@ -66,8 +68,19 @@ def render_html(document: Document) -> str:
             f'<li id="note-{number}">{_render_runs(note.runs)} <a href="#mark-{number}">↩</a></li>'
             for number, note in enumerate(notes, 1)
         )
-        body += "\n".join(['<section class="notes">', "<ol>", *items, "</ol>", "</section>", ""])
+        opening = '<ol type="a">' if document.has_raised_citations else "<ol>"
+        body += "\n".join(['<section class="notes">', opening, *items, "</ol>", "</section>", ""])
     return _PAGE.format(title=escape(" ".join(document.title.split())), body=body)
+
+
+def _spell(number: int) -> str:
+    """Return a number as a list of type "a" has it.
+
+    >>> _spell(2), _spell(28)
+    ('b', 'ab')
+    """
+    before, letter = divmod(number - 1, 26)
+    return (_spell(before) if before else "") + ascii_lowercase[letter]
 
 
 def _render_runs(runs: Iterable[Run]) -> str:

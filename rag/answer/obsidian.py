@@ -141,7 +141,9 @@ class _NoteWriter:
         for statement in self._answer.statements:
             between = text[at : statement.start]
             shown += between if _STRUCTURE.fullmatch(between) else f" {escape_text(between)} "
-            shown += " ".join([escape_text(statement.text), *self._link(statement.citations)])
+            said = escape_text(statement.text)
+            said = f"“{said}”" if statement.verdict == "quoted" else said
+            shown += " ".join([said, *self._link(statement.citations)])
             at = statement.end
         return (shown + escape_text(text[at:])).strip()
 
@@ -177,7 +179,7 @@ class _NoteWriter:
         meaning = VERDICTS[statement.verdict].meaning if statement.verdict else ""
         reasons = [
             f"{self._links[citation.number]} {escape_text(citation.reason)}"
-            for citation in statement.citations
+            for citation in statement.reasoned_citations
         ]
         notes = "; ".join([*reasons, *map(escape_text, statement.warnings)])
         said = f"- {meaning}: “{escape_text(statement.named_text)}”"

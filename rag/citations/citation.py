@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from rag.verification.verdict import NO_REASON
+
 if TYPE_CHECKING:
     from rag.papers import Paper
     from rag.verification import Quote, Verdict
@@ -74,6 +76,11 @@ class Statement:
     warnings: tuple[str, ...] = ()
     listed: Literal["fits", "possible"] | None = None
     context: str = ""
+
+    @property
+    def reasoned_citations(self) -> list[Citation]:
+        """Citations with a reason for their verdict."""
+        return [each for each in self.citations if each.reason not in ("", NO_REASON)]
 
     @property
     def names_paper(self) -> bool:

@@ -57,7 +57,11 @@ CiteStyleOption = Annotated[
     ),
 ]
 FootnotesOption = Annotated[
-    bool, typer.Option("--footnotes", help="Put quotes into footnotes of a document.")
+    bool,
+    typer.Option(
+        "--footnotes",
+        help="Put quotes into footnotes of a document, except where they are the answer itself.",
+    ),
 ]
 OutOption = Annotated[
     Path | None, typer.Option("--out", "-o", help="File to write; default: standard output.")

@@ -30,6 +30,7 @@ from rag.verification.reader import (
     number_sentences,
     read_verdicts,
 )
+from rag.verification.verdict import NO_REASON
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -245,7 +246,7 @@ class Selection:
             listed="fits" if line.verdict == "supported" else "possible",
             quotes=sentences.get_quotes(line.ids),
             verdict=line.verdict,
-            reason=line.reason or "the model gave no reason",
+            reason=line.reason or NO_REASON,
             by=self._model.name,
         )
 

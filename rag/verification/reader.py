@@ -25,7 +25,7 @@ from rag.papers import describe_record
 from rag.prompts import Prompt, neutral
 from rag.text.sentences import sentence_spans
 from rag.verification.quotation import Claim, Quote, TextChecker, Verification
-from rag.verification.verdict import READER_VERDICTS, Verdict
+from rag.verification.verdict import NO_REASON, READER_VERDICTS, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -214,7 +214,7 @@ class ReaderChecker:
             is_quoted = checked.verdict == "quoted"
             return checked if is_quoted else replace(checked, reason=problem, by=self._model.name)
         quotes = tuple(dict.fromkeys((*checked.quotes, *sentences.get_quotes(line.ids))))
-        reason = line.reason or "the model gave no reason"
+        reason = line.reason or NO_REASON
         return Verification(line.verdict, quotes, reason, checked.warnings, self._model.name)
 
 

@@ -58,6 +58,7 @@ VERDICTS: dict[Verdict, VerdictKind] = {
     "unchecked": VerdictKind("·", "unchecked", "open", "anyone"),
 }
 READER_VERDICTS = [verdict for verdict, kind in VERDICTS.items() if kind.given_by == "reader"]
+NO_REASON = "the model gave no reason"
 PASS_MARK = 19  # of the 24 statements of the reader's test
 
 
