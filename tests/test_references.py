@@ -175,7 +175,7 @@ KNOWN = st.one_of(  # names with family names that only their source tells
             ("길동 홍", "홍"),
         ]
     ),
-).filter(lambda each: not is_group(each[0]) and each[1] not in {"Jr", "Sr"})
+).filter(lambda each: not is_group(each[0]) and each[1].split()[-1] not in {"Jr", "Sr"})
 NUMBER = st.from_regex(r"[1-9][0-9]{0,3}", fullmatch=True)
 PAGES = st.one_of(NUMBER, st.builds("{}-{}".format, NUMBER, NUMBER), st.just("e1012"))
 DETAILS = st.fixed_dictionaries(

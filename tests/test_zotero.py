@@ -421,11 +421,12 @@ def test_a_pause_of_an_hour_is_an_error_at_once(web, read):
 
 
 def test_a_pause_until_a_date_is_kept(web, read):
+    web.library.add_item(**TEA)
     web.replies.append(Reply("", 429, {"Retry-After": "Fri, 31 Dec 2100 23:59:59 GMT"}))
     with pytest.raises(CorpusError, match=r"wants no request for \d{7,} seconds"):
         read(web)
     web.replies.append(Reply("", 429, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}))
-    assert read(web) == []
+    assert len(read(web)) == 1
 
 
 @pytest.mark.parametrize("header", ["Total-Results", "Last-Modified-Version"])
