@@ -178,6 +178,13 @@ class _Examiner:
             message = f"{_count(refused, 'record')} refused when the sources are read."
             fix = f"mend the sources, then {self._write('rag index --update')}"
             yield Finding("refused records", message, fix, refused, refused[:_MOST_EXAMPLES])
+        if unread := found.intake.unread:
+            message = (
+                f"{_count(unread, 'source')} not readable now, so papers that are no longer in its "
+                "Zotero library stay. If it is gone for good, forget it."
+            )
+            fix = self._write(f"rag index --forget {shlex.quote(unread[0])}")
+            yield Finding("unread Zotero", message, fix, unread, unread[:_MOST_EXAMPLES])
 
     def check_papers(self, papers: Sequence[Paper]) -> Iterator[Finding]:
         """Yield what is missing in the papers, and which are retracted."""

@@ -149,6 +149,7 @@ def update_library(
     settings: Settings,
     embedder: Embedder,
     sources: Mapping[str, Mapping[str, str]] = NO_SOURCES,
+    forget: Collection[str] = (),
     remove: Sequence[str] = (),
     rebuild: bool = False,
     by_title: bool = True,
@@ -175,6 +176,7 @@ def update_library(
             budget_tokens=settings.passage_tokens, overlap_sentences=settings.overlap_sentences
         ),
         sources=sources,
+        forget=forget,
         remove=remove,
         rebuild=rebuild,
         by_title=by_title,
@@ -398,6 +400,44 @@ def reread_sources(
     return SourceReport(update, missing, vanished, tuple(left_out))
 
 
+def forget_sources(
+    names: Iterable[str],
+    settings: Settings,
+    embedder: Embedder,
+    *,
+    on_progress: OnProgress | None = None,
+) -> IndexReport:
+    """Stop reading recorded sources of a library.
+
+    Papers of files stay. Those that only a forgotten source of Zotero had are removed, once the
+    other recorded parts of its library can be read.
+
+    Raises:
+        SettingsError: a source is not recorded. The message names those that are.
+        CorpusError: no source is recorded.
+        IndexMissing, IndexLocked, IndexStale, IndexDamaged, DiskError: as `update_library`.
+    """
+    recorded = read_sources(settings, embedder.name)
+    forgotten: dict[str, Mapping[str, str]] = {}
+    for name in names:
+        source = str(parse_address(name)) if is_address(name) else str(Path(name).absolute())
+        if source not in recorded:
+            raise SettingsError(
+                f"{name} is no recorded source of the library. It has {', '.join(recorded)}."
+            )
+        forgotten[source] = recorded[source]
+    earlier, later = _find_companions(forgotten, settings, embedder.name)
+    others = {**earlier, **later}
+    return update_library(
+        _read_again(others, settings, embedder.name, {}),
+        settings=settings,
+        embedder=embedder,
+        sources=others,
+        forget=forgotten,
+        on_progress=on_progress,
+    )
+
+
 def _is_missing(source: str) -> bool:
     return not is_address(source) and not Path(source).exists()
 
@@ -423,9 +463,18 @@ def read_with_companions(
 
     Returns:
         the records, and all sources read, as they are to be recorded.
+
+    Raises:
+        CorpusError: a Zotero library cannot be read, or has no such part.
+        SettingsError: an address has another form, or the library follows another user's.
     """
     from rag.readers import iter_sources
 
+    recorded: Iterable[str] = ()
+    if not rebuild:
+        with suppress(IndexMissing, CorpusError):  # a new library has none
+            recorded = read_sources(settings, embedder_name)
+    _check_users((*recorded, *named))
     named = _pin_addresses(named, settings)
     sources = _resolve_sources(named)
     records = iter_sources(named.items(), strict=strict, settings=settings) if named else iter(())
@@ -455,6 +504,26 @@ def _find_companions(
             elif is_address(source) and parse_address(source).link_start in starts:
                 part[source] = columns
     return earlier, later
+
+
+def _check_users(sources: Iterable[str]) -> None:
+    """Raise for personal libraries of two users: links into Zotero do not tell them apart.
+
+    Raises:
+        SettingsError: there are two.
+    """
+    addresses = map(parse_address, filter(is_address, sources))
+    users = dict.fromkeys(
+        each.library
+        for each in addresses
+        if each.library.startswith("users/") and not each.is_local
+    )
+    if len(users) > 1:
+        first, second, *_ = users
+        raise SettingsError(
+            f"A library follows one personal library of Zotero, here zotero:{first}. Use another "
+            f"index for zotero:{second}."
+        )
 
 
 def _require_zotero(records: Iterable[Record]) -> Iterator[Record]:

@@ -318,6 +318,55 @@ def test_reply_without_items_keeps_the_library(run, index, list_titles, zotero):
         assert len(list_titles()) == 5
 
 
+def test_dead_collection_delays_removals_until_it_is_forgotten(run, index, list_titles, zotero):
+    dead, alive = (f"zotero:local/collections/{key}" for key in (zotero.tea, zotero.sea))
+    group = zotero.add_group(5)
+    key = group.add_item(title="On Groups")
+    for source in (dead, alive, "zotero:local/groups/5"):
+        index(source)
+    zotero.library.delete_collection(zotero.tea)
+    zotero.library.delete_item(zotero.keys["Salt"])
+    group.delete_item(key)
+    text = run("index", "--update", "-i", "mine")
+    assert f"Removals of papers from its Zotero library wait until {dead} can be read." in text
+    assert f"`rag index --forget {dead}`" in text
+    assert f"rag index --forget {dead} --index mine" in run("doctor", "mine")
+    assert index("--update")["removals_wait_for"] == [dead]
+    assert sorted(list_titles()) == ["On Cups", "On Leaves", "On Salt", "On Waves"]
+
+    said = run("index", "--forget", "zotero:local", "-i", "mine", status=2)
+    assert f"It has {dead}, {alive}" in said
+    report = index("--forget", dead)
+    assert (len(report["removed"]), report["removals_wait_for"]) == (3, [])
+    assert list_titles() == ["On Waves"]
+    assert index("--update")["unchanged"] == 1
+
+
+def test_forgotten_file_leaves_its_papers_and_a_forgotten_library_takes_its_own(
+    index, list_titles, zotero, tmp_path
+):
+    (tmp_path / "a.jsonl").write_text('{"title": "On Rates", "abstract": "Rates rise."}\n')
+    index("zotero:local", "a.jsonl")
+    index("--forget", "a.jsonl")
+    assert index("--update")["read"] == 5
+    assert len(list_titles()) == 6
+    assert len(index("--forget", "zotero:local")["removed"]) == 5
+    assert list_titles() == ["On Rates"]
+
+
+def test_second_personal_library_needs_another_index(run, monkeypatch, zotero):
+    with ZoteroServer() as web:
+        monkeypatch.setenv("PAPERTRAIL_ZOTERO_URL", web.url)
+        monkeypatch.setenv("PAPERTRAIL_ZOTERO_KEY", web.key)
+        web.libraries["users/8"] = web.library
+        web.library.add_item(title="On Teas")
+        run("index", "zotero:local", "zotero:users/7", "-i", "mine")
+        said = run("index", "zotero:users/8", "-i", "mine", status=2)
+        assert "here zotero:users/7. Use another index for zotero:users/8." in said
+        run("index", "zotero:users/8", "-i", "other")
+        run("index", "zotero:users/7", "zotero:users/8", "-i", "new", status=2)
+
+
 def test_collection_is_followed_when_it_is_renamed(index, list_titles, zotero):
     (name,) = (c["name"] for key, c in zotero.library.collections.items() if key == zotero.tea)
     index(f"zotero:local/collections/{name}")

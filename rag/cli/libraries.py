@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -69,6 +70,12 @@ def index_command(
             "--remove", help="Paper to remove, named as in `rag papers show`; repeatable."
         ),
     ] = None,
+    forget: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--forget", help="Recorded file, folder or Zotero address to read no more; repeatable."
+        ),
+    ] = None,
     rebuild: Annotated[
         bool,
         typer.Option(
@@ -98,6 +105,7 @@ def index_command(
     """Add papers to a library, make it, rebuild it, or remove papers."""
     from rag.embedding import make_embedder
     from rag.library import (
+        forget_sources,
         read_sources,
         read_with_companions,
         reread_sources,
@@ -106,7 +114,13 @@ def index_command(
 
     embedder = make_embedder(settings)
     sources, remove, mapped = sources or [], remove or [], _parse_columns(columns)
-    _check_actions(settings, [*sources, *remove], rebuild=rebuild, update=update)
+    changes = [*sources, *remove]
+    _check_actions(settings, changes, forget or [], rebuild=rebuild, update=update)
+    if forget:
+        with show_progress(quiet=quiet) as on_progress:
+            report = forget_sources(forget, settings, embedder, on_progress=on_progress)
+        _print_report(report, as_json=as_json, quiet=quiet)
+        return
     if update:
         with show_progress(quiet=quiet) as on_progress:
             again = reread_sources(settings, embedder, columns=mapped, on_progress=on_progress)
@@ -134,14 +148,23 @@ def index_command(
 
 
 def _check_actions(
-    settings: Settings, changes: Sequence[str], *, rebuild: bool, update: bool
+    settings: Settings,
+    changes: Sequence[str],
+    forget: Sequence[str],
+    *,
+    rebuild: bool,
+    update: bool,
 ) -> None:
+    if forget and (changes or rebuild or update):
+        raise SettingsError("--forget changes the recorded sources. Name nothing else with it.")
     if update and (changes or rebuild):
         raise SettingsError("--update reads the recorded sources. Name nothing else with it.")
-    if changes and settings.index is None:
+    if (changes or forget) and settings.index is None:
         raise SettingsError("Name the library to write with --index NAME or --index PATH/.")
-    if not (changes or rebuild or update):
-        raise SettingsError("Nothing to do. Name SOURCES, --remove ID, --rebuild or --update.")
+    if not (changes or forget or rebuild or update):
+        raise SettingsError(
+            "Nothing to do. Name SOURCES, --remove ID, --forget SOURCE, --rebuild or --update."
+        )
 
 
 def _print_differences(report: SourceReport) -> None:
@@ -205,6 +228,11 @@ def _print_changes(report: IndexReport) -> None:
         for each in intake.without_abstract
     )
     _print_some(f"refused: {refused}" for refused in intake.refused)
+    _print_some(
+        f"note: Removals of papers from its Zotero library wait until {each} can be read. If it is "
+        f"gone for good, run `rag index --forget {shlex.quote(each)}` with your --index."
+        for each in intake.unread
+    )
     if pairs := intake.duplicates:
         print_line(
             f"possible duplicates: {len(pairs)}, such as {_format_paper(pairs[0].first)} and "
@@ -269,6 +297,7 @@ def _report_to_dict(report: IndexReport, again: SourceReport | None) -> dict[str
         "refused": [{"path": r.path, "line": r.line, "reason": r.reason} for r in intake.refused],
         "possible_duplicates": [[pair.first.id, pair.second.id] for pair in intake.duplicates],
         "warnings": intake.warnings,
+        "removals_wait_for": intake.unread,
     }
     if again:
         values["missing_sources"] = again.missing

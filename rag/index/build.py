@@ -53,7 +53,7 @@ from rag.index.token_vectors import RecordShape
 from rag.index.writer import DataWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from rag.embedding import Embedder
@@ -106,6 +106,7 @@ def update_index(
     remove: Sequence[str] = (),
     rebuild: bool = False,
     sources: Mapping[str, Mapping[str, str]] = NO_SOURCES,
+    forget: Collection[str] = (),
     by_title: bool = True,
     decisions: DecisionChange | None = None,
     on_progress: OnProgress | None = None,
@@ -126,6 +127,7 @@ def update_index(
         sources: files, folders and Zotero addresses of the records, each with the column of every
             mapped field. They are stored for a later update or rebuild. Papers of a Zotero library
             are removed if all of its stored sources are read and none has them any more.
+        forget: stored sources that are no longer stored.
         by_title: whether records that are one work by their fields are one paper. Else only
             records with one id are.
         decisions: what the user says about papers now.
@@ -154,7 +156,7 @@ def update_index(
                 make_embedder=make_embedder,
             )
             return _Update(folder, base, embed, on_progress).run(
-                records, remove, sources, decisions, by_title=by_title
+                records, remove, sources, decisions, forget=forget, by_title=by_title
             )
         except CorpusError:
             if is_new:  # no work that another run could complete
@@ -186,6 +188,7 @@ class _Update:
         sources: Mapping[str, Mapping[str, str]],
         change: DecisionChange | None,
         *,
+        forget: Collection[str],
         by_title: bool,
     ) -> IndexReport:
         several = list(records)
@@ -196,7 +199,8 @@ class _Update:
                 "again."
             )
         decisions = list(change.after) if change else decisions
-        rereading = find_rereading(several, sources, self._base.sources)
+        recorded = [source for source in self._base.sources if source not in forget]
+        rereading = find_rereading(several, sources, recorded, forget)
         related = self._find_related(several, remove, decisions, rereading, by_title=by_title)
         intake = plan_changes(
             related.papers,
@@ -209,7 +213,8 @@ class _Update:
         if not (intake.papers or self._base.data):
             advice = "Found no readable paper. Name files or folders that hold papers."
             raise CorpusError(next(iter(intake.warnings), advice))
-        origin = self._update_origin(intake, related, sources, decisions)
+        columns = {name: self._base.columns.get(name, {}) for name in recorded}
+        origin = self._update_origin(intake, related, {**columns, **sources}, decisions)
         if self._base.data and not (intake.fresh or intake.removed or intake.gone):
             manifest = self._base.model_copy(update=origin)
             if manifest != self._base:
@@ -253,10 +258,9 @@ class _Update:
         decisions: Sequence[Decision],
     ) -> dict[str, Any]:
         """Return the manifest fields that say where the papers come from, and what was decided."""
-        columns = {**self._base.columns, **{name: dict(each) for name, each in sources.items()}}
         return {
-            "sources": tuple(dict.fromkeys((*self._base.sources, *sources))),
-            "columns": {name: mapping for name, mapping in columns.items() if mapping},
+            "sources": tuple(sources),
+            "columns": {name: dict(columns) for name, columns in sources.items() if columns},
             "removed": update_removal_keys(self._base.removed, related.papers, intake, decisions),
             "decisions": tuple(map(StoredDecision.store, decisions)),
         }

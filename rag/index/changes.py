@@ -17,7 +17,7 @@ from rag.papers.merge import list_ids
 from rag.papers.names import find_family_name
 from rag.papers.paper import normalise_title
 from rag.readers.fields import Note
-from rag.readers.zotero.address import LINK_START
+from rag.readers.zotero.address import LINK_START, is_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -66,6 +66,12 @@ class Intake:
     refused: tuple[Refused, ...]
     duplicates: tuple[Duplicate, ...]
     warnings: tuple[str, ...]
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Zotero addresses that could not be read, so that their libraries lose no paper."""
+        paths = dict.fromkeys(refused.path for refused in self.refused if refused.line is None)
+        return tuple(each for each in paths if is_address(each) and LINK_START not in each)
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,10 @@ class Rereading:
 
 
 def find_rereading(
-    records: Sequence[Record], sources: Iterable[str], recorded: Iterable[str]
+    records: Sequence[Record],
+    sources: Iterable[str],
+    recorded: Iterable[str],
+    forgotten: Iterable[str] = (),
 ) -> Rereading:
     """Return what an update reads.
 
@@ -75,13 +78,14 @@ def find_rereading(
         records: all that was read. A source that failed gave a refusal without a line.
         sources: files, folders and Zotero addresses they are from.
         recorded: sources of the index.
+        forgotten: sources that were recorded until now.
     """
     read, known = frozenset(sources), [*filter(is_address, recorded)]
     papers = (record for record in records if isinstance(record, Paper))
     refusals = (record for record in records if not isinstance(record, Paper | Note))
     refused = frozenset(refusal.path for refusal in refusals if refusal.line is None)
     unread = {_find_start(each) for each in known if each not in read or each in refused}
-    starts = dict.fromkeys(map(_find_start, known))
+    starts = dict.fromkeys(map(_find_start, (*known, *filter(is_address, forgotten))))
     return Rereading(
         tuple(start for start in starts if start not in unread),
         frozenset(source for paper in papers for source in paper.sources),
