@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import re
 from contextlib import suppress
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -230,20 +231,7 @@ def _describe_error(block: ParsingFailedBlock) -> str:
 
 def _parse_record(entry: _Entry, known: Fields) -> RawRecord | str:
     """Parse an entry with its own and inherited fields."""
-
-    def text(*names: str) -> str:
-        for name in names:
-            if name in known and (found := _to_text_cached(known[name])):
-                return found
-        return ""
-
-    def raw(name: str) -> str:
-        value = known[name].strip() if name in known else ""
-        if not _has_tex(value):
-            return value
-        value = _LINK.sub("", value).replace("}{", "} {")  # address and text of href
-        return _ESCAPE_OR_BRACE.sub(r"\1", value).strip()
-
+    text, raw = partial(_read_text, known), partial(_read_raw, known)
     title, subtitle = text("title"), text("subtitle")
     if not title:
         return fields.NO_TITLE
@@ -282,6 +270,23 @@ def _parse_record(entry: _Entry, known: Fields) -> RawRecord | str:
 
 
 _to_text_cached = fields.cache_short(to_plain_text)
+
+
+def _read_text(known: Fields, *names: str) -> str:
+    """Return the first field that has a text, without TeX, or ""."""
+    for name in names:
+        if name in known and (found := _to_text_cached(known[name])):
+            return found
+    return ""
+
+
+def _read_raw(known: Fields, name: str) -> str:
+    """Return a field that holds no prose, such as an address, without braces and escapes."""
+    value = known[name].strip() if name in known else ""
+    if not _has_tex(value):
+        return value
+    value = _LINK.sub("", value).replace("}{", "} {")  # address and text of href
+    return _ESCAPE_OR_BRACE.sub(r"\1", value).strip()
 
 
 def _read_names(names: str) -> tuple[str, ...]:
