@@ -37,6 +37,7 @@ from rag.files import write_atomically
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from rag.embedding import Embedder
     from rag.index import IndexReport
     from rag.library import SourceReport
     from rag.papers import Paper
@@ -104,47 +105,63 @@ def index_command(
 ) -> None:
     """Add papers to a library, make it, rebuild it, or remove papers."""
     from rag.embedding import make_embedder
-    from rag.library import (
-        forget_sources,
-        read_sources,
-        read_with_companions,
-        reread_sources,
-        update_library,
-    )
+    from rag.library import forget_sources, reread_sources
 
     embedder = make_embedder(settings)
     sources, remove, mapped = sources or [], remove or [], _parse_columns(columns)
     changes = [*sources, *remove]
     _check_actions(settings, changes, forget or [], rebuild=rebuild, update=update)
-    if forget:
-        with show_progress(quiet=quiet) as on_progress:
+    again = None
+    with show_progress(quiet=quiet) as on_progress:
+        if forget:
             report = forget_sources(forget, settings, embedder, on_progress=on_progress)
-        _print_report(report, as_json=as_json, quiet=quiet)
-        return
-    if update:
-        with show_progress(quiet=quiet) as on_progress:
+        elif update:
             again = reread_sources(settings, embedder, columns=mapped, on_progress=on_progress)
-        _print_report(again.update, again, as_json=as_json, quiet=quiet)
-        return
-    named: dict[str, Mapping[str, str]] = dict.fromkeys(sources, mapped)
+            report = again.update
+        else:
+            report = _add_papers(
+                dict.fromkeys(sources, mapped),
+                settings,
+                embedder,
+                mapped,
+                strict=strict,
+                quiet=quiet,
+                remove=remove,
+                rebuild=rebuild,
+                on_progress=on_progress,
+                workers=workers,
+            )
+    _print_report(report, again, as_json=as_json, quiet=quiet)
+
+
+def _add_papers(
+    named: Mapping[str, Mapping[str, str]],
+    settings: Settings,
+    embedder: Embedder,
+    mapped: Mapping[str, str],
+    *,
+    strict: bool,
+    quiet: bool,
+    rebuild: bool,
+    **options: Any,
+) -> IndexReport:
+    """Add the papers of sources, of the recorded ones to rebuild a library without sources."""
+    from rag.library import read_sources, read_with_companions, update_library
+
     if rebuild and not named:
         recorded = read_sources(settings, embedder.name)
         named = {source: mapped or known for source, known in recorded.items()}
     records, read = read_with_companions(
         named, settings, embedder.name, strict=strict, rebuild=rebuild
     )
-    with show_progress(quiet=quiet) as on_progress:
-        report = update_library(
-            list(records) if strict else track_reading(records, quiet=quiet),
-            settings=settings,
-            embedder=embedder,
-            sources=read,
-            remove=remove,
-            rebuild=rebuild,
-            on_progress=on_progress,
-            workers=workers,
-        )
-    _print_report(report, as_json=as_json, quiet=quiet)
+    return update_library(
+        list(records) if strict else track_reading(records, quiet=quiet),
+        settings=settings,
+        embedder=embedder,
+        sources=read,
+        rebuild=rebuild,
+        **options,
+    )
 
 
 def _check_actions(
