@@ -5,9 +5,8 @@ Each format is a module that offers
     ENDINGS           file name endings of the format
     render(papers)    yields the text of all papers, piece by piece
 
-It writes only fields that the paper has. The library does not know an article from a report, so the
-most general type is written. `rag.readers` reads every format with abstracts back as the same
-papers. Used by the answer, the conversation and the command.
+It writes only fields that the paper has. `rag.readers` reads every format with abstracts back as
+the same papers. `rag.exporters.obsidian` writes notes: a folder instead of one text.
 """
 
 from __future__ import annotations

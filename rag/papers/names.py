@@ -98,8 +98,12 @@ def split_name(name: str, family: str = "") -> NameParts | None:
     >>> split_name("Gabriel García Márquez", "García Márquez")
     NameParts(family='García Márquez', given='Gabriel', suffix='')
     """
-    if family and (parts := _split_off(name, family)):
-        return parts
+    told = _split_off(name, family) if family else None
+    return told or _split_clear_name(name)
+
+
+def _split_clear_name(name: str) -> NameParts | None:
+    """Split a name whose words tell its parts, else return None."""
     words = name.split(" ")
     suffix = words.pop() if words[-1] in _SUFFIXES else ""
     if len(words) < 2 or not all(map(_PERSONS_WORD.fullmatch, words)):
