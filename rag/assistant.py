@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from collections.abc import Sequence
+from contextlib import aclosing
+from functools import partial
 from itertools import chain
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
@@ -12,6 +15,7 @@ from rag.answer import Done, Turn
 from rag.answer.conversation import Conversation
 from rag.embedding import make_embedder
 from rag.errors import CorpusError, IndexDamaged, IndexMissing, IndexStale, SettingsError
+from rag.generation.job import Job
 from rag.generation.pipeline import Pipeline
 from rag.generation.suggestions import suggest_questions
 from rag.generation.trace import Trace
@@ -33,7 +37,7 @@ from rag.retrieval.live_index import LiveIndex
 from rag.text.similar import list_similar
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import AsyncGenerator, Generator, Iterable
     from pathlib import Path
 
     from llama_index.core.llms import LLM
@@ -300,6 +304,62 @@ class Assistant:
         _check_history(history)
         pipeline = self._get_pipeline(trace=trace)
         return pipeline.run(question, history, k=k, where=where, as_written=as_written)
+
+    async def asearch(
+        self, question: str, *, k: int | None = None, where: Filter | None = None
+    ) -> Hits:
+        """Search like `search`, in a thread."""
+        return await asyncio.to_thread(self.search, question, k=k, where=where)
+
+    async def aask(
+        self,
+        question: str,
+        *,
+        history: Sequence[Turn] = (),
+        k: int | None = None,
+        where: Filter | None = None,
+        as_written: bool = False,
+    ) -> Answer:
+        """Answer like `ask`, in a thread of its own.
+
+        Cancelling the task ends the request to the language model at once.
+        """
+        events = self.astream(question, history=history, k=k, where=where, as_written=as_written)
+        async with aclosing(events):
+            async for event in events:
+                if isinstance(event, Done):
+                    return event.answer
+        raise AssertionError("a stream ends with Done")
+
+    async def astream(
+        self,
+        question: str,
+        *,
+        history: Sequence[Turn] = (),
+        k: int | None = None,
+        where: Filter | None = None,
+        as_written: bool = False,
+        trace: bool = False,
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        """Answer like `stream`, in a thread of its own.
+
+        Cancelling the task, or closing the iterator, ends the request to the language model at
+        once. Leave the loop early only inside `contextlib.aclosing`, which closes it.
+        """
+        open_stream = partial(
+            self.stream,
+            question,
+            history=history,
+            k=k,
+            where=where,
+            as_written=as_written,
+            trace=trace,
+        )
+        job = Job(open_stream)
+        job.start()
+        async with aclosing(job.iter_events()) as events:
+            async for event in events:
+                yield event
 
     def list(self, subject: str, *, where: Filter | None = None) -> Answer:
         """List every paper that fits a subject, with a score and a quoted sentence each.

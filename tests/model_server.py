@@ -92,6 +92,8 @@ class ModelServer:
                     owner._answer(self, step(body) if callable(step) else step, body)
 
         class Server(ThreadingHTTPServer):
+            request_queue_size = 128
+
             def handle_error(self, *arguments):
                 """Print nothing. Clients hang up in these tests."""
 

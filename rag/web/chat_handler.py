@@ -6,6 +6,7 @@ The layout calls it with the session of a page. It does not know Gradio.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from rag.answer import Done, Turn
 from rag.errors import RagError
+from rag.generation.job import Job, Stopped
 from rag.web import cards, render
 from rag.web.history import History, dump_session, is_renamed
-from rag.web.jobs import Job, Stopped
 from rag.web.limits import RateLimit, check_question
 from rag.web.view import View
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from rag.web.session import Session
 
 _MOST_TURNS = 100  # of one conversation
+_BUG = "Something went wrong on the server. Its log has the details. Ask again, or reload the page."
+_log = logging.getLogger("papertrail.page")
 _WITH_MODEL = 24  # questions at once; they wait for the model most of the time
 
 
@@ -191,7 +194,9 @@ class ChatHandler:
                 as_written=session.as_written,
             )
 
-    async def _follow(self, session: Session, job: Job, draft: render.Draft) -> AsyncIterator[View]:
+    async def _follow(
+        self, session: Session, job: Job[AnswerEvent], draft: render.Draft
+    ) -> AsyncIterator[View]:
         """Yield a view for each event of a question at work."""
         try:
             async for event in job.iter_events():
@@ -209,6 +214,9 @@ class ChatHandler:
             yield View(live=render.render_failure(draft, "Stopped.", stopped=True), busy=False)
         except RagError as error:
             yield View(live=render.render_failure(draft, str(error)), busy=False)
+        except Exception:  # noqa: BLE001 - the page goes on; the log has it
+            _log.exception("a question failed")
+            yield View(live=render.render_failure(draft, _BUG), busy=False)
 
     def _add_turn(self, session: Session, question: str, answer: Answer) -> None:
         lean = _strip_answer(answer, self.pool.get_papers(session.library))

@@ -12,8 +12,8 @@ from rag.web.table import TableState
 from rag.web.view import Outbox
 
 if TYPE_CHECKING:
-    from rag.answer import Turn
-    from rag.web.jobs import Job
+    from rag.answer import AnswerEvent, Turn
+    from rag.generation.job import Job
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Session:
     pending: str = ""  # a question that was stopped or failed, to be retried
     as_list: bool = False  # whether the last question was asked with the List switch
     as_written: bool = False  # whether the last question was searched for as it stands
-    job: Job | None = None  # the question that is being answered
+    job: Job[AnswerEvent] | None = None  # the question that is being answered
     library: str | None = None  # name of a library in the data folder, or None for the page's own
     table: TableState = field(default_factory=TableState)  # what the Library tab shows
     selected: frozenset[str] = frozenset()  # ids of the papers selected in the Library tab
