@@ -238,15 +238,14 @@ class _Update:
             return Related()
         reader = Records(self._data / RECORDS, self._base.generation)
         try:
-            with reader.map_errors():
-                return find_related(
-                    reader,
-                    records,
-                    remove,
-                    by_title=by_title,
-                    decisions=decisions,
-                    rereading=rereading,
-                )
+            return find_related(
+                reader,
+                records,
+                remove,
+                by_title=by_title,
+                decisions=decisions,
+                rereading=rereading,
+            )
         finally:
             reader.close()
 

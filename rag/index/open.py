@@ -29,7 +29,7 @@ from rag.index.manifest import (
     get_pieces_path,
     read_manifest,
 )
-from rag.index.records import Records, RowTable, StoredPaper
+from rag.index.records import Records, RowTable
 from rag.index.token_vectors import PieceCounts, RecordShape, SegmentReader, StoredVectors
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ class Index:
     Attributes:
         folder: the index folder.
         manifest: of the opened generation.
+        records: papers, passages and filter keys.
         lexical: BM25 over the rows.
     """
 
@@ -84,7 +85,7 @@ class Index:
         self.folder = folder
         self.manifest = manifest
         self._data = data
-        self._records = Records(data / RECORDS, manifest.generation)
+        self.records = Records(data / RECORDS, manifest.generation)
         self.lexical = LexicalIndex(data / WORDS)
         shape = RecordShape(manifest.embedder.dim, manifest.embedder.token_dim)
         self._vectors = SegmentReader(data / VECTORS, shape)
@@ -134,14 +135,12 @@ class Index:
 
     def _check_segments(self) -> None:
         """Raise IndexDamaged if a segment is missing or too short."""
-        with self._records.map_errors():
-            ends = self._records.list_segment_ends()
-        for segment, offset, tokens in ends:
+        for segment, offset, tokens in self.records.list_segment_ends():
             self._vectors.check_end(segment, offset, tokens)
 
     def close(self) -> None:
         """Close the files."""
-        self._records.close()
+        self.records.close()
         self.lexical.close()
         self._vectors.close()
         if self._store:
@@ -162,25 +161,22 @@ class Index:
 
     def snapshot(self) -> contextlib.AbstractContextManager[None]:
         """Keep the generation readable inside the block: a writer waits before it deletes."""
-        return self._records.snapshot()
+        return self.records.snapshot()
 
     # --- Papers -------------------------------------------------------------------------------
 
     def count(self, where: Filter | None = None) -> int:
         """Return how many papers match a filter, all without one."""
-        with self._records.map_errors():
-            return self._records.count(where)
+        return self.records.count(where)
 
     def count_with_words(self, terms: Sequence[str], where: Filter | None = None) -> int:
         """Return how many papers that match a filter have all the terms in one passage."""
         rows = self.lexical.find_all(terms).tolist()
-        with self._records.map_errors():
-            return self._records.count_papers(rows, where)
+        return self.records.count_papers(rows, where)
 
     def holds(self, where: Filter) -> bool:
         """Return whether any paper matches a filter."""
-        with self._records.map_errors():
-            return self._records.holds(where)
+        return self.records.holds(where)
 
     def papers(
         self, where: Filter | None = None, limit: int | None = None, order: str = ""
@@ -192,59 +188,29 @@ class Index:
             limit: number of papers, None for all.
             order: "oldest" or "newest" first; "" for the order of the library.
         """
-        with self._records.map_errors():
-            yield from self._records.iter_papers(where, limit, order)
-
-    def load_papers(self, numbers: Sequence[int]) -> list[StoredPaper]:
-        """Return papers with their passages, in the order given."""
-        with self._records.map_errors():
-            found = self._records.load_papers(numbers)
-        return [found[number] for number in numbers]
+        return self.records.iter_papers(where, limit, order)
 
     def resolve_id(self, name: str) -> str:
         """Resolve what a user calls a paper; see `Records.resolve_id`."""
-        with self._records.map_errors():
-            return self._records.resolve_id(name)
+        return self.records.resolve_id(name)
 
     @cached_property
     def fields(self) -> frozenset[str]:
         """Which of years, authors and venues any paper has."""
-        with self._records.map_errors():
-            return self._records.list_fields()
+        return self.records.list_fields()
 
     def find_by_key(self, field: str, keys: Sequence[str], where: Filter | None) -> set[int]:
         """Return the numbers of papers with one of the keys in a field; see `make_keys`."""
         if not keys:
             return set()
-        with self._records.map_errors():
-            found = self._records.find_papers(field, keys)
-            return set(found) if where is None else self._records.filter_papers(found, where)
+        found = self.records.find_papers(field, keys)
+        return set(found) if where is None else self.records.filter_papers(found, where)
 
     # --- Rows ---------------------------------------------------------------------------------
-
-    def load_rows(self, rows: Sequence[int]) -> RowTable:
-        """Return all rows of the papers that these rows belong to."""
-        with self._records.map_errors():
-            return self._records.load_rows(rows)
-
-    def list_rows(self, papers: Sequence[int]) -> list[int]:
-        """Return the rows of papers."""
-        with self._records.map_errors():
-            return self._records.list_rows(papers)
-
-    def load_ids(self, papers: Sequence[int]) -> dict[int, str]:
-        """Return the id of each paper by its number."""
-        with self._records.map_errors():
-            return self._records.load_ids(papers)
 
     def read_vectors(self, table: RowTable) -> list[StoredVectors]:
         """Return the vectors of rows, in the order of the table."""
         return self._vectors.read(table)
-
-    def filter_rows(self, rows: Sequence[int], where: Filter | None) -> set[int]:
-        """Return those of the rows that are valid and match a filter."""
-        with self._records.map_errors():
-            return self._records.filter_rows(rows, where)
 
     def compute_piece_idf(self, pieces: NDArray[np.integer]) -> NDArray[np.float32]:
         """Return the idf of word pieces; see `PieceCounts.compute_idf`."""
@@ -262,8 +228,7 @@ class Index:
         share = count / max(1, self.manifest.paper_count)
         limit = max(_EXACT_ROWS, int(_EXACT_SHARE * self.manifest.row_count))
         if share * self.manifest.row_count <= limit:
-            with self._records.map_errors():
-                return Selection(where, self._records.select_rows(where))
+            return Selection(where, self.records.select_rows(where))
         return Selection(where, expand=_MARGIN / share)
 
     def find_nearest(
@@ -280,7 +245,7 @@ class Index:
                 rows, vectors = rows[kept], vectors[kept]
             return _take_best(rows, vectors @ vector, count)
         if selection.rows is not None:
-            table = self.load_rows(selection.rows.tolist())
+            table = self.records.load_rows(selection.rows.tolist())
             return _take_best(table.row, self._vectors.read_pooled(table) @ vector, count)
         # Chroma writes even to search, and a kill or a full disk may leave it unreadable
         with contextlib.suppress(DiskError, IndexDamaged):
@@ -304,14 +269,13 @@ class Index:
         return np.array([known.get(row, 0.0) for row in rows.tolist()])
 
     def _keep_valid(self, rows: Sequence[int], count: int, selection: Selection) -> list[int]:
-        valid = self.filter_rows(rows, selection.where)
+        valid = self.records.filter_rows(rows, selection.where)
         return [row for row in rows if row in valid][:count]
 
     @cached_property
     def _all_pooled(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """All rows and their pooled vectors, shape (rows, dim)."""
-        with self._records.map_errors():
-            table = self._records.load_all_rows()
+        table = self.records.load_all_rows()
         return table.row, self._vectors.read_pooled(table)
 
     def _search_store(

@@ -61,10 +61,10 @@ class RecordWriter(Records):
 
     def _prepare(self) -> None:
         """Create the file if it is missing."""
-        with self.map_errors():
-            if not self._run("SELECT name FROM sqlite_master LIMIT 1").fetchall():
+        with self._map_errors():
+            if not self._run("SELECT name FROM sqlite_master LIMIT 1"):
                 self._connection.executescript(f"BEGIN; {_LAYOUT} COMMIT;")
-            self._run("SELECT text FROM mark").fetchall()
+        super()._prepare()
 
     def _connect(self, mode: str = "rwc") -> sqlite3.Connection:
         connection = super()._connect(mode)
@@ -74,20 +74,19 @@ class RecordWriter(Records):
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
         """Commit the block as one transaction, or nothing of it."""
-        with self.map_errors():
+        with self._map_errors():
             self._run("BEGIN IMMEDIATE")
             try:
                 yield
             except BaseException:
                 with contextlib.suppress(sqlite3.Error):
-                    self._run("ROLLBACK")
+                    self._connection.execute("ROLLBACK")
                 raise
             self._run("COMMIT")
 
     def read_mark(self) -> str:
         """Return the mark of the staged rows, "" if none was written."""
-        found = self._run("SELECT text FROM mark").fetchone()
-        return found[0] if found else ""
+        return "".join(text for (text,) in self._run("SELECT text FROM mark"))
 
     def write_mark(self, mark: str) -> None:
         """Note how the staged rows are made: a run with another mark must not use them."""
@@ -108,8 +107,9 @@ class RecordWriter(Records):
         """Write papers that a generation will add, as one transaction."""
         with self.writing():
             for paper, passages, places in papers:
-                number = self._run(
-                    "INSERT INTO paper (id, hash, year, record, added) VALUES (?, ?, ?, ?, ?)",
+                ((number,),) = self._run(
+                    "INSERT INTO paper (id, hash, year, record, added) VALUES (?, ?, ?, ?, ?) "
+                    "RETURNING number",
                     (
                         paper.id,
                         paper.content_hash,
@@ -117,7 +117,7 @@ class RecordWriter(Records):
                         json.dumps(paper.to_dict()),
                         generation,
                     ),
-                ).lastrowid
+                )
                 self._run("UPDATE paper SET position = number WHERE number = ?", (number,))
                 self._connection.executemany(
                     "INSERT INTO passage (paper, number, start, end, sentences, segment, offset, "
@@ -145,17 +145,17 @@ class RecordWriter(Records):
         ]
         for first in range(0, len(numbers), _KEYS_AT_ONCE):
             block = numbers[first : first + _KEYS_AT_ONCE]
-            records = self._run(
-                "SELECT number, record FROM paper WHERE added = ? AND number BETWEEN ? AND ?",
-                (generation, block[0], block[-1]),
-            )
-            # in the order of the index, so that each of its pages is written once
-            keys = sorted(
-                (field, key, number)
-                for number, record in records
-                for field, key in make_keys(parse_record(record))
-            )
             with self.writing():
+                records = self._connection.execute(
+                    "SELECT number, record FROM paper WHERE added = ? AND number BETWEEN ? AND ?",
+                    (generation, block[0], block[-1]),
+                )
+                # in the order of the index, so that each of its pages is written once
+                keys = sorted(
+                    (field, key, number)
+                    for number, record in records
+                    for field, key in make_keys(parse_record(record))
+                )
                 self._connection.executemany("INSERT OR IGNORE INTO key VALUES (?, ?, ?)", keys)
 
     def finish(
@@ -197,7 +197,7 @@ class RecordWriter(Records):
         records = self._run(
             "SELECT number, record FROM paper WHERE number IN (SELECT value FROM json_each(?))",
             (json.dumps(list(papers)),),
-        ).fetchall()
+        )
         keys = [
             (field, key, number)
             for number, record in records
@@ -217,7 +217,7 @@ class RecordWriter(Records):
             "SELECT row, segment, offset, tokens FROM passage WHERE segment IN "
             "(SELECT value FROM json_each(?)) ORDER BY segment, offset",
             (json.dumps(list(segments)),),
-        ).fetchall()
+        )
 
     def move_rows(self, places: Iterable[tuple[int, int, int]]) -> None:
         """Set (segment, offset) of rows: tuples of segment, offset and row."""

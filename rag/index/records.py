@@ -15,7 +15,7 @@ import textwrap
 import threading
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -102,8 +102,7 @@ class Records:
         """Check that the file can be read."""
         if not self._path.exists():
             raise damage_error(self._path.parent.parent, f"{self._path.name} is missing")
-        with self.map_errors():
-            self._run("SELECT text FROM mark").fetchall()
+        self._run("SELECT text FROM mark")
 
     def close(self) -> None:
         """Close the file."""
@@ -136,11 +135,18 @@ class Records:
         self._opened.append(connection)
         return connection
 
-    def _run(self, sql: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
-        return self._connection.execute(sql, values)
+    def _run(self, sql: str, values: Sequence[object] = ()) -> list[Any]:
+        """Run a statement. Return its rows.
+
+        Raises:
+            IndexDamaged: the file cannot be read.
+            DiskError: the disk is full or read-only.
+        """
+        with self._map_errors():
+            return self._connection.execute(sql, values).fetchall()
 
     @contextlib.contextmanager
-    def map_errors(self) -> Iterator[None]:
+    def _map_errors(self) -> Iterator[None]:
         """Map errors of SQLite: a full or read-only disk is not a damaged index."""
         try:
             yield
@@ -150,7 +156,7 @@ class Records:
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:
         """Read one state of the file inside the block, whatever a writer commits meanwhile."""
-        with self.map_errors():
+        with self._map_errors():
             try:
                 connection = self._idle.pop()
             except IndexError:  # as many snapshots at once as never before
@@ -158,7 +164,7 @@ class Records:
             self._local.connection = connection
             try:
                 connection.execute("BEGIN")
-                self._run("SELECT text FROM mark").fetchall()  # takes the lock
+                self._run("SELECT text FROM mark")  # takes the lock
                 yield
             finally:
                 self._local.connection = None
@@ -168,13 +174,12 @@ class Records:
     def count(self, where: Filter | None = None) -> int:
         """Return how many papers match a filter."""
         condition, values = self._match(where)
-        return int(self._run(f"SELECT count(*) FROM paper WHERE {condition}", values).fetchone()[0])
+        return int(self._run(f"SELECT count(*) FROM paper WHERE {condition}", values)[0][0])
 
     def holds(self, where: Filter) -> bool:
         """Return whether any paper matches a filter."""
         condition, values = self._match(where)
-        found = self._run(f"SELECT 1 FROM paper WHERE {condition} LIMIT 1", values)
-        return found.fetchone() is not None
+        return bool(self._run(f"SELECT 1 FROM paper WHERE {condition} LIMIT 1", values))
 
     def count_papers(self, rows: Sequence[int], where: Filter | None) -> int:
         """Return how many papers that match a filter have one of the rows."""
@@ -185,7 +190,7 @@ class Records:
             f"JOIN paper ON paper.number = passage.paper WHERE {condition}",
             (json.dumps(rows), *values),
         )
-        return int(found.fetchone()[0])
+        return int(found[0][0])
 
     def iter_papers(
         self, where: Filter | None = None, limit: int | None = None, order: str = ""
@@ -196,7 +201,7 @@ class Records:
         found = self._run(
             f"SELECT record FROM paper WHERE {condition} ORDER BY {by}position LIMIT ?",
             (*values, -1 if limit is None else limit),
-        ).fetchall()
+        )
         for (record,) in found:
             yield parse_record(record)
 
@@ -207,7 +212,7 @@ class Records:
             "SELECT row FROM passage WHERE paper IN "
             f"(SELECT number FROM paper WHERE {condition}) ORDER BY row",
             values,
-        ).fetchall()
+        )
         return np.array([row for (row,) in found], dtype=np.int64)
 
     def filter_rows(self, rows: Sequence[int], where: Filter | None) -> set[int]:
@@ -238,7 +243,7 @@ class Records:
             "(SELECT paper FROM passage WHERE row IN (SELECT value FROM json_each(?))) "
             "ORDER BY paper, number",
             (json.dumps(list(rows)),),
-        ).fetchall()
+        )
         return RowTable(*np.array(found, dtype=np.int64).reshape(-1, 5).T)
 
     def load_all_rows(self) -> RowTable:
@@ -246,7 +251,7 @@ class Records:
         found = self._run(
             "SELECT row, paper, segment, offset, tokens FROM passage "
             f"JOIN paper ON paper.number = passage.paper WHERE {self._valid} ORDER BY row"
-        ).fetchall()
+        )
         return RowTable(*np.array(found, dtype=np.int64).reshape(-1, 5).T)
 
     def load_ids(self, papers: Sequence[int]) -> dict[int, str]:
@@ -255,15 +260,15 @@ class Records:
             "SELECT number, id FROM paper WHERE number IN (SELECT value FROM json_each(?))",
             (json.dumps(list(papers)),),
         )
-        return dict(found.fetchall())
+        return dict(found)
 
-    def load_papers(self, papers: Sequence[int]) -> dict[int, StoredPaper]:
-        """Return papers with their passages by number."""
+    def load_papers(self, papers: Sequence[int]) -> list[StoredPaper]:
+        """Return papers with their passages, in the order given."""
         wanted = json.dumps(list(papers))
         records = self._run(
             "SELECT number, record FROM paper WHERE number IN (SELECT value FROM json_each(?))",
             (wanted,),
-        ).fetchall()
+        )
         passages: dict[int, list[tuple[Passage, int, Place]]] = {}
         known = {number: parse_record(record) for number, record in records}
         for fields in self._run(
@@ -273,10 +278,9 @@ class Records:
         ):
             if fields[1] in known:
                 passages.setdefault(fields[1], []).append(_parse_passage(known[fields[1]], fields))
-        return {
-            number: StoredPaper(paper, *zip(*passages[number], strict=True))
-            for number, paper in known.items()
-        }
+        return [
+            StoredPaper(known[number], *zip(*passages[number], strict=True)) for number in papers
+        ]
 
     def load_placed(self, papers: Sequence[int]) -> list[tuple[Paper, int, int]]:
         """Return papers with their number and position, in the order of the library."""
@@ -315,9 +319,7 @@ class Records:
             "venues": "SELECT 1 FROM key JOIN paper ON number = paper WHERE field = 'venue'",
         }
         return frozenset(
-            name
-            for name, sql in asked.items()
-            if self._run(f"{sql} AND {self._valid} LIMIT 1").fetchone()
+            name for name, sql in asked.items() if self._run(f"{sql} AND {self._valid} LIMIT 1")
         )
 
     def resolve_id(self, name: str) -> str:
@@ -388,7 +390,7 @@ class Records:
 
     def measure_segments(self) -> dict[int, tuple[int, int]]:
         """Return the number of rows and tokens in use of each segment."""
-        found = self._run("SELECT number, rows, tokens FROM segment ORDER BY number").fetchall()
+        found = self._run("SELECT number, rows, tokens FROM segment ORDER BY number")
         return {number: (rows, tokens) for number, rows, tokens in found}
 
     def list_segment_ends(self) -> list[tuple[int, int, int]]:
@@ -400,7 +402,7 @@ class Records:
                     "SELECT segment, offset, tokens FROM passage WHERE segment = ? "
                     "ORDER BY offset DESC LIMIT 1",
                     (number,),
-                ).fetchall()
+                )
         return ends
 
     def _match(self, where: Filter | None) -> tuple[str, list[object]]:

@@ -81,10 +81,9 @@ class DataWriter:
                 data.mkdir()
             self._records = RecordWriter(data / RECORDS, base)
         self._records.write_mark(mark)
-        with self._records.map_errors():
-            self.staged = self._records.list_staged(generation)
-            self._segment = self._open_segment()
-            ends = self._records.list_segment_ends()
+        self.staged = self._records.list_staged(generation)
+        self._segment = self._open_segment()
+        ends = self._records.list_segment_ends()
         self._vectors = SegmentReader(data / VECTORS, shape)
         try:
             for end in ends:
@@ -127,16 +126,15 @@ class DataWriter:
         Args:
             papers: each with the number of the other in the index.
         """
-        with self._records.map_errors():
-            known = self._records.load_papers([number for _, number in papers])
+        known = self._records.load_papers([number for _, number in papers])
         self.stage(
             [
                 (
                     paper,
-                    [replace(passage, paper_id=paper.id) for passage in known[number].passages],
-                    [self._vectors.read_row(place) for place in known[number].places],
+                    [replace(passage, paper_id=paper.id) for passage in stored.passages],
+                    [self._vectors.read_row(place) for place in stored.places],
                 )
-                for paper, number in papers
+                for (paper, _), stored in zip(papers, known, strict=True)
             ]
         )
 
@@ -164,18 +162,17 @@ class DataWriter:
         Returns:
             how many rows it has more than the base.
         """
-        with self._records.map_errors():
-            self.staged = self._records.list_staged(self._generation)
-            added = sorted(self.staged.values())
-            self._records.write_keys(self._generation)
-            places = [
-                (positions[identity], number)
-                for (identity, _), number in self.staged.items()
-                if identity in positions
-            ]
-            self._records.finish(self._generation, removed, places)
-            gone = self._records.list_rows(removed)
-            new = self._records.list_rows(added)
+        self.staged = self._records.list_staged(self._generation)
+        added = sorted(self.staged.values())
+        self._records.write_keys(self._generation)
+        places = [
+            (positions[identity], number)
+            for (identity, _), number in self.staged.items()
+            if identity in positions
+        ]
+        self._records.finish(self._generation, removed, places)
+        gone = self._records.list_rows(removed)
+        new = self._records.list_rows(added)
         if with_store:
             self._fill_store(added, new)
         terms = self._iter_terms(added)
@@ -186,8 +183,7 @@ class DataWriter:
     def purge(self) -> None:
         """Delete what only older generations had, and merge small segments. Repeating is safe."""
         self._segment.close()
-        with self._records.map_errors():
-            removed = self._records.list_removed(self._generation)
+        removed = self._records.list_removed(self._generation)
         if removed:
             self._delete(removed)
         self._merge_segments()
@@ -201,11 +197,10 @@ class DataWriter:
         """Write the rows that Chroma lacks. A converted index lacks all."""
         store = self._open_store()
         try:
-            with self._records.map_errors():
-                held = sum(count for count, _ in self._records.measure_segments().values())
-                if store.count() < held - len(rows):
-                    added = self._records.list_all(self._generation)
-                    rows = self._records.list_rows(added)
+            held = sum(count for count, _ in self._records.measure_segments().values())
+            if store.count() < held - len(rows):
+                added = self._records.list_all(self._generation)
+                rows = self._records.list_rows(added)
             missing = frozenset(store.find_missing(rows))
             store.fill(self._iter_store_blocks(added, missing), len(missing))
         finally:
@@ -257,10 +252,7 @@ class DataWriter:
 
     def _iter_papers(self, papers: Sequence[int]) -> Iterator[list[StoredPaper]]:
         for first in range(0, len(papers), _READ_PAPERS):
-            block = papers[first : first + _READ_PAPERS]
-            with self._records.map_errors():
-                found = self._records.load_papers(block)
-            yield [found[number] for number in block]
+            yield self._records.load_papers(papers[first : first + _READ_PAPERS])
 
     def _count_pieces(self, added: Sequence[int], removed: Sequence[int]) -> None:
         counts = PieceCounts(np.zeros(0, np.int64))
@@ -274,8 +266,7 @@ class DataWriter:
 
     def _delete(self, papers: Sequence[int]) -> None:
         """Delete papers everywhere, the records last, so that it can be repeated after a kill."""
-        with self._records.map_errors():
-            rows = self._records.list_rows(papers)
+        rows = self._records.list_rows(papers)
         if (self._data / CHROMA).is_dir():
             store = self._open_store()
             try:
@@ -284,8 +275,7 @@ class DataWriter:
                 store.close()
         if (self._data / WORDS).is_dir():
             update_words(self._data / WORDS, (), rows, create=not self._base)
-        with self._records.map_errors():
-            self._records.delete(papers)
+        self._records.delete(papers)
 
     def _open_segment(self) -> SegmentWriter:
         """Continue the segment of staged rows, else open a new one."""
@@ -301,11 +291,9 @@ class DataWriter:
 
     def _merge_segments(self) -> None:
         """Merge segments of about one size, and rewrite those that are mostly unused."""
-        with self._records.map_errors():
-            segments = self._records.measure_segments()
+        segments = self._records.measure_segments()
         for group in self._choose_groups(segments):
-            with self._records.map_errors():
-                places = self._records.list_places(group)
+            places = self._records.list_places(group)
             writer = SegmentWriter(self._data / VECTORS, max(segments) + 1, 0)
             offsets = writer.append(
                 self._vectors.read_record(segment, offset, tokens)
@@ -317,9 +305,8 @@ class DataWriter:
                 (writer.number, offset, place[0])
                 for offset, place in zip(offsets, places, strict=True)
             ]
-            with self._records.map_errors():
-                self._records.move_rows(moved)
-                segments = self._records.measure_segments()
+            self._records.move_rows(moved)
+            segments = self._records.measure_segments()
         used = {
             get_segment_path(self._data / VECTORS, number).name
             for number, (rows, _) in segments.items()

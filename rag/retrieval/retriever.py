@@ -241,10 +241,10 @@ class Retriever:
             found += index.find_words(each.terms, count, selection)
         by_id, by_name = self._find_named(asked[0].text, where)
         by_mention = self._find_mentions(asked[0].text, where)
-        found += index.list_rows([*by_id, *by_name, *by_mention])
+        found += index.records.list_rows([*by_id, *by_name, *by_mention])
         if not found:
             return None
-        rows = index.load_rows(found)
+        rows = index.records.load_rows(found)
         vectors = index.read_vectors(rows)
         papers, first = np.unique(rows.paper, return_index=True)
         scored = [self._score_papers(each, rows, vectors, first) for each in asked]
@@ -306,9 +306,9 @@ class Retriever:
 
     def _read_papers(self, rows: Sequence[int], where: Filter | None) -> list[tuple[int, Paper]]:
         """Return the papers of valid rows, with their numbers."""
-        valid = self._index.filter_rows(rows, where)
-        numbers = np.unique(self._index.load_rows(sorted(valid)).paper).tolist()
-        stored = self._index.load_papers(numbers)
+        valid = self._index.records.filter_rows(rows, where)
+        numbers = np.unique(self._index.records.load_rows(sorted(valid)).paper).tolist()
+        stored = self._index.records.load_papers(numbers)
         return [(number, each.paper) for number, each in zip(numbers, stored, strict=True)]
 
     def _find_mentions(self, text: str, where: Filter | None) -> set[int]:
@@ -331,14 +331,14 @@ class Retriever:
         alone, *others = candidates.fused
         fused = (alone + np.mean(others, axis=0)) / 2 if others else alone
         fused = fused + NAME_BONUS * (candidates.by_name | candidates.by_mention)
-        ids = self._index.load_ids(candidates.papers.tolist())
+        ids = self._index.records.load_ids(candidates.papers.tolist())
         names = [ids[paper] for paper in candidates.papers.tolist()]
         order = sorted(
             range(len(names)), key=lambda i: (not candidates.by_id[i], -fused[i], names[i])
         )[:k]
         ranks = {name: _rank_scores(scores) for name, scores in candidates.stages.items()}
         queries = _name_queries([each.text for each in asked[1:]], candidates.fused, k)
-        stored = self._index.load_papers([int(candidates.papers[i]) for i in order])
+        stored = self._index.records.load_papers([int(candidates.papers[i]) for i in order])
         hits = []
         for rank, (i, found) in enumerate(zip(order, stored, strict=True), start=1):
             sentences, coverage = self._score_sentences(found, candidates, asked[0])

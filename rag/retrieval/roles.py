@@ -113,9 +113,9 @@ def read_sentences(
         (sentences, token_dim), zeros for a sentence without a stored token.
     """
     found: dict[str, tuple[list[int], NDArray[np.float32]]] = {}
-    for stored in index.load_papers(sorted(index.find_by_key("id", ids, None))):
+    for stored in index.records.load_papers(sorted(index.find_by_key("id", ids, None))):
         means: dict[int, NDArray[np.float32]] = {}
-        vectors = index.read_vectors(index.load_rows(stored.rows))
+        vectors = index.read_vectors(index.records.load_rows(stored.rows))
         for passage, place, row in zip(stored.passages, stored.places, vectors, strict=True):
             averages = _average_tokens(row.unit_tokens(), place.starts)
             for (start, _), average in zip(passage.sentences, averages, strict=True):

@@ -137,9 +137,9 @@ def _list_edits(word: str) -> Iterator[str]:
 def _read_word(term: str, words: set[str], index: Index) -> str | None:
     """Return the most frequent of some words in papers with their term, as it is written there."""
     rows = index.find_words([term], _MOST_READ, index.select(None))
-    papers = np.unique(index.load_rows(rows).paper).tolist()
+    papers = np.unique(index.records.load_rows(rows).paper).tolist()
     forms: Counter[str] = Counter()
-    for stored in index.load_papers(papers):
+    for stored in index.records.load_papers(papers):
         text = fold_text(f"{stored.paper.title} {stored.paper.abstract}")
         forms.update({form for form in _LETTERS.findall(text) if form.lower() in words})
     return _choose_form(forms)
