@@ -419,7 +419,12 @@ def _build_model(settings: Settings, llm: LLM | None) -> ChatModel | None:
     model = (
         make_chat_model(settings)
         if llm is None
-        else adapt_llm(llm, window=settings.chat_window, reserve=settings.chat_reserve)
+        else adapt_llm(
+            llm,
+            window=settings.chat_window,
+            reserve=settings.chat_reserve,
+            retries=settings.chat_retries,
+        )
     )
     if model:
         for name in PROMPTS:

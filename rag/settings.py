@@ -9,19 +9,39 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import json
 import os
+import re
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from platformdirs import PlatformDirs
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 
 from rag.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PREFIX = "PAPERTRAIL_"
 # Other programs read these variables too. They fill settings but do not choose a model.
 SHARED_VARIABLES = {"openai_api_key": "OPENAI_API_KEY", "openai_base_url": "OPENAI_BASE_URL"}
+# A value in a later layer ends these of earlier ones.
+_ENDS: dict[str, tuple[str, ...]] = {
+    "llm": ("chat_model", "llm_args"),
+    "chat_model": ("llm", "llm_args"),
+    "embedder": ("embedder_args",),
+}
+_SECRET_NAME = re.compile(r"key|token(?!i[sz])|secret|passw|authorization", re.IGNORECASE)
+_SHORTEST_SECRET = 8  # characters; shorter ones are placeholders such as "none"
 _FOLDERS = PlatformDirs("papertrail", appauthor=False)
 
 
@@ -32,7 +52,9 @@ class Settings(BaseModel):
     name of a variable or the path of the config file.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=False, hide_input_in_errors=True
+    )
 
     index: str | None = Field(
         None, description="Library: a name, or a path with a slash. Default: the bundled one."
@@ -62,6 +84,10 @@ class Settings(BaseModel):
     )
     chat_url: str | None = Field(None, description="OpenAI-compatible server of the model.")
     chat_key: SecretStr | None = Field(None, description="Key for the server at chat_url.")
+    llm: str | None = Field(
+        None, description="LlamaIndex class of the model that writes, instead of chat_model."
+    )
+    llm_args: dict[str, Any] | None = Field(None, description="Arguments of llm, as a JSON object.")
     chat_window: int | None = Field(
         None, ge=1024, description="Context window in tokens. Default: by name, else 8192."
     )
@@ -108,7 +134,11 @@ class Settings(BaseModel):
         None, description="Folder with prompt files that replace bundled ones."
     )
     embedder: Path | None = Field(
-        None, description="Folder of an ONNX sentence encoder. Default: the bundled one."
+        None,
+        description="Folder of an ONNX sentence encoder, or a LlamaIndex class. Default: bundled.",
+    )
+    embedder_args: dict[str, Any] | None = Field(
+        None, description="Arguments of the LlamaIndex class, as a JSON object."
     )
     embed_model: str | None = Field(None, description="Embedding model. Default: the bundled one.")
     embed_url: str | None = Field(None, description="Server of the embedding model.")
@@ -136,6 +166,27 @@ class Settings(BaseModel):
         default_factory=dict, exclude=True, description="Field -> source of its value."
     )
 
+    @field_validator("llm_args", "embedder_args", mode="before")
+    @classmethod
+    def _parse_arguments(cls, value: Any) -> Any:
+        try:
+            value = json.loads(value if isinstance(value, str) else json.dumps(value))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise ValueError(f"it is not valid JSON ({error})") from None
+        if not isinstance(value, dict):
+            raise ValueError('it is not a JSON object such as {"model": "NAME"}')  # noqa: TRY004
+        return value
+
+    @field_validator("llm_args", "embedder_args")
+    @classmethod
+    def _hide_keys(cls, value: dict[str, Any]) -> Any:
+        return hide_keys(value)
+
+    @property
+    def writer(self) -> str | None:
+        """Name of the model that writes answers, or None."""
+        return self.chat_model or (self.llm and str((self.llm_args or {}).get("model", self.llm)))
+
     def get_k(self, *, with_model: bool = False, with_plan: bool = False) -> int:
         """Return how many papers to retrieve, for a search or for a model to read."""
         return self.k or (8 if not with_model else 12 if with_plan else 16)
@@ -160,18 +211,19 @@ def load_settings(config: str | Path | None = None, **arguments: Any) -> Setting
     """
     values: dict[str, Any] = {}
     origin: dict[str, str] = {}
-    given = {name: value for name, value in arguments.items() if value is not None}
     path, from_file = _read_config(config)
     for layer in (
         {name: (value, str(path)) for name, value in from_file.items()},
         _read_environment(),
-        {name: (value, "argument") for name, value in given.items()},
+        {n: (value, "argument") for n, value in arguments.items() if value is not None},
     ):
-        for name, (value, source) in layer.items():
-            values[name], origin[name] = value, source
-            if isinstance(value, str) and not value.strip():
-                del values[name], origin[name]
-    return _make_settings(values, origin)
+        given = {n: v for n, (v, _) in layer.items() if not isinstance(v, str) or v.strip()}
+        ended = {other for name in given for other in _ENDS.get(name, ())}
+        for name in (layer.keys() - given.keys()) | ended:
+            values.pop(name, None)
+        values |= given
+        origin |= {name: source for name, (_, source) in layer.items()}
+    return _make_settings(values, {name: origin[name] for name in values})
 
 
 def list_setting_names() -> list[str]:
@@ -188,6 +240,53 @@ def list_unknown_variables() -> list[str]:
     """Return `PAPERTRAIL_*` variables that name no setting, sorted. They are ignored."""
     known = {name_variable(name) for name in list_setting_names()}
     return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+
+
+def is_class_name(text: object) -> bool:
+    """Return whether a text is the dotted name of a Python class, such as "package.module.Class".
+
+    >>> is_class_name("llama_index.embeddings.fastembed.FastEmbedEmbedding")
+    True
+    >>> is_class_name("models/e5.onnx"), is_class_name("models")
+    (False, False)
+    """
+    return re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", str(text), re.ASCII) is not None
+
+
+def hide_keys(value: Any, name: str = "") -> Any:
+    """Return JSON values in which texts named like a key, token or password are `SecretStr`.
+
+    >>> hide_keys({"model": "m", "headers": {"x-api-key": "k"}})
+    {'model': 'm', 'headers': {'x-api-key': SecretStr('**********')}}
+    """
+    if isinstance(value, dict):
+        return {key: hide_keys(each, str(key)) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [hide_keys(each, name) for each in value]
+    return SecretStr(value) if isinstance(value, str) and _SECRET_NAME.search(name) else value
+
+
+def show_keys(value: Any) -> Any:
+    """Return JSON values with the texts that `hide_keys` hid."""
+    if isinstance(value, dict):
+        return {key: show_keys(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [show_keys(each) for each in value]
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
+
+
+def find_secrets(*values: Any) -> tuple[str, ...]:
+    """Return the keys in JSON values, and in variables whose names say that they hold one."""
+
+    def find(value: Any) -> Iterator[str]:
+        if isinstance(value, SecretStr):
+            yield value.get_secret_value()
+        elif isinstance(value, dict | list):
+            for each in value.values() if isinstance(value, dict) else value:
+                yield from find(each)
+
+    found = set(find([hide_keys(each) for each in (*values, dict(os.environ))]))
+    return tuple(sorted(each for each in found if len(each) >= _SHORTEST_SECRET))
 
 
 def is_loopback(host: str) -> bool:
@@ -220,8 +319,11 @@ def _make_settings(values: dict[str, Any], origin: dict[str, str]) -> Settings:
         name = str(problem["loc"][0])
         if problem["type"] == "extra_forbidden":
             raise SettingsError(_describe_unknown(name, origin[name])) from error
-        shown = "" if name.endswith(("_key", "_token", "_url")) else f" = {values[name]!r}"
-        reason = problem["msg"].partition(",")[0].replace("Input should", "it should")
+        is_hidden = name.endswith(("_key", "_token", "_url", "_args"))
+        shown = "" if is_hidden else f" = {values[name]!r}"
+        reason = problem["msg"].removeprefix("Value error, ")
+        reason = reason if is_hidden else reason.partition(",")[0]
+        reason = reason.replace("Input should", "it should")
         raise SettingsError(
             f"Invalid setting {name}{shown} (from {origin[name]}): {reason}."
         ) from error
@@ -238,7 +340,7 @@ def _require_files(settings: Settings) -> None:
     ):
         path: Path | None = getattr(settings, name)
         try:
-            is_there = path is None or test(path)
+            is_there = path is None or test(path) or (name == "embedder" and is_class_name(path))
         except OSError:  # a folder without permission, a name that is too long
             is_there = False
         if not is_there:

@@ -9,8 +9,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from llama_index.core.base.llms.types import CompletionResponse, LLMMetadata
-from llama_index.core.llms import CustomLLM
 from model_server import ModelServer, Step
 
 from rag import load_settings
@@ -23,7 +21,7 @@ from rag.errors import (
     PromptTooLong,
     SettingsError,
 )
-from rag.llm import Message, Stop, adapt_llm, make_chat_model
+from rag.llm import Message, Stop, make_chat_model
 
 PROMPT = [Message("system", "Be brief."), Message("user", "What is it?")]
 
@@ -574,52 +572,3 @@ def test_closing_a_reply_ends_the_request():
         next(pieces)
         pieces.close()
         assert server.disconnected.wait(30)
-
-
-# Models of LlamaIndex
-
-
-class Spelling(CustomLLM):
-    """Spells a word, or fails."""
-
-    word: str = "Fine."
-
-    @property
-    def metadata(self):
-        return LLMMetadata(model_name="speller", context_window=5000)
-
-    def complete(self, prompt, formatted=False, **options):
-        raise NotImplementedError
-
-    def stream_complete(self, prompt, formatted=False, **options):
-        for letter in self.word:
-            if letter == "!":
-                raise RuntimeError("first line\nsecond line")
-            yield CompletionResponse(text="", delta=letter)
-
-
-def test_llama_index_model_is_asked_the_same_way():
-    chat = adapt_llm(Spelling())
-    assert (chat.name, chat.window) == ("speller", 5000)
-    assert adapt_llm(Spelling(), window=2000).window == 2000
-    reply = chat.complete(PROMPT)
-    assert (reply.text, reply.usage.estimated, reply.broken) == ("Fine.", True, "")
-
-
-def test_llama_index_model_fails_with_our_errors():
-    with pytest.raises(ModelUnavailable, match=r"speller failed \(RuntimeError: first line\)"):
-        adapt_llm(Spelling(word="!")).complete(PROMPT)
-    reply = adapt_llm(Spelling(word="Fine!")).reply(PROMPT)
-    assert "".join(reply) == "Fine"
-    assert "first line" in reply.broken
-    with pytest.raises(ModelReplyInvalid, match="empty reply"):
-        adapt_llm(Spelling(word="")).complete(PROMPT)
-
-
-def test_stop_ends_a_llama_index_model_at_its_next_chunk():
-    chat = adapt_llm(Spelling(word="word " * 1000))
-    with Stop() as stop:
-        reply = iter(chat.reply(PROMPT))
-        next(reply)
-        stop.set()
-        assert len(list(reply)) < 1000

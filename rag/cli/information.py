@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from dataclasses import asdict
 from importlib import metadata
@@ -183,8 +184,12 @@ def _test_reader(reader: ChatModel | None, settings: Settings) -> str:
 def _describe_model(settings: Settings) -> dict[str, str]:
     from rag.llm.servers import resolve_server
 
-    if settings.chat_model:
-        model = {"writer": settings.chat_model, "server": resolve_server(settings, "chat").host}
+    if settings.writer:
+        model = {"writer": settings.writer}
+        if settings.llm:
+            model["class"] = settings.llm
+        else:
+            model["server"] = resolve_server(settings, "chat").host
         if settings.check_model:
             server = resolve_server(settings, "check").host
             model |= {"checker": settings.check_model, "server of the checker": server}
@@ -228,9 +233,11 @@ def _read_versions() -> dict[str, str]:
 
 
 def _show_value(name: str, value: object) -> object:
-    """Return a setting as a JSON value, without a password in an address."""
+    """Return a setting as a JSON value, without passwords and keys."""
     from rag.llm.servers import mask_url
 
+    if isinstance(value, dict):
+        return json.dumps(value, default=lambda _: "***")
     if isinstance(value, str) and name.endswith("_url"):
         return mask_url(value)
     return value if value is None or isinstance(value, str | int | float) else str(value)

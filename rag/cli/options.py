@@ -9,6 +9,7 @@ import functools
 import inspect
 import re
 import sys
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
@@ -38,7 +39,7 @@ EmbedderOption = Annotated[
     Path | None,
     typer.Option(
         "--embedder",
-        help="Folder of an ONNX sentence encoder. Default: the bundled one.",
+        help="Folder of an ONNX sentence encoder, or a LlamaIndex class. Default: the bundled one.",
         show_default=False,
     ),
 ]
@@ -87,6 +88,25 @@ _SETTINGS_OPTIONS: dict[str, Any] = {  # by the name of the setting
             show_default=False,
         ),
     ],
+    "llm": Annotated[
+        str | None,
+        typer.Option(
+            "--llm",
+            help="LlamaIndex class of the model, such as llama_index.llms.anthropic.Anthropic.",
+            show_default=False,
+        ),
+    ],
+    "llm_args": Annotated[
+        str | None,
+        typer.Option(help='Arguments of --llm, such as \'{"model": "NAME"}\'.', show_default=False),
+    ],
+    "embedder_args": Annotated[
+        str | None,
+        typer.Option(
+            help="Arguments of a LlamaIndex class of --embedder, as a JSON object.",
+            show_default=False,
+        ),
+    ],
     "check_model": Annotated[
         str | None,
         typer.Option(help="Model that checks answers; default: the one that writes them."),
@@ -124,6 +144,7 @@ _SETTINGS_OPTIONS: dict[str, Any] = {  # by the name of the setting
         int | None, typer.Option(help="Sentences shared by neighbours.", show_default="1")
     ],
 }
+_WITH = {"chat_model": ("llm", "llm_args"), "embedder": ("embedder_args",)}
 _FILTER_OPTIONS: dict[str, Any] = {
     name: Annotated[kind, typer.Option(f"--{name}", help=text, show_default=False)]
     for name, kind, text in (
@@ -154,8 +175,9 @@ def add_options(*names: str) -> Callable[[Callable[..., None]], Callable[..., No
     None.
 
     Args:
-        names: settings that the command has options for.
+        names: settings that the command has options for. A model's brings those of its class.
     """
+    names = tuple(chain.from_iterable((name, *_WITH.get(name, ())) for name in names))
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         hints = get_type_hints(command, localns={"Settings": object}, include_extras=True)

@@ -4,21 +4,23 @@ Closing the client of a blocked request from another thread does not end it: the
 the server next sends something, and the server goes on working. Cancelling an asyncio task closes
 its connection at once. So all requests run on one event loop in a daemon thread, `run` waits for
 them in the thread that asked, and a `Stop` cancels what that thread waits for. `run_all` makes
-several requests at once.
+several requests at once. `iterate` serves models that cannot be asked on the event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Generator
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from rag.errors import ModelUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 
 Result = TypeVar("Result")
 
@@ -120,6 +122,44 @@ def run_all(calls: Sequence[Callable[[], Result]]) -> Generator[Result]:
                 yield future.result()
         finally:
             stop.set()
+
+
+def iterate(make: Callable[[], Iterable[Result]]) -> Generator[Result]:
+    """Iterate in a thread of its own, for models that can only be asked synchronously.
+
+    A stop ends the wait at once. The thread itself ends when its iterator yields the next item.
+
+    Raises:
+        ModelUnavailable: the thread's `Stop` is set.
+        Exception: whatever the iteration raises.
+    """
+    stop, abandoned = _get_stop(), threading.Event()
+    items: SimpleQueue[tuple[Result] | BaseException | None] = SimpleQueue()
+
+    def work() -> None:
+        try:
+            for item in (iterator := iter(make())):
+                items.put((item,))
+                if abandoned.is_set():
+                    break
+            if isinstance(iterator, Generator):
+                iterator.close()
+        except BaseException as error:  # noqa: BLE001 - raised where the items are read
+            items.put(error)
+        else:
+            items.put(None)
+
+    threading.Thread(target=work, name="model-call", daemon=True).start()
+    try:
+        with stop.watch(lambda: items.put(None)):
+            while isinstance(item := items.get(), tuple) and not stop.is_set():
+                yield item[0]
+    finally:
+        abandoned.set()
+    if stop.is_set():
+        raise ModelUnavailable("The request was stopped.")
+    if isinstance(item, BaseException):
+        raise item
 
 
 def schedule(coroutine: Coroutine[Any, Any, Result]) -> Future[Result]:

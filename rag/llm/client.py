@@ -76,7 +76,7 @@ class ChatModel:
         name: name of the model.
         window: tokens that it can read.
         reserve: tokens of the window that prompts leave free for the reply.
-        server: address of its server, "" for a model that a caller passed in.
+        server: address of its server or its LlamaIndex class, "" if a caller passed it in.
         secrets: texts that nobody may see, such as its key.
     """
 

@@ -39,6 +39,10 @@ _OTHER_STATUSES = _PASSING_STATUSES | {401, 403, 502, 503, 504}
 _LENGTH_STATUSES = frozenset({400, 413, 422, 500})
 # OpenAI's code context_length_exceeded, and what vLLM, llama.cpp, TGI and others say.
 _LENGTH = re.compile(r"context.?(?:length|size|window)|\btokens\b", re.IGNORECASE)
+_SYSTEM = re.compile(
+    r"system.{0,9}(?:role|message|prompt|instruction)|role\W.{0,40}system",
+    re.IGNORECASE | re.DOTALL,
+)
 _MAX_QUOTE_CHARS = 200
 # What a server says may be printed on a terminal: C0 but the newline, C1, marks that turn the
 # direction of writing, and halves of surrogate pairs.
@@ -115,6 +119,11 @@ def is_about_length(error: Exception) -> bool:
     status = _get_status(error) or (body and 400)  # an error in a stream has no status
     said = _LENGTH.search(f"{error} {body}") if status in _LENGTH_STATUSES else None
     return status == 413 or said is not None
+
+
+def is_about_system(error: Exception) -> bool:
+    """Return whether a model says that it takes no system message."""
+    return _SYSTEM.search(f"{error} {getattr(error, 'body', None)}") is not None
 
 
 def may_be_about_schema(failure: ModelError, cause: BaseException | None) -> bool:
@@ -256,11 +265,12 @@ def _make_status_error(
 
 
 def _get_status(error: BaseException | None) -> int | None:
-    """Return the HTTP status in an error of openai, httpx or requests, or None."""
-    for holder in (error, getattr(error, "response", None)):
-        status = getattr(holder, "status_code", None)
-        if isinstance(status, int):
-            return status
+    """Return the HTTP status in an error of openai, httpx, requests or Google, or None."""
+    response = getattr(error, "response", None)
+    for holder, name in ((error, "status_code"), (response, "status_code"), (error, "code")):
+        status = getattr(holder, name, None)
+        if isinstance(status, int) and 100 <= status < 600:
+            return int(status)
     return None
 
 

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from rag.errors import SettingsError
 from rag.llm.client import DEFAULT_WINDOW, ChatModel, ServerClient
+from rag.llm.llama_index import make_llm
 from rag.llm.proxy import find_proxy
 from rag.settings import name_variable
 
@@ -97,9 +98,14 @@ def make_chat_model(settings: Settings) -> ChatModel | None:
     """Return the chat model that the settings name, or None if they name none.
 
     Raises:
-        SettingsError: a key is missing or malformed, an address is not valid, or a server was given
-            as an argument without a model.
+        SettingsError: a key is missing or malformed, an address is not valid, a server was given as
+            an argument without a model, or the settings name two models.
     """
+    if settings.llm:
+        _check_llm(settings)
+        return make_llm(settings)
+    if settings.llm_args and "llm" not in settings.model_fields_set:
+        raise SettingsError("llm_args is set but no class. Name one with --llm (llm).")
     if not settings.chat_model:
         # A caller that sets chat_model to None has chosen to have none.
         unnamed = "chat_model" not in settings.model_fields_set
@@ -121,6 +127,8 @@ def make_judge_model(settings: Settings) -> ChatModel | None:
     Raises:
         SettingsError: a key is missing or malformed, or an address is not valid.
     """
+    if settings.llm and not settings.judge_model:
+        return make_chat_model(settings)
     model = settings.judge_model or settings.chat_model
     return _make_model(settings, model, resolve_server(settings, "judge")) if model else None
 
@@ -190,6 +198,21 @@ def make_openai_client(server: Server, settings: Settings) -> AsyncOpenAI:
         timeout=timeout,
         http_client=http_client,
     )
+
+
+def _check_llm(settings: Settings) -> None:
+    """Refuse settings that name a model of a server beside the LlamaIndex class."""
+    if settings.chat_model:
+        first, second = (settings.origin.get(name, "") for name in ("llm", "chat_model"))
+        raise SettingsError(
+            f"Both llm (from {first}) and chat_model (from {second}) are set. Unset one. llm_args "
+            "takes the name of the model."
+        )
+    if settings.origin.get("chat_url") == "argument":
+        raise SettingsError(
+            "--url (chat_url) does not go with --llm (llm). Give the address in --llm-args "
+            "(llm_args)."
+        )
 
 
 def _make_model(settings: Settings, model: str, server: Server) -> ChatModel:

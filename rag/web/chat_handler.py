@@ -43,7 +43,7 @@ class ChatHandler:
         self.pool = pool
         self.history = history
         self.rate_limit = rate_limit
-        count = _WITH_MODEL if pool.settings.chat_model else max(2, os.cpu_count() or 2)
+        count = _WITH_MODEL if pool.settings.writer else max(2, os.cpu_count() or 2)
         self.workers = ThreadPoolExecutor(count, thread_name_prefix="question")
 
     def close(self) -> None:

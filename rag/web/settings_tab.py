@@ -50,7 +50,7 @@ def render_settings(session: Session, pool: LibraryPool) -> str:
     names = ("k", "sentences", "check_with_model")
     values = {name: getattr(settings, name) for name in names}
     values = {"with_model": True, **values, **session.choices}
-    with_model = bool(settings.chat_model) and values["with_model"]
+    with_model = bool(settings.writer) and values["with_model"]
     values["k"] = values["k"] or settings.get_k(
         with_model=with_model, with_plan=settings.plan == "always"
     )
@@ -96,7 +96,7 @@ def _render_range(settings: Settings, name: str, value: int, title: str) -> str:
 
 
 def _render_writer(settings: Settings, *, with_model: bool) -> str:
-    if not settings.chat_model:
+    if not settings.writer:
         return _render_section(
             "Writer",
             "Answers are sentences quoted word for word from the abstracts. This server has no "
@@ -104,7 +104,7 @@ def _render_writer(settings: Settings, *, with_model: bool) -> str:
             _render_fixed("Quotes"),
         )
     options = (
-        ("true", f"Language model: {settings.chat_model}", with_model),
+        ("true", f"Language model: {settings.writer}", with_model),
         ("false", "Quotes", not with_model),
     )
     radios = "".join(
@@ -121,7 +121,7 @@ def _render_writer(settings: Settings, *, with_model: bool) -> str:
 
 
 def _render_check(settings: Settings, values: dict[str, Any]) -> str:
-    has_model = bool(settings.chat_model) and values["with_model"]
+    has_model = bool(settings.writer) and values["with_model"]
     is_on = has_model and values["check_with_model"]
     if not has_model or is_fixed(settings, "check_with_model"):
         return _render_fixed("Language model" if is_on else "Text comparison")

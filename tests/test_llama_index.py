@@ -1,0 +1,232 @@
+"""LlamaIndex as the bridge: its models and embedders here, this library in its engines."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from scripted_llms import KeyEcho, Methods, Speller, Waiting
+
+from rag import Assistant, Paper, load_settings
+from rag.errors import ModelReplyInvalid, ModelUnavailable, RagError, SettingsError
+from rag.llm import Message, Stop, adapt_llm, make_chat_model, make_judge_model
+
+PROMPT = [Message("system", "Be brief."), Message("user", "How is it?")]
+KEY = "sk-provider-12345"
+PAPERS = [
+    Paper("a-1", "ZORP: Sparse Attention", "We propose ZORP. It attends to few tokens.", year=2021),
+    Paper("b-2", "Bread", "Bread needs time. It rises at 24 degrees.", year=2019),
+]
+
+
+def named(kind, **arguments):
+    return make_chat_model(load_settings(llm=f"scripted_llms.{kind}", llm_args=arguments))
+
+
+# A model that a caller passes in
+
+
+def test_model_is_asked_like_any_other():
+    chat = adapt_llm(Speller())
+    assert (chat.name, chat.window) == ("speller", 5000)
+    assert adapt_llm(Speller(), window=2000).window == 2000
+    reply = chat.complete(PROMPT)
+    assert (reply.text, reply.usage.estimated, reply.broken) == ("Fine.", True, "")
+
+
+def test_model_fails_with_our_errors():
+    with pytest.raises(ModelUnavailable, match=r"speller failed \(RuntimeError: first line\)"):
+        adapt_llm(Speller(word="!")).complete(PROMPT)
+    reply = adapt_llm(Speller(word="Fine!")).reply(PROMPT)
+    assert "".join(reply) == "Fine"
+    assert "first line" in reply.broken
+    with pytest.raises(ModelReplyInvalid, match="empty reply"):
+        adapt_llm(Speller(word="")).complete(PROMPT)
+
+
+@pytest.mark.parametrize(
+    "method", ["stream_chat", "chat", "astream_chat", "achat", "stream_complete", "complete"]
+)
+def test_model_with_a_single_method_is_enough(method):
+    llm = Methods(has=method)
+    chat = adapt_llm(llm)
+    assert chat.complete(PROMPT).text == "One. Two."
+    asked = len(llm._prompts)
+    assert chat.complete(PROMPT).text == "One. Two."
+    assert [name for name, _ in llm._prompts[asked:]] == [method]  # the others are not tried again
+    assert "Be brief." in str(llm._prompts[-1][1])
+
+
+def test_model_without_any_method_is_refused():
+    with pytest.raises(RagError, match="methods can neither chat nor complete"):
+        adapt_llm(Methods(has="")).complete(PROMPT)
+
+
+def test_model_that_refuses_system_messages_gets_their_text_from_the_user():
+    llm = Methods(has="chat", refuses_system=True)
+    chat = adapt_llm(llm)
+    for _ in range(2):
+        assert chat.complete(PROMPT).text == "One. Two."
+    prompts = [prompt for name, prompt in llm._prompts if name == "chat"]
+    roles = [[message.role.value for message in prompt] for prompt in prompts]
+    assert roles == [["system", "user"], ["user"], ["user"]]
+    assert prompts[-1][0].content == "Be brief.\n\nHow is it?"
+
+
+@pytest.mark.parametrize(
+    ("raw", "usage"),
+    [
+        ({"usage": {"input_tokens": 5, "output_tokens": 3}}, {}),
+        ({"prompt_eval_count": 5, "eval_count": 3}, {}),
+        (None, {"prompt_tokens": 5, "completion_tokens": 3}),
+    ],
+)
+def test_token_figures_of_providers_are_read(raw, usage):
+    reply = adapt_llm(Methods(has="chat", raw=raw, usage=usage)).complete(PROMPT)
+    assert (reply.usage.prompt_tokens, reply.usage.completion_tokens) == (5, 3)
+    assert not reply.usage.estimated
+
+
+def test_reply_that_reached_its_limit_is_not_whole():
+    reply = adapt_llm(Methods(has="chat", raw={"stop_reason": "max_tokens"})).reply(PROMPT)
+    assert "".join(reply) == "One. Two."
+    assert "length limit" in reply.broken
+
+
+def test_stop_ends_the_wait_for_a_model_at_once():
+    llm = Waiting()
+    with Stop() as stop:
+        reply = iter(adapt_llm(llm).reply(PROMPT))
+        assert next(reply) == "Wait"
+        stop.set()
+        assert list(reply) == []  # although the model has not gone on
+    llm._go.set()
+    assert llm._closed.wait(30)  # and it ends with its next word
+
+
+# A class that the settings name
+
+
+def test_settings_name_a_class_and_its_arguments(tmp_path, monkeypatch):
+    assert named("Speller", word="Yes.").complete(PROMPT).text == "Yes."
+    config = tmp_path / "config.toml"
+    config.write_text('llm = "scripted_llms.Speller"\n[llm_args]\nword = "File."\n')
+    assert make_chat_model(load_settings(config)).complete(PROMPT).text == "File."
+    monkeypatch.setenv("PAPERTRAIL_LLM_ARGS", '{"word": "Variable."}')
+    assert make_chat_model(load_settings(config)).complete(PROMPT).text == "Variable."
+    # a class in a later layer takes no arguments of an earlier one
+    assert (
+        make_chat_model(load_settings(config, llm="scripted_llms.Speller")).complete(PROMPT).text
+        == "Fine."
+    )
+
+
+def test_later_layers_choose_between_a_class_and_a_server(monkeypatch):
+    monkeypatch.setenv("PAPERTRAIL_CHAT_MODEL", "m-1")
+    assert load_settings(llm="scripted_llms.Speller").chat_model is None
+    monkeypatch.delenv("PAPERTRAIL_CHAT_MODEL")
+    monkeypatch.setenv("PAPERTRAIL_LLM", "scripted_llms.Speller")
+    settings = load_settings(chat_model="m-1")
+    assert (settings.llm, settings.writer) == (None, "m-1")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"llm": "a.B", "chat_model": "m"}, r"Both llm \(from argument\) and chat_model"),
+        ({"llm": "a.B", "chat_url": "http://127.0.0.1:1/v1"}, "address in --llm-args"),
+        ({"llm_args": {"model": "m"}}, "no class. Name one with --llm"),
+        ({"llm": "speller"}, "is not the dotted name of a class"),
+        ({"llm": "scripted_llms.NoModel"}, "no class that extends LlamaIndex's LLM"),
+        ({"llm": "scripted_llms.not_a_model"}, "no class that extends LlamaIndex's LLM"),
+        ({"llm": "scripted_llms.NOT_A_MODEL"}, "no class that extends LlamaIndex's LLM"),
+        ({"llm": "scripted_llms.WordEmbedding"}, "no class that extends LlamaIndex's LLM"),
+        ({"llm": "scripted_llms.Missing"}, "no class that extends LlamaIndex's LLM"),
+        ({"llm": "os.system"}, "no class that extends LlamaIndex's LLM"),
+        ({"llm": "llama_index.core.llms.LLM"}, "no class that extends LlamaIndex's LLM"),
+        ({"llm": "llama_index.llms.some_vendor.X"}, "pip install llama-index-llms-some-vendor$"),
+        ({"llm": "no_such_package.X"}, "pip install no_such_package$"),
+    ],
+)
+def test_other_names_are_refused(settings, message):
+    with pytest.raises(SettingsError, match=message):
+        make_chat_model(load_settings(**settings))
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "message"),
+    [
+        ("Speller", {"wrod": "x"}, "Speller has no argument wrod. Did you mean word?"),
+        ("Speller", {"colour": "x"}, "Speller has no argument colour. Remove it from llm_args."),
+        ("Speller", {"word": [KEY]}, r"Speller cannot be made \(word: .*\). Correct llm_args"),
+        ("Picky", {}, r"Picky cannot be made \(.*'model'\). Correct llm_args \(--llm-args\)"),
+        ("Picky", {"modle": "x"}, "Picky has no argument modle. Did you mean model?"),
+        ("Picky", {"model": "unknown", "api_key": KEY}, r"no model unknown for .*\*\*\*"),
+    ],
+)
+def test_wrong_arguments_are_named(kind, arguments, message):
+    with pytest.raises(SettingsError, match=message) as caught:
+        named(kind, **arguments)
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '"x"', "{'model': 'm'}"])
+def test_arguments_that_are_no_json_object_are_refused(run, text):
+    error = run("ask", "why?", "--llm", "scripted_llms.Speller", "--llm-args", text, status=2)
+    assert "Invalid setting llm_args (from argument): it is not" in error
+
+
+def test_class_gets_room_for_a_reply_and_keeps_what_it_insists_on():
+    llm = named("Picky", model="m-1")._client._llm
+    assert (llm.max_retries, llm.max_tokens) == (3, 100)  # it refused not to retry
+    llm = named("Picky", model="m-1", max_tokens=7, max_retries=2)._client._llm
+    assert (llm.max_retries, llm.max_tokens) == (2, 7)
+
+
+def test_judge_is_the_same_model():
+    settings = load_settings(llm="scripted_llms.Speller", llm_args={"word": "Judged."})
+    assert make_judge_model(settings).complete(PROMPT).text == "Judged."
+
+
+# Keys
+
+
+def test_keys_are_in_no_error_no_trace_and_no_listing(run, tmp_path, monkeypatch):
+    other = "ya29-environment-key"
+    monkeypatch.setenv("SOME_VENDOR_API_KEY", other)
+    arguments = json.dumps({"api_key": KEY, "account": {"secret": "hush-hush-hush", "id": "me"}})
+    Assistant.build(PAPERS, tmp_path / "lib").close()
+    options = ("--llm", "scripted_llms.KeyEcho", "--llm-args", arguments, "--index", "./lib")
+    question = f"what is {other}?"
+    shown = [
+        run("info", *options),
+        run("info", "--json", *options),
+        run("info", "--check", *options, status=3),
+        run("ask", question, "--trace", *options),
+        run("ask", question, "--json", *options),
+    ]
+    assert '"id": "me"' in shown[0]
+    assert "scripted_llms.KeyEcho" in shown[0]
+    assert "The key *** of" in shown[2]
+    for text in (*shown, repr(load_settings(llm="a.B", llm_args=arguments))):
+        assert KEY not in text
+        assert "hush-hush" not in text
+    with pytest.raises(ModelUnavailable) as caught:
+        adapt_llm(KeyEcho(api_key=KEY)).complete([Message("user", other)])
+    assert str(caught.value).count("***") == 2
+
+
+def test_nothing_of_llama_index_is_imported_unless_it_is_used(tmp_path):
+    import subprocess
+    import sys
+
+    script = (
+        "import sys\n"
+        "from rag import Assistant, Paper\n"
+        "with Assistant.build([Paper('a', 'T', 'It works.')], sys.argv[1]) as library:\n"
+        "    library.ask('what works?')\n"
+        "print([name for name in sys.modules if name.startswith('llama_index')])\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "lib")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
