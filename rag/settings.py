@@ -13,6 +13,7 @@ import json
 import os
 import re
 import tomllib
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -42,7 +43,11 @@ _ENDS: dict[str, tuple[str, ...]] = {
 }
 _SECRET_NAME = re.compile(r"key|token(?!i[sz])|secret|passw|authorization", re.IGNORECASE)
 _SHORTEST_SECRET = 8  # characters; shorter ones are placeholders such as "none"
+KEYRING_SERVICE = "papertrail"  # as in `keyring set papertrail NAME`
 _FOLDERS = PlatformDirs("papertrail", appauthor=False)
+# Value of a key that stands elsewhere: in a variable, or in the system's keyring.
+_REFERENCE = re.compile(r"(env|keyring):(.*)", re.DOTALL)
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 
 
 class Settings(BaseModel):
@@ -83,7 +88,9 @@ class Settings(BaseModel):
         None, description="Model that writes answers. Default: none, they quote."
     )
     chat_url: str | None = Field(None, description="OpenAI-compatible server of the model.")
-    chat_key: SecretStr | None = Field(None, description="Key for the server at chat_url.")
+    chat_key: SecretStr | None = Field(
+        None, description="Key for the server at chat_url, or env:VARIABLE, or keyring:NAME."
+    )
     llm: str | None = Field(
         None, description="LlamaIndex class of the model that writes, instead of chat_model."
     )
@@ -236,6 +243,85 @@ def name_variable(setting: str) -> str:
     return SHARED_VARIABLES.get(setting, PREFIX + setting.upper())
 
 
+def resolve_key(key: SecretStr | None, setting: str) -> str:
+    """Return a key. Read it where it stands if the value is `env:VARIABLE` or `keyring:NAME`.
+
+    Args:
+        key: value of the setting. None gives "".
+        setting: its name, for messages.
+
+    Raises:
+        SettingsError: there is no such variable or entry, or it may not be used here.
+    """
+    text = key.get_secret_value() if key else ""
+    reference = _REFERENCE.fullmatch(text)
+    if reference is None:
+        return text
+    place, name = reference.groups()
+    if not _NAME.fullmatch(name):
+        raise SettingsError(
+            f"{setting} names no {'variable' if place == 'env' else 'entry of the keyring'}. Use "
+            "env:VARIABLE or keyring:NAME, with letters, digits and underscores."
+        )
+    if name == SHARED_VARIABLES["openai_api_key"]:
+        raise SettingsError(
+            f"{name} is sent only to OpenAI or OPENAI_BASE_URL. Leave {setting} out, or name "
+            "another variable."
+        )
+    found = os.environ.get(name, "").strip() if place == "env" else read_keyring(name)
+    if not found:
+        raise SettingsError(
+            f"{setting} names {text}, which is not set. Set it, or run rag setup again."
+        )
+    return found
+
+
+def get_key_reference(key: SecretStr | None) -> str:
+    """Return `env:VARIABLE` or `keyring:NAME` if a key stands elsewhere, else "". No secret."""
+    text = key.get_secret_value() if key else ""
+    reference = _REFERENCE.fullmatch(text)
+    return text if reference and _NAME.fullmatch(reference[2]) else ""
+
+
+def read_keyring(name: str) -> str:
+    """Return an entry of the system's keyring, "" if there is none.
+
+    Raises:
+        SettingsError: the keyring cannot be read.
+    """
+    with _using_keyring() as keyring:
+        return (keyring.get_password(KEYRING_SERVICE, name) or "").strip()
+
+
+def write_keyring(name: str, key: str) -> None:
+    """Store a key in the system's keyring.
+
+    Raises:
+        SettingsError: the keyring cannot be written.
+    """
+    with _using_keyring() as keyring:
+        keyring.set_password(KEYRING_SERVICE, name, key)
+
+
+@contextmanager
+def _using_keyring() -> Iterator[Any]:
+    try:
+        import keyring
+        from keyring.errors import KeyringError
+    except ImportError as error:
+        raise SettingsError(
+            "Keys in the keyring need the package keyring. Run pip install "
+            "'papertrail-rag[keyring]', or keep the key in a variable (env:VARIABLE)."
+        ) from error
+    try:
+        yield keyring
+    except KeyringError as error:
+        raise SettingsError(
+            f"The system's keyring cannot be used ({type(error).__name__}). Unlock it, or keep the "
+            "key in a variable (env:VARIABLE)."
+        ) from error
+
+
 def list_unknown_variables() -> list[str]:
     """Return `PAPERTRAIL_*` variables that name no setting, sorted. They are ignored."""
     known = {name_variable(name) for name in list_setting_names()}
@@ -287,6 +373,9 @@ def find_secrets(*values: Any) -> tuple[str, ...]:
 
     found = set(find([hide_keys(each) for each in (*values, dict(os.environ))]))
     return tuple(sorted(each for each in found if len(each) >= _SHORTEST_SECRET))
+def has_variable(name: str) -> bool:
+    """Return whether an environment variable holds something."""
+    return bool(os.environ.get(name, "").strip())
 
 
 def is_loopback(host: str) -> bool:

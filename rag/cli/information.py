@@ -234,8 +234,13 @@ def _read_versions() -> dict[str, str]:
 
 def _show_value(name: str, value: object) -> object:
     """Return a setting as a JSON value, without passwords and keys."""
-    from rag.llm.servers import mask_url
+    from pydantic import SecretStr
 
+    from rag.llm.servers import mask_url
+    from rag.settings import get_key_reference
+
+    if isinstance(value, SecretStr):
+        return get_key_reference(value) or str(value)
     if isinstance(value, dict):
         return json.dumps(value, default=lambda _: "***")
     if isinstance(value, str) and name.endswith("_url"):

@@ -174,10 +174,12 @@ def _read_token(file: Path | None, settings: Settings) -> str | None:
     """Return the token of the file, else of the settings, else None.
 
     Raises:
-        SettingsError: the file cannot be read.
+        SettingsError: the file cannot be read, or the setting names nothing.
     """
+    from rag.settings import resolve_key
+
     if file is None:
-        return settings.mcp_token.get_secret_value() if settings.mcp_token else None
+        return resolve_key(settings.mcp_token, "mcp_token") or None
     try:
         return file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:

@@ -16,9 +16,10 @@ from rag.errors import SettingsError
 from rag.llm.client import DEFAULT_WINDOW, ChatModel, ServerClient
 from rag.llm.llama_index import make_llm
 from rag.llm.proxy import find_proxy
-from rag.settings import name_variable
+from rag.settings import name_variable, resolve_key
 
 if TYPE_CHECKING:
+    import httpx
     from httpx import Request
     from openai import AsyncOpenAI
     from pydantic import SecretStr
@@ -82,7 +83,16 @@ def resolve_server(settings: Settings, kind: Literal["chat", "embed", "judge", "
         )
     source = settings.origin.get(url_name, "default")
     _check_address(url, f"{url_name} (from {source})", key_name)
-    return Server(url, _read_key(key, name_variable(key_name)))
+    return make_server(url, key, key_name)
+
+
+def make_server(url: str, key: SecretStr | None, key_name: str) -> Server:
+    """Return a server with its key, which is read where it stands.
+
+    Raises:
+        SettingsError: the key is malformed, or missing where the setting says it stands.
+    """
+    return Server(url, _read_key(resolve_key(key, key_name), name_variable(key_name)))
 
 
 def mask_url(url: str) -> str:
@@ -161,8 +171,26 @@ def make_openai_client(server: Server, settings: Settings) -> AsyncOpenAI:
     Raises:
         SettingsError: the proxy for this server cannot be used.
     """
+    from openai import AsyncOpenAI
+
+    http_client = make_http_client(server, settings)
+    return AsyncOpenAI(
+        api_key=server.key,
+        base_url=server.url,
+        max_retries=0,
+        timeout=http_client.timeout,
+        http_client=http_client,
+    )
+
+
+def make_http_client(server: Server, settings: Settings) -> httpx.AsyncClient:
+    """Return the HTTP client for a server, which follows no redirects.
+
+    Raises:
+        SettingsError: the proxy for this server cannot be used.
+    """
     import httpx
-    from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+    from openai import DefaultAsyncHttpxClient
 
     async def keep_own_headers(request: Request) -> None:
         """Remove what the client read from the environment, and its report on this machine."""
@@ -175,7 +203,7 @@ def make_openai_client(server: Server, settings: Settings) -> AsyncOpenAI:
     timeout = httpx.Timeout(settings.chat_timeout_s, connect=_CONNECT_S)
     proxy = find_proxy(server.url)
     try:
-        http_client = DefaultAsyncHttpxClient(
+        return DefaultAsyncHttpxClient(
             follow_redirects=False,
             timeout=timeout,
             event_hooks={"request": [] if server.is_openai else [keep_own_headers]},
@@ -191,13 +219,6 @@ def make_openai_client(server: Server, settings: Settings) -> AsyncOpenAI:
             f"The proxy {mask_url(proxy or '')} for {server.host} (HTTPS_PROXY, HTTP_PROXY or "
             f"ALL_PROXY) {problem}. {remedy}, or set NO_PROXY={server.host}."
         ) from error
-    return AsyncOpenAI(
-        api_key=server.key,
-        base_url=server.url,
-        max_retries=0,
-        timeout=timeout,
-        http_client=http_client,
-    )
 
 
 def _check_llm(settings: Settings) -> None:
@@ -258,9 +279,8 @@ def _check_address(url: str, setting: str, key_name: str) -> None:
         )
 
 
-def _read_key(key: SecretStr | None, variable: str) -> str:
+def _read_key(text: str, variable: str) -> str:
     """Return the key to send. Without one, return the stand-in for servers that need none."""
-    text = key.get_secret_value() if key else ""
     if not (text.isascii() and text.isprintable()):
         raise SettingsError(
             f"The key in {variable} contains a line break or a character outside ASCII. Copy the "

@@ -16,7 +16,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rag.errors import CorpusError, SettingsError
-from rag.settings import is_loopback
+from rag.settings import is_loopback, resolve_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -95,7 +95,7 @@ class ZoteroClient:
         self._has_key = settings.zotero_key is not None and not address.is_local
         headers = {"Zotero-API-Version": "3", "User-Agent": "papertrail"}
         if settings.zotero_key is not None and self._has_key:
-            headers["Zotero-API-Key"] = _check_key(settings.zotero_key.get_secret_value())
+            headers["Zotero-API-Key"] = _check_key(resolve_key(settings.zotero_key, "zotero_key"))
         self._ready_at = 0.0
         try:
             self._http = httpx.Client(
