@@ -12,10 +12,15 @@ from shutil import copymode
 from rag.errors import DiskError
 
 
-def write_atomically(path: str | Path, content: str | bytes) -> None:
+def write_atomically(path: str | Path, content: str | bytes, *, is_private: bool = False) -> None:
     """Write a file whole, or leave the older one as it is.
 
     Links are followed. Characters of a text that UTF-8 cannot encode become "?".
+
+    Args:
+        path: of the file.
+        content: all of it.
+        is_private: let only the user read it (mode 600), whatever its permissions were.
 
     Raises:
         DiskError: the file cannot be written.
@@ -25,7 +30,7 @@ def write_atomically(path: str | Path, content: str | bytes) -> None:
         draft = target.with_name(f".papertrail-{token_hex(8)}")
         try:
             text = content.encode("utf-8", "replace") if isinstance(content, str) else content
-            replace_file(target, text, draft)
+            replace_file(target, text, draft, is_private=is_private)
         finally:
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
@@ -59,25 +64,29 @@ def _resolve_file(path: str | Path) -> Path:
     return target
 
 
-def replace_file(path: Path, content: bytes, draft: Path) -> None:
+def replace_file(path: Path, content: bytes, draft: Path, *, is_private: bool = False) -> None:
     """Replace a file in one step, so that readers see the old content or the new, never a part.
 
-    Its permissions stay.
+    Its permissions stay, unless it is private.
 
     Args:
         path: replaced.
         content: of the new file.
         draft: a file beside it that is written first.
+        is_private: let only the user read it.
 
     Raises:
         OSError: the system refuses.
     """
+    if is_private:
+        draft.touch(0o600)  # before it holds anything
     with draft.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
     with suppress(OSError):  # there was none, or the disk has no permissions
-        copymode(path, draft)
+        if not is_private:
+            copymode(path, draft)
     draft.replace(path)
     with suppress(OSError):  # makes the rename last through a power cut, where the system can
         folder = os.open(path.parent, os.O_RDONLY)

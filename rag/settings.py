@@ -373,6 +373,8 @@ def find_secrets(*values: Any) -> tuple[str, ...]:
 
     found = set(find([hide_keys(each) for each in (*values, dict(os.environ))]))
     return tuple(sorted(each for each in found if len(each) >= _SHORTEST_SECRET))
+
+
 def has_variable(name: str) -> bool:
     """Return whether an environment variable holds something."""
     return bool(os.environ.get(name, "").strip())

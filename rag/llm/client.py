@@ -106,6 +106,11 @@ class ChatModel:
         self._retries = retries
         self.secrets = tuple(secrets)
 
+    @property
+    def takes_schema(self) -> bool:
+        """Whether no reply has failed so far because of the schema that was sent with it."""
+        return self._client.takes_schema
+
     def reply(
         self,
         messages: Sequence[Message],
