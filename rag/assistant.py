@@ -411,7 +411,23 @@ class Assistant:
 
         _check_count("k", k)
         _check_filter(where)
-        return PapertrailRetriever(lambda question: self.search(question, k=k, where=where))
+        return PapertrailRetriever(
+            partial(self.search, k=k, where=where), partial(self.asearch, k=k, where=where)
+        )
+
+    def as_query_engine(self, *, k: int | None = None, where: Filter | None = None) -> Any:
+        """Return this library as a LlamaIndex `BaseQueryEngine` that gives checked answers.
+
+        The source nodes of a response are the cited papers, with number, quotes and verdicts as
+        metadata. The response's own metadata is `Answer.to_dict()`.
+        """
+        from rag.answer.llama_index import PapertrailQueryEngine
+
+        _check_count("k", k)
+        _check_filter(where)
+        return PapertrailQueryEngine(
+            partial(self.ask, k=k, where=where), partial(self.aask, k=k, where=where)
+        )
 
 
 def _build_model(settings: Settings, llm: LLM | None) -> ChatModel | None:

@@ -15,6 +15,8 @@ from llama_index.core.base.llms.types import (
     LLMMetadata,
 )
 from llama_index.core.llms import LLM, CustomLLM
+from llama_index.core.llms.function_calling import FunctionCallingLLM
+from llama_index.core.llms.llm import ToolSelection
 from pydantic import PrivateAttr, SecretStr
 
 NOT_A_MODEL = json.loads
@@ -178,3 +180,49 @@ class WordEmbedding(BaseEmbedding):
 
     async def _aget_query_embedding(self, query):
         return self._get_query_embedding(query)
+
+
+class Scripted(CustomLLM):
+    """Gives its replies in order and keeps the prompts. Without replies left it fails."""
+
+    replies: list[str]
+    _prompts: list = PrivateAttr(default_factory=list)
+
+    @property
+    def metadata(self):
+        return LLMMetadata(model_name="scripted")
+
+    def complete(self, prompt, formatted=False, **options):
+        self._prompts.append(prompt)
+        return CompletionResponse(text=self.replies.pop(0))
+
+    def stream_complete(self, prompt, formatted=False, **options):
+        text = self.complete(prompt).text
+        yield CompletionResponse(text=text, delta=text)
+
+
+class ToolUser(Scripted, FunctionCallingLLM):
+    """Calls its tool with each reply but the last, which it says."""
+
+    @property
+    def metadata(self):
+        return LLMMetadata(
+            model_name="tool-user", is_chat_model=True, is_function_calling_model=True
+        )
+
+    def _prepare_chat_with_tools(self, tools, user_msg=None, chat_history=None, **options):
+        return {"messages": chat_history, "tools": tools}
+
+    async def astream_chat_with_tools(self, tools, chat_history=None, **options):
+        async def respond():
+            text = self.complete(str(chat_history[-1].content)).text
+            message = ChatMessage(role="assistant", content=text)
+            yield ChatResponse(message=message, delta=text)
+
+        return respond()
+
+    def get_tool_calls_from_response(self, response, error_on_no_tool_call=True, **options):
+        if not self.replies:
+            return []
+        question = {"input": response.message.content}
+        return [ToolSelection(tool_id="call-1", tool_name="library", tool_kwargs=question)]

@@ -258,11 +258,6 @@ def test_open_assistant_sees_what_another_wrote(own_library):
         assert own_library.search("quokka networks smile")[0].paper.id == "e-5"
 
 
-def test_llama_index_engines_can_use_our_retrieval(library):
-    nodes = library.as_retriever(k=2).retrieve("sparse attention for long text")
-    assert nodes[0].node.metadata["paper_id"] == "a-1"
-
-
 def test_second_writer_is_refused_at_once(own_library):
     script = (
         "import filelock, sys, time\n"

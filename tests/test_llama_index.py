@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import subprocess
+import sys
 
 import pytest
-from scripted_llms import KeyEcho, Methods, Speller, Waiting
+from scripted_llms import KeyEcho, Methods, Scripted, Speller, ToolUser, Waiting
 
-from rag import Assistant, Paper, load_settings
+from rag import Assistant, Filter, Paper, load_settings
 from rag.errors import ModelReplyInvalid, ModelUnavailable, RagError, SettingsError
 from rag.llm import Message, Stop, adapt_llm, make_chat_model, make_judge_model
 
@@ -17,6 +20,12 @@ PAPERS = [
     Paper("a-1", "ZORP: Sparse Attention", "We propose ZORP. It attends to few tokens.", year=2021),
     Paper("b-2", "Bread", "Bread needs time. It rises at 24 degrees.", year=2019),
 ]
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    with Assistant.build(PAPERS, tmp_path_factory.mktemp("shared") / "library") as assistant:
+        yield assistant
 
 
 def named(kind, **arguments):
@@ -191,12 +200,12 @@ def test_judge_is_the_same_model():
 # Keys
 
 
-def test_keys_are_in_no_error_no_trace_and_no_listing(run, tmp_path, monkeypatch):
+def test_keys_are_in_no_error_no_trace_and_no_listing(run, library, monkeypatch):
     other = "ya29-environment-key"
     monkeypatch.setenv("SOME_VENDOR_API_KEY", other)
     arguments = json.dumps({"api_key": KEY, "account": {"secret": "hush-hush-hush", "id": "me"}})
-    Assistant.build(PAPERS, tmp_path / "lib").close()
-    options = ("--llm", "scripted_llms.KeyEcho", "--llm-args", arguments, "--index", "./lib")
+    index = str(library.folder)
+    options = ("--llm", "scripted_llms.KeyEcho", "--llm-args", arguments, "--index", index)
     question = f"what is {other}?"
     shown = [
         run("info", *options),
@@ -216,10 +225,176 @@ def test_keys_are_in_no_error_no_trace_and_no_listing(run, tmp_path, monkeypatch
     assert str(caught.value).count("***") == 2
 
 
-def test_nothing_of_llama_index_is_imported_unless_it_is_used(tmp_path):
-    import subprocess
-    import sys
+# This library in LlamaIndex
 
+QUESTION = "what does ZORP attend to?"
+ABOUT = "Answers questions about papers."
+SELECT = '[{"choice": 1, "reason": "it is about papers"}]'
+SPLIT = """```json
+{"items": [{"sub_question": "what does ZORP attend to?", "tool_name": "library"}]}
+```"""
+
+
+@pytest.fixture
+def tool(library):
+    from llama_index.core.tools import QueryEngineTool
+
+    return QueryEngineTool.from_defaults(
+        library.as_query_engine(), name="library", description=ABOUT
+    )
+
+
+def check_response(response):
+    """Check that a response quotes what ZORP attends to, with all that belongs to it."""
+    assert "It attends to few tokens." in str(response)
+    assert "[1]" in str(response)
+    node = response.source_nodes[0]
+    assert (node.node.node_id, node.metadata["number"]) == ("a-1", 1)
+    assert "It attends to few tokens." in [each["text"] for each in node.metadata["quotes"]]
+    assert {"quoted"} == {each["verdict"] for each in node.metadata["verdicts"]} - {None}
+    assert node.score is not None
+
+
+def test_query_engine_gives_text_sources_quotes_and_verdicts(library):
+    from llama_index.core.schema import MetadataMode
+
+    engine = library.as_query_engine()
+    response = engine.query(QUESTION)
+    check_response(response)
+    assert response.metadata["status"] == "answered"
+    assert response.metadata["statements"][-1]["verdict"] == "quoted"
+    assert str(response) == library.ask(QUESTION).text
+    shown = response.source_nodes[0].get_content(MetadataMode.LLM)
+    assert "ZORP: Sparse Attention" in shown
+    assert "verdicts" not in shown  # metadata for programs, not for prompts
+    check_response(asyncio.run(engine.aquery(QUESTION)))
+
+
+def test_query_engine_shows_that_it_abstains(library):
+    response = library.as_query_engine().query("which telescope found the exoplanet?")
+    assert response.metadata["status"] == "abstained"
+    assert "no clear answer" in str(response).lower()
+
+
+def test_query_engine_takes_a_filter(library):
+    engine = library.as_query_engine(where=Filter(years=(None, 2019)), k=1)
+    assert {node.node.node_id for node in engine.query(QUESTION).source_nodes} <= {"b-2"}
+    with pytest.raises(SettingsError):
+        library.as_query_engine(k=0)
+
+
+def test_query_engine_says_what_a_model_writes_and_checks(library):
+    verdict = "1 | s3 | supported | attends means looks"
+    writer = Scripted(replies=["{}", "ZORP looks at few tokens [1].", verdict])
+    with Assistant.open(library.folder, llm=writer) as assistant:
+        response = assistant.as_query_engine().query(QUESTION)
+    assert str(response) == "ZORP looks at few tokens [1]."
+    assert response.metadata["mode"] == "model"
+    (said,) = response.source_nodes[0].metadata["verdicts"]
+    assert (said["statement"], said["verdict"]) == ("ZORP looks at few tokens.", "supported")
+    assert said["by"] == "scripted"
+
+
+def test_retriever_answers_in_an_engine(library):
+    from llama_index.core.query_engine import RetrieverQueryEngine
+
+    llm = Scripted(replies=["To few tokens."])
+    engine = RetrieverQueryEngine.from_args(library.as_retriever(k=1), llm=llm)
+    response = engine.query(QUESTION)
+    assert str(response) == "To few tokens."
+    assert [node.metadata["paper_id"] for node in response.source_nodes] == ["a-1"]
+    assert "We propose ZORP." in llm._prompts[0]
+    nodes = asyncio.run(library.as_retriever(k=1).aretrieve(QUESTION))
+    assert [node.node.node_id for node in nodes] == ["a-1"]
+
+
+def test_retriever_answers_in_a_citation_engine(library):
+    from llama_index.core.query_engine import CitationQueryEngine
+
+    llm = Scripted(replies=["To few tokens [1]."])
+    response = CitationQueryEngine(library.as_retriever(k=1), llm=llm).query(QUESTION)
+    assert str(response) == "To few tokens [1]."
+    assert "Source 1:\nWe propose ZORP." in llm._prompts[0]
+
+
+def test_router_chooses_the_query_engine(tool):
+    from llama_index.core.query_engine import RouterQueryEngine
+    from llama_index.core.selectors import LLMSingleSelector
+
+    llm = Scripted(replies=[SELECT])
+    router = RouterQueryEngine.from_defaults(
+        [tool], llm=llm, selector=LLMSingleSelector.from_defaults(llm)
+    )
+    check_response(router.query(QUESTION))
+
+
+def test_sub_questions_go_to_the_query_engine(tool):
+    from llama_index.core.query_engine import SubQuestionQueryEngine
+    from llama_index.core.question_gen import LLMQuestionGenerator
+    from llama_index.core.response_synthesizers import get_response_synthesizer
+
+    llm = Scripted(replies=[SPLIT, "To few tokens."])
+    engine = SubQuestionQueryEngine.from_defaults(
+        [tool],
+        llm=llm,
+        question_gen=LLMQuestionGenerator.from_defaults(llm),
+        response_synthesizer=get_response_synthesizer(llm=llm),
+        verbose=False,
+    )
+    response = engine.query("Where does ZORP look?")
+    assert str(response) == "To few tokens."
+    assert "It attends to few tokens." in llm._prompts[1]
+    assert "a-1" in {node.node.node_id for node in response.source_nodes}
+
+
+def test_tools_give_answers_and_papers(library, tool):
+    from llama_index.core.tools import RetrieverTool
+
+    output = tool.call(input=QUESTION)
+    check_response(output.raw_output)
+    assert "It attends to few tokens." in output.content
+    found = RetrieverTool.from_defaults(library.as_retriever(k=1), name="papers", description=ABOUT)
+    assert "We propose ZORP." in found.call(QUESTION).content
+
+
+@pytest.mark.parametrize("kind", ["function", "react"])
+def test_agents_ask_the_library(tool, kind):
+    from llama_index.core.agent.workflow import FunctionAgent, ReActAgent
+
+    if kind == "function":
+        llm = ToolUser(replies=[QUESTION, "To few tokens."])
+        agent = FunctionAgent(tools=[tool], llm=llm, system_prompt=ABOUT)
+    else:
+        call = f'Thought: I ask.\nAction: library\nAction Input: {{"input": "{QUESTION}"}}'
+        llm = Scripted(replies=[call, "Thought: I know.\nAnswer: To few tokens."])
+        agent = ReActAgent(tools=[tool], llm=llm)
+
+    async def ask():
+        return await agent.run(user_msg="Where does ZORP look?")
+
+    result = asyncio.run(ask())
+    assert str(result) == "To few tokens."
+    check_response(result.tool_calls[0].tool_output.raw_output)
+    assert "It attends to few tokens." in llm._prompts[-1]
+
+
+def test_evaluators_judge_answers_and_papers(library):
+    from llama_index.core.evaluation import FaithfulnessEvaluator, RetrieverEvaluator
+
+    llm = Scripted(replies=["YES", "NO"])
+    response = library.as_query_engine().query(QUESTION)
+    evaluator = FaithfulnessEvaluator(llm=llm)
+    results = [evaluator.evaluate_response(response=response) for _ in range(2)]
+    assert [result.passing for result in results] == [True, False]
+    assert "We propose ZORP." in llm._prompts[0]
+    measure = RetrieverEvaluator.from_metric_names(
+        ["hit_rate", "mrr"], retriever=library.as_retriever(k=2)
+    )
+    result = measure.evaluate(QUESTION, expected_ids=["a-1"])
+    assert result.metric_vals_dict == {"hit_rate": 1.0, "mrr": 1.0}
+
+
+def test_nothing_of_llama_index_is_imported_unless_it_is_used(tmp_path):
     script = (
         "import sys\n"
         "from rag import Assistant, Paper\n"
