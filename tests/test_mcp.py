@@ -24,7 +24,8 @@ from typer.testing import CliRunner
 from rag import Assistant, Paper, load_settings
 from rag.cli import app
 from rag.errors import IndexMissing
-from rag.mcp import PaperTools, listen, make_server
+from rag.mcp import PaperTools, make_server
+from rag.serving.address import listen
 
 ROOT = Path(__file__).parents[1]
 TOKEN = "aB3-" * 8

@@ -12,7 +12,7 @@ from page_app import OFF_TOPIC, QUESTION, SECOND, act, ask, build, collect, make
 
 from rag import Assistant, Paper, Usage
 from rag.errors import RagError
-from rag.web.limits import RateLimit
+from rag.serving.limits import RateLimit
 from rag.web.view import Outbox, View
 
 MODEL = {"chat_model": "tester", "chat_retries": 0, "check_with_model": False}

@@ -13,7 +13,7 @@ import pytest
 from page_app import PAPERS, build, serve
 
 from rag import Assistant
-from rag.web.server import make_lifespan
+from rag.serving.server import make_lifespan
 
 SENTENCE = "rag: interrupted.\n"
 PAGE = "abcdef"

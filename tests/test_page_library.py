@@ -10,9 +10,9 @@ from page_app import PAPERS, act, ask, build, collect, make_context, open_page
 
 from rag import Assistant, Paper
 from rag.errors import CorpusError
+from rag.serving.library_pool import ServerStopped
 from rag.web import ServerOptions, limits
 from rag.web.actions import Actions
-from rag.web.library_pool import ServerStopped
 from rag.web.settings_tab import render_settings
 from rag.web.table import TableState, list_columns, render_table, select_papers
 from rag.web.uploads import Upload

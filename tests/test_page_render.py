@@ -12,7 +12,7 @@ from rag.generation.text_builder import TextBuilder
 from rag.retrieval import Hit, ScoredSentence
 from rag.verification import ReaderScore
 from rag.web import cards, render
-from rag.web.library_pool import make_examples
+from rag.web.examples import make_examples
 from rag.web.table import TableState, render_table
 
 PAPER = Paper(

@@ -16,6 +16,8 @@ from rag.cli.printing import print_note
 from rag.errors import SettingsError
 
 if TYPE_CHECKING:
+    import socket
+
     from rag.mcp import PaperTools
     from rag.settings import Settings
 
@@ -202,14 +204,31 @@ def _serve_stdio(tools: PaperTools, settings: Settings, *, quiet: bool) -> None:
 def _serve_http(
     tools: PaperTools, host: str, port: int, token: str | None, names: list[str], *, quiet: bool
 ) -> None:
-    from rag.mcp import format_url, listen, make_server, serve_http
-    from rag.settings import is_loopback
+    from rag.mcp import PATH, make_server, serve_http
 
-    with listen(host, port, token=token, names=names) as listener:
+    with _listen(host, port, token, names, variable="PAPERTRAIL_MCP_TOKEN") as listener:
         tools.get_assistant()
         if not quiet:
-            url = format_url(host, listener.getsockname()[1], names)
-            print_note(f"Serving MCP at {url}. Press Ctrl-C to stop.")
-            if not is_loopback(host):
-                print_note("HTTP is not encrypted, nor is the token. Put a TLS proxy in front.")
-        serve_http(make_server(tools, token=token), listener, host, names)
+            _announce("MCP", host, listener, PATH, names)
+        serve_http(make_server(tools), listener, host, token=token, names=names)
+
+
+def _listen(
+    host: str, port: int, token: str | None, names: list[str], *, variable: str
+) -> socket.socket:
+    """Return a socket that listens on an address that is safe."""
+    from rag.serving.address import listen, require_safe_address
+
+    require_safe_address(host, token=token, names=names, variable=variable)
+    return listen(host, port)
+
+
+def _announce(what: str, host: str, listener: socket.socket, path: str, names: list[str]) -> None:
+    """Print where the server is, and what to know about it."""
+    from rag.serving.address import format_url
+    from rag.settings import is_loopback
+
+    url = format_url(host, listener.getsockname()[1], path, names)
+    print_note(f"Serving {what} at {url}. Press Ctrl-C to stop.")
+    if not is_loopback(host):
+        print_note("HTTP is not encrypted, nor is the token. Put a TLS proxy in front.")

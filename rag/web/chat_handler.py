@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from rag.answer import Done, Turn
 from rag.errors import RagError
 from rag.generation.job import Job, Stopped
+from rag.serving.limits import RateLimit, check_question
 from rag.web import cards, render
+from rag.web.examples import list_examples
 from rag.web.history import History, dump_session, is_renamed
-from rag.web.limits import RateLimit, check_question
 from rag.web.view import View
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from rag.assistant import Assistant
     from rag.papers import Paper
     from rag.retrieval import Hit
-    from rag.web.library_pool import LibraryPool
+    from rag.serving.library_pool import LibraryPool
     from rag.web.session import Session
 
 _MOST_TURNS = 100  # of one conversation
@@ -250,7 +251,7 @@ class ChatHandler:
         state = self.pool.get_state(session.library)
         if state.kind != "ready":
             return render.render_welcome((), state.text)
-        examples = self.pool.get_examples(session.library)
+        examples = list_examples(self.pool, session.library)
         return render.render_welcome(examples, f"You are asking the {state.text}.")
 
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rag.errors import SettingsError
+from rag.serving.library_pool import LibraryPool
+from rag.serving.limits import RateLimit
 from rag.settings import is_loopback
 from rag.web.chat_handler import ChatHandler
 from rag.web.history import History
-from rag.web.library_pool import LibraryPool
-from rag.web.limits import RateLimit
 from rag.web.uploads import UploadStore
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from rag.errors import RagError
-from rag.web.limits import check_question
+from rag.serving.limits import check_question
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from rag.web.escape import escape, render_button
 from rag.web.limits import LARGEST_FILE_BYTES, LARGEST_PASTE, MOST_FILES
 
 if TYPE_CHECKING:
-    from rag.web.library_pool import LibraryState
+    from rag.serving.library_pool import LibraryState
 
 _FOLDER = Path(__file__).parent
 _SIGN_OUT = (

@@ -10,11 +10,11 @@ import json
 import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, RedirectResponse
 
+from rag.serving.guard import split_host
 from rag.settings import is_loopback
 from rag.web.limits import LARGEST_FILE_BYTES
 
@@ -111,7 +111,7 @@ class Guard:
         """Refuse a request that nobody may send."""
         headers, path = request.headers, request.scope["path"]
         host, origin = headers.get("host", ""), headers.get("origin")
-        if self._only_loopback and not is_loopback(_parse_host(host)):
+        if self._only_loopback and not is_loopback(split_host(host)[0]):
             return PlainTextResponse("This page answers on a loopback address only.", 403)
         if origin is not None and origin.partition("://")[2] != host:
             return PlainTextResponse("Other sites may not use this page.", 403)
@@ -174,10 +174,3 @@ def _replay_body(body: bytes, receive: Receive) -> Receive:
         return parts.pop() if parts else await receive()
 
     return receive_again
-
-
-def _parse_host(host: str) -> str:
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""

@@ -12,8 +12,8 @@ from rag.web.escape import escape, render_button
 from rag.web.table import parse_number
 
 if TYPE_CHECKING:
+    from rag.serving.library_pool import LibraryPool
     from rag.settings import Settings
-    from rag.web.library_pool import LibraryPool
     from rag.web.session import Session
 
 _MOST = {"k": 30, "sentences": 10}

@@ -1,11 +1,7 @@
-"""The libraries that the page asks: opened in the background, each once, shared by all visitors.
-
-Called at start-up, by every question and by the Library tab.
-"""
+"""The libraries that a server asks: opened in the background, each once, shared by all users."""
 
 from __future__ import annotations
 
-import re
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,7 +10,6 @@ from typing import TYPE_CHECKING
 from rag.errors import IndexMissing, RagError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from rag.assistant import Assistant
@@ -24,14 +19,6 @@ if TYPE_CHECKING:
 BUNDLED = "bundled library"
 _STOPPED = "The server has stopped. What was indexed is kept. Start again to index the rest."
 _WARM_UP = "which papers are these?"  # asked once, so that the first reader does not wait
-_EXAMPLES = 4
-_BUNDLED_EXAMPLES = (
-    "How can a byte-level model skip tokens it does not need?",
-    "How is ELECTRA trained?",
-    "Can 3D scene graphs guide vision-language pre-training?",
-    "Which methods make fine-tuning need less memory?",
-)
-_NAME = re.compile(r"([A-Z][\w.+-]*[A-Z0-9][\w.+-]*)\s*:\s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +34,7 @@ class ServerStopped(RagError):
 
 
 class LibraryPool:
-    """Opens libraries and keeps them open. Visitors first see the `index` of the settings."""
+    """Opens libraries and keeps them open. Users first ask the `index` of the settings."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -108,12 +95,8 @@ class LibraryPool:
             self._papers[name] = (generation, assistant.papers())
         return self._papers[name][1]
 
-    def get_examples(self, name: str | None) -> tuple[str, ...]:
-        """Return example questions for an open library. An empty one has none."""
-        return _BUNDLED_EXAMPLES if self.is_bundled(name) else make_examples(self.get_papers(name))
-
     def get_settings(self, name: str | None) -> Settings:
-        """Return the page's settings with another library as its index."""
+        """Return the settings with another library as its index."""
         return self.settings.model_copy(update={"index": name}) if name else self.settings
 
     def list_names(self) -> list[str]:
@@ -159,25 +142,6 @@ class LibraryPool:
         )
         assistant.search(_WARM_UP, k=1)
         return assistant
-
-
-def make_examples(papers: Sequence[Paper]) -> tuple[str, ...]:
-    """Return up to four questions about papers. Prefers titles that begin with a name.
-
-    >>> from rag.papers import Paper
-    >>> make_examples([Paper("a", "ZORP: Sparse Attention", "We propose ZORP.")])
-    ('What is ZORP?',)
-    """
-    usable = [paper for paper in papers if paper.abstract and len(paper.title) <= 120]
-    named = [paper for paper in usable if _NAME.match(paper.title)]
-    pool = named if len(named) >= _EXAMPLES else usable
-    step = max(1, len(pool) // _EXAMPLES)
-    return tuple(map(_make_example, pool[::step][:_EXAMPLES]))
-
-
-def _make_example(paper: Paper) -> str:
-    name = _NAME.match(paper.title)
-    return f"What is {name[1]}?" if name else f"What does “{paper.title}” find?"
 
 
 def _is_library(folder: Path) -> bool:
