@@ -7,15 +7,18 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
-from scripted_llms import KeyEcho, Methods, Scripted, Speller, ToolUser, Waiting
+from scripted_llms import KeyEcho, Methods, Scripted, Speller, ToolUser, Waiting, WordEmbedding
 
-from rag import Assistant, Filter, Paper, load_settings
+from rag import Assistant, Filter, Paper, from_llama_index, load_settings
+from rag.embedding import encode_question, make_embedder
 from rag.errors import ModelReplyInvalid, ModelUnavailable, RagError, SettingsError
 from rag.llm import Message, Stop, adapt_llm, make_chat_model, make_judge_model
 
 PROMPT = [Message("system", "Be brief."), Message("user", "How is it?")]
 KEY = "sk-provider-12345"
+QUESTION = "what does ZORP attend to?"
 PAPERS = [
     Paper("a-1", "ZORP: Sparse Attention", "We propose ZORP. It attends to few tokens.", year=2021),
     Paper("b-2", "Bread", "Bread needs time. It rises at 24 degrees.", year=2019),
@@ -154,7 +157,7 @@ def test_later_layers_choose_between_a_class_and_a_server(monkeypatch):
         ({"llm": "os.system"}, "no class that extends LlamaIndex's LLM"),
         ({"llm": "llama_index.core.llms.LLM"}, "no class that extends LlamaIndex's LLM"),
         ({"llm": "llama_index.llms.some_vendor.X"}, "pip install llama-index-llms-some-vendor$"),
-        ({"llm": "no_such_package.X"}, "pip install no_such_package$"),
+        ({"llm": "no_such_package.X"}, "There is no module no_such_package. Install the package"),
     ],
 )
 def test_other_names_are_refused(settings, message):
@@ -225,9 +228,73 @@ def test_keys_are_in_no_error_no_trace_and_no_listing(run, library, monkeypatch)
     assert str(caught.value).count("***") == 2
 
 
+# An embedder that the settings name
+
+WORDS = "scripted_llms.WordEmbedding"
+
+
+def embedder(**arguments):
+    return make_embedder(load_settings(embedder=WORDS, embedder_args=arguments))
+
+
+def test_embedder_reads_questions_as_its_class_does():
+    # "bab" has one a and two b, behind the constant 1 of a text and 2 of a question.
+    model = embedder(letters="ab")
+    assert np.allclose(model.embed(["bab"]), [np.array([1, 1, 2]) / 6**0.5])
+    assert np.allclose(encode_question(model, "bab").vector, np.array([2, 1, 2]) / 3)
+
+
+def test_embedder_is_named_by_what_decides_its_vectors():
+    arguments = {"model_name": "w", "embed_batch_size": 5, "api_key": KEY, "letters": "ab"}
+    assert embedder(**arguments).name == f'{WORDS} {{"letters": "ab", "model_name": "w"}}'
+    assert embedder().name == f"{WORDS} {{}}"
+    # an index that was built with this object before keeps fitting
+    model = WordEmbedding(model_name="w")
+    assert from_llama_index(model).name == f"{model.class_name()}/w"
+
+
+def test_index_says_which_class_it_needs(run, tmp_path):
+    arguments = json.dumps({"model_name": "w", "api_key": KEY})
+    source = tmp_path / "papers.jsonl"
+    rows = [{"title": paper.title, "abstract": paper.abstract} for paper in PAPERS]
+    source.write_text("\n".join(map(json.dumps, rows)))
+    options = ("--embedder", WORDS, "--embedder-args", arguments, "--index", "./words")
+    run("index", str(source), *options)
+    assert "few tokens" in run("ask", QUESTION, *options)
+    error = run("ask", QUESTION, "--index", "./words", status=2)
+    assert f'embedder name {WORDS} {{"model_name": "w"}}' in error
+    stored = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    for text in (error, run("info", *options), run("info", "--json", *options), str(stored)):
+        assert KEY not in text
+
+
+def test_embedder_fails_with_our_errors_without_its_key():
+    with pytest.raises(ModelUnavailable, match=r"The key \*\*\* is wrong") as caught:
+        embedder(api_key=KEY).embed(["fail"])
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"embedder": "models"}, "there is no such folder"),
+        ({"embedder": "models.v2"}, "which is no folder, cannot be imported"),
+        ({"embedder": "scripted_llms.Speller"}, "no class that extends LlamaIndex's BaseEmbedding"),
+        ({"embedder": WORDS, "embedder_args": {"lettres": "a"}}, "Did you mean letters?"),
+        ({"embedder_args": {"letters": "a"}}, "no class. Name one of LlamaIndex with --embedder"),
+        (
+            {"embedder": "llama_index.embeddings.open_ai.X"},
+            "pip install llama-index-embeddings-open-ai$",
+        ),
+    ],
+)
+def test_other_embedders_are_refused(settings, message):
+    with pytest.raises(SettingsError, match=message):
+        make_embedder(load_settings(**settings))
+
+
 # This library in LlamaIndex
 
-QUESTION = "what does ZORP attend to?"
 ABOUT = "Answers questions about papers."
 SELECT = '[{"choice": 1, "reason": "it is about papers"}]'
 SPLIT = """```json

@@ -36,7 +36,11 @@ class Encoding:
 
 
 class Embedder(Protocol):
-    """Anything that turns texts into vectors whose cosine is their similarity."""
+    """Anything that turns texts into vectors whose cosine is their similarity.
+
+    If it reads questions differently, it has a method `embed_question(question)` too, which returns
+    one vector.
+    """
 
     @property
     def name(self) -> str:
@@ -83,8 +87,9 @@ def encode_question(embedder: Embedder, question: str) -> Encoding:
         return encoding
     if has_token_vectors(embedder):
         return next(iter(embedder.encode([question])))
+    by_itself = getattr(embedder, "embed_question", None)
     return Encoding(
-        vector=embedder.embed([question])[0],
+        vector=by_itself(question) if by_itself else embedder.embed([question])[0],
         token_ids=np.zeros(0, np.int32),
         tokens=np.zeros((0, 0), np.float32),
         offsets=np.zeros((0, 2), np.int32),

@@ -45,6 +45,7 @@ def make_component(settings: Settings, setting: str, base: type[Made]) -> Made:
     """
     path = str(getattr(settings, setting))
     source = f"{setting} = {path!r} (from {settings.origin.get(setting, 'default')})"
+    source += ", which is no folder," * (setting == "embedder")
     kind: Any = _find_class(path, base, source)
     given = show_keys(getattr(settings, f"{setting}_args") or {})
     _check_names(kind, given, setting)
@@ -79,13 +80,12 @@ def _import(module: str, source: str) -> Any:
         return import_module(module)
     except ModuleNotFoundError as error:
         missing = error.name or module
-        parts = module.split(".")
-        if f"{module}.".startswith(f"{missing}.") and parts[0] == "llama_index":
-            missing = "-".join(parts[:3]).replace("_", "-")
-        package = missing.partition(".")[0]
-        raise SettingsError(
-            f"{source} needs a package that is not installed: pip install {package}"
-        ) from error
+        if missing.startswith("llama_index."):
+            package = "-".join(module.split(".")[:3]).replace("_", "-")
+            advice = f"Install its package: pip install {package}"
+        else:
+            advice = f"There is no module {missing}. Install the package that has it."
+        raise SettingsError(f"{source} cannot be imported. {advice}") from error
     except Exception as error:
         raise SettingsError(
             f"{source} cannot be imported ({type(error).__name__}: {error}). Install its package "
