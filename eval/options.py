@@ -49,11 +49,11 @@ def choose_writer(settings: Settings, writer: str) -> Settings:
     from rag.errors import SettingsError
 
     if writer in ("quotes", "extractive"):  # "extractive" until 0.2
-        return settings.model_copy(update={"chat_model": None, "llm": None})
+        return settings.model_copy(update={"chat_model": None, "llm": None, "gguf": None})
     if writer != "model":
         raise SettingsError(f"--writer {writer} is not known; there are quotes and model.")
     if not settings.writer:
-        raise SettingsError("--writer model needs a model; name it with --model or --llm.")
+        raise SettingsError("--writer model needs a model; name it with --model, --llm or --gguf.")
     return settings
 
 

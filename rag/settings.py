@@ -37,8 +37,9 @@ PREFIX = "PAPERTRAIL_"
 SHARED_VARIABLES = {"openai_api_key": "OPENAI_API_KEY", "openai_base_url": "OPENAI_BASE_URL"}
 # A value in a later layer ends these of earlier ones.
 _ENDS: dict[str, tuple[str, ...]] = {
-    "llm": ("chat_model", "llm_args"),
-    "chat_model": ("llm", "llm_args"),
+    "llm": ("chat_model", "llm_args", "gguf"),
+    "chat_model": ("llm", "llm_args", "gguf"),
+    "gguf": ("chat_model", "llm", "llm_args"),
     "embedder": ("embedder_args",),
 }
 _SECRET_NAME = re.compile(r"key|token(?!i[sz])|secret|passw|authorization", re.IGNORECASE)
@@ -82,7 +83,10 @@ class Settings(BaseModel):
     )
     overlap_sentences: int = Field(1, ge=0, le=5, description="Sentences shared by neighbours.")
     threads: int | None = Field(
-        None, ge=1, le=64, description="CPU threads of the embedder. Default: up to four."
+        None,
+        ge=1,
+        le=64,
+        description="CPU threads. Default: up to four for the embedder, all for a GGUF file.",
     )
     chat_model: str | None = Field(
         None, description="Model that writes answers. Default: none, they quote."
@@ -95,8 +99,11 @@ class Settings(BaseModel):
         None, description="LlamaIndex class of the model that writes, instead of chat_model."
     )
     llm_args: dict[str, Any] | None = Field(None, description="Arguments of llm, as a JSON object.")
+    gguf: Path | None = Field(
+        None, description="GGUF file of the model that writes, run in this process."
+    )
     chat_window: int | None = Field(
-        None, ge=1024, description="Context window in tokens. Default: by name, else 8192."
+        None, ge=1024, description="Context window in tokens. Default: by name or file, else 8192."
     )
     chat_reserve: int = Field(
         1500,
@@ -192,6 +199,8 @@ class Settings(BaseModel):
     @property
     def writer(self) -> str | None:
         """Name of the model that writes answers, or None."""
+        if self.gguf:
+            return self.gguf.stem
         return self.chat_model or (self.llm and str((self.llm_args or {}).get("model", self.llm)))
 
     def get_k(self, *, with_model: bool = False, with_plan: bool = False) -> int:
@@ -427,6 +436,7 @@ def _require_files(settings: Settings) -> None:
     for name, kind, test in (
         ("prompts", "folder", Path.is_dir),
         ("prices", "file", Path.is_file),
+        ("gguf", "file", Path.is_file),
         ("embedder", "folder", Path.is_dir),
     ):
         path: Path | None = getattr(settings, name)

@@ -111,7 +111,10 @@ def test_every_dependency_is_bounded_above_and_pinned_within_its_bounds():
     assert [pin for pin in pins if not re.fullmatch(r"[\w.-]+==[\w.]+", pin)] == []
     tested = {canonicalize_name(name): version for name, version in (p.split("==") for p in pins)}
     extras = project["optional-dependencies"]
-    for text in [*project["dependencies"], *extras["eval"], *extras["mcp"], *extras["dev"]]:
+    optional = itertools.chain.from_iterable(
+        extras[name] for name in ("eval", "mcp", "local", "dev")
+    )
+    for text in [*project["dependencies"], *optional]:
         wanted = Requirement(text)
         if wanted.name == project["name"]:
             continue

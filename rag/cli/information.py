@@ -188,6 +188,8 @@ def _describe_model(settings: Settings) -> dict[str, str]:
         model = {"writer": settings.writer}
         if settings.llm:
             model["class"] = settings.llm
+        elif settings.gguf:
+            model["file"] = str(settings.gguf)
         else:
             model["server"] = resolve_server(settings, "chat").host
         if settings.check_model:

@@ -88,6 +88,14 @@ _SETTINGS_OPTIONS: dict[str, Any] = {  # by the name of the setting
             show_default=False,
         ),
     ],
+    "gguf": Annotated[
+        Path | None,
+        typer.Option(
+            "--gguf",
+            help="GGUF file of the model, run in this process. It needs the extra `local`.",
+            show_default=False,
+        ),
+    ],
     "llm": Annotated[
         str | None,
         typer.Option(
@@ -144,7 +152,7 @@ _SETTINGS_OPTIONS: dict[str, Any] = {  # by the name of the setting
         int | None, typer.Option(help="Sentences shared by neighbours.", show_default="1")
     ],
 }
-_WITH = {"chat_model": ("llm", "llm_args"), "embedder": ("embedder_args",)}
+_WITH = {"chat_model": ("gguf", "llm", "llm_args"), "embedder": ("embedder_args",)}
 _FILTER_OPTIONS: dict[str, Any] = {
     name: Annotated[kind, typer.Option(f"--{name}", help=text, show_default=False)]
     for name, kind, text in (
@@ -175,7 +183,7 @@ def add_options(*names: str) -> Callable[[Callable[..., None]], Callable[..., No
     None.
 
     Args:
-        names: settings that the command has options for. A model's brings those of its class.
+        names: settings that the command has options for. A model's brings its file and class.
     """
     names = tuple(chain.from_iterable((name, *_WITH.get(name, ())) for name in names))
 

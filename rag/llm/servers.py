@@ -14,11 +14,14 @@ from urllib.parse import urlsplit
 
 from rag.errors import SettingsError
 from rag.llm.client import DEFAULT_WINDOW, ChatModel, ServerClient
+from rag.llm.gguf import GgufClient
 from rag.llm.llama_index import make_llm
 from rag.llm.proxy import find_proxy
 from rag.settings import name_variable, resolve_key
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import httpx
     from httpx import Request
     from openai import AsyncOpenAI
@@ -109,10 +112,13 @@ def make_chat_model(settings: Settings) -> ChatModel | None:
 
     Raises:
         SettingsError: a key is missing or malformed, an address is not valid, a server was given as
-            an argument without a model, or the settings name two models.
+            an argument without a model, the settings name two models, or a GGUF file is unusable.
     """
+    if settings.gguf:
+        _require_alone(settings, "gguf")
+        return _make_gguf_model(settings, settings.gguf)
     if settings.llm:
-        _check_llm(settings)
+        _require_alone(settings, "llm")
         return make_llm(settings)
     if settings.llm_args and "llm" not in settings.model_fields_set:
         raise SettingsError("llm_args is set but no class. Name one with --llm (llm).")
@@ -137,7 +143,7 @@ def make_judge_model(settings: Settings) -> ChatModel | None:
     Raises:
         SettingsError: a key is missing or malformed, or an address is not valid.
     """
-    if settings.llm and not settings.judge_model:
+    if (settings.llm or settings.gguf) and not settings.judge_model:
         return make_chat_model(settings)
     model = settings.judge_model or settings.chat_model
     return _make_model(settings, model, resolve_server(settings, "judge")) if model else None
@@ -221,19 +227,30 @@ def make_http_client(server: Server, settings: Settings) -> httpx.AsyncClient:
         ) from error
 
 
-def _check_llm(settings: Settings) -> None:
-    """Refuse settings that name a model of a server beside the LlamaIndex class."""
-    if settings.chat_model:
-        first, second = (settings.origin.get(name, "") for name in ("llm", "chat_model"))
-        raise SettingsError(
-            f"Both llm (from {first}) and chat_model (from {second}) are set. Unset one. llm_args "
-            "takes the name of the model."
-        )
+def _require_alone(settings: Settings, name: Literal["gguf", "llm"]) -> None:
+    """Refuse settings that name another model beside a GGUF file or a LlamaIndex class."""
+    hint = " llm_args takes the name of the model." if name == "llm" else ""
+    for other in ("llm", "chat_model"):
+        if other != name and getattr(settings, other):
+            first, second = (settings.origin.get(each, "") for each in (name, other))
+            raise SettingsError(
+                f"Both {name} (from {first}) and {other} (from {second}) are set. Unset one.{hint}"
+            )
     if settings.origin.get("chat_url") == "argument":
-        raise SettingsError(
-            "--url (chat_url) does not go with --llm (llm). Give the address in --llm-args "
-            "(llm_args)."
-        )
+        remedy = "Give the address in --llm-args (llm_args)" if name == "llm" else "Leave one out"
+        raise SettingsError(f"--url (chat_url) does not go with --{name} ({name}). {remedy}.")
+
+
+def _make_gguf_model(settings: Settings, path: Path) -> ChatModel:
+    client = GgufClient(
+        path,
+        window=settings.chat_window,
+        temperature=settings.chat_temperature,
+        threads=settings.threads,
+    )
+    # Files of one name differ in size if they hold other models or are quantized otherwise.
+    server = f"a GGUF file of {path.stat().st_size} bytes"
+    return ChatModel(client, reserve=settings.chat_reserve, server=server)
 
 
 def _make_model(settings: Settings, model: str, server: Server) -> ChatModel:
