@@ -26,13 +26,14 @@ CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || comman
 SPLIT ?= dev
 RUN ?= runs/$(SPLIT)
 
-.PHONY: help ask app dev test test-slow test-model-server test-page eval check bench clean
+.PHONY: help ask app dev test test-slow test-model-server test-local-model test-page eval check bench clean
 help:
 	@echo 'make ask Q="..."  answer a question from the bundled library'
 	@echo 'make app          open the page'
 	@echo 'make test         run the tests'
 	@echo 'make test-slow    tests that kill processes, mount disks or need other programs'
 	@echo 'make test-model-server  the model edge against a foreign server (needs node and npm)'
+	@echo 'make test-local-model  a GGUF file in the process (PAPERTRAIL_TEST_GGUF=/path)'
 	@echo 'make test-page    the page in a real browser (needs Chromium)'
 	@echo 'make eval         score the bundled questions (SPLIT=dev or test), report in $(RUN)'
 	@echo 'make check        format, lint, types and layers'
@@ -60,6 +61,10 @@ test-slow: $(VENV)/.dev $(VENV)/.pyzotero
 test-model-server: $(VENV)/.dev $(AIMOCK_CLI)
 	@env -u OPENAI_API_KEY -u OPENAI_BASE_URL PAPERTRAIL_TEST_AIMOCK=$(AIMOCK_CLI) \
 	  $(BIN)/python -m pytest -m model_server tests/test_model_server.py
+
+test-local-model: $(VENV)/.local
+	@env -u OPENAI_API_KEY -u OPENAI_BASE_URL -u PAPERTRAIL_CHAT_KEY -u PAPERTRAIL_CHAT_MODEL \
+	  $(BIN)/python -m pytest -m local_model tests/test_local_model.py
 
 test-page: $(VENV)/.browser
 	@env -u OPENAI_API_KEY -u OPENAI_BASE_URL -u PAPERTRAIL_CHAT_KEY -u PAPERTRAIL_CHAT_MODEL \
@@ -96,6 +101,13 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/.made
 	@echo 'Installing into $(VENV) with the development tools. This happens once.' >&2
 	@$(PIP) -e '.[dev]'
 	@touch $@ $(VENV)/.runtime
+
+# It builds from source.
+$(VENV)/.local: $(VENV)/.dev
+	@test -f "$(PAPERTRAIL_TEST_GGUF)" || { echo 'Set PAPERTRAIL_TEST_GGUF to the GGUF file of a small instruct model, such as Qwen2.5 1.5B from huggingface.co.' >&2; exit 2; }
+	@echo 'Building llama-cpp-python, once. This takes about ten minutes.' >&2
+	@$(PIP) -e '.[local]'
+	@touch $@
 
 # Playwright drives the system's browser and installs none of its own.
 $(VENV)/.browser: $(VENV)/.dev
