@@ -9,11 +9,12 @@ import sys
 
 import numpy as np
 import pytest
+from model_server import ModelServer, Step
 from scripted_llms import KeyEcho, Methods, Scripted, Speller, ToolUser, Waiting, WordEmbedding
 
 from rag import Assistant, Filter, Paper, from_llama_index, load_settings
 from rag.embedding import encode_question, make_embedder
-from rag.errors import ModelReplyInvalid, ModelUnavailable, RagError, SettingsError
+from rag.errors import ModelRejected, ModelReplyInvalid, ModelUnavailable, RagError, SettingsError
 from rag.llm import Message, Stop, adapt_llm, make_chat_model, make_judge_model
 
 PROMPT = [Message("system", "Be brief."), Message("user", "How is it?")]
@@ -99,8 +100,17 @@ def test_token_figures_of_providers_are_read(raw, usage):
     assert not reply.usage.estimated
 
 
-def test_reply_that_reached_its_limit_is_not_whole():
-    reply = adapt_llm(Methods(has="chat", raw={"stop_reason": "max_tokens"})).reply(PROMPT)
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"stop_reason": "max_tokens"},
+        {"done_reason": "length"},
+        {"delta": {"stop_reason": "max_tokens"}},
+        {"candidates": [{"finish_reason": "MAX_TOKENS"}]},
+    ],
+)
+def test_reply_that_reached_its_limit_is_not_whole(raw):
+    reply = adapt_llm(Methods(has="chat", raw=raw)).reply(PROMPT)
     assert "".join(reply) == "One. Two."
     assert "length limit" in reply.broken
 
@@ -198,6 +208,58 @@ def test_class_gets_room_for_a_reply_and_keeps_what_it_insists_on():
 def test_judge_is_the_same_model():
     settings = load_settings(llm="scripted_llms.Speller", llm_args={"word": "Judged."})
     assert make_judge_model(settings).complete(PROMPT).text == "Judged."
+
+
+# A class of a package of its own, and a server that follows a script
+
+OPENAI_LIKE = "llama_index.llms.openai_like.OpenAILike"
+
+
+def serve_with(server, **more):
+    arguments = {"model": "m-1", "api_base": server.url, "api_key": KEY, "is_chat_model": True}
+    return make_chat_model(load_settings(llm=OPENAI_LIKE, llm_args=arguments, **more))
+
+
+def test_installed_package_is_used():
+    with ModelServer(Step("Served.")) as server:
+        chat = serve_with(server)
+        reply = chat.complete(PROMPT)
+    assert (chat.name, reply.text, reply.broken) == ("m-1", "Served.", "")
+    assert server.headers[0]["Authorization"] == f"Bearer {KEY}"
+    assert [message["role"] for message in server.requests[0]["messages"]] == ["system", "user"]
+
+
+def test_failures_of_a_package_are_retried_in_one_place():
+    with ModelServer(Step("busy", status=500), Step("Served.")) as server:
+        assert serve_with(server, chat_retries=1).complete(PROMPT).text == "Served."
+    assert len(server.requests) == 2
+    with ModelServer(Step("busy", status=500)) as server:
+        with pytest.raises(ModelUnavailable, match="HTTP 500: busy"):
+            serve_with(server, chat_retries=0).complete(PROMPT)
+        assert len(server.requests) == 1
+
+
+def test_refusal_of_a_package_hides_the_key():
+    refused = pytest.raises(ModelRejected, match=r"HTTP 401: wrong key \*\*\*")
+    with ModelServer(Step(f"wrong key {KEY}", status=401)) as server, refused as caught:
+        serve_with(server).complete(PROMPT)
+    assert KEY not in str(caught.value)
+
+
+def test_cut_reply_of_a_package_is_not_whole():
+    with ModelServer(Step("It is fine and well.", cut_after=2)) as server:
+        reply = serve_with(server).reply(PROMPT)
+        assert "".join(reply) == "It is f"  # the first piece is without text
+    assert "cut off" in reply.broken
+
+
+def test_stop_hangs_up_on_the_server_of_a_package():
+    with ModelServer(Step("word " * 4000, size=5, between_s=0.005)) as server, Stop() as stop:
+        reply = iter(serve_with(server).reply(PROMPT))
+        next(reply)
+        stop.set()
+        list(reply)
+        assert server.disconnected.wait(30)
 
 
 # Keys

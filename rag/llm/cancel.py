@@ -10,6 +10,7 @@ several requests at once. `iterate` serves models that cannot be asked on the ev
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import Generator
 from concurrent.futures import CancelledError, Future
@@ -138,16 +139,12 @@ def iterate(make: Callable[[], Iterable[Result]]) -> Generator[Result]:
 
     def work() -> None:
         try:
-            for item in (iterator := iter(make())):
-                items.put((item,))
-                if abandoned.is_set():
-                    break
-            if isinstance(iterator, Generator):
-                iterator.close()
+            _read(make, items, abandoned)
+            items.put(None)
         except BaseException as error:  # noqa: BLE001 - raised where the items are read
             items.put(error)
-        else:
-            items.put(None)
+        if abandoned.is_set():
+            gc.collect()  # closes the connection, which LlamaIndex's generators hold in cycles
 
     threading.Thread(target=work, name="model-call", daemon=True).start()
     try:
@@ -160,6 +157,18 @@ def iterate(make: Callable[[], Iterable[Result]]) -> Generator[Result]:
         raise ModelUnavailable("The request was stopped.")
     if isinstance(item, BaseException):
         raise item
+
+
+def _read(
+    make: Callable[[], Iterable[Result]], items: SimpleQueue[Any], abandoned: threading.Event
+) -> None:
+    """Put the items of an iterator into a queue until it ends or is abandoned."""
+    for item in (iterator := iter(make())):
+        items.put((item,))
+        if abandoned.is_set():
+            break
+    if isinstance(iterator, Generator):
+        iterator.close()
 
 
 def schedule(coroutine: Coroutine[Any, Any, Result]) -> Future[Result]:

@@ -191,8 +191,8 @@ def to_model_error(error: Exception, model: str, secrets: Sequence[str] = ()) ->
         )
     if isinstance(error, (ValueError, LookupError, TypeError, AttributeError)):
         return ModelReplyInvalid(
-            f"Cannot read the reply of the model {model} ({quote}). Check that the server speaks "
-            "OpenAI's protocol."
+            f"Cannot read the reply of the model {model} ({quote}). Check that its server "
+            "speaks OpenAI's protocol, or that its LlamaIndex package is up to date."
         )
     return ModelUnavailable(f"The model {model} failed ({quote}). Check its settings.")
 

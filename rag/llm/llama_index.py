@@ -214,9 +214,12 @@ def _read_tokens(response: Any) -> tuple[int, int]:
 
 def _ends_too_early(response: Any) -> bool:
     """Return whether the model says that its reply reached a limit."""
+    raw = response.raw
+    candidates = _get(raw, "candidates")  # of Gemini; "delta" is Anthropic's
+    first = candidates[0] if isinstance(candidates, list) and candidates else None
     reasons = (
         _get(holder, name)
-        for holder in (response.raw, response.additional_kwargs)
+        for holder in (raw, _get(raw, "delta"), first, response.additional_kwargs)
         for name in _FINISH_NAMES
     )
     return any(str(getattr(each, "value", each)).lower() in _LENGTH for each in reasons)
