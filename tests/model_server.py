@@ -67,6 +67,7 @@ class ModelServer:
         self.requests = []
         self.plans = []
         self.headers = []
+        self.lists = {}  # path of a GET -> JSON value
         self.disconnected = threading.Event()
         self._lock = threading.Lock()
         owner = self
@@ -76,6 +77,13 @@ class ModelServer:
 
             def log_message(self, *arguments):
                 pass
+
+            def do_GET(self):
+                data = json.dumps(owner.lists.get(self.path)).encode()
+                self.send_response(200 if self.path in owner.lists else 404)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
 
             def do_POST(self):
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

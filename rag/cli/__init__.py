@@ -1,4 +1,4 @@
-"""The `rag` command: ask, list, chat, search, index, papers, mcp, info, doctor, app, eval.
+"""The `rag` command: ask, list, chat, search, index, papers, mcp, setup, info, doctor, app, eval.
 
 Data goes to standard output, everything else to standard error.
 """
@@ -17,6 +17,7 @@ from rag.cli.information import doctor, info
 from rag.cli.libraries import index_command, index_delete, index_list, papers_app
 from rag.cli.questions import ask, list_papers, search
 from rag.cli.serving import page, serve_mcp, users_app
+from rag.cli.setup import setup
 
 app = typer.Typer(
     name="rag",
@@ -38,6 +39,7 @@ papers_app.command("merge")(papers_merge)
 papers_app.command("separate")(papers_separate)
 app.add_typer(papers_app, name="papers")
 app.command("mcp")(serve_mcp)
+app.command()(setup)
 app.command()(info)
 app.command()(doctor)
 app.command("app")(page)

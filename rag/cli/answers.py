@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rag.verification.verdict import Level, ReaderScore
 
 QUOTES_MODE = "quotes: sentences of abstracts, no language model"
-ADD_MODEL = "For written answers, name a language model: --model NAME --url URL (docs/models.md)."
+ADD_MODEL = "For written answers, set up a language model: rag setup (docs/models.md)."
 RECORDS_MODE = "records: fields of the papers, read by no language model"
 _LEVEL_STYLES: dict[Level, str] = {
     "good": "green",

@@ -17,7 +17,6 @@ from rag.errors import RagError, SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rag.llm import ChatModel
     from rag.settings import Settings
 
 _PACKAGES = ("chromadb", "tantivy", "llama-index-core", "onnxruntime", "tokenizers", "tiktoken")
@@ -117,7 +116,7 @@ def _collect_information(settings: Settings) -> dict[str, Any]:
     values: dict[str, Any] = {
         "settings": {
             name: {
-                "value": _show_value(name, getattr(settings, name)),
+                "value": show_value(name, getattr(settings, name)),
                 "from": settings.origin.get(name, "default"),
             }
             for name in list_setting_names()
@@ -137,17 +136,14 @@ def _collect_information(settings: Settings) -> dict[str, Any]:
 
 def _check_models(settings: Settings, *, quiet: bool) -> tuple[dict[str, str], list[str]]:
     """Call each model, and test the one that checks. Return findings, and the kinds that failed."""
+    from rag.cli.trial import ask_ready
     from rag.embedding import make_embedder
-    from rag.llm import Message, make_chat_model, make_check_model
+    from rag.llm import make_chat_model
 
     model, embedder = make_chat_model(settings), make_embedder(settings)
 
     def check_model() -> str:
-        if model is None:
-            return "none is set; answers quote sentences"
-        reply = model.complete([Message("user", "Reply with the word: ready")])
-        counts = "no token figures" if reply.usage.estimated else "its own token figures"
-        return f"{model.name} answers, with {counts}"
+        return ask_ready(model) if model else "none is set; answers quote sentences"
 
     def check_embedder() -> str:
         vectors = embedder.embed(["ready"])
@@ -158,7 +154,7 @@ def _check_models(settings: Settings, *, quiet: bool) -> tuple[dict[str, str], l
     checks: dict[str, Callable[[], str]] = {
         "language model": check_model,
         "embedder": check_embedder,
-        "reader's test": lambda: _test_reader(make_check_model(settings) or model, settings),
+        "reader's test": lambda: _test_reader(settings),
     }
     for kind, check in checks.items():
         if not quiet:
@@ -171,14 +167,14 @@ def _check_models(settings: Settings, *, quiet: bool) -> tuple[dict[str, str], l
     return findings, failed
 
 
-def _test_reader(reader: ChatModel | None, settings: Settings) -> str:
-    from rag.verification.reader_test import run_reader_test
+def _test_reader(settings: Settings) -> str:
+    from rag.cli.trial import run_test
 
-    if reader is None:
+    score = run_test(settings)
+    if score is None:
         return "no language model is set; nothing to test"
-    score = run_reader_test(reader, settings)
     are = "coloured" if score.tested == "passed" else "not used, statements stay unchecked"
-    return f"{reader.name}: {score.right} of {score.total} right; verdicts are {are}"
+    return f"{score.name}: {score.right} of {score.total} right; verdicts are {are}"
 
 
 def _describe_model(settings: Settings) -> dict[str, str]:
@@ -234,7 +230,7 @@ def _read_versions() -> dict[str, str]:
     return versions
 
 
-def _show_value(name: str, value: object) -> object:
+def show_value(name: str, value: object) -> object:
     """Return a setting as a JSON value, without passwords and keys."""
     from pydantic import SecretStr
 
