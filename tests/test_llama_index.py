@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -521,6 +523,37 @@ def test_evaluators_judge_answers_and_papers(library):
     )
     result = measure.evaluate(QUESTION, expected_ids=["a-1"])
     assert result.metric_vals_dict == {"hit_rate": 1.0, "mrr": 1.0}
+
+
+def reply_to_page(body):
+    """Answer what the code of the page asks a model."""
+    asked = str(body["messages"])
+    if "Thought:" in asked:  # of the agent
+        return Step("Thought: I know.\nAnswer: To few tokens.")
+    if "One line for each statement" in asked:
+        return Step("1 | s3 | supported | attends means looks")
+    text = "ZORP looks at few tokens [1]."
+    if body.get("stream"):
+        return Step(text)
+    whole = {"choices": [{"message": {"role": "assistant", "content": text}}]}  # of an engine
+    return Step(raw=json.dumps(whole).encode(), content_type="application/json")
+
+
+def test_code_of_the_page_runs(library, monkeypatch, capsys):
+    page = Path(__file__).parent.parent / "docs" / "llama_index.md"
+    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    monkeypatch.setenv("PAPERTRAIL_INDEX", str(library.folder))
+    with ModelServer(reply_to_page) as server:
+        code = "\n".join(blocks).replace("http://127.0.0.1:11434/v1", server.url)
+        code = code.replace("what is dropout?", QUESTION)
+        names: dict = {}
+        exec(compile(code, page.name, "exec"), names)
+        names["assistant"].close()
+    printed = capsys.readouterr().out
+    assert printed.count("ZORP looks at few tokens [1].") == 3
+    assert "1 ZORP: Sparse Attention" in printed
+    assert "'verdict': 'supported'" in printed
+    assert "To few tokens." in printed
 
 
 def test_nothing_of_llama_index_is_imported_unless_it_is_used(tmp_path):

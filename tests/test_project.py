@@ -70,11 +70,11 @@ def test_help_and_import_load_nothing_heavy():
     assert loaded & HEAVY == set()
 
 
-def readme_commands():
-    """The `rag ...` commands in the code blocks of the README, as words."""
+def documented_commands():
+    """The `rag ...` commands in the code blocks of the README and of a page, as words."""
     blocks = re.findall(
         r"^```(?!py)\w*\n(.*?)^```",
-        (ROOT / "README.md").read_text("utf-8"),
+        (ROOT / "README.md").read_text("utf-8") + (ROOT / "docs/llama_index.md").read_text("utf-8"),
         re.MULTILINE | re.DOTALL,
     )
     text = "\n".join(blocks).replace("\\\n", " ")
@@ -84,9 +84,9 @@ def readme_commands():
     return [list(itertools.takewhile(lambda word: word not in ends, line)) for line in words]
 
 
-def test_commands_and_options_of_the_readme_exist():
+def test_documented_commands_and_options_exist():
     wrong = []
-    commands = readme_commands()
+    commands = documented_commands()
     for words in commands:
         command = get_command(app)
         known = {"--help", "-h"}
