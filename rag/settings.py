@@ -168,6 +168,7 @@ class Settings(BaseModel):
     zotero_local_url: str = Field(
         "http://127.0.0.1:23119/api", description="Desktop program that zotero:local reads."
     )
+    serve_token: SecretStr | None = Field(None, description="Token for clients of `rag serve`.")
     mcp_token: SecretStr | None = Field(None, description="Token for clients of `rag mcp --http`.")
     data_dir: Path = Field(
         default_factory=lambda: _FOLDERS.user_data_path, description="Folder of named libraries."

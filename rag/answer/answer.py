@@ -268,12 +268,34 @@ class Answer(Bibliography):
 
     def compose(self, composer: Composer) -> str:
         """Return the answer as Markdown with asides, for a `Document`."""
-        parts = [composer.write_title(self.question)]
+        parts = [composer.write_title(self.question), *self._compose_reading()]
+        parts += [self._compose_text(composer), *self._compose_notes()]
+        if self.is_quoted or not self.closest:
+            sources = composer.write_sources(self.citations, with_quotes=not self.is_quoted)
+            checks = self._compose_checks(composer)
+            parts += checks + sources if composer.is_document else sources + checks
+        return "\n\n".join(parts) + "\n"
+
+    def to_reply(self) -> str:
+        """Return short Markdown for a chat: the text first, then notes, sources and doubts."""
+        composer = Composer("numeric", [], self.sources, is_document=False)
+        parts = [self._compose_text(composer), *self._compose_reading(), *self._compose_notes()]
+        parts += composer.write_sources(self.citations, with_quotes=False)
+        parts += self._compose_checks(composer) if self.citations else []
+        return render_markdown(Document("", "\n\n".join(parts), composer.asides))
+
+    def _compose_reading(self) -> list[str]:
+        """Return how the question was read and which papers were asked."""
+        parts = []
         if self.asked != self.question.strip():
             parts.append(f"*Understood as: {escape_markdown(self.asked)}*")
         if self.scope:
             parts.append(f"*Only papers {escape_markdown(self.scope)}.*")
-        parts.append(self._compose_text(composer))
+        return parts
+
+    def _compose_notes(self) -> list[str]:
+        """Return what is missing, the warnings, and the closest papers."""
+        parts = []
         if self.status == "incomplete":
             parts.append(
                 f"*This answer is incomplete: {escape_markdown(self.reason.rstrip('.'))}.*"
@@ -282,12 +304,11 @@ class Answer(Bibliography):
             parts.append(f"*{escape_markdown(' '.join(self.warnings))}*")
         if self.closest:
             parts += [self.closest_heading, write_titles(hit.paper for hit in self.closest)]
-        if self.is_quoted or not self.closest:
-            sources = composer.write_sources(self.citations, with_quotes=not self.is_quoted)
-            mode = self.model or self.mode
-            checks = composer.write_checks(self.statements, self.verification, mode)
-            parts += checks + sources if composer.is_document else sources + checks
-        return "\n\n".join(parts) + "\n"
+        return parts
+
+    def _compose_checks(self, composer: Composer) -> list[str]:
+        mode = self.model or self.mode
+        return composer.write_checks(self.statements, self.verification, mode)
 
     def compose_latex(self, *, with_footnotes: bool) -> str:
         r"""Return the answer as LaTeX with ``\cite``, and what else it has as comments."""

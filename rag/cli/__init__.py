@@ -1,4 +1,4 @@
-"""The `rag` command: ask, list, chat, search, index, papers, mcp, setup, info, doctor, app, eval.
+"""The `rag` command, of which `rag --help` lists the parts.
 
 Data goes to standard output, everything else to standard error.
 """
@@ -16,7 +16,7 @@ from rag.cli.exits import Commands, exit_interrupted, handle_late_interrupts
 from rag.cli.information import doctor, info
 from rag.cli.libraries import index_command, index_delete, index_list, papers_app
 from rag.cli.questions import ask, list_papers, search
-from rag.cli.serving import page, serve_mcp, users_app
+from rag.cli.serving import page, serve_mcp, serve_openai, users_app
 from rag.cli.setup import setup
 
 app = typer.Typer(
@@ -39,6 +39,7 @@ papers_app.command("merge")(papers_merge)
 papers_app.command("separate")(papers_separate)
 app.add_typer(papers_app, name="papers")
 app.command("mcp")(serve_mcp)
+app.command("serve")(serve_openai)
 app.command()(setup)
 app.command()(info)
 app.command()(doctor)

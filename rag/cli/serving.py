@@ -1,4 +1,4 @@
-"""`rag app`, `rag app-user` and `rag mcp`: serve a library to people and to programs."""
+"""`rag app`, `rag app-user`, `rag mcp`, `rag serve`: a library for people and programs."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ from rag.errors import SettingsError
 if TYPE_CHECKING:
     import socket
 
+    from pydantic import SecretStr
+
     from rag.mcp import PaperTools
     from rag.settings import Settings
 
 MCP_HOST = "127.0.0.1"
 MCP_PORT = 8765
+SERVE_PORT = 8766
 
 EditOption = Annotated[
     bool,
@@ -46,6 +49,16 @@ TokensOption = Annotated[
         help="Maximum model tokens of one user, or of a page without users.",
         show_default="500,000 with --users, else unlimited",
     ),
+]
+TokenFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--token-file", help="File with the token that clients must send.", show_default=False
+    ),
+]
+HostNameOption = Annotated[
+    list[str] | None,
+    typer.Option("--name", help="Another name that clients call this server by; repeatable."),
 ]
 NameArgument = Annotated[str, typer.Argument(help="Name of the user.")]
 FileArgument = Annotated[Path, typer.Argument(help="Accounts file.")]
@@ -129,24 +142,18 @@ def serve_mcp(
             min=0, max=65535, help="Port. 0 takes a free one.", show_default=str(MCP_PORT)
         ),
     ] = None,
-    token_file: Annotated[
-        Path | None,
-        typer.Option(help="File with the token that clients must send.", show_default=False),
-    ] = None,
-    name: Annotated[
-        list[str] | None,
-        typer.Option(help="Another name that clients call this server by; repeatable."),
-    ] = None,
+    token_file: TokenFileOption = None,
+    name: HostNameOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Serve the tools search_papers and ask_papers to an MCP client."""
     _require_mcp()
     from rag.mcp import PaperTools
 
-    logging.basicConfig(format="rag: %(message)s", level=logging.WARNING, handlers=[_NoteHandler()])
+    _print_warnings()
     tools = PaperTools(lambda: open_assistant(settings, quiet=quiet))
     if http:
-        token = _read_token(token_file, settings)
+        token = _read_token(token_file, settings.mcp_token, "mcp_token")
         port = MCP_PORT if port is None else port
         _serve_http(tools, host or MCP_HOST, port, token, name or [], quiet=quiet)
     elif host or port is not None or token_file or name:
@@ -165,6 +172,51 @@ def _require_mcp() -> None:
         ) from error
 
 
+@add_options("index", "embedder", "k", "chat_model", "chat_url", "check_model", "check_url")
+def serve_openai(
+    *,
+    settings: Settings,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on. Any but loopback needs a token.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port. 0 takes a free one.")
+    ] = SERVE_PORT,
+    token_file: TokenFileOption = None,
+    name: HostNameOption = None,
+    questions_per_hour: Annotated[
+        int | None, typer.Option(min=1, help="Maximum questions.", show_default="unlimited")
+    ] = None,
+    tokens_per_day: Annotated[
+        int | None, typer.Option(min=1, help="Maximum model tokens.", show_default="unlimited")
+    ] = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Serve the libraries to chat clients as an OpenAI-compatible endpoint."""
+    from rag.serve import PATH, serve
+    from rag.serving.library_pool import LibraryPool
+    from rag.serving.limits import RateLimit
+
+    _print_warnings()
+    names = name or []
+    token = _read_token(token_file, settings.serve_token, "serve_token")
+    limit = RateLimit(questions=questions_per_hour, tokens=tokens_per_day)
+    pool = LibraryPool(settings)
+    try:
+        with _listen(host, port, token, names, variable="PAPERTRAIL_SERVE_TOKEN") as listener:
+            pool.get_assistant()
+            if not quiet:
+                _announce("chat clients", host, listener, PATH, names)
+            serve(pool, listener, host, token=token, names=names, rate_limit=limit)
+    except KeyboardInterrupt:  # all is closed, but a thread may wait minutes for a model
+        exit_interrupted()
+
+
+def _print_warnings() -> None:
+    """Print warnings of libraries, such as a refused request, in our form."""
+    logging.basicConfig(format="rag: %(message)s", level=logging.WARNING, handlers=[_NoteHandler()])
+
+
 class _NoteHandler(logging.Handler):
     """Prints warnings of libraries, such as a refused request, without control characters."""
 
@@ -172,8 +224,8 @@ class _NoteHandler(logging.Handler):
         print_note(self.format(record))
 
 
-def _read_token(file: Path | None, settings: Settings) -> str | None:
-    """Return the token of the file, else of the settings, else None.
+def _read_token(file: Path | None, key: SecretStr | None, setting: str) -> str | None:
+    """Return the token of the file, else of the setting, else None.
 
     Raises:
         SettingsError: the file cannot be read, or the setting names nothing.
@@ -181,7 +233,7 @@ def _read_token(file: Path | None, settings: Settings) -> str | None:
     from rag.settings import resolve_key
 
     if file is None:
-        return resolve_key(settings.mcp_token, "mcp_token") or None
+        return resolve_key(key, setting) or None
     try:
         return file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:

@@ -69,6 +69,15 @@ class RateLimit:
             asked.append(now)
             return ""
 
+    def compute_wait_s(self, user: str | None) -> float:
+        """Return how many seconds after a refusal the oldest question or tokens no longer count."""
+        with self._lock:
+            now = self._now()
+            asked = self._asked[user]
+            if self._questions is not None and len(asked) >= self._questions:
+                return asked[0] + _HOUR_S - now
+            return self._spent[user][0][0] + _DAY_S - now if self._spent[user] else 0.0
+
     def count_tokens(self, user: str | None, usage: Usage) -> None:
         """Count the tokens of an answer."""
         tokens = usage.prompt_tokens + usage.completion_tokens
