@@ -31,7 +31,7 @@ help:
 	@echo 'make ask Q="..."  answer a question from the bundled library'
 	@echo 'make app          open the page'
 	@echo 'make test         run the tests'
-	@echo 'make test-slow    tests that kill processes, mount disks or need other programs'
+	@echo 'make test-slow    tests that kill processes, mount disks or need other programs; more examples'
 	@echo 'make test-model-server  the model edge against a foreign server (needs node and npm)'
 	@echo 'make test-local-model  a GGUF file in the process (PAPERTRAIL_TEST_GGUF=/path)'
 	@echo 'make test-page    the page in a real browser (needs Chromium)'
@@ -56,7 +56,8 @@ test: $(VENV)/.dev
 
 test-slow: $(VENV)/.dev $(VENV)/.pyzotero
 	@env -u OPENAI_API_KEY -u OPENAI_BASE_URL -u PAPERTRAIL_CHAT_KEY -u PAPERTRAIL_CHAT_MODEL \
-	  PAPERTRAIL_TEST_PYZOTERO=$(abspath $(PYZOTERO)) $(BIN)/python -m pytest -m slow
+	  PAPERTRAIL_TEST_PYZOTERO=$(abspath $(PYZOTERO)) \
+	  $(BIN)/python -m pytest -m "slow or hypothesis" --hypothesis-profile thorough
 
 test-model-server: $(VENV)/.dev $(AIMOCK_CLI)
 	@env -u OPENAI_API_KEY -u OPENAI_BASE_URL PAPERTRAIL_TEST_AIMOCK=$(AIMOCK_CLI) \

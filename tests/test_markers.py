@@ -131,7 +131,7 @@ REPLIES = (
 )
 
 
-@settings(max_examples=1000)
+@settings(max_examples=10 * settings.default.max_examples)
 @example("  [1]: x", 1)
 @example("  ```\n[1]\n```", 1)
 @example("[2†[\\[99][^1]", 1)
