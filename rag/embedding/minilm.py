@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -45,15 +46,22 @@ def load_minilm(*, threads: int | None = None, folder: Path = FOLDER) -> Encoder
         ModelUnavailable: a file of the model is missing or damaged.
         ValueError: `threads` is below 1.
     """
+    network, reader = _load_parts(folder)
     return Encoder(
-        open_network(folder),
-        PieceReader(open_bundled_tokenizer(folder)),
+        network,
+        reader,
         name=f"all-MiniLM-L6-v2/512/{digest_files(folder)}",
         dim=DIM,
         stop_words=open_stop_words(folder),
         projection=open_projection(folder),
         threads=threads,
     )
+
+
+@lru_cache(maxsize=1)
+def _load_parts(folder: Path) -> tuple[Network, PieceReader]:
+    """Load what takes time and memory, once for all libraries of a process."""
+    return open_network(folder), PieceReader(open_bundled_tokenizer(folder))
 
 
 def open_network(folder: Path = FOLDER) -> Network:
