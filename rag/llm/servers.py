@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
@@ -21,6 +22,7 @@ from rag.settings import name_variable, resolve_key
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from ssl import SSLContext
 
     import httpx
     from httpx import Request
@@ -215,7 +217,7 @@ def make_http_client(server: Server, settings: Settings) -> httpx.AsyncClient:
             event_hooks={"request": [] if server.is_openai else [keep_own_headers]},
             proxy=proxy,
             trust_env=False,  # the proxy is chosen above
-            verify=httpx.create_ssl_context(),  # with SSL_CERT_FILE
+            verify=_load_certificates(),
         )
     except (ImportError, ValueError, httpx.InvalidURL) as error:
         needs_package = isinstance(error, ImportError)
@@ -251,6 +253,14 @@ def _make_gguf_model(settings: Settings, path: Path) -> ChatModel:
     # Files of one name differ in size if they hold other models or are quantized otherwise.
     server = f"a GGUF file of {path.stat().st_size} bytes"
     return ChatModel(client, reserve=settings.chat_reserve, server=server)
+
+
+@cache
+def _load_certificates() -> SSLContext:
+    """Load the certificates of SSL_CERT_FILE, or the bundled ones, once: it takes a while."""
+    import httpx
+
+    return httpx.create_ssl_context()
 
 
 def _make_model(settings: Settings, model: str, server: Server) -> ChatModel:
