@@ -362,13 +362,17 @@ def hide_keys(value: Any, name: str = "") -> Any:
     return SecretStr(value) if isinstance(value, str) and _SECRET_NAME.search(name) else value
 
 
-def show_keys(value: Any) -> Any:
-    """Return JSON values with the texts that `hide_keys` hid."""
+def show_keys(value: Any, setting: str) -> Any:
+    """Return JSON values with the texts that `hide_keys` hid, read where they stand.
+
+    Raises:
+        SettingsError: as `resolve_key`.
+    """
     if isinstance(value, dict):
-        return {key: show_keys(each) for key, each in value.items()}
+        return {key: show_keys(each, setting) for key, each in value.items()}
     if isinstance(value, list):
-        return [show_keys(each) for each in value]
-    return value.get_secret_value() if isinstance(value, SecretStr) else value
+        return [show_keys(each, setting) for each in value]
+    return resolve_key(value, setting) if isinstance(value, SecretStr) else value
 
 
 def find_secrets(*values: Any) -> tuple[str, ...]:

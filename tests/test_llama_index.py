@@ -241,6 +241,29 @@ def test_failures_of_a_package_are_retried_in_one_place():
         assert len(server.requests) == 1
 
 
+def test_key_of_openai_goes_to_no_other_server(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    arguments = {"model": "m-1", "is_chat_model": True, "api_base": "http://127.0.0.1:1/v1"}
+    with pytest.raises(SettingsError, match=r"would send OPENAI_API_KEY to 127\.0\.0\.1") as caught:
+        make_chat_model(load_settings(llm=OPENAI_LIKE, llm_args=arguments))
+    assert KEY not in str(caught.value)
+    arguments["api_key"] = "none"
+    settings = load_settings(llm=OPENAI_LIKE, llm_args=arguments)
+    assert make_chat_model(settings)._client._llm.api_key == "none"
+    arguments |= {"api_base": "https://api.openai.com/v1"}
+    del arguments["api_key"]
+    settings = load_settings(llm=OPENAI_LIKE, llm_args=arguments)
+    assert make_chat_model(settings)._client._llm.api_key == KEY
+
+
+def test_key_may_stand_in_a_variable(monkeypatch):
+    settings = load_settings(llm="scripted_llms.KeyEcho", llm_args={"api_key": "env:MY_TEST_KEY"})
+    with pytest.raises(SettingsError, match="llm_args names env:MY_TEST_KEY, which is not set"):
+        make_chat_model(settings)
+    monkeypatch.setenv("MY_TEST_KEY", KEY)
+    assert make_chat_model(settings)._client._llm.api_key.get_secret_value() == KEY
+
+
 def test_refusal_of_a_package_hides_the_key():
     refused = pytest.raises(ModelRejected, match=r"HTTP 401: wrong key \*\*\*")
     with ModelServer(Step(f"wrong key {KEY}", status=401)) as server, refused as caught:

@@ -9,6 +9,9 @@ import inspect
 from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
 
 from rag.errors import SettingsError
 from rag.llm.errors import hide_secrets
@@ -41,20 +44,40 @@ def make_component(settings: Settings, setting: str, base: type[Made]) -> Made:
         base: class that it must extend.
 
     Raises:
-        SettingsError: the class is none, its package is missing, or its arguments are wrong.
+        SettingsError: the class is none, its package is missing, its arguments are wrong, or a key
+            is not where they say.
     """
     path = str(getattr(settings, setting))
     source = f"{setting} = {path!r} (from {settings.origin.get(setting, 'default')})"
     source += ", which is no folder," * (setting == "embedder")
     kind: Any = _find_class(path, base, source)
-    given = show_keys(getattr(settings, f"{setting}_args") or {})
+    given = show_keys(getattr(settings, f"{setting}_args") or {}, f"{setting}_args")
     _check_names(kind, given, setting)
     more = {"max_retries": 0} if "max_retries" in kind.model_fields else {}
     most_tokens = getattr(kind.model_fields.get("max_tokens"), "default", None)
     if isinstance(most_tokens, int) and most_tokens < settings.chat_reserve:
         more["max_tokens"] = settings.chat_reserve
     made: Made = _call(kind, more | given, given, setting)
+    _keep_openai_key(made, given, settings, setting)
     return made
+
+
+def _keep_openai_key(
+    made: object, given: Mapping[str, Any], settings: Settings, setting: str
+) -> None:
+    """Refuse a class that took OPENAI_API_KEY from the environment for another server."""
+    texts = [each for each in given.values() if isinstance(each, str)]
+    of_openai = ("https://api.openai.com/", settings.openai_base_url or "https://api.openai.com/")
+    elsewhere = [each for each in texts if "://" in each and not each.startswith(of_openai)]
+    values = [each for each in vars(made).values() if isinstance(each, str | SecretStr)]
+    held = [SecretStr(each) if isinstance(each, str) else each for each in values]
+    key = settings.openai_api_key
+    if elsewhere and key in held and key not in map(SecretStr, texts):
+        host = urlsplit(elsewhere[0]).hostname
+        raise SettingsError(
+            f"{type(made).__name__} would send OPENAI_API_KEY to {host}. "
+            f'Give that server\'s "api_key" in {setting}_args, or "none" if it needs none.'
+        )
 
 
 def _find_class(path: str, base: type[Made], source: str) -> type[Made]:
