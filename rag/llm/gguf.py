@@ -42,6 +42,19 @@ _engines: dict[tuple[Path, int, int], _Engine] = {}
 _engines_lock = threading.Lock()
 
 
+@dataclass(frozen=True, slots=True)
+class GgufHeader:
+    """What a GGUF file says of its model.
+
+    Attributes:
+        window: tokens that it was trained to read.
+        parameters: number of its weights.
+    """
+
+    window: int
+    parameters: int
+
+
 class GgufClient:
     """The model of one GGUF file. Its name is the file's, without folder and suffix."""
 
@@ -66,7 +79,8 @@ class GgufClient:
             SettingsError: the file is damaged or holds no chat model, or the package is missing.
         """
         self.name = path.stem
-        self.window = window or min(read_window(path), DEFAULT_WINDOW)
+        header = read_header(path)
+        self.window = window or min(header.window, DEFAULT_WINDOW)
         self.takes_schema = True
         self._temperature = temperature
         self._engine = _borrow_engine(path.absolute(), self.window, threads or _count_cores())
@@ -182,20 +196,18 @@ class _Engine:
             self._model = None
 
 
-def read_window(path: Path) -> int:
-    """Return how many tokens the model of a file was trained to read.
-
-    The file's header is read and compared with its size, and no weights are loaded.
+def read_header(path: Path) -> GgufHeader:
+    """Read the header of a file and compare it with the file's size. No weights are loaded.
 
     Raises:
         SettingsError: the file is damaged or holds no chat model, or the package is missing.
     """
     _require_magic(path)
     library = _import_library()
-    parameters = library.llama_model_default_params()
-    parameters.vocab_only = True
+    options = library.llama_model_default_params()
+    options.vocab_only = True
     _errors.clear()
-    model = library.llama_model_load_from_file(os.fsencode(path), parameters)
+    model = library.llama_model_load_from_file(os.fsencode(path), options)
     if not model:
         raise SettingsError(
             f"Cannot read the model in {path} ({_get_reason()}). Download the file again, or "
@@ -205,6 +217,7 @@ def read_window(path: Path) -> int:
         architecture = _read_metadata(library, model, "general.architecture")
         window = _read_metadata(library, model, f"{architecture}.context_length")
         is_chat = bool(_read_metadata(library, model, "tokenizer.chat_template"))
+        parameters = int(library.llama_model_n_params(model))
     finally:
         library.llama_model_free(model)
     if not is_chat:
@@ -212,7 +225,7 @@ def read_window(path: Path) -> int:
             f"The model in {path} has no chat template, so it cannot chat. Take the instruct "
             "variant of a model."
         )
-    return int(window) if window.isdecimal() else DEFAULT_WINDOW
+    return GgufHeader(int(window) if window.isdecimal() else DEFAULT_WINDOW, parameters)
 
 
 def _require_magic(path: Path) -> None:
