@@ -82,6 +82,28 @@ def test_command_answers_with_citations_and_shows_no_path(file, tmp_path):
     assert str(file.parent) not in done.stdout
 
 
+def test_setup_tries_the_file_and_writes_it(file, tmp_path, bundled_cache):
+    config = tmp_path / "config.toml"
+    config.write_text("")
+    command = [sys.executable, "-m", "rag", "setup", "--gguf", str(file), "--yes", "--json"]
+    places = {"PAPERTRAIL_CACHE_DIR": str(bundled_cache), "PAPERTRAIL_DATA_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [*command, "--config", str(config)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **places},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["settings"]["gguf"], found["written"]) == (str(file), str(config))
+    assert found["trial"]["reader_test"]["total"] == 24
+    assert load_settings(config).gguf == file
+    tested = (tmp_path / "reader_tests.json").read_text()
+    assert f"{file.stem} at a GGUF file of {file.stat().st_size} bytes" in tested
+    assert str(file.parent) not in tested
+
+
 def test_reply_follows_a_schema_and_counts_tokens(chat):
     prompt = [Message("user", "Describe the colour of a clear sky.")]
     reply = chat.complete(prompt, schema=COLOUR)

@@ -158,10 +158,17 @@ def _forget_earlier(settings: Settings, path: Path) -> Settings:
 
 
 def _take_file(gguf: Path) -> tuple[Place, FoundModel | None]:
+    """Return the model of a file.
+
+    Raises:
+        SettingsError: the file is damaged or holds no chat model, or a package is missing.
+    """
+    from rag.llm.gguf import read_header
     from rag.llm.setup import FoundModel
 
     path = gguf.absolute()
-    return Place("this process", "", gguf=path), FoundModel(path.stem)
+    found = FoundModel(path.stem, parameters=read_header(path).parameters)
+    return Place("this process", "", gguf=path), found
 
 
 def _check_reference(key: str | None, *, may_ask: bool) -> str:
