@@ -139,13 +139,11 @@ def measure_judge(
         accuracy balanced over the two labels, Cohen's kappa, sensitivity and specificity, then the
         share of right verdicts for each kind, then the share left unscored.
     """
-    from sklearn.metrics import balanced_accuracy_score, cohen_kappa_score
-
     figures = {
-        "balanced accuracy": balanced_accuracy_score,
-        "kappa": cohen_kappa_score,
-        "sensitivity": lambda truth, said: said[truth].mean(),
-        "specificity": lambda truth, said: (~said)[~truth].mean(),
+        "balanced accuracy": _balanced_accuracy,
+        "kappa": _kappa,
+        "sensitivity": _sensitivity,
+        "specificity": _specificity,
     }
     kept = list(_judge_pairs(judge, pairs, on_progress))
     return [
@@ -153,6 +151,31 @@ def measure_judge(
         *_kind_figures(kept),
         Figure("unscored", len(pairs), 1 - len(kept) / len(pairs)),
     ]
+
+
+def _sensitivity(truth: NDArray[np.bool_], said: NDArray[np.bool_]) -> float:
+    return float(said[truth].mean())
+
+
+def _specificity(truth: NDArray[np.bool_], said: NDArray[np.bool_]) -> float:
+    return float((~said)[~truth].mean())
+
+
+def _balanced_accuracy(truth: NDArray[np.bool_], said: NDArray[np.bool_]) -> float:
+    return (_sensitivity(truth, said) + _specificity(truth, said)) / 2
+
+
+def _kappa(truth: NDArray[np.bool_], said: NDArray[np.bool_]) -> float:
+    """Return Cohen's kappa, at most 1: the agreement beyond that of chance.
+
+    `truth` holds both labels. Source: Cohen (1960), A coefficient of agreement for nominal scales.
+
+    >>> _kappa(np.array([True, True, False, False]), np.array([True, False, False, False]))
+    0.5
+    """
+    agreed = (truth == said).mean()
+    by_chance = truth.mean() * said.mean() + (~truth).mean() * (~said).mean()
+    return float((agreed - by_chance) / (1 - by_chance))
 
 
 def _judge_pairs(
