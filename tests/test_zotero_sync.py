@@ -180,12 +180,13 @@ def find_nearest(settings):
     return [hit.paper.id for hit in chain(*hits)]
 
 
-def test_each_of_50_changes_gives_the_library_of_a_fresh_build(server, open_settings):
+@pytest.mark.parametrize("count", [2 * len(CHANGES), pytest.param(50, marks=pytest.mark.slow)])
+def test_each_of_many_changes_gives_the_library_of_a_fresh_build(count, server, open_settings):
     embedder, settings = CountingEmbedder(), open_settings("followed")
     build(server.sources, settings, embedder)
     before = read_papers_by_id(settings)
     changes = StagedChanges(server.library, seed=20)
-    for number in range(50):
+    for number in range(count):
         kind = CHANGES[number % len(CHANGES)]
         getattr(changes, kind)()
         embedder.titles = []
