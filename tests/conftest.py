@@ -6,6 +6,7 @@ import os
 import signal
 
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 from typer.testing import CliRunner
 
@@ -64,14 +65,20 @@ def run(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def bundled_cache(tmp_path_factory):
-    """Cache folder in which the bundled library is indexed once for all tests and workers."""
+def shared_folder(tmp_path_factory):
+    """Return the folder that all workers of a run share."""
     folder = tmp_path_factory.getbasetemp()
-    return (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "bundled-cache"
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
 
 
 @pytest.fixture(scope="session")
-def asked_library(tmp_path_factory):
+def bundled_cache(shared_folder):
+    """Cache folder in which the bundled library is indexed once for all tests and workers."""
+    return shared_folder / "bundled-cache"
+
+
+@pytest.fixture(scope="session")
+def asked_library(shared_folder):
     """Folder of a library with what the questions of the evaluation's tests ask for."""
     from evaluation import QUESTIONS, library
 
@@ -80,8 +87,10 @@ def asked_library(tmp_path_factory):
     papers = library()
     wanted = {p for q in QUESTIONS for p in (*q.papers, q.near_miss_of) if p}
     wanted |= set(list(papers)[:25])
-    path = tmp_path_factory.mktemp("library") / "papers"
-    Assistant.build([papers[p] for p in sorted(wanted)], path).close()
+    path = shared_folder / "asked-library"
+    with FileLock(f"{path}.lock"):
+        if not path.exists():
+            Assistant.build([papers[p] for p in sorted(wanted)], path).close()
     return path
 
 
