@@ -191,7 +191,8 @@ class ModelServer:
 def repeat_question(body):
     """A plan that asks what the reader typed."""
     asked = re.search("<question>\n(.*)\n</question>", body["messages"][-1]["content"], re.DOTALL)
-    return Step(json.dumps({"question": asked[1], "alone": True, "kind": "answer"}))
+    plan = {"question": asked[1], "alone": True, "kind": "answer"}
+    return Step(json.dumps(plan), size=1000)  # every piece takes its reader a while
 
 
 def complete_follow_up(question):
@@ -200,7 +201,7 @@ def complete_follow_up(question):
     def plan(body):
         if "<conversation>" not in body["messages"][-1]["content"]:
             return repeat_question(body)
-        return Step(json.dumps({"question": question, "alone": False}))
+        return Step(json.dumps({"question": question, "alone": False}), size=1000)
 
     return plan
 

@@ -64,7 +64,10 @@ def asked(folder, questions):
 
 def test_a_model_writes_and_another_judges(asked_library, tmp_path):
     questions = [q for q in QUESTIONS if q.kind == "single"][:2]
-    with ModelServer(Step(reply=writing)) as writer, ModelServer(Step(reply=judging)) as second:
+    with (
+        ModelServer(Step(reply=writing)) as writer,
+        ModelServer(Step(reply=judging, size=1000)) as second,
+    ):
         settings = load_settings(chat_model="writer", chat_url=writer.url)
         with Assistant.open(asked_library, settings=settings) as assistant:
             judge = make_judge(second)
@@ -88,7 +91,10 @@ def test_every_call_is_counted_once_by_several_workers(asked_library, tmp_path):
     questions = [q for q in QUESTIONS if q.kind == "single"][:4]
     prices = tmp_path / "prices.toml"
     prices.write_text('currency = "EUR"\n[models.j]\nprompt = 1000000\ncompletion = 0\n')
-    with ModelServer(Step(reply=writing)) as writer, ModelServer(Step(reply=judging)) as second:
+    with (
+        ModelServer(Step(reply=writing)) as writer,
+        ModelServer(Step(reply=judging, size=1000)) as second,
+    ):
         settings = load_settings(
             chat_model="w", chat_url=writer.url, check_with_model=False, prices=str(prices)
         )
@@ -167,7 +173,10 @@ def test_writer_and_judge_have_servers_and_keys_of_their_own(asked_library, tmp_
     monkeypatch.setenv("PAPERTRAIL_JUDGE_KEY", "sk-judge")
     monkeypatch.setenv("PAPERTRAIL_EMBED_URL", "http://me:secret@127.0.0.1/v1")
     out = tmp_path / "r"
-    with ModelServer(Step(reply=writing)) as writer, ModelServer(Step(reply=judging)) as second:
+    with (
+        ModelServer(Step(reply=writing)) as writer,
+        ModelServer(Step(reply=judging, size=1000)) as second,
+    ):
         command(
             "run", "--questions", file, "--index", asked_library, "--out", out,
             "--writer", "model", "--model", "w", "--url", writer.url,
@@ -193,7 +202,7 @@ def test_writer_and_judge_have_servers_and_keys_of_their_own(asked_library, tmp_
     ],
 )  # fmt: skip
 def test_rubbish_from_a_judge_is_unscored(reply):
-    with ModelServer(Step(reply)) as server:
+    with ModelServer(Step(reply, size=1000)) as server:
         (found,) = make_judge(server).check([Claim("Cats are liked.", (CATS["cats"],))])
     assert found.verdict == "unchecked"
     assert "judge" in found.reason
@@ -353,7 +362,7 @@ def test_judges_are_measured_on_labelled_pairs(asked_library, tmp_path):
         {"claim": "Trains are late.", "sentences": ["Dogs bark at night."], "label": "NONE"},
     ]
     pairs.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    with ModelServer(Step(reply=judging)) as server:
+    with ModelServer(Step(reply=judging, size=1000)) as server:
         words = ("judges", "--pairs", pairs, "--index", asked_library)
         text = command(*words, "--model", "j", "--url", server.url)
     # the scripted judge supports everything: both true pairs are right, both false ones wrong
