@@ -26,7 +26,7 @@ CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || comman
 SPLIT ?= dev
 RUN ?= runs/$(SPLIT)
 
-.PHONY: help ask app dev test test-slow test-model-server test-local-model test-page eval check bench clean
+.PHONY: help ask app dev test test-slow test-model-server test-local-model require-gguf test-page eval check bench clean
 help:
 	@echo 'make ask Q="..."  answer a question from the bundled library'
 	@echo 'make app          open the page'
@@ -63,7 +63,7 @@ test-model-server: $(VENV)/.dev $(AIMOCK_CLI)
 	@env -u OPENAI_API_KEY -u OPENAI_BASE_URL PAPERTRAIL_TEST_AIMOCK=$(AIMOCK_CLI) \
 	  $(BIN)/python -m pytest -m model_server tests/test_model_server.py
 
-test-local-model: $(VENV)/.local
+test-local-model: require-gguf $(VENV)/.local
 	@env -u OPENAI_API_KEY -u OPENAI_BASE_URL -u PAPERTRAIL_CHAT_KEY -u PAPERTRAIL_CHAT_MODEL \
 	  $(BIN)/python -m pytest -m local_model tests/test_local_model.py
 
@@ -103,9 +103,11 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/.made
 	@$(PIP) -e '.[dev]'
 	@touch $@ $(VENV)/.runtime
 
+require-gguf:
+	@test -f "$(PAPERTRAIL_TEST_GGUF)" || { echo 'Set PAPERTRAIL_TEST_GGUF to the GGUF file of a small instruct model, such as Qwen2.5 1.5B from huggingface.co.' >&2; exit 2; }
+
 # It builds from source.
 $(VENV)/.local: $(VENV)/.dev
-	@test -f "$(PAPERTRAIL_TEST_GGUF)" || { echo 'Set PAPERTRAIL_TEST_GGUF to the GGUF file of a small instruct model, such as Qwen2.5 1.5B from huggingface.co.' >&2; exit 2; }
 	@echo 'Building llama-cpp-python, once. This takes about ten minutes.' >&2
 	@$(PIP) -e '.[local]'
 	@touch $@
