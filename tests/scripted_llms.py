@@ -81,6 +81,18 @@ class Picky(Speller):
         super().__init__(model=model, max_retries=max_retries, max_tokens=max_tokens, **more)
 
 
+class Away(Speller):
+    """Asks its server for its metadata, and the server is away."""
+
+    @property
+    def metadata(self):
+        raise ConnectionError("no server")
+
+    def stream_complete(self, prompt, formatted=False, **options):
+        raise ConnectionError("no server")
+        yield
+
+
 class Methods(LLM):
     """Has only the methods that it is told to have, and notes the prompts it gets.
 

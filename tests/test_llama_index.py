@@ -14,6 +14,7 @@ import pytest
 from model_server import ModelServer, Step
 from scripted_llms import KeyEcho, Methods, Scripted, Speller, ToolUser, Waiting, WordEmbedding
 
+from eval.provenance import identity
 from rag import Assistant, Filter, Paper, from_llama_index, load_settings
 from rag.embedding import encode_question, make_embedder
 from rag.errors import ModelRejected, ModelReplyInvalid, ModelUnavailable, RagError, SettingsError
@@ -57,6 +58,13 @@ def test_model_fails_with_our_errors():
     assert "first line" in reply.broken
     with pytest.raises(ModelReplyInvalid, match="empty reply"):
         adapt_llm(Speller(word="")).complete(PROMPT)
+
+
+def test_model_that_is_away_fails_when_it_is_asked():
+    chat = named("Away")
+    assert (chat.name, chat.window) == ("unknown", 8192)
+    with pytest.raises(ModelUnavailable, match="Cannot reach the model unknown"):
+        chat.complete(PROMPT)
 
 
 @pytest.mark.parametrize(
@@ -290,7 +298,7 @@ def test_stop_hangs_up_on_the_server_of_a_package():
 # Keys
 
 
-def test_keys_are_in_no_error_no_trace_and_no_listing(run, library, monkeypatch):
+def test_keys_are_in_no_error_no_trace_and_no_listing(run, library, no_judge, monkeypatch):
     other = "ya29-environment-key"
     monkeypatch.setenv("SOME_VENDOR_API_KEY", other)
     arguments = json.dumps({"api_key": KEY, "account": {"secret": "hush-hush-hush", "id": "me"}})
@@ -307,7 +315,11 @@ def test_keys_are_in_no_error_no_trace_and_no_listing(run, library, monkeypatch)
     assert '"id": "me"' in shown[0]
     assert "scripted_llms.KeyEcho" in shown[0]
     assert "The key *** of" in shown[2]
-    for text in (*shown, repr(load_settings(llm="a.B", llm_args=arguments))):
+    settings = load_settings(llm="scripted_llms.KeyEcho", llm_args=arguments)
+    with Assistant.open(library.folder, settings=settings) as assistant:
+        provenance = identity(assistant, [], no_judge)
+    assert provenance["settings"]["llm_args"]["account"]["id"] == "me"
+    for text in (*shown, repr(settings), json.dumps(provenance)):
         assert KEY not in text
         assert "hush-hush" not in text
     with pytest.raises(ModelUnavailable) as caught:

@@ -92,9 +92,12 @@ class _LlamaIndexClient:
     takes_schema = False
 
     def __init__(self, llm: LLM, window: int | None) -> None:
-        self.name = str(getattr(llm, "model", None) or llm.metadata.model_name)
-        self.window = window or _read_window(llm)
+        metadata = _read_metadata(llm)
+        stated = getattr(metadata, "context_window", None) or DEFAULT_WINDOW
+        self.name = str(getattr(llm, "model", None) or getattr(metadata, "model_name", "unknown"))
+        self.window = int(window or stated)
         self._llm = llm
+        self._system_role = getattr(metadata, "system_role", "system")
         self._methods: tuple[str, ...] = _METHODS
         self._takes_system = True
 
@@ -160,12 +163,13 @@ class _LlamaIndexClient:
     def _render(self, messages: Sequence[Message]) -> list[Any]:
         from llama_index.core.base.llms.types import ChatMessage, MessageRole
 
-        roles = {"system": self._llm.metadata.system_role}
         texts = [(m.role, m.text) for m in messages]
         if not self._takes_system and [role for role, _ in texts[:2]] == ["system", "user"]:
             texts[:2] = [("user", f"{texts[0][1]}\n\n{texts[1][1]}")]
         return [
-            ChatMessage(role=roles.get(role) or MessageRole(role), content=text)
+            ChatMessage(
+                role=self._system_role if role == "system" else MessageRole(role), content=text
+            )
             for role, text in texts
         ]
 
@@ -229,9 +233,9 @@ def _get(holder: Any, name: str) -> Any:
     return holder.get(name) if isinstance(holder, Mapping) else getattr(holder, name, None)
 
 
-def _read_window(llm: LLM) -> int:
-    """Return the model's own figure, or a size that every model in use can read."""
+def _read_metadata(llm: LLM) -> Any:
+    """Return what a model says of itself, None if it fails: some ask their server first."""
     try:
-        return int(llm.metadata.context_window)
-    except (ValueError, AttributeError):
-        return DEFAULT_WINDOW
+        return llm.metadata
+    except Exception:  # noqa: BLE001 - the first call to the model says what is wrong
+        return None
