@@ -56,7 +56,15 @@ if TYPE_CHECKING:
     Questions = list[str]
 
 _MOST_PAPERS = 1_000_000  # to retrieve
-PROMPTS = ("answer", "plan", "verify", "repair", "select_papers", "suggest_questions")
+PROMPTS = (
+    "answer",
+    "answer_compact",
+    "plan",
+    "verify",
+    "repair",
+    "select_papers",
+    "suggest_questions",
+)
 
 
 class Assistant:

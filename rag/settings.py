@@ -15,7 +15,7 @@ import re
 import tomllib
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from platformdirs import PlatformDirs
 from pydantic import (
@@ -45,6 +45,8 @@ _ENDS: dict[str, tuple[str, ...]] = {
 _SECRET_NAME = re.compile(r"key|token(?!i[sz])|secret|passw|authorization", re.IGNORECASE)
 _SHORTEST_SECRET = 8  # characters; shorter ones are placeholders such as "none"
 KEYRING_SERVICE = "papertrail"  # as in `keyring set papertrail NAME`
+_SIZE = re.compile(r"(?<![\d.])(?:\d+(?:\.\d+)?b|\d{2,}m)(?![a-z0-9])", re.IGNORECASE)
+_SMALL = 4.0  # billions of parameters, at most
 _FOLDERS = PlatformDirs("papertrail", appauthor=False)
 # Value of a key that stands elsewhere: in a variable, or in the system's keyring.
 _REFERENCE = re.compile(r"(env|keyring):(.*)", re.DOTALL)
@@ -115,6 +117,9 @@ class Settings(BaseModel):
     )
     chat_timeout_s: float = Field(
         60.0, gt=0, le=3600, description="Seconds to wait for the next bytes of a model."
+    )
+    compact: bool | None = Field(
+        None, description="Short prompts for a small model. Default: by name, up to 4B parameters."
     )
     chat_retries: int = Field(3, ge=0, le=10, description="Retries after a temporary failure.")
     listing_calls: int = Field(
@@ -206,7 +211,20 @@ class Settings(BaseModel):
 
     def get_k(self, *, with_model: bool = False, with_plan: bool = False) -> int:
         """Return how many papers to retrieve, for a search or for a model to read."""
-        return self.k or (8 if not with_model else 12 if with_plan else 16)
+        is_short = self.compact or not with_model
+        return self.k or (8 if is_short else 12 if with_plan else 16)
+
+    def fit_to_model(self, name: str | None) -> Settings:
+        """Return settings with `compact` decided. A small model neither plans nor repairs.
+
+        Args:
+            name: of the model that writes, None without one.
+        """
+        is_small = is_small_model(name or "") if self.compact is None else self.compact
+        values: dict[str, Any] = {"plan": "never", "repair": False} if is_small else {}
+        given = self.model_fields_set
+        values = {field: value for field, value in values.items() if field not in given}
+        return self.model_copy(update={**values, "compact": is_small})
 
 
 def get_default_config_path() -> Path:
@@ -394,6 +412,23 @@ def has_variable(name: str) -> bool:
     return bool(os.environ.get(name, "").strip())
 
 
+def is_small_model(name: str) -> bool:
+    """Return whether the name of a model says that it has 4B parameters or fewer.
+
+    >>> [is_small_model(name) for name in ("qwen2.5-coder-1.5b", "llama3.2:1b", "smollm2:360m")]
+    [True, True, True]
+    >>> [is_small_model(name) for name in ("qwen3-30b-a3b", "gpt-4.1-mini", "mixtral-8x7b")]
+    [False, False, False]
+    """
+    sizes = _SIZE.findall(name)
+    return bool(sizes) and max(map(_read_size, sizes)) <= _SMALL
+
+
+def _read_size(size: str) -> float:
+    """Return the parameters that a size such as "1.5b" or "360m" names, in billions."""
+    return float(size[:-1]) / (1 if size[-1] in "bB" else 1000)
+
+
 def is_loopback(host: str) -> bool:
     """Return whether only this machine can reach the address; brackets of IPv6 are ignored.
 
@@ -413,7 +448,8 @@ def _make_settings(values: dict[str, Any], origin: dict[str, str]) -> Settings:
         raise SettingsError(_describe_unknown("origin", origin["origin"]))
     for name, value in values.items():
         field = Settings.model_fields.get(name)
-        if isinstance(value, bool) and field and field.annotation is not bool:
+        kinds = (field.annotation, *get_args(field.annotation)) if field else (bool,)
+        if isinstance(value, bool) and bool not in kinds:
             raise SettingsError(
                 f"Invalid setting {name} = {value} (from {origin[name]}): it is no switch."
             )

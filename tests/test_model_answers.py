@@ -17,6 +17,7 @@ from model_server import ModelServer, Step, complete_follow_up
 from typer.testing import CliRunner
 
 from rag import Assistant, Done, Filter, Paper, Text, Turn, Verified, load_settings
+from rag.answer.headings import QUOTED_INSTEAD
 from rag.cli import app
 from rag.errors import CorpusError, ModelRejected, PromptError, SettingsError
 from rag.generation.llm import fill_prompt
@@ -24,6 +25,7 @@ from rag.llm import Usage
 from rag.llm.cost import compute_cost
 from rag.prompts import load_prompt, neutral
 from rag.query.plan import Plan
+from rag.web.render import render_turn
 
 FAR = "how long should sourdough proof in the fridge"
 PAPERS = [
@@ -196,14 +198,39 @@ def test_unsupported_statements_can_be_taken_out(folder):
 def test_a_reply_that_cites_nothing_is_an_abstention(folder, reply, status):
     answer = ask(folder, writes(reply), check_with_model=False)
     assert answer.status == status
-    assert bool(answer.closest) == (status == "abstained")
+    assert answer.is_quoted == (status == "abstained")
 
 
-def test_the_model_refuses_by_itself_and_the_answer_carries_the_closest_papers(folder):
-    answer = ask(folder, Step("The abstracts say nothing about bread."), question=FAR)
-    assert (answer.status, answer.mode) == ("abstained", "model")
-    assert answer.text == "The abstracts say nothing about bread."
-    assert answer.closest[0].sentences[0].text
+def test_a_refusal_keeps_its_words_and_shows_the_best_quotations_behind_them(folder, tmp_path):
+    said = "The abstracts say nothing about bread.\n\nThey are about *models*, such as ZORP."
+    with ModelServer(Step(said)) as server, opened(folder, server) as assistant:
+        chat = assistant.chat()
+        events = list(chat.stream(FAR))
+        answer = events[-1].answer
+        chat.save(tmp_path / "chat.json")
+        chat.load(tmp_path / "chat.json")
+        assert chat.warnings == ()
+        assert chat.turns[0].answer.text == answer.text
+        assert chat.turns[0].answer.statements == answer.statements
+    assert (answer.status, answer.mode, answer.model) == ("abstained", "model", "tester")
+    assert "".join(e.delta for e in events if isinstance(e, Text)) == answer.text
+    assert answer.text.startswith(f"{said}\n\n{QUOTED_INSTEAD}\n\n")
+    assert all(each.verdict is None for each in answer.statements[: answer.heading + 1])
+    quoted = [each for each in answer.statements if each.citations]
+    assert quoted
+    for each in quoted:
+        (citation,) = each.citations
+        assert (each.verdict, citation.by) == ("quoted", "text")
+        assert each.text in citation.paper.abstract
+    shown = {each.citations[0].paper.id for each in quoted}
+    assert shown.isdisjoint(hit.paper.id for hit in answer.closest)
+    copied = answer.to_markdown()
+    assert "They are about *models*, such as ZORP." in copied
+    assert f"“{quoted[0].text.rstrip('.')}" in copied
+    page = render_turn(FAR, answer, 1)
+    assert "<strong>The abstracts" not in page  # the heading is bold, the model's words are not
+    assert "<strong>Closest sentences of the papers" in page
+    assert answer.to_dict()["statements"][-1]["verdict"] == "quoted"
 
 
 def test_no_paper_is_read_where_the_filter_lets_none_through(folder):

@@ -170,16 +170,22 @@ def play(record, replay, chat):
 
 
 def sum_up(answer):
-    """Return an answer as it is recorded: papers by id, a list in any order and without its end."""
-    text = re.sub(r"\[(\d+)\]", lambda m: f"[@{answer.sources[int(m[1])].id}]", answer.text)
-    cited = [paper.id for paper in answer.sources.values()]
+    """Return an answer as it is recorded: papers by id, a list in any order and without its end.
+
+    Sentences that are quoted below a refusal are left out.
+    """
+    own, statements = (
+        answer.split_quotations()[0] if answer.mode == "model" else (answer.text, answer.statements)
+    )
+    text = re.sub(r"\[(\d+)\]", lambda m: f"[@{answer.sources[int(m[1])].id}]", own).rstrip()
+    cited = [p.id for p in answer.sources.values() if answer.status != "abstained"]
     if answer.kind == "list":
         text, cited = sorted(text.rpartition("\n\n")[0].splitlines()), sorted(cited)
     return {
         "status": answer.status,
         "kind": answer.kind,
         "cited": cited,
-        "verdicts": [statement.verdict for statement in answer.statements],
+        "verdicts": [statement.verdict for statement in statements],
         "text": text,
     }
 
@@ -198,7 +204,8 @@ def test_a_recorded_exchange_gives_the_same_answers_again(record, replayed):
 def test_questions_that_the_library_does_not_answer_are_refused(replayed):
     for chat in select("unanswerable", replayed):
         (answer,) = (turn.answer for turn in chat.turns)
-        assert (answer.status, answer.sources, bool(answer.closest)) == ("abstained", {}, True)
+        assert (answer.status, answer.is_quoted, bool(answer.closest)) == ("abstained", True, True)
+        assert {each.verdict for each in answer.statements} == {None, "quoted"}
 
 
 def test_answers_cite_every_paper_that_answers_the_question(replayed):

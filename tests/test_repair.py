@@ -154,7 +154,8 @@ def test_revised_statements_come_with_the_text_that_they_stand_in(folder):
 def test_a_refusal_is_no_statement_in_doubt(folder):
     answer, server = ask(folder, Step("The abstracts do not state the cost."))
     assert len(server.requests) == 1
-    assert (answer.status, answer.text) == ("abstained", "The abstracts do not state the cost.")
+    assert answer.status == "abstained"
+    assert answer.text.startswith("The abstracts do not state the cost.\n\n")
 
 
 def test_sentences_without_a_citation_are_kept_where_the_check_failed(folder):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from rag.answer.document import Composer, Document, write_titles
 from rag.answer.docx import render_docx
+from rag.answer.headings import QUOTED_INSTEAD
 from rag.answer.html import render_html
 from rag.answer.latex import render_comment, render_latex
 from rag.answer.markdown import render_markdown
@@ -36,6 +37,13 @@ AnswerStatus = Literal["answered", "abstained", "incomplete"]
 Mode = Literal["model", "quotes"]
 Kind = Literal["answer", "list", "metadata"]
 StepName = Literal["plan", "retrieve", "write", "check", "repair"]
+
+
+class Passage(NamedTuple):
+    """Part of the text of an answer with its statements, whose offsets are in it."""
+
+    text: str
+    statements: tuple[Statement, ...]
 
 
 class Bibliography:
@@ -161,7 +169,7 @@ class Answer(Bibliography):
         question: as the user put it.
         asked: as it was searched for; the same unless a follow-up was rewritten.
         text: the statements with markers such as [1]. It says so if there is no clear answer.
-        statements: in order. Of an abstention without a model, the closest sentences.
+        statements: in order. Of an abstention, the closest sentences behind what a model said.
         hits: papers that were retrieved, best first.
         status: "answered", "abstained" or "incomplete" (cut off).
         reason: why it abstained or is incomplete; empty if that is not known.
@@ -224,7 +232,28 @@ class Answer(Bibliography):
     def is_quoted(self) -> bool:
         """Whether it quotes sentences under their papers, the best first, below a heading."""
         is_headed = bool(self.citations) and not self.statements[0].citations
-        return self.kind == "answer" and self.mode == "quotes" and is_headed
+        is_copied = self.mode == "quotes" or self.status == "abstained"
+        return self.kind == "answer" and is_copied and is_headed
+
+    @property
+    def heading(self) -> int:
+        """Index of the statement above quoted sentences. Words of a model may stand before it."""
+        texts = [statement.text for statement in self.statements]
+        return texts.index(QUOTED_INSTEAD) if QUOTED_INSTEAD in texts else 0
+
+    def split_quotations(self) -> tuple[Passage, Passage]:
+        """Return the words of a model, and the sentences quoted below them if there are any."""
+        if not self.is_quoted:
+            return Passage(self.text, self.statements), Passage("", ())
+        at, first = self.statements[self.heading].start, self.heading
+        below = (
+            replace(each, start=each.start - at, end=each.end - at)
+            for each in self.statements[first:]
+        )
+        return (
+            Passage(self.text[:at], self.statements[:first]),
+            Passage(self.text[at:], tuple(below)),
+        )
 
     @property
     def closest_heading(self) -> str:
@@ -330,7 +359,10 @@ class Answer(Bibliography):
 
     def _compose_text(self, composer: Composer) -> str:
         if self.mode == "model" and self.kind == "answer":
-            return composer.write_prose(self.text, self.statements)
+            own, quoted = self.split_quotations()
+            prose = composer.write_prose(own.text, own.statements)
+            below = composer.write_statements(quoted.text, quoted.statements)
+            return f"{prose.rstrip()}\n\n{below}" if below else prose
         return composer.write_statements(self.text, self.statements)
 
     def _repr_markdown_(self) -> str:

@@ -56,7 +56,7 @@ def mark_uncited(answer: Answer) -> Answer:
     Where a reader has checked the answer, it has decided what is a claim. The headings above quoted
     sentences claim nothing.
     """
-    is_bare = answer.status == "abstained" and not answer.is_quoted
+    is_bare = answer.status == "abstained" and (answer.mode == "model" or not answer.is_quoted)
     if answer.kind != "answer" or answer.checker or is_bare:
         return answer
     headings = _list_headings(answer) if answer.is_quoted else ()
@@ -75,9 +75,12 @@ def mark_uncited(answer: Answer) -> Answer:
 def _find_heading_problems(answer: Answer) -> Iterator[str]:
     """Yield what is wrong above quoted sentences: a heading, a reason or a label."""
     is_answer = answer.status != "abstained"
-    if answer.statements[0].text != describe_matches(is_answer=is_answer, reason=answer.reason):
+    if answer.mode == "model":
+        if any(citation.verdict != "quoted" for citation in answer.citations):
+            yield "an abstention cites papers"
+    elif answer.statements[0].text != describe_matches(is_answer=is_answer, reason=answer.reason):
         yield "its heading is not that of its status"
-    if not is_reason(answer.reason):
+    elif not is_reason(answer.reason):
         yield "its reason is none that quotes can have"
     other_label = CLOSEST if is_answer else BEST_MATCH
     if any(each.text == other_label for each in answer.statements):

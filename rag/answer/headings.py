@@ -8,6 +8,7 @@ BEST_MATCHES = "Best matches in this library"
 BEST_MATCH = "Best match:"  # before the best sentence
 CLOSEST = "Closest:"  # before it where there is no clear answer
 NO_CLEAR_ANSWER = "No clear answer in this library."
+QUOTED_INSTEAD = "Closest sentences of the papers, quoted, not the model's words:"
 NO_NUMBER = "None of the closest sentences has a number."
 TITLE_ONLY = "Of the closest paper only the title is known."
 ABSENT = "in no title or abstract."  # ends a reason that names words

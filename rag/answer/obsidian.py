@@ -103,10 +103,9 @@ class _NoteWriter:
             "status": answer.status,
             "cites": tuple(self._links.values()),
         }
-        is_prose = answer.mode == "model" and answer.kind == "answer"
         closest = (f"- {self._name_paper(hit.paper)}" for hit in answer.closest)
         sections = {
-            "## Answer": self._write_prose() if is_prose else self._write_statements(),
+            "## Answer": self._write_answer(),
             f"## {answer.closest_heading.rstrip(':')}": "\n".join(closest),
             "## Sources": "\n\n".join(map(self._write_source, answer.sources)),
             "## How this was checked": "\n".join(self._write_checks()),
@@ -121,10 +120,18 @@ class _NoteWriter:
         link = self._notes.get(clean_text(paper.id), "")
         return f"{link} {escape_text(paper.reference)}".lstrip()
 
-    def _write_prose(self) -> str:
+    def _write_answer(self) -> str:
+        answer = self._answer
+        if answer.mode != "model" or answer.kind != "answer":
+            return self._write_statements(answer.text, answer.statements)
+        own, quoted = answer.split_quotations()
+        parts = [self._write_prose(own.text), self._write_statements(*quoted)]
+        return "\n\n".join(filter(None, parts))
+
+    def _write_prose(self, text: str) -> str:
         """Return a model's text. In a table the sign between a link and its label is escaped."""
         shown = ""
-        pieces = split_shown_numbers(self._answer.text, self._links)
+        pieces = split_shown_numbers(text, self._links)
         for piece, group in groupby(pieces, lambda each: "" if isinstance(each, str) else each):
             if isinstance(piece, str):  # several may cut a sign off from the backslash before it
                 shown += _sanitise_prose("".join(map(str, group)))
@@ -135,10 +142,10 @@ class _NoteWriter:
             shown += link.replace("|", r"\|") if is_in_table else link
         return shown.strip()
 
-    def _write_statements(self) -> str:
+    def _write_statements(self, text: str, statements: Iterable[Statement]) -> str:
         """Return a text that code put together of sentences and titles of papers."""
-        shown, at, text = "", 0, self._answer.text
-        for statement in self._answer.statements:
+        shown, at = "", 0
+        for statement in statements:
             between = text[at : statement.start]
             shown += between if _STRUCTURE.fullmatch(between) else f" {escape_text(between)} "
             said = escape_text(statement.text)

@@ -107,8 +107,10 @@ def _name_papers(answer: Answer) -> Answer:
     """Return an answer that quotes sentences, with its papers named as the library names them."""
     if not answer.is_quoted:
         return answer
-    heading, *rest = answer.statements
-    text, statements, at = answer.text[: heading.end], [heading], heading.end
+    first = answer.heading + 1
+    statements, rest = [*answer.statements[:first]], answer.statements[first:]
+    at = statements[-1].end
+    text = answer.text[:at]
     cited = [each for each in rest if each.citations]
     for each in rest:
         shown = answer.text[each.start : each.end]

@@ -115,7 +115,12 @@ class MarkerResolver:
         if not known:
             self._space = ""
             return ""
-        numbers = tuple(self._numbering.assign(self._papers[n - 1]) for n in known)
+        found = dict.fromkeys(self._numbering.assign(self._papers[n - 1]) for n in known)
+        before = self.pieces[-1] if self.pieces else ""
+        numbers = tuple(n for n in found if isinstance(before, str) or n not in before)
+        if not numbers:  # another sentence of the paper that was cited right before
+            self._space = ""
+            return ""
         space, self._space = self._space, ""
         self.pieces += [space, numbers] if space else [numbers]
         return space + render_markers(numbers)

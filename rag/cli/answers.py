@@ -21,7 +21,7 @@ from rag.cli.tables import IS_OVER, TABLE, build_table
 from rag.verification import choose_level
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rag.answer import Answer, AnswerEvent, Citation, Statement, Step
     from rag.llm import ModelCall
@@ -186,7 +186,10 @@ def _print_answer(answer: Answer, typed: str, *, quiet: bool, show_all: bool, hi
     if not quiet:
         _print_reading(answer, hint)
     if answer.is_quoted:
-        _print_quoted(answer)
+        own, quoted = answer.split_quotations()
+        if own.text and not typed.strip().startswith(own.text.strip()):
+            _print_text(own.text.rstrip())
+        _print_quoted(quoted.statements)
     elif answer.kind == "list" and answer.citations:
         print_list(answer, show_all=show_all)
     else:
@@ -218,11 +221,11 @@ def _print_summary(answer: Answer) -> None:
             print_note(f"note: {warning}")
 
 
-def _print_quoted(answer: Answer) -> None:
+def _print_quoted(statements: Sequence[Statement]) -> None:
     """Print the heading, then each paper with the sentences quoted from it."""
     from rag.answer.headings import BEST_MATCH, CLOSEST
 
-    heading, *rest = answer.statements
+    heading, *rest = statements
     print_styled(heading.text, style="bold")
     label, number = "", 0
     for statement in rest:

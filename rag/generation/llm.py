@@ -7,15 +7,17 @@ passages, best paper first, after a part of it has gone to the conversation.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from rag.answer import Status, Text
+from rag.citations.loose import bracket_numbers, cite_quotations
 from rag.citations.markers import remove_markers
 from rag.citations.resolve import MarkerResolver, Numbering, close_gaps, resolve_statements
 from rag.errors import SettingsError
 from rag.generation.abstention import CLOSEST_PAPERS
+from rag.generation.compact import FilledPrompt, choose_papers, fill_compact, remove_copies
 from rag.generation.draft import Draft, shown_numbers
 from rag.llm import Message
 from rag.llm.errors import describe_refusal, shorten
@@ -27,30 +29,18 @@ from rag.query.planner import render_exchanges
 from rag.text.terms import has_words
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from rag.answer import AnswerEvent, Turn
     from rag.llm import ChatModel, Reply
     from rag.papers import Paper
     from rag.query.plan import Plan
     from rag.retrieval import Hit
+    from rag.retrieval.roles import Roles
     from rag.settings import Settings
 
 HISTORY_SHARE = 0.25  # of the window, at most, goes to the conversation
 _MARGIN_TOKENS = 64  # models count a little differently
-
-
-@dataclass(frozen=True, slots=True)
-class FilledPrompt:
-    """A prompt that fits the model's window.
-
-    Attributes:
-        messages: to send.
-        papers: in the order of their prompt numbers, from 1.
-    """
-
-    messages: tuple[Message, ...]
-    papers: tuple[Paper, ...]
 
 
 def write_with_model(
@@ -62,6 +52,7 @@ def write_with_model(
     settings: Settings,
     count: int,
     confidence: float | None,
+    roles: Roles | None = None,
 ) -> Generator[AnswerEvent, None, Draft]:
     """Yield the model's answer as it streams and return the draft, its statements unchecked.
 
@@ -73,6 +64,7 @@ def write_with_model(
         settings: prompts.
         count: number of papers that the hits are the nearest of.
         confidence: that the library holds an answer, in [0, 1].
+        roles: of the sentences found, for the compact form of the prompt. None takes the long one.
 
     Raises:
         SettingsError: the window is too small for a single passage.
@@ -80,7 +72,17 @@ def write_with_model(
         ModelError: the model gave no reply.
     """
     yield Status(f"Writing with {model.name}")
-    filled, reply, notes = _send(plan, hits, history, model=model, settings=settings, count=count)
+    window = model.window - model.reserve
+    if roles is None:
+        prompt = load_prompt("answer", settings.prompts)
+        fill = partial(
+            fill_prompt, plan, history=history, count=count, window=window, prompt=prompt
+        )
+    else:
+        prompt = load_prompt("answer_compact", settings.prompts)
+        fill = partial(fill_compact, plan, roles=roles, window=window, prompt=prompt)
+    read = hits if roles is None else choose_papers(hits)
+    filled, reply, notes = _send(fill, read, model, prompt.name)
     numbering = Numbering(shown_numbers(history))
     resolver = MarkerResolver(filled.papers, numbering)
     try:
@@ -91,9 +93,10 @@ def write_with_model(
         reply.close()
     if text := resolver.finish():
         yield Text(text)
-    if reply.restarted:  # what was shown was thought or repetition
+    shown = bracket_numbers(reply.text, filled.papers, filled.label)
+    if reply.restarted or shown != reply.text:  # what was streamed is not what is said
         resolver = MarkerResolver(filled.papers, numbering)
-        resolver.feed(reply.text)
+        resolver.feed(shown)
         resolver.finish()
     if resolver.unknown:
         markers = ", ".join(dict.fromkeys(resolver.unknown))
@@ -103,6 +106,11 @@ def write_with_model(
         notes = (unknown, *notes)
     by_number = {numbering.numbers[p.id]: p for p in filled.papers if p.id in numbering.numbers}
     text, statements = resolve_statements(resolver.pieces, by_number)
+    text, statements, copied = remove_copies(text, statements, filled.messages[0].text)
+    if copied:
+        notes = (*notes, "The model repeated sentences of its instructions. They are left out.")
+    if roles is not None or not any(statement.citations for statement in statements):
+        text, statements = cite_quotations(text, statements, filled.papers, numbering)
     return Draft(
         text,
         statements,
@@ -118,33 +126,22 @@ def write_with_model(
 
 
 def _send(
-    plan: Plan,
+    fill: Callable[[Sequence[Hit]], FilledPrompt],
     hits: Sequence[Hit],
-    history: Sequence[Turn],
-    *,
     model: ChatModel,
-    settings: Settings,
-    count: int,
+    name: str,
 ) -> tuple[FilledPrompt, Reply, tuple[str, ...]]:
     """Send as many papers as the window holds and the server takes; see `write_with_model`.
 
     Returns:
         the prompt, the reply as it begins, and notes on papers that were found but not sent.
     """
-    fill = partial(
-        fill_prompt,
-        plan,
-        history=history,
-        count=count,
-        window=model.window - model.reserve,
-        prompt=load_prompt("answer", settings.prompts),
-    )
     papers = fill(hits).papers
     fitting = [hit for hit in hits if hit.paper in papers]
 
     def send(most: int) -> tuple[FilledPrompt, Reply]:
         filled = fill(fitting[:most])
-        return filled, model.reply(filled.messages, prompt="answer")
+        return filled, model.reply(filled.messages, prompt=name)
 
     (filled, reply), sent = shorten(send, len(fitting))
     notes = []

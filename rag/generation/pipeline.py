@@ -18,11 +18,12 @@ from rag.citations.markers import remove_markers
 from rag.errors import ModelError, ModelRejected, SettingsError
 from rag.generation.abstention import abstain, assess
 from rag.generation.check import DraftChecker, note_unread, remove_unsupported
+from rag.generation.compact import DOUBT, may_answer
 from rag.generation.draft import shown_numbers
 from rag.generation.listing import CANDIDATES, ListWriter, Scope
 from rag.generation.llm import settle_status, write_with_model
 from rag.generation.metadata import write_metadata
-from rag.generation.quotes import write_quotes
+from rag.generation.quotes import add_quotations, write_quotes
 from rag.generation.reasons import explain_abstention
 from rag.generation.relevance import drop_notices
 from rag.generation.repair import Repairer
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from rag.generation.trace import Result, Trace
     from rag.llm import ChatModel
     from rag.retrieval.live_index import LiveIndex
+    from rag.retrieval.roles import Roles
     from rag.settings import Settings
 
 FEW_PAPERS = 3  # of an author, or of the last answer: naming these names them, as a title would
@@ -66,6 +68,7 @@ class Pipeline:
 
         A trace reports the steps of one answer.
         """
+        settings = settings.fit_to_model(model.name if model else None)
         if trace:
             model, checker = trace.record(model), trace.record(checker)
         self._library = library
@@ -115,6 +118,8 @@ class Pipeline:
                 yield Verified(draft.statements, draft.checker, draft.text)
         if draft.mode == "model" and plan.kind == "answer":
             draft = settle_status(note_unread(draft), shown_numbers(history))
+            if draft.status == "abstained":
+                draft = yield from self._quote_below(retrieval, draft, history)
         yield Done(self._finish(plan, where, retrieval, draft, time.perf_counter() - started))
 
     def _follow(
@@ -236,26 +241,28 @@ class Pipeline:
         settings = self._settings
         failed, used = plan.unreachable, NO_USAGE
         found = assess(retrieval, threshold=settings.confidence)
-        if self._model and retrieval.hits and not failed:  # it refuses by itself
+        is_asked = not settings.compact or may_answer(found)  # a large one refuses by itself
+        if self._model and retrieval.hits and is_asked and not failed:
             try:
-                return (
-                    yield from write_with_model(
-                        plan,
-                        retrieval.hits,
-                        history,
-                        model=self._model,
-                        settings=settings,
-                        count=self._library.count(plan.where),
-                        confidence=found.confidence,
-                    )
+                draft = yield from write_with_model(
+                    plan,
+                    retrieval.hits,
+                    history,
+                    model=self._model,
+                    settings=settings,
+                    count=self._library.count(plan.where),
+                    confidence=found.confidence,
+                    roles=self._judge_roles(retrieval) if settings.compact else None,
                 )
+                in_doubt = [DOUBT] if settings.compact and not found.answerable else []
+                return replace(draft, warnings=(*draft.warnings, *in_doubt))
             except ModelRejected:
                 raise
             except (ModelError, SettingsError) as error:
                 yield Status("The model did not answer; choosing verbatim sentences instead")
                 failed, used = str(error), get_usage(error)
         if retrieval.hits:
-            roles = self._library.judge_roles([hit.paper.id for hit in retrieval.hits])
+            roles = self._judge_roles(retrieval)
             draft = yield from write_quotes(
                 replace(retrieval, hits=remove_notices(retrieval.hits, roles)),
                 roles,
@@ -270,6 +277,18 @@ class Pipeline:
             return draft
         instead = " These are verbatim sentences instead." if draft.statements else ""
         return replace(draft, warnings=(f"{failed}{instead}",), model_error=failed, usage=used)
+
+    def _quote_below(
+        self, retrieval: Retrieval, draft: Draft, history: Sequence[Turn]
+    ) -> Generator[AnswerEvent, None, Draft]:
+        """Add the sentences that quotes would show to what a model wrote without an answer."""
+        roles = self._judge_roles(retrieval)
+        shown = replace(retrieval, hits=remove_notices(retrieval.hits, roles))
+        most = self._settings.sentences
+        return (yield from add_quotations(shown, roles, draft, history, most=most))
+
+    def _judge_roles(self, retrieval: Retrieval) -> Roles:
+        return self._library.judge_roles([hit.paper.id for hit in retrieval.hits])
 
     def _explain(self, question: str, sentences: Sequence[str]) -> str:
         with self._library.reading() as live:

@@ -2,7 +2,8 @@
 
 Sentences compete across papers by `sentence_ranking`. The best one comes first, then the others,
 paper by paper. A question that names several papers gets sentences from several papers. Where the
-library seems to hold no answer, the closest sentences are shown, and the heading says so.
+library seems to hold no answer, the closest sentences are shown, and the heading says so. They also
+stand behind the words of a model that found no answer.
 """
 
 from __future__ import annotations
@@ -12,7 +13,13 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from rag.answer import Text
-from rag.answer.headings import BEST_MATCH, CLOSEST, TITLE_ONLY, describe_matches
+from rag.answer.headings import (
+    BEST_MATCH,
+    CLOSEST,
+    QUOTED_INSTEAD,
+    TITLE_ONLY,
+    describe_matches,
+)
 from rag.generation.abstention import CLOSEST_PAPERS, abstain
 from rag.generation.draft import Draft, shown_numbers
 from rag.generation.sentence_ranking import rank_sentences
@@ -60,20 +67,48 @@ def write_quotes(
     builder = TextBuilder(shown_numbers(history))
     builder.add_paragraph(describe_matches(is_answer=found.answerable, reason=reason))
     best = BEST_MATCH if found.answerable else CLOSEST
-    for place, (_, pairs) in enumerate(groupby(chosen, key=lambda pair: pair[0].rank)):
-        hits, sentences = zip(*pairs, strict=True)
-        paper = hits[0].paper
-        quotes = [Quote(paper.id, each.start, each.end, each.text) for each in sentences]
-        builder.add_quotes(paper, quotes, label="" if place else best)
+    _add_chosen(builder, chosen, best)
     yield Text(builder.text)
+    is_named = any(hit.named for hit in retrieval.hits)
     return Draft(
         builder.text,
         tuple(builder.statements),
         hits=retrieval.hits,
         status="answered" if found.answerable else "abstained",
         reason=reason,
-        closest=_find_closest(retrieval.hits, chosen, found),
+        closest=() if found.answerable and is_named else _find_closest(retrieval.hits, chosen),
         confidence=found.confidence,
+    )
+
+
+def add_quotations(
+    retrieval: Retrieval, roles: Roles, draft: Draft, history: Sequence[Turn], *, most: int
+) -> Generator[AnswerEvent, None, Draft]:
+    """Yield the best sentences behind the text of a model that found no answer; return the draft.
+
+    Args:
+        retrieval: of the question.
+        roles: of the sentences found.
+        draft: an abstention of a model.
+        history: earlier turns, whose papers keep their numbers.
+        most: most sentences, at least 1.
+    """
+    chosen = choose_sentences(retrieval.question, retrieval.hits, roles, most)
+    if not chosen:
+        return draft
+    builder = TextBuilder(shown_numbers(history))
+    if draft.statements:
+        builder.add_reply(draft)
+    else:  # a reply without a word of its own
+        builder.add_paragraph(draft.text)
+    builder.add_paragraph(QUOTED_INSTEAD)
+    _add_chosen(builder, chosen, CLOSEST)
+    yield Text(builder.text.removeprefix(draft.text))
+    return replace(
+        draft,
+        text=builder.text,
+        statements=tuple(builder.statements),
+        closest=_find_closest(retrieval.hits, chosen),
     )
 
 
@@ -102,11 +137,20 @@ def choose_sentences(
     return [pair for pairs in chosen.values() for pair in pairs]
 
 
+def _add_chosen(
+    builder: TextBuilder, chosen: Sequence[tuple[Hit, ScoredSentence]], label: str
+) -> None:
+    """Add sentences under their papers, the first one behind a label."""
+    for place, (_, pairs) in enumerate(groupby(chosen, key=lambda pair: pair[0].rank)):
+        hits, sentences = zip(*pairs, strict=True)
+        paper = hits[0].paper
+        quotes = [Quote(paper.id, each.start, each.end, each.text) for each in sentences]
+        builder.add_quotes(paper, quotes, label="" if place else label)
+
+
 def _find_closest(
-    hits: Sequence[Hit], chosen: Sequence[tuple[Hit, ScoredSentence]], found: Assessment
+    hits: Sequence[Hit], chosen: Sequence[tuple[Hit, ScoredSentence]]
 ) -> tuple[Hit, ...]:
-    """Return the nearest papers that are not quoted, none if the question names its paper."""
-    if found.answerable and any(hit.named for hit in hits):
-        return ()
+    """Return the nearest papers that are not quoted."""
     quoted = {hit.rank for hit, _ in chosen}
     return tuple(hit for hit in hits if hit.rank not in quoted)[:CLOSEST_PAPERS]

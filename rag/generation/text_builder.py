@@ -41,8 +41,9 @@ class TextBuilder:
     def add_reply(self, draft: Draft) -> None:
         """Add the text of a model, with its statements."""
         blanks = len(draft.text) - len(draft.text.lstrip())
-        at = len(self.text) + 2 - blanks
-        self.text += f"\n\n{draft.text.strip()}"
+        self.text += "\n\n" if self.text else ""
+        at = len(self.text) - blanks
+        self.text += draft.text.strip()
         self.statements += [
             replace(each, start=at + each.start, end=at + each.end) for each in draft.statements
         ]

@@ -182,9 +182,9 @@ def _render_answer(answer: Answer, number: int) -> str:
     if answer.status == "incomplete":
         reason = escape(answer.reason.rstrip("."))
         note = f'<p class="note weak">This answer is incomplete: {reason}.</p>'
-    html = _render_statements(
-        answer.text, answer.statements, number, answer.checker, with_headings=answer.is_quoted
-    )
+    own, quoted = answer.split_quotations()
+    html = _render_statements(*own, number, answer.checker)
+    html += _render_statements(*quoted, number, answer.checker, with_headings=True)
     body = _make_lists(html, most=MOST_LISTED if answer.kind == "list" else None)
     return f'<div class="text" dir="auto">{body}</div>{note}'
 
