@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from rag.papers import Paper
 
-ENDINGS: tuple[str, ...] = (".bib",)
-
 _VENUE_FIELDS = {
     "article": "journal",
     **dict.fromkeys(("inproceedings", "conference", "incollection", "inbook"), "booktitle"),

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from rag.papers import Paper
 
-ENDINGS: tuple[str, ...] = (".csl.json", ".csl", ".json")
-
 
 def render(papers: Iterable[Paper]) -> Iterator[str]:
     """Yield a list with one item per line."""

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from rag.papers import Paper
 
-ENDINGS: tuple[str, ...] = (".jsonl", ".ndjson")
-
 
 def render(papers: Iterable[Paper]) -> Iterator[str]:
     """Yield one line per paper."""

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from rag.papers import Paper
 
-ENDINGS: tuple[str, ...] = (".md", ".markdown")
-
 _SIGN = re.compile(r"[\\`*_\[\]<>&$^~@|]")
 _BLOCK_START = re.compile(r"(\d{1,9}(?=[.)])|(?=[-+=#:%]))")
 _WEB_ADDRESS = re.compile(r"https?://[^\s]+", re.IGNORECASE)

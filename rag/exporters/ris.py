@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from rag.papers import Paper
 
-ENDINGS: tuple[str, ...] = (".ris",)
-
 
 def render(papers: Iterable[Paper]) -> Iterator[str]:
     """Yield one record per paper, each followed by a blank line."""
