@@ -67,7 +67,11 @@ _MOST_REMEMBERED = 200  # answers whose papers a follow-up may point to
 _COMMENT_S = 10.0  # between comments that keep a connection open
 _BODY_S = 30.0  # for a request to arrive
 _BUSY_S = 5  # after which a refused client may try again
+_DOUBTED = ("unsupported", "contradicted", "uncited", "unchecked")
 _RETRYABLE = (429, 500, 503)
+_ERROR_TYPES = {429: "rate_limit_error", **dict.fromkeys((500, 502, 503), "server_error")}
+# A proxy in front may neither keep nor gather what is streamed.
+_STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _CORRECTED = "\n\n---\n\n**As checked:**\n\n"
 _NO_TASKS = "Papertrail answers questions about its papers and does no other tasks."
 _BUG = "Something went wrong on the server. Its log has the details."
@@ -87,7 +91,7 @@ class ApiError(Exception):
         self.wait_s = wait_s
         self._error = {
             "message": message,
-            "type": "invalid_request_error" if status < 429 else "server_error",
+            "type": _ERROR_TYPES.get(status, "invalid_request_error"),
             "param": param or None,
             "code": code,
         }
@@ -211,10 +215,11 @@ class Endpoint:
             question = self._check_question(chat, library, asked, history, body)
             events = self._answer(request, question, reply)
         if chat.stream:
-            return StreamingResponse(_stream(events, reply), media_type="text/event-stream")
+            parts = _stream(events, reply)
+            return StreamingResponse(parts, 200, _STREAM_HEADERS, "text/event-stream")
         try:
-            async with aclosing(events) as parts:
-                text = "".join([part async for part in parts if part])
+            async with aclosing(events):
+                text = "".join([part async for part in events if part])
         except ClientDisconnect:
             return JSONResponse({}, 499)  # nobody reads it
         return JSONResponse(reply.whole(text))
@@ -473,14 +478,11 @@ def _find_settled(event: Verified, written: str) -> Sequence[Statement]:
     for statement in event.statements:
         cited = statement.citations
         is_judged = all(each.by == event.checker.name for each in cited)
-        is_doubted = statement.verdict in ("unsupported", "contradicted", "uncited", "unchecked")
+        is_doubted = statement.verdict in _DOUBTED
         shown = remove_markers(written[statement.start : statement.end])
-        if (
-            not is_judged
-            or is_doubted
-            or statement.context
-            or shown.split() != statement.text.split()
-        ):
+        is_prose = not (statement.context or statement.listed)
+        is_as_written = is_prose and shown.split() == statement.text.split()
+        if is_doubted or not is_judged or not is_as_written:
             break
         settled.append(statement)
     numbers = dict.fromkeys(c.number for each in settled for c in each.citations)

@@ -349,12 +349,21 @@ def test_health_needs_no_token(folder, environment):
 
 
 def test_stream_holds_only_checked_text_and_a_draft_is_corrected_below(folder):
-    repaired = Step("2: It is 3.5 times faster than BERT [1].")
+    is_shown = threading.Event()
+
+    def repaired(body):
+        assert is_shown.wait(60)  # the client has the first statement before this call is answered
+        return Step("2: It is 3.5 times faster than BERT [1].")
+
     passed = Step("1 | s4 | supported | it says so")
     steps = [Step(WRITTEN), check, repaired, passed]
     with serve_model(folder, *steps, *steps) as (url, _model):
         client = connect(url)
-        checked = [c.choices[0].delta for c in ask(client, QUESTION, stream=True) if c.choices]
+        checked = []
+        for chunk in ask(client, QUESTION, stream=True):
+            checked.append(chunk.choices[0].delta)
+            if chunk.choices[0].delta.content:
+                is_shown.set()
         parts = [each.content for each in checked if each.content]
         assert parts[0] == "ZORP attends to 64 tokens at a time [1]."  # before it was repaired
         assert "GPUs" not in "".join(parts)
@@ -446,7 +455,17 @@ def test_questions_are_limited_and_the_refusal_says_when_to_ask_again(folder):
         with pytest.raises(openai.RateLimitError) as raised:
             ask(connect(url), QUESTION)
     assert raised.value.code == "rate_limit_exceeded"
+    assert raised.value.type == "rate_limit_error"
     assert 3000 < int(raised.value.response.headers["retry-after"]) <= 3600
+
+
+def test_so_many_answers_are_remembered(folder):
+    endpoint = Endpoint(LibraryPool(load_settings(index=f"{folder}/library")), RateLimit())
+    for number in range(300):
+        endpoint._remember(f"text {number}", number)
+    assert len(endpoint._memory) == 200
+    assert endpoint._recall("?", "text 299").answer == 299
+    assert endpoint._recall("?", "text 0").answer.text == "text 0"
 
 
 def test_so_many_may_wait_and_no_more(folder):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import sys
+from concurrent.futures import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,7 @@ import typer
 
 from rag.cli.exits import exit_interrupted
 from rag.cli.options import QuietOption, add_options, open_assistant
-from rag.cli.printing import print_note
+from rag.cli.printing import print_note, print_status
 from rag.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from rag.mcp import PaperTools
+    from rag.serving.library_pool import LibraryPool
     from rag.settings import Settings
 
 MCP_HOST = "127.0.0.1"
@@ -204,12 +206,25 @@ def serve_openai(
     pool = LibraryPool(settings)
     try:
         with _listen(host, port, token, names, variable="PAPERTRAIL_SERVE_TOKEN") as listener:
-            pool.get_assistant()
+            _open_library(pool)
             if not quiet:
                 _announce("chat clients", host, listener, PATH, names)
             serve(pool, listener, host, token=token, names=names, rate_limit=limit)
     except KeyboardInterrupt:  # all is closed, but a thread may wait minutes for a model
         exit_interrupted()
+
+
+def _open_library(pool: LibraryPool) -> None:
+    """Open the library of the settings. A terminal shows how far the bundled one is indexed.
+
+    Raises:
+        RagError: it cannot be opened.
+    """
+    opening = pool.open()
+    while wait([opening], timeout=0.2).not_done:
+        print_status(pool.get_state().text)
+    print_status("")
+    opening.result()
 
 
 def _print_warnings() -> None:
