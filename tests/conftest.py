@@ -42,7 +42,13 @@ def _interruptible():
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch, tmp_path):
     """No key or model of the person who runs the tests, and none of their libraries."""
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_ORG_ID", "PAPERTRAIL_CHAT_MODEL"):
+    for name in (
+        "OPENAI_API_KEY",
+        "OPENAI_BASE_URL",
+        "OPENAI_ORG_ID",
+        "PAPERTRAIL_CHAT_MODEL",
+        "PAPERTRAIL_LLM",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PAPERTRAIL_DATA_DIR", str(tmp_path / "data"))
 
