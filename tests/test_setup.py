@@ -275,7 +275,7 @@ def test_a_server_that_lists_nothing_needs_a_name(run, config):
     server.lists.clear()
     with server:
         said = run("setup", "--yes", "--url", server.url, status=2)
-        assert "Name a model with --model." in said
+        assert f"No list of models is at {server.url}." in said
         run("setup", "--yes", "--url", server.url, "--model", "mine")
     assert read(config) == {"chat_model": "mine", "chat_url": server.url}
 
@@ -410,6 +410,23 @@ def test_the_end_of_the_input_and_ctrl_c_write_nothing(config, typed, status):
         terminal.type(typed)
         assert terminal.end()[1] == status
         assert server.requests == []
+    assert not config.exists()
+
+
+def test_ctrl_c_during_the_trial_ends_the_request_and_writes_nothing(config):
+    server = good_model()
+    server.steps[:] = [Step("ready", first_byte_s=120)]
+    with server:
+        terminal = Terminal([server_port(server)])
+        terminal.expect("Which one? [1] ")
+        terminal.type("\n")
+        terminal.expect("Trying first-7b")
+        while not server.requests:
+            time.sleep(0.05)
+        terminal.type("\x03")
+        rest, status = terminal.end()
+        assert server.disconnected.wait(20)
+    assert (rest.strip().splitlines()[-1], status) == ("rag: interrupted.", 130)
     assert not config.exists()
 
 

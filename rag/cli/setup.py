@@ -291,6 +291,11 @@ def _choose_remote(
 
     found = _describe(place, settings)
     listed = found.models if found else ()
+    if model is None and found is None:
+        raise SettingsError(
+            f"No list of models is at {place.url or place.name}. Start the server, correct the "
+            "address, or name a model with --model."
+        )
     if model is None and yes:
         names = ", ".join(each.name for each in listed[:_MOST_LISTED])
         raise SettingsError(f"Name a model with --model. {place.name} lists: {names or 'none'}.")
