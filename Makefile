@@ -26,10 +26,11 @@ CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || comman
 SPLIT ?= dev
 RUN ?= runs/$(SPLIT)
 
-.PHONY: help ask app dev test test-slow test-model-server test-local-model require-gguf test-page eval check bench clean
+.PHONY: help ask app setup dev test test-slow test-model-server test-local-model require-gguf test-page eval check bench clean
 help:
 	@echo 'make ask Q="..."  answer a question from the bundled library'
 	@echo 'make app          open the page'
+	@echo 'make setup        connect a language model'
 	@echo 'make test         run the tests'
 	@echo 'make test-slow    tests that kill processes, mount disks or need other programs; more examples'
 	@echo 'make test-model-server  the model edge against a foreign server (needs node and npm)'
@@ -47,6 +48,9 @@ ask: $(VENV)/.runtime
 
 app: $(VENV)/.runtime
 	@$(BIN)/rag app
+
+setup: $(VENV)/.runtime
+	@$(BIN)/rag setup
 
 dev: $(VENV)/.dev
 
