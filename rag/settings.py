@@ -42,6 +42,13 @@ _ENDS: dict[str, tuple[str, ...]] = {
     "gguf": ("chat_model", "llm", "llm_args"),
     "embedder": ("embedder_args",),
 }
+# What the config file says of one server does not hold for another that a later layer names.
+_TIED = {
+    "chat_url": ("chat_key", "chat_window"),
+    "check_url": ("check_key",),
+    "judge_url": ("judge_key",),
+    "embed_url": ("embed_key",),
+}
 _SECRET_NAME = re.compile(r"key|token(?!i[sz])|secret|passw|authorization", re.IGNORECASE)
 _SHORTEST_SECRET = 8  # characters; shorter ones are placeholders such as "none"
 KEYRING_SERVICE = "papertrail"  # as in `keyring set papertrail NAME`
@@ -254,6 +261,8 @@ def load_settings(config: str | Path | None = None, **arguments: Any) -> Setting
     ):
         given = {n: v for n, (v, _) in layer.items() if not isinstance(v, str) or v.strip()}
         ended = {other for name in given for other in _ENDS.get(name, ())}
+        moved = (n for n in _TIED.keys() & given.keys() if from_file.get(n, given[n]) != given[n])
+        ended |= {tied for n in moved for tied in _TIED[n] if origin.get(tied) == str(path)}
         for name in (layer.keys() - given.keys()) | ended:
             values.pop(name, None)
         values |= given

@@ -306,3 +306,21 @@ def test_info_shows_where_a_key_stands_and_never_the_key(run, monkeypatch):
     said = run("info")
     assert "chat_key: env:MISTRAL_API_KEY  (PAPERTRAIL_CHAT_KEY)" in said
     assert "sk-plain" not in said
+
+
+def test_a_key_of_the_config_file_does_not_follow_to_another_server(tmp_path, monkeypatch):
+    config = tmp_path / "config.toml"
+    config.write_text('chat_url = "http://a.example/v1"\nchat_key = "sk-a"\nchat_window = 4096\n')
+
+    def load(**given):
+        settings = load_settings(config, chat_model="m", **given)
+        return resolve_server(settings, "chat").key, settings.chat_window
+
+    assert load() == load(chat_url="http://a.example/v1") == ("sk-a", 4096)
+    assert load(chat_url="http://b.example/v1") == ("none", None)
+    assert load(chat_url="http://b.example/v1", chat_key="sk-b") == ("sk-b", None)
+    monkeypatch.setenv("PAPERTRAIL_CHAT_KEY", "sk-c")  # of the user's shell, for any server
+    assert load(chat_url="http://b.example/v1") == ("sk-c", None)
+    monkeypatch.delenv("PAPERTRAIL_CHAT_KEY")
+    monkeypatch.setenv("PAPERTRAIL_CHAT_URL", "http://c.example/v1")
+    assert load() == ("none", None)
