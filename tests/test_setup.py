@@ -16,7 +16,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from list_server import list_of
+from list_server import ListServer, list_of, send
 from model_server import ModelServer, Step, repeat_question
 from test_reader_test import LABELS
 
@@ -462,6 +462,26 @@ def test_openai_is_asked_only_after_the_yes_and_needs_no_key_in_the_file(config,
         rest, status = terminal.end()
     assert (status, "sk-openai" in rest) == (0, False)
     assert read(config) == {"chat_model": "first-7b", "chat_window": 16384}
+
+
+def test_yes_alone_takes_no_service(config, monkeypatch):
+    with good_model() as server:
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-openai-key")
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        rest, status = Terminal([9], "--yes").end()
+        assert (server.requests, server.headers, status) == ([], [], 3)
+    assert "No language model was found on this machine." in rest
+
+
+def test_servers_without_a_usable_model_are_named(config):
+    def refuse(handler, _body):
+        send(handler, 401, b"{}")
+
+    with ListServer({MODELS: refuse}) as locked, ListServer({MODELS: list_of("e5-embed")}) as empty:
+        rest, status = Terminal([locked.port, empty.port]).end()
+    assert status == 3
+    assert f"asks for a key: rag setup --url {locked.url} --key env:VARIABLE" in rest
+    assert f"Jan at {empty.url} has no model that writes text yet." in rest
 
 
 def test_nothing_found_says_how_to_install_a_server(config):
