@@ -219,6 +219,29 @@ def test_a_small_window_is_written_and_explained(run, config):
     assert find_limits(FoundModel("m", 100), "vLLM")[0] == {"chat_window": 1024}  # the least
 
 
+def test_a_small_model_gets_the_compact_prompt_and_no_plan(run, config):
+    server = good_model(0)
+    meta = {"n_params": 1_543_714_304, "n_ctx": 8192}
+    server.lists[MODELS] = list_of("coder.gguf", owned_by="llamacpp", meta=meta)
+    server.steps[:] = [Step(reply=lambda body: "ready")]
+    found, settings = find_problems(run, server)
+    assert found[0]["problem"] == "The model is small (1.5B parameters)."
+    assert (settings["compact"], settings["check_with_model"]) == (True, False)
+    assert server.plans == []
+    assert "plan" not in settings
+
+
+def test_a_plan_switched_off_for_one_model_is_tried_again_with_another(run, config):
+    server = good_model()
+    server.plan = Step("no plan")
+    find_problems(run, server)
+    assert read(config)["plan"] == "never"
+    server = good_model()
+    find_problems(run, server)
+    assert len(server.plans) == 1
+    assert "plan" not in read(config)
+
+
 def test_a_model_that_writes_no_answer_is_not_written(run, config):
     server = good_model()
     ready = server.steps[0]

@@ -154,7 +154,9 @@ def _forget_earlier(settings: Settings, path: Path) -> Settings:
         for name in list_written(path)
         if name in _FOUND_OUT and settings.origin.get(name) == str(path)
     ]
-    return settings.model_copy(update={name: defaults[name].default for name in earlier})
+    kept = settings.model_copy(update={name: defaults[name].default for name in earlier})
+    kept.model_fields_set.difference_update(earlier)  # as if nobody had set them
+    return kept
 
 
 def _take_file(gguf: Path) -> tuple[Place, FoundModel | None]:

@@ -117,15 +117,12 @@ def be_patient(settings: Settings) -> Settings:
 
 def find_limits(found: FoundModel, program: str) -> tuple[dict[str, Any], list[Finding]]:
     """Return the settings that a server's window and a model's size call for, with findings."""
-    from rag.settings import Settings
-
     settings: dict[str, Any] = {}
     findings = []
-    takes_compact = "compact" in Settings.model_fields
-    if takes_compact and found.parameters and found.parameters <= _LARGEST_COMPACT:
+    if found.parameters and found.parameters <= _LARGEST_COMPACT:
         settings["compact"] = True
         problem = f"The model is small ({found.parameters / 1e9:.1f}B parameters)."
-        findings.append(Finding(problem, "It gets shorter prompts."))
+        findings.append(Finding(problem, "It gets a compact prompt, no plan and no repair."))
     if found.window:
         settings["chat_window"] = max(found.window, _LEAST_WINDOW)
         if found.window < _GOOD_WINDOW:
