@@ -265,7 +265,7 @@ def demand_libraries() -> None:
 
     from rag.errors import SettingsError
 
-    missing = [name for name in ("ir_measures", "plotly", "sklearn") if find_spec(name) is None]
+    missing = [name for name in ("ir_measures", "plotly") if find_spec(name) is None]
     if missing:
         raise SettingsError(
             f"`rag eval` needs {', '.join(missing)}; install them with "
