@@ -470,7 +470,7 @@ def test_so_many_answers_are_remembered(folder):
 
 def test_so_many_may_wait_and_no_more(folder):
     endpoint = Endpoint(LibraryPool(load_settings(index=f"{folder}/library")), RateLimit())
-    endpoint._under_way = 1000
+    endpoint._tasks.update(range(1000))
 
     async def post():
         from starlette.requests import Request

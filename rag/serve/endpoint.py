@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 from collections import OrderedDict
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import aclosing, suppress
 from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -40,14 +40,17 @@ from rag.serving.server import make_lifespan, run_server
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Generator, Sequence
 
     from rag.answer import AnswerEvent
     from rag.serving.library_pool import LibraryPool
 
+    Events = asyncio.Queue[AnswerEvent | Exception]
+
 PATH = "/v1"
 MODEL = "papertrail"  # the library of the settings; "papertrail/NAME" is a named one
-MAX_WAITING = 64  # requests that wait for a free worker
+MAX_WAITING = 64  # requests that wait for a free worker; others get status 429
+MAX_CONNECTIONS = 1000
 _WITH_MODEL = 24  # answers at once; they wait for the language model most of the time
 _MOST_TURNS = 50  # of a conversation that are read, the last ones
 _MOST_REMEMBERED = 200  # answers whose papers a follow-up may point to
@@ -65,7 +68,7 @@ class Endpoint:
         self._rate_limit = rate_limit
         self._count = _WITH_MODEL if pool.settings.writer else max(2, os.cpu_count() or 2)
         self._places = asyncio.Semaphore(self._count)
-        self._under_way = 0
+        self._tasks: set[asyncio.Task[None]] = set()  # answers under way or waiting
         self._memory: OrderedDict[str, Answer] = OrderedDict()
         self._started = int(time.time())
 
@@ -92,7 +95,7 @@ class Endpoint:
             events = _refuse_task()
         else:
             question = self._check_question(chat, library, asked, history, body)
-            events = self._answer(request, question, reply)
+            events = self._answer(request, *self._start(question), reply)
         if chat.stream:
             parts = stream_reply(events, reply)
             return StreamingResponse(parts, 200, _STREAM_HEADERS, "text/event-stream")
@@ -124,7 +127,7 @@ class Endpoint:
             _ = query.where
         except SettingsError as error:
             raise ApiError(400, str(error), code="invalid_value", param="years") from error
-        if self._under_way >= self._count + MAX_WAITING:
+        if len(self._tasks) >= self._count + MAX_WAITING:
             problem = "This server is busy with other questions. Try again in some seconds."
             raise ApiError(429, problem, code="server_busy", wait_s=BUSY_S)
         if problem := self._rate_limit.count_question(None):
@@ -132,15 +135,23 @@ class Endpoint:
             raise ApiError(429, problem, code="rate_limit_exceeded", wait_s=wait_s)
         return Question(chat, library, query, history)
 
+    def _start(self, question: Question) -> tuple[asyncio.Task[None], Events]:
+        """Start to answer a question. Return the task and the queue of its events."""
+        queue: Events = asyncio.Queue()
+        work = asyncio.create_task(self._work(question, queue))
+        self._tasks.add(work)
+        work.add_done_callback(self._tasks.discard)
+        return work, queue
+
     async def _answer(
-        self, request: Request, question: Question, reply: Reply
+        self, request: Request, work: asyncio.Task[None], queue: Events, reply: Reply
     ) -> AsyncGenerator[str | None, None]:
         """Yield parts of the reply's text, and None where a comment shows what is being done.
 
         Raises:
             ApiError: there is no answer.
         """
-        async with aclosing(self._follow(request, question)) as events:
+        async with aclosing(_follow(request, work, queue)) as events:
             async for event in events:
                 if isinstance(event, Done):
                     self._rate_limit.count_tokens(None, event.answer.usage)
@@ -150,52 +161,17 @@ class Endpoint:
                 else:
                     yield reply.add(event)
 
-    async def _follow(
-        self, request: Request, question: Question
-    ) -> AsyncGenerator[AnswerEvent | None, None]:
-        """Yield the events of an answer, and None where nothing happens for a while.
-
-        Ending the iteration ends the request to the language model at once, and so does a client
-        that hangs up.
-        """
-        queue: asyncio.Queue[AnswerEvent | Exception] = asyncio.Queue()
-        work = asyncio.create_task(self._work(question, queue))
-        watch = asyncio.create_task(_watch(request, work, queue))
-        try:
-            event: AnswerEvent | Exception | None = None
-            while not isinstance(event, Done):
-                event = None
-                with suppress(TimeoutError):
-                    event = await asyncio.wait_for(queue.get(), _COMMENT_S)
-                if isinstance(event, Exception):
-                    raise event
-                yield event
-        finally:
-            work.cancel()
-            watch.cancel()
-
-    async def _work(
-        self, question: Question, queue: asyncio.Queue[AnswerEvent | Exception]
-    ) -> None:
+    async def _work(self, question: Question, queue: Events) -> None:
         """Put the events of an answer into a queue once a worker is free, or why there are none."""
-        with self._count_work():
-            try:
-                async with self._places:
-                    job = Job(partial(self._open_stream, question))
-                    job.start()
-                    async with aclosing(job.iter_events()) as events:
-                        async for event in events:
-                            queue.put_nowait(event)
-            except Exception as error:  # noqa: BLE001 - raised where the queue is read
-                queue.put_nowait(to_api_error(error))
-
-    @contextmanager
-    def _count_work(self) -> Iterator[None]:
-        self._under_way += 1
         try:
-            yield
-        finally:
-            self._under_way -= 1
+            async with self._places:
+                job = Job(partial(self._open_stream, question))
+                job.start()
+                async with aclosing(job.iter_events()) as events:
+                    async for event in events:
+                        queue.put_nowait(event)
+        except Exception as error:  # noqa: BLE001 - raised where the queue is read
+            queue.put_nowait(to_api_error(error))
 
     def _open_stream(self, question: Question) -> Generator[AnswerEvent, None, None]:
         query, chat = question.query, question.request
@@ -252,13 +228,34 @@ class Endpoint:
             self._memory.popitem(last=False)
 
 
+async def _follow(
+    request: Request, work: asyncio.Task[None], queue: Events
+) -> AsyncGenerator[AnswerEvent | None, None]:
+    """Yield the events of an answer, and None where nothing happens for a while.
+
+    Ending the iteration ends the request to the language model at once, and so does a client
+    that hangs up.
+    """
+    watch = asyncio.create_task(_watch(request, work, queue))
+    try:
+        event: AnswerEvent | Exception | None = None
+        while not isinstance(event, Done):
+            event = None
+            with suppress(TimeoutError):
+                event = await asyncio.wait_for(queue.get(), _COMMENT_S)
+            if isinstance(event, Exception):
+                raise event
+            yield event
+    finally:
+        work.cancel()
+        watch.cancel()
+
+
 async def _refuse_task() -> AsyncGenerator[str | None, None]:
     yield _NO_TASKS
 
 
-async def _watch(
-    request: Request, work: asyncio.Task[None], queue: asyncio.Queue[AnswerEvent | Exception]
-) -> None:
+async def _watch(request: Request, work: asyncio.Task[None], queue: Events) -> None:
     """End the work when the client hangs up."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
@@ -334,4 +331,4 @@ def serve(
     application = make_application(pool, rate_limit, host=host, port=port, names=names, token=token)
     lifespan = application.router.lifespan_context
     application.router.lifespan_context = make_lifespan(lifespan, lambda: None, pool.close)
-    run_server(application, listener, on_signal=pool.stop)
+    run_server(application, listener, on_signal=pool.stop, most_connections=MAX_CONNECTIONS)
