@@ -31,6 +31,7 @@ _NAMED = {
 _ROUND = re.compile(rf"\(({_NUMBERS})\)")
 _ROUND_AT_END = re.compile(rf"\(({_NUMBERS})\)(?=[.!?]?(?:\s*$|\s+[^\Wa-z]))", re.MULTILINE)
 _LINE_NUMBER = re.compile(r"^[ \t]*(\d{1,3})[.)][ \t]+(?=\S)", re.MULTILINE)
+_LINE_MARKER = re.compile(r"^[ \t]*\[(\d{1,3})\][ \t]+(?=\S)", re.MULTILINE)
 _DIGITS = re.compile(r"\d+")
 
 
@@ -40,7 +41,8 @@ def bracket_numbers(
     r"""Return a reply with its citations in square brackets.
 
     Args:
-        text: of a reply. One with a marker in brackets stays as it is.
+        text: of a reply. One with a marker in brackets stays as it is, but of numbered sentences,
+            [1], [2], ... at the start of every line count the lines and are left out.
         papers: by their number in the prompt, from 1.
         label: of what the prompt numbers.
 
@@ -51,6 +53,8 @@ def bracket_numbers(
     >>> bracket_numbers("1. It is new.\n2. It is old.", papers)
     '1. It is new.\n2. It is old.'
     """
+    if label == "sentence" and _counts_lines(_LINE_MARKER, text):
+        return _LINE_MARKER.sub("", text)
     if remove_markers(text) != text:
         return text
     if _NAMED[label].search(text):
@@ -85,9 +89,17 @@ def _are_markers(text: str, papers: Sequence[Paper]) -> bool:
 
 def _are_chosen(text: str) -> bool:
     """Return whether the numbers before lines do not count the lines."""
-    numbers = [int(number) for number in _LINE_NUMBER.findall(text)]
     lines = [line for line in text.splitlines() if line.strip()]
-    return len(numbers) == len(lines) and numbers != list(range(1, len(numbers) + 1))
+    is_everywhere = len(_LINE_NUMBER.findall(text)) == len(lines)
+    return is_everywhere and not _counts_lines(_LINE_NUMBER, text, least=1)
+
+
+def _counts_lines(form: re.Pattern[str], text: str, *, least: int = 2) -> bool:
+    """Return whether the numbers at the start of all lines, at least so many, are 1, 2, 3, ..."""
+    numbers = [int(number) for number in form.findall(text)]
+    lines = [line for line in text.splitlines() if line.strip()]
+    is_whole = len(numbers) == len(lines) >= least
+    return is_whole and numbers == list(range(1, len(numbers) + 1))
 
 
 def cite_quotations(
