@@ -116,6 +116,7 @@ def test_a_small_model_is_not_asked_what_the_library_does_not_seem_to_answer(ask
     assert server.requests == []
     assert (answer.status, answer.mode, answer.model_error) == ("abstained", "quotes", "")
     assert answer.is_quoted
+    assert answer.warnings[-1].startswith("The model was not asked")
 
 
 def test_the_example_of_the_prompt_is_no_answer(ask):

@@ -99,7 +99,10 @@ def print_stream(
 
 def _is_unwritten(answer: Answer) -> bool:
     """Return whether a model would have written it, and none was named."""
-    return answer.mode == "quotes" and answer.kind != "metadata" and not answer.model_error
+    from rag.generation.compact import NOT_ASKED
+
+    has_model = answer.model_error or NOT_ASKED in answer.warnings
+    return answer.mode == "quotes" and answer.kind != "metadata" and not has_model
 
 
 class _TypedText:

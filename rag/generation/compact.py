@@ -35,6 +35,7 @@ _PAPERS = 4
 _SENTENCES = 20  # of all papers together
 _FEWEST_COPIED = 5  # words; a shorter sentence may be the same by chance
 DOUBT = "The papers may not answer this question. Read what they say before you rely on the answer."
+NOT_ASKED = "The model was not asked, because no paper seems to answer this question."
 _MARGIN_TOKENS = 64  # models count a little differently
 
 

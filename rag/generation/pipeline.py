@@ -18,7 +18,7 @@ from rag.citations.markers import remove_markers
 from rag.errors import ModelError, ModelRejected, SettingsError
 from rag.generation.abstention import abstain, assess
 from rag.generation.check import DraftChecker, note_unread, remove_unsupported
-from rag.generation.compact import DOUBT, may_answer
+from rag.generation.compact import DOUBT, NOT_ASKED, may_answer
 from rag.generation.draft import shown_numbers
 from rag.generation.listing import CANDIDATES, ListWriter, Scope
 from rag.generation.llm import settle_status, write_with_model
@@ -274,7 +274,8 @@ class Pipeline:
         else:
             draft = yield from abstain((), found.reason, found.confidence)
         if not failed:
-            return draft
+            notes = (NOT_ASKED,) if self._model and not is_asked else ()
+            return replace(draft, warnings=(*draft.warnings, *notes))
         instead = " These are verbatim sentences instead." if draft.statements else ""
         return replace(draft, warnings=(f"{failed}{instead}",), model_error=failed, usage=used)
 
