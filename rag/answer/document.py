@@ -208,7 +208,7 @@ class Composer:
             return ["## How this was checked", summary, *filter(None, [verdicts])]
         doubts = _find_doubts(judged)
         lines = "\n".join(map(self._write_doubt, doubts))
-        return ["Not supported:", lines, summary] if doubts else [summary]
+        return ["In doubt:", lines, summary] if doubts else [summary]
 
     def list_doubts(self, statements: Iterable[Statement]) -> list[str]:
         """Return a line of plain text for each statement that is not supported."""

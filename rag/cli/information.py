@@ -101,7 +101,10 @@ def _print_sections(values: dict[str, Any]) -> None:
             print_line(f"  {entries}")
             continue
         for name, value in entries.items():
-            shown = f"{value['value']}  ({value['from']})" if isinstance(value, dict) else value
+            shown = value
+            if isinstance(value, dict):
+                text = "not set" if value["value"] is None else value["value"]
+                shown = f"{text}  ({value['from']})"
             print_line(f"  {name}: {shown}")
 
 

@@ -64,7 +64,7 @@ _SETTINGS_OPTIONS: dict[str, Any] = {  # by the name of the setting
             min=1,
             max=100,
             help="Papers to retrieve.",
-            show_default="8; 12 for a model, 16 for one without a plan",
+            show_default="8 for quotes, 12 for a model, 16 for a model that does not plan",
         ),
     ],
     "sentences": Annotated[

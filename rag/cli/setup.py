@@ -83,7 +83,7 @@ def setup(
     key: Annotated[
         str | None,
         typer.Option(
-            help="Where the server's key stands: env:VARIABLE or keyring:NAME.", show_default=False
+            help="Where to find the server's key: env:VARIABLE or keyring:NAME.", show_default=False
         ),
     ] = None,
     gguf: Annotated[

@@ -238,13 +238,15 @@ def _judge_speed(answer: Answer, calls: list[ModelCall], timeout_s: float) -> It
 
 
 def _test_checks(settings: Settings) -> tuple[ReaderScore | None, list[Finding]]:
-    no_checks = {"check_with_model": False}
-    advice = 'Verdicts are not coloured and read "unchecked"; name another model as check_model.'
+    advice = (
+        'Statements read "unchecked", without colour; name another model with --check-model, or '
+        "check_model in the config file."
+    )
     try:
         score = run_test(settings)
     except ModelError as error:
-        return None, [Finding(str(error), advice, no_checks)]
+        return None, [Finding(str(error), advice, {"check_with_model": False})]
     if score is None or score.tested == "passed":
         return score, []
     problem = f"Its checks are not reliable: {score.right} of {score.total} right."
-    return score, [Finding(problem, advice, no_checks)]
+    return score, [Finding(problem, advice)]  # and it is not asked again

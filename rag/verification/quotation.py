@@ -108,8 +108,8 @@ class Checker(Protocol):
 class TextChecker:
     """Compares statements with the sentences and the figures of the abstracts they cite."""
 
-    def __init__(self, reason: str = "no reader has checked it") -> None:
-        """Take the reason why no reader gave a verdict."""
+    def __init__(self, reason: str = "no model has checked it") -> None:
+        """Take the reason why no model gave a verdict."""
         self._reason = reason
 
     def check(self, claims: Sequence[Claim]) -> list[Verification]:
