@@ -49,7 +49,7 @@ _TIED = {
     "judge_url": ("judge_key",),
     "embed_url": ("embed_key",),
 }
-_SECRET_NAME = re.compile(r"key|token(?!i[sz])|secret|passw|authorization", re.IGNORECASE)
+_SECRET_NAME = re.compile(r"key|token(?!i[sz])|secret|passw|authorization|header", re.IGNORECASE)
 _SHORTEST_SECRET = 8  # characters; shorter ones are placeholders such as "none"
 KEYRING_SERVICE = "papertrail"  # as in `keyring set papertrail NAME`
 _SIZE = re.compile(r"(?<![\d.])(?:\d+(?:\.\d+)?b|\d{2,}m)(?![a-z0-9])", re.IGNORECASE)
@@ -379,11 +379,13 @@ def is_class_name(text: object) -> bool:
 def hide_keys(value: Any, name: str = "") -> Any:
     """Return JSON values in which texts named like a key, token or password are `SecretStr`.
 
-    >>> hide_keys({"model": "m", "headers": {"x-api-key": "k"}})
-    {'model': 'm', 'headers': {'x-api-key': SecretStr('**********')}}
+    All headers are hidden, too, because any of them may carry a key.
+
+    >>> hide_keys({"model": "m", "headers": {"x-team": "k"}})
+    {'model': 'm', 'headers': {'x-team': SecretStr('**********')}}
     """
     if isinstance(value, dict):
-        return {key: hide_keys(each, str(key)) for key, each in value.items()}
+        return {key: hide_keys(each, f"{name}.{key}") for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [hide_keys(each, name) for each in value]
     return SecretStr(value) if isinstance(value, str) and _SECRET_NAME.search(name) else value

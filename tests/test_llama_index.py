@@ -392,6 +392,13 @@ def test_other_embedders_are_refused(settings, message):
         make_embedder(load_settings(**settings))
 
 
+def test_a_module_that_exits_while_it_is_imported_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "module_that_exits.py").write_text("raise SystemExit(0)")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SettingsError, match=r"module_that_exits.Model.* cannot be imported"):
+        make_chat_model(load_settings(llm="module_that_exits.Model"))
+
+
 # This library in LlamaIndex
 
 ABOUT = "Answers questions about papers."

@@ -1,6 +1,7 @@
 """Make the object of a LlamaIndex class that a setting names.
 
-Only subclasses of LlamaIndex's own bases are made: a setting must not run any other callable.
+Only subclasses of LlamaIndex's own bases are made. To find one, its module is imported, which runs
+the module's own code.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ def _import(module: str, source: str) -> Any:
         else:
             advice = f"There is no module {missing}. Install the package that has it."
         raise SettingsError(f"{source} cannot be imported. {advice}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise SettingsError(
             f"{source} cannot be imported ({type(error).__name__}: {error}). Install its package "
             "again."
