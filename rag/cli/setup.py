@@ -66,6 +66,11 @@ class Place:
 
         return is_loopback(urlsplit(self.url).hostname or "")
 
+    @property
+    def where(self) -> str:
+        """Where the model runs, behind its name."""
+        return "in this process" if self.gguf else f"at {self.url or self.name}"
+
 
 def setup(
     *,
@@ -295,7 +300,7 @@ def _choose_remote(
     listed = found.models if found else ()
     if model is None and found is None:
         raise SettingsError(
-            f"No list of models is at {place.url or place.name}. Start the server, correct the "
+            f"No list of models is {place.where}. Start the server, correct the "
             "address, or name a model with --model."
         )
     if model is None and yes:
@@ -395,7 +400,7 @@ def _try(
     pointed = _point(settings, place, found.name)
     model = make_chat_model(be_patient(pointed))
     if not quiet:
-        print_note(f"Trying {found.name} at {place.url or place.name} ...")
+        print_note(f"Trying {found.name} {place.where} ...")
     if model:
         ask_ready(model)
         model.close()
@@ -417,7 +422,7 @@ def _print_trial(place: Place, found: FoundModel, trial: Trial) -> None:
     from rag.cli.trial import count_cited
 
     answer = trial.answer
-    print_styled(f"{found.name} at {place.url or place.name}", style="bold")
+    print_styled(f"{found.name} {place.where}", style="bold")
     print_styled(answer.question, indent=2)
     for line in answer.text.splitlines():
         print_styled(line, indent=2)
