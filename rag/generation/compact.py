@@ -96,8 +96,7 @@ def fill_compact(
 def may_answer(found: Assessment) -> bool:
     """Return whether to ask a small model, which does not refuse by itself.
 
-    At half of the fitted threshold it is asked .94 of the development questions that have an answer
-    and .48 of those without. The answer gets `DOUBT` below the whole threshold (.74 and .16).
+    It is asked from half of the fitted threshold on. Below the whole one its answer gets `DOUBT`.
     """
     least = abstention_model().threshold / 2
     return found.answerable or (found.confidence is not None and found.confidence >= least)

@@ -73,15 +73,12 @@ def write_with_model(
     """
     yield Status(f"Writing with {model.name}")
     window = model.window - model.reserve
+    prompt = load_prompt("answer" if roles is None else "answer_compact", settings.prompts)
     if roles is None:
-        prompt = load_prompt("answer", settings.prompts)
-        fill = partial(
-            fill_prompt, plan, history=history, count=count, window=window, prompt=prompt
-        )
+        read, form = hits, partial(fill_prompt, history=history, count=count)
     else:
-        prompt = load_prompt("answer_compact", settings.prompts)
-        fill = partial(fill_compact, plan, roles=roles, window=window, prompt=prompt)
-    read = hits if roles is None else choose_papers(hits)
+        read, form = choose_papers(hits), partial(fill_compact, roles=roles)
+    fill = partial(form, plan, window=window, prompt=prompt)
     filled, reply, notes = _send(fill, read, model, prompt.name)
     numbering = Numbering(shown_numbers(history))
     resolver = MarkerResolver(filled.papers, numbering)

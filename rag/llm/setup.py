@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rag.llm.cancel import run
 from rag.llm.servers import OPENAI_URL, Server, make_http_client
+from rag.settings import has_variable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -332,6 +333,4 @@ def _read_count(value: Any) -> int | None:
 
 def list_offered_providers() -> Iterator[Provider]:
     """Yield the providers whose key is in the environment."""
-    from rag.settings import has_variable
-
     yield from (each for each in PROVIDERS if has_variable(each.variable))
