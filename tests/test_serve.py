@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -323,6 +324,7 @@ def test_llama_index_gets_answers(url):
     assert "QUUX" in llm.complete("what does QUUX sort?").text
 
 
+@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
 def test_curl_gets_an_answer(url):
     body = json.dumps(GOOD)
     command = ["curl", "-sS", f"{url}/chat/completions", "-H", "Content-Type: application/json"]
